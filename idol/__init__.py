@@ -1,0 +1,1 @@
+"""IDOL: unified dual-modal latent diffusion for joint human video and depth generation."""

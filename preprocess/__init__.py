@@ -1,0 +1,1 @@
+"""One clip in, one annotated clip out: sources, cropping, masks, poses, depths, colour maps."""

@@ -1,0 +1,1 @@
+"""The dataset on disk and in object stores: members, tars, manifests, reading, inspection."""
