@@ -22,8 +22,10 @@ class Clip:
     `rgb`        (T, S, S, 3) uint8.
     `mask`       (T, S, S) uint8, 0 background to 255 person; or None.
     `pose`       (T, S, S, 3) uint8, the drawn skeleton on black; or None.
-    `keypoints`  (T, people, joints, 3) float32: x, y in pixels of the clip, score in [0, 1]; or None.
-    `hdnet`      (T, S, S) float32 in [0, 1]: foreground depth, 0 near to .75 far, background 1; or None.
+    `keypoints`  (T, people, joints, 3) float32: x, y in pixels of the clip, score in [0, 1];
+                 or None.
+    `hdnet`      (T, S, S) float32 in [0, 1]: foreground depth, 0 near to .75 far,
+                 background 1; or None.
     `midas`      (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far; or None.
     `reference`, `reference_mask`
                  (S, S, 3) and (S, S) uint8: the video's first frame in this clip's crop; or None.
@@ -64,7 +66,9 @@ class Clip:
                     f"not {np.dtype(dtype)}{shape}"
                 )
         k = self.keypoints
-        if k is not None and (k.ndim != 4 or len(k) != t or k.shape[3] != 3 or k.dtype != np.float32):
+        if k is None:
+            return
+        if k.dtype != np.float32 or k.ndim != 4 or (len(k), k.shape[3]) != (t, 3):
             raise ValueError(
                 f"clip {self.key}: keypoints are {k.dtype}{k.shape}, "
                 f"not float32 ({t}, people, joints, 3)"
