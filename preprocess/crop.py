@@ -1,0 +1,95 @@
+"""The square of the source that becomes the clip: one for all its frames, so nothing jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from preprocess.choices import CropMode
+
+__all__ = ["Box", "Crop", "centre_crop", "subject_crop", "whole_frame"]
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
+
+PADDING = 0.1  # of the person's longer side, added on each side
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of `side` source pixels from (x, y), resized to `size` x `size`.
+
+    It may reach beyond the frame; what lies outside is black.
+    """
+
+    mode: CropMode
+    x: int
+    y: int
+    side: int
+    size: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 in source pixels; x1 and y1 are exclusive."""
+        return self.x, self.y, self.x + self.side, self.y + self.side
+
+    @property
+    def to_clip(self) -> np.ndarray:
+        """(2, 3) float64: source pixel -> clip pixel. Pixel centres are integers in both."""
+        scale = self.size / self.side
+        shift = 0.5 * scale - 0.5
+        return np.array(
+            [[scale, 0, shift - self.x * scale], [0, scale, shift - self.y * scale]], np.float64
+        )
+
+    def apply(self, frame: np.ndarray) -> np.ndarray:
+        """(H, W, C) or (H, W) uint8 -> the same channels at (size, size)."""
+        height, width = frame.shape[:2]
+        x0, y0, x1, y1 = self.box
+        inside = frame[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        outside = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
+        if any(outside):
+            inside = cv2.copyMakeBorder(inside, *outside, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        shrinks = self.side > self.size
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        return cv2.resize(inside, (self.size, self.size), interpolation=how)
+
+
+def centre_crop(width: int, height: int, size: int) -> Crop:
+    """The largest square in the middle of the frame."""
+    side = min(width, height)
+    return Crop("center", (width - side) // 2, (height - side) // 2, side, size)
+
+
+def whole_frame(width: int, height: int, size: int) -> Crop:
+    """The whole frame, with black bars to make it square."""
+    side = max(width, height)
+    return Crop("none", (width - side) // 2, (height - side) // 2, side, size)
+
+
+def subject_crop(boxes: Iterable[Box], width: int, height: int, size: int) -> Crop:
+    """A square around everything that the person's boxes cover, padded.
+
+    The padding gives way before the square leaves the frame; it leaves only when the person's
+    extent itself is longer than the frame's shorter side. Without a box: `centre_crop`.
+    """
+    corners = np.array(list(boxes), np.float64).reshape(-1, 4)
+    if not len(corners):
+        centred = centre_crop(width, height, size)
+        return Crop("subject", centred.x, centred.y, centred.side, size)
+    x0, y0 = np.clip(corners[:, :2].min(0), 0, (width, height))
+    x1, y1 = np.clip(corners[:, 2:].max(0), 0, (width, height))
+    extent = max(x1 - x0, y1 - y0, 8.0)
+    side = round(extent * (1 + 2 * PADDING))
+    if side > min(width, height):
+        side = max(min(width, height), min(side, round(extent)))
+
+    def start(low: float, high: float, length: int) -> int:
+        middle = (low + high) / 2
+        if side >= length:  # the frame lies within the square
+            return (length - side) // 2
+        return int(np.clip(round(middle - side / 2), 0, length - side))
+
+    return Crop("subject", start(x0, x1, width), start(y0, y1, height), side, size)

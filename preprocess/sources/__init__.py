@@ -1,0 +1,1 @@
+"""Sources: datasets in their published layouts, listed as videos."""

@@ -1,0 +1,135 @@
+"""What every source gives: a `Listing` of `Video`s, in an order that depends on names alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from preprocess.choices import DatasetName
+from preprocess.errors import InputError
+from preprocess.frames import FrameReader, VideoFile
+
+__all__ = ["DATASETS", "Listing", "Split", "Unreadable", "Video", "list_videos"]
+
+Split = Literal["train", "val"]
+DATASETS: tuple[str, ...] = get_args(DatasetName)
+
+
+@dataclass(frozen=True)
+class Video:
+    """A run of frames in the source.
+
+    `id` is unique in the source. `group` is what must not be torn between train and val (the
+    video itself, or its performer). `split` is the published one, or None where none is.
+    """
+
+    id: str
+    frames: int
+    fps: float
+    reader: FrameReader
+    group: str
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file of the source that gives no video, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    videos: tuple[Video, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+def list_videos(dataset: str, source: Path, on_file: Callable[[], None] = lambda: None) -> Listing:
+    """List the videos of a source folder; `on_file` is called as each file has been looked at.
+
+    Raises InputError when the folder is absent, or holds nothing in the dataset's layout.
+    """
+    from preprocess.sources import images, ntu120, tiktok, videos
+
+    readers: dict[str, Callable[[Path, Callable[[], None]], Listing]] = {
+        "tiktok": tiktok.listing,
+        "ntu120": ntu120.listing,
+        "videos": videos.listing,
+        "images": images.listing,
+    }
+    if dataset not in readers:
+        raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
+    if not source.is_dir():
+        kind = "is a file, not a folder" if source.exists() else "does not exist"
+        raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
+    listing = readers[dataset](source, on_file)
+    # Reasons end up in the dataset, whose bytes must not depend on where the source lies.
+    unreadable = tuple(
+        Unreadable(u.id, u.reason.replace(f"{source}/", "")) for u in listing.unreadable
+    )
+    return Listing(listing.videos, unreadable)
+
+
+def numerically(name: str) -> list[tuple[int, int, str]]:
+    """Sort key in which 2 comes before 10, however either is padded."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
+
+
+def find_files(source: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Files below `source` with one of the suffixes, hidden ones left out, sorted numerically."""
+    wanted = set(suffixes)
+    found = (
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in wanted
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
+    )
+    return sorted(found, key=lambda path: numerically(str(path.relative_to(source))))
+
+
+def unique_ids(source: Path, paths: list[Path]) -> list[str]:
+    """Paths relative to the source without suffix; the suffix stays where two would be the same."""
+    stems = [path.relative_to(source).with_suffix("").as_posix() for path in paths]
+    counts: dict[str, int] = {}
+    for stem in stems:
+        counts[stem] = counts.get(stem, 0) + 1
+    return [
+        stem if counts[stem] == 1 else path.relative_to(source).as_posix()
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+
+
+def probe_videos(
+    paths: list[Path],
+    ids: list[str],
+    groups: list[str],
+    on_file: Callable[[], None],
+) -> Listing:
+    """Count the frames of video files, several at a time: it is reading, not computing."""
+
+    def probe(item: tuple[Path, str, str]) -> Video | Unreadable:
+        path, video_id, group = item
+        reader = VideoFile(path)
+        try:
+            timeline = reader.timeline()
+        except InputError as error:
+            return Unreadable(video_id, str(error))
+        finally:
+            on_file()
+        if not timeline.frames:
+            return Unreadable(video_id, f"{path} has no frames")
+        return Video(video_id, timeline.frames, timeline.fps, reader, group)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        results = list(pool.map(probe, zip(paths, ids, groups, strict=True)))
+    return Listing(
+        tuple(r for r in results if isinstance(r, Video)),
+        tuple(r for r in results if isinstance(r, Unreadable)),
+    )

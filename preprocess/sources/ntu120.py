@@ -1,0 +1,51 @@
+"""NTU RGB+D 120: `S001C001P001R001A001_rgb.avi`, 1920x1080, in any folder structure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from preprocess.errors import InputError
+from preprocess.sources.base import Listing, find_files, probe_videos
+
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})_rgb", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class NtuName:
+    """What an NTU file name says."""
+
+    setup: int
+    camera: int
+    performer: int
+    replication: int
+    action: int
+
+
+def parse_name(stem: str) -> NtuName | None:
+    """The fields of `S001C001P001R001A001_rgb`, or None for another name."""
+    match = _NAME.fullmatch(stem)
+    return NtuName(*map(int, match.groups())) if match else None
+
+
+def listing(source: Path, on_file: Callable[[], None]) -> Listing:
+    """One video a file. Performers are not torn between train and val.
+
+    Raises InputError when no file has an NTU name, or two files have the same one.
+    """
+    named: dict[str, tuple[Path, NtuName]] = {}
+    for path in find_files(source, (".avi", ".mp4")):
+        name = parse_name(path.stem)
+        if name is None:
+            continue
+        if path.stem in named:
+            raise InputError(f"{path} and {named[path.stem][0]} have the same NTU name")
+        named[path.stem] = (path, name)
+    if not named:
+        raise InputError(f"{source} holds no NTU video (S001C001P001R001A001_rgb.avi)")
+    ids = sorted(named)
+    paths = [named[i][0] for i in ids]
+    performers = [f"P{named[i][1].performer:03d}" for i in ids]
+    return probe_videos(paths, ids, performers, on_file)

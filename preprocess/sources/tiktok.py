@@ -1,0 +1,50 @@
+"""TikTok: `TikTok_dataset/{00001..00340}/{images,masks,densepose}/0001.png`, 604x1080, 30 fps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from preprocess.errors import InputError
+from preprocess.frames import FrameFolder
+from preprocess.sources.base import Listing, Unreadable, Video, find_files, numerically
+
+FPS = 30.0
+HELD_OUT = range(335, 341)  # the public split by folder: 1-334 train, 335-340 held out
+FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def listing(source: Path, on_file: Callable[[], None]) -> Listing:
+    """One video a numbered folder. `source` is `TikTok_dataset` or the folder that holds it.
+
+    Raises InputError when no numbered folder with an `images` folder is found.
+    """
+    root = source / "TikTok_dataset" if (source / "TikTok_dataset").is_dir() else source
+    folders = sorted(
+        (path.parent for path in root.glob("*/images") if path.is_dir()),
+        key=lambda folder: numerically(folder.name),
+    )
+    if not folders:
+        raise InputError(
+            f"{source} is not in TikTok's layout: expected TikTok_dataset/00001/images/0001.png"
+        )
+    videos: list[Video] = []
+    unreadable: list[Unreadable] = []
+    for folder in folders:
+        frames = find_files(folder / "images", FRAME_SUFFIXES)
+        on_file()
+        if not frames:
+            unreadable.append(Unreadable(folder.name, f"{folder / 'images'} has no frames"))
+            continue
+        held_out = folder.name.isdecimal() and int(folder.name) in HELD_OUT
+        videos.append(
+            Video(
+                folder.name,
+                len(frames),
+                FPS,
+                FrameFolder(tuple(frames), FPS),
+                group=folder.name,
+                split="val" if held_out else "train",
+            )
+        )
+    return Listing(tuple(videos), tuple(unreadable))

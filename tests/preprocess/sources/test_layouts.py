@@ -1,0 +1,115 @@
+"""Each published layout is read as it is, in an order that depends on names alone."""
+
+import pytest
+
+from preprocess.errors import InputError
+from preprocess.sources.base import list_videos, numerically
+from preprocess.sources.ntu120 import NtuName, parse_name
+from tests.conftest import numbered_frame, read_number
+
+
+def first_number(video, index=0):
+    (frame,) = video.reader.read([index])
+    return read_number(frame.rgb)
+
+
+def test_tiktok(tmp_path, write_image):
+    for folder, count in (("00001", 12), ("00335", 3), ("00334", 2)):
+        for i in range(count):  # 1-based, and here without padding: 10 must come after 9
+            name = tmp_path / "TikTok_dataset" / folder / "images" / f"{i + 1}.png"
+            write_image(name, numbered_frame(i))
+    (tmp_path / "TikTok_dataset" / "00336" / "images").mkdir(parents=True)
+    listing = list_videos("tiktok", tmp_path)
+    assert [(v.id, v.frames, v.split) for v in listing.videos] == [
+        ("00001", 12, "train"),
+        ("00334", 2, "train"),
+        ("00335", 3, "val"),
+    ]
+    assert [first_number(listing.videos[0], i) for i in range(12)] == list(range(12))
+    assert listing.videos[0].fps == 30
+    (empty,) = listing.unreadable
+    assert (empty.id, "no frames" in empty.reason) == ("00336", True)
+    assert list_videos("tiktok", tmp_path / "TikTok_dataset").videos == listing.videos
+
+
+def test_ntu120(tmp_path, make_video):
+    for name in ("S001C001P003R001A001", "S001C002P003R001A001", "S018C001P041R002A120"):
+        make_video(tmp_path / "nturgb+d_rgb" / f"{name}_rgb.avi", 5, codec="mpeg4")
+    make_video(tmp_path / "something_else.avi", 5, codec="mpeg4")
+    listing = list_videos("ntu120", tmp_path)
+    assert [v.id for v in listing.videos] == [
+        "S001C001P003R001A001_rgb",
+        "S001C002P003R001A001_rgb",
+        "S018C001P041R002A120_rgb",
+    ]
+    assert [v.group for v in listing.videos] == ["P003", "P003", "P041"]
+    assert first_number(listing.videos[2], 3) == 3
+
+
+def test_ntu_names():
+    assert parse_name("S018C002P041R001A120_rgb") == NtuName(18, 2, 41, 1, 120)
+    assert parse_name("S018C002P041R001A120_depth") is None
+
+
+def test_a_folder_of_videos(tmp_path, make_video):
+    make_video(tmp_path / "day 1" / "take.10.mp4", 4)
+    make_video(tmp_path / "day 1" / "take.9.mp4", 3)
+    make_video(tmp_path / "clip.MOV", 2)
+    make_video(tmp_path / "same.mp4", 2)
+    make_video(tmp_path / "same.mkv", 2)
+    make_video(tmp_path / ".hidden" / "a.mp4", 2)
+    (tmp_path / "broken.mp4").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("no video")
+    listing = list_videos("videos", tmp_path)
+    assert [(v.id, v.frames) for v in listing.videos] == [
+        ("clip", 2),
+        ("day 1/take.9", 3),
+        ("day 1/take.10", 4),
+        ("same.mkv", 2),
+        ("same.mp4", 2),
+    ]
+    assert [u.id for u in listing.unreadable] == ["broken"]
+    assert "broken.mp4" in listing.unreadable[0].reason
+
+
+def test_a_sound_file_is_no_video(tmp_path):
+    import av
+    import numpy as np
+
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    listing = list_videos("videos", tmp_path)
+    assert not listing.videos
+    assert "no video stream" in listing.unreadable[0].reason
+
+
+def test_a_folder_of_images(tmp_path, write_image):
+    for i, name in enumerate(["b/2.png", "b/10.jpg", "a.b.webp"]):
+        write_image(tmp_path / name, numbered_frame(i))
+    listing = list_videos("images", tmp_path)
+    assert [(v.id, v.frames) for v in listing.videos] == [("a.b", 1), ("b/2", 1), ("b/10", 1)]
+    assert first_number(listing.videos[1]) == 0
+
+
+@pytest.mark.parametrize("dataset", ["tiktok", "ntu120", "videos", "images"])
+def test_an_empty_folder_says_what_was_expected(tmp_path, dataset):
+    with pytest.raises(InputError, match=str(tmp_path)):
+        list_videos(dataset, tmp_path)
+
+
+def test_a_source_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        list_videos("videos", tmp_path / "nowhere")
+    (tmp_path / "file.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match="not a folder"):
+        list_videos("videos", tmp_path / "file.mp4")
+
+
+def test_numbers_sort_as_numbers():
+    names = ["10.png", "9.png", "a2", "a10", "0009b", "1"]
+    assert sorted(names, key=numerically) == ["1", "0009b", "9.png", "10.png", "a2", "a10"]
