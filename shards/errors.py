@@ -1,0 +1,51 @@
+"""What can go wrong with a dataset; each message names the file or key and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadManifest",
+    "BadSample",
+    "BadTar",
+    "NotADataset",
+    "RecipeMismatch",
+    "ShardsError",
+    "StorageError",
+    "UnknownKey",
+    "UnsafeMember",
+]
+
+
+class ShardsError(Exception):
+    """Base of the errors meant for a user: the message is one clear line or a short list."""
+
+
+class BadSample(ShardsError):
+    """A sample's members are missing, damaged, or disagree with its json."""
+
+
+class BadTar(ShardsError):
+    """A tar, or a range of one, is truncated or not a tar."""
+
+
+class UnsafeMember(BadTar):
+    """A tar holds a member that must not be written to disk: absolute, `..`, a link, a device."""
+
+
+class BadManifest(ShardsError):
+    """A manifest is absent, unreadable, or disagrees with its tar: the shard does not exist."""
+
+
+class NotADataset(ShardsError):
+    """A path holds no dataset of ours, or one written by a newer version."""
+
+
+class RecipeMismatch(ShardsError):
+    """A directory was made with another recipe; the message lists each field that differs."""
+
+
+class UnknownKey(ShardsError):
+    """No sample, or more than one, has the key asked for."""
+
+
+class StorageError(ShardsError):
+    """A file or object could not be read or written."""

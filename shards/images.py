@@ -1,0 +1,61 @@
+"""Arrays to image bytes and back, by OpenCV: RGB outside, whatever OpenCV wants inside."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+__all__ = ["decode_image", "encode_jpeg", "encode_png"]
+
+# 4:4:4: chroma at full resolution, since depth and appearance are learnt from the same pixels.
+_JPEG = (
+    cv2.IMWRITE_JPEG_QUALITY,
+    95,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+)
+# Measured on masks, skeletons and depths of 256x256: level 3 with the `up` filter takes half the
+# time of level 6 for 14 % more bytes, 7 % of a sample; other filters are slower or larger.
+_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
+
+
+def encode_jpeg(rgb: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 RGB as a JPEG of quality 95, 4:4:4."""
+    return _encode(".jpg", rgb, _JPEG)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, as a lossless PNG."""
+    return _encode(".png", image, _PNG)
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """The array of a JPEG or PNG: RGB if it has colours, 16 bits if it was stored so.
+
+    Raises ValueError if the data is no image, is cut short, or has transparency.
+    """
+    # OpenCV alone would fill the rest of a truncated JPEG with grey, and say nothing.
+    whole = (data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9") or (
+        data[:4] == b"\x89PNG" and data[-8:-4] == b"IEND"
+    )
+    if not whole:
+        raise ValueError("not a JPEG or PNG, or cut short")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f"image cannot be decoded ({error.err})") from error
+    if image is None:
+        raise ValueError("image cannot be decoded")
+    if image.ndim == 2:
+        return image
+    if image.shape[2] != 3:
+        raise ValueError(f"image has {image.shape[2]} channels, not 1 or 3")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _encode(extension: str, image: np.ndarray, parameters: tuple[int, ...]) -> bytes:
+    pixels = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
+    ok, data = cv2.imencode(extension, pixels, parameters)
+    if not ok:
+        raise ValueError(f"cannot encode {image.dtype}{image.shape} as {extension}")
+    return data.tobytes()

@@ -1,0 +1,213 @@
+"""Manifests: what a shard holds and where. A shard without a valid manifest does not exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from shards.canonical import canonical_json
+from shards.errors import BadManifest
+from shards.storage import Store
+
+__all__ = [
+    "SCHEMA",
+    "Manifest",
+    "Quarantined",
+    "Sample",
+    "find_manifest",
+    "list_shards",
+    "load_manifest",
+    "load_manifests",
+    "manifest_bytes",
+    "parse_manifest",
+    "shard_name",
+]
+
+SCHEMA = 1
+_NUMBER = (int, float)
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A clip that failed, and why."""
+
+    key: str
+    video: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where a clip lies in its shard's tar, and what its json says in short (None: not said).
+
+    `offset`, `length`  bytes of the tar; the range starts and ends between members.
+    `sizes`             bytes by modality, `json` among them.
+    `frames`            frames in the clip; `first_frame` counts in the video.
+    `width`, `height`   of the frames, in pixels.
+    `person_coverage`   share of frames with a person, in [0, 1].
+    `keypoint_score`    mean score of the key points, in [0, 1].
+    """
+
+    key: str
+    offset: int
+    length: int
+    sizes: dict[str, int]
+    frames: int
+    video: str | None = None
+    first_frame: int | None = None
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
+    person_coverage: float | None = None
+    keypoint_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A shard: `{split}/shard-{index:05d}.tar` with its size, checksum, samples, failures."""
+
+    split: str
+    index: int
+    bytes: int
+    sha256: str
+    samples: tuple[Sample, ...] = ()
+    quarantined: tuple[Quarantined, ...] = field(default=())
+
+    @property
+    def tar(self) -> str:
+        """The tar's name in its split's folder."""
+        return f"{shard_name(self.index)}.tar"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of all clips the shard was planned to hold: the samples', then the quarantined."""
+        return tuple(s.key for s in self.samples) + tuple(q.key for q in self.quarantined)
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The manifest file; equal manifests have equal bytes."""
+    return canonical_json({"schema": SCHEMA, **asdict(manifest)}, indent=1)
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """The manifest in a file's bytes. Raises BadManifest, saying what is wrong with it."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise BadManifest(f"is not JSON ({error})") from error
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if not isinstance(schema, int) or schema < 1:
+        raise BadManifest("is not a shard's manifest")
+    if schema > SCHEMA:
+        raise BadManifest(f"has schema {schema}; this version reads up to {SCHEMA}: upgrade")
+    manifest = Manifest(
+        split=_get(value, "split", str),
+        index=_get(value, "index", int),
+        bytes=_get(value, "bytes", int),
+        sha256=_get(value, "sha256", str),
+        samples=tuple(_sample(s) for s in _get(value, "samples", list)),
+        quarantined=tuple(
+            Quarantined(*(_get(q, name, str) for name in ("key", "video", "reason")))
+            for q in _get(value, "quarantined", list)
+        ),
+    )
+    end = 0
+    for sample in manifest.samples:
+        if sample.offset < end or sample.length <= 0:
+            raise BadManifest(f"sample {sample.key} overlaps the one before")
+        end = sample.offset + sample.length
+    if end > manifest.bytes:
+        raise BadManifest(f"samples reach byte {end} of a tar of {manifest.bytes}")
+    if len(set(manifest.keys)) != len(manifest.keys):
+        raise BadManifest("names a key twice")
+    return manifest
+
+
+def shard_name(index: int) -> str:
+    """`shard-00000`: what a shard's tar and manifest are called, without extension."""
+    return f"shard-{index:05d}"
+
+
+def list_shards(store: Store, split: str) -> dict[int, set[str]]:
+    """Shards in a split's folder, valid or not: index to which of `json`, `tar` are there."""
+    found: dict[int, set[str]] = {}
+    for name in store.list(split):
+        if match := re.fullmatch(r"shard-([0-9]{5,})\.(tar|json)", name):
+            found.setdefault(int(match[1]), set()).add(match[2])
+    return dict(sorted(found.items()))
+
+
+def load_manifest(store: Store, split: str, index: int) -> Manifest:
+    """The manifest of a committed shard. Raises BadManifest, naming the file, if there is none.
+
+    Committed means: the manifest parses, the tar is there and has the size it says.
+    `split` is the folder's name in the store, "" for the store itself.
+    """
+    name = f"{split}/{shard_name(index)}" if split else shard_name(index)
+    if store.size(f"{name}.json") is None:
+        raise BadManifest(f"{store.url(name)}.json: there is none, so the shard does not exist")
+    try:
+        manifest = parse_manifest(store.read(f"{name}.json"))
+    except BadManifest as error:
+        raise BadManifest(f"{store.url(name)}.json: {error}") from error
+    if manifest.index != index or (split and manifest.split != split):
+        raise BadManifest(
+            f"{store.url(name)}.json: is that of {manifest.split}/{shard_name(manifest.index)}"
+        )
+    size = store.size(f"{name}.tar")
+    if size != manifest.bytes:
+        found = "is missing" if size is None else f"has {size} bytes"
+        raise BadManifest(f"{store.url(name)}.tar: {found}, its manifest says {manifest.bytes}")
+    return manifest
+
+
+def load_manifests(store: Store, shards: Iterable[tuple[str, int]]) -> list[Manifest | BadManifest]:
+    """`load_manifest` of many `(split, index)`, in order; what is wrong in place of a bad one."""
+
+    def load(shard: tuple[str, int]) -> Manifest | BadManifest:
+        try:
+            return load_manifest(store, *shard)
+        except BadManifest as error:
+            return error
+
+    # A dataset has thousands of shards, and an object store answers in tens of milliseconds.
+    with ThreadPoolExecutor(1 if store.is_local else 32) as pool:
+        return list(pool.map(load, shards))
+
+
+def find_manifest(store: Store, split: str, index: int) -> Manifest | None:
+    """The manifest of a committed shard; None if the shard does not exist."""
+    try:
+        return load_manifest(store, split, index)
+    except BadManifest:
+        return None
+
+
+def _sample(value: Any) -> Sample:
+    sizes = _get(value, "sizes", dict)
+    if not all(isinstance(n, int) for n in sizes.values()):
+        raise BadManifest("field sizes holds something else than bytes")
+    optional = {
+        f.name: _get(value, f.name, str if f.name == "video" else _NUMBER, optional=True)
+        for f in fields(Sample)
+        if f.default is None
+    }
+    return Sample(
+        key=_get(value, "key", str),
+        offset=_get(value, "offset", int),
+        length=_get(value, "length", int),
+        sizes=sizes,
+        frames=_get(value, "frames", int),
+        **optional,
+    )
+
+
+def _get(value: Any, name: str, kind: type | tuple[type, ...], *, optional: bool = False) -> Any:
+    found = value.get(name) if isinstance(value, dict) else None
+    if (found is None and optional) or (isinstance(found, kind) and not isinstance(found, bool)):
+        return found
+    raise BadManifest(f"field {name} is missing or of another type")

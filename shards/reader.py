@@ -1,0 +1,154 @@
+"""Reading a dataset: which samples there are, and any of them by its key, without a scan."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from preprocess.clip import Clip
+from shards.codec import decode_clip
+from shards.dataset import DatasetInfo, read_info
+from shards.errors import BadManifest, NotADataset, UnknownKey
+from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
+from shards.scan import scan_tar
+from shards.storage import Store
+from shards.tars import read_members
+
+__all__ = ["Dataset", "Entry", "Shard", "open_dataset", "read_sample"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar and what is known of it. `name` is its path in the dataset, `train/shard-00000.tar`."""
+
+    store: Store
+    name: str
+    manifest: Manifest
+
+    @property
+    def url(self) -> str:
+        return self.store.url(self.name)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sample of a dataset and the shard it is in."""
+
+    shard: Shard
+    sample: Sample
+
+    @property
+    def key(self) -> str:
+        return self.sample.key
+
+
+def read_sample(entry: Entry) -> list[tuple[str, bytes]]:
+    """`(name, bytes)` of a sample's members, by one ranged read of the tar.
+
+    Raises BadTar (UnsafeMember for hostile names) or StorageError, naming shard and key.
+    """
+    sample = entry.sample
+    data = entry.shard.store.read(entry.shard.name, sample.offset, sample.offset + sample.length)
+    return read_members(data, label=f"{entry.shard.url}: sample {sample.key}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The committed shards of a dataset, of one split of it, or a single tar; see `open_dataset`.
+
+    `ignored` says why other shards found there do not exist: no valid manifest.
+    """
+
+    url: str
+    info: DatasetInfo | None
+    shards: tuple[Shard, ...]
+    ignored: tuple[BadManifest, ...] = ()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(sorted({shard.manifest.split for shard in self.shards}))
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """All samples by key, in the order of splits, shards, and places in the tars."""
+        return {
+            sample.key: Entry(shard, sample)
+            for shard in self.shards
+            for sample in shard.manifest.samples
+        }
+
+    def find(self, key: str) -> Entry:
+        """The sample with a key, or with the only key that begins so. Raises UnknownKey."""
+        if key in self.entries:
+            return self.entries[key]
+        if not self.entries:
+            raise UnknownKey(f"{self.url}: has no samples")
+        matches = [known for known in self.entries if known.startswith(key)]
+        if len(matches) == 1:
+            return self.entries[matches[0]]
+        if matches:
+            some = ", ".join(matches[:5]) + (", …" if len(matches) > 5 else "")
+            raise UnknownKey(f"{len(matches)} keys begin with {key!r}: {some}; give more of it")
+        close = difflib.get_close_matches(key, self.entries, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(close)}?" if close else "; `idol-shards ls` lists keys"
+        raise UnknownKey(f"{self.url}: no sample {key!r}{hint}")
+
+    def read(
+        self,
+        key: str,
+        *,
+        modalities: Iterable[str] | None = None,
+        frames: Sequence[int] | None = None,
+    ) -> Clip:
+        """The clip with a key; `modalities` and `frames` as in `decode_clip`.
+
+        Raises UnknownKey, BadSample, BadTar or StorageError.
+        """
+        return decode_clip(read_sample(self.find(key)), modalities=modalities, frames=frames)
+
+    def clips(self, *, modalities: Iterable[str] | None = None) -> Iterator[Clip]:
+        """All clips, in the order of `entries`. Raises as `read`."""
+        wanted = None if modalities is None else tuple(modalities)
+        for entry in self.entries.values():
+            yield decode_clip(read_sample(entry), modalities=wanted)
+
+
+def open_dataset(path: str | os.PathLike[str] | Store) -> Dataset:
+    """The dataset at a path or URL: its root, a split's folder, or one tar.
+
+    A tar without a manifest (someone else's WebDataset) is scanned for its samples.
+    Raises NotADataset when there is nothing of the kind, BadTar for a damaged tar.
+    """
+    store = Store.at(path)
+    if store.size() is not None:
+        return _open_tar(store)
+    info = read_info(store)
+    folders = ["", *(name for name, is_folder in store.list().items() if is_folder)]
+    found = [(split, index) for split in folders for index in list_shards(store, split)]
+    if info is None and not found:
+        exists = "holds no dataset.json and no shards" if store.list() else "is empty or absent"
+        raise NotADataset(f"{store.url()}: {exists}; give a dataset, a split's folder or a tar")
+    shards, ignored = [], []
+    for (split, _), manifest in zip(found, load_manifests(store, found), strict=True):
+        if isinstance(manifest, BadManifest):
+            ignored.append(manifest)
+        else:
+            name = f"{split}/{manifest.tar}" if split else manifest.tar
+            shards.append(Shard(store, name, manifest))
+    return Dataset(store.url(), info, tuple(shards), tuple(ignored))
+
+
+def _open_tar(file: Store) -> Dataset:
+    folder, _, name = file.root.rpartition("/")
+    store = Store(file.fs, folder)
+    if not name.endswith(".tar"):
+        raise NotADataset(f"{file.url()}: is no folder and no .tar")
+    for index in list_shards(store, ""):
+        if name == f"{shard_name(index)}.tar":
+            manifest = load_manifests(store, [("", index)])[0]
+            if not isinstance(manifest, BadManifest):
+                return Dataset(file.url(), None, (Shard(store, name, manifest),))
+    return Dataset(file.url(), None, (Shard(store, name, scan_tar(store, name)),))

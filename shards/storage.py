@@ -1,0 +1,209 @@
+"""A folder on a disk or in an object store, where a file is either whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from shards.errors import StorageError
+
+__all__ = ["Output", "Store"]
+
+_TEMPORARY = re.compile(r"\..*\.tmp-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder, local or of any fsspec URL (`s3://bucket/data`). Names are relative, with `/`.
+
+    Make one by `Store.at`. A Store is small and may be pickled to other processes.
+    All methods raise StorageError, naming the file, when the system refuses.
+    """
+
+    fs: Any
+    root: str
+
+    @classmethod
+    def at(cls, url: str | os.PathLike[str] | Store) -> Store:
+        """The store of a path or URL; nothing is created."""
+        if isinstance(url, Store):
+            return url
+        text = os.fspath(url)
+        if "://" not in text:  # fsspec would read meaning into `::` in a local path
+            return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        try:
+            # Without listings cache: others may be writing to the folder that we look at.
+            fs, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            hint = ' (pip install "idol-video[s3]")' if text.startswith("s3://") else ""
+            raise StorageError(f"cannot open {text}: {error}{hint}") from error
+        return cls(fs, root.rstrip("/"))
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def url(self, name: str = "") -> str:
+        """How a user would write the path of a file: a plain path, or a URL."""
+        path = self._path(name)
+        return path if self.is_local else str(self.fs.unstrip_protocol(path))
+
+    def folder(self, name: str) -> Store:
+        """The store of a folder in this one; itself for an empty name."""
+        return Store(self.fs, self._path(name))
+
+    def size(self, name: str = "") -> int | None:
+        """Bytes in a file; None when there is no such file."""
+        with self._told("read", name):
+            try:
+                info = self.fs.info(self._path(name))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return None if info["type"] == "directory" else int(info["size"])
+
+    def list(self, name: str = "") -> dict[str, bool]:
+        """Entries of a folder by name, True for folders. An absent folder is an empty one.
+
+        Temporaries that a killed writer left are not shown.
+        """
+        entries = self._entries(name)
+        return {n: entries[n] for n in sorted(entries) if not _TEMPORARY.fullmatch(n)}
+
+    def read(self, name: str = "", start: int | None = None, end: int | None = None) -> bytes:
+        """A file's bytes, or those from `start` up to `end`."""
+        with self._told("read", name):
+            return self.fs.cat_file(self._path(name), start=start, end=end)
+
+    def open(self, name: str = "") -> BinaryIO:
+        """A seekable file to read from."""
+        with self._told("read", name):
+            return self.fs.open(self._path(name), "rb")
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[Output]:
+        """A file to write to that takes its name, whole, when the block ends without an error.
+
+        Locally: a temporary in the same folder, flushed to disk, renamed. In an object store: one
+        upload, which such stores show only when it is complete.
+        """
+        with ExitStack() as scratch:
+            if self.is_local:
+                path = Path(self._path(name))
+            else:
+                path = Path(scratch.enter_context(tempfile.TemporaryDirectory()), "upload")
+            temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
+            with self._told("write", name):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = temporary.open("xb")
+            try:
+                with file:
+                    yield Output(self, name, file)
+                    with self._told("write", name):
+                        file.flush()
+                        os.fsync(file.fileno())
+                with self._told("write", name):
+                    temporary.replace(path)
+                    _sync_folder(path.parent)
+                    if not self.is_local:
+                        self.fs.put_file(str(path), self._path(name))
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """`write` for what is already in memory."""
+        with self.write(name) as output:
+            output.write(data)
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there; once this returns it stays gone, even in a power cut."""
+        path = self._path(name)
+        with self._told("remove", name):
+            try:
+                self.fs.rm_file(path)
+            except FileNotFoundError:
+                return
+            if self.is_local:
+                _sync_folder(Path(path).parent)
+
+    def sweep(self, name: str = "") -> None:
+        """Remove temporaries that a killed writer left in a folder."""
+        for entry in self._entries(name):
+            if _TEMPORARY.fullmatch(entry):
+                self.remove(f"{name}/{entry}" if name else entry)
+
+    def _entries(self, name: str) -> dict[str, bool]:
+        with self._told("list", name):
+            try:
+                entries = self.fs.ls(self._path(name), detail=True)
+            except FileNotFoundError:
+                return {}
+        found = {
+            e["name"].rstrip("/").rpartition("/")[2]: e["type"] == "directory" for e in entries
+        }
+        found.pop("", None)  # some object stores list the folder itself
+        return found
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    @contextmanager
+    def _told(self, verb: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            # Clients of object stores raise errors of their own making for refused access.
+            if self.is_local and not isinstance(error, OSError):
+                raise
+            why = getattr(error, "strerror", None) or error
+            raise StorageError(f"cannot {verb} {self.url(name)}: {why}") from error
+
+
+class Output:
+    """A file being written: counts and hashes what goes in.
+
+    Failures of the disk are told apart from those of whoever computes the data.
+    """
+
+    def __init__(self, store: Store, name: str, file: BinaryIO) -> None:
+        self._store, self._name, self._file = store, name, file
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of what has been written so far."""
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> int:
+        with self._store._told("write", self._name):
+            self._file.write(data)
+        self._hash.update(data)
+        self.bytes += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.bytes
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on disk only when the folder is. Some systems cannot open folders: no harm.
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

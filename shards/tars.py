@@ -1,0 +1,125 @@
+"""Tars whose bytes depend on their members alone, and careful reading of tars from anywhere."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, cast
+
+from shards.errors import BadTar, UnsafeMember
+
+__all__ = ["Member", "TarWriter", "iter_headers", "read_members"]
+
+_BLOCK = tarfile.BLOCKSIZE
+
+
+class Writable(Protocol):
+    """All that writing a tar asks of a file."""
+
+    def write(self, data: bytes) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+class TarWriter:
+    """Writes members to a file, with fixed times, owners and modes.
+
+    `offset` is where the next member's header will start.
+    """
+
+    def __init__(self, file: Writable) -> None:
+        self._tar = tarfile.open(  # noqa: SIM115
+            fileobj=cast(BinaryIO, file), mode="w", format=tarfile.PAX_FORMAT
+        )
+
+    @property
+    def offset(self) -> int:
+        return self._tar.offset
+
+    def add(self, name: str, data: bytes) -> None:
+        """Append one regular file."""
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        info.mode = 0o644
+        self._tar.addfile(info, io.BytesIO(data))
+
+    def close(self) -> None:
+        """Write the end marker; the file itself stays open."""
+        self._tar.close()
+
+
+@dataclass(frozen=True)
+class Member:
+    """One regular file in a tar: its name, where its header starts, where its data lies."""
+
+    name: str
+    offset: int
+    data_offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Where the next header starts."""
+        return self.data_offset + -(-self.size // _BLOCK) * _BLOCK
+
+
+def iter_headers(file: BinaryIO, *, label: str) -> Iterator[Member]:
+    """The members of an uncompressed tar, data unread; `label` names the tar in errors.
+
+    Raises UnsafeMember at a member that is no plain file in the tar's root (links, devices,
+    folders, absolute names, `..`), and BadTar where the tar breaks off or turns to garbage.
+    """
+    # The check comes first: tarfile itself takes garbage after a member for the tar's end.
+    end = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for info in tar:
+                _check_safe(info, label)
+                member = Member(info.name, info.offset, info.offset_data, info.size)
+                end = member.end
+                yield member
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        if isinstance(error, tarfile.ReadError) and _is_empty(file):
+            return
+        raise BadTar(f"{label}: is no tar, or cut short, near byte {end} ({error})") from error
+    file.seek(end)
+    if any(file.read(_BLOCK)):
+        raise BadTar(f"{label}: garbage at byte {end}, where a member or the end should be")
+
+
+def read_members(data: bytes, *, label: str) -> list[tuple[str, bytes]]:
+    """`(name, bytes)` of the members in a range of a tar that starts and ends between members.
+
+    Raises as `iter_headers`, and BadTar when the range does not end where a member ends.
+    """
+    members = []
+    end = 0
+    for member in iter_headers(io.BytesIO(data), label=label):
+        members.append((member.name, data[member.data_offset : member.data_offset + member.size]))
+        end = member.end
+    if end != len(data):
+        raise BadTar(f"{label}: members fill {end} bytes of a range of {len(data)}")
+    return members
+
+
+def _is_empty(file: BinaryIO) -> bool:
+    file.seek(0)
+    return not file.read(1)
+
+
+def _check_safe(info: tarfile.TarInfo, label: str) -> None:
+    fault = None
+    if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        kinds = {"a link": info.issym() or info.islnk(), "a folder": info.isdir()}
+        kinds["a device"] = info.isdev()
+        fault = next((kind for kind, applies in kinds.items() if applies), "no plain file")
+    elif info.name.startswith("/") or ".." in info.name.split("/"):
+        fault = "named to leave its folder"
+    elif not info.name or info.name.startswith(".") or set(info.name) & set("/\\:"):
+        fault = "not named as a plain file"
+    elif not info.name.isprintable():
+        fault = "named with unprintable characters"
+    if fault is not None:
+        raise UnsafeMember(f"{label}: member {info.name!r} is {fault}; refused")

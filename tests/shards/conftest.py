@@ -1,0 +1,105 @@
+"""Small clips and datasets to test on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("WDS_SECURE", "1")  # webdataset reads it when it is imported
+
+import cv2
+import fsspec
+import numpy as np
+import pytest
+
+from preprocess.clip import Clip
+from shards.codec import encode_clip
+from shards.dataset import open_for_build
+from shards.manifest import Quarantined
+from shards.writer import commit_shard
+
+T, H, W = 3, 24, 32  # no two equal, so that swapped axes show
+
+
+def _smooth(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random fields in [0, 1], smooth as photographs are."""
+    noise = rng.normal(size=shape)
+    blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 3) for frame in noise])
+    return (blurred - blurred.min()) / np.ptp(blurred)
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> Callable[..., Clip]:
+    def make(key: str = "videos-walk-0", *, seed: int = 0) -> Clip:
+        rng = np.random.default_rng(seed)
+        rgb = (_smooth(rng, T, H, W, 3) * 255).astype(np.uint8)
+        mask = np.where(_smooth(rng, T, H, W) > 0.5, 255, 0).astype(np.uint8)
+        person = _smooth(rng, T, H, W) * 0.75
+        keypoints = rng.uniform(0, 1, (T, 1, 18, 3)) * (W, H, 1)
+        info = {
+            "dataset": "videos",
+            "video": "walk",
+            "split": "train",
+            "first_frame": 0,
+            "frame_indices": list(range(T)),
+            "timestamps": [0.0, 0.1, 0.2],
+            "fps": 10.0,
+            "size": [W, H],
+            "person_frames": [True, True, False],
+            "keypoints": {"joint_set": "openpose18", "people": 1, "mean_score": [0.5, 0.7, None]},
+            "depth": {"hdnet": {"label": "pose-derived, not measured"}},
+            "annotators": {"pose": {"name": "lite", "version": "1"}},
+        }
+        return Clip(
+            key=key,
+            rgb=rgb,
+            mask=mask,
+            pose=rng.integers(0, 256, (T, H, W, 3), np.uint8),
+            keypoints=keypoints.astype(np.float32),
+            hdnet=np.where(mask > 127, person, 1).astype(np.float32),
+            midas=_smooth(rng, T, H, W).astype(np.float32),
+            reference=rgb[0],
+            reference_mask=mask[0],
+            info=info,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def build(make_clip: Callable[..., Clip]) -> Callable[[str | Path], None]:
+    """Builds a dataset of two train shards with two clips each and an empty one for validation."""
+
+    def build(root: str | Path) -> None:
+        opened = open_for_build(root, {"size": 32}, software={"idol-video": "0"})
+        failed = [Quarantined("videos-walk-96", "walk", "no person")]
+        for index in range(2):
+            clips = [
+                make_clip(f"videos-walk-{first}", seed=first)
+                for first in (32 * index, 32 * index + 16)
+            ]
+            commit_shard(
+                root, "train", index, [(c.key, encode_clip(c)) for c in clips], failed[index:]
+            )
+        commit_shard(root, "val", 0, [])
+        opened.finish({"train": 2, "val": 1})
+
+    return build
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, build: Callable[[str | Path], None]) -> Path:
+    """The root of a complete dataset on disk."""
+    root = tmp_path / "data set [1]"
+    build(root)
+    return root
+
+
+@pytest.fixture
+def memory_url() -> str:
+    """An empty folder in fsspec's object store in memory."""
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+    return "memory://bucket/data"
