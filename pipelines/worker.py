@@ -1,0 +1,120 @@
+"""What a worker does with a task: frames in, encoded samples or quarantined clips out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pipelines.plan import Plan, PlannedClip, Task
+from preprocess.annotate import ClipRequest, Survey, annotate, survey
+from preprocess.annotators import load
+from preprocess.errors import ClipError, InputError
+from preprocess.frames import Frame, FrameReader, read_each
+from shards.codec import Members, encode_clip
+from shards.manifest import Quarantined
+
+__all__ = ["Made", "TaskResult", "Worker"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An encoded sample, ready for a tar."""
+
+    key: str
+    members: Members
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """A task's clips in order, each made or quarantined."""
+
+    task: Task
+    clips: tuple[Made | Quarantined, ...]
+
+
+class Worker:
+    """Annotators loaded once, for as many tasks as there are.
+
+    `claim` is asked before each clip with its key, and answers why the clip must not be tried
+    (it killed workers before) or None. Raises InputError when weights are missing.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: Path,
+        weights_root: str | Path | None,
+        claim: Callable[[str], str | None] = lambda key: None,
+    ) -> None:
+        self._plan = plan
+        self._source = source
+        self._claim = claim
+        self._annotators = load(plan.recipe.annotators, weights_root)
+        self._survey = lru_cache(maxsize=2)(self._make_survey)
+
+    def run(self, task: Task) -> TaskResult:
+        """Make the task's clips. A clip's own failure quarantines it and nothing else."""
+        video = self._plan.videos[task.video]
+        wanted = [self._plan.frame_indices(first) for first in task.first_frames]
+        frames = _Window(sorted(set().union(*wanted)), video.reader)
+        clips: list[Made | Quarantined] = []
+        for first_frame, indices in zip(task.first_frames, wanted, strict=True):
+            key = self._plan.key(PlannedClip(task.video, first_frame))
+            if reason := self._claim(key):
+                clips.append(Quarantined(key, video.id, reason))
+                continue
+            try:
+                clips.append(self._make(key, task, frames.take(indices)))
+            except InputError:
+                raise  # the set-up is wrong, not this clip
+            except ClipError as error:
+                clips.append(Quarantined(key, video.id, self._without_paths(str(error))))
+            except Exception as error:
+                reason = f"{type(error).__name__}: {self._without_paths(str(error))}"
+                clips.append(Quarantined(key, video.id, reason))
+        return TaskResult(task, tuple(clips))
+
+    def _make(self, key: str, task: Task, frames: list[Frame]) -> Made:
+        recipe = self._plan.recipe
+        request = ClipRequest(key, recipe.dataset, task.split, tuple(f.index for f in frames))
+        clip = annotate(
+            request,
+            self._plan.videos[task.video],
+            frames,
+            self._survey(task.video),
+            self._annotators,
+            size=recipe.size,
+            min_person_frames=recipe.min_person_frames,
+        )
+        return Made(key, encode_clip(clip))
+
+    def _make_survey(self, video: int) -> Survey:
+        return survey(self._plan.videos[video], self._annotators, self._plan.recipe.size)
+
+    def _without_paths(self, text: str) -> str:
+        """Reasons go into manifests, whose bytes must not depend on where the source lies."""
+        return text.replace(f"{self._source}/", "")
+
+
+class _Window:
+    """A video's frames, read once from front to back, kept as long as a clip may want them."""
+
+    def __init__(self, indices: list[int], reader: FrameReader) -> None:
+        self._pending = iter(indices)
+        self._read = read_each(reader, indices)
+        self._frames: dict[int, Frame | ClipError] = {}
+
+    def take(self, indices: tuple[int, ...]) -> list[Frame]:
+        """Frames of one clip; clips must come in order. Raises ClipError for an unreadable one."""
+        self._frames = {i: f for i, f in self._frames.items() if i >= indices[0]}
+        while indices[-1] not in self._frames:
+            self._frames[next(self._pending)] = next(self._read)
+        taken = []
+        for index in indices:
+            frame = self._frames[index]
+            if isinstance(frame, ClipError):
+                raise frame
+            taken.append(frame)
+        return taken

@@ -1,0 +1,187 @@
+"""From frames to an annotated `Clip`: cropping, annotators, colour, and what the json says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from preprocess.annotators import Annotators
+from preprocess.choices import CropMode
+from preprocess.clip import Clip
+from preprocess.crop import Crop, centre_crop, subject_crop, whole_frame
+from preprocess.depths.ranges import depth_range, normalize_depth
+from preprocess.errors import ClipError
+from preprocess.frames import Frame, read_each
+from preprocess.lite.extent import person_box
+from preprocess.lite.person import PersonFrame
+from preprocess.scene import Scene
+from preprocess.skeleton import draw_poses
+from preprocess.sources.base import Video
+
+__all__ = ["ClipRequest", "Survey", "annotate", "survey"]
+
+SURVEY_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """Which frames of which video become which clip."""
+
+    key: str
+    dataset: str
+    split: str
+    frame_indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the clips of one video share, so that they agree.
+
+    `first` is the video's first frame and `first_people` what the tracker gives for it;
+    `near_far` is the depth range from frames spread over the video, or None without depth.
+    """
+
+    first: np.ndarray
+    first_people: tuple[PersonFrame | None, ...]
+    near_far: tuple[float, float] | None
+
+
+def survey(video: Video, annotators: Annotators, size: int) -> Survey:
+    """Look at up to 16 frames spread over the video; those that cannot be read are passed over.
+
+    Raises ClipError when none can be read.
+    """
+    count = min(SURVEY_FRAMES if annotators.depth else 1, video.frames)
+    indices = np.unique(np.linspace(0, video.frames - 1, count).round().astype(int))
+    firsts: list[tuple[np.ndarray, tuple[PersonFrame | None, ...]]] = []
+    raw = []
+    failures: list[ClipError] = []
+    for frame in read_each(video.reader, indices.tolist()):
+        if isinstance(frame, ClipError):
+            failures.append(frame)
+            continue
+        # The frames are far apart: each is looked at as if it were alone.
+        people = annotators.people([frame.rgb])
+        if not firsts:
+            firsts.append((frame.rgb, people))
+        if annotators.depth and annotators.mask:
+            crop = choose_crop("subject", frame.rgb, people, size)
+            scene = Scene((frame.rgb,), people, crop, video.fps)
+            raw.append(annotators.depth.depths(scene, annotators.mask.masks(scene)))
+    if not firsts:
+        raise failures[0]
+    first, first_people = firsts[0]
+    return Survey(first, first_people, depth_range(np.concatenate(raw)) if raw else None)
+
+
+def choose_crop(
+    mode: CropMode, frame: np.ndarray, people: Sequence[PersonFrame | None], size: int
+) -> Crop:
+    """The clip's square, from its frames' size and the person's extent in all of them."""
+    height, width = frame.shape[:2]
+    if mode == "none":
+        return whole_frame(width, height, size)
+    if mode == "center":
+        return centre_crop(width, height, size)
+    boxes = [person_box(person, width, height) for person in people if person is not None]
+    return subject_crop(boxes, width, height, size)
+
+
+def annotate(
+    request: ClipRequest,
+    video: Video,
+    frames: Sequence[Frame],
+    survey: Survey,
+    annotators: Annotators,
+    *,
+    size: int,
+    min_person_frames: float,
+) -> Clip:
+    """Make one clip.
+
+    `min_person_frames` is the share of frames, in [0, 1], in which a person must be found.
+    Raises ClipError when fewer have one, or when frames differ in size.
+    """
+    choice = annotators.choice
+    images = tuple(frame.rgb for frame in frames)
+    if len(sizes := {(image.shape[1], image.shape[0]) for image in images}) > 1:
+        raise ClipError(f"frames differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes))}")
+    step = request.frame_indices[1] - request.frame_indices[0] if len(frames) > 1 else 1
+    people = annotators.people(images)
+    square = choose_crop(choice.crop, images[0], people, size)
+    scene = Scene(images, people, square, video.fps / step)
+    masks = annotators.mask.masks(scene) if annotators.mask else None
+    found = _person_frames(people, masks)
+    if found is not None and sum(found) < min_person_frames * len(found):
+        raise ClipError(
+            f"a person was found in {sum(found)} of {len(found)} frames; "
+            f"--min-person-frames asks for a share of {min_person_frames:g}"
+        )
+
+    info: dict[str, Any] = {
+        "schema": 1,
+        "key": request.key,
+        "dataset": request.dataset,
+        "video": video.id,
+        "split": request.split,
+        "first_frame": request.frame_indices[0],
+        "frame_indices": list(request.frame_indices),
+        "timestamps": [round(frame.seconds, 6) for frame in frames],
+        "fps": round(scene.fps, 6),
+        "source_size": [images[0].shape[1], images[0].shape[0]],
+        "size": [size, size],
+        "crop": {"mode": choice.crop, "box": list(square.box)},
+        "person_frames": found,
+        "annotators": {name: record.as_json() for name, record in choice.records().items()},
+    }
+    arrays: dict[str, np.ndarray] = {}
+    if annotators.mask and masks is not None and choice.mask != "none":
+        alone = Scene((survey.first,), survey.first_people, square, scene.fps)
+        arrays["mask"] = masks
+        arrays["reference_mask"] = annotators.mask.masks(alone)[0]
+    if annotators.pose:
+        keypoints = annotators.pose.keypoints(scene)
+        arrays["keypoints"] = keypoints.points
+        arrays["pose"] = draw_poses(keypoints, (size, size), choice.pose_style)
+        info["keypoints"] = {
+            "joint_set": keypoints.joint_set.name,
+            "style": choice.pose_style,
+            "people": keypoints.points.shape[1],
+            "mean_score": _mean_scores(keypoints.points),
+        }
+    if annotators.depth and masks is not None and survey.near_far:
+        near, far = survey.near_far
+        depth, clamped = normalize_depth(annotators.depth.depths(scene, masks), near, far)
+        arrays["hdnet"] = arrays["midas"] = depth
+        described = {
+            "label": annotators.depth.label,
+            "unit": annotators.depth.unit,
+            "near": round(near, 6),
+            "far": round(far, 6),
+            "clamped": clamped,
+        }
+        info["depth"] = {"hdnet": described, "midas": described}
+    return Clip(
+        request.key,
+        np.stack([square.apply(image) for image in images]),
+        reference=square.apply(survey.first),
+        info=info,
+        **arrays,
+    )
+
+
+def _person_frames(
+    people: Sequence[PersonFrame | None], masks: np.ndarray | None
+) -> list[bool] | None:
+    if people:
+        return [person is not None for person in people]
+    return None if masks is None else [bool((mask > 127).any()) for mask in masks]
+
+
+def _mean_scores(points: np.ndarray) -> list[float]:
+    """Per frame, the mean score of the 18 body joints of the best person."""
+    body = points[:, :, :18, 2].mean(-1)
+    return [round(float(scores.max(initial=0.0)), 4) for scores in body]

@@ -1,0 +1,1 @@
+"""Mask annotators: who is the person, pixel by pixel."""

@@ -1,0 +1,1 @@
+"""Pose annotators: where the joints are."""

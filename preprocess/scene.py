@@ -1,0 +1,60 @@
+"""What annotators see of a clip, and the interfaces that they fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from preprocess.choices import Record
+from preprocess.crop import Crop
+from preprocess.keypoints import Keypoints
+
+if TYPE_CHECKING:
+    from preprocess.lite.person import PersonFrame
+
+__all__ = ["DepthAnnotator", "MaskAnnotator", "PoseAnnotator", "Scene"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Frames of one video, in the source's pixels, and the square of them that is wanted.
+
+    `frames`  (H, W, 3) uint8 RGB each, all of one size.
+    `people`  the lite tracker's person in each frame, None where there is none; empty when the
+              tracker was not asked for.
+    `crop`    the clip's square; annotations are given in its pixels.
+    `fps`     frames per second between successive frames.
+    """
+
+    frames: tuple[np.ndarray, ...]
+    people: tuple[PersonFrame | None, ...]
+    crop: Crop
+    fps: float
+
+
+class MaskAnnotator(Protocol):
+    record: Record
+
+    def masks(self, scene: Scene) -> np.ndarray:
+        """(T, S, S) uint8: 0 background, 255 person."""
+        ...
+
+
+class PoseAnnotator(Protocol):
+    record: Record
+
+    def keypoints(self, scene: Scene) -> Keypoints:
+        """The people's joints in pixels of the clip; nobody found means scores of 0."""
+        ...
+
+
+class DepthAnnotator(Protocol):
+    record: Record
+    label: str  # what kind of depth this is, for people who look at the data
+    unit: str  # of the raw values
+
+    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
+        """(T, S, S) float32, smaller is nearer; NaN where there is no depth (the background)."""
+        ...

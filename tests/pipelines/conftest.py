@@ -1,0 +1,56 @@
+"""Small sources and the comparison of whole datasets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.build import BuildSummary, Reporter, Where, build, plan_build
+from pipelines.recipe import Recipe
+
+# A recipe without networks: decoding, planning, writing and resuming are all there.
+BARE = {"mask": "none", "pose": "none", "depth": "none", "crop": "center", "size": 32}
+
+
+@pytest.fixture
+def videos(tmp_path, make_video) -> Path:
+    """Three videos of numbered frames: 40, 20 and 33 frames."""
+    source = tmp_path / "source"
+    make_video(source / "one.mp4", 40)
+    make_video(source / "deep er" / "two.v2.mp4", 20)
+    make_video(source / "three.mkv", 33)
+    return source
+
+
+@pytest.fixture
+def run(tmp_path) -> Callable[..., BuildSummary]:
+    """run(source, out, workers=0, **recipe) builds with the bare recipe unless told otherwise."""
+
+    def run_build(
+        source: Path,
+        out: str | Path,
+        *,
+        workers: int = 0,
+        dataset: str = "videos",
+        retry_quarantined: bool = False,
+        bare: bool = True,
+        **recipe,
+    ) -> BuildSummary:
+        defaults = {**BARE, "clip_length": 8, "clips_per_shard": 3} if bare else {}
+        plan = plan_build(Recipe(dataset, **{**defaults, **recipe}), source)
+        where = Where(source, str(out), workers)
+        return build(plan, where, Reporter(), retry_quarantined=retry_quarantined)
+
+    return run_build
+
+
+def tree(root: Path) -> dict[str, str]:
+    """Every file below root with its checksum."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }

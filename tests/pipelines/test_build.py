@@ -1,0 +1,205 @@
+"""A build: the same bytes however it runs, nothing lost when it is stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pipelines.build import Reporter, Where, build
+from pipelines.engine import MAX_DEATHS
+from pipelines.plan import make_plan
+from pipelines.recipe import Recipe
+from preprocess.frames import Frame
+from preprocess.sources.base import Listing, Video
+from shards.errors import RecipeMismatch
+from shards.reader import open_dataset
+from tests.conftest import numbered_frame, read_number
+from tests.pipelines.conftest import BARE, tree
+
+
+def test_every_planned_clip_is_there_with_its_frames(run, videos, tmp_path):
+    summary = run(videos, tmp_path / "out", val_fraction=0.4)
+    assert summary.info.status == "complete"
+    assert summary.info.totals["clips"] == 5 + 2 + 4
+    assert set(summary.info.totals["splits"]) == {"train", "val"}
+    seen = set()
+    for clip in open_dataset(tmp_path / "out").clips():
+        indices = clip.info["frame_indices"]
+        assert [read_number(frame) for frame in clip.rgb] == indices
+        assert read_number(clip.reference) == 0
+        seen.add((clip.info["video"], indices[0]))
+    assert len(seen) == 11
+    assert ("deep er/two.v2", 8) in seen
+
+
+def test_workers_change_no_byte(run, videos, tmp_path):
+    for workers in (0, 1, 2):
+        run(videos, tmp_path / str(workers), workers=workers, stride=3, clips_per_shard=5)
+    assert tree(tmp_path / "0") == tree(tmp_path / "1") == tree(tmp_path / "2")
+
+
+def test_a_second_run_keeps_everything(run, videos, tmp_path):
+    first = run(videos, tmp_path / "out")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("shard-*")}
+    second = run(videos, tmp_path / "out")
+    assert (first.shards_kept, second.shards_made) == (0, 0)
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("shard-*")}
+
+
+def test_a_lost_or_cut_off_shard_is_made_again(run, videos, tmp_path):
+    out = tmp_path / "out"
+    run(videos, out)
+    whole = tree(out)
+    shards = sorted((out / "train").glob("*.tar"))
+    shards[0].write_bytes(shards[0].read_bytes()[:1000])
+    shards[1].with_suffix(".json").unlink()
+    summary = run(videos, out)
+    assert summary.shards_made == 2
+    assert tree(out) == whole
+
+
+def command(source, out, *more):
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in BARE.items()]
+    return [
+        *(sys.executable, "-m", "pipelines.cli", "build", "--dataset", "videos"),
+        *("--source", str(source), "--out", str(out), "--clip-length", "2", "--stride", "1"),
+        *("--clips-per-shard", "1", *options, *more),
+    ]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_and_started_again_gives_the_same_bytes(run, videos, tmp_path, stop, workers):
+    if workers == "2" and stop == signal.SIGKILL:
+        pytest.skip("a killed driver leaves Ray to end by itself: see test-slow")
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(videos, out, "--workers", workers),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*/shard-*.json"))) < 3 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(stop)
+    _, stderr = process.communicate(timeout=60)
+    committed = len(list(out.glob("*/shard-*.json")))
+    assert 3 <= committed < 90
+    if stop != signal.SIGKILL:
+        assert process.returncode == 130
+        assert "the same command goes on" in stderr
+    assert json.loads((out / "dataset.json").read_text())["status"] == "building"
+
+    recipe = {"clip_length": 2, "stride": 1, "clips_per_shard": 1}
+    assert run(videos, out, **recipe).shards_kept >= committed - 1
+    run(videos, tmp_path / "never stopped", **recipe)
+    assert tree(out) == tree(tmp_path / "never stopped")
+
+
+def test_another_recipe_is_refused_with_the_difference(run, videos, tmp_path):
+    run(videos, tmp_path / "out")
+    before = tree(tmp_path / "out")
+    with pytest.raises(RecipeMismatch) as error:
+        run(videos, tmp_path / "out", size=48, stride=4)
+    assert "size: 32 there, 48 here" in str(error.value)
+    assert "stride: 8 there, 4 here" in str(error.value)
+    assert tree(tmp_path / "out") == before
+
+
+def test_a_changed_source_is_refused(run, videos, make_video, tmp_path):
+    run(videos, tmp_path / "out")
+    make_video(videos / "four.mp4", 20)
+    with pytest.raises(RecipeMismatch, match=r"source.videos: 3 there, 4 here"):
+        run(videos, tmp_path / "out")
+
+
+def test_the_place_of_the_source_changes_no_byte(run, videos, tmp_path):
+    (videos / "one.mp4").rename(videos / "one.avi")  # the name lies; the content is read
+    (videos / "bad.mp4").write_bytes(b"bad")
+    run(videos, tmp_path / "a")
+    moved = videos.rename(tmp_path / "elsewhere")
+    run(moved, tmp_path / "b")
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def tiktok(root, write_image, frames=24):
+    for i in range(frames):
+        write_image(root / "00001" / "images" / f"{i + 1:04d}.png", numbered_frame(i))
+    return root
+
+
+def test_a_broken_frame_costs_its_clip_and_no_other(run, write_image, tmp_path):
+    source = tiktok(tmp_path / "TikTok_dataset", write_image)
+    (source / "00001" / "images" / "0011.png").write_bytes(b"broken")
+    summary = run(source, tmp_path / "out", dataset="tiktok")
+    (bad,) = summary.quarantined
+    assert bad.key == "tiktok-00001-8"
+    assert bad.reason == "00001/images/0011.png is not a picture that can be decoded"
+    assert sorted(open_dataset(tmp_path / "out").entries) == ["tiktok-00001-0", "tiktok-00001-16"]
+
+
+def test_quarantined_clips_can_be_tried_again(run, write_image, tmp_path):
+    source = tiktok(tmp_path / "TikTok_dataset", write_image)
+    broken = source / "00001" / "images" / "0011.png"
+    broken.write_bytes(b"broken")
+    run(source, tmp_path / "out", dataset="tiktok")
+    write_image(broken, numbered_frame(10))
+    assert run(source, tmp_path / "out", dataset="tiktok").quarantined  # committed stays so
+    again = run(source, tmp_path / "out", dataset="tiktok", retry_quarantined=True)
+    assert not again.quarantined
+    run(source, tmp_path / "fresh", dataset="tiktok")
+    assert tree(tmp_path / "out") == tree(tmp_path / "fresh")
+
+
+def test_frames_of_different_size_are_quarantined(run, write_image, tmp_path):
+    source = tiktok(tmp_path / "TikTok_dataset", write_image, 8)
+    write_image(source / "00001" / "images" / "0003.png", numbered_frame(2, 48, 32))
+    (bad,) = run(source, tmp_path / "out", dataset="tiktok").quarantined
+    assert bad.reason == "frames differ in size: 48x32, 96x64"
+
+
+def test_images_become_clips_of_one_frame(run, write_image, tmp_path):
+    for i in range(5):
+        write_image(tmp_path / "photos" / f"p {i}.png", numbered_frame(i, 96 + i, 64))
+    run(tmp_path / "photos", tmp_path / "out", dataset="images", clip_length=None)
+    clips = list(open_dataset(tmp_path / "out").clips())
+    assert sorted(read_number(c.rgb[0]) for c in clips) == list(range(5))
+    assert {c.rgb.shape for c in clips} == {(1, 32, 32, 3)}
+
+
+def test_object_stores_get_the_same_bytes(run, videos, tmp_path):
+    import fsspec
+
+    run(videos, "memory://bucket/dataset")
+    run(videos, tmp_path / "out")
+    memory = fsspec.filesystem("memory")
+    for name in tree(tmp_path / "out"):
+        assert memory.cat(f"/bucket/dataset/{name}") == (tmp_path / "out" / name).read_bytes()
+
+
+class Deadly:
+    """A video whose frame 8 kills the process that reads it."""
+
+    def read(self, indices):
+        for index in indices:
+            if index == 8:
+                os._exit(13)
+            yield Frame(index, np.full((40, 40, 3), index, np.uint8), index / 30)
+
+
+@pytest.mark.slow
+def test_a_clip_that_kills_its_worker_is_given_up(tmp_path):
+    video = Video("deadly", 24, 30.0, Deadly(), "deadly", "train")
+    plan = make_plan(Recipe("videos", clip_length=4, **BARE), Listing((video,)))
+    summary = build(plan, Where(tmp_path, str(tmp_path / "out"), workers=1), Reporter())
+    (bad,) = summary.quarantined
+    assert bad.key == "videos-deadly-8"
+    assert f"killed its worker {MAX_DEATHS} times" in bad.reason
+    assert len(open_dataset(tmp_path / "out").entries) == 5

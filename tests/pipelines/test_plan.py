@@ -1,0 +1,121 @@
+"""The plan: every clip once, in the right shard, whatever happens later."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.plan import CLIPS_PER_TASK, make_plan
+from pipelines.recipe import Recipe
+from preprocess.errors import InputError
+from preprocess.frames import VideoFile
+from preprocess.sources.base import Listing, Video
+
+
+def video(name, frames, group=None, split=None):
+    return Video(name, frames, 30.0, VideoFile(Path(name)), group or name, split)
+
+
+def plan(*videos, **recipe):
+    return make_plan(Recipe("videos", **recipe), Listing(videos))
+
+
+def clips(plan):
+    return [
+        (split, shard, plan.videos[c.video].id, c.first_frame)
+        for (split, shard), members in plan.shards.items()
+        for c in members
+    ]
+
+
+def test_clips_tile_a_video_and_the_rest_is_left():
+    made = plan(video("a", 50), val_fraction=0)
+    assert clips(made) == [("train", 0, "a", first) for first in (0, 16, 32)]
+    assert made.frame_indices(16) == tuple(range(16, 32))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "first_frames"),
+    [
+        ({"stride": 4}, [0, 4, 8]),
+        ({"frame_step": 2}, [0]),
+        ({"clip_length": 8}, [0, 8, 16]),
+        ({"clip_length": 8, "frame_step": 3, "stride": 1}, [0, 1, 2]),
+        ({"limit": 1, "stride": 1}, [0]),
+        ({"clip_length": 24}, [0]),
+    ],
+)
+def test_length_stride_step_limit(recipe, first_frames):
+    made = plan(video("a", 24 if recipe != {"frame_step": 2} else 31), val_fraction=0, **recipe)
+    assert [first for *_, first in clips(made)] == first_frames
+    last = made.frame_indices(first_frames[-1])
+    assert len(last) == made.recipe.frames
+    assert last[-1] < made.videos[0].frames
+
+
+def test_shards_are_full_but_the_last_and_hold_every_clip_once():
+    made = plan(
+        *(video(f"v{i}", 16 * (i + 1)) for i in range(9)), clips_per_shard=4, val_fraction=0.3
+    )
+    listed = clips(made)
+    assert len(listed) == len(set(listed)) == sum(range(1, 10)) == made.clips
+    for split in ("train", "val"):
+        sizes = [len(c) for (s, _), c in made.shards.items() if s == split]
+        assert all(n == 4 for n in sizes[:-1])
+        assert 1 <= sizes[-1] <= 4
+
+
+def test_tasks_hold_the_shards_clips_in_order():
+    made = plan(video("a", 16 * 21), video("b", 40), clips_per_shard=12, val_fraction=0)
+    for shard, members in made.shards.items():
+        tasks = made.tasks([shard])
+        flat = [(t.video, f) for t in tasks for f in t.first_frames]
+        assert flat == [(c.video, c.first_frame) for c in members]
+        assert [t.position for t in tasks] == [
+            sum(len(u.first_frames) for u in tasks[:i]) for i in range(len(tasks))
+        ]
+        assert all(1 <= len(t.first_frames) <= CLIPS_PER_TASK for t in tasks)
+
+
+def test_groups_are_not_torn_and_both_splits_exist():
+    videos = [video(f"v{i}", 16, group=f"p{i // 5}") for i in range(20)]
+    made = plan(*videos, val_fraction=0.1)
+    by_group = {}
+    for v, split in zip(made.videos, made.splits, strict=True):
+        by_group.setdefault(v.group, set()).add(split)
+    assert all(len(splits) == 1 for splits in by_group.values())
+    assert sorted(s for splits in by_group.values() for s in splits) == ["train"] * 3 + ["val"]
+
+
+def test_published_splits_are_kept():
+    made = plan(video("a", 16, split="val"), video("b", 16, split="train"), val_fraction=0)
+    assert made.splits == ("val", "train")
+
+
+def test_the_split_of_a_video_does_not_depend_on_the_order():
+    videos = [video(f"v{i}", 16) for i in range(10)]
+    ours = plan(*videos, val_fraction=0.3)
+    reverse = plan(*videos[::-1], val_fraction=0.3)
+    assert ours.splits == reverse.splits[::-1]
+
+
+def test_short_videos_are_counted():
+    assert plan(video("long", 16), video("short", 15)).short == ("short",)
+    with pytest.raises(InputError, match="1 shorter than 16 frames"):
+        plan(video("short", 15))
+
+
+def test_a_changed_source_has_another_digest():
+    one = plan(video("a", 16), video("b", 16)).source_summary()
+    assert one == plan(video("a", 16), video("b", 16)).source_summary()
+    assert one != plan(video("a", 16), video("b", 17)).source_summary()
+    assert one != plan(video("a", 16), video("c", 16)).source_summary()
+
+
+def test_every_mistake_of_a_recipe_is_named_at_once():
+    with pytest.raises(InputError) as error:
+        Recipe("videos", clip_length=0, stride=-1, size=3, min_person_frames=2)
+    for name in ("clip_length", "stride", "size", "min_person_frames"):
+        assert name in str(error.value)
+    with pytest.raises(InputError, match="images"):
+        Recipe("images", clip_length=8)
+    assert Recipe("images").frames == 1
