@@ -1,0 +1,50 @@
+"""Metres to the depth of a sample: one range for a whole video, foreground below background."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from preprocess.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
+
+__all__ = ["UNKNOWN_RANGE", "depth_range", "normalize_depth"]
+
+# The reach of a person around the hips: for a video whose survey frames show nobody.
+UNKNOWN_RANGE = (-0.8, 0.8)
+# A person seen flat still gets this many metres of depth: a range of nothing would turn the
+# noise of a standing body into the whole scale.
+_LEAST_EXTENT = 0.3
+
+
+def depth_range(
+    depth: np.ndarray, *, percentile: float = 0.5, margin: float = 0.15
+) -> tuple[float, float]:
+    """(near, far) in metres for a video, from the depth of a few frames spread over it.
+
+    depth: any shape, metres, NaN where there is no person. The range runs between the lowest and
+    highest `percentile` (a few wild pixels do not matter), widened at each end by `margin` of its
+    extent, since frames between those surveyed reach further. `UNKNOWN_RANGE` when all is NaN.
+    """
+    known = depth[np.isfinite(depth)]
+    if not known.size:
+        return UNKNOWN_RANGE
+    near, far = (float(v) for v in np.percentile(known, [percentile, 100 - percentile]))
+    extra = max(margin * (far - near), (_LEAST_EXTENT - (far - near)) / 2)
+    return near - extra, far + extra
+
+
+def normalize_depth(depth: np.ndarray, near: float, far: float) -> tuple[np.ndarray, int]:
+    """Depth in metres to a sample's depth in [0, 1], and how many pixels had to be clamped.
+
+    depth: any shape, metres, NaN in the background. Returns float32 of the same shape: near is 0,
+    far is `FOREGROUND_DEPTH_END`, background is exactly `BACKGROUND_DEPTH`; and the number of
+    foreground pixels outside [near, far]. Raises ValueError unless near < far, both finite.
+    """
+    if not (np.isfinite(near) and np.isfinite(far) and near < far):
+        raise ValueError(f"a depth range needs near < far, both finite, not ({near}, {far})")
+    foreground = np.isfinite(depth)
+    inside = np.clip(depth[foreground], near, far)
+    clamped = int((inside != depth[foreground]).sum())
+    normal = np.full(depth.shape, BACKGROUND_DEPTH, dtype=np.float32)
+    share = np.clip((inside - near) / (far - near), 0, 1)
+    normal[foreground] = share * FOREGROUND_DEPTH_END
+    return normal, clamped
