@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -25,7 +26,7 @@ EXIT_QUARANTINED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-Flag = tyro.conf.FlagCreatePairsOff
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 @app.command
@@ -37,8 +38,8 @@ def build(
     address: str | None = None,
     weights: Path | None = None,
     max_quarantine: int = 0,
-    retry_quarantined: Flag[bool] = False,
-    dry_run: Flag[bool] = False,
+    retry_quarantined: Flag = False,
+    dry_run: Flag = False,
 ) -> int:
     """Build a dataset of annotated clips; run again, it goes on where it was stopped.
 

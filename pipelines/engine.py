@@ -60,14 +60,13 @@ def run_on_ray(
         # The plan travels through an actor, so that a worker started anew still finds it.
         ledger = ray.remote(num_cpus=0)(_Ledger).remote((tasks, plan))
         rows = [{"task": number} for number in range(len(tasks))]
-        results = ray.data.from_items(
-            rows, override_num_blocks=min(len(rows), MAX_BLOCKS)
-        ).map_batches(
+        blocks = min(len(rows), MAX_BLOCKS)
+        results = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             _RayWorker,
             fn_constructor_args=(ledger, source, weights_root),
             batch_size=1,
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
         )
         for row in results.iter_rows():
             yield pickle.loads(row["result"])  # made by our own worker, a moment ago

@@ -81,9 +81,9 @@ def _draw_hand(frame: np.ndarray, joints: np.ndarray, scale: float) -> None:
     for i, (a, b) in enumerate(HAND_BONES):
         if min(joints[a, 2], joints[b, 2]) >= MIN_SCORE:
             rgb = colorsys.hsv_to_rgb(i / len(HAND_BONES), 1, 1)
-            ends = [_fixed_point(joints[a, :2]), _fixed_point(joints[b, :2])]
+            start, end = _fixed_point(joints[a, :2]), _fixed_point(joints[b, :2])
             colour = tuple(round(255 * channel) for channel in rgb)
-            cv2.line(frame, *ends, colour, max(1, round(2 * scale)), cv2.LINE_AA, _SHIFT)
+            cv2.line(frame, start, end, colour, max(1, round(2 * scale)), cv2.LINE_AA, _SHIFT)
     _draw_discs(frame, joints, [HAND_JOINT_COLOUR] * len(joints), 3 * scale)
 
 

@@ -41,7 +41,7 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
     dataset = open_dataset(path)
     entry = dataset.find(key or next(iter(dataset.entries), ""))
     target = Path(output or f"{entry.key}.png").expanduser()
-    picture = contact_sheet(decode_clip(read_sample(entry)), source=entry.shard.url)
+    picture = contact_sheet(decode_clip(read_sample(entry)), source=entry.shard.name)
     Store.at(target.parent).write_bytes(target.name, picture)
     if as_json:
         return _print_json({"key": entry.key, "shard": entry.shard.url, "picture": str(target)})

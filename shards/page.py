@@ -44,7 +44,7 @@ class Page:
         align: str = "left",
         box: dict[str, Any] | None = None,
     ) -> None:
-        """Write a line whose baseline starts (or, aligned right, ends) at (x, y); size in points."""
+        """Write a line whose baseline starts (aligned right: ends) at (x, y); size in points."""
         width, height = self._figure.get_size_inches() * 100
         self._figure.text(
             x / width,

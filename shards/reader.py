@@ -85,7 +85,8 @@ class Dataset:
         if key in self.entries:
             return self.entries[key]
         if not self.entries:
-            raise UnknownKey(f"{self.url}: has no samples")
+            unfinished = self.info is not None and self.info.status != "complete"
+            raise UnknownKey(f"{self.url}: has no samples{' yet' if unfinished else ''}")
         matches = [known for known in self.entries if known.startswith(key)]
         if len(matches) == 1:
             return self.entries[matches[0]]

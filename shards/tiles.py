@@ -21,7 +21,8 @@ def rows_of_tiles(clip: Clip) -> list[tuple[str, np.ndarray]]:
         tiles = [_outlined(*pair) for pair in zip(clip.rgb, clip.mask, strict=True)]
         rows.append(("mask", np.stack(tiles)))
     if clip.pose is not None:
-        opaque = clip.pose.max(axis=-1, keepdims=True) / np.float32(255)
+        # Limbs are often drawn at less than full brightness: they are opaque all the same.
+        opaque = np.minimum(clip.pose.max(axis=-1, keepdims=True) / np.float32(64), 1)
         rows.append(("pose", _blend(clip.rgb * np.float32(0.4), clip.pose, opaque)))
     if clip.hdnet is not None:
         rows.append(("hdnet", depth_to_hot(clip.hdnet)))

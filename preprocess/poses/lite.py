@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from preprocess.choices import Record
 from preprocess.keypoints import OPENPOSE_134, Keypoints, wholebody_from_blazepose
 from preprocess.lite.person import PersonFrame
-from preprocess.choices import Record
 from preprocess.scene import Scene
 from preprocess.smoothing import one_euro
 

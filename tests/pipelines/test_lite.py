@@ -1,0 +1,143 @@
+"""The whole slice on real footage: people become samples that mean what they say."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.cli import main
+from preprocess.colormap import depth_to_hot
+from preprocess.frames import VideoFile
+from preprocess.keypoints import COCO_18
+from shards.reader import open_dataset
+from tests.pipelines.conftest import tree
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, footage):
+    """One video of a person, under a name with spaces and dots."""
+    folder = tmp_path_factory.mktemp("source")
+    (folder / "a man. balancing.mp4").write_bytes(footage("cam01.mp4").read_bytes())
+    return folder
+
+
+def build(source, out, *more):
+    return main(
+        [
+            *("build", "--dataset", "videos", "--source", str(source), "--out", str(out)),
+            *("--clip-length", "4", "--stride", "30", "--limit", "2", "--size", "128", *more),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("lite") / "out"
+    assert build(source, out, "--workers", "0", "--pose-style", "dwpose") == 0
+    return open_dataset(out)
+
+
+def test_samples_have_every_modality(dataset):
+    for clip in dataset.clips():
+        assert clip.modalities == (
+            *("rgb", "mask", "pose", "keypoints", "hdnet", "midas"),
+            *("reference", "reference_mask"),
+        )
+        assert clip.rgb.shape == (4, 128, 128, 3)
+        assert clip.keypoints.shape == (4, 1, 134, 3)
+
+
+def test_the_person_is_in_the_middle_and_in_the_mask(dataset):
+    for clip in dataset.clips():
+        share = (clip.mask > 127).mean()
+        assert 0.05 < share < 0.5
+        body = clip.keypoints[:, 0, :18]
+        seen = body[..., 2] > 0.5
+        assert seen.mean() > 0.8
+        x, y = np.rint(body[seen][:, :2].clip(0, 127)).astype(int).T
+        frame = np.nonzero(seen)[0]
+        assert (clip.mask[frame, y, x] > 127).mean() > 0.8
+        rows = np.nonzero(clip.mask.max(0).max(1) > 127)[0]
+        assert rows[0] > 2
+        assert rows[-1] < 125
+
+
+def test_heads_are_up_and_sides_are_right(dataset):
+    """He faces the camera: his right shoulder is on the picture's left."""
+    nose, right, left, hip = COCO_18.indices("nose", "right_shoulder", "left_shoulder", "left_hip")
+    body = next(dataset.clips()).keypoints[0, 0]
+    assert body[nose, 1] < body[right, 1] < body[hip, 1]
+    assert body[right, 0] < body[left, 0]
+
+
+def test_the_box_in_the_json_is_what_was_cut_out(dataset, footage):
+    for clip in dataset.clips():
+        x0, y0, x1, y1 = clip.info["crop"]["box"]
+        (frame,) = VideoFile(footage("cam01.mp4")).read([clip.info["frame_indices"][2]])
+        assert clip.info["source_size"] == [1080, 1920]
+        by_hand = cv2.resize(frame.rgb[y0:y1, x0:x1], (128, 128), interpolation=cv2.INTER_AREA)
+        assert np.abs(by_hand.astype(int) - clip.rgb[2]).mean() < 2  # JPEG, nothing else
+
+
+def test_depth_is_of_the_person_alone_and_labelled(dataset):
+    for clip in dataset.clips():
+        inside = clip.mask > 127
+        assert (clip.hdnet[~inside] == 1).all()
+        assert clip.hdnet[inside].max() <= 0.7508
+        assert (depth_to_hot(clip.hdnet)[~inside] == 255).all()
+        np.testing.assert_allclose(clip.hdnet, clip.midas, atol=8e-4)
+        for modality in ("hdnet", "midas"):
+            described = clip.info["depth"][modality]
+            assert described["label"] == "pose-derived, not measured"
+            assert described["near"] < 0 < described["far"]
+            assert clip.info["annotators"][modality]["name"] == "lite-depth"
+
+
+def test_clips_of_a_video_share_its_range(dataset):
+    ranges = {
+        (c.info["depth"]["hdnet"]["near"], c.info["depth"]["hdnet"]["far"]) for c in dataset.clips()
+    }
+    assert len(ranges) == 1
+
+
+def test_reference_is_the_first_frame_in_the_clips_crop(dataset):
+    first, second = dataset.clips()
+    assert np.abs(first.reference.astype(int) - first.rgb[0]).mean() < 2
+    assert (first.reference_mask == first.mask[0]).mean() > 0.999
+    assert second.info["first_frame"] == 30
+    assert (second.reference_mask > 127).any()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ray_workers_give_the_same_bytes(source, dataset, tmp_path, workers):
+    assert build(source, tmp_path / "out", "--workers", workers, "--pose-style", "dwpose") == 0
+    assert tree(tmp_path / "out") == tree(dataset_root(dataset))
+
+
+def dataset_root(dataset):
+    return Path(next(iter(dataset.entries.values())).shard.url).parent.parent
+
+
+def test_footage_without_people_is_quarantined_and_said(tmp_path, make_video, capsys):
+    make_video(tmp_path / "source" / "empty street.mp4", 16, width=320, height=240)
+    assert build(tmp_path / "source", tmp_path / "out", "--workers", "0") == 1
+    shown = capsys.readouterr().out
+    assert "a person was found in 0 of 4 frames" in " ".join(shown.split())
+    assert "more than --max-quarantine 0" in " ".join(shown.split())
+    manifest = json.loads((tmp_path / "out" / "train" / "shard-00000.json").read_text())
+    assert (manifest["samples"], len(manifest["quarantined"])) == ([], 1)
+    again = ("--workers", "0", "--max-quarantine", "1")
+    assert build(tmp_path / "source", tmp_path / "out", *again) == 0
+
+
+def test_without_a_threshold_such_clips_are_kept(tmp_path, make_video):
+    make_video(tmp_path / "source" / "empty.mp4", 16, width=320, height=240)
+    options = ("--workers", "0", "--min-person-frames", "0")
+    assert build(tmp_path / "source", tmp_path / "out", *options) == 0
+    (clip,) = open_dataset(tmp_path / "out").clips()
+    assert clip.info["person_frames"] == [False] * 4
+    assert not clip.mask.any()
+    assert not clip.pose.any()
+    assert (clip.hdnet == 1).all()

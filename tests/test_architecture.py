@@ -1,0 +1,64 @@
+"""Imports go one way, and importing is light: the design, kept by a test."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Who may import what of the others. The shared values are plain: no annotator, no network.
+SHARED = {"preprocess.clip", "preprocess.colormap", "preprocess.keypoints", "preprocess.skeleton"}
+ALLOWED = {
+    "preprocess": set(),
+    "shards": SHARED,
+    "pipelines": {"preprocess", "shards"},
+    "idol": {"shards"} | SHARED,
+}
+HEAVY = {
+    "preprocess": {"ray", "torch", "tarfile"},
+    "shards": {"ray"},
+    "pipelines": {"torch"},
+    "idol": {"ray"},
+}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_go_one_way(package):
+    wrong = []
+    for path in (ROOT / package).rglob("*.py"):
+        for name in imports(path):
+            top = name.split(".")[0]
+            foreign = top in ALLOWED and top != package
+            permitted = any(name == a or name.startswith(a + ".") for a in ALLOWED[package])
+            if (foreign and not permitted) or top in HEAVY[package]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    if package in ("pipelines", "shards", "preprocess"):
+        assert not [w for w in wrong if not w.startswith("shards/stream/torch")]
+
+
+@pytest.mark.parametrize("module", ["pipelines.cli", "shards.cli"])
+def test_commands_start_without_heavy_libraries(module):
+    """`--help` answers at once because nothing below is imported for it."""
+    heavy = ("ray", "torch", "cv2", "av", "numpy", "pyarrow", "matplotlib", "ai_edge_litert")
+    code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_core_needs_no_torch():
+    lock = (ROOT / "requirements.lock").read_text()
+    for package in ("torch", "diffusers", "transformers", "webdataset", "mediapipe"):
+        assert f"\n{package}==" not in lock
