@@ -25,6 +25,7 @@ app.command(weights_app, name="weights", help="List, fetch and check external fi
 EXIT_QUARANTINED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -82,25 +83,31 @@ def build(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `idol-prep`; returns the exit code: 0, 1 (too much quarantined), 2 (bad input)."""
+    """Run `idol-prep`; the exit code: 0, 1 (too much quarantined), 2 (bad input), 130 (stopped)."""
     # Schedulers stop jobs by SIGTERM: leave as orderly as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return app.cli(
+        code: int = app.cli(
             prog="idol-prep",
             description="Turn human videos into shards with masks, skeletons and depth.",
             args=argv,
             config=(tyro.conf.DisallowNone,),
         )
-    except (InputError, ShardsError) as error:
-        print(f"idol-prep: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print(
             "idol-prep: stopped. Committed shards are kept; the same command goes on from there.",
             file=sys.stderr,
         )
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has gone: leave, and let Python's own flush at exit find nothing wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except (InputError, ShardsError, OSError) as error:
+        print(f"idol-prep: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
 
 
 if __name__ == "__main__":

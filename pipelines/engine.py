@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +80,37 @@ def run_on_ray(
 
 
 def _start_ray(ray: Any, workers: int, address: str | None) -> None:
-    quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": True}
+    options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if address:
+        options["address"] = address
+    else:
+        options |= {
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
     try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(
-                num_cpus=workers,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+        with _no_stderr():
+            ray.init(**options)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         where = f"at {address}" if address else "on this machine"
         raise InputError(
             f"Ray could not be started {where}: {error}. `--workers 0` needs no Ray."
         ) from error
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Ray's compiled core announces its log level past Python's sys.stderr."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _quieten_ray_data(ray: Any) -> None:

@@ -1,0 +1,161 @@
+"""What `idol-prep build` costs beyond its annotators: ratios, all measured in one run.
+
+The peer is a plain loop in this process that calls the same annotators on the same clips and
+writes nothing. Run by `make bench`; on a noisy machine look at the ratios, not at the seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.build import Reporter, Where, build, plan_build
+from pipelines.plan import Plan
+from pipelines.recipe import Recipe
+from pipelines.worker import TaskResult
+from preprocess import weights
+from preprocess.annotate import ClipRequest, annotate, survey
+from preprocess.annotators import load
+from shards.codec import encode_clip
+from shards.writer import commit_shard
+
+console = Console()
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+class Clock(Reporter):
+    """Seconds from the first finished task to the last one: starting Ray and loading networks
+    are paid once a build, not once a clip, and are shown apart."""
+
+    def __init__(self) -> None:
+        self.stamps: list[tuple[float, int]] = []
+
+    def done(self, result: TaskResult) -> None:
+        self.stamps.append((time.perf_counter(), len(result.clips)))
+
+    def rate(self) -> float:
+        """Clips a second."""
+        seconds = self.stamps[-1][0] - self.stamps[0][0]
+        return sum(clips for _, clips in self.stamps[1:]) / seconds
+
+
+def plain_loop(plan: Plan) -> Clock:
+    """The same annotators on the same clips, nothing encoded or written."""
+    annotators = load(plan.recipe.annotators)
+    clock = Clock()
+    surveyed: dict[int, object] = {}
+    for task in plan.tasks(plan.shards):
+        video = plan.videos[task.video]
+        if task.video not in surveyed:
+            surveyed = {task.video: survey(video, annotators, plan.recipe.size)}
+        indices = [plan.frame_indices(first) for first in task.first_frames]
+        frames = {f.index: f for f in video.reader.read(sorted(set().union(*indices)))}
+        for wanted in indices:
+            annotate(
+                ClipRequest("", "videos", task.split, wanted),
+                video,
+                [frames[i] for i in wanted],
+                surveyed[task.video],  # type: ignore[arg-type]
+                annotators,
+                size=plan.recipe.size,
+                min_person_frames=0,
+            )
+        clock.done(TaskResult(task, (None,) * len(indices)))  # type: ignore[arg-type]
+    return clock
+
+
+def through_build(plan: Plan, source: Path, workers: int) -> tuple[Clock, float]:
+    """The real build into a temporary folder, and how long it took in all."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as out:
+        where = Where(source, f"{out}/shards", workers)
+        total = timed(lambda: build(plan, where, clock))
+    return clock, total
+
+
+def parts(plan: Plan) -> dict[str, float]:
+    """Milliseconds a frame of one video's decoding, annotating, encoding and writing."""
+    annotators = load(plan.recipe.annotators)
+    video = plan.videos[-1]
+    seen = survey(video, annotators, plan.recipe.size)
+    started = time.perf_counter()
+    frames = list(video.reader.read(range(video.frames)))
+    rows = {"decode": [(time.perf_counter() - started) * 1e3 / video.frames]}
+    for first in range(0, video.frames - plan.recipe.span + 1, plan.recipe.clip_stride):
+        wanted = plan.frame_indices(first)
+        request = ClipRequest("bench-a-0", "videos", "train", wanted)
+        times = [time.perf_counter()]
+        clip = annotate(
+            request,
+            video,
+            [frames[i] for i in wanted],
+            seen,
+            annotators,
+            size=plan.recipe.size,
+            min_person_frames=0,
+        )
+        times.append(time.perf_counter())
+        members = encode_clip(clip)
+        times.append(time.perf_counter())
+        with tempfile.TemporaryDirectory() as out:
+            commit_shard(out, "train", 0, [("bench-a-0", members)])
+        times.append(time.perf_counter())
+        for name, start, end in zip(
+            ("annotate", "encode", "write"), times, times[1:], strict=False
+        ):
+            rows.setdefault(name, []).append((end - start) * 1e3 / plan.recipe.frames)
+    return {name: statistics.median(values) for name, values in rows.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2, help="interleaved repetitions")
+    parser.add_argument("--pose-style", default="openpose", choices=["openpose", "dwpose"])
+    options = parser.parse_args()
+    source = weights.folder() / "footage"
+    recipe = Recipe("videos", pose_style=options.pose_style, stride=8, min_person_frames=0)
+    plan = plan_build(recipe, source)
+    console.print(f"{plan.clips} clips of {recipe.frames} frames, {recipe.size} px")
+
+    rates: dict[str, list[float]] = {}
+    totals: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        rates.setdefault("plain loop", []).append(plain_loop(plan).rate())
+        for workers in (0, 1, 2):
+            clock, total = through_build(plan, source, workers)
+            rates.setdefault(f"build, {workers} workers", []).append(clock.rate())
+            totals.setdefault(f"build, {workers} workers", []).append(total)
+
+    table = Table("", "frames/s", "of the plain loop", "seconds in all", title="throughput")
+    peer = statistics.median(rates["plain loop"])
+    for name, values in rates.items():
+        rate = statistics.median(values)
+        seconds = f"{statistics.median(totals[name]):.1f}" if name in totals else ""
+        table.add_row(name, f"{rate * recipe.frames:.1f}", f"{rate / peer:.2f}", seconds)
+    console.print(table)
+    one, two = (statistics.median(rates[f"build, {n} workers"]) for n in (1, 2))
+    console.print(f"two workers against one: {two / one:.2f}")
+
+    table = Table("part", "ms a frame", "share", title="one clip after another")
+    costs = parts(plan)
+    for name, cost in costs.items():
+        table.add_row(name, f"{cost:.2f}", f"{cost / sum(costs.values()):.0%}")
+    console.print(table)
+    share = 1 - costs["annotate"] / sum(costs.values())
+    console.print(f"share that is not annotators: {share:.0%}")
+
+
+if __name__ == "__main__":
+    main()
