@@ -32,7 +32,7 @@ demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
 		--out $(DEMO)/shards --pose-style dwpose --workers $(WORKERS)
 	@$(BIN)/idol-shards stats $(DEMO)/shards
-	@$(BIN)/idol-shards show $(DEMO)/shards --output $(DEMO)/clip.png
+	@$(BIN)/idol-shards show $(DEMO)/shards videos-cam01-16 --output $(DEMO)/clip.png
 	@echo "the picture: $(DEMO)/clip.png"
 
 lint: .venv/dev  ## Check style and types

@@ -11,9 +11,9 @@ def one_euro(
     points: np.ndarray,
     fps: float,
     *,
-    min_cutoff: float = 1.5,
-    beta: float = 4.0,
-    derivative_cutoff: float = 1.0,
+    min_cutoff: float = 1.0,
+    beta: float = 7.0,
+    derivative_cutoff: float = 6.0,
     min_score: float = 0.1,
 ) -> np.ndarray:
     """Smooth joints over time: strongly at rest, hardly in fast motion (Casiez et al., CHI 2012).
