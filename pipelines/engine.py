@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from preprocess.errors import InputError
 __all__ = ["MAX_DEATHS", "run_here", "run_on_ray"]
 
 MAX_DEATHS = 3
+_DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
 # Ray keeps a record of every block: large plans put several tasks into one.
 MAX_BLOCKS = 4096
 OBJECT_STORE_BYTES = 1 << 30
@@ -89,9 +91,12 @@ def _start_ray(ray: Any, workers: int, address: str | None) -> None:
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
         }
+    on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         with _no_stderr():
             ray.init(**options)
+        # Ray would rather exit on the spot; we end in order, as on Ctrl-C.
+        signal.signal(signal.SIGTERM, on_terminate)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         where = f"at {address}" if address else "on this machine"
         raise InputError(
@@ -140,24 +145,22 @@ class _RayWorker:
         cv2.setNumThreads(1)  # the workers share the machine; results are the same
         self._ray, self._ledger = ray, ledger
         self._tasks, plan = ray.get(ledger.get_work.remote())
-        self._worker = Worker(plan, source, weights_root, self._claim)
-        self._number = -1
-        self._given_up: set[str] = set()
+        self._worker = Worker(plan, source, weights_root)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        results = []
-        for number in batch["task"].tolist():
-            self._number = number
-            self._given_up = self._ray.get(self._ledger.begin.remote(number))
-            results.append(pickle.dumps(self._worker.run(self._tasks[number])))
-            self._ray.get(self._ledger.end.remote(number))
-        return {"result": results}
+        return {"result": [pickle.dumps(self._run(n)) for n in batch["task"].tolist()]}
 
-    def _claim(self, key: str) -> str | None:
-        if key in self._given_up:
-            return f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
-        self._ray.get(self._ledger.at.remote(self._number, key))
-        return None
+    def _run(self, number: int) -> TaskResult:
+        def starting(key: str) -> None:
+            # Waiting for the answer makes sure that it is known before the clip can kill us.
+            self._ray.get(self._ledger.at.remote(number, key))
+
+        deadly = self._ray.get(self._ledger.begin.remote(number))
+        result = self._worker.run(
+            self._tasks[number], given_up=dict.fromkeys(deadly, _DEADLY), starting=starting
+        )
+        self._ray.get(self._ledger.end.remote(number))
+        return result
 
 
 class _Ledger:

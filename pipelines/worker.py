@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from pipelines.plan import Plan, PlannedClip, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
@@ -37,36 +38,43 @@ class TaskResult:
 class Worker:
     """Annotators loaded once, for as many tasks as there are.
 
-    `claim` is asked before each clip with its key, and answers why the clip must not be tried
-    (it killed workers before) or None. Raises InputError when weights are missing.
+    Raises InputError when weights are missing.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        source: Path,
-        weights_root: str | Path | None,
-        claim: Callable[[str], str | None] = lambda key: None,
-    ) -> None:
+    def __init__(self, plan: Plan, source: Path, weights_root: str | Path | None) -> None:
         self._plan = plan
         self._source = source
-        self._claim = claim
         self._annotators = load(plan.recipe.annotators, weights_root)
         self._survey = lru_cache(maxsize=2)(self._make_survey)
 
-    def run(self, task: Task) -> TaskResult:
-        """Make the task's clips. A clip's own failure quarantines it and nothing else."""
+    def run(
+        self,
+        task: Task,
+        *,
+        given_up: Mapping[str, str] = MappingProxyType({}),
+        starting: Callable[[str], None] = lambda key: None,
+    ) -> TaskResult:
+        """Make the task's clips. A clip's own failure quarantines it and nothing else.
+
+        `given_up` maps keys that must not be tried to the reason; their frames are not even read.
+        `starting` is called with the key of each clip before it is tried.
+        """
         video = self._plan.videos[task.video]
-        wanted = [self._plan.frame_indices(first) for first in task.first_frames]
-        frames = _Window(sorted(set().union(*wanted)), video.reader)
+        keys = [self._plan.key(PlannedClip(task.video, first)) for first in task.first_frames]
+        wanted = {
+            key: self._plan.frame_indices(first)
+            for key, first in zip(keys, task.first_frames, strict=True)
+            if key not in given_up
+        }
+        frames = _Window(sorted(set().union(*wanted.values())), video.reader)
         clips: list[Made | Quarantined] = []
-        for first_frame, indices in zip(task.first_frames, wanted, strict=True):
-            key = self._plan.key(PlannedClip(task.video, first_frame))
-            if reason := self._claim(key):
-                clips.append(Quarantined(key, video.id, reason))
+        for key in keys:
+            if key in given_up:
+                clips.append(Quarantined(key, video.id, given_up[key]))
                 continue
+            starting(key)
             try:
-                clips.append(self._make(key, task, frames.take(indices)))
+                clips.append(self._make(key, task, frames.take(wanted[key])))
             except InputError:
                 raise  # the set-up is wrong, not this clip
             except ClipError as error:

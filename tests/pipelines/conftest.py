@@ -15,6 +15,17 @@ from pipelines.recipe import Recipe
 BARE = {"mask": "none", "pose": "none", "depth": "none", "crop": "center", "size": 32}
 
 
+@pytest.fixture(scope="session")
+def ray_is_up():
+    """One Ray for all tests that need one: builds use what is running. Starting takes seconds;
+    that a build starts and stops its own is tested through the command."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture
 def videos(tmp_path, make_video) -> Path:
     """Three videos of numbered frames: 40, 20 and 33 frames."""

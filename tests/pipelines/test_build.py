@@ -37,7 +37,7 @@ def test_every_planned_clip_is_there_with_its_frames(run, videos, tmp_path):
     assert ("deep er/two.v2", 8) in seen
 
 
-def test_workers_change_no_byte(run, videos, tmp_path):
+def test_workers_change_no_byte(run, videos, tmp_path, ray_is_up):
     for workers in (0, 1, 2):
         run(videos, tmp_path / str(workers), workers=workers, stride=3, clips_per_shard=5)
     assert tree(tmp_path / "0") == tree(tmp_path / "1") == tree(tmp_path / "2")
@@ -72,11 +72,18 @@ def command(source, out, *more):
     ]
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("stop", "workers"),
+    [
+        (signal.SIGINT, "0"),
+        (signal.SIGTERM, "0"),
+        (signal.SIGKILL, "0"),
+        (signal.SIGINT, "2"),
+        pytest.param(signal.SIGTERM, "2", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, "2", marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_and_started_again_gives_the_same_bytes(run, videos, tmp_path, stop, workers):
-    if workers == "2" and stop == signal.SIGKILL:
-        pytest.skip("a killed driver leaves Ray to end by itself: see test-slow")
     out = tmp_path / "out"
     process = subprocess.Popen(
         command(videos, out, "--workers", workers),
@@ -195,7 +202,7 @@ class Deadly:
 
 
 @pytest.mark.slow
-def test_a_clip_that_kills_its_worker_is_given_up(tmp_path):
+def test_a_clip_that_kills_its_worker_is_given_up(tmp_path, ray_is_up):
     video = Video("deadly", 24, 30.0, Deadly(), "deadly", "train")
     plan = make_plan(Recipe("videos", clip_length=4, **BARE), Listing((video,)))
     summary = build(plan, Where(tmp_path, str(tmp_path / "out"), workers=1), Reporter())

@@ -111,7 +111,7 @@ def test_reference_is_the_first_frame_in_the_clips_crop(dataset):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ray_workers_give_the_same_bytes(source, dataset, tmp_path, workers):
+def test_ray_workers_give_the_same_bytes(source, dataset, tmp_path, workers, ray_is_up):
     assert build(source, tmp_path / "out", "--workers", workers, "--pose-style", "dwpose") == 0
     assert tree(tmp_path / "out") == tree(dataset_root(dataset))
 
