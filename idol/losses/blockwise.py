@@ -57,7 +57,9 @@ def half_logit_grads(
     return _softmax_backward(video_map, upstream_nRT), _softmax_backward(depth_map, upstream_nRT)
 
 
-def blocks(maps: int, rows: int, entries_per_row: int, device: str) -> Iterator[tuple[slice, slice]]:
+def blocks(
+    maps: int, rows: int, entries_per_row: int, device: str
+) -> Iterator[tuple[slice, slice]]:
     """Walk over (maps, rows) in blocks that fit the budget: many whole maps, or part of one."""
     rows_at_once = max(1, _ENTRIES.get(device, _ENTRIES_ELSEWHERE) // entries_per_row)
     maps_at_once = max(1, rows_at_once // rows)

@@ -51,7 +51,12 @@ def cross_attention_consistency(
     images, heads, positions, channels = video_queries.shape
     count = images * positions * video_keys.shape[2] * (1 if average_heads else heads)
     total = _MapSumOfSquares.apply(
-        video_queries, video_keys, depth_queries, depth_keys, channels**-0.5, heads if average_heads else 1
+        video_queries,
+        video_keys,
+        depth_queries,
+        depth_keys,
+        channels**-0.5,
+        heads if average_heads else 1,
     )
     return total / count
 

@@ -1,4 +1,4 @@
-"""The paper's model (sec. 3.1, Fig. 2): a 2D latent diffusion model made joint over video and depth.
+"""The paper's model (sec. 3.1, Fig. 2): a 2D diffusion model made joint over video and depth.
 
 Read `config`, then `unet` and `controlnet`, then `blocks`, `transformer`, `resblock` and
 `attention`; `layout` has the legend of the shapes.
@@ -48,7 +48,7 @@ _MODULE_OF = {
     "set_trainable": "stages",
     "stage_config": "stages",
 }
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

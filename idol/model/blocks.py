@@ -157,9 +157,7 @@ class UpBlock(_Block):
         self.cross_modal, self.cross_modal_layers = None, nn.ModuleList()
         if attention:
             self._add_cross_modal(channels, layers, config)
-        self.upsamplers = nn.ModuleList(
-            [Upsample2D(channels, use_conv=True)] if upsample else []
-        )
+        self.upsamplers = nn.ModuleList([Upsample2D(channels, use_conv=True)] if upsample else [])
 
     def forward(
         self, x_NCHW: Tensor, skips: list[Tensor], conditions: Conditions

@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+import torch._dynamo
 from torch import Tensor, nn
 
 from idol.model.config import ConfigError, DualModalUNetConfig
@@ -18,11 +20,7 @@ from idol.model.layout import DEPTH, VIDEO
 from idol.model.saving import raise_if_different
 from idol.model.unet import DenoiserOutput, DualModalUNet
 
-_PARTS = {
-    "unet": DualModalUNet,
-    "controlnet": PoseControlNet,
-    "foreground_projection": ForegroundProjection,
-}
+_PARTS = ("unet", "controlnet", "foreground_projection")
 
 
 class DualModalDenoiser(nn.Module):
@@ -51,7 +49,7 @@ class DualModalDenoiser(nn.Module):
     @classmethod
     def from_config(cls, config: DualModalUNetConfig) -> Self:
         """Build all parts freshly initialised; the ControlNet starts as the U-Net's encoder."""
-        denoiser = cls(*(part(config) for part in _PARTS.values()))
+        denoiser = cls(DualModalUNet(config), PoseControlNet(config), ForegroundProjection(config))
         denoiser.copy_encoder_to_controlnet()
         return denoiser
 
@@ -125,7 +123,14 @@ class DualModalDenoiser(nn.Module):
         self.controlnet.enable_gradient_checkpointing()
 
     def compile_repeated_blocks(self, **options: Any) -> None:
-        """Run ResBlocks, transformers and cross-modal attention through `torch.compile`."""
+        """Run ResBlocks, transformers and cross-modal attention through `torch.compile`.
+
+        Args:
+            options: of `torch.compile`; shapes are static unless `dynamic` is given.
+        """
+        options.setdefault("dynamic", False)
+        # One code object serves every resolution and width, more than dynamo's limit of eight.
+        torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
         self.unet.compile_repeated_blocks(**options)
         self.controlnet.compile_repeated_blocks(**options)
 
@@ -143,12 +148,15 @@ class DualModalDenoiser(nn.Module):
             ConfigError: a part's configuration is invalid, or the parts disagree.
             OSError: the folder or a part in it does not exist.
         """
-        parts = [
-            part.from_pretrained(Path(folder) / name, **options) for name, part in _PARTS.items()
-        ]
-        if len({part.settings for part in parts}) > 1:
+        folder = Path(folder)
+        unet = DualModalUNet.from_pretrained(folder / "unet", **options)
+        controlnet = PoseControlNet.from_pretrained(folder / "controlnet", **options)
+        projection = ForegroundProjection.from_pretrained(
+            folder / "foreground_projection", **options
+        )
+        if not unet.settings == controlnet.settings == projection.settings:
             raise ConfigError(f"the config.json files of {', '.join(_PARTS)} in {folder} differ")
-        return cls(*parts)
+        return cls(unet, controlnet, projection)
 
 
 def is_temporal(parameter_name: str) -> bool:

@@ -5,6 +5,7 @@ Shape suffixes: see `idol.model.layout`.
 
 from __future__ import annotations
 
+import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
@@ -22,7 +23,7 @@ class DualModalEncoder(ConfiguredModel):
     """
 
     _supports_gradient_checkpointing = True
-    _repeated_blocks = ("ResBlock", "Transformer", "CrossModalAttention")
+    _repeated_blocks = ["ResBlock", "Transformer", "CrossModalAttention"]  # noqa: RUF012
 
     def __init__(self, config: DualModalUNetConfig, *, cross_modal: bool) -> None:
         super().__init__(config)
@@ -76,7 +77,7 @@ class DualModalEncoder(ConfiguredModel):
             ValueError: the inputs disagree about clips, modalities or channels.
         """
         layout = _checked_layout(latents_BMFCHW, timesteps_B, tokens_BTD, modalities, self.settings)
-        modalities_M = timesteps_B.new_tensor(modalities, dtype=int)
+        modalities_M = timesteps_B.new_tensor(modalities, dtype=torch.long)
         return Conditions(
             self.embed(timesteps_B, modalities_M, layout), layout.per_clip(tokens_BTD), layout
         )

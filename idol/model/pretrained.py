@@ -75,7 +75,7 @@ def from_pretrained_2d(
         projection = _visual_projection(encoder_folder)
         switches.setdefault("foreground_dim", projection.shape[1])
     sizes = _read_sizes(folder / "unet" / "config.json")
-    denoiser = DualModalDenoiser.from_config(DualModalUNetConfig(**{**sizes, **switches}))
+    denoiser = DualModalDenoiser.from_config(DualModalUNetConfig.from_dict({**sizes, **switches}))
     load_2d_weights(denoiser.unet, read_weights(folder / "unet", "diffusion_pytorch_model"))
     denoiser.copy_encoder_to_controlnet()
     if projection is None:
@@ -99,7 +99,9 @@ def load_2d_weights(unet: DualModalUNet, weights: Mapping[str, Tensor]) -> None:
     """
     result = unet.load_state_dict(weights, strict=False)
     missing = [key for key in result.missing_keys if not _is_new(key)]
-    raise_if_different("DualModalUNet", "the 2D U-Net", missing=missing, extra=result.unexpected_keys)
+    raise_if_different(
+        "DualModalUNet", "the 2D U-Net", missing=missing, extra=result.unexpected_keys
+    )
     unet.reset_background_conv()
 
 
