@@ -21,6 +21,7 @@ class Model:
         size: latent height and width; the default is the preset's own (256 pixels for sd14).
         frames: frames of a clip in the video stage.
         device: where to run; "auto" takes a GPU if there is one.
+        threads: of a CPU; torch's own choice when absent.
         dtype: of weights and activations in timed runs.
         checkpoint: recompute layers in backward.
         channels_last: keep images channels-last.
@@ -32,6 +33,7 @@ class Model:
     size: int | None = None
     frames: int = 8
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     checkpoint: bool = False
     channels_last: bool = False

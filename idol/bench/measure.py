@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 import torch
 
+# Seconds after which a second run would tell nothing that its wait is worth.
+_LONG = 10.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
@@ -25,8 +28,10 @@ def measure(function: Callable[[], object], device: str = "cpu", repeats: int = 
     math libraries are not torch's and are not seen.
     """
     peak = _peak_on_gpu(function) if device == "cuda" else _peak_on_cpu(function)
-    seconds = min(_seconds(function, device) for _ in range(repeats))
-    return Cost(seconds, peak)
+    best = _seconds(function, device)
+    for _ in range(repeats - 1 if best < _LONG else 0):
+        best = min(best, _seconds(function, device))
+    return Cost(best, peak)
 
 
 def _seconds(function: Callable[[], object], device: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -31,20 +33,25 @@ PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
 
 def print_report(options: Model, console: Console | None = None) -> None:
     """Print parameters beside the paper's, then costs per stage of each preset."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else 120)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     console.print(paper_table(preset("sd14")))
     for name in options.presets:
-        timed = name in options.time
-        console.print(stage_table(name, options, device, timed=timed))
+        console.print(flops_table(name, options))
+        if name in options.time:
+            console.print(time_table(name, options, device))
 
 
 def paper_table(config: DualModalUNetConfig) -> Table:
     """The paper's parameter columns (Tab. 4 and 7) beside ours."""
     model = build(config, "video", "meta")
-    embeddings = sum(parameters(p.modality_embed) for p in (model.unet, model.controlnet))
+    embeddings = sum(
+        parameters(module) for name, module in model.named_modules() if "modality_embed" in name
+    )
     background = parameters(model.unet.background_conv)
     exchange = sum(parameters(m) for n, m in model.named_modules() if n.endswith("cross_modal"))
     unet = parameters(model.unet) - exchange - background - embeddings // 2
@@ -69,30 +76,34 @@ def paper_table(config: DualModalUNetConfig) -> Table:
     return table
 
 
-def stage_table(name: PresetName, options: Model, device: str, *, timed: bool) -> Table:
-    """Trained parameters, FLOPs and, if `timed`, time and memory of each stage of a preset."""
-    config = preset(name)
-    size = options.size or SIZES[name]
-    where = f"{torch.cuda.get_device_name()}" if device == "cuda" else "CPU"
-    table = Table(
-        title=f"{name}: one clip at latent {size}x{size}, {options.frames} frames in stage video"
-        + (f"; {options.dtype} on {where}" if timed else "; not timed (see --time)")
-    )
-    for column in ("stage", "trained", "U-Net", "cross-modal", "ControlNet", "forward"):
-        table.add_column(column, justify="right")
-    for column in ("forward s", "forward MB", "step s", "step MB", "of peak") if timed else ():
+def flops_table(name: PresetName, options: Model) -> Table:
+    """Trained parameters and the FLOPs of a forward pass, for each stage of a preset."""
+    config, size = preset(name), options.size or SIZES[name]
+    table = Table(title=f"{name}: forward FLOPs of one clip, {_clip(options, size)}")
+    table.add_column("stage")
+    for column in ("trained", "U-Net", "cross-modal", "ControlNet", "together"):
         table.add_column(column, justify="right")
     for stage in STAGES:
-        shape = {"frames": options.frames, "size": size}
-        flops = forward_flops(config, stage, **shape)
+        flops = forward_flops(config, stage, frames=options.frames, size=size)
         model = build(config, stage, "meta")
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         counts = (flops.unet, flops.cross_modal, flops.controlnet, flops.total)
-        cells = [stage, f"{trained:,}", *map(_flops, counts)]
-        if timed:
-            total = step_flops(config, stage, **shape)
-            cells += _timed_cells(config, stage, options, device, size, total)
-        table.add_row(*cells)
+        table.add_row(stage, f"{trained:,}", *map(_flops, counts))
+    return table
+
+
+def time_table(name: PresetName, options: Model, device: str) -> Table:
+    """Time and peak memory of a forward pass and of a training step, for each stage."""
+    config, size = preset(name), options.size or SIZES[name]
+    where = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+    title = f"{name}: {options.dtype} on {where}, {_clip(options, size)}"
+    table = Table(title=f"{title}; memory beyond the weights")
+    table.add_column("stage")
+    for column in ("forward s", "forward MB", "step s", "step MB", "step FLOPs", "of peak"):
+        table.add_column(column, justify="right")
+    for stage in STAGES:
+        total = step_flops(config, stage, frames=options.frames, size=size)
+        table.add_row(stage, *_timed_cells(config, stage, options, device, size, total))
     return table
 
 
@@ -128,20 +139,24 @@ def _timed_cells(
 
     once, both = measure(forward, device), measure(step, device)
     model.zero_grad(set_to_none=True)
-    peak = next((v for k, v in PEAKS.items() if device == "cuda" and k in _device_name()), None)
+    device_name = torch.cuda.get_device_name() if device == "cuda" else ""
+    peak = next((value for key, value in PEAKS.items() if key in device_name), None)
     share = f"{total_flops / both.seconds / peak:.0%}" if peak else "-"
     return [
         f"{once.seconds:.3f}",
         f"{once.peak_bytes / 1e6:,.0f}",
         f"{both.seconds:.3f}",
         f"{both.peak_bytes / 1e6:,.0f}",
+        _flops(total_flops),
         share,
     ]
 
 
-def _device_name() -> str:
-    return torch.cuda.get_device_name()
+def _clip(options: Model, size: int) -> str:
+    return f"latent {size}x{size}, {options.frames} frames in stage video"
 
 
 def _flops(count: int) -> str:
+    if count == 0:
+        return "-"
     return f"{count / 1e12:.3f} T" if count >= 1e10 else f"{count / 1e9:.3f} G"

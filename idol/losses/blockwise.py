@@ -54,7 +54,8 @@ def half_logit_grads(
     if averaged_heads > 1:
         mean = _average(upstream_nRT, averaged_heads) / averaged_heads
         upstream_nRT = mean.repeat_interleave(averaged_heads, dim=0)
-    return _softmax_backward(video_map, upstream_nRT), _softmax_backward(depth_map, upstream_nRT)
+    video_grad = _softmax_backward(video_map, video_map * upstream_nRT)
+    return video_grad, _softmax_backward(depth_map, upstream_nRT.mul_(depth_map))
 
 
 def blocks(
@@ -80,7 +81,7 @@ def _average(x_nRT: Tensor, heads: int) -> Tensor:
     return x_nRT if heads == 1 else x_nRT.unflatten(0, (-1, heads)).mean(dim=1)
 
 
-def _softmax_backward(map_nRT: Tensor, upstream_nRT: Tensor) -> Tensor:
-    weighted_nRT = map_nRT * upstream_nRT
+def _softmax_backward(map_nRT: Tensor, weighted_nRT: Tensor) -> Tensor:
+    """Gradient at the logits, from map times gradient at the map, which is overwritten."""
     total_nR1 = weighted_nRT.sum(dim=-1, keepdim=True)
     return weighted_nRT.addcmul_(map_nRT, total_nR1, value=-1)

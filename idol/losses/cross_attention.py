@@ -96,6 +96,7 @@ class _MapSumOfSquares(torch.autograd.Function):
                     if rows.stop == positions:
                         key_grad = key_sums[i].mul_(grad_total)
                         grads[2 * i + 1][maps] = key_grad.unflatten(0, (-1, heads))
+                del operands, logits, queries, keys, query_grad  # before the next block's own
         return *grads, None, None
 
 

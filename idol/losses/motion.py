@@ -37,8 +37,8 @@ def motion_consistency(
             at most 2/(height * width); "sum_targets" sums over targets instead.
 
     Returns:
-        A scalar in float32 (float64 for float64 inputs). Gradients flow into both inputs; peak
-        memory beyond them and the inputs is a few megabytes on a CPU, independent of frames.
+        A scalar in float32 (float64 for float64 inputs). Gradients flow into both inputs. Memory
+        beyond inputs and gradients is a few blocks of the maps, however many frames there are.
 
     Raises:
         ValueError: shapes differ or are not as above, there is one frame only, or the
@@ -90,20 +90,32 @@ class _MotionSumOfSquares(torch.autograd.Function):
                 # float32 gradients are summed in place; half-precision ones beside, one clip.
                 sums = [grad[clip].to(compute_dtype(grad)) for grad in grads]
                 for _, frames, walk in _chunks(streams[0][clip : clip + 1]):
-                    units = [_unit(stream[clip, frames])[0] for stream in streams]
-                    for rows in walk:
-                        operands = _queries_keys(units[0], units[1], rows, sharpness)
-                        logits = half_logit_grads(*operands)
-                        for i, factor in enumerate((2.0, -2.0)):
-                            queries, keys = operands[2 * i : 2 * i + 2]
-                            sources, targets = sums[i][frames][:-1, rows], sums[i][frames][1:]
-                            sources.baddbmm_(logits[i], keys, alpha=factor * sharpness)
-                            targets.baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)
+                    _add_unit_grads(
+                        [stream[clip, frames] for stream in streams],
+                        [unit_grad[frames] for unit_grad in sums],
+                        walk,
+                        sharpness,
+                    )
                 for stream, grad, unit_grad in zip(streams, grads, sums, strict=True):
                     for frame in range(len(unit_grad)):
                         unit_grad[frame].mul_(grad_total)
                         grad[clip, frame] = _unit_backward(stream[clip, frame], unit_grad[frame])
         return *grads, None
+
+
+def _add_unit_grads(
+    streams: list[Tensor], sums: list[Tensor], walk: list[slice], sharpness: float
+) -> None:
+    """Add the gradients at the normalised (F, L, C) features of video and depth to `sums`."""
+    units = [_unit(features)[0] for features in streams]
+    for rows in walk:
+        operands = _queries_keys(units[0], units[1], rows, sharpness)
+        logits = half_logit_grads(*operands)
+        for i, factor in enumerate((2.0, -2.0)):
+            queries, keys = operands[2 * i : 2 * i + 2]
+            sums[i][:-1, rows].baddbmm_(logits[i], keys, alpha=factor * sharpness)
+            sums[i][1:].baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)
+        del operands, logits, queries, keys  # before the next block makes its own
 
 
 def _chunks(features_BFLC: Tensor) -> Iterator[tuple[int, slice, list[slice]]]:

@@ -36,11 +36,12 @@ class _Block(nn.Module):
     gradient_checkpointing = False
     _gradient_checkpointing_func: Callable[..., Any]
 
-    cross_modal: nn.Module | None
-
-    def _add_cross_modal(self, channels: int, layers: int, config: DualModalUNetConfig) -> None:
+    def __init__(
+        self, channels: int, layers: int, config: DualModalUNetConfig, *, cross_modal: bool
+    ) -> None:
+        super().__init__()
+        placement = config.cross_modal_attention if cross_modal else "none"
         heads = config.attention_heads
-        placement = config.cross_modal_attention
         self.cross_modal = (
             CrossModalAttention(channels, heads) if placement == "block_end" else None
         )
@@ -82,17 +83,14 @@ class DownBlock(_Block):
         downsample: bool,
         cross_modal: bool,
     ) -> None:
-        super().__init__()
         layers = config.layers_per_block
+        super().__init__(channels, layers, config, cross_modal=cross_modal and attention)
         self.resnets = nn.ModuleList(
             ResBlock(in_channels if i == 0 else channels, channels, config) for i in range(layers)
         )
         self.attentions = nn.ModuleList(
             Transformer(channels, config) for _ in range(layers if attention else 0)
         )
-        self.cross_modal, self.cross_modal_layers = None, nn.ModuleList()
-        if attention and cross_modal:
-            self._add_cross_modal(channels, layers, config)
         self.downsamplers = nn.ModuleList(
             [Downsample2D(channels, use_conv=True, name="op")] if downsample else []
         )
@@ -117,12 +115,9 @@ class MidBlock(_Block):
     """ResBlock, transformer, ResBlock, cross-modal attention at the coarsest resolution."""
 
     def __init__(self, channels: int, config: DualModalUNetConfig, *, cross_modal: bool) -> None:
-        super().__init__()
+        super().__init__(channels, 1, config, cross_modal=cross_modal)
         self.resnets = nn.ModuleList(ResBlock(channels, channels, config) for _ in range(2))
         self.attentions = nn.ModuleList([Transformer(channels, config)])
-        self.cross_modal, self.cross_modal_layers = None, nn.ModuleList()
-        if cross_modal and any(config.attention_levels):
-            self._add_cross_modal(channels, 1, config)
 
     def forward(self, x_NCHW: Tensor, conditions: Conditions) -> Tensor:
         """(N, C, H, W) to the same shape."""
@@ -145,8 +140,8 @@ class UpBlock(_Block):
         attention: bool,
         upsample: bool,
     ) -> None:
-        super().__init__()
         layers = len(skip_channels)
+        super().__init__(channels, layers, config, cross_modal=attention)
         self.resnets = nn.ModuleList(
             ResBlock((in_channels if i == 0 else channels) + skip, channels, config)
             for i, skip in enumerate(skip_channels)
@@ -154,9 +149,6 @@ class UpBlock(_Block):
         self.attentions = nn.ModuleList(
             Transformer(channels, config) for _ in range(layers if attention else 0)
         )
-        self.cross_modal, self.cross_modal_layers = None, nn.ModuleList()
-        if attention:
-            self._add_cross_modal(channels, layers, config)
         self.upsamplers = nn.ModuleList([Upsample2D(channels, use_conv=True)] if upsample else [])
 
     def forward(

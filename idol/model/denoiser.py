@@ -109,7 +109,8 @@ class DualModalDenoiser(nn.Module):
         """
         if config.for_single_frames() != self.settings.for_single_frames():
             raise ConfigError("the video model's settings differ in more than the temporal layers")
-        video_model = DualModalDenoiser.from_config(config).to(self.unet.dtype)
+        video_model = DualModalDenoiser.from_config(config)
+        video_model.to(self.unet.device, self.unet.dtype)
         result = video_model.load_state_dict(self.state_dict(), strict=False)
         missing = [key for key in result.missing_keys if not is_temporal(key)]
         raise_if_different(
