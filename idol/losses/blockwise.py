@@ -1,8 +1,8 @@
 """How far two softmax maps differ, and its gradient, for one block of the maps at a time.
 
 Both consistency losses compare maps P = softmax(q k^T) of video and of depth. Whole maps are the
-largest tensors of a training step, so the losses walk over blocks of query rows, add up, and
-recompute each block in backward. This module is the arithmetic of one block and the walk.
+largest tensors of a training step, so the losses walk over blocks of query rows and add up; no
+map outlives its block. This module is the arithmetic of one block, and the walk.
 
 Shape suffixes: n maps (a head of an image, or a frame pair), R query rows of the block,
 T targets (keys), D channels.
@@ -37,25 +37,30 @@ def sum_of_squares(
     Maps are averaged over runs of `averaged_heads` before they are compared.
     """
     difference_nRT = softmax_map(video_q, video_k).sub_(softmax_map(depth_q, depth_k))
-    difference_nRT = _average(difference_nRT, averaged_heads)
-    return difference_nRT.square_().sum(dim=-1).sum(dtype=torch.float64)
+    return total_square(_average(difference_nRT, averaged_heads))
+
+
+def total_square(difference_nRT: Tensor) -> Tensor:
+    """Return the sum of squares of a block, a float64 scalar: rows in their dtype, then all."""
+    return torch.linalg.vector_norm(difference_nRT, dim=-1).square_().sum(dtype=torch.float64)
 
 
 def half_logit_grads(
     video_q: Tensor, video_k: Tensor, depth_q: Tensor, depth_k: Tensor, averaged_heads: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Return half the gradient of `sum_of_squares` at q k^T of video, and minus that of depth.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `sum_of_squares`, half its gradient at q k^T of video, and minus that of depth.
 
-    Both (n, R, T). The maps of the block are recomputed. The factors 2 and -2 are the caller's:
-    they cost nothing inside a matrix product.
+    Gradients are (n, R, T). The factors 2 and -2 are the caller's: they cost nothing inside a
+    matrix product.
     """
     video_map, depth_map = softmax_map(video_q, video_k), softmax_map(depth_q, depth_k)
     upstream_nRT = video_map - depth_map
+    mean = _average(upstream_nRT, averaged_heads)
+    total = total_square(mean)
     if averaged_heads > 1:
-        mean = _average(upstream_nRT, averaged_heads) / averaged_heads
-        upstream_nRT = mean.repeat_interleave(averaged_heads, dim=0)
+        upstream_nRT = (mean / averaged_heads).repeat_interleave(averaged_heads, dim=0)
     video_grad = _softmax_backward(video_map, video_map * upstream_nRT)
-    return video_grad, _softmax_backward(depth_map, upstream_nRT.mul_(depth_map))
+    return total, video_grad, _softmax_backward(depth_map, upstream_nRT.mul_(depth_map))
 
 
 def blocks(

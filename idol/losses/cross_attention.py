@@ -87,7 +87,7 @@ class _MapSumOfSquares(torch.autograd.Function):
                 operands = _block(inputs, maps, rows, ctx.scale)
                 if rows.start == 0:
                     key_sums = [torch.zeros_like(operands[1]), torch.zeros_like(operands[3])]
-                logits = half_logit_grads(*operands, ctx.averaged_heads)
+                _, *logits = half_logit_grads(*operands, ctx.averaged_heads)
                 for i, factor in enumerate((2.0, -2.0)):
                     queries, keys = operands[2 * i : 2 * i + 2]
                     key_sums[i].baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,9 @@ MotionReduction = Literal["mean", "sum_targets"]
 
 # As torch's cosine similarity: a zero vector has no direction and similarity zero to all.
 _NORM_EPS = 1e-12
+
+# Queries and keys of video, then of depth.
+_Operands = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 # Eq. 3-5.
@@ -58,64 +62,77 @@ def motion_consistency(
         raise ValueError(f"reduction={reduction!r} is neither 'mean' nor 'sum_targets'")
     positions = height * width
     count = clips * (frames - 1) * positions * (positions if reduction == "mean" else 1)
-    total = _MotionSumOfSquares.apply(
-        video_features.flatten(2, 3), depth_features.flatten(2, 3), 1.0 / temperature
-    )
+    streams = video_features.flatten(2, 3), depth_features.flatten(2, 3)
+    with_grads = torch.is_grad_enabled() and any(x.requires_grad for x in streams)
+    total = _MotionSumOfSquares.apply(*streams, 1.0 / temperature, with_grads)
     return total / count
 
 
 class _MotionSumOfSquares(torch.autograd.Function):
-    """The sum in Eq. 5 over everything, of (B, F, L, C) features."""
+    """The sum in Eq. 5 over everything, of (B, F, L, C) features.
+
+    Here the matrix products dominate, so the gradient, which the scalar loss only scales, is
+    taken while a block's maps exist: six products a block, as in the whole computation, and not
+    eight. The first backward hands it over; another one (`retain_graph`) recomputes it.
+    """
 
     @staticmethod
-    def forward(ctx: Any, video: Tensor, depth: Tensor, sharpness: float) -> Tensor:
+    def forward(
+        ctx: Any, video: Tensor, depth: Tensor, sharpness: float, with_grads: bool
+    ) -> Tensor:
         ctx.save_for_backward(video, depth)
         ctx.sharpness = sharpness
-        total = torch.zeros((), dtype=torch.float64, device=video.device)
-        with torch.autocast(video.device.type, enabled=False):
-            for clip, frames, walk in _chunks(video):
-                units = _unit(video[clip, frames])[0], _unit(depth[clip, frames])[0]
-                for rows in walk:
-                    total += sum_of_squares(*_queries_keys(*units, rows, sharpness))
+        total, ctx.grads = _walk([video, depth], sharpness, with_grads)
         return total.to(compute_dtype(video))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor, Tensor, None]:
-        streams: tuple[Tensor, Tensor] = ctx.saved_tensors
-        sharpness: float = ctx.sharpness
-        grads = torch.zeros_like(streams[0]), torch.zeros_like(streams[1])
-        with torch.autocast(grads[0].device.type, enabled=False):
-            for clip in range(len(grads[0])):
-                # float32 gradients are summed in place; half-precision ones beside, one clip.
-                sums = [grad[clip].to(compute_dtype(grad)) for grad in grads]
-                for _, frames, walk in _chunks(streams[0][clip : clip + 1]):
-                    _add_unit_grads(
-                        [stream[clip, frames] for stream in streams],
-                        [unit_grad[frames] for unit_grad in sums],
-                        walk,
-                        sharpness,
-                    )
-                for stream, grad, unit_grad in zip(streams, grads, sums, strict=True):
-                    for frame in range(len(unit_grad)):
-                        unit_grad[frame].mul_(grad_total)
-                        grad[clip, frame] = _unit_backward(stream[clip, frame], unit_grad[frame])
-        return *grads, None
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        streams = ctx.saved_tensors
+        video_grad, depth_grad = ctx.grads or _walk(streams, ctx.sharpness, with_grads=True)[1]
+        ctx.grads = []
+        return (
+            video_grad.mul_(grad_total).to(streams[0].dtype),
+            depth_grad.mul_(grad_total).to(streams[1].dtype),
+            None,
+            None,
+        )
+
+
+def _walk(
+    streams: Sequence[Tensor], sharpness: float, with_grads: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the sum in Eq. 5 and, if asked for, its gradients at video and depth features."""
+    total = torch.zeros((), dtype=torch.float64, device=streams[0].device)
+    grads = [torch.zeros_like(x, dtype=compute_dtype(x)) for x in streams if with_grads]
+    with torch.autocast(total.device.type, enabled=False):
+        for clip, frames, blocks_of_rows in _chunks(streams[0]):
+            units = [_unit(stream[clip, frames])[0] for stream in streams]
+            for rows in blocks_of_rows:
+                operands = _queries_keys(units[0], units[1], rows, sharpness)
+                if with_grads:
+                    sums = [grad[clip, frames] for grad in grads]
+                    total += _add_unit_grads(sums, operands, rows, sharpness)
+                else:
+                    total += sum_of_squares(*operands)
+                del operands
+            del units  # before the next run of frames makes its own
+        for stream, grad in zip(streams, grads, strict=with_grads):
+            for clip, frame in itertools.product(*map(range, stream.shape[:2])):
+                _unit_backward_(stream[clip, frame], grad[clip, frame])
+    return total, grads
 
 
 def _add_unit_grads(
-    streams: list[Tensor], sums: list[Tensor], walk: list[slice], sharpness: float
-) -> None:
-    """Add the gradients at the normalised (F, L, C) features of video and depth to `sums`."""
-    units = [_unit(features)[0] for features in streams]
-    for rows in walk:
-        operands = _queries_keys(units[0], units[1], rows, sharpness)
-        logits = half_logit_grads(*operands)
-        for i, factor in enumerate((2.0, -2.0)):
-            queries, keys = operands[2 * i : 2 * i + 2]
-            sums[i][:-1, rows].baddbmm_(logits[i], keys, alpha=factor * sharpness)
-            sums[i][1:].baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)
-        del operands, logits, queries, keys  # before the next block makes its own
+    sums: list[Tensor], operands: _Operands, rows: slice, sharpness: float
+) -> Tensor:
+    """Add a block's gradients at the normalised (F, L, C) features to `sums`; return its sum."""
+    total, *logits = half_logit_grads(*operands)
+    for i, factor in enumerate((2.0, -2.0)):
+        queries, keys = operands[2 * i : 2 * i + 2]
+        sums[i][:-1, rows].baddbmm_(logits[i], keys, alpha=factor * sharpness)
+        sums[i][1:].baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)
+    return total
 
 
 def _chunks(features_BFLC: Tensor) -> Iterator[tuple[int, slice, list[slice]]]:
@@ -136,16 +153,14 @@ def _unit(features_FLC: Tensor) -> tuple[Tensor, Tensor]:
     return features_FLC / norm_FL1.clamp_min(_NORM_EPS), norm_FL1
 
 
-def _unit_backward(features_LC: Tensor, grad_LC: Tensor) -> Tensor:
-    """Gradient through `_unit`: what lies along a vector does not turn it. Overwrites `grad`."""
+def _unit_backward_(features_LC: Tensor, grad_LC: Tensor) -> None:
+    """Take a gradient through `_unit`, in place: what lies along a vector does not turn it."""
     unit_LC, norm_L1 = _unit(features_LC)
     along_L1 = (grad_LC * unit_LC).sum(dim=-1, keepdim=True).masked_fill_(norm_L1 < _NORM_EPS, 0)
-    return grad_LC.addcmul_(unit_LC, along_L1, value=-1).div_(norm_L1.clamp_min(_NORM_EPS))
+    grad_LC.addcmul_(unit_LC, along_L1, value=-1).div_(norm_L1.clamp_min(_NORM_EPS))
 
 
-def _queries_keys(
-    video_FLC: Tensor, depth_FLC: Tensor, rows: slice, sharpness: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _queries_keys(video_FLC: Tensor, depth_FLC: Tensor, rows: slice, sharpness: float) -> _Operands:
     """Rows of each frame, divided by the temperature, and all of the next: video, then depth."""
     return (
         video_FLC[:-1, rows] * sharpness,
