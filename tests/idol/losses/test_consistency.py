@@ -253,3 +253,12 @@ def test_no_tensor_is_as_large_as_a_map() -> None:
     with Watch():
         motion_consistency(video, depth, 0.5).backward()
     assert max(sizes) <= 2**19 < 1024**2
+
+
+def test_a_second_backward_recomputes_the_same_gradient() -> None:
+    video, depth = draw(2, 3, 2, 3, 4, seed=0), draw(2, 3, 2, 3, 4, seed=1)
+    loss = motion_consistency(video, depth, 0.3)
+    first = torch.autograd.grad(loss, (video, depth), retain_graph=True)
+    second = torch.autograd.grad(3 * loss, (video, depth))
+    for once, thrice in zip(first, second, strict=True):
+        torch.testing.assert_close(3 * once, thrice)
