@@ -1,0 +1,1 @@
+"""What the model costs: the command `idol-bench`."""

@@ -1,0 +1,170 @@
+"""The motion consistency loss, Eq. 3-5, without the (HW)^2 cost volumes in memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
+
+MotionReduction = Literal["mean", "sum_targets"]
+
+# As torch's cosine similarity: a zero vector has no direction and similarity zero to all.
+_NORM_EPS = 1e-12
+
+# Queries and keys of video, then of depth.
+_Operands = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+# Eq. 3-5.
+def motion_consistency(
+    video_features: Tensor,
+    depth_features: Tensor,
+    temperature: float,
+    *,
+    reduction: MotionReduction = "mean",
+) -> Tensor:
+    """Mean squared difference between the motion fields of video and depth.
+
+    The motion field of a frame is, for each position, the softmax over all positions of the next
+    frame of the cosine similarity divided by `temperature`.
+
+    Args:
+        video_features, depth_features: (batch, frames, height, width, channels), 2 frames or more.
+        temperature: tau of Eq. 4, above 0; the paper's is 1/sqrt(channels).
+        reduction: "mean" over clips, frame pairs, sources and targets, literally Eq. 5, which is
+            at most 2/(height * width); "sum_targets" sums over targets instead.
+
+    Returns:
+        A scalar in float32 (float64 for float64 inputs). Gradients flow into both inputs. Memory
+        beyond inputs and gradients is a few blocks of the maps, however many frames there are.
+
+    Raises:
+        ValueError: shapes differ or are not as above, there is one frame only, or the
+            temperature or the reduction is invalid.
+    """
+    if video_features.shape != depth_features.shape or video_features.ndim != 5:
+        raise ValueError(
+            "features must be (batch, frames, height, width, channels), alike for both: got "
+            f"{tuple(video_features.shape)} and {tuple(depth_features.shape)}"
+        )
+    clips, frames, height, width, _ = video_features.shape
+    if frames < 2:
+        raise ValueError("motion needs two frames or more; the one-frame stages have no such loss")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    if reduction not in ("mean", "sum_targets"):
+        raise ValueError(f"reduction={reduction!r} is neither 'mean' nor 'sum_targets'")
+    positions = height * width
+    count = clips * (frames - 1) * positions * (positions if reduction == "mean" else 1)
+    streams = video_features.flatten(2, 3), depth_features.flatten(2, 3)
+    with_grads = torch.is_grad_enabled() and any(x.requires_grad for x in streams)
+    total = _MotionSumOfSquares.apply(*streams, 1.0 / temperature, with_grads)
+    return total / count
+
+
+class _MotionSumOfSquares(torch.autograd.Function):
+    """The sum in Eq. 5 over everything, of (B, F, L, C) features.
+
+    Here the matrix products dominate, so the gradient, which the scalar loss only scales, is
+    taken while a block's maps exist: six products a block, as in the whole computation, and not
+    eight. The first backward hands it over; another one (`retain_graph`) recomputes it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, video: Tensor, depth: Tensor, sharpness: float, with_grads: bool
+    ) -> Tensor:
+        ctx.save_for_backward(video, depth)
+        ctx.sharpness = sharpness
+        total, ctx.grads = _walk([video, depth], sharpness, with_grads)
+        return total.to(compute_dtype(video))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        streams = ctx.saved_tensors
+        video_grad, depth_grad = ctx.grads or _walk(streams, ctx.sharpness, with_grads=True)[1]
+        ctx.grads = []
+        return (
+            video_grad.mul_(grad_total).to(streams[0].dtype),
+            depth_grad.mul_(grad_total).to(streams[1].dtype),
+            None,
+            None,
+        )
+
+
+def _walk(
+    streams: Sequence[Tensor], sharpness: float, with_grads: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the sum in Eq. 5 and, if asked for, its gradients at video and depth features."""
+    total = torch.zeros((), dtype=torch.float64, device=streams[0].device)
+    grads = [torch.zeros_like(x, dtype=compute_dtype(x)) for x in streams if with_grads]
+    with torch.autocast(total.device.type, enabled=False):
+        for clip, frames, blocks_of_rows in _chunks(streams[0]):
+            units = [_unit(stream[clip, frames])[0] for stream in streams]
+            for rows in blocks_of_rows:
+                operands = _queries_keys(units[0], units[1], rows, sharpness)
+                if with_grads:
+                    sums = [grad[clip, frames] for grad in grads]
+                    total += _add_unit_grads(sums, operands, rows, sharpness)
+                else:
+                    total += sum_of_squares(*operands)
+                del operands
+            del units  # before the next run of frames makes its own
+        for stream, grad in zip(streams, grads, strict=with_grads):
+            for clip, frame in itertools.product(*map(range, stream.shape[:2])):
+                _unit_backward_(stream[clip, frame], grad[clip, frame])
+    return total, grads
+
+
+def _add_unit_grads(
+    sums: list[Tensor], operands: _Operands, rows: slice, sharpness: float
+) -> Tensor:
+    """Add a block's gradients at the normalised (F, L, C) features to `sums`; return its sum."""
+    total, *logits = half_logit_grads(*operands)
+    for i, factor in enumerate((2.0, -2.0)):
+        queries, keys = operands[2 * i : 2 * i + 2]
+        sums[i][:-1, rows].baddbmm_(logits[i], keys, alpha=factor * sharpness)
+        sums[i][1:].baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)
+    return total
+
+
+def _chunks(features_BFLC: Tensor) -> Iterator[tuple[int, slice, list[slice]]]:
+    """Yield (clip, the frames of a run of frame pairs, the row blocks to walk through)."""
+    clips, frames, positions, _ = features_BFLC.shape
+    runs: dict[tuple[int, int], list[slice]] = {}
+    for maps, rows in blocks(frames - 1, positions, positions, features_BFLC.device.type):
+        runs.setdefault((maps.start, maps.stop), []).append(rows)
+    for clip in range(clips):
+        for (start, stop), walk in runs.items():
+            yield clip, slice(start, stop + 1), walk
+
+
+# Eq. 3's normalised vectors f.
+def _unit(features_FLC: Tensor) -> tuple[Tensor, Tensor]:
+    features_FLC = features_FLC.to(compute_dtype(features_FLC))
+    norm_FL1 = torch.linalg.vector_norm(features_FLC, dim=-1, keepdim=True)
+    return features_FLC / norm_FL1.clamp_min(_NORM_EPS), norm_FL1
+
+
+def _unit_backward_(features_LC: Tensor, grad_LC: Tensor) -> None:
+    """Take a gradient through `_unit`, in place: what lies along a vector does not turn it."""
+    unit_LC, norm_L1 = _unit(features_LC)
+    along_L1 = (grad_LC * unit_LC).sum(dim=-1, keepdim=True).masked_fill_(norm_L1 < _NORM_EPS, 0)
+    grad_LC.addcmul_(unit_LC, along_L1, value=-1).div_(norm_L1.clamp_min(_NORM_EPS))
+
+
+def _queries_keys(video_FLC: Tensor, depth_FLC: Tensor, rows: slice, sharpness: float) -> _Operands:
+    """Rows of each frame, divided by the temperature, and all of the next: video, then depth."""
+    return (
+        video_FLC[:-1, rows] * sharpness,
+        video_FLC[1:],
+        depth_FLC[:-1, rows] * sharpness,
+        depth_FLC[1:],
+    )

@@ -1,0 +1,141 @@
+"""The training objective: denoising, Eq. 2, and the weighted sum with consistency, Eq. 7.
+
+Shape suffixes: B clips, M modalities, F frames; see `idol.model.layout`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from idol.losses.cross_attention import cross_attention_consistency
+from idol.losses.motion import MotionReduction, motion_consistency
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights and switches of Eq. 7; the defaults are the paper's (appendix B).
+
+    Attributes:
+        motion_weight, cross_attention_weight: w_mo and w_xattn; 0 leaves the loss out.
+        motion_reduction: literal mean over targets, or their sum.
+        average_heads: compare cross-attention maps averaged over heads.
+
+    Raises:
+        ValueError: a weight is negative.
+    """
+
+    motion_weight: float = 0.01
+    cross_attention_weight: float = 0.01
+    motion_reduction: MotionReduction = "mean"
+    average_heads: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("motion_weight", "cross_attention_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
+
+
+class LayerFeatures(Protocol):
+    """What a compared layer offers; `idol.model.ConsistencyFeatures` is one."""
+
+    @property
+    def motion_BMFHWC(self) -> Tensor: ...
+    @property
+    def queries_BMFhLD(self) -> Tensor: ...
+    @property
+    def keys_BMFhTD(self) -> Tensor: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Losses:
+    """The objective and its unweighted terms, scalars all; `total` is to be minimised.
+
+    Attributes:
+        denoise_M: mean squared error of each modality's noise (M,), video first.
+        motion, cross_attention: sums over the compared layers, zero where left out.
+    """
+
+    total: Tensor
+    denoise_M: Tensor
+    motion: Tensor
+    cross_attention: Tensor
+
+
+# Eq. 2 (two modalities) and Eq. 8 (video alone).
+def denoising_losses(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
+    """Return each modality's mean squared error (M,) in float32; Eq. 2 is their sum."""
+    difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
+    return difference.square().transpose(0, 1).flatten(1).mean(dim=1)
+
+
+# Eq. 7.
+def training_losses(
+    noise_pred_BMFCHW: Tensor,
+    noise_BMFCHW: Tensor,
+    features: Sequence[LayerFeatures],
+    config: LossConfig,
+) -> Losses:
+    """Compute the objective of one step.
+
+    Args:
+        noise_pred_BMFCHW, noise_BMFCHW: the model's output and the noise that was added.
+        features: compared layers, both modalities each; empty in pre-training.
+        config: weights and switches. With one frame there is no motion loss.
+    """
+    denoise_M = denoising_losses(noise_pred_BMFCHW, noise_BMFCHW)
+    motion = cross_attention = denoise_M.new_zeros(())
+    for layer in features:
+        if config.motion_weight and layer.motion_BMFHWC.shape[2] > 1:
+            motion = motion + layer_motion_loss(layer, config)
+        if config.cross_attention_weight:
+            cross_attention = cross_attention + layer_cross_attention_loss(layer, config)
+    total = denoise_M.sum()
+    total = total + config.motion_weight * motion
+    total = total + config.cross_attention_weight * cross_attention
+    return Losses(total, denoise_M, motion, cross_attention)
+
+
+# L_mo,n of Eq. 7, with the temperature of appendix B: 1/sqrt(D_n).
+def layer_motion_loss(layer: LayerFeatures, config: LossConfig) -> Tensor:
+    """Return the motion consistency of one layer."""
+    # unbind, not indexing: its backward is one stack instead of two padded copies and a sum.
+    video, depth = layer.motion_BMFHWC.unbind(1)
+    temperature = video.shape[-1] ** -0.5
+    return motion_consistency(video, depth, temperature, reduction=config.motion_reduction)
+
+
+# L_xattn,n of Eq. 7.
+def layer_cross_attention_loss(layer: LayerFeatures, config: LossConfig) -> Tensor:
+    """Return the cross-attention map consistency of one layer, over clips and frames."""
+    video_queries, depth_queries = layer.queries_BMFhLD.unbind(1)
+    video_keys, depth_keys = layer.keys_BMFhTD.unbind(1)
+    return cross_attention_consistency(
+        video_queries.flatten(0, 1),
+        video_keys.flatten(0, 1),
+        depth_queries.flatten(0, 1),
+        depth_keys.flatten(0, 1),
+        average_heads=config.average_heads,
+    )
+
+
+def feature_gradient_norms(losses: Losses, features: Sequence[LayerFeatures]) -> dict[str, float]:
+    """Return the norm of each consistency loss's gradient at the features it compares.
+
+    For logs: the literal mean of Eq. 5 is at most 2/(HW), so its value alone says little. Call
+    before `losses.total.backward()`; the graph is kept.
+    """
+    norms = {}
+    tensors = [x for f in features for x in (f.motion_BMFHWC, f.queries_BMFhLD, f.keys_BMFhTD)]
+    for name in ("motion", "cross_attention"):
+        loss = getattr(losses, name)
+        if not loss.requires_grad:
+            continue
+        grads = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
+        squares = [grad.float().square().sum() for grad in grads if grad is not None]
+        norms[name] = float(torch.stack(squares).sum().sqrt())
+    return norms

@@ -1,0 +1,57 @@
+"""The paper's model (sec. 3.1, Fig. 2): a 2D diffusion model made joint over video and depth.
+
+Read `config`, then `unet` and `controlnet`, then `blocks`, `transformer`, `resblock` and
+`attention`; `layout` has the legend of the shapes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from idol.model.config import ConfigError as ConfigError
+    from idol.model.config import DualModalUNetConfig as DualModalUNetConfig
+    from idol.model.controlnet import ControlResiduals as ControlResiduals
+    from idol.model.controlnet import PoseControlNet as PoseControlNet
+    from idol.model.denoiser import DualModalDenoiser as DualModalDenoiser
+    from idol.model.foreground import ForegroundProjection as ForegroundProjection
+    from idol.model.layout import DEPTH as DEPTH
+    from idol.model.layout import VIDEO as VIDEO
+    from idol.model.layout import ClipLayout as ClipLayout
+    from idol.model.presets import preset as preset
+    from idol.model.pretrained import from_pretrained_2d as from_pretrained_2d
+    from idol.model.saving import CheckpointError as CheckpointError
+    from idol.model.stages import set_trainable as set_trainable
+    from idol.model.stages import stage_config as stage_config
+    from idol.model.unet import ConsistencyFeatures as ConsistencyFeatures
+    from idol.model.unet import DenoiserOutput as DenoiserOutput
+    from idol.model.unet import DualModalUNet as DualModalUNet
+
+# Importing diffusers takes ten seconds and more, which a command's --help must not wait for.
+_MODULE_OF = {
+    "CheckpointError": "saving",
+    "ClipLayout": "layout",
+    "ConfigError": "config",
+    "ConsistencyFeatures": "unet",
+    "ControlResiduals": "controlnet",
+    "DEPTH": "layout",
+    "DenoiserOutput": "unet",
+    "DualModalDenoiser": "denoiser",
+    "DualModalUNet": "unet",
+    "DualModalUNetConfig": "config",
+    "ForegroundProjection": "foreground",
+    "PoseControlNet": "controlnet",
+    "VIDEO": "layout",
+    "from_pretrained_2d": "pretrained",
+    "preset": "presets",
+    "set_trainable": "stages",
+    "stage_config": "stages",
+}
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,117 @@
+"""The three attentions that are not in the 2D model, and the one they all share.
+
+Shape suffixes: see `idol.model.layout`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from idol.model.layout import ClipLayout
+
+
+class QueriesKeys(NamedTuple):
+    """What defines an attention map, softmax(q k^T / sqrt(D)), without the map itself."""
+
+    queries: Tensor
+    keys: Tensor
+
+
+class Attention(nn.Module):
+    """Multi-head attention with diffusers' parameter names, always through SDPA.
+
+    Args:
+        channels: of the attending tokens, and of the result.
+        heads: divides `channels`.
+        context_channels: of the tokens attended to; `channels` when absent.
+        zero_output: start with an output projection of zero, so that the layer, used as a
+            residual, starts as the identity.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        *,
+        context_channels: int | None = None,
+        zero_output: bool = False,
+    ) -> None:
+        super().__init__()
+        context_channels = context_channels or channels
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(context_channels, channels, bias=False)
+        self.to_v = nn.Linear(context_channels, channels, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+        if zero_output:
+            zero_(self.to_out[0])
+
+    def forward(self, x_NLC: Tensor, context_NTD: Tensor | None = None) -> Tensor:
+        """Attend from (N, L, C) to the context, or to itself; returns (N, L, C)."""
+        return self.with_map(x_NLC, context_NTD)[0]
+
+    def with_map(
+        self, x_NLC: Tensor, context_NTD: Tensor | None = None
+    ) -> tuple[Tensor, QueriesKeys]:
+        """Attend, and return also the (N, heads, L or T, D) queries and keys of the map."""
+        context = x_NLC if context_NTD is None else context_NTD
+        queries = self._split_heads(self.to_q(x_NLC))
+        keys = self._split_heads(self.to_k(context))
+        values = self._split_heads(self.to_v(context))
+        mixed = F.scaled_dot_product_attention(queries, keys, values)
+        return self.to_out[0](mixed.transpose(1, 2).flatten(2)), QueriesKeys(queries, keys)
+
+    def _split_heads(self, x_NLC: Tensor) -> Tensor:
+        return x_NLC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class TemporalAttention(nn.Module):
+    """Self-attention over the frames of a clip, at each position by itself (sec. 3.1)."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.attention = Attention(channels, heads, zero_output=True)
+
+    def forward(self, x_NLC: Tensor, layout: ClipLayout) -> Tensor:
+        """(N, L, C) to (N, L, C): residual included; the identity when freshly made."""
+        tokens_BMFLC = layout.split(self.norm(x_NLC))
+        tokens_BMLFC = tokens_BMFLC.transpose(2, 3)
+        mixed = self.attention(tokens_BMLFC.flatten(0, 2))
+        mixed_BMLFC = mixed.unflatten(0, tokens_BMLFC.shape[:3])
+        return x_NLC + mixed_BMLFC.transpose(2, 3).flatten(0, 2)
+
+
+class CrossModalAttention(nn.Module):
+    """Self-attention over the tokens of video and depth of the same frame (Fig. 2, right).
+
+    With a single modality, as in pre-training, there is nothing to exchange: the identity.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.attention = Attention(channels, heads, zero_output=True)
+
+    def forward(self, x_NCHW: Tensor, layout: ClipLayout) -> Tensor:
+        """(N, C, H, W) to (N, C, H, W): residual included; the identity when freshly made."""
+        if layout.modalities == 1:
+            return x_NCHW
+        height, width = x_NCHW.shape[-2:]
+        tokens_NLC = x_NCHW.flatten(2).transpose(1, 2)
+        tokens_BFMLC = layout.split(tokens_NLC).transpose(1, 2)
+        joint = tokens_BFMLC.flatten(2, 3).flatten(0, 1)
+        mixed = self.attention(self.norm(joint))
+        mixed_BMFLC = mixed.reshape(tokens_BFMLC.shape).transpose(1, 2)
+        mixed_NCL = mixed_BMFLC.flatten(0, 2).transpose(1, 2)
+        return x_NCHW + mixed_NCL.unflatten(2, (height, width))
+
+
+def zero_(module: nn.Module) -> nn.Module:
+    """Set all parameters of `module` to zero, in place, and return it."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module

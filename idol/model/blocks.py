@@ -1,0 +1,169 @@
+"""Down, middle and up blocks: units of ResBlock and transformer, then cross-modal attention.
+
+The order inside a block is Fig. 2, right. Parameters of the 2D model keep diffusers' names.
+Shape suffixes: see `idol.model.layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+
+from idol.model.attention import CrossModalAttention
+from idol.model.config import DualModalUNetConfig
+from idol.model.layout import ClipLayout
+from idol.model.resblock import ResBlock
+from idol.model.transformer import LayerFeatures, Transformer
+
+
+class Conditions(NamedTuple):
+    """What every unit is told: the time and modality embedding, and the foreground tokens."""
+
+    time_NE: Tensor
+    tokens_NTD: Tensor
+    layout: ClipLayout
+
+
+class _Block(nn.Module):
+    """What the three kinds of block share: cross-modal attention and checkpointed units."""
+
+    # ModelMixin.enable_gradient_checkpointing sets both.
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Any]
+
+    def __init__(
+        self, channels: int, layers: int, config: DualModalUNetConfig, *, cross_modal: bool
+    ) -> None:
+        super().__init__()
+        placement = config.cross_modal_attention if cross_modal else "none"
+        heads = config.attention_heads
+        self.cross_modal = (
+            CrossModalAttention(channels, heads) if placement == "block_end" else None
+        )
+        self.cross_modal_layers = nn.ModuleList(
+            CrossModalAttention(channels, heads)
+            for _ in range(layers if placement == "layer_end" else 0)
+        )
+
+    def _run(self, layer: nn.Module, *args: Any) -> Any:
+        """Call `layer`, or checkpoint it: keep its inputs and recompute the rest in backward."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(layer, *args)
+        return layer(*args)
+
+    def _attend(
+        self, x_NCHW: Tensor, index: int, transformer: nn.Module, conditions: Conditions
+    ) -> tuple[Tensor, LayerFeatures]:
+        x_NCHW, features = self._run(transformer, x_NCHW, *conditions[1:])
+        if len(self.cross_modal_layers):
+            x_NCHW = self._run(self.cross_modal_layers[index], x_NCHW, conditions.layout)
+        return x_NCHW, features
+
+    def _exchange(self, x_NCHW: Tensor, layout: ClipLayout) -> Tensor:
+        if self.cross_modal is None:
+            return x_NCHW
+        return self._run(self.cross_modal, x_NCHW, layout)
+
+
+class DownBlock(_Block):
+    """Units at one resolution, each leaving a skip; then, but at the coarsest, downsampling."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        config: DualModalUNetConfig,
+        *,
+        attention: bool,
+        downsample: bool,
+        cross_modal: bool,
+    ) -> None:
+        layers = config.layers_per_block
+        super().__init__(channels, layers, config, cross_modal=cross_modal and attention)
+        self.resnets = nn.ModuleList(
+            ResBlock(in_channels if i == 0 else channels, channels, config) for i in range(layers)
+        )
+        self.attentions = nn.ModuleList(
+            Transformer(channels, config) for _ in range(layers if attention else 0)
+        )
+        self.downsamplers = nn.ModuleList(
+            [Downsample2D(channels, use_conv=True, name="op")] if downsample else []
+        )
+
+    def forward(self, x_NCHW: Tensor, conditions: Conditions) -> tuple[Tensor, list[Tensor]]:
+        """Return the block's output and its skips; the last unit's skip has been exchanged."""
+        skips = []
+        for i, resnet in enumerate(self.resnets):
+            x_NCHW = self._run(resnet, x_NCHW, conditions.time_NE, conditions.layout)
+            if len(self.attentions):
+                x_NCHW, _ = self._attend(x_NCHW, i, self.attentions[i], conditions)
+            if i == len(self.resnets) - 1:
+                x_NCHW = self._exchange(x_NCHW, conditions.layout)
+            skips.append(x_NCHW)
+        for downsampler in self.downsamplers:
+            x_NCHW = downsampler(x_NCHW)
+            skips.append(x_NCHW)
+        return x_NCHW, skips
+
+
+class MidBlock(_Block):
+    """ResBlock, transformer, ResBlock, cross-modal attention at the coarsest resolution."""
+
+    def __init__(self, channels: int, config: DualModalUNetConfig, *, cross_modal: bool) -> None:
+        super().__init__(channels, 1, config, cross_modal=cross_modal)
+        self.resnets = nn.ModuleList(ResBlock(channels, channels, config) for _ in range(2))
+        self.attentions = nn.ModuleList([Transformer(channels, config)])
+
+    def forward(self, x_NCHW: Tensor, conditions: Conditions) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        x_NCHW = self._run(self.resnets[0], x_NCHW, conditions.time_NE, conditions.layout)
+        x_NCHW, _ = self._attend(x_NCHW, 0, self.attentions[0], conditions)
+        x_NCHW = self._run(self.resnets[1], x_NCHW, conditions.time_NE, conditions.layout)
+        return self._exchange(x_NCHW, conditions.layout)
+
+
+class UpBlock(_Block):
+    """Units that each take a skip; then, but at the finest resolution, upsampling."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        skip_channels: list[int],
+        config: DualModalUNetConfig,
+        *,
+        attention: bool,
+        upsample: bool,
+    ) -> None:
+        layers = len(skip_channels)
+        super().__init__(channels, layers, config, cross_modal=attention)
+        self.resnets = nn.ModuleList(
+            ResBlock((in_channels if i == 0 else channels) + skip, channels, config)
+            for i, skip in enumerate(skip_channels)
+        )
+        self.attentions = nn.ModuleList(
+            Transformer(channels, config) for _ in range(layers if attention else 0)
+        )
+        self.upsamplers = nn.ModuleList([Upsample2D(channels, use_conv=True)] if upsample else [])
+
+    def forward(
+        self, x_NCHW: Tensor, skips: list[Tensor], conditions: Conditions
+    ) -> tuple[Tensor, list[LayerFeatures]]:
+        """Consume one skip per unit from the end of `skips`; return output and features."""
+        features = []
+        for i, resnet in enumerate(self.resnets):
+            x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
+            x_NCHW = self._run(resnet, x_NCHW, conditions.time_NE, conditions.layout)
+            if len(self.attentions):
+                x_NCHW, layer = self._attend(x_NCHW, i, self.attentions[i], conditions)
+                features.append(layer)
+        x_NCHW = self._exchange(x_NCHW, conditions.layout)
+        for upsampler in self.upsamplers:
+            size = skips[-1].shape[-2:]
+            x_NCHW = upsampler(x_NCHW, size)
+        return x_NCHW, features

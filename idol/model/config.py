@@ -1,0 +1,159 @@
+"""The one configuration of the model: sizes of the base model, and the switches ablations need."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+CrossModalPlacement = Literal["block_end", "layer_end", "none"]
+MotionFeature = Literal["temporal_attention", "spatial_attention"]
+ConsistencyLayers = Literal["last", "all"]
+BackgroundInit = Literal["copy", "zero"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "cross_modal_attention": get_args(CrossModalPlacement),
+    "motion_feature": get_args(MotionFeature),
+    "consistency_layers": get_args(ConsistencyLayers),
+    "background_init": get_args(BackgroundInit),
+}
+
+
+class ConfigError(ValueError):
+    """A setting that is unknown, or contradicts another one; the message says which and why."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DualModalUNetConfig:
+    """Sizes and switches of the U-Net, its pose ControlNet and the foreground projection.
+
+    The defaults are the paper's: Stable Diffusion 1.4 with every module of sec. 3.1. The switches
+    below the sizes exist for ablations; `docs/method.md` says what each one changes.
+
+    Attributes:
+        latent_channels: channels of a latent, the same for video, depth, background and pose.
+        block_out_channels: channels of each resolution level, finest first.
+        attention_levels: which levels have attention (and so cross-modal attention).
+        layers_per_block: (ResBlock, transformer) units of a down block; an up block has one more.
+        attention_heads: heads of every attention; divides the channels of every level.
+        norm_groups: groups of every GroupNorm; divides the channels of every level.
+        cross_attention_dim: channels of a foreground token as the U-Net reads it.
+        foreground_dim: channels of a foreground token as the image encoder writes it.
+        temporal_layers: temporal convolution and attention; off in the one-frame stages.
+        modality_embedding: the label y_v, y_d added to the time embedding.
+        cross_modal_attention: at the end of each block with attention (the paper), after each
+            of its layers, or nowhere (Tab. 4, second row).
+        motion_feature: hidden states after temporal attention (Fig. 2) or after spatial
+            self-attention (the text of sec. 3.2).
+        consistency_layers: the last layer of each up block with attention, or all of them.
+        group_norm_across_frames: statistics of the 2D GroupNorms over a whole clip (DisCo's way)
+            and not per frame.
+        background_init: the background convolution starts as a copy of `conv_in` without bias
+            (adds the latents) or as zero (the plain base model).
+
+    Raises:
+        ConfigError: for a value outside its choices, or two settings that contradict each other.
+    """
+
+    latent_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    layers_per_block: int = 2
+    attention_heads: int = 8
+    norm_groups: int = 32
+    cross_attention_dim: int = 768
+    foreground_dim: int = 1024
+
+    temporal_layers: bool = True
+    modality_embedding: bool = True
+    cross_modal_attention: CrossModalPlacement = "block_end"
+    motion_feature: MotionFeature = "temporal_attention"
+    consistency_layers: ConsistencyLayers = "last"
+    group_norm_across_frames: bool = False
+    background_init: BackgroundInit = "copy"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
+        object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
+        self._check_choices()
+        self._check_sizes()
+        self._check_contradictions()
+
+    @property
+    def time_embed_dim(self) -> int:
+        """Channels of the time and modality embeddings: four times the finest level."""
+        return 4 * self.block_out_channels[0]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DualModalUNetConfig:
+        """Build from a mapping such as a read `config.json`.
+
+        Keys that start with an underscore are diffusers' own notes and are passed over.
+
+        Raises:
+            ConfigError: a key is not a setting, or the values contradict each other.
+        """
+        settings = {key: value for key, value in values.items() if not key.startswith("_")}
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(settings.keys() - known)
+        if unknown:
+            raise ConfigError(
+                f"unknown setting {', '.join(unknown)}; the settings are {', '.join(sorted(known))}"
+            )
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting as plain JSON values, the inverse of `from_dict`."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+
+    def for_single_frames(self) -> DualModalUNetConfig:
+        """The same model for the one-frame stages: temporal layers absent, norms per frame."""
+        return dataclasses.replace(self, temporal_layers=False, group_norm_across_frames=False)
+
+    def _check_choices(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise ConfigError(f"{name}={value!r} is not one of {', '.join(choices)}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool" and not isinstance(value, bool):
+                raise ConfigError(f"{field.name}={value!r} must be true or false")
+            if field.type == "int" and (type(value) is not int or value < 1):
+                raise ConfigError(f"{field.name}={value!r} must be a positive whole number")
+
+    def _check_sizes(self) -> None:
+        if len(self.attention_levels) != len(self.block_out_channels):
+            raise ConfigError(
+                f"attention_levels has {len(self.attention_levels)} entries for "
+                f"{len(self.block_out_channels)} levels in block_out_channels"
+            )
+        for channels in self.block_out_channels:
+            for name in ("attention_heads", "norm_groups"):
+                if channels % getattr(self, name):
+                    raise ConfigError(
+                        f"{name}={getattr(self, name)} does not divide the {channels} channels "
+                        "of a level"
+                    )
+
+    def _check_contradictions(self) -> None:
+        if not any(self.attention_levels) and self.cross_modal_attention != "none":
+            raise ConfigError(
+                f"cross_modal_attention={self.cross_modal_attention!r} sits in blocks with "
+                "attention, and attention_levels turns attention off everywhere; "
+                "set cross_modal_attention='none'"
+            )
+        if self.group_norm_across_frames and not self.temporal_layers:
+            raise ConfigError(
+                "group_norm_across_frames=True shares statistics between the frames of a clip, "
+                "and temporal_layers=False builds the one-frame model; turn one of them round"
+            )
+        if self.cross_modal_attention == "none" and not self.modality_embedding:
+            raise ConfigError(
+                "modality_embedding=False with cross_modal_attention='none' leaves one function "
+                "for both modalities and no path between them: depth could not be told from "
+                "video; keep one of the two"
+            )

@@ -1,0 +1,78 @@
+"""The pose ControlNet (sec. 3.1), with the temporal layers of the U-Net.
+
+Shape suffixes: see `idol.model.layout`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from idol.model.attention import zero_
+from idol.model.config import DualModalUNetConfig
+from idol.model.encoder import DualModalEncoder
+from idol.model.layout import DEPTH, VIDEO
+
+
+class ControlResiduals(NamedTuple):
+    """What the U-Net adds to its skips, in their order, and to its middle block's output."""
+
+    skips: list[Tensor]
+    mid: Tensor
+
+
+class PoseControlNet(DualModalEncoder):
+    """A copy of the U-Net's encoder that sees the pose latent and steers through zero convs.
+
+    It is shared by both modalities like the U-Net, and has no cross-modal attention.
+    """
+
+    def __init__(self, config: DualModalUNetConfig) -> None:
+        super().__init__(config, cross_modal=False)
+        channels = config.block_out_channels
+        self.pose_conv = nn.Conv2d(config.latent_channels, channels[0], kernel_size=3, padding=1)
+        zero_(self.pose_conv)
+        skips = [channels[0]]
+        for level, width in enumerate(channels):
+            skips += [width] * (config.layers_per_block + (level < len(channels) - 1))
+        self.controlnet_down_blocks = nn.ModuleList(_zero_conv(width) for width in skips)
+        self.controlnet_mid_block = _zero_conv(channels[-1])
+
+    def forward(
+        self,
+        latents_BMFCHW: Tensor,
+        timesteps_B: Tensor,
+        foreground_BTD: Tensor,
+        pose_BFCHW: Tensor,
+        *,
+        modalities: tuple[int, ...] = (VIDEO, DEPTH),
+    ) -> ControlResiduals:
+        """Compute residuals for the U-Net from noisy latents and the pose latents.
+
+        Args:
+            latents_BMFCHW, timesteps_B, foreground_BTD, modalities: as for `DualModalUNet`.
+            pose_BFCHW: VAE latents of the drawn skeletons; they steer both streams.
+
+        Raises:
+            ValueError: shapes disagree.
+        """
+        conditions = self.conditions(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
+        layout = conditions.layout
+        if pose_BFCHW.shape != latents_BMFCHW[:, 0].shape:
+            raise ValueError(
+                f"pose latents must be {tuple(latents_BMFCHW[:, 0].shape)}, one per frame, not "
+                f"{tuple(pose_BFCHW.shape)}"
+            )
+        pose_features = self.pose_conv(pose_BFCHW.flatten(0, 1))
+        pose = layout.per_frame(pose_features.unflatten(0, (layout.clips, layout.frames)))
+        hidden = self.conv_in(latents_BMFCHW.flatten(0, 2)) + pose
+        hidden, skips = self.encode(hidden, conditions)
+        return ControlResiduals(
+            [conv(skip) for conv, skip in zip(self.controlnet_down_blocks, skips, strict=True)],
+            self.controlnet_mid_block(hidden),
+        )
+
+
+def _zero_conv(channels: int) -> nn.Module:
+    return zero_(nn.Conv2d(channels, channels, kernel_size=1))

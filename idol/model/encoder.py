@@ -1,0 +1,122 @@
+"""The half that U-Net and ControlNet share: embeddings, down blocks and the middle block.
+
+Shape suffixes: see `idol.model.layout`.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from torch import Tensor, nn
+
+from idol.model.attention import zero_
+from idol.model.blocks import Conditions, DownBlock, MidBlock
+from idol.model.config import DualModalUNetConfig
+from idol.model.layout import DEPTH, VIDEO, ClipLayout
+from idol.model.saving import ConfiguredModel
+
+
+class DualModalEncoder(ConfiguredModel):
+    """Base of `DualModalUNet` and `PoseControlNet`: from noisy latents to the coarsest features.
+
+    Its parameters have the names of diffusers' 2D models; what is new has new names.
+    """
+
+    _supports_gradient_checkpointing = True
+    _repeated_blocks = ["ResBlock", "Transformer", "CrossModalAttention"]  # noqa: RUF012
+
+    def __init__(self, config: DualModalUNetConfig, *, cross_modal: bool) -> None:
+        super().__init__(config)
+        channels = config.block_out_channels
+        self.conv_in = nn.Conv2d(config.latent_channels, channels[0], kernel_size=3, padding=1)
+        self.time_proj = Timesteps(channels[0], flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.time_embedding = TimestepEmbedding(channels[0], config.time_embed_dim)
+        self.modality_embed = (
+            zero_(nn.Embedding(2, config.time_embed_dim)) if config.modality_embedding else None
+        )
+        self.down_blocks = nn.ModuleList(
+            DownBlock(
+                channels[max(level - 1, 0)],
+                channels[level],
+                config,
+                attention=config.attention_levels[level],
+                downsample=level < len(channels) - 1,
+                cross_modal=cross_modal,
+            )
+            for level in range(len(channels))
+        )
+        self.mid_block = MidBlock(channels[-1], config, cross_modal=cross_modal)
+
+    # Sec. 3.1: "we add a learnable modality embedding to the time step embedding".
+    def embed(self, timesteps_B: Tensor, modalities_M: Tensor, layout: ClipLayout) -> Tensor:
+        """Embed timesteps (B,) and modality labels (M,), and repeat per image: (N, E)."""
+        sinusoids = self.time_proj(timesteps_B).to(self.conv_in.weight.dtype)
+        time_NE = layout.per_clip(self.time_embedding(sinusoids))
+        if self.modality_embed is None:
+            return time_NE
+        return time_NE + layout.per_modality(self.modality_embed(modalities_M))
+
+    def encode(self, x_NCHW: Tensor, conditions: Conditions) -> tuple[Tensor, list[Tensor]]:
+        """Run down and middle blocks; return the coarsest features and the skips."""
+        skips = [x_NCHW]
+        for block in self.down_blocks:
+            x_NCHW, block_skips = block(x_NCHW, conditions)
+            skips += block_skips
+        return self.mid_block(x_NCHW, conditions), skips
+
+    def conditions(
+        self,
+        latents_BMFCHW: Tensor,
+        timesteps_B: Tensor,
+        tokens_BTD: Tensor,
+        modalities: tuple[int, ...],
+    ) -> Conditions:
+        """Check how the inputs fit together and lay them out per image.
+
+        Raises:
+            ValueError: the inputs disagree about clips, modalities or channels.
+        """
+        layout = _checked_layout(latents_BMFCHW, timesteps_B, tokens_BTD, modalities, self.settings)
+        modalities_M = timesteps_B.new_tensor(modalities, dtype=torch.long)
+        return Conditions(
+            self.embed(timesteps_B, modalities_M, layout), layout.per_clip(tokens_BTD), layout
+        )
+
+
+def _checked_layout(
+    latents_BMFCHW: Tensor,
+    timesteps_B: Tensor,
+    tokens_BTD: Tensor,
+    modalities: tuple[int, ...],
+    config: DualModalUNetConfig,
+) -> ClipLayout:
+    shape = tuple(latents_BMFCHW.shape)
+    if len(shape) != 6 or shape[3] != config.latent_channels:
+        raise ValueError(
+            f"latents must be (clips, modalities, frames, {config.latent_channels}, height, "
+            f"width), not {shape}"
+        )
+    if len(modalities) != shape[1] or not set(modalities) <= {VIDEO, DEPTH}:
+        raise ValueError(
+            f"modalities {modalities} must label the {shape[1]} modalities of the latents, "
+            f"each {VIDEO} (video) or {DEPTH} (depth)"
+        )
+    if timesteps_B.shape != shape[:1]:
+        raise ValueError(
+            f"timesteps must be ({shape[0]},), one per clip for all frames and both modalities, "
+            f"not {tuple(timesteps_B.shape)}"
+        )
+    if tokens_BTD.ndim != 3 or (tokens_BTD.shape[0], tokens_BTD.shape[2]) != (
+        shape[0],
+        config.cross_attention_dim,
+    ):
+        raise ValueError(
+            f"foreground tokens must be ({shape[0]}, tokens, {config.cross_attention_dim}), "
+            f"not {tuple(tokens_BTD.shape)}"
+        )
+    if not config.temporal_layers and shape[2] != 1:
+        raise ValueError(
+            f"the model has no temporal layers (temporal_layers=False) and got {shape[2]} frames; "
+            "give it single frames, or build it with temporal layers"
+        )
+    return ClipLayout(*shape[:3])

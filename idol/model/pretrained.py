@@ -1,0 +1,174 @@
+"""Starting from a 2D model: Stable Diffusion 1.4 or its image variations, in a diffusers folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from idol.model.config import ConfigError, DualModalUNetConfig
+from idol.model.denoiser import DualModalDenoiser, is_temporal
+from idol.model.saving import CheckpointError, raise_if_different
+from idol.model.unet import DualModalUNet
+
+logger = logging.getLogger(__name__)
+
+_NEW_IN_UNET = ("modality_embed.", "background_conv.")
+_CROSS_MODAL = (".cross_modal.", ".cross_modal_layers.")
+
+# What the 2D U-Net must be besides its sizes; diffusers' defaults where a folder says nothing.
+_REQUIRED: dict[str, Any] = {
+    "act_fn": "silu",
+    "center_input_sample": False,
+    "downsample_padding": 1,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "mid_block_scale_factor": 1,
+    "norm_eps": 1e-5,
+    "transformer_layers_per_block": 1,
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "time_embedding_type": "positional",
+    "resnet_time_scale_shift": "default",
+    "class_embed_type": None,
+    "encoder_hid_dim_type": None,
+    "addition_embed_type": None,
+    "use_linear_projection": False,
+    "only_cross_attention": False,
+    "dual_cross_attention": False,
+}
+
+
+def from_pretrained_2d(
+    folder: str | PathLike[str],
+    *,
+    image_encoder: str | PathLike[str] | None = None,
+    **switches: Any,
+) -> DualModalDenoiser:
+    """Build a dual-modal model on the weights of a 2D diffusion model (sec. 3.1).
+
+    A clip of any length then starts as independent frames of the 2D model: what is new starts as
+    the identity or zero, the background convolution as `background_init` says, the ControlNet as
+    a copy of the encoder, the foreground projection as CLIP's `visual_projection`.
+
+    Args:
+        folder: in diffusers' format, with `unet/`, such as a copy of Stable Diffusion 1.4 or of
+            sd-image-variations.
+        image_encoder: a CLIP vision model's folder; default `folder/image_encoder` if it exists.
+            Without one (Stable Diffusion 1.4) the foreground projection starts at random.
+        switches: settings of `DualModalUNetConfig`; the sizes come from the folder.
+
+    Raises:
+        FileNotFoundError: a file is missing; the message names it.
+        ConfigError: the folder holds another architecture, or a switch is invalid.
+        CheckpointError: its weights are not exactly those of the 2D model.
+    """
+    folder = Path(folder)
+    encoder_folder = Path(image_encoder) if image_encoder else folder / "image_encoder"
+    projection = None
+    if image_encoder or encoder_folder.is_dir():
+        projection = _visual_projection(encoder_folder)
+        switches.setdefault("foreground_dim", projection.shape[1])
+    sizes = _read_sizes(folder / "unet" / "config.json")
+    denoiser = DualModalDenoiser.from_config(DualModalUNetConfig.from_dict({**sizes, **switches}))
+    load_2d_weights(denoiser.unet, read_weights(folder / "unet", "diffusion_pytorch_model"))
+    denoiser.copy_encoder_to_controlnet()
+    if projection is None:
+        logger.info("no image encoder in %s: the foreground projection starts at random", folder)
+        return denoiser
+    weight = denoiser.foreground_projection.linear.weight
+    if weight.shape != projection.shape:
+        raise CheckpointError(
+            f"visual_projection in {encoder_folder} is {tuple(projection.shape)}, and the model "
+            f"needs {tuple(weight.shape)} (cross_attention_dim, foreground_dim)"
+        )
+    weight.data.copy_(projection)
+    return denoiser
+
+
+def load_2d_weights(unet: DualModalUNet, weights: Mapping[str, Tensor]) -> None:
+    """Copy a `UNet2DConditionModel`'s state dict into `unet`; what is new stays as made.
+
+    Raises:
+        CheckpointError: a 2D parameter is missing, or one is left over.
+    """
+    result = unet.load_state_dict(weights, strict=False)
+    missing = [key for key in result.missing_keys if not _is_new(key)]
+    raise_if_different(
+        "DualModalUNet", "the 2D U-Net", missing=missing, extra=result.unexpected_keys
+    )
+    unet.reset_background_conv()
+
+
+def read_weights(folder: Path, stem: str) -> dict[str, Tensor]:
+    """Read `{stem}.safetensors` or `{stem}.bin` in `folder`, on the CPU; no pickled code runs.
+
+    Raises:
+        FileNotFoundError: neither file is there.
+    """
+    safe, legacy = folder / f"{stem}.safetensors", folder / f"{stem}.bin"
+    if safe.is_file():
+        from safetensors.torch import load_file
+
+        return load_file(safe)
+    if legacy.is_file():
+        return torch.load(legacy, map_location="cpu", weights_only=True)
+    raise FileNotFoundError(f"no weights in {folder}: expected {safe.name} or {legacy.name}")
+
+
+def _is_new(key: str) -> bool:
+    return (
+        key.startswith(_NEW_IN_UNET)
+        or is_temporal(key)
+        or any(part in key for part in _CROSS_MODAL)
+    )
+
+
+def _visual_projection(folder: Path) -> Tensor:
+    stem = "model" if (folder / "model.safetensors").is_file() else "pytorch_model"
+    weights = read_weights(folder, stem)
+    if "visual_projection.weight" not in weights:
+        raise CheckpointError(
+            f"{folder} has no visual_projection.weight: it must hold a CLIP vision model with "
+            "projection (CLIPVisionModelWithProjection or CLIPModel)"
+        )
+    return weights["visual_projection.weight"]
+
+
+def _read_sizes(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: the folder is not in diffusers' format")
+    found = json.loads(path.read_text())
+    for key, wanted in _REQUIRED.items():
+        if found.get(key, wanted) != wanted:
+            raise ConfigError(f"{path} has {key}={found[key]!r}; this model needs {wanted!r}")
+    for key in ("attention_head_dim", "cross_attention_dim", "layers_per_block"):
+        if not isinstance(found.get(key, 8), int):
+            raise ConfigError(f"{path} has {key}={found[key]!r}; this model needs one number")
+    downs = found["down_block_types"]
+    ups = [name.replace("Up", "Down") for name in reversed(found["up_block_types"])]
+    if ups != downs or not set(downs) <= {"CrossAttnDownBlock2D", "DownBlock2D"}:
+        raise ConfigError(
+            f"{path} has blocks {downs} and {found['up_block_types']}; this model mirrors "
+            "CrossAttnDownBlock2D and DownBlock2D"
+        )
+    if found["in_channels"] != found["out_channels"]:
+        raise ConfigError(
+            f"{path} reads {found['in_channels']} channels and writes {found['out_channels']}; "
+            "this model predicts the noise of its latents (an inpainting U-Net does not fit)"
+        )
+    return {
+        "latent_channels": found["in_channels"],
+        "block_out_channels": tuple(found["block_out_channels"]),
+        "attention_levels": tuple(name == "CrossAttnDownBlock2D" for name in downs),
+        "layers_per_block": found["layers_per_block"],
+        # diffusers' `attention_head_dim` of this family is the number of heads, by history.
+        "attention_heads": found.get("attention_head_dim", 8),
+        "norm_groups": found["norm_num_groups"],
+        "cross_attention_dim": found["cross_attention_dim"],
+    }

@@ -1,0 +1,52 @@
+"""Which parameters each training stage trains (method, "Stages"; paper, appendix B)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from idol.model.config import DualModalUNetConfig
+from idol.model.denoiser import DualModalDenoiser
+
+StageName = Literal["pretrain", "image", "video"]
+
+# Human attribute outpainting pre-training freezes the ResBlocks and has neither pose nor depth.
+_PRETRAINED = ("unet.background_conv.", "foreground_projection.")
+
+
+def stage_config(config: DualModalUNetConfig, stage: StageName) -> DualModalUNetConfig:
+    """Return the configuration a stage builds: only `video` has temporal layers."""
+    return config if stage == "video" else config.for_single_frames()
+
+
+def is_trained(parameter_name: str, stage: StageName) -> bool:
+    """Whether the `stage` trains the parameter of `DualModalDenoiser` with this name.
+
+    `pretrain`: the U-Net's spatial attention blocks, background convolution and projection.
+    `image` and `video`: everything; the VAE and CLIP are outside the model.
+    """
+    if stage != "pretrain":
+        return True
+    attention = parameter_name.startswith("unet.") and ".attentions." in parameter_name
+    return attention or parameter_name.startswith(_PRETRAINED)
+
+
+def set_trainable(model: DualModalDenoiser, stage: StageName) -> list[nn.Parameter]:
+    """Set `requires_grad` of every parameter for `stage` and return those that are trained.
+
+    Raises:
+        ValueError: the model's temporal layers do not belong in this stage, or are absent.
+    """
+    wanted = stage_config(model.settings, stage).temporal_layers
+    if model.settings.temporal_layers != wanted or (stage == "video" and not wanted):
+        raise ValueError(
+            f"stage {stage!r} trains a model {'with' if stage == 'video' else 'without'} temporal "
+            "layers; build it from stage_config(config, stage)"
+        )
+    trained = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(is_trained(name, stage))
+        if parameter.requires_grad:
+            trained.append(parameter)
+    return trained

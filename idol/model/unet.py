@@ -1,0 +1,158 @@
+"""The unified dual-modal U-Net (Fig. 2): one set of weights denoises video and depth.
+
+Shape suffixes: see `idol.model.layout`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from idol.model.attention import zero_
+from idol.model.blocks import UpBlock
+from idol.model.config import DualModalUNetConfig
+from idol.model.controlnet import ControlResiduals
+from idol.model.encoder import DualModalEncoder
+from idol.model.layout import DEPTH, VIDEO, ClipLayout
+from idol.model.resblock import NORM_EPS, group_norm
+from idol.model.transformer import LayerFeatures
+
+
+@dataclasses.dataclass(frozen=True)
+class ConsistencyFeatures:
+    """One layer's intermediate results, ordered for the losses of sec. 3.2.
+
+    Attributes:
+        motion_BMFHWC: features whose motion Eq. 3-5 compares.
+        queries_BMFhLD, keys_BMFhTD: queries and keys, per head h, whose maps Eq. 6 compares.
+    """
+
+    motion_BMFHWC: Tensor
+    queries_BMFhLD: Tensor
+    keys_BMFhTD: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoiserOutput:
+    """The predicted noise, shaped like the latents, and the features of each compared layer."""
+
+    noise_pred_BMFCHW: Tensor
+    features: tuple[ConsistencyFeatures, ...]
+
+
+class DualModalUNet(DualModalEncoder):
+    """Predicts the noise in video and depth latents in one batched pass (sec. 3.1).
+
+    Args:
+        config: sizes and switches; `idol.model.preset("sd14")` is the paper's.
+    """
+
+    def __init__(self, config: DualModalUNetConfig) -> None:
+        super().__init__(config, cross_modal=True)
+        channels = config.block_out_channels
+        self.background_conv = nn.Conv2d(
+            config.latent_channels, channels[0], kernel_size=3, padding=1
+        )
+        self.reset_background_conv()
+        self.up_blocks = nn.ModuleList(
+            UpBlock(
+                channels[min(level + 1, len(channels) - 1)],
+                channels[level],
+                _skip_channels(level, config),
+                config,
+                attention=config.attention_levels[level],
+                upsample=level > 0,
+            )
+            for level in reversed(range(len(channels)))
+        )
+        self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels[0], eps=NORM_EPS)
+        self.conv_out = nn.Conv2d(channels[0], config.latent_channels, kernel_size=3, padding=1)
+
+    # Sec. 3.1: "adding the background latent to the input noise", as a convolution (we).
+    def reset_background_conv(self) -> None:
+        """Set the background convolution from `conv_in`, or to zero, as the configuration says."""
+        zero_(self.background_conv)
+        if self.settings.background_init == "copy":
+            with torch.no_grad():
+                self.background_conv.weight.copy_(self.conv_in.weight)
+
+    # epsilon_theta(z_t, t, f, b, p; y) of Eq. 2.
+    def forward(
+        self,
+        latents_BMFCHW: Tensor,
+        timesteps_B: Tensor,
+        foreground_BTD: Tensor,
+        background_BCHW: Tensor,
+        control: ControlResiduals | None = None,
+        *,
+        modalities: tuple[int, ...] = (VIDEO, DEPTH),
+        return_features: bool = False,
+    ) -> DenoiserOutput:
+        """Predict the noise of every frame of every modality.
+
+        Args:
+            latents_BMFCHW: noisy latents z_t; H and W of any size the down blocks can halve.
+            timesteps_B: one timestep per clip, 0 to 999.
+            foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
+            background_BCHW: one background latent per clip; it feeds both streams.
+            control: what `PoseControlNet` returned for the same latents; absent in pre-training.
+            modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
+            return_features: also return what the consistency losses compare.
+
+        Returns:
+            The noise prediction, and features if asked for, finest resolution last.
+
+        Raises:
+            ValueError: shapes disagree, or motion features are asked of a model that has
+                no temporal attention to take them after.
+        """
+        if return_features:
+            self._check_features()
+        conditions = self.conditions(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
+        layout = conditions.layout
+        background = layout.per_clip(self.background_conv(background_BCHW))
+        hidden = self.conv_in(latents_BMFCHW.flatten(0, 2)) + background
+        hidden, skips = self.encode(hidden, conditions)
+        if control is not None:
+            skips = [skip + residual for skip, residual in zip(skips, control.skips, strict=True)]
+            hidden = hidden + control.mid
+
+        features: list[ConsistencyFeatures] = []
+        for block in self.up_blocks:
+            hidden, layers = block(hidden, skips, conditions)
+            if return_features:
+                features += [_for_losses(layer, layout) for layer in self._compared(layers)]
+        hidden = group_norm(
+            self.conv_norm_out, hidden, layout, self.settings.group_norm_across_frames
+        )
+        noise_pred = self.conv_out(F.silu(hidden))
+        return DenoiserOutput(layout.split(noise_pred), tuple(features))
+
+    def _compared(self, layers: list[LayerFeatures]) -> list[LayerFeatures]:
+        return layers if self.settings.consistency_layers == "all" else layers[-1:]
+
+    def _check_features(self) -> None:
+        config = self.settings
+        if config.motion_feature == "temporal_attention" and not config.temporal_layers:
+            raise ValueError(
+                "motion_feature='temporal_attention' cannot be taken from a model built with "
+                "temporal_layers=False; the one-frame stages have no motion: for the "
+                "cross-attention loss alone set motion_feature='spatial_attention'"
+            )
+
+
+def _skip_channels(level: int, config: DualModalUNetConfig) -> list[int]:
+    """Channels of the skips an up block takes: its level's units, then what entered the level."""
+    channels = config.block_out_channels
+    return [channels[level]] * config.layers_per_block + [channels[max(level - 1, 0)]]
+
+
+def _for_losses(layer: LayerFeatures, layout: ClipLayout) -> ConsistencyFeatures:
+    return ConsistencyFeatures(
+        layout.split(layer.motion_NHWC),
+        layout.split(layer.cross_attention.queries),
+        layout.split(layer.cross_attention.keys),
+    )

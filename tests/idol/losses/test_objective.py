@@ -1,0 +1,101 @@
+"""Eq. 2 and Eq. 7: which terms are summed, over what, and how they are weighted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from idol.losses import (
+    LossConfig,
+    cross_attention_consistency,
+    denoising_losses,
+    feature_gradient_norms,
+    motion_consistency,
+    training_losses,
+)
+from idol.model import ConsistencyFeatures
+
+
+def layer(seed: int, frames: int = 3) -> ConsistencyFeatures:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).requires_grad_()
+
+    return ConsistencyFeatures(
+        draw(2, 2, frames, 4, 4, 9), draw(2, 2, frames, 2, 16, 8), draw(2, 2, frames, 2, 5, 8)
+    )
+
+
+def noises(modalities: int = 2, frames: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(9)
+    shape = (2, modalities, frames, 4, 8, 8)
+    return torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
+
+
+def test_denoising_is_the_mean_squared_error_of_each_modality() -> None:
+    prediction, noise = noises()
+    found = denoising_losses(prediction, noise)
+    for modality in range(2):
+        expected = torch.nn.functional.mse_loss(prediction[:, modality], noise[:, modality])
+        torch.testing.assert_close(found[modality], expected)
+
+
+def test_objective_is_equation_7() -> None:
+    prediction, noise = noises()
+    layers = [layer(1), layer(2)]
+    config = LossConfig(motion_weight=0.5, cross_attention_weight=2.0)
+    losses = training_losses(prediction, noise, layers, config)
+    motion = sum(
+        motion_consistency(f.motion_BMFHWC[:, 0], f.motion_BMFHWC[:, 1], 1 / 3) for f in layers
+    )
+    attention = sum(
+        cross_attention_consistency(
+            *(x[:, m].flatten(0, 1) for m in (0, 1) for x in (f.queries_BMFhLD, f.keys_BMFhTD))
+        )
+        for f in layers
+    )
+    expected = denoising_losses(prediction, noise).sum() + 0.5 * motion + 2.0 * attention
+    torch.testing.assert_close(losses.total, expected)
+    torch.testing.assert_close(losses.motion, motion)
+    torch.testing.assert_close(losses.cross_attention, attention)
+
+
+def test_default_weights_are_the_papers() -> None:
+    assert LossConfig() == LossConfig(motion_weight=0.01, cross_attention_weight=0.01)
+
+
+def test_the_one_frame_stage_has_no_motion_loss() -> None:
+    losses = training_losses(*noises(frames=1), [layer(1, frames=1)], LossConfig())
+    assert losses.motion == 0
+    assert losses.cross_attention > 0
+
+
+def test_pre_training_is_equation_8() -> None:
+    prediction, noise = noises(modalities=1)
+    losses = training_losses(prediction, noise, (), LossConfig())
+    torch.testing.assert_close(losses.total, torch.nn.functional.mse_loss(prediction, noise))
+
+
+def test_a_weight_of_zero_leaves_a_loss_out() -> None:
+    config = LossConfig(motion_weight=0, cross_attention_weight=0)
+    losses = training_losses(*noises(), [layer(1)], config)
+    assert losses.motion == losses.cross_attention == 0
+    with pytest.raises(ValueError, match="motion_weight=-1 must not be negative"):
+        LossConfig(motion_weight=-1)
+
+
+def test_gradient_norms_are_those_of_the_unweighted_losses() -> None:
+    layers = [layer(1)]
+    losses = training_losses(*noises(), layers, LossConfig())
+    norms = feature_gradient_norms(losses, layers)
+    losses.motion.backward(retain_graph=True)
+    assert norms["motion"] == pytest.approx(layers[0].motion_BMFHWC.grad.norm().item(), rel=1e-5)
+    assert norms["cross_attention"] > 0
+
+
+def test_gradients_flow_into_both_streams() -> None:
+    layers = [layer(1)]
+    training_losses(*noises(), layers, LossConfig()).total.backward()
+    for tensor in (layers[0].motion_BMFHWC, layers[0].queries_BMFhLD, layers[0].keys_BMFhTD):
+        assert (tensor.grad.abs().amax(dim=(0, 2, 3, 4, 5)) > 0).all()
