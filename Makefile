@@ -2,14 +2,15 @@
 # into .venv at the versions of requirements.lock.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV_VERSION := 0.13.9
+TORCH := torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow lint bench lock clean
+.PHONY: help install install-train demo test test-slow lint bench lock clean
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # The core: build and inspect shards.
 .venv/core: requirements.lock pyproject.toml
@@ -20,12 +21,21 @@ help:  ## Show this list
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-# Tools for tests, on top of the core.
-.venv/dev: .venv/core requirements-dev.lock
+# Training and its tests need torch. Plain pip fetches it, so that an index that a user has
+# configured for CPU or CUDA builds is asked.
+.venv/train: .venv/core requirements-train.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-train.lock
+	@touch $@
+
+# Everything, with the tools for tests.
+.venv/dev: .venv/train requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-install: .venv/core  ## Install the project into .venv
+install: .venv/core  ## Install what builds and inspects shards into .venv
+
+install-train: .venv/train  ## Install what trains as well (torch; several GB)
 
 demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 	@$(BIN)/idol-prep weights fetch lite footage
@@ -51,12 +61,15 @@ test-slow: .venv/dev  ## The slow tests
 bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/python bench/build.py
+	@$(BIN)/python bench/losses.py
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" pyproject.toml
 
 lock:  ## Resolve the versions of pyproject.toml anew into the lock files
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
-		-c requirements.lock --custom-compile-command "make lock" pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) --extra train --extra dev -o requirements-dev.lock
+	@$(COMPILE) --extra train -c requirements-dev.lock -o requirements-train.lock
+	@$(COMPILE) -c requirements-dev.lock -o requirements.lock
 
 clean:  ## Remove the demo's output and caches; .venv stays
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
