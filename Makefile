@@ -16,7 +16,7 @@ help:  ## Show this list
 .venv/core: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "IDOL needs Python 3.11 to 3.13, not %d.%d: set PYTHON=..." % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
@@ -24,7 +24,7 @@ help:  ## Show this list
 # Training and its tests need torch. Plain pip fetches it, so that an index that a user has
 # configured for CPU or CUDA builds is asked.
 .venv/train: .venv/core requirements-train.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-train.lock
 	@touch $@
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def run_on_ray(
 def _start_ray(ray: Any, workers: int, address: str | None) -> None:
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address:
+        _check_reachable(address)
         options["address"] = address
     else:
         options |= {
@@ -101,6 +103,20 @@ def _start_ray(ray: Any, workers: int, address: str | None) -> None:
         where = f"at {address}" if address else "on this machine"
         raise InputError(
             f"Ray could not be started {where}: {error}. `--workers 0` needs no Ray."
+        ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes to reach a head node that is not there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return  # "auto" and "local", which Ray answers at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster answers at {address} ({error}). Start one with `ray start --head`, "
+            "or leave --address out to work on this machine."
         ) from error
 
 

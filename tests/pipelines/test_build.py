@@ -210,3 +210,29 @@ def test_a_clip_that_kills_its_worker_is_given_up(tmp_path, ray_is_up):
     assert bad.key == "videos-deadly-8"
     assert f"killed its worker {MAX_DEATHS} times" in bad.reason
     assert len(open_dataset(tmp_path / "out").entries) == 5
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes(run, videos, tmp_path):
+    """Two nodes on this machine, joined by the command as a user would."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        joined = command(
+            videos, tmp_path / "cluster", "--workers", "2", "--address", cluster.address
+        )
+        subprocess.run(joined, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    finally:
+        cluster.shutdown()
+    run(videos, tmp_path / "here", clip_length=2, stride=1, clips_per_shard=1)
+    assert tree(tmp_path / "cluster") == tree(tmp_path / "here")
+
+
+def test_a_cluster_that_is_not_there_is_one_clear_line(videos, tmp_path):
+    gone = command(videos, tmp_path / "out", "--workers", "1", "--address", "127.0.0.1:1")
+    result = subprocess.run(gone, capture_output=True, text=True, timeout=240, check=False)
+    assert result.returncode == 2
+    assert "no Ray cluster answers at 127.0.0.1:1" in result.stderr
+    assert "Traceback" not in result.stderr
