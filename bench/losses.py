@@ -9,7 +9,10 @@ itself" leaves out the gradients of the inputs too, which any version must hold.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler's own diary
 
 import torch
 from rich.console import Console

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Literal
 
 import tyro
@@ -48,6 +49,8 @@ def main(args: list[str] | None = None) -> None:
         description="What the model costs: parameters, FLOPs, time and memory.",
         args=args,
     )
+    # The profiler that sees memory would write its own diary over the tables.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     from idol.bench.report import print_report
 
     print_report(options)

@@ -1,0 +1,35 @@
+"""The examples run as a newcomer would run them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.clip import Clip
+from shards.codec import encode_clip
+from shards.dataset import open_for_build
+from shards.writer import commit_shard
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+def run(name, *arguments):
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_read_shards(tmp_path):
+    clip = Clip(
+        "a-b-0", np.zeros((2, 16, 16, 3), np.uint8), info={"key": "a-b-0", "frame_indices": [0, 1]}
+    )
+    build = open_for_build(tmp_path / "out", {})
+    commit_shard(tmp_path / "out", "train", 0, [("a-b-0", encode_clip(clip))])
+    build.finish({"train": 1})
+    shown = run("read_shards.py", tmp_path / "out")
+    assert "train: 1 clips" in shown
+    assert "(2, 16, 16, 3)" in shown
+
+
+def test_training_step():
+    assert "motion" in run("training_step.py")
