@@ -1,4 +1,4 @@
-"""HDNet's checkpoint variables to a state dict of `HourglassNetwork`, and a file of both nets."""
+"""HDNet's checkpoint variables to a state dict of `HourglassNetwork`."""
 
 from __future__ import annotations
 
