@@ -26,12 +26,15 @@ class Scene:
               tracker was not asked for.
     `crop`    the clip's square; annotations are given in its pixels.
     `fps`     frames per second between successive frames.
+    `iuv`     DensePose of each frame, (H, W, 3) uint8 with the channels V, U and part index as in
+              its published pictures, None where there is none; empty when the source has none.
     """
 
     frames: tuple[np.ndarray, ...]
     people: tuple[PersonFrame | None, ...]
     crop: Crop
     fps: float
+    iuv: tuple[np.ndarray | None, ...] = ()
 
 
 class MaskAnnotator(Protocol):
