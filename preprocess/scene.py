@@ -57,6 +57,8 @@ class DepthAnnotator(Protocol):
     record: Record
     label: str  # what kind of depth this is, for people who look at the data
     unit: str  # of the raw values
+    metres: bool  # whether the raw values are metres, and so the same in any crop
+    densepose: bool  # whether it wants the scene's `iuv`
 
     def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
         """(T, S, S) float32, smaller is nearer; NaN where there is no depth (the background)."""

@@ -30,6 +30,8 @@ class HDNetDepth:
 
     label = "HDNet, estimated from single pictures"
     unit = "HDNet's own scale along the viewing axis, smaller is nearer"
+    metres = False
+    densepose = True
 
     def __init__(self, record: Record, networks: HDNet, *, batch: int = 8) -> None:
         """`batch` frames go through the networks at once; it does not change the result."""
