@@ -12,6 +12,7 @@ from tyro.extras import SubcommandApp
 
 from pipelines.units import size
 from preprocess import weights as registry
+from preprocess.errors import InputError
 
 __all__ = ["weights_app"]
 
@@ -93,4 +94,36 @@ def where(
     if name is not None:
         registry.files(name)
     print(registry.folder(weights) / (name or ""))
+    return 0
+
+
+@weights_app.command
+def convert_hdnet(
+    ckpt_dir: tyro.conf.Positional[Path], output: Path | None = None, weights: Path | None = None
+) -> int:
+    """Turn HDNet's published TensorFlow checkpoints into one safetensors file.
+
+    Args:
+        ckpt_dir: Folder in or below which the checkpoints of both networks lie.
+        output: The file to write. Default: hdnet/hdnet.safetensors in the folder of external
+            files.
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+    """
+    try:
+        from preprocess.depths.hdnet import weights_file
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise InputError(
+            f"convert-hdnet needs {error.name}: install the extra with `make install-train`, or "
+            f"`pip install 'idol-video[train]'`"
+        ) from error
+
+    path = output or registry.folder(weights) / weights_file.FILE_NAME
+    found = weights_file.read_checkpoints(ckpt_dir)
+    for kind, network in found.items():
+        step = "" if network.step is None else f", step {network.step}"
+        console.print(f"{kind}: {network.parameters:,} parameters in {network.prefix}{step}")
+    weights_file.save_networks({kind: network.state for kind, network in found.items()}, path)
+    console.print(f"written: {path} ({size(path.stat().st_size)})")
     return 0

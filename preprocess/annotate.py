@@ -12,12 +12,12 @@ from preprocess.annotators import Annotators
 from preprocess.choices import CropMode
 from preprocess.clip import Clip
 from preprocess.crop import Crop, centre_crop, subject_crop, whole_frame
-from preprocess.depths.ranges import depth_range, normalize_depth
+from preprocess.depths.ranges import LEAST_METRES, LEAST_UNITS, depth_range, normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
 from preprocess.lite.extent import person_box
 from preprocess.lite.person import PersonFrame
-from preprocess.scene import Scene
+from preprocess.scene import DepthAnnotator, Scene
 from preprocess.skeleton import draw_poses
 from preprocess.sources.base import Video
 
@@ -68,13 +68,26 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
         if not firsts:
             firsts.append((frame.rgb, people))
         if annotators.depth and annotators.mask:
-            crop = choose_crop("subject", frame.rgb, people, size)
-            scene = Scene((frame.rgb,), people, crop, video.fps)
-            raw.append(annotators.depth.depths(scene, annotators.mask.masks(scene)))
-    if not firsts:
+            # Metres are the same in any crop, and closest seen; a network's scale is the clip's.
+            mode = "subject" if annotators.depth.metres else annotators.choice.crop
+            crop = choose_crop(mode, frame.rgb, people, size)
+            try:
+                iuv = _densepose(video, annotators, (frame.index,))
+                scene = Scene((frame.rgb,), people, crop, video.fps, iuv)
+                raw.append(annotators.depth.depths(scene, annotators.mask.masks(scene)))
+            except ClipError as error:
+                failures.append(error)
+    if not firsts or (annotators.depth and annotators.mask and not raw):
         raise failures[0]
     first, first_people = firsts[0]
-    return Survey(first, first_people, depth_range(np.concatenate(raw)) if raw else None)
+    return Survey(first, first_people, _range(annotators.depth, raw) if annotators.depth else None)
+
+
+def _range(annotator: DepthAnnotator, raw: list[np.ndarray]) -> tuple[float, float] | None:
+    if not raw:
+        return None
+    least = LEAST_METRES if annotator.metres else LEAST_UNITS
+    return depth_range(np.concatenate(raw), least_extent=least)
 
 
 def choose_crop(
@@ -103,7 +116,8 @@ def annotate(
     """Make one clip.
 
     `min_person_frames` is the share of frames, in [0, 1], in which a person must be found.
-    Raises ClipError when fewer have one, or when frames differ in size.
+    Raises ClipError when fewer have one, when frames differ in size, or when the depth annotator
+    wants the source's DensePose and some of it cannot be read.
     """
     choice = annotators.choice
     images = tuple(frame.rgb for frame in frames)
@@ -112,7 +126,8 @@ def annotate(
     step = request.frame_indices[1] - request.frame_indices[0] if len(frames) > 1 else 1
     people = annotators.people(images)
     square = choose_crop(choice.crop, images[0], people, size)
-    scene = Scene(images, people, square, video.fps / step)
+    iuv = _densepose(video, annotators, request.frame_indices)
+    scene = Scene(images, people, square, video.fps / step, iuv)
     masks = annotators.mask.masks(scene) if annotators.mask else None
     found = _person_frames(people, masks)
     if found is not None and sum(found) < min_person_frames * len(found):
@@ -171,6 +186,14 @@ def annotate(
         info=info,
         **arrays,
     )
+
+
+def _densepose(
+    video: Video, annotators: Annotators, indices: Sequence[int]
+) -> tuple[np.ndarray, ...]:
+    if annotators.depth is None or not annotators.depth.densepose or video.densepose is None:
+        return ()
+    return tuple(picture.rgb for picture in video.densepose.read(indices))
 
 
 def _person_frames(

@@ -26,12 +26,15 @@ class Scene:
               tracker was not asked for.
     `crop`    the clip's square; annotations are given in its pixels.
     `fps`     frames per second between successive frames.
+    `iuv`     DensePose of each frame, (H, W, 3) uint8 with the channels V, U and part index as in
+              its published pictures, None where there is none; empty when the source has none.
     """
 
     frames: tuple[np.ndarray, ...]
     people: tuple[PersonFrame | None, ...]
     crop: Crop
     fps: float
+    iuv: tuple[np.ndarray | None, ...] = ()
 
 
 class MaskAnnotator(Protocol):
@@ -54,6 +57,8 @@ class DepthAnnotator(Protocol):
     record: Record
     label: str  # what kind of depth this is, for people who look at the data
     unit: str  # of the raw values
+    metres: bool  # whether the raw values are metres, and so the same in any crop
+    densepose: bool  # whether it wants the scene's `iuv`
 
     def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
         """(T, S, S) float32, smaller is nearer; NaN where there is no depth (the background)."""

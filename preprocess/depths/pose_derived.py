@@ -18,6 +18,8 @@ class LiteDepth:
 
     label = "pose-derived, not measured"
     unit = "metres from the hips along the viewing axis, smaller is nearer"
+    metres = True
+    densepose = False
 
     def __init__(self, record: Record) -> None:
         self.record = record

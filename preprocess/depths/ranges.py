@@ -1,4 +1,4 @@
-"""Metres to the depth of a sample: one range for a whole video, foreground below background."""
+"""Raw depth to the depth of a sample: one range for a whole video, foreground below background."""
 
 from __future__ import annotations
 
@@ -6,29 +6,36 @@ import numpy as np
 
 from preprocess.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
 
-__all__ = ["UNKNOWN_RANGE", "depth_range", "normalize_depth"]
+__all__ = ["LEAST_METRES", "LEAST_UNITS", "UNKNOWN_RANGE", "depth_range", "normalize_depth"]
 
 # The reach of a person around the hips: for a video whose survey frames show nobody.
 UNKNOWN_RANGE = (-0.8, 0.8)
 # A person seen flat still gets this many metres of depth: a range of nothing would turn the
 # noise of a standing body into the whole scale.
-_LEAST_EXTENT = 0.3
+LEAST_METRES = 0.3
+# Depth in a unit of its own: only a range of nothing must be avoided.
+LEAST_UNITS = 1e-4
 
 
 def depth_range(
-    depth: np.ndarray, *, percentile: float = 0.5, margin: float = 0.15
+    depth: np.ndarray,
+    *,
+    percentile: float = 0.5,
+    margin: float = 0.15,
+    least_extent: float = LEAST_METRES,
 ) -> tuple[float, float]:
-    """(near, far) in metres for a video, from the depth of a few frames spread over it.
+    """(near, far) for a video, from the depth of a few frames spread over it.
 
-    depth: any shape, metres, NaN where there is no person. The range runs between the lowest and
-    highest `percentile` (a few wild pixels do not matter), widened at each end by `margin` of its
-    extent, since frames between those surveyed reach further. `UNKNOWN_RANGE` when all is NaN.
+    depth: any shape, metres or any unit, NaN where there is no person. The range runs between the
+    lowest and highest `percentile` (a few wild pixels do not matter), widened at each end by
+    `margin` of its extent, since frames between those surveyed reach further, and to
+    `least_extent` at least. `UNKNOWN_RANGE` when all is NaN.
     """
     known = depth[np.isfinite(depth)]
     if not known.size:
         return UNKNOWN_RANGE
     near, far = (float(v) for v in np.percentile(known, [percentile, 100 - percentile]))
-    extra = max(margin * (far - near), (_LEAST_EXTENT - (far - near)) / 2)
+    extra = max(margin * (far - near), (least_extent - (far - near)) / 2)
     return near - extra, far + extra
 
 

@@ -25,6 +25,7 @@ class Video:
 
     `id` is unique in the source. `group` is what must not be torn between train and val (the
     video itself, or its performer). `split` is the published one, or None where none is.
+    `densepose` reads DensePose pictures of the same indices, or is None where there are none.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Video:
     reader: FrameReader
     group: str
     split: Split | None = None
+    densepose: FrameReader | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         if not frames:
             unreadable.append(Unreadable(folder.name, f"{folder / 'images'} has no frames"))
             continue
+        densepose = tuple(folder / "densepose" / f"{frame.stem}.png" for frame in frames)
         held_out = folder.name.isdecimal() and int(folder.name) in HELD_OUT
         videos.append(
             Video(
@@ -45,6 +46,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
                 FrameFolder(tuple(frames), FPS),
                 group=folder.name,
                 split="val" if held_out else "train",
+                densepose=FrameFolder(densepose, FPS) if densepose[0].parent.is_dir() else None,
             )
         )
     return Listing(tuple(videos), tuple(unreadable))
