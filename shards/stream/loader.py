@@ -1,0 +1,84 @@
+"""`ClipLoader`: a stream through torch's worker processes, with its state kept where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from shards.stream.batch import ClipBatch, ClipSample
+from shards.stream.clipstream import ClipStream
+
+__all__ = ["ClipLoader", "to_tensors"]
+
+
+_Item = TypeVar("_Item", ClipBatch, ClipSample)
+
+
+def to_tensors(item: _Item) -> _Item:
+    """The same with its arrays as tensors that share their memory."""
+    return item.map(torch.from_numpy)
+
+
+class ClipLoader:
+    """Items of a stream as tensors, decoded by `workers` processes, 0 for none.
+
+    `state_dict()` is the stream's one integer as of the item that was yielded last, whatever the
+    workers have prefetched, and may be loaded with any number of workers and ranks. Leaving the
+    loop, by its end, a break or Ctrl-C, ends the workers.
+    """
+
+    def __init__(
+        self, stream: ClipStream, *, workers: int = 0, prefetch: int = 2, pin_memory: bool = False
+    ) -> None:
+        self.stream = stream
+        self._loader = DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=to_tensors,
+            prefetch_factor=prefetch if workers else None,
+            pin_memory=pin_memory,
+        )
+
+    def state_dict(self) -> dict[str, int]:
+        """As of the last item yielded."""
+        return self.stream.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on from a state of a loader or a stream."""
+        self.stream.load_state_dict(state)
+
+    def __iter__(self) -> Iterator[ClipBatch] | Iterator[ClipSample]:
+        """From the state on, as the stream's own iteration. Raises what the stream does."""
+        end = self.stream.epoch_end()
+        with _one_thread():
+            iterator = iter(self._loader)
+        try:
+            for item in iterator:
+                self.stream.load_state_dict({"consumed": item.consumed})
+                self.stream.count_skipped(item.skipped)
+                yield item
+        finally:
+            del iterator  # torch ends the workers of an iterator that nobody holds
+        if end is not None:
+            self.stream.load_state_dict({"consumed": end})
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """What is forked here finds OpenCV without threads, and makes none.
+
+    The workers are the parallelism: threads below them would only compete. And the threads of a
+    pool do not come along in a fork, which would then wait for them for ever.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
