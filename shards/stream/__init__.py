@@ -7,7 +7,9 @@
 | which clips are there | `catalogue` |
 | which comes next | `order`, `draws` |
 | how are bytes had | `files`, `cache`, `tarfast` |
-| how do they become a sample | `request`, `fill`, `pictures`, `window`, `geometry`, `cut` |
+| how do they become a sample | `maker`, `request`, `fill`, `pictures`, `window` |
+| how is a sample augmented | `geometry`, `cut` |
+| where do their arrays live | `recycle` |
 
 `shards` takes plain values from `preprocess`: `clip`, `colormap`, and here, to draw the skeleton
 of a mirrored or cropped sample anew, `keypoints` and `skeleton`.

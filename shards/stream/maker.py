@@ -13,6 +13,7 @@ from shards.stream.catalogue import Catalogue
 from shards.stream.files import ShardFiles
 from shards.stream.fill import fill_sample
 from shards.stream.order import Order
+from shards.stream.recycle import Recycler
 from shards.stream.request import Request
 
 __all__ = ["SampleMaker"]
@@ -43,6 +44,7 @@ class SampleMaker:
         self._files = files
         self._seed = seed
         self._max_bad = max_bad
+        self._memory = Recycler()
         self.skipped: list[str] = []
 
     def sample(self, position: int, consumed: int) -> ClipSample:
@@ -88,7 +90,7 @@ class SampleMaker:
 
     def _allocate(self, *batch: int) -> dict[str, np.ndarray]:
         shapes = self._request.shapes(*self._catalogue.size)
-        return {name: np.empty((*batch, *shape), np.uint8) for name, shape in shapes.items()}
+        return self._memory.take({name: (*batch, *shape) for name, shape in shapes.items()})
 
     def _fill(
         self, out: Mapping[str, np.ndarray], position: int
