@@ -6,7 +6,7 @@ BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
 
-.PHONY: help install demo test test-slow lint bench lock clean
+.PHONY: help install demo test test-slow lint bench bench-loader lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,10 @@ test-slow: .venv/dev  ## The slow tests
 bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/python bench/build.py
+
+bench-loader: .venv/dev  ## Streaming against webdataset, litdata and mosaicml-streaming
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[bench]"
+	@$(BIN)/python bench/loader.py
 
 lock:  ## Resolve the versions of pyproject.toml anew into the lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

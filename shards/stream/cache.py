@@ -15,7 +15,7 @@ from shards.errors import BadTar, StorageError
 from shards.storage import Store
 from shards.stream.catalogue import ShardEntry
 
-__all__ = ["ShardCache"]
+__all__ = ["ShardCache", "in_this_process"]
 
 _CHUNK = 1 << 22
 
@@ -123,7 +123,7 @@ def _place(shard: ShardEntry, part: BinaryIO, place: Path) -> None:
 
 def _download(shard: ShardEntry, part: BinaryIO) -> None:
     """Fill `part`, anew, and verify it; a damaged download is tried once more."""
-    store = _of_this_process(shard.store)
+    store = in_this_process(shard.store)
     for _ in range(2):
         part.seek(0)
         part.truncate()
@@ -147,6 +147,9 @@ def _identity(shard: ShardEntry) -> str:
     return shard.sha256 or hashlib.sha256(f"{shard.url} {shard.bytes}".encode()).hexdigest()
 
 
-def _of_this_process(store: Store) -> Store:
-    """Clients of object stores run a thread that a fork does not copy: make the client anew."""
-    return Store(copy.copy(store.fs), store.root)
+def in_this_process(store: Store) -> Store:
+    """A store whose client works here: those of object stores run a thread that no fork copies.
+
+    fsspec keeps one client for each process, so this makes at most one.
+    """
+    return store if store.is_local else Store(copy.copy(store.fs), store.root)

@@ -12,6 +12,7 @@ from shards.stream.cut import Cut
 from shards.stream.files import ShardFiles
 from shards.stream.maker import SampleMaker
 from shards.stream.order import Order, SourceOrder, shares
+from shards.stream.recycle import Memory
 from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
 from shards.stream.torchbase import IterableDataset, worker_turn
 
@@ -112,7 +113,10 @@ class ClipStream(IterableDataset):
             catalogue,
             self._order,
             request,
-            ShardFiles(None if cache is None else ShardCache(cache, cache_limit), limit=window),
+            ShardFiles(
+                None if cache is None else ShardCache(cache, cache_limit),
+                limit=window * len(sources),
+            ),
             seed=seed if shuffle else None,
             max_bad=max_bad,
         )
@@ -132,6 +136,10 @@ class ClipStream(IterableDataset):
     def count_skipped(self, reasons: Sequence[str]) -> None:
         """Count what items from workers say in `skipped`. Raises BadSample beyond `max_bad`."""
         self._maker.count_skipped(reasons)
+
+    def use_memory(self, memory: Memory) -> None:
+        """Take arrays from there instead of a `Recycler`."""
+        self._maker.memory = memory
 
     @property
     def epoch_size(self) -> int:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import BinaryIO
 
 from shards.errors import BadTar, StorageError
-from shards.stream.cache import ShardCache
+from shards.stream.cache import ShardCache, in_this_process
 from shards.stream.catalogue import ClipEntry, ShardEntry
 from shards.stream.tarfast import members_of
 
@@ -32,7 +32,8 @@ class ShardFiles:
         """
         label = f"{shard.url}: sample {clip.key}"
         if self._cache is None and not shard.store.is_local:
-            data = shard.store.read(shard.name, clip.offset, clip.offset + clip.length)
+            store = in_this_process(shard.store)
+            data = store.read(shard.name, clip.offset, clip.offset + clip.length)
         else:
             try:
                 data = os.pread(self._file(shard).fileno(), clip.length, clip.offset)

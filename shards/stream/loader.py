@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TypeVar
 
 import cv2
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.clipstream import ClipStream
 
-__all__ = ["ClipLoader", "to_tensors"]
+__all__ = ["ClipLoader", "decode_into_shared_memory", "to_tensors"]
 
 
 _Item = TypeVar("_Item", ClipBatch, ClipSample)
 
 
 def to_tensors(item: _Item) -> _Item:
-    """The same with its arrays as tensors that share their memory."""
-    return item.map(torch.from_numpy)
+    """The same with tensors on the memory of its arrays."""
+    return item.map(_tensor)
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    # The whole view of a tensor gives that back, and with it that it is shared.
+    tensor = array.base
+    whole = (
+        isinstance(tensor, torch.Tensor)
+        and tensor.data_ptr() == array.ctypes.data
+        and (tuple(tensor.shape), tensor.stride()) == (array.shape, array.strides)
+    )
+    return tensor if whole else torch.from_numpy(array)
+
+
+class _SharedMemory:
+    """Memory that torch passes between processes by name, one piece for all arrays of a batch.
+
+    Pictures are decoded straight into it, where otherwise each array would be copied on its way.
+    """
+
+    def take(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """Arrays of these shapes, by name; what is in them is anything."""
+        ends = list(accumulate(math.prod(shape) for shape in shapes.values()))
+        # As torch's own collating does it in a worker; there is no public way that does not copy.
+        storage = torch.UntypedStorage._new_shared(ends[-1])
+        empty = [torch.empty(0, dtype=torch.uint8) for _ in shapes]
+        starts = [0, *ends[:-1]]
+        tensors = [
+            tensor.set_(storage, start, shape)
+            for tensor, start, shape in zip(empty, starts, shapes.values(), strict=True)
+        ]
+        return {name: tensor.numpy() for name, tensor in zip(shapes, tensors, strict=True)}
+
+
+def decode_into_shared_memory(worker: int) -> None:
+    """A `worker_init_fn` for a DataLoader of a stream: batches leave the worker uncopied."""
+    info = get_worker_info()
+    assert info is not None, f"process of worker {worker} is no DataLoader's"
+    info.dataset.use_memory(_SharedMemory())
 
 
 class ClipLoader:
@@ -43,6 +84,7 @@ class ClipLoader:
             collate_fn=to_tensors,
             prefetch_factor=prefetch if workers else None,
             pin_memory=pin_memory,
+            worker_init_fn=decode_into_shared_memory,
         )
 
     def state_dict(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from shards.stream.catalogue import Catalogue
 from shards.stream.files import ShardFiles
 from shards.stream.fill import fill_sample
 from shards.stream.order import Order
-from shards.stream.recycle import Recycler
+from shards.stream.recycle import Memory, Recycler
 from shards.stream.request import Request
 
 __all__ = ["SampleMaker"]
@@ -26,6 +26,7 @@ class SampleMaker:
 
     `seed` is that of all draws, None to draw nothing. `skipped` has one line, naming shard and
     key, for each clip that this process could not read; more than `max_bad` raise BadSample.
+    `memory` is where arrays come from, and may be changed.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class SampleMaker:
         self._files = files
         self._seed = seed
         self._max_bad = max_bad
-        self._memory = Recycler()
+        self.memory: Memory = Recycler()
         self.skipped: list[str] = []
 
     def sample(self, position: int, consumed: int) -> ClipSample:
@@ -90,7 +91,7 @@ class SampleMaker:
 
     def _allocate(self, *batch: int) -> dict[str, np.ndarray]:
         shapes = self._request.shapes(*self._catalogue.size)
-        return self._memory.take({name: (*batch, *shape) for name, shape in shapes.items()})
+        return self.memory.take({name: (*batch, *shape) for name, shape in shapes.items()})
 
     def _fill(
         self, out: Mapping[str, np.ndarray], position: int

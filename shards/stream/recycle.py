@@ -10,13 +10,22 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Recycler"]
+__all__ = ["Memory", "Recycler"]
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Memory(Protocol):
+    """Where a batch's arrays come from."""
+
+    def take(self, shapes: Shapes) -> Arrays:
+        """Arrays of these shapes, by name; what is in them is anything."""
+        ...
 
 
 class Recycler:
