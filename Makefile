@@ -7,7 +7,7 @@ BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
 
-.PHONY: help install install-train demo test test-slow lint bench lock clean
+.PHONY: help install install-train demo test test-slow lint bench bench-loader lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,10 @@ bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/python bench/build.py
 	@$(BIN)/python bench/losses.py
+
+bench-loader: .venv/dev  ## Streaming against webdataset, litdata and mosaicml-streaming
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[bench]"
+	@$(BIN)/python bench/loader.py
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml

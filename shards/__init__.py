@@ -11,5 +11,6 @@ Where to look:
 | what does a manifest say, how is a shard committed | `manifest`, `writer` |
 | how is a dataset started, continued, finished | `dataset`, `index` |
 | how is a clip read | `reader` |
+| how are clips streamed to training | `stream` |
 | `idol-shards` | `cli` and `inspect_*` |
 """

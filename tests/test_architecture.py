@@ -51,8 +51,7 @@ def test_imports_go_one_way(package):
                 heavy = False
             if (foreign and not permitted) or heavy:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
-    if package in ("pipelines", "shards", "preprocess"):
-        assert not [w for w in wrong if not w.startswith("shards/stream/torch")]
+    assert not wrong
 
 
 @pytest.mark.parametrize("module", ["pipelines.cli", "shards.cli"])

@@ -1,0 +1,132 @@
+"""How fast clips come off the disk: ours, plain webdataset, litdata, mosaicml-streaming.
+
+    uv pip install -e ".[bench]" && python bench/loader.py
+
+Prints clips and images (decoded pictures) per second with no, one and two worker processes, with
+the files out of (cold) and in (warm) the system's page cache, and each rate's ratio to decoding
+the same bytes from memory with the same decoder. Contenders take turns within a round, so that
+whatever else the machine does falls on all of them; ratios are medians over the rounds of ratios
+within a round. A rate counts from a pass's first batch, so that no one's start-up is in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from loader_peers import BATCH, OURS, PEERS, Contender, raw_seconds, read_samples
+
+from preprocess.clip import Clip
+
+
+def made_clips(count: int, frames: int, size: int = 256) -> dict[str, Clip]:
+    """Clips that compress as footage does: smooth, with some noise; a person-sized blob moves."""
+    clips = {}
+    y, x = np.mgrid[:size, :size]
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        scene = cv2.GaussianBlur(rng.normal(size=(size, size, 3)), (0, 0), 6)
+        scene = (scene - scene.min()) / np.ptp(scene) * 220
+        rgb, mask, pose, depth = [], [], [], []
+        for t in range(frames):
+            grain = rng.normal(scale=3, size=scene.shape)
+            rgb.append(np.clip(scene + grain, 0, 255).astype(np.uint8))
+            radius = ((x - 100 - 3 * t) / 40) ** 2 + ((y - 128) / 100) ** 2
+            mask.append(((radius < 1) * 255).astype(np.uint8))
+            depth.append(np.where(radius < 1, 0.3 + 0.2 * radius, 1).astype(np.float32))
+            skeleton = np.zeros((size, size, 3), np.uint8)
+            for _ in range(12):
+                ends = rng.integers(60, 200, 4)
+                colour = tuple(int(c) for c in rng.integers(0, 255, 3))
+                cv2.line(skeleton, ends[:2], ends[2:], colour, 4, cv2.LINE_AA)
+            pose.append(skeleton)
+        info = {"frame_indices": list(range(frames)), "size": [size, size]}
+        key = f"made-{number:05d}-0"
+        arrays = {"mask": mask, "pose": pose, "hdnet": depth}
+        stacked = {name: np.stack(array) for name, array in arrays.items()}
+        clips[key] = Clip(key, np.stack(rgb), info=info, **stacked)
+    return clips
+
+
+def forget(folder: Path) -> None:
+    """Put a folder's files out of the page cache."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def rate(batches: Iterable[object], clips: int) -> float:
+    """Clips per second from the first batch on. Raises RuntimeError if a pass lacks clips."""
+    seen, begin, end = 0, 0.0, 0.0
+    for batch in batches:
+        seen += len(batch.rgb if hasattr(batch, "rgb") else batch["rgb"])  # type: ignore[index]
+        end = time.perf_counter()
+        begin = begin or end
+    if seen < clips:
+        raise RuntimeError(f"a pass gave {seen} of {clips} clips")
+    return (seen - BATCH) / (end - begin)
+
+
+def measure(clips: dict[str, Clip], rounds: int, folder: Path) -> dict[tuple, list[float]]:
+    """Rates by (contender, workers, cache), one a round; "raw" among the contenders."""
+    places = {c.name: folder / c.name for c in (OURS, *PEERS)}
+    places["webdataset"] = places[OURS.name]  # the very same tars
+    OURS.write(places[OURS.name], clips)  # type: ignore[arg-type]
+    samples = read_samples(places[OURS.name])
+    for peer in PEERS:
+        peer.write(places[peer.name], samples)
+    rates: dict[tuple, list[float]] = {}
+    contenders: list[Contender] = [OURS, *PEERS]
+    for number in range(rounds):
+        for workers in (0, 1, 2):
+            raw = len(samples) / raw_seconds(samples.values(), workers)
+            rates.setdefault(("raw decoding", workers, "memory"), []).append(raw)
+            for contender in contenders[number % 4 :] + contenders[: number % 4]:
+                place = places[contender.name]
+                for cache in ("cold", "warm"):
+                    if cache == "cold":
+                        forget(place)
+                    got = rate(contender.load(place, workers), len(samples))
+                    rates.setdefault((contender.name, workers, cache), []).append(got)
+    return rates
+
+
+def report(rates: dict[tuple, list[float]], pictures: int) -> None:
+    """Print the table; `pictures` are those of a clip."""
+    print(f"{'':20}{'workers':>8}{'cache':>8}{'clips/s':>9}{'images/s':>10}{'of raw':>8}  (range)")
+    for (name, workers, cache), found in sorted(rates.items(), key=lambda item: item[0][1]):
+        raw = rates["raw decoding", workers, "memory"]
+        ratios = [a / b for a, b in zip(found, raw, strict=True)]
+        middle = statistics.median(found)
+        spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
+        print(
+            f"{name:20}{workers:8}{cache:>8}{middle:9.1f}{middle * pictures:10.0f}"
+            f"{statistics.median(ratios):8.2f}  {spread}"
+        )
+    print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=96, help="clips of eight frames")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    for frames, count in ((8, options.clips), (1, options.clips * 8)):
+        clips = made_clips(count, frames)
+        with tempfile.TemporaryDirectory() as folder:
+            rates = measure(clips, options.rounds, Path(folder))
+        print(f"{count} clips of {frames} frames: rgb, mask, pose and depth of 256x256")
+        report(rates, pictures=4 * frames)
+
+
+if __name__ == "__main__":
+    main()

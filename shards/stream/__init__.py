@@ -1,0 +1,21 @@
+"""Streaming shards to training: exact, elastic, resumable, fast.
+
+| question | module |
+|---|---|
+| what does a user call | `clipstream`, `loader` (with torch's workers) |
+| what comes out | `batch` |
+| which clips are there | `catalogue` |
+| which comes next | `order`, `draws` |
+| how are bytes had | `files`, `cache`, `tarfast` |
+| how do they become a sample | `maker`, `request`, `fill`, `pictures`, `window` |
+| how is a sample augmented | `geometry`, `cut` |
+| where do their arrays live | `recycle` |
+
+`shards` takes plain values from `preprocess`: `clip`, `colormap`, and here, to draw the skeleton
+of a mirrored or cropped sample anew, `keypoints` and `skeleton`.
+"""
+
+from shards.stream.batch import ClipBatch, ClipSample, collate
+from shards.stream.clipstream import ClipStream
+
+__all__ = ["ClipBatch", "ClipSample", "ClipStream", "collate"]

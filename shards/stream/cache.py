@@ -1,0 +1,155 @@
+"""Whole shards from an object store on a local disk, verified, shared by processes, bounded."""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from shards.errors import BadTar, StorageError
+from shards.storage import Store
+from shards.stream.catalogue import ShardEntry
+
+__all__ = ["ShardCache", "in_this_process"]
+
+_CHUNK = 1 << 22
+
+
+class ShardCache:
+    """A folder of shards named by their checksums, at most `limit` bytes of them.
+
+    A file that has its name is whole and verified: it is downloaded under another name, hashed on
+    the way, and renamed. Any number of processes may share the folder: a shard is downloaded by
+    one while the others wait for it, and the system frees the lock of a process that dies. The
+    least recently opened shards make room for new ones; whoever has one open keeps reading it.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"the cache's limit must be positive, not {limit} bytes")
+        self.folder = Path(folder)
+        self.limit = limit
+
+    def open(self, shard: ShardEntry) -> BinaryIO:
+        """The shard, open for reading, from the cache if it is there.
+
+        Raises BadTar when what the store has is not what the manifest says, and StorageError.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            place = self.folder / f"{_identity(shard)}.tar"
+            while True:
+                if (file := _open_existing(place)) is not None:
+                    return file
+                with _locked(place.with_suffix(".part")) as part:
+                    if part is not None and not place.exists():
+                        self._make_room(shard.bytes)
+                        _place(shard, part, place)
+        except OSError as error:
+            raise StorageError(f"cannot cache {shard.url} in {self.folder}: {error}") from error
+
+    def _make_room(self, needed: int) -> None:
+        found = []
+        for path in self.folder.glob("*.tar"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # another process made room too
+                continue
+            found.append((stat.st_mtime_ns, stat.st_size, path))
+        used = sum(size for _, size, _ in found)
+        for path in self.folder.glob("*.part"):
+            used += _sweep(path)
+        for _, size, path in sorted(found):
+            if used + needed <= self.limit:
+                return
+            path.unlink(missing_ok=True)
+            used -= size
+
+
+def _open_existing(place: Path) -> BinaryIO | None:
+    try:
+        file = place.open("rb")
+    except FileNotFoundError:
+        return None
+    # The time of last use, for eviction; through the handle, for the name may go meanwhile.
+    os.utime(file.fileno())
+    return file
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO | None]:
+    """The file, made if absent, held alone; None if its name has gone to another meanwhile."""
+    with open(path, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file if _names(path, file) else None
+
+
+def _names(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(path: Path) -> int:
+    """Remove what a killed process was downloading; the bytes of one still at work."""
+    try:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return os.fstat(file.fileno()).st_size
+            if _names(path, file):
+                path.unlink()
+    except FileNotFoundError:
+        pass
+    return 0
+
+
+def _place(shard: ShardEntry, part: BinaryIO, place: Path) -> None:
+    temporary = place.with_suffix(".part")
+    try:
+        _download(shard, part)
+        temporary.rename(place)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _download(shard: ShardEntry, part: BinaryIO) -> None:
+    """Fill `part`, anew, and verify it; a damaged download is tried once more."""
+    store = in_this_process(shard.store)
+    for _ in range(2):
+        part.seek(0)
+        part.truncate()
+        digest = hashlib.sha256()
+        with store.open(shard.name) as remote:
+            while chunk := remote.read(_CHUNK):
+                digest.update(chunk)
+                part.write(chunk)
+        part.flush()
+        found = digest.hexdigest()
+        if found == (shard.sha256 or found) and part.tell() == shard.bytes:
+            return
+    raise BadTar(
+        f"{shard.url}: has checksum {found} and {part.tell()} bytes, its manifest says "
+        f"{shard.sha256} and {shard.bytes}: copy or build this shard again"
+    )
+
+
+def _identity(shard: ShardEntry) -> str:
+    # Another's tar has no manifest: then its address and size must do.
+    return shard.sha256 or hashlib.sha256(f"{shard.url} {shard.bytes}".encode()).hexdigest()
+
+
+def in_this_process(store: Store) -> Store:
+    """A store whose client works here: those of object stores run a thread that no fork copies.
+
+    fsspec keeps one client for each process, so this makes at most one.
+    """
+    return store if store.is_local else Store(copy.copy(store.fs), store.root)

@@ -1,0 +1,120 @@
+"""A clip's members into the arrays of one sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from shards.arrays import member_to_array
+from shards.errors import BadSample
+from shards.members import JSON, member_name
+from shards.stream.catalogue import ClipEntry
+from shards.stream.cut import cut
+from shards.stream.draws import Draws
+from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
+from shards.stream.pictures import decode_into
+from shards.stream.request import Request
+from shards.stream.window import draw_window
+
+__all__ = ["fill_sample"]
+
+Members = Mapping[str, memoryview]
+
+
+def fill_sample(
+    out: Mapping[str, np.ndarray],
+    members: Members,
+    clip: ClipEntry,
+    request: Request,
+    draw: tuple[int | str, ...] | None,
+) -> list[int]:
+    """Decode what is asked for into `out`, uint8 arrays of `request.shapes`, and augment it.
+
+    `draw` is the key of all draws of this sample; without it nothing is drawn: the first frames,
+    no crop, no mirror image. Returns the frames' numbers in the video.
+    Raises BadSample, naming key or member, for anything missing or damaged; `out` is then unfit.
+    """
+    window = draw_window(
+        None if draw is None else Draws(*draw, "window"),
+        *(clip.frames, request.frames, request.max_frame_step),
+    )
+    geometry = IDENTITY
+    if draw is not None and request.moves:
+        geometry = draw_geometry(Draws(*draw, "geometry"), request.crop_area, request.mirror)
+    info = _info(members, clip)
+    for name in ("rgb", "mask", "pose", "depth"):
+        if name not in out or (name == "pose" and geometry != IDENTITY):
+            continue
+        stored = request.depth if name == "depth" else name
+        for row, frame in zip(out[name], window, strict=True):
+            _decode(row, members, clip.key, stored, frame)
+        geometry.apply(out[name], exact=stored in ("hdnet", "mask"))
+    if "pose" in out and geometry != IDENTITY:
+        points = _keypoints(members, clip)[list(window)]
+        redraw_pose(points, info.get("keypoints"), geometry, out["pose"], clip.key)
+    if "foreground" in out:
+        _fill_parts(out, members, clip, request, window[0], geometry)
+        cut(
+            *(out["foreground"], out["foreground_mask"]),
+            *(out["background"], out["background_mask"]),
+            outpainting=Draws(*(draw or ()), "haop") if request.cut == "haop" else None,
+        )
+    return [info["frame_indices"][frame] for frame in window]
+
+
+def _fill_parts(
+    out: Mapping[str, np.ndarray],
+    members: Members,
+    clip: ClipEntry,
+    request: Request,
+    frame: int,
+    geometry: Geometry,
+) -> None:
+    """Image and mask, twice each."""
+    image, mask = out["foreground"], out["foreground_mask"]
+    if request.cut == "reference":
+        _decode(image, members, clip.key, "reference")
+        _decode(mask, members, clip.key, "reference_mask")
+        geometry.apply(image)
+    else:
+        image[...] = out["rgb"][0]
+        _decode(mask, members, clip.key, "mask", frame)
+    geometry.apply(mask, exact=True)
+    out["background"][...] = image
+    out["background_mask"][...] = mask
+
+
+def _decode(
+    row: np.ndarray, members: Members, key: str, modality: str, frame: int | None = None
+) -> None:
+    name = member_name(key, modality, frame)
+    decode_into(row, members.get(name), name)
+
+
+def _info(members: Members, clip: ClipEntry) -> dict[str, Any]:
+    name = member_name(clip.key, JSON)
+    try:
+        info = json.loads(bytes(members[name]))
+        indices = info["frame_indices"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadSample(f"{name}: missing, not JSON, or without frame_indices") from error
+    if (
+        not isinstance(indices, list)
+        or len(indices) != clip.frames
+        or not all(isinstance(index, int) for index in indices)
+    ):
+        raise BadSample(f"{name}: its frame_indices are not {clip.frames} whole numbers")
+    return info
+
+
+def _keypoints(members: Members, clip: ClipEntry) -> np.ndarray:
+    name = member_name(clip.key, "keypoints")
+    if name not in members:
+        raise BadSample(f"{name}: missing")
+    points = member_to_array("keypoints", name, bytes(members[name]))
+    if len(points) != clip.frames:
+        raise BadSample(f"{name}: {len(points)} frames, not {clip.frames}")
+    return points

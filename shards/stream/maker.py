@@ -1,0 +1,117 @@
+"""From positions in the order to samples and batches, passing over clips that cannot be read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from shards.errors import BadSample, BadTar
+from shards.stream.batch import ClipBatch, ClipSample
+from shards.stream.catalogue import Catalogue
+from shards.stream.files import ShardFiles
+from shards.stream.fill import fill_sample
+from shards.stream.order import Order
+from shards.stream.recycle import Memory, Recycler
+from shards.stream.request import Request
+
+__all__ = ["SampleMaker"]
+
+_log = logging.getLogger(__name__)
+
+
+class SampleMaker:
+    """Makes what a position holds: the same in every process, whatever was made before.
+
+    `seed` is that of all draws, None to draw nothing. `skipped` has one line, naming shard and
+    key, for each clip that this process could not read; more than `max_bad` raise BadSample.
+    `memory` is where arrays come from, and may be changed.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        order: Order,
+        request: Request,
+        files: ShardFiles,
+        *,
+        seed: int | None,
+        max_bad: int,
+    ) -> None:
+        self._catalogue = catalogue
+        self._order = order
+        self._request = request
+        self._files = files
+        self._seed = seed
+        self._max_bad = max_bad
+        self.memory: Memory = Recycler()
+        self.skipped: list[str] = []
+
+    def sample(self, position: int, consumed: int) -> ClipSample:
+        """The sample at a position. Raises BadSample and StorageError."""
+        arrays = self._allocate()
+        key, indices, skipped = self._fill(arrays, position)
+        return ClipSample(
+            key=key,
+            frame_indices=np.array(indices, np.int64),
+            consumed=consumed,
+            skipped=skipped,
+            **arrays,
+        )
+
+    def batch(self, positions: Sequence[int], consumed: int) -> ClipBatch:
+        """The samples at some positions, decoded in place. Raises as `sample`."""
+        arrays = self._allocate(len(positions))
+        filled = [
+            self._fill({name: array[row] for name, array in arrays.items()}, position)
+            for row, position in enumerate(positions)
+        ]
+        keys, indices, skipped = zip(*filled, strict=True)
+        return ClipBatch(
+            key=keys,
+            frame_indices=np.array(indices, np.int64),
+            consumed=consumed,
+            skipped=tuple(line for lines in skipped for line in lines),
+            **arrays,
+        )
+
+    def count_skipped(self, reasons: Sequence[str]) -> None:
+        """Count clips that could not be read, here or in a worker, each once."""
+        for reason in reasons:
+            if reason in self.skipped:
+                continue
+            self.skipped.append(reason)
+            _log.warning("left out: %s", reason)
+            if len(self.skipped) > self._max_bad:
+                raise BadSample(
+                    f"{len(self.skipped)} clips cannot be read, and max_bad is {self._max_bad}; "
+                    f"the last: {reason}; `idol-shards verify` finds them all"
+                )
+
+    def _allocate(self, *batch: int) -> dict[str, np.ndarray]:
+        shapes = self._request.shapes(*self._catalogue.size)
+        return self.memory.take({name: (*batch, *shape) for name, shape in shapes.items()})
+
+    def _fill(
+        self, out: Mapping[str, np.ndarray], position: int
+    ) -> tuple[str, list[int], tuple[str, ...]]:
+        """Fill a sample's arrays; its key, its frames, and what it stands in for."""
+        place = self._order.place(position)
+        draw = None
+        if self._seed is not None:
+            draw = (self._seed, place.source, place.epoch, place.index)
+        skipped: list[str] = []
+        for tries in range(self._order.sources[place.source].size):
+            chosen = self._order.stand_in(place, tries)
+            shard = self._catalogue.sources[chosen.source].shards[chosen.shard]
+            clip = shard.clips[chosen.clip]
+            try:
+                members = self._files.read(shard, clip)
+                indices = fill_sample(out, members, clip, self._request, draw)
+            except (BadSample, BadTar) as error:
+                skipped.append(f"{shard.url}: sample {clip.key}: {error}")
+                self.count_skipped(skipped[-1:])
+            else:
+                return clip.key, indices, tuple(skipped)
+        raise BadSample(f"no clip of this source can be read; the last: {skipped[-1]}")

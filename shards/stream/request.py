@@ -1,0 +1,101 @@
+"""What is asked of each clip, and what its tar must hold for that."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from shards.stream.cut import Cut
+
+__all__ = ["Depth", "Modality", "Request", "depth_there", "modalities_there"]
+
+Modality = Literal["rgb", "mask", "pose", "depth", "reference"]
+Depth = Literal["hdnet", "midas"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The content of a sample. Raises ValueError naming the first mistake.
+
+    `modalities`      arrays wanted; `reference` stands for foreground, background, their masks.
+    `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
+    `crop_area`       share of the picture's area that a random crop keeps: lowest, highest.
+    `mirror`          probability of a mirror image.
+    """
+
+    frames: int
+    modalities: frozenset[Modality]
+    depth: Depth
+    cut: Cut
+    max_frame_step: int
+    crop_area: tuple[float, float]
+    mirror: float
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.max_frame_step < 1:
+            raise ValueError("frames and max_frame_step must be at least 1")
+        for value, choices in ((self.depth, Depth), (self.cut, Cut)):
+            if value not in get_args(choices):
+                raise ValueError(f"{value!r} is none of {', '.join(get_args(choices))}")
+        if unknown := sorted(set(self.modalities) - set(get_args(Modality))):
+            known = ", ".join(get_args(Modality))
+            raise ValueError(f"no such modality: {', '.join(unknown)}; there are {known}")
+        if self.cut != "reference" and self.frames != 1:
+            raise ValueError(f"{self.cut} is for single images: frames must be 1")
+        low, high = self.crop_area
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"crop_area must be two rising shares in (0, 1], not {low}, {high}")
+        if not 0 <= self.mirror <= 1:
+            raise ValueError(f"mirror must be a probability, not {self.mirror}")
+
+    @property
+    def moves(self) -> bool:
+        """Whether pictures may be cropped or mirrored."""
+        return self.crop_area[0] < 1 or self.mirror > 0
+
+    @property
+    def stored(self) -> frozenset[str]:
+        """Modalities that the tars must have, by the names of `shards.members`."""
+        stored: set[str] = {"rgb", *(self.modalities & {"mask", "pose"})}
+        if "depth" in self.modalities:
+            stored.add(self.depth)
+        if "pose" in self.modalities and self.moves:
+            stored.add("keypoints")
+        if "reference" in self.modalities:
+            stored |= _parts_of(self.cut)
+        return frozenset(stored)
+
+    def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        """Shape of each uint8 array of a sample."""
+        grey: tuple[int, ...] = (height, width)
+        picture = (*grey, 3)
+        per_frame = (("rgb", picture), ("mask", grey), ("pose", picture), ("depth", picture))
+        shapes = {name: (self.frames, *shape) for name, shape in per_frame}
+        shapes = {name: shape for name, shape in shapes.items() if name in self.modalities}
+        if "reference" in self.modalities:
+            for part in ("foreground", "background"):
+                shapes |= {part: picture, f"{part}_mask": grey}
+        return shapes
+
+
+def modalities_there(stored: Collection[str], depth: Depth, cut: Cut) -> frozenset[Modality]:
+    """All that can be asked of a clip with these stored modalities."""
+    there: dict[Modality, bool] = {
+        "rgb": True,
+        "mask": "mask" in stored,
+        "pose": "pose" in stored,
+        "depth": depth in stored,
+        "reference": all(name in stored for name in _parts_of(cut)),
+    }
+    return frozenset(name for name, is_there in there.items() if is_there)
+
+
+def depth_there(stored: Collection[str]) -> Depth:
+    """HDNet's depth, the paper's default, unless MiDaS' is the only one."""
+    return "midas" if "midas" in stored and "hdnet" not in stored else "hdnet"
+
+
+def _parts_of(cut: Cut) -> frozenset[str]:
+    """What foreground and background are cut from."""
+    return frozenset(("reference", "reference_mask") if cut == "reference" else ("rgb", "mask"))

@@ -1,0 +1,159 @@
+"""Whole shards of an object store on the local disk: verified, whole, shared, bounded."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shards.errors import BadTar
+from shards.reader import open_dataset
+from shards.storage import Store
+from shards.stream import ClipStream
+from shards.stream import cache as cache_module
+from shards.stream.cache import ShardCache
+from shards.stream.catalogue import ShardEntry, find_shards, make_catalogue
+
+
+def entries(path: str | Store) -> list[ShardEntry]:
+    found = find_shards(path)
+    return list(make_catalogue(found, frames=1, stored={"rgb"}).sources[0].shards)
+
+
+@pytest.fixture
+def remote(memory_url: str, build_tiny: Callable[..., Path]) -> str:
+    build_tiny(memory_url, (4, 4, 4))
+    return memory_url
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the shards downloaded in this process."""
+    names: list[str] = []
+    download = cache_module._download
+    monkeypatch.setattr(
+        cache_module, "_download", lambda s, part: (names.append(s.name), download(s, part))
+    )
+    return names
+
+
+def test_each_shard_is_fetched_once_and_verified(
+    remote: str, tmp_path: Path, downloads: list[str]
+) -> None:
+    stream = ClipStream(remote, frames=1, cache=tmp_path)
+    first, second = ({s.key for s in stream} for _ in range(2))
+    assert first == second == set(open_dataset(remote).entries)
+    assert sorted(downloads) == [f"train/shard-0000{i}.tar" for i in range(3)]
+    list(ClipStream(remote, frames=1, cache=tmp_path))
+    assert len(downloads) == 3
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"{shard.sha256}.tar" for shard in entries(remote)}
+
+
+def test_without_a_cache_clips_are_read_by_range(remote: str, tmp_path: Path) -> None:
+    direct = [s.key for s in ClipStream(remote, frames=1)]
+    assert direct == [s.key for s in ClipStream(remote, frames=1, cache=tmp_path)]
+
+
+def test_local_shards_are_read_in_place(tiny: Path, tmp_path: Path) -> None:
+    list(ClipStream(tiny, frames=1, cache=tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_damaged_shard_is_refused_and_leaves_nothing(remote: str, tmp_path: Path) -> None:
+    store, name = Store.at(remote), "train/shard-00001.tar"
+    data = bytearray(store.read(name))
+    data[600] ^= 1
+    store.write_bytes(name, bytes(data))
+    cache = ShardCache(tmp_path, 2**20)
+    with pytest.raises(BadTar, match=r"shard-00001\.tar: has checksum .* copy or build"):
+        cache.open(entries(remote)[1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_damaged_once_is_repeated(
+    remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    original = Store.open
+
+    def flaky(store: Store, name: str = "") -> object:
+        opened.append(1)
+        return original(store, "train/shard-00002.tar" if len(opened) == 1 else name)
+
+    shard = entries(remote)[0]
+    monkeypatch.setattr(Store, "open", flaky)
+    with ShardCache(tmp_path, 2**20).open(shard) as file:
+        assert len(file.read()) == shard.bytes
+    assert len(opened) == 2
+
+
+def test_the_least_recently_used_make_room(
+    remote: str, tmp_path: Path, downloads: list[str]
+) -> None:
+    shards = entries(remote)
+    cache = ShardCache(tmp_path, limit=2 * max(s.bytes for s in shards))
+    for turn, which in enumerate((0, 1, 0, 2)):
+        with cache.open(shards[which]) as file:
+            # Times of use a second apart, whatever the file system's clock.
+            os.utime(file.fileno(), (turn, turn))
+    assert {path.stem for path in tmp_path.iterdir()} == {shards[0].sha256, shards[2].sha256}
+    assert len(downloads) == 3
+
+
+def test_who_has_a_shard_open_keeps_it(remote: str, tmp_path: Path) -> None:
+    shards = entries(remote)
+    cache = ShardCache(tmp_path, limit=1)
+    with cache.open(shards[0]) as file:
+        cache.open(shards[1]).close()
+        assert not (tmp_path / f"{shards[0].sha256}.tar").exists()
+        assert len(file.read()) == shards[0].bytes
+
+
+def test_what_a_killed_download_left_is_swept(remote: str, tmp_path: Path) -> None:
+    shards = entries(remote)
+    (tmp_path / f"{shards[0].sha256}.part").write_bytes(b"half")
+    (tmp_path / f"{'0' * 64}.part").write_bytes(b"half")
+    for shard in shards[:2]:
+        ShardCache(tmp_path, 2**30).open(shard).close()
+    assert {path.name for path in tmp_path.iterdir()} == {f"{s.sha256}.tar" for s in shards[:2]}
+
+
+def _open_all(root: str, folder: Path, limit: int, log: Path) -> None:
+    download = cache_module._download
+
+    def logged(shard: ShardEntry, part: object) -> None:
+        with log.open("a") as file:
+            file.write(f"{shard.name}\n")
+        time.sleep(0.05)  # long enough for the others to come
+        download(shard, part)  # type: ignore[arg-type]
+
+    cache_module._download = logged  # type: ignore[assignment]
+    for shard in entries(root):
+        with ShardCache(folder, limit).open(shard) as file:
+            assert len(file.read()) == shard.bytes
+
+
+@pytest.mark.parametrize(("limit", "fetched"), [(2**30, 3), (1, None)])
+def test_several_processes_share_a_cache(
+    tmp_path: Path, build_tiny: Callable[..., Path], limit: int, fetched: int | None
+) -> None:
+    root = build_tiny(tmp_path / "data", (4, 4, 4))
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(target=_open_all, args=(str(root), tmp_path / "cache", limit, log))
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    if fetched is not None:
+        assert len(log.read_text().splitlines()) == fetched
+    assert not list((tmp_path / "cache").glob("*.part"))

@@ -1,0 +1,166 @@
+"""What is in a sample: decoded exactly, augmented all alike, cut by the paper's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocess.colormap import depth_to_hot
+from preprocess.keypoints import COCO_18, Keypoints
+from preprocess.skeleton import draw_poses
+from shards.codec import encode_clip
+from shards.errors import BadSample
+from shards.reader import open_dataset
+from shards.stream import ClipSample, ClipStream
+from shards.stream.cut import MID_GREY
+from shards.stream.draws import Draws
+from shards.stream.geometry import Geometry, draw_geometry
+from shards.writer import commit_shard
+
+SIZE = 64
+
+
+def samples(stream: Iterable) -> list[ClipSample]:
+    return list(stream)
+
+
+def test_all_that_is_there_is_decoded_by_default(full: Path) -> None:
+    dataset = open_dataset(full)
+    for sample in ClipStream(full, frames=4):
+        clip = dataset.read(sample.key, frames=sample.frame_indices.tolist())
+        np.testing.assert_array_equal(sample.rgb, clip.rgb)
+        np.testing.assert_array_equal(sample.mask, clip.mask)
+        np.testing.assert_array_equal(sample.pose, clip.pose)
+        np.testing.assert_array_equal(sample.depth, depth_to_hot(clip.hdnet))
+        np.testing.assert_array_equal(sample.foreground, clip.reference)
+        np.testing.assert_array_equal(sample.foreground_mask, clip.reference_mask)
+
+
+def test_midas_is_grey_rounded_to_8_bits(full: Path) -> None:
+    dataset = open_dataset(full)
+    for sample in ClipStream(full, depth="midas", modalities=["depth"]):
+        midas = dataset.read(sample.key, frames=sample.frame_indices.tolist()).midas
+        expected = (midas * 255 + 0.5).astype(np.uint8)
+        assert sample.depth.shape == (8, SIZE, SIZE, 3)
+        np.testing.assert_allclose(sample.depth[..., 0].astype(int), expected, atol=1)
+        assert (sample.depth == sample.depth[..., :1]).all()
+
+
+def test_only_what_is_asked_for_is_decoded(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    imdecode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *a: (decoded.append(1), imdecode(*a))[1])
+    one = next(iter(ClipStream(full, frames=4, modalities=["mask"])))
+    assert len(decoded) == 4 + 4  # rgb always comes along
+    assert (one.pose, one.depth, one.foreground) == (None, None, None)
+
+
+def test_the_background_is_the_first_frame_with_a_mid_grey_hole(full: Path) -> None:
+    dataset = open_dataset(full)
+    for sample in ClipStream(full):
+        clip = dataset.read(sample.key)
+        person = clip.reference_mask > 127
+        assert (sample.background[person] == MID_GREY).all()
+        np.testing.assert_array_equal(sample.background[~person], clip.reference[~person])
+        np.testing.assert_array_equal(sample.background_mask, clip.reference_mask)
+
+
+def test_hap_rebuilds_the_image_from_its_exact_parts(full: Path) -> None:
+    for sample in ClipStream(full, frames=1, cut="hap"):
+        np.testing.assert_array_equal(sample.foreground, sample.rgb[0])
+        np.testing.assert_array_equal(sample.foreground_mask, sample.mask[0])
+        person = sample.mask[0] > 127
+        np.testing.assert_array_equal(sample.background[~person], sample.rgb[0][~person])
+        assert (sample.background[person] == MID_GREY).all()
+
+
+def test_haop_widens_the_hole_and_crops_the_foreground(full: Path) -> None:
+    stream = ClipStream(full, frames=1, cut="haop", endless=True)
+    widened, kept = [], []
+    for sample, _ in zip(stream, range(60), strict=False):
+        mask, hole = sample.mask[0] > 127, sample.background_mask > 127
+        assert (hole | ~mask).all()
+        assert (sample.background[hole] == MID_GREY).all()
+        np.testing.assert_array_equal(sample.background[~hole], sample.rgb[0][~hole])
+        rows = np.flatnonzero(hole.any(1))
+        widened.append(np.flatnonzero(mask.any(1))[0] - rows[0])
+        # The picture is a ramp from left to right: its range tells how much of it was kept.
+        kept.append(np.ptp(sample.foreground[..., 0].astype(float)) / 255)
+    # Discs of 5 to 31 pixels at 256 reach 2 to 15 pixels to each side, a quarter of that at 64.
+    assert (min(widened), max(widened)) == (1, 4)
+    assert 0.5**0.5 - 0.05 < min(kept) < 0.8
+    assert max(kept) > 0.95
+
+
+def test_pre_training_needs_the_mask_and_repeats_with_the_seed(full: Path) -> None:
+    one, two = (samples(ClipStream(full, frames=1, cut="haop")) for _ in range(2))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a.foreground, b.foreground)
+        np.testing.assert_array_equal(a.background_mask, b.background_mask)
+
+
+def test_a_mirror_image_is_that_of_every_picture(full: Path) -> None:
+    plain = samples(ClipStream(full))
+    mirrored = samples(ClipStream(full, mirror=1.0))
+    dataset = open_dataset(full)
+    for one, two in zip(plain, mirrored, strict=True):
+        assert one.key == two.key
+        for name in ("rgb", "mask", "depth"):
+            np.testing.assert_array_equal(getattr(one, name)[:, :, ::-1], getattr(two, name))
+        for name in ("foreground", "foreground_mask", "background", "background_mask"):
+            np.testing.assert_array_equal(getattr(one, name)[:, ::-1], getattr(two, name))
+        points = dataset.read(one.key, frames=one.frame_indices.tolist()).keypoints
+        flipped = Keypoints(points, COCO_18).flipped(SIZE)
+        np.testing.assert_array_equal(two.pose, draw_poses(flipped, (SIZE, SIZE), "openpose"))
+        # Left and right have their own colours: the mirrored picture would be wrong.
+        assert (two.pose != one.pose[:, :, ::-1]).any()
+
+
+def test_a_crop_moves_pictures_and_key_points_alike() -> None:
+    size, at = 101, (60, 40)  # a white pixel at x = 60, y = 40
+    for geometry in (Geometry(0.3, 0.1, 0.6), Geometry(0.3, 0.1, 0.6, mirrored=True)):
+        picture = np.zeros((size, size), np.uint8)
+        picture[at[1] - 1 : at[1] + 2, at[0] - 1 : at[0] + 2] = 255
+        geometry.apply(picture)
+        ys, xs = np.nonzero(picture > 127)
+        expected = geometry.affine(size, size) @ [*at, 1]
+        np.testing.assert_allclose((xs.mean(), ys.mean()), expected, atol=0.51)
+
+
+def test_cropped_depth_keeps_to_the_hot_line_and_the_skeleton_its_width(full: Path) -> None:
+    colours = {tuple(c) for c in depth_to_hot(np.array([[0.5, 1.0]], np.float32))[0].tolist()}
+    for sample in ClipStream(full, crop_area=(0.4, 0.6)):
+        assert {tuple(c) for c in sample.depth.reshape(-1, 3).tolist()} <= colours
+        assert sample.pose.any()
+        assert sample.rgb.shape == (8, SIZE, SIZE, 3)
+
+
+def test_crops_stay_in_the_picture_and_have_the_area_asked_for() -> None:
+    for i in range(300):
+        drawn = draw_geometry(Draws(i), (0.25, 0.5), 0.5)
+        assert 0.25 <= drawn.side**2 <= 0.5
+        assert 0 <= min(drawn.x, drawn.y) <= max(drawn.x, drawn.y) <= 1 - drawn.side
+
+
+def test_augmentation_does_not_depend_on_ranks(full: Path) -> None:
+    options = {"crop_area": (0.5, 1.0), "mirror": 0.5}
+    alone = samples(ClipStream(full, **options))
+    ranks = [samples(ClipStream(full, rank=r, world_size=2, **options)) for r in range(2)]
+    for sample in ranks[0] + ranks[1]:
+        twin = next(s for s in alone if s.key == sample.key)
+        np.testing.assert_array_equal(sample.rgb, twin.rgb)
+        np.testing.assert_array_equal(sample.pose, twin.pose)
+
+
+def test_without_named_joints_a_skeleton_cannot_be_moved(tmp_path: Path, full: Path) -> None:
+    clip = open_dataset(full).read("videos-walk-0")
+    clip = replace(clip, info={k: v for k, v in clip.info.items() if k != "keypoints"})
+    commit_shard(tmp_path, "train", 0, [(clip.key, encode_clip(clip))])
+    assert samples(ClipStream(tmp_path))[0].pose.any()
+    with pytest.raises(BadSample, match=r"videos-walk-0: its json names no joint set"):
+        samples(ClipStream(tmp_path, mirror=1.0))

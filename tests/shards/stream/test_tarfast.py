@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from shards.errors import BadTar, UnsafeMember
+from shards.stream import tarfast
+from shards.stream.tarfast import members_of
+from shards.tars import TarWriter
+
+
+def ours(*members: tuple[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    writer = TarWriter(file)
+    for name, data in members:
+        writer.add(name, data)
+    return file.getvalue()
+
+
+def theirs(name: str, data: bytes, kind: bytes = tarfile.REGTYPE, **options: int) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", **options) as tar:
+        info = tarfile.TarInfo(name)
+        info.size, info.type = len(data), kind
+        tar.addfile(info, io.BytesIO(data))
+        return file.getvalue()
+
+
+def test_members_are_read_without_tarfile(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ours(("k.json", b"{}"), ("k.rgb.000.jpg", b"x" * 512), ("k.empty", b""))
+    monkeypatch.delattr(tarfast, "read_members")
+    found = members_of(data, label="t")
+    assert {name: bytes(body) for name, body in found.items()} == {
+        "k.json": b"{}",
+        "k.rgb.000.jpg": b"x" * 512,
+        "k.empty": b"",
+    }
+
+
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("name", ["k.txt", "n" * 150 + ".txt", "k\u00e9.txt"])
+def test_tars_of_others_are_read_carefully(name: str, kind: int) -> None:
+    assert bytes(members_of(theirs(name, b"hello", format=kind), label="t")[name]) == b"hello"
+
+
+def test_hostile_and_damaged_ranges_are_refused() -> None:
+    with pytest.raises(UnsafeMember, match=r"t: member '\.\./k'"):
+        members_of(theirs("../k", b""), label="t")
+    with pytest.raises(UnsafeMember, match="a link"):
+        members_of(theirs("k", b"", tarfile.SYMTYPE), label="t")
+    with pytest.raises(BadTar, match="comes twice"):
+        members_of(ours(("k", b"1"), ("k", b"2")), label="t")
+    whole = ours(("k.json", b"{}" * 600), ("k.txt", b"abc"))
+    for cut in (whole[:700], whole[:-100], whole[512:], b"x" * 1024):
+        with pytest.raises(BadTar, match=r"^t: "):
+            members_of(cut, label="t")
+    flipped = bytearray(whole)
+    flipped[130] ^= 1  # in the first member's size
+    with pytest.raises(BadTar, match=r"^t: "):
+        members_of(bytes(flipped), label="t")
