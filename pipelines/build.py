@@ -79,8 +79,7 @@ def build(
     """
     recipe = plan.recipe
     files = required_files(recipe.annotators)
-    for entry in files:
-        weights.locate(entry.name, where.weights)
+    weights.require(files, where.weights)
     store = Store.at(where.out)
     session = open_for_build(
         store,

@@ -79,7 +79,9 @@ def run_on_ray(
         raise InputError(f"a worker could not go on: {_cause(error)}") from error
     finally:
         if started:
-            ray.shutdown()
+            # On its way out Ray speaks of infinite retries to whoever stopped it.
+            with _no_stderr():
+                ray.shutdown()
 
 
 def _start_ray(ray: Any, workers: int, address: str | None) -> None:

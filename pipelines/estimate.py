@@ -1,4 +1,4 @@
-"""What a plan will cost, measured on its first clip rather than guessed."""
+"""What a plan will cost, measured on one of its clips rather than guessed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pipelines.build import Where
 from pipelines.plan import Plan, Task
 from pipelines.worker import Made, Worker
+from preprocess import weights
+from preprocess.annotators import required_files
 from preprocess.errors import InputError
 
 __all__ = ["Estimate", "estimate"]
+
+TRIES = 6
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,24 @@ class Estimate:
 
 
 def estimate(plan: Plan, where: Where) -> Estimate:
-    """Make the plan's first clip twice: the second time its video is known already.
+    """Make one of the plan's clips twice: the second time its video is known already.
 
-    Raises InputError when weights are missing or the first clip cannot be made.
+    Raises InputError when weights are missing, or when none of the clips tried can be made.
     """
-    (split, index), clips = next(iter(plan.shards.items()))
-    task = Task(split, index, 0, clips[0].video, (clips[0].first_frame,))
+    weights.require(required_files(plan.recipe.annotators), where.weights)
     worker = Worker(plan, where.source, where.weights)
-    started = time.perf_counter()
-    (clip,) = worker.run(task).clips
+    failures = []
+    for task in _single_clips(plan):
+        started = time.perf_counter()
+        (clip,) = worker.run(task).clips
+        if isinstance(clip, Made):
+            break
+        failures.append(f"{clip.key}: {clip.reason}")
+    else:
+        raise InputError("none of the clips tried can be made; " + "; ".join(failures))
     again = time.perf_counter()
     worker.run(task)
     clip_seconds = time.perf_counter() - again
-    if not isinstance(clip, Made):
-        raise InputError(f"the first clip ({clip.key}) cannot be made: {clip.reason}")
     survey_seconds = max(again - started - clip_seconds, 0.0)
     clip_bytes = sum(len(data) for _, data in clip.members)
     videos = len({c.video for shard in plan.shards.values() for c in shard})
@@ -50,3 +58,13 @@ def estimate(plan: Plan, where: Where) -> Estimate:
         total / max(where.workers, 1),
         plan.clips * clip_bytes,
     )
+
+
+def _single_clips(plan: Plan) -> list[Task]:
+    """A few clips spread over the plan: the first may show nobody."""
+    clips = [(split, shard, clip) for (split, shard), cs in plan.shards.items() for clip in cs]
+    step = max(1, len(clips) // TRIES)
+    return [
+        Task(split, shard, 0, clip.video, (clip.first_frame,))
+        for split, shard, clip in clips[::step][:TRIES]
+    ]

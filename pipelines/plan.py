@@ -74,8 +74,14 @@ class Plan:
         return tuple(range(first_frame, first_frame + self.recipe.span, step))
 
     def source_summary(self) -> dict[str, object]:
-        """Counts and a digest of the source's videos: a changed source is another dataset."""
-        rows = [[v.id, v.frames, round(v.fps, 6), v.group, v.split] for v in self.videos]
+        """Counts and a digest of the source's videos: a changed source is another dataset.
+
+        Content counts by `fingerprint`: sizes, and the ends of video files.
+        """
+        rows = [
+            [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
+            for v in self.videos
+        ]
         failed = [u.id for u in self.unreadable]
         digest = hashlib.sha256(canonical_json([rows, failed])).hexdigest()
         return {
@@ -136,9 +142,7 @@ def _splits(videos: tuple[Video, ...], val_fraction: float) -> tuple[Split, ...]
     Hashes, not positions, so that neighbours in a folder do not all land on one side.
     """
     free = {video.group for video in videos if video.split is None}
-    ordered = sorted(
-        free, key=lambda group: hashlib.sha256(group.encode(errors="surrogateescape")).digest()
-    )
+    ordered = sorted(free, key=_hash)
     held_out = round(val_fraction * len(ordered))
     if val_fraction > 0 and len(ordered) > 1:
         held_out = min(max(held_out, 1), len(ordered) - (val_fraction < 1))

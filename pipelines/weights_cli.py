@@ -115,8 +115,7 @@ def convert_hdnet(
         if error.name not in ("torch", "safetensors"):
             raise
         raise InputError(
-            f"convert-hdnet needs {error.name}: install the extra with `make install-train`, or "
-            f"`pip install 'idol-video[train]'`"
+            f"convert-hdnet needs {error.name}: install it with `make install-train`"
         ) from error
 
     path = output or registry.folder(weights) / weights_file.FILE_NAME

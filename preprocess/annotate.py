@@ -40,23 +40,30 @@ class ClipRequest:
 class Survey:
     """What the clips of one video share, so that they agree.
 
-    `first` is the video's first frame and `first_people` what the tracker gives for it;
-    `near_far` is the depth range from frames spread over the video, or None without depth.
+    `reference` is the video's reference frame, and `reference_people` what the tracker gives for
+    it; `near_far` is the depth range from frames spread over the video, or None without depth.
     """
 
-    first: np.ndarray
-    first_people: tuple[PersonFrame | None, ...]
+    reference: Frame
+    reference_people: tuple[PersonFrame | None, ...]
     near_far: tuple[float, float] | None
+
+    @property
+    def reference_has_person(self) -> bool | None:
+        """None where nobody was looked for."""
+        return self.reference_people[0] is not None if self.reference_people else None
 
 
 def survey(video: Video, annotators: Annotators, size: int) -> Survey:
     """Look at up to 16 frames spread over the video; those that cannot be read are passed over.
 
+    The reference is the first of them with a person, the video's first frame nearly always: the
+    paper's rule would give a video that begins empty no foreground to learn from.
     Raises ClipError when none can be read.
     """
-    count = min(SURVEY_FRAMES if annotators.depth else 1, video.frames)
+    count = min(SURVEY_FRAMES, video.frames)
     indices = np.unique(np.linspace(0, video.frames - 1, count).round().astype(int))
-    firsts: list[tuple[np.ndarray, tuple[PersonFrame | None, ...]]] = []
+    seen: list[tuple[Frame, tuple[PersonFrame | None, ...]]] = []
     raw = []
     failures: list[ClipError] = []
     for frame in read_each(video.reader, indices.tolist()):
@@ -65,8 +72,8 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
             continue
         # The frames are far apart: each is looked at as if it were alone.
         people = annotators.people([frame.rgb])
-        if not firsts:
-            firsts.append((frame.rgb, people))
+        if not seen or (people and people[0] is not None and seen[0][1][0] is None):
+            seen = [(frame, people)]
         if annotators.depth and annotators.mask:
             # Metres are the same in any crop, and closest seen; a network's scale is the clip's.
             mode = "subject" if annotators.depth.metres else annotators.choice.crop
@@ -77,10 +84,13 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
                 raw.append(annotators.depth.depths(scene, annotators.mask.masks(scene)))
             except ClipError as error:
                 failures.append(error)
-    if not firsts or (annotators.depth and annotators.mask and not raw):
+        elif not people or people[0] is not None:
+            break  # the reference is found, and nothing else is wanted
+    if not seen or (annotators.depth and annotators.mask and not raw):
         raise failures[0]
-    first, first_people = firsts[0]
-    return Survey(first, first_people, _range(annotators.depth, raw) if annotators.depth else None)
+    ((reference, people),) = seen
+    near_far = _range(annotators.depth, raw) if annotators.depth else None
+    return Survey(reference, people, near_far)
 
 
 def _range(annotator: DepthAnnotator, raw: list[np.ndarray]) -> tuple[float, float] | None:
@@ -124,7 +134,8 @@ def annotate(
     if len(sizes := {(image.shape[1], image.shape[0]) for image in images}) > 1:
         raise ClipError(f"frames differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes))}")
     step = request.frame_indices[1] - request.frame_indices[0] if len(frames) > 1 else 1
-    people = annotators.people(images)
+    alone = request.frame_indices == (survey.reference.index,)
+    people = survey.reference_people if alone else annotators.people(images)
     square = choose_crop(choice.crop, images[0], people, size)
     iuv = _densepose(video, annotators, request.frame_indices)
     scene = Scene(images, people, square, video.fps / step, iuv)
@@ -150,13 +161,17 @@ def annotate(
         "size": [size, size],
         "crop": {"mode": choice.crop, "box": list(square.box)},
         "person_frames": found,
+        "reference": {
+            "frame": survey.reference.index,
+            "person": survey.reference_has_person,
+        },
         "annotators": {name: record.as_json() for name, record in choice.records().items()},
     }
     arrays: dict[str, np.ndarray] = {}
     if annotators.mask and masks is not None and choice.mask != "none":
-        alone = Scene((survey.first,), survey.first_people, square, scene.fps)
+        reference = Scene((survey.reference.rgb,), survey.reference_people, square, scene.fps)
         arrays["mask"] = masks
-        arrays["reference_mask"] = annotators.mask.masks(alone)[0]
+        arrays["reference_mask"] = annotators.mask.masks(reference)[0]
     if annotators.pose:
         keypoints = annotators.pose.keypoints(scene)
         arrays["keypoints"] = keypoints.points
@@ -182,7 +197,7 @@ def annotate(
     return Clip(
         request.key,
         np.stack([square.apply(image) for image in images]),
-        reference=square.apply(survey.first),
+        reference=square.apply(survey.reference.rgb),
         info=info,
         **arrays,
     )

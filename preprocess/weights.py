@@ -19,7 +19,17 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 
-__all__ = ["REGISTRY", "ExternalFile", "Wheel", "check", "fetch", "files", "folder", "locate"]
+__all__ = [
+    "REGISTRY",
+    "ExternalFile",
+    "Wheel",
+    "check",
+    "fetch",
+    "files",
+    "folder",
+    "locate",
+    "require",
+]
 
 
 @dataclass(frozen=True)
@@ -160,12 +170,27 @@ def locate(name: str, root: str | Path | None = None) -> Path:
     size = path.stat().st_size if path.is_file() else None
     if size != entry.bytes:
         found = "is not there" if size is None else f"is damaged ({size} of {entry.bytes} bytes)"
-        raise InputError(
-            f"{name} ({entry.what}) {found}: expected at {path}. Fetch it with "
-            f"`idol-prep weights fetch {entry.group}`, or on a machine without a network copy "
-            f"the folder from one that has it and set IDOL_WEIGHTS."
-        )
+        raise _unusable(entry, path, found)
     return path
+
+
+def require(entries: tuple[ExternalFile, ...], root: str | Path | None = None) -> None:
+    """Make sure, by checksum, that what a build will say it used is what it will use.
+
+    Raises InputError as `locate` for the first file that is absent or damaged.
+    """
+    for entry in entries:
+        path = locate(entry.name, root)
+        if _sha256(path) != entry.sha256:
+            raise _unusable(entry, path, "is damaged (its checksum is another)")
+
+
+def _unusable(entry: ExternalFile, path: Path, found: str) -> InputError:
+    return InputError(
+        f"{entry.name} ({entry.what}) {found}: expected at {path}. Fetch it with "
+        f"`idol-prep weights fetch {entry.group}`, or on a machine without a network copy "
+        f"the folder from one that has it and set IDOL_WEIGHTS."
+    )
 
 
 def check(entry: ExternalFile, root: str | Path | None = None) -> str:

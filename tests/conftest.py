@@ -62,10 +62,12 @@ def make_video() -> Callable[..., Path]:
         pts: list[int] | None = None,
         rotation: int = 0,
         gop: int = 12,
+        aspect: Fraction = Fraction(1),
         pictures: list[np.ndarray] | None = None,
+        options: dict[str, str] | None = None,
     ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w") as container:
+        with av.open(str(path), "w", options=options or {}) as container:
             stream = container.add_stream(codec, rate=30)
             stream.width, stream.height = width, height
             # 4:2:0 needs even sizes; 4:4:4 shows that odd ones work
@@ -75,6 +77,7 @@ def make_video() -> Callable[..., Path]:
             ticks = 600 if codec in ("libx264", "libvpx-vp9") else 30
             stream.codec_context.time_base = Fraction(1, ticks)
             stream.gop_size = gop
+            stream.codec_context.sample_aspect_ratio = aspect
             if codec == "libx264":
                 stream.options = {"crf": "8", "bf": "2", "threads": "1"}
             if rotation:

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 
 from preprocess.choices import DatasetName
 from preprocess.errors import InputError
-from preprocess.frames import FrameReader, VideoFile
+from preprocess.frames import FrameReader
+from preprocess.video import VideoFile
 
 __all__ = ["DATASETS", "Listing", "Split", "Unreadable", "Video", "list_videos"]
 
@@ -39,7 +40,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file of the source that gives no video, and why."""
+    """A file of the source that gives no video, or not all of it, and why."""
 
     id: str
     reason: str
@@ -116,21 +117,26 @@ def probe_videos(
 ) -> Listing:
     """Count the frames of video files, several at a time: it is reading, not computing."""
 
-    def probe(item: tuple[Path, str, str]) -> Video | Unreadable:
+    def probe(item: tuple[Path, str, str]) -> list[Video | Unreadable]:
         path, video_id, group = item
         reader = VideoFile(path)
         try:
             timeline = reader.timeline()
         except InputError as error:
-            return Unreadable(video_id, str(error))
+            return [Unreadable(video_id, str(error))]
         finally:
             on_file()
         if not timeline.frames:
-            return Unreadable(video_id, f"{path} has no frames")
-        return Video(video_id, timeline.frames, timeline.fps, reader, group)
+            return [Unreadable(video_id, f"{path} has no frames")]
+        video = Video(video_id, timeline.frames, timeline.fps, reader, group)
+        if timeline.frames >= timeline.promised:
+            return [video]
+        cut = f"{path} is cut off: {timeline.frames} of {timeline.promised} frames are there"
+        return [video, Unreadable(video_id, cut)]
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        results = list(pool.map(probe, zip(paths, ids, groups, strict=True)))
+        probed = pool.map(probe, zip(paths, ids, groups, strict=True))
+        results = [result for several in probed for result in several]
     return Listing(
         tuple(r for r in results if isinstance(r, Video)),
         tuple(r for r in results if isinstance(r, Unreadable)),

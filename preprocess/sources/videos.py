@@ -8,7 +8,10 @@ from pathlib import Path
 from preprocess.errors import InputError
 from preprocess.sources.base import Listing, find_files, probe_videos, unique_ids
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
+SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".3gp", ".ogv", ".gif"),
+)
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:

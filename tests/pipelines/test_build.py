@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pipelines.build import Reporter, Where, build
 from pipelines.engine import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
+from preprocess.crop import Crop
 from preprocess.frames import Frame
 from preprocess.sources.base import Listing, Video
 from shards.errors import RecipeMismatch
@@ -127,6 +129,27 @@ def test_a_changed_source_is_refused(run, videos, make_video, tmp_path):
         run(videos, tmp_path / "out")
 
 
+def test_a_changed_picture_is_refused(run, write_image, tmp_path):
+    for i in range(3):
+        write_image(tmp_path / "photos" / f"{i}.png", numbered_frame(i))
+    run(tmp_path / "photos", tmp_path / "out", dataset="images", clip_length=None)
+    write_image(tmp_path / "photos" / "1.png", numbered_frame(200))
+    with pytest.raises(RecipeMismatch, match=r"source\.sha256"):
+        run(tmp_path / "photos", tmp_path / "out", dataset="images", clip_length=None)
+
+
+def test_a_video_that_is_cut_off_is_named(run, make_video, tmp_path):
+    index_first = {"movflags": "faststart"}
+    whole = make_video(tmp_path / "whole.mp4", 40, options=index_first).read_bytes()
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "cut.mp4").write_bytes(whole[: len(whole) * 9 // 10])
+    info = run(tmp_path / "source", tmp_path / "out").info
+    (cut,) = info.extras["unreadable"]
+    assert cut["id"] == "cut"
+    assert re.fullmatch(r"cut\.mp4 is cut off: \d+ of 40 frames are there", cut["reason"])
+    assert info.totals["clips"] > 0
+
+
 def test_the_place_of_the_source_changes_no_byte(run, videos, tmp_path):
     (videos / "one.mp4").rename(videos / "one.avi")  # the name lies; the content is read
     (videos / "bad.mp4").write_bytes(b"bad")
@@ -152,12 +175,17 @@ def test_a_broken_frame_costs_its_clip_and_no_other(run, write_image, tmp_path):
     assert sorted(open_dataset(tmp_path / "out").entries) == ["tiktok-00001-0", "tiktok-00001-16"]
 
 
-def test_quarantined_clips_can_be_tried_again(run, write_image, tmp_path):
+def test_quarantined_clips_can_be_tried_again(run, write_image, tmp_path, monkeypatch):
+    """As after a failure that was not the source's, such as memory that ran out."""
     source = tiktok(tmp_path / "TikTok_dataset", write_image)
-    broken = source / "00001" / "images" / "0011.png"
-    broken.write_bytes(b"broken")
-    run(source, tmp_path / "out", dataset="tiktok")
-    write_image(broken, numbered_frame(10))
+
+    def fail(crop, image):
+        raise MemoryError("just now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Crop, "apply", fail)
+        failed = run(source, tmp_path / "out", dataset="tiktok")
+    assert {q.reason for q in failed.quarantined} == {"MemoryError: just now"}
     assert run(source, tmp_path / "out", dataset="tiktok").quarantined  # committed stays so
     again = run(source, tmp_path / "out", dataset="tiktok", retry_quarantined=True)
     assert not again.quarantined
@@ -199,6 +227,9 @@ class Deadly:
             if index == 8:
                 os._exit(13)
             yield Frame(index, np.full((40, 40, 3), index, np.uint8), index / 30)
+
+    def fingerprint(self):
+        return "deadly"
 
 
 @pytest.mark.slow

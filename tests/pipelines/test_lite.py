@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.cli import main
 from preprocess.colormap import depth_to_hot
-from preprocess.frames import VideoFile
 from preprocess.keypoints import COCO_18
+from preprocess.video import VideoFile
 from shards.reader import open_dataset
 from tests.pipelines.conftest import tree
 
@@ -118,6 +118,21 @@ def test_ray_workers_give_the_same_bytes(source, dataset, tmp_path, workers, ray
 
 def dataset_root(dataset):
     return Path(next(iter(dataset.entries.values())).shard.url).parent.parent
+
+
+def test_a_person_who_enters_late_is_the_reference(tmp_path, footage, make_video):
+    """Empty frames first: the reference comes from where somebody is, and the json says so."""
+    frames = [f.rgb for f in VideoFile(footage("cam01.mp4")).read(range(8))]
+    small = [cv2.resize(f, (540, 960), interpolation=cv2.INTER_AREA) for f in frames]
+    pictures = [np.full_like(small[0], 120)] * 8 + small
+    make_video(tmp_path / "source" / "late.mp4", 16, width=540, height=960, pictures=pictures)
+    options = ("--workers", "0", "--stride", "4", "--limit", "4", "--max-quarantine", "2")
+    assert build(tmp_path / "source", tmp_path / "out", *options) == 0
+    clips = list(open_dataset(tmp_path / "out").clips())
+    assert [c.info["first_frame"] for c in clips] == [8, 12]
+    for clip in clips:
+        assert clip.info["reference"] == {"frame": 8, "person": True}
+        assert (clip.reference_mask > 127).mean() > 0.05
 
 
 def test_footage_without_people_is_quarantined_and_said(tmp_path, make_video, capsys):

@@ -1,18 +1,30 @@
 """The plan: every clip once, in the right shard, whatever happens later."""
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 
 from pipelines.plan import CLIPS_PER_TASK, make_plan
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
-from preprocess.frames import VideoFile
 from preprocess.sources.base import Listing, Video
 
 
-def video(name, frames, group=None, split=None):
-    return Video(name, frames, 30.0, VideoFile(Path(name)), group or name, split)
+@dataclass(frozen=True)
+class Nothing:
+    """A reader that is never read."""
+
+    content: str = ""
+
+    def read(self, indices):
+        raise AssertionError
+
+    def fingerprint(self):
+        return self.content
+
+
+def video(name, frames, group=None, split=None, content=""):
+    return Video(name, frames, 30.0, Nothing(content), group or name, split)
 
 
 def plan(*videos, **recipe):
@@ -109,6 +121,7 @@ def test_a_changed_source_has_another_digest():
     assert one == plan(video("a", 16), video("b", 16)).source_summary()
     assert one != plan(video("a", 16), video("b", 17)).source_summary()
     assert one != plan(video("a", 16), video("c", 16)).source_summary()
+    assert one != plan(video("a", 16), video("b", 16, content="other")).source_summary()
 
 
 def test_every_mistake_of_a_recipe_is_named_at_once():

@@ -1,12 +1,14 @@
 """Frames come by index, exactly, whatever the container does."""
 
 import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import FrameFolder, VideoFile, read_each, read_image
+from preprocess.frames import FrameFolder, read_each, read_image
+from preprocess.video import VideoFile
 from tests.conftest import numbered_frame, read_number
 
 
@@ -68,6 +70,13 @@ def test_rotation_metadata_is_undone(tmp_path, make_video, rotation):
     assert frames[0].rgb.shape == (64, 96, 3)
     assert [read_number(f.rgb) for f in frames] == list(range(4))
     assert np.abs(frames[2].rgb.astype(int) - upright[2]).mean() < 8
+
+
+def test_pixels_that_are_not_square_become_so(tmp_path, make_video):
+    path = make_video(tmp_path / "a.mp4", 3, width=48, height=64, aspect=Fraction(2, 1))
+    (frame,) = VideoFile(path).read([2])
+    assert frame.rgb.shape == (64, 96, 3)
+    assert read_number(frame.rgb) == 2
 
 
 @pytest.mark.parametrize("size", [(97, 65), (65, 97), (17, 128)])

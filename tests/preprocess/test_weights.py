@@ -35,6 +35,16 @@ def test_a_cut_off_file_is_not_used(tmp_path):
         weights.locate("lite/face_landmark.tflite", tmp_path)
 
 
+def test_a_build_does_not_use_other_content_of_the_same_size(tmp_path):
+    entry = weights.files("lite/hand_recrop.tflite")[0]
+    path = tmp_path / entry.name
+    path.parent.mkdir()
+    path.write_bytes(bytes(entry.bytes))
+    assert weights.locate(entry.name, tmp_path) == path
+    with pytest.raises(InputError, match="damaged"):
+        weights.require((entry,), tmp_path)
+
+
 def test_unknown_names_list_the_groups():
     with pytest.raises(InputError, match="footage, lite"):
         weights.files("nonsense")
