@@ -78,12 +78,13 @@ def _draw_body(frame: np.ndarray, joints: np.ndarray, scale: float) -> None:
 
 
 def _draw_hand(frame: np.ndarray, joints: np.ndarray, scale: float) -> None:
+    points = _fixed_points(joints[:, :2]).tolist()
     for i, (a, b) in enumerate(HAND_BONES):
         if min(joints[a, 2], joints[b, 2]) >= MIN_SCORE:
             rgb = colorsys.hsv_to_rgb(i / len(HAND_BONES), 1, 1)
-            start, end = _fixed_point(joints[a, :2]), _fixed_point(joints[b, :2])
             colour = tuple(round(255 * channel) for channel in rgb)
-            cv2.line(frame, start, end, colour, max(1, round(2 * scale)), cv2.LINE_AA, _SHIFT)
+            width = max(1, round(2 * scale))
+            cv2.line(frame, points[a], points[b], colour, width, cv2.LINE_AA, _SHIFT)
     _draw_discs(frame, joints, [HAND_JOINT_COLOUR] * len(joints), 3 * scale)
 
 
@@ -91,9 +92,10 @@ def _draw_discs(
     frame: np.ndarray, joints: np.ndarray, colours: tuple | list, radius: float
 ) -> None:
     fixed_radius = round(max(radius, 1.0) * (1 << _SHIFT))
-    for (x, y, score), colour in zip(joints, colours, strict=True):
+    points = _fixed_points(joints[:, :2]).tolist()
+    for point, score, colour in zip(points, joints[:, 2], colours, strict=True):
         if score >= MIN_SCORE:
-            cv2.circle(frame, _fixed_point((x, y)), fixed_radius, colour, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(frame, point, fixed_radius, colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 def _fill_ellipse(
@@ -106,11 +108,11 @@ def _fill_ellipse(
     across = np.array([-along[1], along[0]]) * max(width, 1.0)
     angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
     outline = (a + b) / 2 + np.outer(np.cos(angle), half) + np.outer(np.sin(angle), across)
-    points = np.array([_fixed_point(p) for p in outline], np.int32)
-    cv2.fillConvexPoly(frame, points, colour, cv2.LINE_AA, _SHIFT)
+    cv2.fillConvexPoly(frame, _fixed_points(outline), colour, cv2.LINE_AA, _SHIFT)
 
 
-def _fixed_point(xy: np.ndarray | tuple[float, float]) -> tuple[int, int]:
-    # Joints far outside would overflow cv2's fixed point; nothing of them is visible anyway.
-    x, y = np.clip(np.asarray(xy, np.float64), -30_000, 30_000)
-    return round(x * (1 << _SHIFT)), round(y * (1 << _SHIFT))
+def _fixed_points(xy: np.ndarray) -> np.ndarray:
+    """(N, 2) pixels as cv2's int32 fixed point."""
+    # Joints far outside would overflow; nothing of them is visible anyway.
+    near = np.clip(np.asarray(xy, np.float64), -30_000, 30_000)
+    return np.rint(near * (1 << _SHIFT)).astype(np.int32)
