@@ -17,7 +17,7 @@ from preprocess import weights
 from preprocess.annotators import required_files
 from preprocess.errors import InputError
 from preprocess.sources.base import Split, list_videos
-from shards.dataset import DatasetInfo, open_for_build
+from shards.dataset import Build, DatasetInfo, open_for_build
 from shards.manifest import Manifest, Quarantined, find_manifest
 from shards.storage import Store
 from shards.writer import commit_shard
@@ -99,7 +99,7 @@ def build(
     reporter.planned(plan, list(kept.values()))
     pending = [shard for shard in plan.shards if shard not in kept]
     manifests = list(kept.values())
-    for manifest in _make_shards(plan, pending, where, store, reporter):
+    for manifest in _make_shards(plan, pending, where, session, reporter):
         manifests.append(manifest)
         reporter.committed(manifest)
     info = session.finish(plan.shards_by_split)
@@ -112,7 +112,7 @@ def _make_shards(
     plan: Plan,
     pending: list[tuple[Split, int]],
     where: Where,
-    store: Store,
+    session: Build,
     reporter: Reporter,
 ) -> Iterator[Manifest]:
     """Commit each shard as soon as its last task is done; tasks end in any order."""
@@ -133,10 +133,11 @@ def _make_shards(
             in_order = sorted(finished.pop(shard), key=lambda r: r.task.position)
             clips = [clip for r in in_order for clip in r.clips]
             yield commit_shard(
-                store,
+                session.store,
                 *shard,
                 [(clip.key, clip.members) for clip in clips if isinstance(clip, Made)],
                 [clip for clip in clips if isinstance(clip, Quarantined)],
+                fingerprint=session.info.fingerprint,
             )
     if finished:
         raise InputError(

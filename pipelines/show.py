@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import TracebackType
 
 import rich.progress
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from pipelines.plan import Plan
 from pipelines.units import duration, size
 from pipelines.worker import Made, TaskResult
 from preprocess.errors import InputError
+from shards.console import QuietConsole
 from shards.manifest import Manifest
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "too_many",
 ]
 
-console = Console()
+console = QuietConsole()
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def plan(plan: Plan) -> None:
     made_by = [f"{k}: {r.name}" for k, r in recipe.annotators.records().items() if k != "person"]
     table.add_row("annotations", ", ".join(made_by) or "none")
     if plan.short:
-        table.add_row("too short", f"{len(plan.short)} videos under {recipe.span} frames")
+        table.add_row("too short", f"{len(plan.short)} of them, under {recipe.span} frames")
     if plan.unreadable:
         table.add_row("[red]unreadable", str(len(plan.unreadable)))
     console.print(table)

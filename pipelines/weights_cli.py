@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tyro.extras import SubcommandApp
 
 from pipelines.units import size
 from preprocess import weights as registry
 from preprocess.errors import InputError
+from shards.console import QuietConsole
 
 __all__ = ["weights_app"]
 
 weights_app = SubcommandApp()
-console = Console()
+console = QuietConsole()
 
 Names = Annotated[tuple[str, ...], tyro.conf.Positional]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from pipelines.plan import Plan, PlannedClip, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
 from preprocess.annotators import load
+from preprocess.clip import Clip
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
 from shards.codec import Members, encode_clip
@@ -67,27 +69,40 @@ class Worker:
             if key not in given_up
         }
         frames = _Window(sorted(set().union(*wanted.values())), video.reader)
-        clips: list[Made | Quarantined] = []
-        for key in keys:
-            if key in given_up:
-                clips.append(Quarantined(key, video.id, given_up[key]))
-                continue
-            starting(key)
-            try:
-                clips.append(self._make(key, task, frames.take(wanted[key])))
-            except InputError:
-                raise  # the set-up is wrong, not this clip
-            except ClipError as error:
-                clips.append(Quarantined(key, video.id, self._without_paths(str(error))))
-            except Exception as error:
-                reason = f"{type(error).__name__}: {self._without_paths(str(error))}"
-                clips.append(Quarantined(key, video.id, reason))
-        return TaskResult(task, tuple(clips))
+        members: dict[str, Future[Members]] = {}
+        clips: dict[str, Made | Quarantined] = {}
 
-    def _make(self, key: str, task: Task, frames: list[Frame]) -> Made:
+        def quarantine(key: str, error: Exception) -> None:
+            text = self._without_paths(str(error))
+            reason = text if isinstance(error, ClipError) else f"{type(error).__name__}: {text}"
+            clips[key] = Quarantined(key, video.id, reason)
+
+        # One clip is compressed while the next is annotated.
+        with ThreadPoolExecutor(max_workers=1) as encoder:
+            for key in keys:
+                if key in given_up:
+                    clips[key] = Quarantined(key, video.id, given_up[key])
+                    continue
+                starting(key)
+                try:
+                    clip = self._make(key, task, frames.take(wanted[key]))
+                except InputError:
+                    raise  # the set-up is wrong, not this clip
+                except Exception as error:
+                    quarantine(key, error)
+                else:
+                    members[key] = encoder.submit(encode_clip, clip)
+        for key, encoded in members.items():
+            try:
+                clips[key] = Made(key, encoded.result())
+            except Exception as error:
+                quarantine(key, error)
+        return TaskResult(task, tuple(clips[key] for key in keys))
+
+    def _make(self, key: str, task: Task, frames: list[Frame]) -> Clip:
         recipe = self._plan.recipe
         request = ClipRequest(key, recipe.dataset, task.split, tuple(f.index for f in frames))
-        clip = annotate(
+        return annotate(
             request,
             self._plan.videos[task.video],
             frames,
@@ -96,7 +111,6 @@ class Worker:
             size=recipe.size,
             min_person_frames=recipe.min_person_frames,
         )
-        return Made(key, encode_clip(clip))
 
     def _make_survey(self, video: int) -> Survey:
         return survey(self._plan.videos[video], self._annotators, self._plan.recipe.size)

@@ -12,5 +12,10 @@ Where to look:
 | how is a dataset started, continued, finished | `dataset`, `index` |
 | how is a clip read | `reader` |
 | how are clips streamed to training | `stream` |
-| `idol-shards` | `cli` and `inspect_*` |
+| what do `idol-shards` and its commands do | `cli`, `commands` |
+| `ls`, and what all commands print | `tables`, `console` |
+| `show` | `sheet`, `page`, `tiles` |
+| `stats` | `stats`, `metrics` |
+| `verify` | `verify`, `check_shard`, `check_sample` |
+| `extract` | `extract` |
 """

@@ -1,4 +1,7 @@
-"""Canonical JSON: equal values have equal bytes, so that bytes can be hashed and compared."""
+"""Canonical JSON: equal values have equal bytes, so that bytes can be hashed and compared.
+
+And JSON from anyone, which may be made to break its reader.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 from typing import Any
 
-__all__ = ["canonical_json", "sha256"]
+__all__ = ["canonical_json", "parse_json", "sha256"]
 
 
 def canonical_json(value: Any, *, indent: int | None = None) -> bytes:
@@ -17,6 +20,21 @@ def canonical_json(value: Any, *, indent: int | None = None) -> bytes:
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(value, sort_keys=True, allow_nan=False, indent=indent, separators=separators)
     return text.encode("ascii") + b"\n"
+
+
+def parse_json(data: bytes) -> Any:
+    """The value in a file's bytes. Integers beyond 64 bits come as floats, which break no sums.
+
+    Raises ValueError for anything that is not JSON or is nested a thousand deep.
+    """
+    try:
+        return json.loads(data, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
 
 
 def sha256(data: bytes) -> str:

@@ -16,6 +16,7 @@ from shards.tars import read_members
 __all__ = ["Fault", "check_shard", "check_tar"]
 
 _CHUNK = 1 << 20
+_AGAIN = ": run the same build command again to make it anew"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def check_shard(store: Store, split: str, index: int) -> tuple[Manifest | None, 
         other = f"{manifest.split}/{shard_name(manifest.index)}"
         faults.append(Fault(f"{name}.json", "", f"is the manifest of {other}"))
     if size is None:
-        return manifest, [*faults, Fault(f"{name}.tar", "", "is missing")]
+        return manifest, [*faults, Fault(f"{name}.tar", "", f"is missing{_AGAIN}")]
     try:
         faults += _tar_faults(store, f"{name}.tar", manifest, size)
     except ShardsError as error:  # the file vanished, or the disk fails
@@ -62,9 +63,11 @@ def check_tar(store: Store, name: str) -> list[Fault]:
 
 def _tar_faults(store: Store, name: str, manifest: Manifest, size: int) -> Iterator[Fault]:
     if size != manifest.bytes:
-        yield Fault(name, "", f"has {size} bytes, its manifest says {manifest.bytes}")
+        yield Fault(name, "", f"has {size} bytes, its manifest says {manifest.bytes}{_AGAIN}")
     elif _checksum(store, name) != manifest.sha256:
-        yield Fault(name, "", "checksum differs from its manifest's")
+        # The build looks at sizes alone, and would keep this shard.
+        advice = f"delete {shard_name(manifest.index)}.json and run the same build command again"
+        yield Fault(name, "", f"checksum differs from its manifest's: {advice}")
     end = 0
     for sample in manifest.samples:
         if sample.offset != end:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from preprocess.clip import Clip
 from shards.arrays import array_to_member, from_stored, member_to_array, to_stored
-from shards.canonical import canonical_json
+from shards.canonical import canonical_json, parse_json
 from shards.errors import BadSample
 from shards.keys import check_key
 from shards.members import JSON, KINDS, member_name, parse_suffix, split_name
@@ -77,7 +76,7 @@ def decode_info(members: Members) -> dict[str, Any]:
     if data is None:
         raise BadSample(f"{key}: has no json member")
     try:
-        info = json.loads(data)
+        info = parse_json(data)
     except ValueError as error:
         raise BadSample(f"{name}: is not JSON ({error})") from error
     if not isinstance(info, dict) or info.get("key") != key:
@@ -85,6 +84,8 @@ def decode_info(members: Members) -> dict[str, Any]:
     indices = info.get("frame_indices")
     if not isinstance(indices, list) or not indices:
         raise BadSample(f"{name}: frame_indices is missing or empty")
+    if not all(type(i) is int and i >= 0 for i in indices):
+        raise BadSample(f"{name}: frame_indices are not all whole numbers from 0 up")
     return info
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from rich.progress import track as rich_track
 
 from shards import tables
+from shards.console import QuietConsole, native_errors_hidden
+from shards.errors import ShardsError, StorageError
 from shards.extract import extract_sample
 from shards.reader import open_dataset, read_sample
 from shards.stats import dataset_stats
@@ -38,10 +40,16 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
     from shards.codec import decode_clip
     from shards.sheet import contact_sheet
 
+    if output and output.suffix.lower() != ".png":
+        raise ShardsError(f"{output}: the picture is a PNG; name it {output.stem}.png")
     dataset = open_dataset(path)
     entry = dataset.find(key or next(iter(dataset.entries), ""))
     target = Path(output or f"{entry.key}.png").expanduser()
-    picture = contact_sheet(decode_clip(read_sample(entry)), source=entry.shard.name)
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
+    with native_errors_hidden():
+        clip = decode_clip(read_sample(entry))
+    picture = contact_sheet(clip, source=entry.shard.name)
     Store.at(target.parent).write_bytes(target.name, picture)
     if as_json:
         return _print_json({"key": entry.key, "shard": entry.shard.url, "picture": str(target)})
@@ -50,14 +58,16 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
 
 def stats(path: str, *, as_json: bool) -> int:
     dataset = open_dataset(path)
-    numbers = dataset_stats(dataset, track=_progress("reading clips"))
+    with native_errors_hidden():
+        numbers = dataset_stats(dataset, track=_progress("reading clips"))
     if as_json:
         return _print_json(numbers)
     return tables.print_all(tables.stats_tables(numbers))
 
 
 def verify(path: str, *, as_json: bool) -> int:
-    faults = list(find_faults(path, track=_progress("checking shards")))
+    with native_errors_hidden():
+        faults = list(find_faults(path, track=_progress("checking shards")))
     if as_json:
         _print_json({"path": Store.at(path).url(), "faults": [asdict(fault) for fault in faults]})
     else:
@@ -74,7 +84,7 @@ def extract(path: str, key: str, folder: Path, *, force: bool, as_json: bool) ->
 
 
 def _progress(what: str) -> Callable[[list[Any]], Iterable[Any]]:
-    console = tables.console(stderr=True)
+    console = QuietConsole(stderr=True)
     return lambda items: rich_track(
         items, what, console=console, transient=True, disable=not console.is_terminal
     )

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from shards.canonical import canonical_json, sha256
+from shards.canonical import canonical_json, parse_json, sha256
 from shards.describe import count_totals
 from shards.errors import BadManifest, NotADataset, RecipeMismatch
 from shards.index import INDEX, index_bytes
-from shards.manifest import list_shards, load_manifests, shard_name
+from shards.manifest import Manifest, list_shards, load_manifests, shard_name
 from shards.storage import Store
 
 __all__ = ["FILE", "Build", "DatasetInfo", "fingerprint", "open_for_build", "read_info"]
 
 SCHEMA = 1
 FILE = "dataset.json"
+_REMAKE = f"delete {FILE} and run the same build command again: shards that are whole are kept"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class DatasetInfo:
         return {"schema": SCHEMA, "fingerprint": self.fingerprint, **vars(self)}
 
 
+_FIELDS = tuple(field.name for field in fields(DatasetInfo))
+
+
 def fingerprint(recipe: Mapping[str, Any]) -> str:
     """SHA-256 of a recipe's canonical JSON, 64 hexadecimal digits."""
     return sha256(canonical_json(recipe))
@@ -61,19 +65,26 @@ def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:
     if store.size(FILE) is None:
         return None
     try:
-        value = json.loads(store.read(FILE))
-        if value["schema"] > SCHEMA:
-            raise NotADataset(
-                f"{store.url(FILE)}: has schema {value['schema']}, this version reads up to "
-                f"{SCHEMA}: upgrade idol-video"
-            )
-        names = ("recipe", "status", "totals", "software", "weights", "extras")
-        info = DatasetInfo(**{name: value[name] for name in names})
-        intact = value["fingerprint"] == info.fingerprint
-    except (ValueError, KeyError, TypeError) as error:
-        raise NotADataset(f"{store.url(FILE)}: is damaged ({error!r})") from error
-    if not intact:
-        raise NotADataset(f"{store.url(FILE)}: was edited: fingerprint and recipe disagree")
+        value = parse_json(store.read(FILE))
+    except ValueError as error:
+        raise _damaged(store, f"it is not JSON ({error})") from error
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if type(schema) is not int:
+        raise _damaged(store, "it names no schema")
+    if schema > SCHEMA:
+        raise NotADataset(
+            f"{store.url(FILE)}: has schema {schema}, this version reads up to {SCHEMA}: "
+            "upgrade idol-video"
+        )
+    for name in (*_FIELDS, "fingerprint"):
+        kind = str if name in ("status", "fingerprint") else dict
+        if not isinstance(value.get(name), kind):
+            raise _damaged(store, f"its field {name} is missing or of another type")
+    info = DatasetInfo(**{name: value[name] for name in _FIELDS})
+    if value["fingerprint"] != info.fingerprint:
+        raise NotADataset(
+            f"{store.url(FILE)}: was edited, its fingerprint is not that of its recipe: {_REMAKE}"
+        )
     return info
 
 
@@ -88,20 +99,19 @@ def open_for_build(
     """Start a dataset in an empty or absent folder, or continue one of the same recipe.
 
     Writes `dataset.json` with status `building` and removes temporaries of killed writers; call it
-    once, before any worker writes. Raises RecipeMismatch, listing the fields that differ, for a
-    dataset of another recipe, and NotADataset for a folder that holds anything else.
+    once, before any worker writes. A folder that has lost its `dataset.json` goes on as well, if
+    it holds nothing but shards whose manifests all bear this recipe's fingerprint.
+    Raises RecipeMismatch, listing the fields that differ, for a dataset of another recipe, and
+    NotADataset for a folder that holds anything else.
     """
     store = Store.at(root)
     if store.size() is not None:
         raise NotADataset(f"{store.url()}: is a file; choose a folder")
     old = read_info(store)
-    if old is None and (others := list(store.list())):
-        raise NotADataset(
-            f"{store.url()}: is not empty and holds no {FILE} (but {others[0]}); "
-            "choose an empty folder"
-        )
-    plain = json.loads(canonical_json(recipe))
-    if old is not None and (differences := list(_differences(old.recipe, plain))):
+    plain = parse_json(canonical_json(recipe))
+    if old is None:
+        _check_ours(store, fingerprint(plain))
+    elif differences := list(_differences(old.recipe, plain)):
         raise RecipeMismatch(
             f"{store.url()}: was made with another recipe:\n"
             + "".join(f"  {line}\n" for line in differences)
@@ -128,13 +138,11 @@ class Build:
     store: Store
     info: DatasetInfo
 
-    def finish(
-        self, shards: Mapping[str, int], *, extras: Mapping[str, Any] | None = None
-    ) -> DatasetInfo:
+    def finish(self, shards: Mapping[str, int]) -> DatasetInfo:
         """Write `index.parquet`, then `dataset.json` with status `complete` and totals.
 
         `shards`: number of shards planned in each split. Shards beyond the plan, left by a build
-        of a larger source, are removed. `extras` replace those given at the start, if any.
+        of a larger source, are removed.
         Raises BadManifest naming a planned shard that was not committed; the build stays open.
         """
         planned = [(split, index) for split in sorted(shards) for index in range(shards[split])]
@@ -149,14 +157,42 @@ class Build:
                     for extension in ("json", "tar"):
                         self.store.remove(f"{split}/{shard_name(index)}.{extension}")
         self.store.write_bytes(INDEX, index_bytes(manifests))
-        done = replace(
-            self.info,
-            status="complete",
-            totals=count_totals(manifests),
-            extras=self.info.extras if extras is None else dict(extras),
-        )
+        done = replace(self.info, status="complete", totals=count_totals(manifests))
         self.store.write_bytes(FILE, canonical_json(done.as_json(), indent=2))
         return done
+
+
+def _damaged(store: Store, what: str) -> NotADataset:
+    return NotADataset(f"{store.url(FILE)}: is damaged: {what}: {_REMAKE}")
+
+
+def _check_ours(store: Store, ours: str) -> None:
+    """Raises unless a folder without `dataset.json` is empty or all its shards bear `ours`."""
+    entries = store.list()
+    if not entries:
+        return
+    shards, strangers = [], []
+    for name, is_folder in entries.items():
+        if is_folder:
+            indices = list_shards(store, name)
+            shards += [(name, index) for index in indices]
+            files = {f"{shard_name(i)}.{ext}" for i, have in indices.items() for ext in have}
+            strangers += [f"{name}/{other}" for other in store.list(name) if other not in files]
+        elif name != INDEX:
+            strangers.append(name)
+    # A shard without a valid manifest says nothing: it does not exist, and will be made anew.
+    found = [m for m in load_manifests(store, shards) if isinstance(m, Manifest)]
+    if strangers or not found or any(m.fingerprint is None for m in found):
+        holds = (strangers or list(entries))[0]
+        raise NotADataset(
+            f"{store.url()}: is not empty and holds no {FILE} (but {holds}); choose an empty folder"
+        )
+    for manifest in found:
+        if manifest.fingerprint != ours:
+            raise RecipeMismatch(
+                f"{store.url()}: holds no {FILE}, and {manifest.split}/{manifest.tar} was made "
+                "with another recipe. Build into another folder, or delete this one."
+            )
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 
-__all__ = ["decode_image", "encode_jpeg", "encode_png"]
+__all__ = ["check_size", "decode_image", "encode_jpeg", "encode_png"]
+
+_MAX_PIXELS = 8192 * 8192
 
 # 4:4:4: chroma at full resolution, since depth and appearance are learnt from the same pixels.
 _JPEG = (
@@ -32,7 +36,7 @@ def encode_png(image: np.ndarray) -> bytes:
 def decode_image(data: bytes) -> np.ndarray:
     """The array of a JPEG or PNG: RGB if it has colours, 16 bits if it was stored so.
 
-    Raises ValueError if the data is no image, is cut short, or has transparency.
+    Raises ValueError if the data is no image, is cut short, is huge, or has transparency.
     """
     # OpenCV alone would fill the rest of a truncated JPEG with grey, and say nothing.
     whole = (data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9") or (
@@ -40,6 +44,7 @@ def decode_image(data: bytes) -> np.ndarray:
     )
     if not whole:
         raise ValueError("not a JPEG or PNG, or cut short")
+    check_size(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -51,6 +56,38 @@ def decode_image(data: bytes) -> np.ndarray:
     if image.shape[2] != 3:
         raise ValueError(f"image has {image.shape[2]} channels, not 1 or 3")
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def check_size(data: bytes | memoryview) -> None:
+    """Raises ValueError if a JPEG or PNG says that it has more than 8192 x 8192 pixels, or no size.
+
+    To be asked before decoding: a file of a megabyte can claim, and take, gigabytes.
+    """
+    try:
+        is_png = data[:4] == b"\x89PNG"
+        width, height = struct.unpack_from(">II", data, 16) if is_png else _jpeg_size(data)
+    except (struct.error, IndexError) as error:
+        raise ValueError("image cannot be decoded: it says no size") from error
+    if width * height > _MAX_PIXELS:
+        raise ValueError(f"image is {width}x{height}, more than 8192x8192 pixels: not decoded")
+
+
+def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+    """Width and height by the first frame header (ITU-T T.81, B.2.2); IndexError without one."""
+    at = 2
+    while True:
+        # As libjpeg does, skip whatever lies between segments, and fill bytes.
+        while data[at] != 0xFF:
+            at += 1
+        while data[at] == 0xFF:
+            at += 1
+        marker = data[at]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 4)
+            return width, height
+        at += 1
+        if marker not in (0x00, 0x01, *range(0xD0, 0xD9)):  # those have no length
+            at += struct.unpack_from(">H", data, at)[0]
 
 
 def _encode(extension: str, image: np.ndarray, parameters: tuple[int, ...]) -> bytes:

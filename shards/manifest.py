@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from shards.canonical import canonical_json
+from shards.canonical import canonical_json, parse_json
 from shards.errors import BadManifest
 from shards.storage import Store
 
@@ -29,6 +28,7 @@ __all__ = [
 
 SCHEMA = 1
 _NUMBER = (int, float)
+_TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A shard: `{split}/shard-{index:05d}.tar` with its size, checksum, samples, failures."""
+    """A shard: `{split}/shard-{index:05d}.tar` with its size, checksum, samples, failures.
+
+    `fingerprint` is that of the recipe it was made by; None when nobody said.
+    """
 
     split: str
     index: int
     bytes: int
     sha256: str
     samples: tuple[Sample, ...] = ()
-    quarantined: tuple[Quarantined, ...] = field(default=())
+    quarantined: tuple[Quarantined, ...] = ()
+    fingerprint: str | None = None
 
     @property
     def tar(self) -> str:
@@ -96,7 +100,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 def parse_manifest(data: bytes) -> Manifest:
     """The manifest in a file's bytes. Raises BadManifest, saying what is wrong with it."""
     try:
-        value = json.loads(data)
+        value = parse_json(data)
     except ValueError as error:
         raise BadManifest(f"is not JSON ({error})") from error
     schema = value.get("schema") if isinstance(value, dict) else None
@@ -114,14 +118,17 @@ def parse_manifest(data: bytes) -> Manifest:
             Quarantined(*(_get(q, name, str) for name in ("key", "video", "reason")))
             for q in _get(value, "quarantined", list)
         ),
+        fingerprint=_get(value, "fingerprint", str, optional=True),
     )
     end = 0
     for sample in manifest.samples:
         if sample.offset < end or sample.length <= 0:
             raise BadManifest(f"sample {sample.key} overlaps the one before")
         end = sample.offset + sample.length
-    if end > manifest.bytes:
-        raise BadManifest(f"samples reach byte {end} of a tar of {manifest.bytes}")
+    if end + _TAR_END > manifest.bytes:
+        raise BadManifest(
+            f"samples reach byte {end} of a tar of {manifest.bytes}, which leaves none for its end"
+        )
     if len(set(manifest.keys)) != len(manifest.keys):
         raise BadManifest("names a key twice")
     return manifest

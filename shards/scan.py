@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from itertools import groupby
 
+from shards.canonical import parse_json
 from shards.describe import describe_sample
 from shards.errors import BadSample, BadTar
 from shards.manifest import Manifest
@@ -42,7 +42,7 @@ def scan_tar(store: Store, name: str) -> Manifest:
 
 def _parse(data: bytes, label: str) -> dict:
     try:
-        value = json.loads(data)
+        value = parse_json(data)
     except ValueError as error:
         raise BadSample(f"{label}: is not JSON ({error})") from error
     return value if isinstance(value, dict) else {}

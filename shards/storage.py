@@ -36,17 +36,19 @@ class Store:
 
     @classmethod
     def at(cls, url: str | os.PathLike[str] | Store) -> Store:
-        """The store of a path or URL; nothing is created."""
+        """The store of a path or URL; nothing is created. Raises StorageError for an empty one."""
         if isinstance(url, Store):
             return url
         text = os.fspath(url)
+        if not text:
+            raise StorageError("the path is empty: give a folder or a URL (`.` is this folder)")
         if "://" not in text:  # fsspec would read meaning into `::` in a local path
             return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
         try:
             # Without listings cache: others may be writing to the folder that we look at.
             fs, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            hint = ' (pip install "idol-video[s3]")' if text.startswith("s3://") else ""
+            hint = ": pip install s3fs" if text.startswith("s3://") else ""
             raise StorageError(f"cannot open {text}: {error}{hint}") from error
         return cls(fs, root.rstrip("/"))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from shards.check_shard import Fault
+from shards.console import QuietConsole
 from shards.reader import Dataset
 
-__all__ = ["console", "dataset_tables", "fault_tables", "print_all", "stats_tables"]
+__all__ = ["dataset_tables", "fault_tables", "print_all", "stats_tables"]
 
 _MEASURES = {
     "person_coverage": ("person coverage", 1, ""),
@@ -23,15 +23,9 @@ _MEASURES = {
 }
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that never wraps keys when its output goes to a file or a pipe."""
-    plain = Console(stderr=stderr)
-    return plain if plain.is_terminal else Console(stderr=stderr, width=240)
-
-
 def print_all(parts: Iterable[Table | str]) -> int:
     """Print tables, and strings as they are (no markup: keys may hold brackets). Returns 0."""
-    out = console()
+    out = QuietConsole()
     for i, part in enumerate(parts):
         if i and isinstance(part, Table):
             out.print()

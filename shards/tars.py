@@ -81,8 +81,6 @@ def iter_headers(file: BinaryIO, *, label: str) -> Iterator[Member]:
                 end = member.end
                 yield member
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        if isinstance(error, tarfile.ReadError) and _is_empty(file):
-            return
         raise BadTar(f"{label}: is no tar, or cut short, near byte {end} ({error})") from error
     file.seek(end)
     if any(file.read(_BLOCK)):
@@ -102,11 +100,6 @@ def read_members(data: bytes, *, label: str) -> list[tuple[str, bytes]]:
     if end != len(data):
         raise BadTar(f"{label}: members fill {end} bytes of a range of {len(data)}")
     return members
-
-
-def _is_empty(file: BinaryIO) -> bool:
-    file.seek(0)
-    return not file.read(1)
 
 
 def _check_safe(info: tarfile.TarInfo, label: str) -> None:

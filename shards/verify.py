@@ -43,7 +43,7 @@ def verify(
         if not shards:
             raise NotADataset(f"{store.url()}: holds no {FILE} and no shards")
         if any(split for split, _ in shards):  # else the folder of a split was given
-            yield Fault(FILE, "", "is missing")
+            yield Fault(FILE, "", "is missing: run the same build command again")
     manifests: dict[_Shard, Manifest] = {}
     sound = True
     for shard in track(shards):
@@ -59,6 +59,10 @@ def verify(
             if homes.setdefault(key, name) != name:
                 yield Fault(name, key, f"is in {homes[key]} too")
     if info is not None:
+        for (split, index), manifest in manifests.items():
+            if manifest.fingerprint not in (None, info.fingerprint):
+                what = f"was made with another recipe than {FILE} says: delete it and build again"
+                yield Fault(f"{split}/{shard_name(index)}.json", "", what)
         yield from _missing_shards(info, shards)
         yield from _summary_faults(store, info, list(manifests.values()), sound=sound)
 

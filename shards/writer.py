@@ -22,12 +22,16 @@ def commit_shard(
     index: int,
     samples: Iterable[tuple[str, Members]],
     quarantined: Iterable[Quarantined] = (),
+    *,
+    fingerprint: str | None = None,
 ) -> Manifest:
     """Write `{root}/{split}/shard-{index:05d}` and return its manifest; the order is kept.
 
     `samples` are `(key, members)` as `encode_clip` gives them; they are consumed one by one, so a
     generator keeps a single clip in memory. An existing shard is replaced: its manifest goes
     first. Without samples the tar is empty, and the shard exists all the same.
+    `fingerprint`: that of the recipe (`Build.info.fingerprint`), by which `open_for_build` knows
+    its shards again should `dataset.json` be lost.
     Raises ValueError for bad keys or names, BadSample for a sample without a json, StorageError.
     """
     store = Store.at(root)
@@ -51,6 +55,7 @@ def commit_shard(
         sha256=output.sha256,
         samples=tuple(entries),
         quarantined=tuple(quarantined),
+        fingerprint=fingerprint,
     )
     if len(set(manifest.keys)) != len(manifest.keys):
         raise ValueError(f"{store.url(name)}.tar: a key comes twice; shard not committed")

@@ -99,7 +99,7 @@ def _info(members: Members, clip: ClipEntry) -> dict[str, Any]:
     try:
         info = json.loads(bytes(members[name]))
         indices = info["frame_indices"]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BadSample(f"{name}: missing, not JSON, or without frame_indices") from error
     if (
         not isinstance(indices, list)

@@ -65,6 +65,16 @@ def test_a_lost_or_cut_off_shard_is_made_again(run, videos, tmp_path):
     assert tree(out) == whole
 
 
+def test_a_lost_dataset_json_costs_no_shard(run, videos, tmp_path):
+    run(videos, tmp_path / "out")
+    whole = tree(tmp_path / "out")
+    (tmp_path / "out" / "dataset.json").unlink()
+    with pytest.raises(RecipeMismatch):
+        run(videos, tmp_path / "out", size=48)
+    assert run(videos, tmp_path / "out").shards_made == 0
+    assert tree(tmp_path / "out") == whole
+
+
 def command(source, out, *more):
     options = [f"--{name.replace('_', '-')}={value}" for name, value in BARE.items()]
     return [

@@ -80,9 +80,14 @@ def build(make_clip: Callable[..., Clip]) -> Callable[[str | Path], None]:
                 for first in (32 * index, 32 * index + 16)
             ]
             commit_shard(
-                root, "train", index, [(c.key, encode_clip(c)) for c in clips], failed[index:]
+                root,
+                "train",
+                index,
+                [(c.key, encode_clip(c)) for c in clips],
+                failed[index:],
+                fingerprint=opened.info.fingerprint,
             )
-        commit_shard(root, "val", 0, [])
+        commit_shard(root, "val", 0, [], fingerprint=opened.info.fingerprint)
         opened.finish({"train": 2, "val": 1})
 
     return build

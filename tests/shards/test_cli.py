@@ -15,6 +15,11 @@ from shards.images import decode_image
 from shards.reader import open_dataset, read_sample
 
 KEY = "videos-walk-16"
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from shards.cli import main; sys.exit(main(sys.argv[1:]))",
+]
 
 
 def _run_json(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, dict]:
@@ -47,7 +52,7 @@ def test_stats(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_show(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    target = tmp_path / "pictures" / "sheet.png"
+    target = tmp_path / "sheet.png"
     assert main(["show", str(dataset), "videos-walk-1", "--output", str(target)]) == 0
     assert decode_image(target.read_bytes()).ndim == 3
     assert KEY in capsys.readouterr().out
@@ -55,6 +60,11 @@ def test_show(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert value["key"] == "videos-walk-0"  # the first, when none is asked for
     assert main(["show", str(dataset / "val")]) == 2
     assert "has no samples" in capsys.readouterr().err
+    assert main(["show", str(dataset), "--output", "a.jpg"]) == 2
+    assert "a.jpg: the picture is a PNG; name it a.png" in capsys.readouterr().err
+    assert main(["show", str(dataset), "--output", str(tmp_path / "nope/a.png")]) == 2
+    assert f"there is no folder {tmp_path / 'nope'}" in capsys.readouterr().err
+    assert not (tmp_path / "nope").exists()
 
 
 def test_verify(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +134,7 @@ def test_errors_are_one_line(
         ["ls", str(tmp_path / "absent")],
         ["show", str(dataset), "videos-walk-17"],
         ["stats", "nowhere://x"],
+        ["ls", ""],
         ["extract", str(dataset), KEY, str(dataset / "dataset.json")],
     ):
         assert main(argv) == 2
@@ -143,13 +154,32 @@ def test_ctrl_c_and_a_closed_pipe_are_quiet(
     monkeypatch.setattr("shards.commands.ls", interrupted)
     assert main(["ls", str(dataset)]) == 130
     assert capsys.readouterr() == ("", "")
-    script = "import sys; from shards.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", script, "ls", str(dataset), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.close()
-    _, err = process.communicate(timeout=60)
-    assert err == b""
+    for arguments in ([], ["--json"]):
+        process = subprocess.Popen(
+            [*COMMAND, "ls", str(dataset), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (141, b"")
+
+
+def test_codecs_do_not_print_what_verify_reports(dataset: Path) -> None:
+    tar = dataset / "train/shard-00000.tar"
+    data = bytearray(tar.read_bytes())
+    data[data.index(b"IDAT") + 20] ^= 0xFF
+    tar.write_bytes(data)
+    done = subprocess.run([*COMMAND, "verify", str(dataset)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be decoded" in done.stdout
+    assert done.stderr == ""
+    # Our own errors are shown, from `stats` too, which stops at the damage.
+    done = subprocess.run([*COMMAND, "stats", str(dataset)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("idol-shards: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_needs_no_heavy_imports() -> None:

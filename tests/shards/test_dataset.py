@@ -70,14 +70,43 @@ def test_another_recipe_is_refused_with_each_difference(tmp_path: Path) -> None:
 
 
 def test_the_same_recipe_goes_on(dataset: Path) -> None:
-    opened = open_for_build(dataset, {"size": 32}, extras={"source": "abc"})
+    before = _files(dataset)
+    opened = open_for_build(dataset, {"size": 32}, software={"idol-video": "0"})
     info = read_info(dataset)
     assert info is not None
     assert info.status == "building"
-    assert info.extras == {"source": "abc"}
-    done = opened.finish({"train": 2, "val": 1}, extras={"unreadable": ["x.mp4"]})
-    assert done.extras == {"unreadable": ["x.mp4"]}
+    assert read_info(dataset) == opened.info
+    done = opened.finish({"train": 2, "val": 1})
     assert read_info(dataset) == done
+    assert _files(dataset) == before
+
+
+def test_a_lost_dataset_json_is_made_again_from_shards_of_the_same_recipe(dataset: Path) -> None:
+    before = _files(dataset)
+    (dataset / "dataset.json").unlink()
+    (dataset / "train/shard-00001.json").write_bytes(b"{")  # a shard that does not exist
+    with pytest.raises(RecipeMismatch, match=r"train/shard-00000\.tar was made with another"):
+        open_for_build(dataset, {"size": 33})
+    assert not (dataset / "dataset.json").exists()
+    (dataset / "train/shard-00001.json").write_bytes(before["train/shard-00001.json"])
+    opened = open_for_build(dataset, {"size": 32}, software={"idol-video": "0"})
+    opened.finish({"train": 2, "val": 1})
+    assert _files(dataset) == before
+
+
+@pytest.mark.parametrize("stranger", ["thesis.tex", "train/thesis.tex", "train/shard-7.tar"])
+def test_shards_beside_strangers_are_left_alone(dataset: Path, stranger: str) -> None:
+    (dataset / "dataset.json").unlink()
+    (dataset / stranger).write_bytes(b"")
+    with pytest.raises(NotADataset, match=rf"holds no dataset\.json \(but {stranger}\)"):
+        open_for_build(dataset, {"size": 32})
+
+
+def test_shards_that_name_no_recipe_are_left_alone(dataset: Path) -> None:
+    commit_shard(dataset, "val", 0, [])
+    (dataset / "dataset.json").unlink()
+    with pytest.raises(NotADataset, match="not empty"):
+        open_for_build(dataset, {"size": 32})
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
@@ -94,7 +123,9 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     [
         ({"schema": 2}, "upgrade"),
         ({"recipe": {"size": 33}}, "edited"),
-        ({"totals": None, "schema": "x"}, "damaged"),
+        ({"schema": "x"}, "damaged: it names no schema"),
+        ({"totals": None}, "damaged: its field totals is missing or of another type: delete"),
+        ({"fingerprint": 3}, "its field fingerprint .*run the same build command again"),
     ],
 )
 def test_a_dataset_we_cannot_understand_is_refused(dataset: Path, change: dict, what: str) -> None:
@@ -102,9 +133,10 @@ def test_a_dataset_we_cannot_understand_is_refused(dataset: Path, change: dict, 
     file.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
     with pytest.raises(NotADataset, match=what):
         open_for_build(dataset, {"size": 32})
-    file.write_bytes(b"{")
-    with pytest.raises(NotADataset, match="damaged"):
-        open_for_build(dataset, {"size": 32})
+    for data in (b"{", b"[" * 100_000, b"[]", b"\xff"):
+        file.write_bytes(data)
+        with pytest.raises(NotADataset, match=r"damaged: .*delete dataset\.json and run"):
+            open_for_build(dataset, {"size": 32})
 
 
 def test_a_build_does_not_finish_without_every_shard(dataset: Path) -> None:

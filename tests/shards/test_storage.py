@@ -80,6 +80,21 @@ def test_unknown_storage_is_refused() -> None:
         Store.at("nowhere://x")
 
 
+def test_an_empty_path_is_not_this_folder() -> None:
+    with pytest.raises(StorageError, match="path is empty"):
+        Store.at("")
+    assert Store.at(".").root == str(Path.cwd())
+
+
+def test_s3_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_client(*args: object, **kwargs: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", no_client)
+    with pytest.raises(StorageError, match=r"cannot open s3://bucket: .*: pip install s3fs$"):
+        Store.at("s3://bucket")
+
+
 def test_a_store_travels_to_other_processes(store: Store) -> None:
     store.write_bytes("x", b"1")
     assert pickle.loads(pickle.dumps(store)).read("x") == b"1"

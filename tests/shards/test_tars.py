@@ -67,8 +67,9 @@ def test_garbage_after_a_member_is_not_taken_for_the_end() -> None:
 
 
 def test_no_tar_at_all() -> None:
-    with pytest.raises(BadTar, match="here"):
-        list(iter_headers(io.BytesIO(b"not a tar" * 999), label="here"))
+    for data in (b"not a tar" * 999, b""):
+        with pytest.raises(BadTar, match="here"):
+            list(iter_headers(io.BytesIO(data), label="here"))
 
 
 def hostile(name: str = "k.x", kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:

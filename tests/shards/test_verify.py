@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
+import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +16,10 @@ import pytest
 
 from preprocess.clip import Clip
 from shards.codec import encode_clip
-from shards.dataset import open_for_build
+from shards.dataset import FILE, open_for_build
 from shards.errors import NotADataset
 from shards.images import encode_png
+from shards.manifest import manifest_bytes
 from shards.verify import verify
 from shards.writer import commit_shard
 
@@ -56,7 +61,8 @@ def test_a_flipped_bit(dataset: Path) -> None:
     # In the last sample's last member: a JPEG decodes all the same, the checksum tells.
     data[data.rindex(b"\xff\xd9") - 40] ^= 1
     (dataset / TAR).write_bytes(data)
-    assert (TAR, "", "checksum differs from its manifest's") in _faults(dataset)
+    advice = "delete shard-00000.json and run the same build command again"
+    assert (TAR, "", f"checksum differs from its manifest's: {advice}") in _faults(dataset)
 
 
 def test_a_truncated_tar_names_the_samples_lost(dataset: Path) -> None:
@@ -84,7 +90,7 @@ def test_missing_files(dataset: Path) -> None:
     (dataset / "val/shard-00000.tar").unlink()
     (dataset / "val/shard-00000.json").unlink()
     (dataset / "index.parquet").unlink()
-    assert [(file, what.partition(",")[0]) for file, _, what in _faults(dataset)] == [
+    assert [(file, re.split("[,:]", what)[0]) for file, _, what in _faults(dataset)] == [
         (TAR, "is missing"),
         ("train/shard-00001.tar", "has no manifest"),
         ("val/shard-00000.tar", "is missing"),
@@ -95,14 +101,35 @@ def test_missing_files(dataset: Path) -> None:
 def test_damaged_books(dataset: Path) -> None:
     (dataset / MANIFEST).write_bytes(b"{}")
     (dataset / "index.parquet").write_bytes(b"PAR1")
-    file = dataset / "dataset.json"
+    file = dataset / FILE
     sound = file.read_bytes()
     file.write_bytes(b"{")
     assert [fault[0] for fault in _faults(dataset)] == ["dataset.json", MANIFEST]
     file.write_bytes(sound)
     assert [fault[0] for fault in _faults(dataset)] == [MANIFEST, "index.parquet"]
     file.unlink()
-    assert ("dataset.json", "", "is missing") in _faults(dataset)
+    assert "is missing: run the same build" in {f: w for f, _, w in _faults(dataset)}[FILE]
+    (dataset / MANIFEST).write_bytes(b"[" * 100_000)
+    assert (MANIFEST, "", "is not JSON (nested too deep)") in _faults(dataset)
+
+
+def test_a_shard_of_another_recipe(dataset: Path) -> None:
+    commit_shard(dataset, "val", 0, [], fingerprint="0" * 64)
+    assert [(file, what.partition(" than ")[0]) for file, _, what in _faults(dataset)] == [
+        ("val/shard-00000.json", "was made with another recipe")
+    ]
+
+
+def test_a_tar_of_no_bytes_is_not_an_empty_tar(dataset: Path) -> None:
+    manifest = commit_shard(dataset, "val", 0, [])
+    assert manifest.bytes > 0
+    (dataset / "val/shard-00000.tar").write_bytes(b"")
+    nothing = replace(manifest, bytes=0, sha256=hashlib.sha256().hexdigest())
+    (dataset / "val/shard-00000.json").write_bytes(manifest_bytes(nothing))
+    assert [fault[0] for fault in _faults(dataset)] == ["val/shard-00000.json"]
+    (dataset / "val/shard-00000.json").unlink()
+    ((_, _, what),) = _faults(dataset / "val/shard-00000.tar")
+    assert "is no tar, or cut short" in what
 
 
 def test_an_index_that_disagrees(dataset: Path, make_clip: MakeClip) -> None:
@@ -136,6 +163,9 @@ def _npy(keypoints: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+# The header alone says the size, and it is all that may be read.
+_BOMB = encode_png(np.zeros((24, 32), np.uint8))
+_BOMB = _BOMB[:16] + struct.pack(">II", 30000, 30000) + _BOMB[24:]
 _POINTS = np.full((3, 1, 18, 3), 0.5, np.float32)
 
 
@@ -146,12 +176,14 @@ _POINTS = np.full((3, 1, 18, 3), 0.5, np.float32)
         ("rgb.003.jpg", b"\xff\xd8\xff\xd9", "cannot be decoded"),
         ("mask.001.png", b"garbage", "not a JPEG or PNG"),
         ("mask.001.png", encode_png(np.zeros((24, 31), np.uint8)), "is 31x24, not 32x24"),
+        ("mask.001.png", _BOMB, "image is 30000x30000, more than"),
         ("mask.001.png", encode_png(np.zeros((24, 32), np.uint16)), "wrong for mask"),
         ("midas.001.png", encode_png(np.zeros((24, 32), np.uint8)), "wrong for midas"),
         ("pose.003.png", encode_png(np.zeros((24, 32, 3), np.uint8)), "json says 3 frames"),
         ("hdnet.002.png", encode_png(np.full((24, 32, 3), 99, np.uint8)), "768 pixels are no col"),
         ("keypoints.npy", _npy(_POINTS * np.nan), "162 values are not finite"),
         ("keypoints.npy", _npy(_POINTS[:2]), "has 2 frames, json says 3"),
+        ("keypoints.npy", _npy(_POINTS[:, :0]), "has 0 people of 18 joints"),
         ("keypoints.npy", _npy(_POINTS * 3), r"outside [0, 1]"),
         ("keypoints.npy", _npy(_POINTS.astype(np.float64)), "not float32"),
         ("flow.000.png", b"", "no such modality"),
@@ -176,6 +208,17 @@ def test_a_json_that_contradicts_its_sample(rewritten: Callable[..., list]) -> N
     said = " | ".join(what for _, _, what in rewritten({"json": json.dumps(info).encode()}))
     for what in ("split 'val'", "do not rise", "timestamps", "32x24, not 24x32", "003.jpg: miss"):
         assert what in said
+
+
+def test_a_json_that_claims_a_million_frames_gives_a_fault_a_modality(
+    rewritten: Callable[..., list],
+) -> None:
+    info = {"key": KEY, "frame_indices": list(range(1_000_000)), "size": [32, 24]}
+    whats = [what for _, _, what in rewritten({"json": json.dumps(info).encode()})]
+    missing = [what for what in whats if what.endswith("missing")]
+    assert len(missing) == 5
+    assert f"{KEY}.mask.003.png to {KEY}.mask.999999.png (999997 frames): missing" in missing
+    assert len(whats) == 6  # and the key points
 
 
 def test_all_faults_are_reported(rewritten: Callable[..., list]) -> None:

@@ -113,6 +113,8 @@ def test_a_shard_without_a_valid_manifest_does_not_exist(
     [
         ({"schema": 99}, "upgrade"),
         ({"bytes": 1024}, "reach byte"),
+        ({"bytes": 0, "samples": []}, "leaves none for its end"),
+        ({"fingerprint": 7}, "fingerprint"),
         ({"sha256": None}, "sha256"),
         ({"index": True}, "index"),
         ({"samples": [{}]}, "sizes"),
@@ -125,6 +127,15 @@ def test_a_manifest_that_cannot_be_true_is_refused(
     value = json.loads((tmp_path / "train/shard-00000.json").read_bytes())
     with pytest.raises(BadManifest, match=what):
         parse_manifest(json.dumps({**value, **change}).encode())
+
+
+def test_the_recipe_of_a_shard_is_in_its_manifest_and_old_ones_have_none(tmp_path: Path) -> None:
+    made = commit_shard(tmp_path, "train", 0, [], fingerprint="f" * 64)
+    assert load_manifest(Store.at(tmp_path), "train", 0) == made
+    assert made.fingerprint == "f" * 64
+    value = json.loads((tmp_path / "train/shard-00000.json").read_bytes())
+    del value["fingerprint"]
+    assert parse_manifest(json.dumps(value).encode()).fingerprint is None
 
 
 def test_wrong_samples_are_refused(tmp_path: Path, samples: list) -> None:

@@ -1,0 +1,57 @@
+"""What every command prints through: a console that leaves pipes and codecs no say."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+__all__ = ["QuietConsole", "native_errors_hidden"]
+
+# No one looks at a file in 80 columns: `grep` wants a row, reason and all, on one line.
+_WIDE = 1000
+
+
+class QuietConsole(Console):
+    """A rich console that wraps for terminals alone and lets a closed pipe be seen.
+
+    Raises BrokenPipeError when its reader has gone, where rich would exit with code 1.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr)
+        if not self.is_terminal:
+            self.width = _WIDE
+
+    def on_broken_pipe(self) -> None:
+        """Rich calls it while it handles the BrokenPipeError; this one hands it on."""
+        raise
+
+
+@contextmanager
+def native_errors_hidden() -> Iterator[None]:
+    """Keeps libpng and libjpeg from printing about images that our own errors name.
+
+    They write to the process's file 2 behind Python's back. What Python prints to stderr is shown.
+    For commands only: the whole process is affected.
+    """
+    try:
+        shown = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    python = sys.stderr
+    try:
+        with open(os.devnull, "w") as nowhere, os.fdopen(shown, "w", buffering=1) as stderr:
+            if python is sys.__stderr__:
+                sys.stderr = stderr
+            os.dup2(nowhere.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(shown, 2)
+    finally:
+        sys.stderr = python
