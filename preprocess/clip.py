@@ -28,7 +28,8 @@ class Clip:
                  background 1; or None.
     `midas`      (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far; or None.
     `reference`, `reference_mask`
-                 (S, S, 3) and (S, S) uint8: the video's first frame in this clip's crop; or None.
+                 (S, S, 3) and (S, S) uint8: the video's reference frame in this clip's crop; or
+                 None.
     `info`       what `{key}.json` holds: plain JSON values.
 
     Raises ValueError when shapes or dtypes disagree, naming the key and the field.

@@ -68,7 +68,7 @@ class ClipSample(_Content):
                      the mask removes after CLIP's normalisation.
     `background`, `background_mask`
                      (H, W, 3), (H, W) uint8: the place with a mid-grey hole (128) where the mask
-                     is 255. Both parts are cut from the video's first frame, or see `cut`.
+                     is 255. Both parts are cut from the video's reference frame, or see `cut`.
     `consumed`       the state to go on from after this sample, on all ranks: samples consumed.
     `skipped`        one line for each clip that could not be read and that this one stands in for.
     """

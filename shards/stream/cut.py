@@ -1,6 +1,6 @@
 """Foreground and background: what the model is shown of person and place.
 
-Plain training cuts both from the video's first frame. Human attribute pre-training (HAP, as in
+Plain training cuts both from the video's reference frame. Human attribute pre-training (HAP, as in
 DisCo) rebuilds a single image from its own two parts; human attribute outpainting pre-training
 (HAOP, sec. 3.3 of the paper) makes that harder, so that the model does not learn the outline of
 the hole: the hole is wider than the person, and the foreground is cropped and resized.
