@@ -15,10 +15,10 @@ from rich.table import Table
 from pipelines.build import BuildSummary, Reporter, Where
 from pipelines.estimate import estimate
 from pipelines.plan import Plan
-from pipelines.units import duration, size
+from pipelines.units import duration
 from pipelines.worker import Made, TaskResult
 from preprocess.errors import InputError
-from shards.console import QuietConsole
+from shards.console import QuietConsole, human_bytes
 from shards.manifest import Manifest
 
 __all__ = [
@@ -80,7 +80,7 @@ def cost(plan: Plan, where: Where) -> None:
     )
     table.add_row("a video", f"{e.survey_seconds:.2f} s for its survey")
     table.add_row("time", f"{duration(e.total_seconds)} with {max(where.workers, 1)} workers")
-    table.add_row("space", f"{size(e.total_bytes)} ({size(e.clip_bytes)} a clip)")
+    table.add_row("space", f"{human_bytes(e.total_bytes)} ({human_bytes(e.clip_bytes)} a clip)")
     console.print(table)
 
 
@@ -150,7 +150,7 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
         table.add_column(name, justify="left" if name == "split" else "right")
     for split, row in [*totals["splits"].items(), ("all", totals)]:
         counts = [row[n] for n in ("videos", "clips", "frames", "quarantined", "shards")]
-        table.add_row(split, *map(str, counts), size(row["bytes"]))
+        table.add_row(split, *map(str, counts), human_bytes(row["bytes"]))
     console.print(table)
     if result.shards_kept:
         console.print(f"{result.shards_made} shards made now, {result.shards_kept} were there")

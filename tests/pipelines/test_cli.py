@@ -3,7 +3,8 @@
 import pytest
 
 from pipelines.cli import main
-from pipelines.units import duration, size
+from pipelines.units import duration
+from shards.console import human_bytes
 
 
 def build(*options):
@@ -87,4 +88,4 @@ def test_units():
     assert [duration(s) for s in (3, 89, 91, 5400, 200_000)] == [
         *("3 s", "89 s", "2 min", "1.5 h", "2.3 days")
     ]
-    assert [size(b) for b in (999, 1500, 2.5e9)] == ["999 B", "1.5 kB", "2.5 GB"]
+    assert [human_bytes(b) for b in (999, 1500, 2.5e9)] == ["999 B", "1.5 kB", "2.5 GB"]
