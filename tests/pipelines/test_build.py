@@ -75,10 +75,19 @@ def test_a_lost_dataset_json_costs_no_shard(run, videos, tmp_path):
     assert tree(tmp_path / "out") == whole
 
 
+# Where tests run in the background, their shell has them ignore SIGINT, and programs inherit that.
+PROGRAM = """
+import signal, sys
+from pipelines.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+
+
 def command(source, out, *more):
     options = [f"--{name.replace('_', '-')}={value}" for name, value in BARE.items()]
     return [
-        *(sys.executable, "-m", "pipelines.cli", "build", "--dataset", "videos"),
+        *(sys.executable, "-c", PROGRAM, "build", "--dataset", "videos"),
         *("--source", str(source), "--out", str(out), "--clip-length", "2", "--stride", "1"),
         *("--clips-per-shard", "1", *options, *more),
     ]

@@ -133,7 +133,9 @@ def test_leaving_the_loop_ends_the_workers(tiny: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no shared memory to look at")
 def test_ctrl_c_leaves_no_processes_and_no_shared_memory(tiny: Path) -> None:
     program = (
-        "import sys\n"
+        "import signal, sys\n"
+        # Tests in the background are made to ignore it, and programs inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from shards.stream import ClipStream\n"
         "from shards.stream.loader import ClipLoader\n"
         "stream = ClipStream(sys.argv[1], frames=1, batch_size=4, endless=True)\n"
@@ -150,7 +152,10 @@ def test_ctrl_c_leaves_no_processes_and_no_shared_memory(tiny: Path) -> None:
         workers = children(process.pid)
         assert len(workers) >= 2
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-        assert process.wait(30) != 0
+        try:
+            assert process.wait(30) != 0
+        finally:
+            process.kill()
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
