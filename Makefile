@@ -7,7 +7,7 @@ BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
 
-.PHONY: help install install-train demo test test-slow lint bench bench-loader lock clean
+.PHONY: help install install-train install-paper demo test test-slow lint bench bench-loader lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,14 +28,21 @@ help:  ## Show this list
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-train.lock
 	@touch $@
 
+# The paper's own annotators.
+.venv/paper: .venv/train requirements-paper.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-paper.lock
+	@touch $@
+
 # Everything, with the tools for tests.
-.venv/dev: .venv/train requirements-dev.lock
+.venv/dev: .venv/paper requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
 install: .venv/core  ## Install what builds and inspects shards into .venv
 
 install-train: .venv/train  ## Install what trains as well (torch; several GB)
+
+install-paper: .venv/paper  ## Install the paper's annotators as well
 
 demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 	@$(BIN)/idol-prep weights fetch lite footage
@@ -71,7 +78,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--custom-compile-command "make lock" pyproject.toml
 
 lock:  ## Resolve the versions of pyproject.toml anew into the lock files
-	@$(COMPILE) --extra train --extra dev -o requirements-dev.lock
+	@$(COMPILE) --extra train --extra paper --extra dev -o requirements-dev.lock
+	@$(COMPILE) --extra train --extra paper -c requirements-dev.lock -o requirements-paper.lock
 	@$(COMPILE) --extra train -c requirements-dev.lock -o requirements-train.lock
 	@$(COMPILE) -c requirements-dev.lock -o requirements.lock
 
