@@ -25,8 +25,15 @@ HEAVY = {
 }
 
 
-# Networks that need torch live in their own folder, imported only where they are asked for.
-TORCH_IN_PREPROCESS = "preprocess/depths/hdnet/"
+# Networks that need torch live in their own files, imported only where they are asked for.
+TORCH_IN_PREPROCESS = (
+    "preprocess/torch/",
+    "preprocess/masks/grounded_sam/",
+    "preprocess/poses/openpose/",
+    "preprocess/depths/hdnet/",
+    "preprocess/depths/midas/",
+    "preprocess/depths/huggingface/",
+)
 
 
 def imports(path):

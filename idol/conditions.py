@@ -1,0 +1,35 @@
+"""What the denoiser is told about a batch besides its noisy latents (paper, sec. 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+__all__ = ["Conditions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """Conditions of B clips; shape suffixes as in `idol.model.layout`.
+
+    `encoded_foreground_BTD`  tokens of the foreground picture as the image encoder wrote them.
+    `background_BCHW`         latents of the background with its mid-grey hole.
+    `pose_BFCHW`              latents of the drawn skeletons, or None (pre-training has no pose).
+    """
+
+    encoded_foreground_BTD: Tensor
+    background_BCHW: Tensor
+    pose_BFCHW: Tensor | None = None
+
+    def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
+        """The unconditional branch of classifier-free guidance: tokens of zeros.
+
+        dropped_B: bool, which clips lose theirs; all of them unless given.
+        """
+        tokens_BTD = self.encoded_foreground_BTD
+        if dropped_B is None:
+            return replace(self, encoded_foreground_BTD=torch.zeros_like(tokens_BTD))
+        kept_BTD = tokens_BTD.masked_fill(dropped_B[:, None, None], 0)
+        return replace(self, encoded_foreground_BTD=kept_BTD)
