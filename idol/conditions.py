@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Conditions"]
+__all__ = ["Conditions", "LatentBatch"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,3 +33,18 @@ class Conditions:
             return replace(self, encoded_foreground_BTD=torch.zeros_like(tokens_BTD))
         kept_BTD = tokens_BTD.masked_fill(dropped_B[:, None, None], 0)
         return replace(self, encoded_foreground_BTD=kept_BTD)
+
+
+@dataclass(frozen=True, eq=False)
+class LatentBatch:
+    """B clips ready for the denoiser: clean latents, and what it is told about them.
+
+    `key`             of each clip.
+    `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.
+    `modalities`      `VIDEO` and `DEPTH` of `idol.model.layout`, or `VIDEO` alone.
+    """
+
+    key: tuple[str, ...]
+    latents_BMFCHW: Tensor
+    conditions: Conditions
+    modalities: tuple[int, ...]
