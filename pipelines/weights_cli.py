@@ -52,7 +52,8 @@ def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
     with weights_show.downloads(console) as reporter:
         for f in registry.fetch(entries, weights, reporter):
             fetched += 1
-            console.print(f"  {f.name} ({f.licence})")
+            size = (registry.folder(weights) / f.name).stat().st_size
+            console.print(f"  {f.name} ({human_bytes(size)}, {f.licence})")
     here = len(entries) - fetched
     console.print(f"{fetched} files fetched, {here} were there: {registry.folder(weights)}")
     return 0

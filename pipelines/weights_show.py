@@ -77,17 +77,15 @@ class _Shown(Reporter):
         self._tasks: dict[str, TaskID] = {}
 
     def package(self, package: Wheel | Sdist) -> None:
-        self._console.print(f"fetching {package.package}=={package.version}")
+        self._say(f"fetching {package.package}=={package.version}")
 
     def started(self, entry: ExternalFile, here: int, total: int | None) -> None:
         if entry.name in self._tasks:
             self._progress.update(self._tasks[entry.name], completed=here, total=total)
             return
+        size = human_bytes(total) if total else "of unknown size"
         going_on = f", going on from {human_bytes(here)}" if here else ""
-        size = human_bytes(total) if total else "unknown size"
-        self._console.print(
-            f"fetching {entry.name} ({size}, {entry.licence}, {entry.source.label}){going_on}"
-        )
+        self._say(f"fetching {entry.name} ({size}) from {entry.source.label}{going_on}")
         name = entry.name.rsplit("/", 1)[-1]
         self._tasks[entry.name] = self._progress.add_task(name, completed=here, total=total)
 
@@ -96,11 +94,15 @@ class _Shown(Reporter):
 
     def interrupted(self, entry: ExternalFile, reason: str, wait: float) -> None:
         again = f"again in {wait:.0f} s" if wait else "again"
-        self._console.print(f"  {entry.name}: {reason}; {again}", style="yellow")
+        self._say(f"  {entry.name}: {reason}; {again}")
 
     def waiting(self, entry: ExternalFile) -> None:
-        self._console.print(f"  {entry.name}: another process is fetching it; waiting")
+        self._say(f"  {entry.name}: another process is fetching it; waiting")
 
     def checking(self, entry: ExternalFile) -> None:
         if entry.name in self._tasks:
-            self._progress.update(self._tasks[entry.name], description="checking", visible=False)
+            self._progress.update(self._tasks[entry.name], description="comparing checksums")
+
+    def _say(self, line: str) -> None:
+        # Reasons are others' words: no markup.
+        self._console.print(line, markup=False, highlight=False)

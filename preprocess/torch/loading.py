@@ -45,10 +45,10 @@ def load_state(path: Path, nested: str | None = None) -> dict[str, Tensor]:
         raise InputError(f"{path} is {other}: get the file itself and put it there")
     with open(path, "rb") as opened:
         head = opened.read(_HEADER_BYTES + 1)
-    if head.startswith((_ZIP, _PICKLE)):
-        return _tensors(_unpickled(path, is_zip=head.startswith(_ZIP)), path, nested)
     if path.suffix == ".safetensors" or head[_HEADER_BYTES:] == b"{":
         return _tensors(_safe(path), path, nested)
+    if head.startswith((_ZIP, _PICKLE)):
+        return _tensors(_unpickled(path, is_zip=head.startswith(_ZIP)), path, nested)
     raise InputError(f"{path} is no file of weights (neither safetensors nor torch.save)")
 
 

@@ -16,6 +16,7 @@ __all__ = ["Answer", "Dropped", "Unreachable", "opened"]
 
 TIMEOUT = 30.0  # seconds without a byte
 _MAX_REDIRECTS = 10
+_OURS = {"Accept-Encoding": "identity", "User-Agent": "idol-prep"}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SHA256 = re.compile(r'^"?([0-9a-f]{64})"?$')
 
@@ -70,7 +71,7 @@ def opened(url: str, headers: Mapping[str, str], token: str | None = None) -> It
     opener = build_opener(_AsTheyAre)
     revision = sha256 = None
     for _ in range(_MAX_REDIRECTS):
-        request = Request(url, headers={**headers, "Accept-Encoding": "identity"})
+        request = Request(url, headers={**_OURS, **headers})
         if token and _origin(url) == owner:
             request.add_header("Authorization", f"Bearer {token}")
         try:

@@ -7,7 +7,7 @@ import pytest
 
 from preprocess import weights
 from preprocess.errors import InputError
-from preprocess.weights import Checksum, MadeHere, Url, lock, verify
+from preprocess.weights import Checksum, MadeHere, lock, verify
 
 from .conftest import sha256
 
@@ -142,8 +142,26 @@ def test_a_read_only_folder_works_and_stays_as_it_is(make_entry, tmp_path, monke
     require(tmp_path)
 
 
-def test_an_empty_file_is_damaged_whatever_its_size_should_be(make_entry, tmp_path):
-    make_entry(source=Url("https://publisher.example/a.bin"))
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "git-lfs pointer"),
+        (b"<html>sign in</html>", "web page"),
+    ],
+)
+def test_what_is_no_weights_is_never_recorded_as_such(content, found, make_entry, tmp_path):
+    """Such as a file copied by hand out of a clone without git-lfs."""
+    entry = make_entry()
+    put(tmp_path, content)
+    assert weights.state(entry, tmp_path) == "damaged"
+    with pytest.raises(InputError, match=found):
+        weights.checksum("tests/a.bin", tmp_path)
+    assert lock.read(tmp_path) == {}
+
+
+def test_an_empty_file_is_not_located(make_entry, tmp_path):
+    make_entry()
     put(tmp_path, b"")
     with pytest.raises(InputError, match="damaged"):
         weights.locate("tests/a.bin", tmp_path)
