@@ -103,6 +103,10 @@ class _Shown(Reporter):
         if entry.name in self._tasks:
             self._progress.update(self._tasks[entry.name], description="comparing checksums")
 
+    def placed(self, entry: ExternalFile) -> None:
+        if entry.name in self._tasks:
+            self._progress.remove_task(self._tasks.pop(entry.name))
+
     def _say(self, line: str) -> None:
         # Reasons are others' words: no markup.
         self._console.print(line, markup=False, highlight=False)

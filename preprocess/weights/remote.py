@@ -53,6 +53,7 @@ def fetch_remote(entry: ExternalFile, source: Hub | Url, root: Path, reporter: R
                     ) from error
             else:
                 notes_path.unlink(missing_ok=True)
+                reporter.placed(entry)
                 return True
 
 
