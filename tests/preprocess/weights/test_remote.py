@@ -4,6 +4,7 @@ The hub is one on the loopback, named by $HF_ENDPOINT; the file is one of the re
 content nobody states.
 """
 
+import fcntl
 import os
 import random
 import signal
@@ -14,14 +15,13 @@ import time
 
 import pytest
 
-from preprocess.weights import files, lock
+from preprocess.weights import Reporter, Url, fetch, files, lock, transport
 
 from .conftest import sha256
 from .publisher import Served
 
 NAME = "sd-image-variations/unet/diffusion_pytorch_model.bin"
 CONTENT = random.Random(2).randbytes(4_000_000)
-HALF = len(CONTENT) // 2
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def start(publisher, tmp_path):
 
 
 def wait_for(condition):
-    end = time.monotonic() + 60
+    # Shorter than a silent connection is borne, after which what has come is written anyway.
+    end = time.monotonic() + transport.TIMEOUT - 5
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -69,24 +70,30 @@ def size(path):
     return path.stat().st_size if path.exists() else 0
 
 
-def test_a_killed_fetch_goes_on_and_reads_the_rest_alone(hub, publisher, start, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "here"), [(CONTENT[:5000], "2.5 kB"), (CONTENT, "2.0 MB")], ids=["small", "large"]
+)
+def test_a_killed_fetch_goes_on_and_reads_the_rest_alone(
+    content, here, hub, publisher, start, tmp_path
+):
     target, part = tmp_path / NAME, tmp_path / f"{NAME}.part"
+    hub.content, half = content, len(content) // 2
     process = start()
-    wait_for(lambda: size(part) == HALF)
+    wait_for(lambda: size(part) == half)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert size(part) == HALF
+    assert size(part) == half
     assert not target.exists()
     hub.gate.set()
     hub.gate = None
     again = start()
     output, _ = again.communicate(timeout=60)
     assert again.returncode == 0, output
-    assert "going on from 2.0 MB" in output
-    assert target.read_bytes() == CONTENT
+    assert f"going on from {here}" in output
+    assert target.read_bytes() == content
     assert [(asked.status, asked.range) for asked in publisher.asked] == [
         (200, None),
-        (206, f"bytes={HALF}-"),
+        (206, f"bytes={half}-"),
     ]
     assert sorted(p.name for p in target.parent.iterdir()) == [target.name]
 
@@ -94,7 +101,7 @@ def test_a_killed_fetch_goes_on_and_reads_the_rest_alone(hub, publisher, start, 
 def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
     target, part = tmp_path / NAME, tmp_path / f"{NAME}.part"
     first = start()
-    wait_for(lambda: size(part) == HALF)
+    wait_for(lambda: size(part) == len(CONTENT) // 2)
     second = start()
     waiting = second.stdout.readline()
     assert "another process is fetching it" in waiting
@@ -107,6 +114,24 @@ def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
     assert len(publisher.asked) == 1
     assert sorted(p.name for p in target.parent.iterdir()) == [target.name]
     assert lock.read(tmp_path)[NAME].sha256 == sha256(CONTENT)
+
+
+def test_a_part_that_was_dropped_while_we_waited_is_not_written_to(publisher, make_entry, tmp_path):
+    """Another process held it, found a wrong file in it, and removed it."""
+    publisher.files["/a.bin"] = Served(CONTENT)
+    entry = make_entry("tests/a.bin", Url(f"{publisher.url}/a.bin"))
+    part = tmp_path / "tests" / "a.bin.part"
+    part.parent.mkdir()
+    with open(part, "wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        class Waiting(Reporter):
+            def waiting(self, entry):
+                part.unlink()
+                fcntl.flock(held, fcntl.LOCK_UN)
+
+        assert list(fetch((entry,), tmp_path, Waiting())) == [entry]
+    assert (tmp_path / "tests" / "a.bin").read_bytes() == CONTENT
 
 
 def test_without_a_network_there_is_one_line(nowhere, start, tmp_path):
