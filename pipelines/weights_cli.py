@@ -23,11 +23,7 @@ Names = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 @weights_app.command(name="list")
 def list_files(weights: Path | None = None) -> int:
-    """Every external file: size, licence, source, and whether it is here.
-
-    "ok": here, with the right checksum; "unrecorded": here, and nobody says which checksum is the
-    right one: it is recorded when the file is first used. Files that have not changed since they
-    were last found right are not read again; `check` reads them.
+    """Every external file: size, licence, source, and whether it is here (see docs/weights.md).
 
     Args:
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
@@ -40,8 +36,6 @@ def list_files(weights: Path | None = None) -> int:
 @weights_app.command
 def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
     """Fetch files or groups of them; what is here already is kept, what was cut off goes on.
-
-    HF_TOKEN is sent to the model hub alone; HF_ENDPOINT names another hub.
 
     Args:
         names: Groups or files, as `list` shows them.
@@ -62,8 +56,6 @@ def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
 @weights_app.command
 def check(names: Names = (), weights: Path | None = None) -> int:
     """Compare files' checksums; exits with 1 if one is damaged, or named and absent.
-
-    "unrecorded": nobody says which checksum is right; it is recorded when the file is first used.
 
     Args:
         names: Groups or files; all that are here unless given.
