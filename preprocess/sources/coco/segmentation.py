@@ -72,8 +72,8 @@ def pack_segmentation(name: str, width: int, height: int, segmentation: Any) -> 
         runs = run_lengths(counts) if isinstance(counts, str) else [int(c) for c in counts]
         return Segmentation(name, width, height, (), tuple(runs))
     polygons = [np.asarray(polygon, np.float32) for polygon in segmentation]
-    if any(p.ndim != 1 or len(p) < 6 or len(p) % 2 for p in polygons):
-        raise ValueError("a polygon has fewer than three points")
+    if not polygons or any(p.ndim != 1 or len(p) < 6 or len(p) % 2 for p in polygons):
+        raise ValueError("no polygon of three points or more")
     return Segmentation(name, width, height, tuple(p.tobytes() for p in polygons))
 
 

@@ -26,6 +26,7 @@ _ROLES: dict[str, Role] = {
     ),
 }
 _YAML_NAMES = {"images": ("img", "images", "image"), "masks": ("masks", "mask")}
+_WORD = re.compile(r"[^/_.\s-]+")
 _TRAIN = re.compile(r"train(ing|val)?\d*")
 _VAL = re.compile(r"(new)?\d*val(id|idation)?\d*|test\d*|eval\d*")
 
@@ -51,53 +52,50 @@ def find_sets(source: Path) -> list[PictureSet]:
     by_yaml = _read_yamls(source)
     sets = []
     for path in images + [p for p in by_yaml if p not in images]:
-        _, tokens = roles.get(path) or _role(source, path)
+        _, name = roles.get(path) or _role(source, path)
         named = by_yaml.get(path, {})
         sets.append(
             PictureSet(
-                "/".join(tokens) or path.stem,
+                name or path.stem,
                 path,
-                named.get("masks") or _companion(path, tokens, "masks", roles),
-                named.get("vid2line") or _companion(path, tokens, "vid2line", roles),
-                _split(tokens) or _split(_tokens(named["yaml"].stem) if named else ()),
+                named.get("masks") or _companion(path, name, "masks", roles),
+                named.get("vid2line") or _companion(path, name, "vid2line", roles),
+                _split(name) or (_split(named["yaml"].stem) if named else None),
             )
         )
     return sets
 
 
 def _companion(
-    images: Path,
-    tokens: tuple[str, ...],
-    role: Role,
-    roles: dict[Path, tuple[Role | None, tuple[str, ...]]],
+    images: Path, name: str, role: Role, roles: dict[Path, tuple[Role | None, str]]
 ) -> Path | None:
     """The file of this role with the same name otherwise, or the only one of the same split."""
-    alike = {path: words for path, (other, words) in roles.items() if other == role}
-    exact = [path for path, words in alike.items() if words == tokens]
+    alike = {path: rest for path, (other, rest) in roles.items() if other == role}
+    exact = [path for path, rest in alike.items() if rest == name]
     near = [
         path
-        for path, words in alike.items()
-        if path.parent == images.parent and _split(words) == _split(tokens)
+        for path, rest in alike.items()
+        if path.parent == images.parent and _split(rest) == _split(name)
     ]
     return exact[0] if exact else near[0] if len(near) == 1 else None
 
 
-def _tokens(text: str) -> tuple[str, ...]:
-    return tuple(token for token in re.split(r"[/_.\s-]+", text) if token)
-
-
-def _role(source: Path, path: Path) -> tuple[Role | None, tuple[str, ...]]:
-    """What a file is by the last telling word in its path, and the words that are left."""
+def _role(source: Path, path: Path) -> tuple[Role | None, str]:
+    """What a file is by the last telling word in its path, and the path without that word."""
     relative = path.relative_to(source).with_suffix("").as_posix()
-    tokens = _tokens(relative)
-    for at in reversed(range(len(tokens))):
-        if role := _ROLES.get(tokens[at].lower()):
-            return role, tokens[:at] + tokens[at + 1 :]
-    return None, tokens
+    for word in reversed(list(_WORD.finditer(relative))):
+        role = _ROLES.get(word[0].lower())
+        if role and (path.suffix == ".tsv" or role == "vid2line"):
+            parts = (
+                relative[: word.start()].rstrip("/_.- "),
+                relative[word.end() :].lstrip("/_.- "),
+            )
+            return role, "/".join(part for part in parts if part)
+    return None, relative
 
 
-def _split(tokens: tuple[str, ...]) -> Split | None:
-    for token in reversed(tokens):
+def _split(name: str) -> Split | None:
+    for token in reversed(_WORD.findall(name)):
         if _TRAIN.fullmatch(token.lower()):
             return "train"
         if _VAL.fullmatch(token.lower()):
@@ -149,7 +147,8 @@ def _listed(
     Published yaml files name some files that do not exist: then names in the folder decide.
     """
     value: Any = next((content[name] for name in names if content.get(name)), [])
-    for name in [value] if isinstance(value, str) else value:
+    for name in value if isinstance(value, list) else [value]:
         candidates = (yaml_path.parent / str(name), source / str(name))
         found = next((c for c in candidates if c.is_file()), None)
-        yield Path(os.path.normpath(found)) if found else None
+        relative = os.path.relpath(found, source) if found else ".."
+        yield None if relative.startswith("..") else source / relative
