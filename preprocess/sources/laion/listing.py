@@ -93,7 +93,8 @@ def _pictures(
         listed, reasons = listed_pictures(source, path, known)
         for reason in reasons:
             fault(reason)
-        yield from ((relative, picture) for relative, picture in listed)
+        names = unique_names([relative for relative, _ in listed])
+        yield from zip(names, (picture for _, picture in listed), strict=True)
     elif any(name in lowered for name in URL_COLUMNS):
         urls.append(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,12 @@ def _members(path: Path) -> Iterator[tuple[str, int, int]]:
                 return
             if len(header) < _BLOCK:
                 raise ValueError(f"is cut off at byte {position}")
-            if _octal(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * 32:
-                raise ValueError(f"is no tar file, or damaged, at byte {position}")
             kind, data = header[156:157], position + _BLOCK
-            size = resized if resized is not None and kind in b"0\0" else _octal(header[124:136])
+            size = resized if resized is not None and kind in b"0\0" else _number(header[124:136])
+            # The sum is taken with spaces in its own place.
+            expected = sum(header) - sum(header[148:156]) + sum(b" " * 8)
+            if size < 0 or _number(header[148:156]) != expected:
+                raise ValueError(f"is no tar file, or damaged, at byte {position}")
             if data + size > total:
                 raise ValueError(f"is cut off in {renamed or _name(header)}")
             if kind in b"Lx":
@@ -95,10 +98,12 @@ def _members(path: Path) -> Iterator[tuple[str, int, int]]:
             opened.seek(position)
 
 
-def _octal(field: bytes) -> int:
-    if field[0] & 0x80:  # sizes beyond 8 GB
+def _number(field: bytes) -> int:
+    """An octal number, or a binary one as sizes beyond 8 GB have it; -1 for neither."""
+    if field[0] & 0x80:
         return int.from_bytes(field[1:], "big")
-    return int(field.strip(b" \0") or b"0", 8)
+    digits = field.strip(b" \0")
+    return int(digits or b"0", 8) if re.fullmatch(rb"[0-7]*", digits) else -1
 
 
 def _text(field: bytes) -> str:
