@@ -10,7 +10,9 @@ from preprocess import weights
 __all__ = ["AnnotatorChoice", "CropMode", "DatasetName", "PoseStyle", "Record"]
 
 CropMode = Literal["center", "subject", "none"]
-DatasetName = Literal["tiktok", "ntu120", "videos", "images"]
+DatasetName = Literal[
+    "tiktok", "ntu120", "disco", "coco", "shhq", "deepfashion2", "laion", "videos", "images"
+]
 PoseStyle = Literal["openpose", "dwpose"]
 
 # Raised whenever the lite annotations of the same frames change, for whatever reason.
