@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -75,6 +75,6 @@ class ClipLoader:
         if end is not None:
             self.stream.load_state_dict({"consumed": end})
 
-    def _tensors(self, item: _Item) -> _Item:
+    def _tensors(self, item: Any) -> Any:
         tensors = to_tensors(item)
         return tensors.pin_memory() if self._pin_memory else tensors

@@ -23,23 +23,22 @@ from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any
 
 import cv2
 
 from shards.errors import ShardsError, WorkerLost
-from shards.stream.batch import ARRAYS, ClipBatch, ClipSample
+from shards.stream.batch import ARRAYS
 from shards.stream.clipstream import ClipStream
 from shards.stream.recycle import Arrays, Shapes
 from shards.stream.ring import Block, block_size
 
 __all__ = ["WorkerPool"]
 
-_Item = TypeVar("_Item", ClipBatch, ClipSample)
-
 # What a trainer holds while the workers are `prefetch` ahead: the batch in use, and the next.
 _HELD = 2
 _LOOK = 5.0  # seconds after which a silent worker is looked at
+_NO_ARRAYS: dict[str, Any] = dict.fromkeys(ARRAYS)
 _PATIENCE = 1.0  # seconds that a worker may take to finish what it is at
 
 
@@ -76,8 +75,8 @@ class WorkerPool:
             self.close()
             raise
 
-    def __iter__(self) -> Iterator[ClipBatch] | Iterator[ClipSample]:
-        """Items with arrays that nobody else writes to while they are held."""
+    def __iter__(self) -> Iterator[Any]:
+        """Batches or samples; nobody else writes to their arrays while they are held."""
         for worker in self._workers:
             for _ in range(self._prefetch):
                 _grant(worker, worker.idle.pop())
@@ -88,7 +87,8 @@ class WorkerPool:
                     return
                 if isinstance(message, BaseException):
                     raise message
-                yield _delivered(worker, *message)
+                block, shapes, item = message
+                yield _delivered(worker, block, shapes, item)
 
     def close(self) -> None:
         """End the processes. Batches that were taken stay as they are."""
@@ -126,7 +126,7 @@ class WorkerPool:
         self._workers.append(_Worker(process, blocks, grants, results, idle))
 
 
-def _delivered(worker: _Worker, block: int, shapes: Shapes, item: _Item) -> _Item:
+def _delivered(worker: _Worker, block: int, shapes: Shapes, item: Any) -> Any:
     """An item with its arrays, and one more block for its worker."""
     try:
         # The block that was freed last: the fewer go round, the more of them stay in caches.
@@ -147,7 +147,7 @@ def _grant(worker: _Worker, block: int) -> None:
         worker.grants.send(block)
 
 
-def _receive(worker: _Worker) -> object:
+def _receive(worker: _Worker) -> Any:
     try:
         # Others forked meanwhile may hold the pipe's end open: then it is silent, and no end.
         while not worker.results.poll(_LOOK):
@@ -202,7 +202,7 @@ def _work(
     with suppress(_TrainerLeft, BrokenPipeError):
         try:
             for item in stream.share(*turn):
-                results.send((ring.block, ring.shapes, replace(item, **dict.fromkeys(ARRAYS))))
+                results.send((ring.block, ring.shapes, replace(item, **_NO_ARRAYS)))
             results.send(None)
         except (_TrainerLeft, BrokenPipeError):
             raise
