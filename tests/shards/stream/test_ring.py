@@ -54,13 +54,20 @@ def test_it_is_released_once_when_the_last_view_goes(hold: Callable[[Any], Any])
         assert len(released) == turn
 
 
-def test_tensors_hold_it_too() -> None:
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda tensor: tensor,
+        lambda tensor: tensor[1:],
+        lambda tensor: tensor.detach(),
+        lambda tensor: tensor.untyped_storage(),
+        lambda tensor: tensor.T.numpy(),
+    ],
+)
+def test_tensors_hold_it_too(hold: Callable[[Any], Any]) -> None:
     torch = pytest.importorskip("torch")
     block, released = Block(block_size(SHAPES)), []
-    tensor = torch.from_numpy(block.lend(SHAPES, lambda: released.append(1))["rgb"])
-    for view in (tensor[1:], tensor.detach(), tensor.untyped_storage(), tensor.numpy()):
-        assert not released
-    del tensor
+    held = hold(torch.from_numpy(block.lend(SHAPES, lambda: released.append(1))["rgb"]))
     assert not released
-    del view
+    del held
     assert released == [1]
