@@ -174,10 +174,26 @@ class ClipStream(IterableDataset):
         size = self.epoch_size
         return None if self._endless else (self._consumed // size + 1) * size
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each uint8 array of an item; an epoch's last may have fewer samples."""
+        return self._maker.shapes(*([] if self._batch_size is None else [self._batch_size]))
+
     def __iter__(self) -> Iterator[ClipSample] | Iterator[ClipBatch]:
-        """From the state on; with `endless`, for ever, otherwise to the end of the epoch."""
+        """From the state on; with `endless`, for ever, otherwise to the end of the epoch.
+
+        In a torch DataLoader's worker: its share of the items.
+        """
         turn = worker_turn()
-        worker, workers = turn or (0, 1)
+        return self._items(0, 1, own=False) if turn is None else self._items(*turn, own=True)
+
+    def share(self, worker: int, workers: int) -> Iterator[ClipSample] | Iterator[ClipBatch]:
+        """Every item of number `worker` modulo `workers`, of those that iterating would give."""
+        return self._items(worker, workers, own=True)
+
+    def _items(
+        self, worker: int, workers: int, *, own: bool
+    ) -> Iterator[ClipSample] | Iterator[ClipBatch]:
         stride = (self._batch_size or 1) * self._world_size
         restored, self._restored = self._restored, None
         start, end = restored or (self._consumed + worker * stride, self.epoch_end())
@@ -192,10 +208,10 @@ class ClipStream(IterableDataset):
                 item = self._maker.sample(positions[0], after)
             else:
                 item = self._maker.batch(positions, after)
-            if turn is None:
-                self._consumed = after
-            else:
+            if own:
                 self._own = start, end
+            else:
+                self._consumed = after
             yield item
         if end is not None:
             self._consumed, self._own = end, None

@@ -50,7 +50,7 @@ class SampleMaker:
 
     def sample(self, position: int, consumed: int) -> ClipSample:
         """The sample at a position. Raises BadSample and StorageError."""
-        arrays = self._allocate()
+        arrays = self.memory.take(self.shapes())
         key, indices, skipped = self._fill(arrays, position)
         return ClipSample(
             key=key,
@@ -62,7 +62,7 @@ class SampleMaker:
 
     def batch(self, positions: Sequence[int], consumed: int) -> ClipBatch:
         """The samples at some positions, decoded in place. Raises as `sample`."""
-        arrays = self._allocate(len(positions))
+        arrays = self.memory.take(self.shapes(len(positions)))
         filled = [
             self._fill({name: array[row] for name, array in arrays.items()}, position)
             for row, position in enumerate(positions)
@@ -89,9 +89,10 @@ class SampleMaker:
                     f"the last: {reason}; `idol-shards verify` finds them all"
                 )
 
-    def _allocate(self, *batch: int) -> dict[str, np.ndarray]:
+    def shapes(self, *batch: int) -> dict[str, tuple[int, ...]]:
+        """Shape of each array of a sample, or of a batch of so many."""
         shapes = self._request.shapes(*self._catalogue.size)
-        return self.memory.take({name: (*batch, *shape) for name, shape in shapes.items()})
+        return {name: (*batch, *shape) for name, shape in shapes.items()}
 
     def _fill(
         self, out: Mapping[str, np.ndarray], position: int
