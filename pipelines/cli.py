@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 from tyro.extras import SubcommandApp
 
+from pipelines.encode_cli import encode
 from pipelines.recipe import Recipe
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
@@ -20,6 +21,7 @@ from shards.errors import ShardsError
 __all__ = ["main"]
 
 app = SubcommandApp()
+app.command(encode)
 app.command(weights_app, name="weights", help="List, fetch and check external files.")
 
 EXIT_QUARANTINED = 1

@@ -13,7 +13,7 @@ from idol.train.config import TrainConfig
 from idol.train.loop import train_steps
 from idol.train.memory import advice
 from idol.train.optimizer import eight_bit_adam
-from idol.train.requirements import check_shards, shards_digest
+from idol.train.requirements import check_latents, check_shards, shards_digest
 from idol.train.resume import check_same_run, described, read_config, write_config
 from idol.train.run import Run, make_accelerator
 from idol.train.start import check_sources, with_sources
@@ -43,6 +43,7 @@ def train(config: TrainConfig) -> Path:
     checkpoint = Path(newest) if newest else None
     config = with_sources(config)
     check_sources(config)
+    check_latents(config)
     if config.optimizer.adam_8bit:
         eight_bit_adam()
     values = described(
