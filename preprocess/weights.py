@@ -24,6 +24,7 @@ __all__ = [
     "ExternalFile",
     "Wheel",
     "check",
+    "checksum",
     "fetch",
     "files",
     "folder",
@@ -183,6 +184,12 @@ def require(entries: tuple[ExternalFile, ...], root: str | Path | None = None) -
         path = locate(entry.name, root)
         if _sha256(path) != entry.sha256:
             raise _unusable(entry, path, "is damaged (its checksum is another)")
+
+
+def checksum(name: str, root: str | Path | None = None) -> str:
+    """The SHA-256 of a registered file, as published."""
+    (entry,) = files(name)
+    return entry.sha256
 
 
 def _unusable(entry: ExternalFile, path: Path, found: str) -> InputError:

@@ -26,7 +26,9 @@ class Video:
 
     `id` is unique in the source. `group` is what must not be torn between train and val (the
     video itself, or its performer). `split` is the published one, or None where none is.
-    `densepose` reads DensePose pictures of the same indices, or is None where there are none.
+    `densepose` and `masks` read the source's own DensePose pictures and person masks of the same
+    indices; None where the source has none at all, and reading one that is missing raises a
+    ClipError that names it. Masks are white (or grey, for soft edges) where the person is.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Video:
     group: str
     split: Split | None = None
     densepose: FrameReader | None = None
+    masks: FrameReader | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,12 @@ class Listing:
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def list_videos(dataset: str, source: Path, on_file: Callable[[], None] = lambda: None) -> Listing:
+def list_videos(
+    dataset: str,
+    source: Path,
+    on_file: Callable[[], None] = lambda: None,
+    where: str | None = None,
+) -> Listing:
     """List the videos of a source folder; `on_file` is called as each file has been looked at.
 
     Raises InputError when the folder is absent, or holds nothing in the dataset's layout.
@@ -67,6 +75,8 @@ def list_videos(dataset: str, source: Path, on_file: Callable[[], None] = lambda
     }
     if dataset not in readers:
         raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
+    if where is not None:
+        raise InputError(f"--where {where!r} cannot be used with {dataset}")
     if not source.is_dir():
         kind = "is a file, not a folder" if source.exists() else "does not exist"
         raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
