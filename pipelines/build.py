@@ -85,7 +85,10 @@ def build(
         store,
         {**recipe.as_json(), "source": plan.source_summary()},
         software={name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
-        weights={f.name: {"sha256": f.sha256, "licence": f.licence} for f in files},
+        weights={
+            f.name: {"sha256": weights.checksum(f.name, where.weights), "licence": f.licence}
+            for f in files
+        },
         extras={
             "short_videos": list(plan.short),
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],

@@ -77,4 +77,5 @@ class AnnotatorChoice:
 
 
 def lite_record(name: str, files: tuple[str, ...]) -> Record:
-    return Record(name, LITE_VERSION, {f.name: f.sha256 for f in weights.files(*files)})
+    checksums = {f.name: weights.checksum(f.name) for f in weights.files(*files)}
+    return Record(name, LITE_VERSION, checksums)
