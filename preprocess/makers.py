@@ -11,6 +11,7 @@ from preprocess import weights
 from preprocess.choices import AnnotatorChoice, Record, split_model
 from preprocess.errors import InputError
 from preprocess.model_folder import folder_checksums, folder_name
+from preprocess.poses.openpose.notice import NOTICE
 
 __all__ = ["Maker", "makers", "records", "required_files", "software"]
 
@@ -30,10 +31,6 @@ _SAM = {
 }
 _DINO = ("groundingdino/groundingdino_swint_ogc.pth",)
 _BERT = ("config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
-_OPENPOSE_NOTICE = (
-    "OpenPose's networks are Carnegie Mellon University's, licensed for academic and non-profit "
-    "research only: commercial use needs CMU's permission, and so may data made with them."
-)
 # The packages of every build whose versions can change a dataset's bytes.
 _SOFTWARE = ("idol-video", "ai-edge-litert", "av", "numpy", "opencv-python-headless", "pyarrow")
 
@@ -132,7 +129,7 @@ def _pose(choice: AnnotatorChoice) -> Maker:
             "openpose",
             files=tuple(f"openpose/{name}" for name in ("body_pose_model.pth", *more)),
             packages=("controlnet-aux", "torch"),
-            notice=_OPENPOSE_NOTICE,
+            notice=NOTICE,
         )
     if choice.pose == "dwpose":
         return Maker(

@@ -1,0 +1,1 @@
+"""What the annotators that need torch share; importing this package itself loads nothing."""

@@ -1,0 +1,36 @@
+"""External files: a registry of what each is, its source, licence and checksum; and fetching them.
+
+Nothing external is committed. Files are placed atomically under one folder: `--weights`, else
+`$IDOL_WEIGHTS`, else the user's cache. `docs/weights.md` is the user's side of it.
+"""
+
+from preprocess.weights.entries import Checksum, ExternalFile
+from preprocess.weights.fetch import fetch
+from preprocess.weights.registry import REGISTRY, files, folder
+from preprocess.weights.reporter import Reporter
+from preprocess.weights.sources import Hub, MadeHere, Member, Sdist, Source, Url, Wheel
+from preprocess.weights.verify import State, accept, check, checksum, locate, require, state
+
+__all__ = [
+    "REGISTRY",
+    "Checksum",
+    "ExternalFile",
+    "Hub",
+    "MadeHere",
+    "Member",
+    "Reporter",
+    "Sdist",
+    "Source",
+    "State",
+    "Url",
+    "Wheel",
+    "accept",
+    "check",
+    "checksum",
+    "fetch",
+    "files",
+    "folder",
+    "locate",
+    "require",
+    "state",
+]

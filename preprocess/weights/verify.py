@@ -1,0 +1,187 @@
+"""Whether a file in the folder is the one it should be, and what to do when it is not."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from preprocess.errors import InputError
+from preprocess.weights import lock
+from preprocess.weights.advice import command, way_out
+from preprocess.weights.entries import ExternalFile
+from preprocess.weights.registry import files, folder
+
+__all__ = [
+    "State",
+    "accept",
+    "check",
+    "checksum",
+    "digests_of",
+    "locate",
+    "require",
+    "state",
+    "wrong_checksum",
+]
+
+State = Literal["ok", "absent", "damaged", "unrecorded"]
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    state: State
+    found: str  # in words, for the error
+    sha256: str | None = None  # of the file, where it is ok or unrecorded
+    changed: bool = False  # since it was recorded
+
+
+def locate(name: str, root: str | Path | None = None) -> Path:
+    """The path of a registered file that is present with the right size.
+
+    Raises InputError naming the file, where it belongs and the command that fetches it.
+    """
+    (entry,) = files(name)
+    base = folder(root)
+    path = base / name
+    size = path.stat().st_size if path.is_file() else None
+    if size is None:
+        raise _unusable(entry, base, _Verdict("absent", "is not there"))
+    if size != entry.bytes if entry.bytes is not None else size == 0:
+        raise _unusable(entry, base, _Verdict("damaged", _cut(size, entry)))
+    return path
+
+
+def require(entries: tuple[ExternalFile, ...], root: str | Path | None = None) -> None:
+    """Make sure, by checksum, that what a build will say it used is what it will use.
+
+    Files whose size and time of change are those of an earlier look are not read again. A
+    checksum that nobody states is recorded. Raises InputError as `locate` for the first file that
+    is absent, damaged or changed.
+    """
+    for entry in entries:
+        _usable(entry, folder(root))
+
+
+def checksum(name: str, root: str | Path | None = None) -> str:
+    """The SHA-256 of a registered file, in hexadecimal: what a build records.
+
+    It is the one that others state, without a look at the file; else the recorded one of the
+    file, which is computed and recorded at its first use.
+
+    Raises InputError for an unknown name, and, where nobody states it, for a file that is absent
+    or was changed since it was recorded.
+    """
+    (entry,) = files(name)
+    return entry.sha256 or _usable(entry, folder(root))
+
+
+def check(entry: ExternalFile, root: str | Path | None = None) -> State:
+    """ "ok", "absent", "damaged" or "unrecorded" (nobody states its checksum, and it was not used
+    yet); the file is always read."""
+    return _verify(entry, folder(root), thorough=True).state
+
+
+def state(entry: ExternalFile, root: str | Path | None = None) -> State:
+    """As `check`, without reading a file that looks as it did when it was last found right."""
+    return _verify(entry, folder(root)).state
+
+
+def accept(entry: ExternalFile, root: str | Path | None = None) -> bool:
+    """Record the file that is there in place of the one recorded before; False if none is there.
+
+    Raises InputError where others state its checksum, and it is another.
+    """
+    base = folder(root)
+    lock.forget(base, entry.name)
+    if not (base / entry.name).is_file():
+        return False
+    _usable(entry, base)
+    return True
+
+
+def wrong_checksum(entry: ExternalFile, digests: dict[str, str]) -> str | None:
+    """None, or which stated checksum the digests contradict, in words."""
+    for stated in entry.stated:
+        digest = digests[stated.algorithm]
+        if not digest.startswith(stated.digits):
+            return (
+                f"its {stated.algorithm} is {digest}, not {stated.digits} (stated by {stated.by})"
+            )
+    return None
+
+
+def digests_of(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
+    """Hexadecimal digests of a file, read once."""
+    hashes = {a: hashlib.new(a, usedforsecurity=False) for a in {*algorithms, "sha256"}}
+    with open(path, "rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            for running in hashes.values():
+                running.update(chunk)
+    return {algorithm: running.hexdigest() for algorithm, running in hashes.items()}
+
+
+def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verdict:
+    path = root / entry.name
+    if not path.is_file():
+        return _Verdict("absent", "is not there")
+    status = path.stat()
+    if entry.bytes not in (None, status.st_size):
+        return _Verdict("damaged", _cut(status.st_size, entry))
+    recorded = lock.read(root).get(entry.name)
+    expected = entry.sha256 or (recorded.sha256 if recorded else None)
+    seen = recorded is not None and recorded.is_of(status) and recorded.sha256 == expected
+    if seen and not thorough:
+        return _Verdict("ok", "", expected)
+    digests = digests_of(path, (c.algorithm for c in entry.stated))
+    if wrong := wrong_checksum(entry, digests):
+        return _Verdict("damaged", f"is damaged ({wrong})")
+    sha256 = digests["sha256"]
+    if expected is None:
+        return _Verdict("unrecorded", "", sha256)
+    if sha256 != expected:
+        return _Verdict(
+            "damaged",
+            f"has changed (its sha256 is {sha256}; at its first use it was {expected})",
+            changed=True,
+        )
+    if not seen:
+        _remember(entry, root, sha256, recorded.revision if recorded else None)
+    return _Verdict("ok", "", sha256)
+
+
+def _usable(entry: ExternalFile, root: Path) -> str:
+    """The SHA-256 of a file that may be used; recorded where nobody states it."""
+    verdict = _verify(entry, root)
+    if verdict.sha256 is None:
+        raise _unusable(entry, root, verdict)
+    if verdict.state == "unrecorded":
+        _remember(entry, root, verdict.sha256, None)
+    return verdict.sha256
+
+
+def _remember(entry: ExternalFile, root: Path, sha256: str, revision: str | None) -> None:
+    status = (root / entry.name).stat()
+    recorded = lock.Recorded(
+        sha256, status.st_size, status.st_mtime_ns, entry.source.label, revision
+    )
+    try:
+        lock.record(root, entry.name, recorded)
+    except OSError as error:
+        # A folder that others share may be read-only: then the file is read at every use.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+
+
+def _cut(size: int, entry: ExternalFile) -> str:
+    return f"is damaged ({size}{f' of {entry.bytes}' if entry.bytes else ''} bytes)"
+
+
+def _unusable(entry: ExternalFile, root: Path, verdict: _Verdict) -> InputError:
+    message = f"{entry.name} ({entry.what}) {verdict.found}: expected at {root / entry.name}."
+    if verdict.changed:
+        message += f" If this is the file you want: {command('accept', entry.name, root)}."
+    return InputError(f"{message} {way_out(entry, root)}")
