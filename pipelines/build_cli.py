@@ -96,6 +96,8 @@ def build_command(preset: RecipeFile, arguments: Sequence[str]) -> Callable[...,
             if "dataset" in given:
                 raise InputError(f"--dataset: each source of {preset.title} has its own")
             changes = {name: getattr(settings, name) for name in given}
+            if densepose is not None:
+                raise InputError("--densepose is for one source: build those that want it alone")
             entries = [replace(e, recipe=replace(e.recipe, **changes)) for e in preset.sources]
             failed = run_mixture(entries, source, preset.folder, where, options)
         else:

@@ -110,8 +110,10 @@ def _settings(name: str) -> dict[str, Any]:
 
     folder = Path(name).expanduser()
     if mix := read_mix(folder):
-        sources = [{"name": n, "weight": w, **_settings(str(folder / n))} for n, w in mix]
-        return {"sources": sources}
+        built = [{"name": n, "weight": w, **_settings(str(folder / n))} for n, w in mix]
+        for source in built:
+            del source["compute"]  # which a recipe says once for all
+        return {"sources": built}
     info = read_info(folder)
     if info is None:
         raise InputError(f"{name} holds no dataset.json: give a recipe or the folder of a dataset")

@@ -57,6 +57,8 @@ def run_mixture(
     """
     paths = _paths(entries, given, folder)
     store = Store.at(where.out)
+    if store.size("dataset.json") is not None:
+        raise InputError(f"{store.url()} holds one dataset: choose another --out for a mixture")
     failed = 0
     for entry in entries:
         show.heading(entry.name, entry.weight / sum(e.weight for e in entries))
@@ -95,6 +97,11 @@ def _paths(entries: Sequence[SourceEntry], given: Sequence[str], folder: Path) -
             f"no path for {', '.join(missing)}: give {options}, or leave them out of "
             "a copy of the recipe"
         )
+    mistakes += [
+        f"{name}: {paths[name]} does not exist"
+        for name in names
+        if name in paths and not paths[name].exists()
+    ]
     if mistakes:
         raise InputError("\n  ".join(["the sources cannot be used:", *mistakes]))
     return paths
