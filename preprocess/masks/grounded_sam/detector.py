@@ -23,7 +23,7 @@ from preprocess.torch.device import half_precision
 from preprocess.torch.loading import load_state
 from preprocess.torch.packages import needed_packages
 
-__all__ = ["Detector", "load_network", "published_config"]
+__all__ = ["Detector", "build_network", "load_network", "published_config"]
 
 PROMPT = "person"
 BOX_THRESHOLD = 0.30
@@ -47,11 +47,21 @@ def published_config() -> Path:
 
 
 def load_network(checkpoint: Path, bert: Path, config: Path | None = None) -> nn.Module:
-    """GroundingDINO on the CPU, for inference.
+    """GroundingDINO on the CPU, for inference, from the published file, {"model": state}.
 
-    `checkpoint` is the published file, {"model": state}; `bert` a local transformers folder, of
-    which the tokenizer and the config are read; `config` a GroundingDINO config file, the
-    published one unless given. Raises InputError when a package is missing or a file does not fit.
+    For `bert` and `config` see `build_network`. Raises InputError when a package is missing or
+    the file does not fit.
+    """
+    network = build_network(bert, config)
+    _fill(network, load_state(checkpoint, "model"), checkpoint)
+    return network
+
+
+def build_network(bert: Path, config: Path | None = None) -> nn.Module:
+    """The same with random weights.
+
+    `bert` is a local transformers folder, of which the tokenizer and the config are read;
+    `config` a GroundingDINO config file, the published one unless given.
     """
     with _quiet():
         with needed_packages("Grounded-SAM"):
@@ -64,9 +74,7 @@ def load_network(checkpoint: Path, bert: Path, config: Path | None = None) -> nn
         # Gradient checkpointing: it changes nothing without gradients, and warns.
         arguments.use_checkpoint = arguments.use_transformer_ckpt = False
         with local_bert():
-            network = build_model(arguments)
-    _fill(network, load_state(checkpoint, "model"), checkpoint)
-    return network.requires_grad_(False).eval()
+            return build_model(arguments).requires_grad_(False).eval()
 
 
 def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
