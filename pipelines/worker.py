@@ -12,13 +12,14 @@ from types import MappingProxyType
 from pipelines.plan import Plan, PlannedClip, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
 from preprocess.annotators import load
+from preprocess.choices import Hardware, Record
 from preprocess.clip import Clip
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
 from shards.codec import Members, encode_clip
 from shards.manifest import Quarantined
 
-__all__ = ["Made", "TaskResult", "Worker"]
+__all__ = ["Made", "Setup", "TaskResult", "Worker"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,28 @@ class TaskResult:
     clips: tuple[Made | Quarantined, ...]
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs besides the plan: folders, what networks run on, and who makes what."""
+
+    source: Path
+    weights: Path | None
+    hardware: Hardware
+    records: Mapping[str, Record]
+
+
 class Worker:
     """Annotators loaded once, for as many tasks as there are.
 
     Raises InputError when weights are missing.
     """
 
-    def __init__(self, plan: Plan, source: Path, weights_root: str | Path | None) -> None:
+    def __init__(self, plan: Plan, setup: Setup) -> None:
         self._plan = plan
-        self._source = source
-        self._annotators = load(plan.recipe.annotators, weights_root)
+        self._source = setup.source
+        self._annotators = load(
+            plan.recipe.annotators, setup.weights, hardware=setup.hardware, records=setup.records
+        )
         self._survey = lru_cache(maxsize=2)(self._make_survey)
 
     def run(

@@ -13,7 +13,15 @@ import numpy as np
 
 from preprocess.errors import ClipError
 
-__all__ = ["Frame", "FrameFolder", "FrameReader", "read_each", "read_image"]
+__all__ = [
+    "Frame",
+    "FrameFolder",
+    "FrameReader",
+    "PictureFile",
+    "decode_image",
+    "read_each",
+    "read_image",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +60,59 @@ class FrameFolder:
             yield Frame(index, read_image(self.paths[index]), index / self.fps)
 
     def fingerprint(self) -> str:
-        """Of the pictures' names and sizes in bytes."""
-        files = [(path.name, path.stat().st_size) for path in self.paths]
+        """Of the pictures' names and sizes in bytes; one that is absent has no size."""
+        files = [(path.name, _size(path)) for path in self.paths]
         return hashlib.sha256(repr(files).encode(errors="surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture as a video of one frame.
+
+    Sources have hundreds of thousands of them, and all travel in one plan: nothing but plain
+    values, and the folder's name is one object for all that lie in it.
+    """
+
+    folder: str
+    name: str
+    bytes: int  # the file's size when it was listed
+
+    def read(self, indices: Sequence[int]) -> Iterator[Frame]:
+        for index in indices:
+            yield Frame(index, read_image(Path(self.folder, self.name)), 0.0)
+
+    def fingerprint(self) -> str:
+        """Of the picture's name and size in bytes; the file is not touched."""
+        return hashlib.sha256(
+            f"{self.name} {self.bytes}".encode(errors="surrogateescape")
+        ).hexdigest()
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, upright by its EXIF orientation. Raises ClipError naming the file."""
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise ClipError(f"{path}: {error.strerror or error}") from error
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+    return decode_image(content, str(path))
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB from a picture file's bytes; `name` is what the ClipError calls it."""
+    try:
+        buffer = np.frombuffer(content, np.uint8)
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if content else None
+    except cv2.error as error:  # such as too many pixels
+        raise ClipError(f"{name} cannot be decoded as a picture: {error.err}") from error
     if image is None:
-        raise ClipError(f"{path} is not a picture that can be decoded")
+        raise ClipError(f"{name} is not a picture that can be decoded")
     return image
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,35 @@ from typing import Literal, get_args
 from preprocess.choices import DatasetName
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
+from preprocess.sources.files import find_files, numerically, unique_ids
 from preprocess.video import VideoFile
 
-__all__ = ["DATASETS", "Listing", "Split", "Unreadable", "Video", "list_videos"]
+__all__ = [
+    "DATASETS",
+    "Listing",
+    "Split",
+    "Unreadable",
+    "Video",
+    "find_files",
+    "list_videos",
+    "numerically",
+    "probe_videos",
+    "unique_ids",
+]
 
 Split = Literal["train", "val"]
 DATASETS: tuple[str, ...] = get_args(DatasetName)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Video:
-    """A run of frames in the source.
+    """A run of frames in the source; a single picture is a video of one frame.
 
     `id` is unique in the source. `group` is what must not be torn between train and val (the
     video itself, or its performer). `split` is the published one, or None where none is.
-    `densepose` reads DensePose pictures of the same indices, or is None where there are none.
+    `densepose` and `masks` read the source's own DensePose pictures and person masks of the same
+    indices; None where the source has none at all, and reading one that is missing raises a
+    ClipError that names it. Masks are white (or grey, for soft edges) where the person is.
     """
 
     id: str
@@ -36,9 +49,10 @@ class Video:
     group: str
     split: Split | None = None
     densepose: FrameReader | None = None
+    masks: FrameReader | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A file of the source that gives no video, or not all of it, and why."""
 
@@ -52,21 +66,49 @@ class Listing:
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def list_videos(dataset: str, source: Path, on_file: Callable[[], None] = lambda: None) -> Listing:
+def list_videos(
+    dataset: str,
+    source: Path,
+    on_file: Callable[[], None] = lambda: None,
+    where: str | None = None,
+) -> Listing:
     """List the videos of a source folder; `on_file` is called as each file has been looked at.
 
-    Raises InputError when the folder is absent, or holds nothing in the dataset's layout.
+    `where` keeps the videos of `ntu120` for which it holds, as in "performer in (1, 2) and
+    camera == 1"; see `preprocess.sources.where`.
+    Raises InputError when the folder is absent, or holds nothing in the dataset's layout, or when
+    `where` cannot be used.
     """
-    from preprocess.sources import images, ntu120, tiktok, videos
+    from preprocess.sources import (
+        coco,
+        deepfashion2,
+        disco,
+        images,
+        laion,
+        ntu120,
+        shhq,
+        tiktok,
+        videos,
+    )
 
     readers: dict[str, Callable[[Path, Callable[[], None]], Listing]] = {
         "tiktok": tiktok.listing,
-        "ntu120": ntu120.listing,
+        "ntu120": lambda source, on_file: ntu120.listing(source, on_file, where),
+        "disco": disco.listing,
+        "coco": coco.listing,
+        "shhq": shhq.listing,
+        "deepfashion2": deepfashion2.listing,
+        "laion": laion.listing,
         "videos": videos.listing,
         "images": images.listing,
     }
     if dataset not in readers:
         raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
+    if where is not None and dataset != "ntu120":
+        raise InputError(
+            f"--where {where!r} cannot be used with {dataset}: only the file names of ntu120 tell "
+            "setup, camera, performer, replication and action"
+        )
     if not source.is_dir():
         kind = "is a file, not a folder" if source.exists() else "does not exist"
         raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
@@ -76,37 +118,6 @@ def list_videos(dataset: str, source: Path, on_file: Callable[[], None] = lambda
         Unreadable(u.id, u.reason.replace(f"{source}/", "")) for u in listing.unreadable
     )
     return Listing(listing.videos, unreadable)
-
-
-def numerically(name: str) -> list[tuple[int, int, str]]:
-    """Sort key in which 2 comes before 10, however either is padded."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
-
-
-def find_files(source: Path, suffixes: Iterable[str]) -> list[Path]:
-    """Files below `source` with one of the suffixes, hidden ones left out, sorted numerically."""
-    wanted = set(suffixes)
-    found = (
-        path
-        for path in source.rglob("*")
-        if path.suffix.lower() in wanted
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(source).parts)
-    )
-    return sorted(found, key=lambda path: numerically(str(path.relative_to(source))))
-
-
-def unique_ids(source: Path, paths: list[Path]) -> list[str]:
-    """Paths relative to the source without suffix; the suffix stays where two would be the same."""
-    stems = [path.relative_to(source).with_suffix("").as_posix() for path in paths]
-    counts: dict[str, int] = {}
-    for stem in stems:
-        counts[stem] = counts.get(stem, 0) + 1
-    return [
-        stem if counts[stem] == 1 else path.relative_to(source).as_posix()
-        for stem, path in zip(stems, paths, strict=True)
-    ]
 
 
 def probe_videos(

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.frames import FrameFolder
-from preprocess.sources.base import Listing, Video, find_files, unique_ids
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from preprocess.sources.base import Listing, Video
+from preprocess.sources.files import PICTURE_SUFFIXES, find_pictures, unique_names
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:
@@ -17,11 +15,11 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
 
     Files are not opened here: a broken one is quarantined when its clip is made.
     """
-    paths = find_files(source, SUFFIXES)
-    if not paths:
-        raise InputError(f"{source} holds no picture ({', '.join(SUFFIXES)})")
+    found = find_pictures(source)
+    if not found:
+        raise InputError(f"{source} holds no picture ({', '.join(PICTURE_SUFFIXES)})")
     videos = []
-    for path, video_id in zip(paths, unique_ids(source, paths), strict=True):
-        videos.append(Video(video_id, 1, 1.0, FrameFolder((path,), 1.0), video_id))
+    for video_id, (_, picture) in zip(unique_names([p for p, _ in found]), found, strict=True):
+        videos.append(Video(video_id, 1, 1.0, picture, video_id))
         on_file()
     return Listing(tuple(videos))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.sources.base import Listing, find_files, probe_videos
+from preprocess.sources.where import parse_where
 
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})_rgb", re.IGNORECASE)
 
@@ -30,11 +31,17 @@ def parse_name(stem: str) -> NtuName | None:
     return NtuName(*map(int, match.groups())) if match else None
 
 
-def listing(source: Path, on_file: Callable[[], None]) -> Listing:
-    """One video a file. Performers are not torn between train and val.
+def listing(source: Path, on_file: Callable[[], None], where: str | None = None) -> Listing:
+    """One video a file; with `where`, those whose names satisfy it, and no other is opened.
 
-    Raises InputError when no file has an NTU name, or two files have the same one.
+    The group is the performer. The paper's list, by performer and setup, is not public; one
+    performer appears in several setups, so only whole performers keep everyone on one side. To
+    hold out setups instead, build train and val apart, each with its own `where`.
+
+    Raises InputError when no file has an NTU name, two files have the same one, or `where` is
+    wrong or leaves nothing.
     """
+    wanted = parse_where(where, [f.name for f in fields(NtuName)]) if where is not None else None
     named: dict[str, tuple[Path, NtuName]] = {}
     for path in find_files(source, (".avi", ".mp4")):
         name = parse_name(path.stem)
@@ -45,7 +52,9 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         named[path.stem] = (path, name)
     if not named:
         raise InputError(f"{source} holds no NTU video (S001C001P001R001A001_rgb.avi)")
-    ids = sorted(named)
+    ids = sorted(i for i in named if wanted is None or wanted(asdict(named[i][1])))
+    if not ids:
+        raise InputError(f"none of the {len(named)} NTU videos in {source} satisfies {where!r}")
     paths = [named[i][0] for i in ids]
     performers = [f"P{named[i][1].performer:03d}" for i in ids]
     return probe_videos(paths, ids, performers, on_file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from preprocess.errors import InputError
@@ -36,7 +36,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         if not frames:
             unreadable.append(Unreadable(folder.name, f"{folder / 'images'} has no frames"))
             continue
-        densepose = tuple(folder / "densepose" / f"{frame.stem}.png" for frame in frames)
+        stems = [frame.stem for frame in frames]
         held_out = folder.name.isdecimal() and int(folder.name) in HELD_OUT
         videos.append(
             Video(
@@ -46,7 +46,18 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
                 FrameFolder(tuple(frames), FPS),
                 group=folder.name,
                 split="val" if held_out else "train",
-                densepose=FrameFolder(densepose, FPS) if densepose[0].parent.is_dir() else None,
+                densepose=_beside(folder / "densepose", stems),
+                masks=_beside(folder / "masks", stems),
             )
         )
     return Listing(tuple(videos), tuple(unreadable))
+
+
+def _beside(folder: Path, stems: Iterable[str]) -> FrameFolder | None:
+    """The pictures that belong to the frames of these names; None where the folder is absent.
+
+    One that is missing is found out when it is read: builds that do not want it go on.
+    """
+    if not folder.is_dir():
+        return None
+    return FrameFolder(tuple(folder / f"{stem}.png" for stem in stems), FPS)

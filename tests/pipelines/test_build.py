@@ -85,7 +85,8 @@ sys.exit(main())
 
 
 def command(source, out, *more):
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in BARE.items()]
+    bare = {**BARE, "depth": "none"}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in bare.items()]
     return [
         *(sys.executable, "-c", PROGRAM, "build", "--dataset", "videos"),
         *("--source", str(source), "--out", str(out), "--clip-length", "2", "--stride", "1"),

@@ -1,9 +1,10 @@
 """Each published layout is read as it is, in an order that depends on names alone."""
 
+import numpy as np
 import pytest
 
-from preprocess.errors import InputError
-from preprocess.sources.base import list_videos, numerically
+from preprocess.errors import ClipError, InputError
+from preprocess.sources.base import DATASETS, list_videos, numerically
 from preprocess.sources.ntu120 import NtuName, parse_name
 from tests.conftest import numbered_frame, read_number
 
@@ -32,6 +33,23 @@ def test_tiktok(tmp_path, write_image):
     assert list_videos("tiktok", tmp_path / "TikTok_dataset").videos == listing.videos
 
 
+def test_tiktok_has_masks_and_densepose_where_their_folders_are(
+    tmp_path, write_image, real_frames, real_masks, read
+):
+    folder = tmp_path / "TikTok_dataset" / "00007"
+    for i in range(3):
+        write_image(folder / "images" / f"{i + 1:04d}.png", real_frames[i])
+        write_image(folder / "masks" / f"{i + 1:04d}.png", real_masks[i])
+    write_image(tmp_path / "TikTok_dataset" / "00008" / "images" / "0001.png", real_frames[0])
+    (folder / "masks" / "0002.png").unlink()
+    with_masks, without = list_videos("tiktok", tmp_path).videos
+    np.testing.assert_array_equal(read(with_masks.reader, 2), real_frames[2])
+    np.testing.assert_array_equal(read(with_masks.masks, 2), real_masks[2])
+    with pytest.raises(ClipError, match=r"00007/masks/0002\.png: No such file"):
+        read(with_masks.masks, 1)
+    assert with_masks.densepose is without.masks is None
+
+
 def test_ntu120(tmp_path, make_video):
     for name in ("S001C001P003R001A001", "S001C002P003R001A001", "S018C001P041R002A120"):
         make_video(tmp_path / "nturgb+d_rgb" / f"{name}_rgb.avi", 5, codec="mpeg4")
@@ -49,6 +67,30 @@ def test_ntu120(tmp_path, make_video):
 def test_ntu_names():
     assert parse_name("S018C002P041R001A120_rgb") == NtuName(18, 2, 41, 1, 120)
     assert parse_name("S018C002P041R001A120_depth") is None
+
+
+def test_ntu120_by_a_condition_opens_no_other_file(tmp_path, make_video):
+    for name in ("S001C001P001R001A001", "S001C001P002R001A001", "S001C002P001R001A001"):
+        make_video(tmp_path / f"{name}_rgb.avi", 5, codec="mpeg4")
+    (tmp_path / "S017C003P020R002A060_rgb.avi").write_bytes(b"broken")
+    opened = []
+    listing = list_videos(
+        "ntu120",
+        tmp_path,
+        lambda: opened.append(1),
+        where="performer in (1, 2) and camera == 1 and setup <= 17",
+    )
+    assert [v.id[:12] for v in listing.videos] == ["S001C001P001", "S001C001P002"]
+    assert (len(opened), listing.unreadable) == (2, ())
+    with pytest.raises(InputError, match="none of the 4 NTU videos"):
+        list_videos("ntu120", tmp_path, where="action == 120")
+    with pytest.raises(InputError, match="no field 'actor'"):
+        list_videos("ntu120", tmp_path, where="actor == 1")
+
+
+def test_a_condition_on_a_dataset_without_fields_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be used with tiktok"):
+        list_videos("tiktok", tmp_path, where="performer == 1")
 
 
 def test_a_folder_of_videos(tmp_path, make_video):
@@ -96,7 +138,7 @@ def test_a_folder_of_images(tmp_path, write_image):
     assert first_number(listing.videos[1]) == 0
 
 
-@pytest.mark.parametrize("dataset", ["tiktok", "ntu120", "videos", "images"])
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_an_empty_folder_says_what_was_expected(tmp_path, dataset):
     with pytest.raises(InputError, match=str(tmp_path)):
         list_videos(dataset, tmp_path)

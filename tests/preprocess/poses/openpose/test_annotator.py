@@ -126,16 +126,13 @@ def test_published_files_load_as_the_package_loads_them(tmp_path, loader, class_
     """Full-size networks: the files name tensors after layers alone, without the block."""
     util, package = import_controlnet_aux("open_pose.util", module)
     with torch.device("meta"):
-        empty = getattr(package, class_)()
-    state = random_state(empty, 0)
-    in_file = {
-        name.split(".", 1)[-1] if class_ != "FaceNet" else name: t for name, t in state.items()
-    }
+        whole = getattr(package, class_)()
+    named = class_ != "FaceNet"
+    state = random_state(whole, 0)
+    in_file = {name.split(".", 1)[-1] if named else name: t for name, t in state.items()}
     path = write(tmp_path / "weights.pth", in_file)
-    whole = getattr(package, class_)()
-    if class_ != "FaceNet":
-        in_file = util.transfer(whole, in_file)
-    whole.load_state_dict(in_file)
+    transferred = util.transfer(whole, in_file) if named else in_file
+    whole.load_state_dict(transferred, assign=True)
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     (ours,) = loader(path, "cpu", half=False, batch="auto").maps([picture])
     with torch.no_grad():
