@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.compute import Compute
 from pipelines.engine import Cluster, run_here, run_on_ray
 from pipelines.extras import check_masks, notices, with_densepose
+from pipelines.folder_lock import alone_in
 from pipelines.plan import Plan, make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Made, Setup, TaskResult
@@ -109,12 +110,24 @@ def build(
 
     Stopped at any time, by Ctrl-C or a kill, the same call goes on with the shards that are not
     committed; the result is the same bytes. `retry_quarantined` makes shards with quarantined
-    clips anew. Raises InputError for missing weights, and ShardsError for a folder that holds
-    something else.
+    clips anew. Raises InputError for missing weights and for a folder in which another build is at
+    work, and ShardsError for one that holds something else.
     """
-    recipe = plan.recipe
     setup = where.setup(plan)
     store = Store.at(where.out)
+    with alone_in(store):
+        return _build(plan, setup, store, where, reporter, retry_quarantined)
+
+
+def _build(
+    plan: Plan,
+    setup: Setup,
+    store: Store,
+    where: Where,
+    reporter: Reporter,
+    retry_quarantined: bool,
+) -> BuildSummary:
+    recipe = plan.recipe
     session = open_for_build(
         store,
         {

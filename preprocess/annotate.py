@@ -101,8 +101,12 @@ def annotate(
             "people": keypoints.points.shape[1],
             "mean_score": _mean_scores(keypoints.points),
         }
-    for annotator, near_far in zip(annotators.depths, survey.ranges, strict=True):
-        depth, described = _depth(annotator, scene, masks, near_far)
+    for number, annotator in enumerate(annotators.depths):
+        if alone and survey.depths:
+            raw = survey.depths[number]  # computed already
+        else:
+            raw = annotator.depths(scene, masks_for(annotator, masks, scene))
+        depth, described = _depth(annotator, scene, raw, survey.ranges[number])
         for member in annotator.members:
             arrays[member] = depth
             info.setdefault("depth", {})[member] = described
@@ -132,11 +136,10 @@ def _reference_mask(annotators: Annotators, survey: Survey, square: Crop, fps: f
 def _depth(
     annotator: DepthAnnotator,
     scene: Scene,
-    masks: np.ndarray | None,
+    raw: np.ndarray,
     near_far: tuple[float, float] | None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """A sample's depth, (T, S, S) float32 in [0, 1], and what its json says of it."""
-    raw = annotator.depths(scene, masks_for(annotator, masks, scene))
     described: dict[str, Any] = {"label": annotator.label, "unit": annotator.unit}
     if annotator.densepose:
         described["densepose"] = bool(scene.iuv)

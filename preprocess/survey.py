@@ -35,7 +35,8 @@ class Survey:
     `reference_mask` its mask in the source's pixels, (H, W) uint8, where the mask annotator sees
     whole frames; `person` whether somebody is in it, None where nobody was looked for.
     `ranges` are the depth annotators', from frames spread over the video: None where none of them
-    showed anybody, and the annotator's scale has no zero of its own.
+    showed anybody, and the annotator's scale has no zero of its own. `depths` are theirs of a
+    single picture, (1, S, S) each in the clip's crop, which is not looked at twice; else empty.
     """
 
     reference: Frame
@@ -43,6 +44,7 @@ class Survey:
     reference_mask: np.ndarray | None
     person: bool | None
     ranges: tuple[tuple[float, float] | None, ...]
+    depths: tuple[np.ndarray, ...] = ()
 
 
 def survey(video: Video, annotators: Annotators, size: int) -> Survey:
@@ -57,12 +59,14 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
     best: _Seen | None = None
     raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
     failures: list[ClipError] = []
+    of_person = any(not annotator.whole_frame for annotator in annotators.depths)
     for frame in read_each(video.reader, indices.tolist()):
         if isinstance(frame, ClipError):
             failures.append(frame)
             continue
+        wants_mask = of_person or best is None or best.person is False
         try:
-            seen = _look(video, annotators, frame)
+            seen = _look(video, annotators, frame, wants_mask=wants_mask)
         except ClipError as error:
             failures.append(error)
             continue
@@ -78,7 +82,10 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
     if best is None or not all(raw):
         raise failures[0]
     ranges = tuple(_range(a, found) for a, found in zip(annotators.depths, raw, strict=True))
-    return Survey(best.frame, best.people, best.mask, best.person, ranges)
+    # Metres are surveyed in a crop of their own.
+    again = video.frames > 1 or any(annotator.metres for annotator in annotators.depths)
+    depths = () if again else tuple(found[0] for found in raw)
+    return Survey(best.frame, best.people, best.mask, best.person, ranges, depths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +98,9 @@ class _Seen:
     person: bool | None
 
 
-def _look(video: Video, annotators: Annotators, frame: Frame) -> _Seen:
+def _look(video: Video, annotators: Annotators, frame: Frame, *, wants_mask: bool) -> _Seen:
     people = annotators.people([frame.rgb])
-    if annotators.mask_of_frame is None:
+    if annotators.mask_of_frame is None or not wants_mask:
         return _Seen(frame, people, None, people[0] is not None if people else None)
     height, width = frame.rgb.shape[:2]
     square = whole_frame(width, height, max(width, height))
@@ -116,7 +123,7 @@ def _depth(
     masks: np.ndarray | None = None
     if seen.mask is not None:
         masks = crop.apply(seen.mask)[None]
-    elif annotators.mask is not None:
+    elif annotators.mask is not None and not annotator.whole_frame:
         masks = annotators.mask.masks(scene)
     return annotator.depths(scene, masks_for(annotator, masks, scene))
 

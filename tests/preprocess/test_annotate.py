@@ -54,8 +54,10 @@ class Depth:
         self.record = Record(name, "1", {})
         self.whole_frame = whole_frame
         self.members = ("midas",) if whole_frame else ("hdnet",)
+        self.looked = 0
 
     def depths(self, scene, masks):
+        self.looked += len(scene.frames)
         columns = np.linspace(0, 1, SIZE, dtype=np.float32)
         depth = np.stack([f[0, 0, 0] + np.tile(columns, (SIZE, 1)) for f in scene.frames])
         return depth if self.whole_frame else np.where(masks > 127, depth, np.nan)
@@ -142,10 +144,17 @@ def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
 
 
 def test_a_picture_is_looked_at_once():
-    mask = Bright()
-    clip = make([200], 0, mask=mask, length=1)
+    mask, depth = Bright(), Depth("hdnet")
+    clip = make([200], 0, depth, mask=mask, length=1)
     assert (clip.mask == 255).all()
-    assert mask.looked == 1
+    assert np.ptp(clip.hdnet) > 0.5
+    assert (mask.looked, depth.looked) == (1, 1)
+
+
+def test_depth_of_the_whole_frame_asks_for_no_more_masks():
+    mask, depth = Bright(), Depth("midas", whole_frame=True)
+    make([200] * 20, 0, depth, mask=mask)
+    assert (mask.looked, depth.looked) == (1 + 2, 16 + 2)
 
 
 def test_too_few_people_by_mask_or_by_key_points():
