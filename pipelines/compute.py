@@ -48,7 +48,7 @@ class Compute:
         if self.batch != "auto" and self.batch < 1:
             yield f"batch must be at least 1, or auto, not {self.batch}"
         for modality in _SHARES:
-            value = self._share(modality)
+            value = self.share(modality)
             if not (math.isfinite(value) and 0 <= value <= 8):
                 yield f"{modality}_gpus must be between 0 and 8, not {value}"
         if self.device == "cpu" and self.precision == "fp16":
@@ -78,7 +78,7 @@ class Compute:
             return 0.0
         light = {"lite", "source", "none"}
         made = {"mask": (choice.mask,), "pose": (choice.pose,), "depth": choice.depth}
-        total = sum(self._share(m) for m, names in made.items() if not light.issuperset(names))
+        total = sum(self.share(m) for m, names in made.items() if not light.issuperset(names))
         return float(math.ceil(total)) if total > 1 else round(total, 4)
 
     def default_workers(self, choice: AnnotatorChoice, hardware: Hardware) -> int:
@@ -89,13 +89,14 @@ class Compute:
         if hardware.device == "cpu":
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             return max(1, min(cores, memory // _WORKER_BYTES))
-        import torch
+        from preprocess.torch.device import gpu_count
 
         share = self.gpus_per_worker(choice, hardware)
-        gpus = torch.cuda.device_count()
+        gpus = gpu_count()
         fitting = gpus * int(1 / share) if 0 < share <= 1 else gpus // max(int(share), 1)
         return max(1, min(cores, fitting or cores))
 
-    def _share(self, modality: str) -> float:
+    def share(self, modality: str) -> float:
+        """Of a GPU, for "mask", "pose" or "depth"."""
         given: float | None = getattr(self, f"{modality}_gpus")
         return _SHARES[modality] if given is None else given

@@ -26,7 +26,9 @@ from shards.manifest import Manifest
 __all__ = [
     "Progress",
     "cost",
+    "heading",
     "listing",
+    "mixed",
     "plan",
     "summary",
     "too_many",
@@ -165,6 +167,16 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
         keys = [q.key for q in result.quarantined if q.reason == reason]
         console.print(f"[red]quarantined[/] {count}: {escape(reason)} (first: {escape(keys[0])})")
     console.print(f"look at it: idol-shards ls {out}; idol-shards stats {out}")
+
+
+def heading(name: str, share: float) -> None:
+    """Before a source of a mixture."""
+    console.rule(f"{escape(name)}, {share:.1%} of the mixture", align="left")
+
+
+def mixed(path: str) -> None:
+    """After the last source of a mixture."""
+    console.print(f"all sources are built; their weights: {escape(path)}")
 
 
 def too_many(failed: int, allowed: int) -> None:

@@ -7,14 +7,12 @@ import re
 
 from pipelines.recipe import Recipe
 from preprocess.sources.base import Split, Video
+from preprocess.sources.disco.listing import HELD_OUT
 
 __all__ = ["EVALUATION_IDS", "split_videos"]
 
 # The videos on which DisCo and IDOL report: two TikTok folders and eight private clips.
-EVALUATION_IDS = (
-    *("00337", "00338", "201_002", "201_005", "201_021", "201_024"),
-    *("202_006", "202_007", "202_025", "203_006"),
-)
+EVALUATION_IDS = tuple(sorted(HELD_OUT))
 _EVALUATION = re.compile(rf"(?<!\d)({'|'.join(EVALUATION_IDS)})(?!\d)")
 
 

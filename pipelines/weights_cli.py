@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 from tyro.extras import SubcommandApp
 
+from pipelines import weights_show
 from preprocess import weights as registry
 from preprocess.errors import InputError
 from shards.console import QuietConsole, human_bytes
@@ -23,36 +23,37 @@ Names = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 @weights_app.command(name="list")
 def list_files(weights: Path | None = None) -> int:
-    """Every external file: what it is, from where, its licence, and whether it is here.
+    """Every external file: size, licence, source, and whether it is here.
+
+    "ok": here, with the right checksum; "unrecorded": here, and nobody says which checksum is the
+    right one: it is recorded when the file is first used. Files that have not changed since they
+    were last found right are not read again; `check` reads them.
 
     Args:
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
-    table = Table(title=str(registry.folder(weights)), title_justify="left")
-    for name in ("file", "what", "size", "licence", "from", "here"):
-        table.add_column(name, no_wrap=name in ("file", "here"))
-    for f in registry.files():
-        state = registry.check(f, weights)
-        colour = {"ok": "green", "absent": "yellow", "damaged": "red", "unrecorded": "cyan"}[state]
-        size = human_bytes(f.bytes) if f.bytes else "?"
-        table.add_row(f.name, f.what, size, f.licence, f.source.label, f"[{colour}]{state}")
-    console.print(table)
+    states = {f: registry.state(f, weights) for f in registry.files()}
+    console.print(weights_show.table(str(registry.folder(weights)), states, console.width))
     return 0
 
 
 @weights_app.command
 def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
-    """Fetch files or groups of them (lite, footage); what is here already is kept.
+    """Fetch files or groups of them; what is here already is kept, what was cut off goes on.
+
+    HF_TOKEN is sent to the model hub alone; HF_ENDPOINT names another hub.
 
     Args:
-        names: Groups or files.
+        names: Groups or files, as `list` shows them.
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     entries = registry.files(*names)
     fetched = 0
-    for f in registry.fetch(entries, weights):
-        fetched += 1
-        console.print(f"  {f.name} ({f.licence})")
+    with weights_show.downloads(console) as reporter:
+        for f in registry.fetch(entries, weights, reporter):
+            fetched += 1
+            size = (registry.folder(weights) / f.name).stat().st_size
+            console.print(f"  {f.name} ({human_bytes(size)}, {f.licence})")
     here = len(entries) - fetched
     console.print(f"{fetched} files fetched, {here} were there: {registry.folder(weights)}")
     return 0
@@ -61,6 +62,8 @@ def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
 @weights_app.command
 def check(names: Names = (), weights: Path | None = None) -> int:
     """Compare files' checksums; exits with 1 if one is damaged, or named and absent.
+
+    "unrecorded": nobody says which checksum is right; it is recorded when the file is first used.
 
     Args:
         names: Groups or files; all that are here unless given.
@@ -71,9 +74,26 @@ def check(names: Names = (), weights: Path | None = None) -> int:
         state = registry.check(f, weights)
         if state == "absent" and not names:
             continue
-        good &= state == "ok"
-        console.print(f"{state}  {f.name}", style="none" if state == "ok" else "red")
+        right = state in ("ok", "unrecorded")
+        good &= right
+        console.print(f"{state}  {f.name}", style="none" if right else "red")
     return 0 if good else 1
+
+
+@weights_app.command
+def accept(names: Names, weights: Path | None = None) -> int:
+    """Take files as they are now for the right ones, where they changed since their first use.
+
+    Args:
+        names: Groups or files.
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+    """
+    if not names:
+        raise InputError("accept needs the names of files or groups")
+    for f in registry.files(*names):
+        there = registry.accept(f, weights)
+        console.print(f"{'recorded' if there else 'forgotten; it is not here'}  {f.name}")
+    return 0
 
 
 @weights_app.command
@@ -107,11 +127,7 @@ def convert_hdnet(
     try:
         from preprocess.depths.hdnet import weights_file
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors"):
-            raise
-        raise InputError(
-            f"convert-hdnet needs {error.name}: install it with `make install-train`"
-        ) from error
+        raise _needs_training(error, "convert-hdnet") from error
 
     path = output or registry.folder(weights) / weights_file.FILE_NAME
     found = weights_file.read_checkpoints(ckpt_dir)
@@ -119,5 +135,40 @@ def convert_hdnet(
         step = "" if network.step is None else f", step {network.step}"
         console.print(f"{kind}: {network.parameters:,} parameters in {network.prefix}{step}")
     weights_file.save_networks({kind: network.state for kind, network in found.items()}, path)
+    if output is None:
+        for f in registry.files(weights_file.FILE_NAME):
+            registry.accept(f, weights)
     console.print(f"written: {path} ({human_bytes(path.stat().st_size)})")
     return 0
+
+
+@weights_app.command
+def to_safetensors(
+    file: tyro.conf.Positional[Path], nested: str | None = None, output: Path | None = None
+) -> int:
+    """Write the tensors of a file of torch.save as safetensors; no code in it is run.
+
+    Args:
+        file: The file to read.
+        nested: The entry that holds the tensors, where they are not at the top.
+        output: The file to write. Default: the same name with .safetensors.
+    """
+    try:
+        from preprocess.torch.loading import load_state, save_state
+    except ModuleNotFoundError as error:
+        raise _needs_training(error, "to-safetensors") from error
+
+    path = output or file.with_suffix(".safetensors")
+    if path.exists():
+        raise InputError(f"{path} exists already: remove it, or name another by --output")
+    state = load_state(file, nested)
+    save_state(state, path)
+    console.print(f"written: {path} ({len(state)} tensors, {human_bytes(path.stat().st_size)})")
+    return 0
+
+
+def _needs_training(error: ModuleNotFoundError, command: str) -> Exception:
+    """The same error, or in words where training's packages are not installed."""
+    if error.name not in ("torch", "safetensors"):
+        return error
+    return InputError(f"{command} needs {error.name}: install it with `make install-train`")

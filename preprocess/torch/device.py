@@ -7,7 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 from preprocess.errors import InputError
 
-__all__ = ["half_precision", "pick_device"]
+__all__ = ["gpu_count", "half_precision", "pick_device"]
+
+
+def gpu_count() -> int:
+    """GPUs that torch sees on this machine."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def pick_device(setting: str) -> str:
@@ -16,9 +23,7 @@ def pick_device(setting: str) -> str:
     "auto" is the GPU where torch sees one. Raises InputError for a GPU that is not there and for
     anything else.
     """
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = gpu_count()
     if setting == "auto":
         return "cuda" if gpus else "cpu"
     if setting == "cpu":

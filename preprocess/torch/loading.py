@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +13,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from preprocess.errors import InputError
 from preprocess.weights.lookalikes import what_else
 
-__all__ = ["load_state"]
+__all__ = ["load_state", "save_state"]
 
 _ZIP = b"PK\x03\x04"
 # The first bytes of a pickle of protocol 2, with which torch wrote before version 1.6.
@@ -43,11 +45,25 @@ def load_state(path: Path, nested: str | None = None) -> dict[str, Tensor]:
         raise InputError(f"{path} is {other}: get the file itself and put it there")
     with open(path, "rb") as opened:
         head = opened.read(_HEADER_BYTES + 1)
-    if head.startswith((_ZIP, _PICKLE)):
-        return _tensors(_unpickled(path, is_zip=head.startswith(_ZIP)), path, nested)
     if path.suffix == ".safetensors" or head[_HEADER_BYTES:] == b"{":
         return _tensors(_safe(path), path, nested)
+    if head.startswith((_ZIP, _PICKLE)):
+        return _tensors(_unpickled(path, is_zip=head.startswith(_ZIP)), path, nested)
     raise InputError(f"{path} is no file of weights (neither safetensors nor torch.save)")
+
+
+def save_state(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors; the file appears only when it is whole.
+
+    Tensors that share memory are written each for itself, as safetensors has to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".idol-") as scratch:
+        new = Path(scratch) / path.name
+        save_file({key: value.contiguous().clone() for key, value in state.items()}, new)
+        with open(new, "rb") as opened:
+            os.fsync(opened.fileno())
+        os.replace(new, path)
 
 
 def _safe(path: Path) -> dict[str, Tensor]:

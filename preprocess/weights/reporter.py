@@ -28,3 +28,6 @@ class Reporter:
 
     def checking(self, entry: ExternalFile) -> None:
         """All of a file is here, and its checksum is computed."""
+
+    def placed(self, entry: ExternalFile) -> None:
+        """A file is in its place."""

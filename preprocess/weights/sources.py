@@ -54,7 +54,7 @@ class Hub:
 
     @property
     def label(self) -> str:
-        return f"hub {self.repository}@{self.revision[:7]}"
+        return f"hub:{self.repository}@{self.revision[:7]}"
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from preprocess.errors import InputError
 from preprocess.weights import lock
 from preprocess.weights.advice import command, way_out
 from preprocess.weights.entries import ExternalFile
+from preprocess.weights.lookalikes import what_else
 from preprocess.weights.registry import files, folder
 
 __all__ = [
@@ -34,8 +36,9 @@ _CHUNK = 1 << 20
 @dataclass(frozen=True)
 class _Verdict:
     state: State
-    found: str  # in words, for the error
+    found: str = ""  # in words, for the error
     sha256: str | None = None  # of the file, where it is ok or unrecorded
+    status: os.stat_result | None = None  # of the file before it was read
     changed: bool = False  # since it was recorded
 
 
@@ -135,13 +138,15 @@ def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verd
     expected = entry.sha256 or (recorded.sha256 if recorded else None)
     seen = recorded is not None and recorded.is_of(status) and recorded.sha256 == expected
     if seen and not thorough:
-        return _Verdict("ok", "", expected)
+        return _Verdict("ok", sha256=expected, status=status)
+    if other := what_else(path):
+        return _Verdict("damaged", f"is {other}")
     digests = digests_of(path, (c.algorithm for c in entry.stated))
     if wrong := wrong_checksum(entry, digests):
         return _Verdict("damaged", f"is damaged ({wrong})")
     sha256 = digests["sha256"]
     if expected is None:
-        return _Verdict("unrecorded", "", sha256)
+        return _Verdict("unrecorded", sha256=sha256, status=status)
     if sha256 != expected:
         return _Verdict(
             "damaged",
@@ -149,22 +154,27 @@ def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verd
             changed=True,
         )
     if not seen:
-        _remember(entry, root, sha256, recorded.revision if recorded else None)
-    return _Verdict("ok", "", sha256)
+        _remember(entry, root, sha256, status, recorded.revision if recorded else None)
+    return _Verdict("ok", sha256=sha256, status=status)
 
 
 def _usable(entry: ExternalFile, root: Path) -> str:
     """The SHA-256 of a file that may be used; recorded where nobody states it."""
     verdict = _verify(entry, root)
-    if verdict.sha256 is None:
+    if verdict.sha256 is None or verdict.status is None:
         raise _unusable(entry, root, verdict)
     if verdict.state == "unrecorded":
-        _remember(entry, root, verdict.sha256, None)
+        _remember(entry, root, verdict.sha256, verdict.status)
     return verdict.sha256
 
 
-def _remember(entry: ExternalFile, root: Path, sha256: str, revision: str | None) -> None:
-    status = (root / entry.name).stat()
+def _remember(
+    entry: ExternalFile,
+    root: Path,
+    sha256: str,
+    status: os.stat_result,
+    revision: str | None = None,
+) -> None:
     recorded = lock.Recorded(
         sha256, status.st_size, status.st_mtime_ns, entry.source.label, revision
     )

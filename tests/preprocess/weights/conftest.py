@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from preprocess import weights
-from preprocess.weights import Checksum, ExternalFile, Source, Url
+from preprocess.weights import Checksum, ExternalFile, Source, Url, download
+
+from .publisher import Publisher, running
 
 
 def sha256(content: bytes) -> str:
@@ -21,16 +24,36 @@ def make_entry(monkeypatch) -> Callable[..., ExternalFile]:
 
     def make(
         name: str = "tests/a.bin",
-        source: Source = Url("https://publisher.example/a.bin"),
+        source: Source | None = None,
         stated: str | tuple[Checksum, ...] = (),
         size: int | None = None,
         alternative: bool = False,
     ) -> ExternalFile:
         if isinstance(stated, str):
             stated = (Checksum("sha256", stated, "tests"),)
+        source = source or Url("https://publisher.example/a.bin")
         entry = ExternalFile(name, "made by a test", source, "MIT", size, stated, alternative)
         registry = (*weights.registry.REGISTRY, entry)
         monkeypatch.setattr(weights.registry, "REGISTRY", registry)
         return entry
 
     return make
+
+
+@pytest.fixture
+def publisher(monkeypatch) -> Iterator[Publisher]:
+    """Files on the loopback; connections that fail are tried again at once."""
+    monkeypatch.setattr(download, "WAITS", (0.0,) * 5)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HF_TOKEN", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """An address at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    return f"http://127.0.0.1:{port}"

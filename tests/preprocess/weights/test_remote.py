@@ -1,0 +1,119 @@
+"""Fetching as a process of its own: killed half-way, two at once, on a machine without a network.
+
+The hub is one on the loopback, named by $HF_ENDPOINT; the file is one of the registry's whose
+content nobody states.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from preprocess.weights import files, lock
+
+from .conftest import sha256
+from .publisher import Served
+
+NAME = "sd-image-variations/unet/diffusion_pytorch_model.bin"
+CONTENT = random.Random(2).randbytes(4_000_000)
+HALF = len(CONTENT) // 2
+
+
+@pytest.fixture
+def hub(publisher):
+    """The file on the loopback, held back after its half."""
+    (entry,) = files(NAME)
+    path = entry.source.url.removeprefix("https://huggingface.co")
+    publisher.files[path] = Served(CONTENT, gate=threading.Event())
+    return publisher.files[path]
+
+
+@pytest.fixture
+def start(publisher, tmp_path):
+    """Start `idol-prep weights fetch` on the file; whatever still runs at the end is killed."""
+    processes = []
+
+    def fetch(endpoint=publisher.url):
+        environment = {**os.environ, "HF_ENDPOINT": endpoint}
+        command = [sys.executable, "-m", "pipelines.cli", "weights", "fetch", NAME]
+        process = subprocess.Popen(
+            [*command, "--weights", str(tmp_path)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield fetch
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def test_a_killed_fetch_goes_on_and_reads_the_rest_alone(hub, publisher, start, tmp_path):
+    target, part = tmp_path / NAME, tmp_path / f"{NAME}.part"
+    process = start()
+    wait_for(lambda: size(part) == HALF)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert size(part) == HALF
+    assert not target.exists()
+    hub.gate.set()
+    hub.gate = None
+    again = start()
+    output, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, output
+    assert "going on from 2.0 MB" in output
+    assert target.read_bytes() == CONTENT
+    assert [(asked.status, asked.range) for asked in publisher.asked] == [
+        (200, None),
+        (206, f"bytes={HALF}-"),
+    ]
+    assert sorted(p.name for p in target.parent.iterdir()) == [target.name]
+
+
+def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
+    target, part = tmp_path / NAME, tmp_path / f"{NAME}.part"
+    first = start()
+    wait_for(lambda: size(part) == HALF)
+    second = start()
+    waiting = second.stdout.readline()
+    assert "another process is fetching it" in waiting
+    hub.gate.set()
+    outputs = [first.communicate(timeout=60)[0], second.communicate(timeout=60)[0]]
+    assert (first.returncode, second.returncode) == (0, 0), outputs
+    assert "1 files fetched, 0 were there" in outputs[0]
+    assert "0 files fetched, 1 were there" in outputs[1]
+    assert target.read_bytes() == CONTENT
+    assert len(publisher.asked) == 1
+    assert sorted(p.name for p in target.parent.iterdir()) == [target.name]
+    assert lock.read(tmp_path)[NAME].sha256 == sha256(CONTENT)
+
+
+def test_without_a_network_there_is_one_line(nowhere, start, tmp_path):
+    process = start(nowhere)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    (line,) = output.strip().splitlines()
+    assert line.startswith(f"idol-prep: {NAME}")
+    assert f"{tmp_path}/{NAME}" in line
+    assert "idol-prep weights fetch sd-image-variations" in line
