@@ -202,7 +202,7 @@ def test_dpt_on_dinov2_is_metric(saved):
 def test_weights_of_another_model_are_refused(saved):
     folder, other = saved("depth_anything"), saved("dpt")
     (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
-    with pytest.raises(InputError, match="the weights of .* lack"):
+    with pytest.raises(InputError, match=r"the weights of .* lack"):
         run(folder)
 
 
