@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from preprocess.depths.huggingface.files import model_files
 from preprocess.errors import InputError
+from preprocess.model_folder import model_folder
 from preprocess.torch.batching import Batches, BatchSize
 from preprocess.torch.device import half_precision
 from preprocess.torch.packages import needed_packages
@@ -38,7 +38,7 @@ class DepthModel:
     @classmethod
     def load(cls, model: str, device: str, *, half: bool, batch: BatchSize) -> DepthModel:
         """Raises InputError as `preprocess.depths.huggingface.load` says."""
-        folder = model_files(model)[0].parent
+        folder = model_folder(model)
         with needed_packages("a Hugging Face depth model"):
             from transformers import (
                 AutoConfig,

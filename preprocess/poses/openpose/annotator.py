@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from preprocess.choices import Record
 from preprocess.keypoints import COCO_18, FACE_68, HAND_21, OPENPOSE_134, Keypoints
 from preprocess.poses.openpose.body import find_bodies
 from preprocess.poses.openpose.networks import Network
-from preprocess.poses.openpose.parts import face_square, find_faces, find_hands, hand_square
-from preprocess.poses.people import Found, People, Person, people_of_clip
+from preprocess.poses.openpose.parts import Square, face_square, find_faces, find_hands, hand_square
+from preprocess.poses.people import Finding, People, Person, people_of_clip
 from preprocess.scene import Scene
 
 __all__ = ["OpenPose"]
@@ -50,63 +51,46 @@ class OpenPose:
     def keypoints(self, scene: Scene) -> Keypoints:
         """The people's OPENPOSE_134 joints in pixels of the clip; feet always score 0."""
         bodies = find_bodies(self._body, scene.frames)
-        joints = [[_body_joints(body) for body in bodies_there] for bodies_there in bodies]
-        if self._hand:
-            self._add_hands(self._hand, scene.frames, bodies, joints)
-        if self._face:
-            self._add_faces(self._face, scene.frames, bodies, joints)
-        found = [
-            [Found(_box(body), all_of_them) for body, all_of_them in zip(*there, strict=True)]
-            for there in zip(bodies, joints, strict=True)
-        ]
+
+        def joints_of(wanted: Sequence[Finding]) -> list[np.ndarray]:
+            return self._joints([(scene.frames[frame], bodies[frame][n]) for frame, n in wanted])
+
+        boxes = [[_box(body) for body in there] for there in bodies]
         return people_of_clip(
-            scene, found, people=self._people, person=self._person, smooth=self._smooth
+            scene, boxes, joints_of, people=self._people, person=self._person, smooth=self._smooth
         )
 
-    @staticmethod
-    def _add_hands(
-        network: Network,
-        frames: Sequence[np.ndarray],
-        bodies: Sequence[Sequence[np.ndarray]],
-        joints: Sequence[Sequence[np.ndarray]],
-    ) -> None:
-        wanted = [
-            (square, joints[t][n][start : start + len(HAND_21)])
-            for t, bodies_there in enumerate(bodies)
-            for n, body in enumerate(bodies_there)
-            for side, start in _HANDS.items()
-            if (square := hand_square(frames[t], body, side))
-        ]
-        for (_, into), hand in zip(
-            wanted, find_hands(network, [square for square, _ in wanted]), strict=True
-        ):
-            into[:] = hand
-
-    @staticmethod
-    def _add_faces(
-        network: Network,
-        frames: Sequence[np.ndarray],
-        bodies: Sequence[Sequence[np.ndarray]],
-        joints: Sequence[Sequence[np.ndarray]],
-    ) -> None:
-        wanted = [
-            (square, joints[t][n][_FACE : _FACE + len(FACE_68)])
-            for t, bodies_there in enumerate(bodies)
-            for n, body in enumerate(bodies_there)
-            if (square := face_square(frames[t], body))
-        ]
-        for (_, into), face in zip(
-            wanted, find_faces(network, [square for square, _ in wanted]), strict=True
-        ):
-            into[:] = face
+    def _joints(self, people: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        """(134, 3) float32 of each (frame, body), with hands and face where they are wanted."""
+        joints = np.zeros((len(people), len(OPENPOSE_134), 3), np.float32)
+        for into, (_, body) in zip(joints, people, strict=True):
+            into[: len(COCO_18)] = body
+        if self._hand:
+            hands = [
+                (into[start : start + len(HAND_21)], square)
+                for into, (frame, body) in zip(joints, people, strict=True)
+                for side, start in _HANDS.items()
+                if (square := hand_square(frame, body, side))
+            ]
+            _fill(hands, partial(find_hands, self._hand))
+        if self._face:
+            faces = [
+                (into[_FACE : _FACE + len(FACE_68)], square)
+                for into, (frame, body) in zip(joints, people, strict=True)
+                if (square := face_square(frame, body))
+            ]
+            _fill(faces, partial(find_faces, self._face))
+        joints[..., 2] = joints[..., 2].clip(0, 1)
+        return list(joints)
 
 
-def _body_joints(body: np.ndarray) -> np.ndarray:
-    """(134, 3) float32 with the 18 joints of a body."""
-    joints = np.zeros((len(OPENPOSE_134), 3), np.float32)
-    joints[: len(COCO_18)] = body
-    joints[:, 2] = joints[:, 2].clip(0, 1)
-    return joints
+def _fill(
+    wanted: Sequence[tuple[np.ndarray, Square]],
+    find: Callable[[Sequence[Square]], Sequence[np.ndarray]],
+) -> None:
+    found = find([square for _, square in wanted])
+    for (into, _), joints in zip(wanted, found, strict=True):
+        into[:] = joints
 
 
 def _box(body: np.ndarray) -> tuple[float, float, float, float]:

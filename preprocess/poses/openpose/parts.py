@@ -42,7 +42,7 @@ class Square:
         scale = self.side / size
         x = self.x + (column + 0.5) * scale - 0.5
         y = self.y + (row + 0.5) * scale - 0.5
-        return x, y, min(score, 1.0)
+        return x, y, score
 
 
 def hand_square(frame: np.ndarray, body: np.ndarray, side: str) -> Square | None:

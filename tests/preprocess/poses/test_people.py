@@ -5,25 +5,41 @@ import pytest
 
 from preprocess.crop import Crop
 from preprocess.keypoints import OPENPOSE_134
-from preprocess.poses.people import Found, people_of_clip
+from preprocess.poses.people import people_of_clip
 from preprocess.scene import Scene
 
 CROP = Crop("none", 0, 0, 100, 100)  # clip pixels are source pixels
 
 
 def someone(name, x, y, width=20, height=40):
-    """A person whose every joint is at their box's middle, and whose score tells who it is."""
-    joints = np.tile(np.float32([x + width / 2, y + height / 2, name]), (134, 1))
-    return Found((x, y, x + width, y + height), joints)
+    """A person's box, and the score of all their joints, which tells who it is."""
+    return name, (x, y, x + width, y + height)
+
+
+def points_of(found, **options):
+    """(frames, places, 3) of the first joint, which is in the middle of a person's box."""
+    blank = tuple(np.zeros((100, 100, 3), np.uint8) for _ in found)
+    asked = []
+
+    def joints_of(wanted):
+        asked.append(len(wanted))
+        people = [found[frame][number] for frame, number in wanted]
+        return [
+            np.tile(np.float32([(x0 + x1) / 2, (y0 + y1) / 2, name]), (134, 1))
+            for name, (x0, y0, x1, y1) in people
+        ]
+
+    options = {"people": "all", "person": "largest", "smooth": False} | options
+    boxes = [[box for _, box in there] for there in found]
+    keypoints = people_of_clip(Scene(blank, (), CROP, 30.0), boxes, joints_of, **options)
+    assert keypoints.joint_set is OPENPOSE_134
+    assert asked == [np.count_nonzero(keypoints.points[:, :, 0, 2])]  # and not for the others
+    return keypoints.points[:, :, 0]
 
 
 def names(found, **options):
     """(frames, places): who is where, 0 for nobody."""
-    blank = tuple(np.zeros((100, 100, 3), np.uint8) for _ in found)
-    options = {"people": "all", "person": "largest", "smooth": False} | options
-    keypoints = people_of_clip(Scene(blank, (), CROP, 30.0), found, **options)
-    assert keypoints.joint_set is OPENPOSE_134
-    return keypoints.points[:, :, 0, 2].astype(float).round(3).tolist()
+    return points_of(found, **options)[..., 2].astype(float).round(3).tolist()
 
 
 def test_the_order_in_which_people_are_found_does_not_matter():
@@ -62,9 +78,6 @@ def test_nobody_is_one_place_without_scores():
 def test_smoothing_does_not_mix_people():
     """Two who stand still and swap their order in the list: smoothing must not move them."""
     a, b = someone(0.9, 10, 10), someone(0.5, 70, 10)
-    blank = tuple(np.zeros((100, 100, 3), np.uint8) for _ in range(4))
-    found = [[a, b], [b, a], [a, b], [a]]
-    options = {"people": "all", "person": "largest", "smooth": True}
-    points = people_of_clip(Scene(blank, (), CROP, 30.0), found, **options).points
-    np.testing.assert_allclose(points[:3, :, 0, 0], [[20, 80]] * 3, atol=1e-4)
-    assert points[3, :, 0, 2].tolist() == pytest.approx([0.9, 0])
+    points = points_of([[a, b], [b, a], [a, b], [a]], smooth=True)
+    np.testing.assert_allclose(points[:3, :, 0], [[20, 80]] * 3, atol=1e-4)
+    assert points[3, :, 2].tolist() == pytest.approx([0.9, 0])
