@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from preprocess.choices import Record
+from preprocess.choices import PeopleMode, PersonMode, Record, SamSize
 from preprocess.masks.grounded_sam import detector, segmenter
 from preprocess.masks.grounded_sam.choose import Detections, prompts
 from preprocess.masks.grounded_sam.detector import Detector
-from preprocess.masks.grounded_sam.segmenter import SamSize, Segmenter
+from preprocess.masks.grounded_sam.segmenter import Segmenter
 from preprocess.masks.grounded_sam.smooth import smooth
 from preprocess.scene import Scene
 from preprocess.torch.batching import BatchSize
@@ -42,8 +41,8 @@ class GroundedSam:
         detect: Callable[[Sequence[np.ndarray]], list[Detections]],
         segment: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], np.ndarray],
         *,
-        people: Literal["one", "all"],
-        person: Literal["largest", "central"],
+        people: PeopleMode,
+        person: PersonMode,
         smooth: bool,
     ) -> None:
         """`detect` and `segment` are a `Detector` and a `Segmenter`.
@@ -53,8 +52,8 @@ class GroundedSam:
         self.record = record
         self._detect = detect
         self._segment = segment
-        self._people: Literal["one", "all"] = people
-        self._person: Literal["largest", "central"] = person
+        self._people: PeopleMode = people
+        self._person: PersonMode = person
         self._smooth = smooth
 
     def masks(self, scene: Scene) -> np.ndarray:
@@ -79,8 +78,8 @@ def load(
     locate: Callable[[str], Path],
     *,
     sam: SamSize,
-    people: Literal["one", "all"],
-    person: Literal["largest", "central"],
+    people: PeopleMode,
+    person: PersonMode,
     smooth: bool,
     device: str,
     half: bool,

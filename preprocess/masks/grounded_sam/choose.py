@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
+
+from preprocess.choices import PeopleMode, PersonMode
 
 __all__ = ["Detections", "prompts"]
 
@@ -48,8 +49,8 @@ def prompts(
     width: int,
     height: int,
     *,
-    people: Literal["one", "all"],
-    person: Literal["largest", "central"],
+    people: PeopleMode,
+    person: PersonMode,
     bridge: bool,
 ) -> list[np.ndarray]:
     """The boxes, (N, 4) float32 each, of which to make masks in successive frames.
@@ -88,9 +89,7 @@ def _link(detections: Sequence[Detections]) -> list[_Track]:
     return tracks
 
 
-def _one(
-    tracks: list[_Track], width: int, height: int, person: Literal["largest", "central"]
-) -> list[_Track]:
+def _one(tracks: list[_Track], width: int, height: int, person: PersonMode) -> list[_Track]:
     def area(box: np.ndarray) -> float:
         return float((box[2] - box[0]) * (box[3] - box[1]))
 

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from preprocess.choices import SamSize
 from preprocess.errors import InputError
 from preprocess.torch.batching import Batches, BatchSize
 from preprocess.torch.device import half_precision
 from preprocess.torch.loading import load_state
 from preprocess.torch.packages import needed_packages
 
-__all__ = ["SamSize", "Segmenter", "load_network"]
-
-SamSize = Literal["vit_h", "vit_l", "vit_b"]
+__all__ = ["Segmenter", "load_network"]
 
 _BOXES = 16  # decoded at once: each takes the memory of a few full-size masks
 

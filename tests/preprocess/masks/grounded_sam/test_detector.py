@@ -148,7 +148,7 @@ def test_the_published_size_runs(bert, frames, tmp_path):
     network = load_network(small.save_detector(whole, tmp_path / "swint.pth"), bert)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = torch.rand(1, 3, 96, 128)
+        image = torch.rand(1, 3, 256, 320)  # 900 queries need as many places
         expected = whole(image, captions=["person."])["pred_logits"]
         torch.testing.assert_close(network(image, captions=["person."])["pred_logits"], expected)
     (found,) = Detector(network)(frames[:1])
