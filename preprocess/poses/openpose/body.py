@@ -56,7 +56,7 @@ def find_bodies(network: Network, frames: Sequence[np.ndarray]) -> list[list[np.
 
 def _peaks(maps: torch.Tensor, to_frame: Enlarger) -> list[np.ndarray]:
     """For each map (n, 3): x, y and value at the local maxima of the map enlarged and blurred."""
-    smooth = torch.nn.functional.pad(to_frame.whole(maps, smooth=True), (1, 1, 1, 1))
+    smooth = to_frame.whole(maps, smooth=True, border=1)
     part, y, x = (smooth > LEAST_PEAK).nonzero(as_tuple=True)
     here = smooth[part, y, x]
     highest = torch.ones_like(here, dtype=torch.bool)

@@ -33,17 +33,19 @@ class Enlarger:
     smooth_rows: np.ndarray
     smooth_columns: np.ndarray
 
-    def whole(self, maps: torch.Tensor, *, smooth: bool = False) -> torch.Tensor:
-        """(..., h, w) -> (..., H, W), on the maps' device."""
-        rows = self.smooth_rows if smooth else self.rows
-        columns = self.smooth_columns if smooth else self.columns
-        left = torch.from_numpy(rows).to(maps.device)
-        right = torch.from_numpy(columns).to(maps.device)
-        return left @ maps @ right.T
+    def whole(self, maps: torch.Tensor, *, smooth: bool = False, border: int = 0) -> torch.Tensor:
+        """(..., h, w) -> (..., H, W) with a border of zeros around it, on the maps' device."""
+        rows, columns = (
+            torch.from_numpy(np.pad(matrix, ((border, border), (0, 0)))).to(maps.device)
+            for matrix in (
+                (self.smooth_rows, self.smooth_columns) if smooth else (self.rows, self.columns)
+            )
+        )
+        return rows @ maps @ columns.T
 
     def at(self, maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """(C, h, w) at N whole pixels of the picture -> (C, N)."""
-        return np.einsum("nh,chw,nw->cn", self.rows[y], maps, self.columns[x], optimize=True)
+        return ((self.rows[y] @ maps) * self.columns[x]).sum(-1)
 
 
 @lru_cache(maxsize=32)
