@@ -92,12 +92,15 @@ def annotate(
     if masks is not None and choice.mask != "none":
         arrays["mask"] = masks
         arrays["reference_mask"] = _reference_mask(annotators, survey, square, scene.fps)
-    if keypoints is not None:
+    if annotators.pose and keypoints is not None:
         arrays["keypoints"] = keypoints.points
-        arrays["pose"] = draw_poses(keypoints, (size, size), choice.pose_style)
+        arrays["pose"] = draw_poses(
+            keypoints, (size, size), choice.pose_style, min_score=annotators.pose.min_score
+        )
         info["keypoints"] = {
             "joint_set": keypoints.joint_set.name,
             "style": choice.pose_style,
+            "min_score": annotators.pose.min_score,
             "people": keypoints.points.shape[1],
             "mean_score": _mean_scores(keypoints.points),
         }

@@ -50,6 +50,7 @@ class MaskAnnotator(Protocol):
 
 class PoseAnnotator(Protocol):
     record: Record
+    min_score: float  # in (0, 1]: joints scored lower are not drawn
 
     def keypoints(self, scene: Scene) -> Keypoints:
         """The people's joints in pixels of the clip; nobody found means scores of 0."""

@@ -65,6 +65,7 @@ class Depth:
 
 class Nobody:
     record = Record("pose", "1", {})
+    min_score = 0.3
 
     def __init__(self, scores):
         self.scores = scores

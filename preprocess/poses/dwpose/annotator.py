@@ -12,12 +12,15 @@ from preprocess.poses.dwpose.joints import from_coco_wholebody
 from preprocess.poses.dwpose.networks import PersonDetector, PoseNetwork
 from preprocess.poses.people import Finding, People, Person, people_of_clip
 from preprocess.scene import Scene
+from preprocess.skeleton import MIN_SCORE
 
 __all__ = ["DWPose"]
 
 
 class DWPose:
     """People are found in the whole frames, then the joints of each in their box."""
+
+    min_score = MIN_SCORE
 
     def __init__(
         self,

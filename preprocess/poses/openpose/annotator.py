@@ -25,8 +25,10 @@ class OpenPose:
     """The body's 18 joints, and with their networks hands and face, found in the whole frames.
 
     A joint's score is the height of its peak in the network's map, at most 1. OpenPose takes every
-    peak above 0.1 (0.05 in hands and faces) that belongs to somebody for a joint.
+    peak above 0.1 (0.05 in hands and faces) that belongs to somebody for a joint, and draws it.
     """
+
+    min_score = 0.05
 
     def __init__(
         self,
