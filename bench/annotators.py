@@ -80,6 +80,7 @@ def main() -> None:
     )
     for column in ("annotator", "frames/s", "bare network", "ratio", "of each round"):
         table.add_column(column, justify="left" if column == "annotator" else "right")
+    console = Console(width=120)
     left_out = []
     for name in options.annotators:
         with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
@@ -92,6 +93,7 @@ def main() -> None:
             except InputError as error:
                 left_out.append(f"{name} is left out: {error}")
                 continue
+            console.print(f"measuring {name}")
             rounds = measured(case, scene, options)
         ours, bare = (statistics.median(times) for times in zip(*rounds, strict=True))
         count = len(scene.frames)
@@ -104,7 +106,6 @@ def main() -> None:
         )
         del case
         gc.collect()
-    console = Console(width=120)
     console.print(table)
     for reason in left_out:
         console.print(reason)
