@@ -69,6 +69,7 @@ bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/python bench/build.py
 	@$(BIN)/python bench/losses.py
+	@$(BIN)/python bench/annotators.py
 
 bench-loader: .venv/dev  ## Streaming against webdataset, litdata and mosaicml-streaming
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[bench]"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pipelines.engine import run_here, run_on_ray
+from pipelines.compute import Compute
+from pipelines.engine import Cluster, run_here, run_on_ray
+from pipelines.extras import check_masks, notices, with_densepose
+from pipelines.folder_lock import alone_in
 from pipelines.plan import Plan, make_plan
 from pipelines.recipe import Recipe
-from pipelines.worker import Made, TaskResult
-from preprocess import weights
-from preprocess.annotators import required_files
+from pipelines.worker import Made, Setup, TaskResult
+from preprocess import makers, weights
 from preprocess.errors import InputError
 from preprocess.sources.base import Split, list_videos
 from shards.dataset import Build, DatasetInfo, open_for_build
@@ -24,19 +25,41 @@ from shards.writer import commit_shard
 
 __all__ = ["BuildSummary", "Reporter", "Where", "build", "plan_build"]
 
-# The packages whose versions can change a dataset's bytes.
-SOFTWARE = ("idol-video", "ai-edge-litert", "av", "numpy", "opencv-python-headless", "pyarrow")
-
 
 @dataclass(frozen=True)
 class Where:
-    """Where a build reads, writes and runs; nothing of this changes a byte of the dataset."""
+    """Where a build reads, writes and runs: of this only the precision changes the dataset.
+
+    `workers`: 0 works in this process; None takes as many as `compute` finds sensible.
+    """
 
     source: Path
     out: str
-    workers: int
+    workers: int | None
     address: str | None = None
     weights: Path | None = None
+    compute: Compute = field(default_factory=Compute)
+
+    def setup(self, plan: Plan) -> Setup:
+        """What a worker needs to know besides the plan, once the files have been checked.
+
+        Raises InputError for files, packages or a GPU that are missing.
+        """
+        choice = plan.recipe.annotators
+        makers.software(choice)
+        weights.require(makers.required_files(choice), self.weights)
+        hardware = self.compute.hardware(choice, elsewhere=self.address is not None)
+        records = makers.records(choice, self.weights)
+        return Setup(self.source, self.weights, hardware, records)
+
+    def cluster(self, plan: Plan, setup: Setup) -> Cluster:
+        """How many workers, where, and what each asks for."""
+        choice = plan.recipe.annotators
+        workers = self.workers
+        if workers is None:
+            workers = self.compute.default_workers(choice, setup.hardware)
+        gpus = self.compute.gpus_per_worker(choice, setup.hardware)
+        return Cluster(workers, gpus, self.address)
 
 
 class Reporter:
@@ -62,9 +85,22 @@ class BuildSummary:
     shards_kept: int
 
 
-def plan_build(recipe: Recipe, source: Path, on_file: Callable[[], None] = lambda: None) -> Plan:
-    """List the source and plan its clips. Raises InputError when there is nothing to do."""
-    return make_plan(recipe, list_videos(recipe.dataset, source, on_file))
+def plan_build(
+    recipe: Recipe,
+    source: Path,
+    on_file: Callable[[], None] = lambda: None,
+    *,
+    densepose: Path | None = None,
+) -> Plan:
+    """List the source and plan its clips; `densepose` is a folder of DensePose pictures.
+
+    Raises InputError when there is nothing to do, or the source lacks what the recipe wants.
+    """
+    listing = list_videos(recipe.dataset, source, on_file, recipe.where)
+    check_masks(recipe, listing)
+    if densepose is not None:
+        listing = with_densepose(listing, densepose)
+    return make_plan(recipe, listing)
 
 
 def build(
@@ -74,24 +110,37 @@ def build(
 
     Stopped at any time, by Ctrl-C or a kill, the same call goes on with the shards that are not
     committed; the result is the same bytes. `retry_quarantined` makes shards with quarantined
-    clips anew. Raises InputError for missing weights, and ShardsError for a folder that holds
-    something else.
+    clips anew. Raises InputError for missing weights and for a folder in which another build is at
+    work, and ShardsError for one that holds something else.
     """
-    recipe = plan.recipe
-    files = required_files(recipe.annotators)
-    weights.require(files, where.weights)
+    setup = where.setup(plan)
     store = Store.at(where.out)
+    with alone_in(store):
+        return _build(plan, setup, store, where, reporter, retry_quarantined)
+
+
+def _build(
+    plan: Plan,
+    setup: Setup,
+    store: Store,
+    where: Where,
+    reporter: Reporter,
+    retry_quarantined: bool,
+) -> BuildSummary:
+    recipe = plan.recipe
     session = open_for_build(
         store,
-        {**recipe.as_json(), "source": plan.source_summary()},
-        software={name: version(name) for name in SOFTWARE} | {"python": platform.python_version()},
-        weights={
-            f.name: {"sha256": weights.checksum(f.name, where.weights), "licence": f.licence}
-            for f in files
+        {
+            **recipe.as_json(setup.records, half=setup.hardware.half),
+            "source": plan.source_summary(),
         },
+        software=makers.software(recipe.annotators) | {"python": platform.python_version()},
+        weights=_weights(recipe, setup),
         extras={
             "short_videos": list(plan.short),
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],
+            "splits": list(plan.split_rules),
+            "notices": list(notices(plan)),
         },
     )
     kept: dict[tuple[Split, int], Manifest] = {}
@@ -102,7 +151,7 @@ def build(
     reporter.planned(plan, list(kept.values()))
     pending = [shard for shard in plan.shards if shard not in kept]
     manifests = list(kept.values())
-    for manifest in _make_shards(plan, pending, where, session, reporter):
+    for manifest in _make_shards(plan, pending, setup, where, session, reporter):
         manifests.append(manifest)
         reporter.committed(manifest)
     info = session.finish(plan.shards_by_split)
@@ -111,9 +160,20 @@ def build(
     return BuildSummary(info, quarantined, len(pending), len(kept))
 
 
+def _weights(recipe: Recipe, setup: Setup) -> dict[str, dict[str, str]]:
+    """Checksum and licence of each file that is used; a model's own files come without licence."""
+    licences = {f.name: f.licence for f in makers.required_files(recipe.annotators)}
+    return {
+        name: {"sha256": checksum, "licence": licences.get(name, "see the model's own page")}
+        for record in setup.records.values()
+        for name, checksum in record.weights.items()
+    }
+
+
 def _make_shards(
     plan: Plan,
     pending: list[tuple[Split, int]],
+    setup: Setup,
     where: Where,
     session: Build,
     reporter: Reporter,
@@ -122,10 +182,11 @@ def _make_shards(
     tasks = plan.tasks(pending)
     if not tasks:
         return
-    if where.workers:
-        results = run_on_ray(tasks, plan, where.source, where.weights, where.workers, where.address)
+    cluster = where.cluster(plan, setup)
+    if cluster.workers:
+        results = run_on_ray(tasks, plan, setup, cluster)
     else:
-        results = run_here(tasks, plan, where.source, where.weights)
+        results = run_here(tasks, plan, setup)
     waiting = Counter((task.split, task.shard) for task in tasks)
     finished: dict[tuple[Split, int], list[TaskResult]] = {shard: [] for shard in pending}
     for result in results:

@@ -15,14 +15,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.plan import Plan, Task
-from pipelines.worker import TaskResult, Worker
+from pipelines.worker import Setup, TaskResult, Worker
 from preprocess.errors import InputError
 
-__all__ = ["MAX_DEATHS", "run_here", "run_on_ray"]
+__all__ = ["MAX_DEATHS", "Cluster", "run_here", "run_on_ray"]
 
 MAX_DEATHS = 3
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
@@ -31,11 +31,19 @@ MAX_BLOCKS = 4096
 OBJECT_STORE_BYTES = 1 << 30
 
 
-def run_here(
-    tasks: list[Task], plan: Plan, source: Path, weights_root: Path | None
-) -> Iterator[TaskResult]:
+@dataclass(frozen=True)
+class Cluster:
+    """Workers on Ray: how many, the share of a GPU that each asks for, and a running cluster's
+    address; without one, Ray is started on this machine."""
+
+    workers: int
+    gpus: float = 0.0
+    address: str | None = None
+
+
+def run_here(tasks: list[Task], plan: Plan, setup: Setup) -> Iterator[TaskResult]:
     """Run the tasks one by one in this process."""
-    worker = Worker(plan, source, weights_root)
+    worker = Worker(plan, setup)
     for task in tasks:
         yield worker.run(task)
 
@@ -43,15 +51,13 @@ def run_here(
 def run_on_ray(
     tasks: list[Task],
     plan: Plan,
-    source: Path,
-    weights_root: Path | None,
-    workers: int,
-    address: str | None = None,
+    setup: Setup,
+    cluster: Cluster,
 ) -> Iterator[TaskResult]:
-    """Run the tasks on `workers` Ray actors; on this machine, or on the cluster at `address`.
+    """Run the tasks on the cluster's workers, which are Ray actors.
 
     Ray is started and stopped here unless it was running. Raises InputError when it cannot be
-    reached, or when a worker cannot start.
+    reached, has too few GPUs, or when a worker cannot start.
     """
     # Ray's own processes write warnings about its internals over the progress bar.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -59,18 +65,20 @@ def run_on_ray(
 
     started = not ray.is_initialized()
     if started:
-        _start_ray(ray, workers, address)
+        _start_ray(ray, cluster.workers, cluster.address)
     try:
         _quieten_ray_data(ray)
+        workers = _fitting(cluster, float(ray.cluster_resources().get("GPU", 0)))
         # The plan travels through an actor, so that a worker started anew still finds it.
         ledger = ray.remote(num_cpus=0)(_Ledger).remote((tasks, plan))
         rows = [{"task": number} for number in range(len(tasks))]
         blocks = min(len(rows), MAX_BLOCKS)
         results = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             _RayWorker,
-            fn_constructor_args=(ledger, source, weights_root),
+            fn_constructor_args=(ledger, setup),
             batch_size=1,
             num_cpus=1,
+            num_gpus=cluster.gpus or None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
         )
         for row in results.iter_rows():
@@ -82,6 +90,20 @@ def run_on_ray(
             # On its way out Ray speaks of infinite retries to whoever stopped it.
             with _no_stderr():
                 ray.shutdown()
+
+
+def _fitting(cluster: Cluster, gpus: float) -> int:
+    """Workers that the GPUs hold at once: Ray would wait for the others for ever."""
+    if not cluster.gpus:
+        return cluster.workers
+    share = cluster.gpus
+    fitting = int(gpus) * int(1 / share) if share <= 1 else int(gpus / share)
+    if not fitting:
+        raise InputError(
+            f"a worker asks for {share:g} GPUs, and Ray has {gpus:g}: use --device cpu, or smaller "
+            "shares"
+        )
+    return min(cluster.workers, fitting)
 
 
 def _start_ray(ray: Any, workers: int, address: str | None) -> None:
@@ -156,14 +178,14 @@ def _cause(error: BaseException) -> str:
 class _RayWorker:
     """A `Worker` as Ray Data's actors want it: batches of rows in, batches of rows out."""
 
-    def __init__(self, ledger: Any, source: Path, weights_root: Path | None) -> None:
+    def __init__(self, ledger: Any, setup: Setup) -> None:
         import cv2
         import ray
 
         cv2.setNumThreads(1)  # the workers share the machine; results are the same
         self._ray, self._ledger = ray, ledger
         self._tasks, plan = ray.get(ledger.get_work.remote())
-        self._worker = Worker(plan, source, weights_root)
+        self._worker = Worker(plan, setup)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {"result": [pickle.dumps(self._run(n)) for n in batch["task"].tolist()]}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pipelines.build import Where
 from pipelines.plan import Plan, Task
 from pipelines.worker import Made, Worker
-from preprocess import weights
-from preprocess.annotators import required_files
 from preprocess.errors import InputError
 
 __all__ = ["Estimate", "estimate"]
@@ -24,7 +22,8 @@ class Estimate:
     clip_seconds: float
     survey_seconds: float
     clip_bytes: int
-    total_seconds: float  # with the workers asked for, if there are as many cores
+    workers: int
+    total_seconds: float  # with these workers, if there are as many cores
     total_bytes: int
 
 
@@ -33,8 +32,8 @@ def estimate(plan: Plan, where: Where) -> Estimate:
 
     Raises InputError when weights are missing, or when none of the clips tried can be made.
     """
-    weights.require(required_files(plan.recipe.annotators), where.weights)
-    worker = Worker(plan, where.source, where.weights)
+    setup = where.setup(plan)
+    worker = Worker(plan, setup)
     failures = []
     for task in _single_clips(plan):
         started = time.perf_counter()
@@ -51,11 +50,13 @@ def estimate(plan: Plan, where: Where) -> Estimate:
     clip_bytes = sum(len(data) for _, data in clip.members)
     videos = len({c.video for shard in plan.shards.values() for c in shard})
     total = plan.clips * clip_seconds + videos * survey_seconds
+    workers = max(where.cluster(plan, setup).workers, 1)
     return Estimate(
         clip_seconds,
         survey_seconds,
         clip_bytes,
-        total / max(where.workers, 1),
+        workers,
+        total / workers,
         plan.clips * clip_bytes,
     )
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipelines.recipe import Recipe
+from pipelines.splits import split_videos
 from preprocess.errors import InputError
+from preprocess.frames import FrameReader
 from preprocess.sources.base import Listing, Split, Unreadable, Video
 from shards.canonical import canonical_json
 from shards.keys import make_key
@@ -57,6 +59,7 @@ class Plan:
     shards: dict[tuple[Split, int], tuple[PlannedClip, ...]]
     short: tuple[str, ...]
     unreadable: tuple[Unreadable, ...]
+    split_rules: tuple[str, ...] = ()  # how videos were split, in words
 
     @property
     def clips(self) -> int:
@@ -76,10 +79,12 @@ class Plan:
     def source_summary(self) -> dict[str, object]:
         """Counts and a digest of the source's videos: a changed source is another dataset.
 
-        Content counts by `fingerprint`: sizes, and the ends of video files.
+        Content counts by `fingerprint`: sizes, and the ends of video files. The source's masks and
+        DensePose count where the recipe uses them.
         """
         rows = [
             [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
+            + [reader and reader.fingerprint() for reader in self._extras(v)]
             for v in self.videos
         ]
         failed = [u.id for u in self.unreadable]
@@ -90,6 +95,14 @@ class Plan:
             "unreadable": len(failed),
             "sha256": digest,
         }
+
+    def _extras(self, video: Video) -> list[FrameReader | None]:
+        wanted = []
+        if self.recipe.mask == "source":
+            wanted.append(video.masks)
+        if "hdnet" in self.recipe.depth:
+            wanted.append(video.densepose)
+        return wanted
 
     def tasks(self, of: Iterable[tuple[Split, int]]) -> list[Task]:
         """The named shards' clips, cut where the video changes and every CLIPS_PER_TASK clips."""
@@ -111,7 +124,7 @@ def make_plan(recipe: Recipe, listing: Listing) -> Plan:
 
     Raises InputError when there is no clip at all.
     """
-    splits = _splits(listing.videos, recipe.val_fraction)
+    splits, rules = split_videos(listing.videos, recipe)
     by_split: dict[Split, list[PlannedClip]] = {}
     short = []
     planned = 0
@@ -133,22 +146,4 @@ def make_plan(recipe: Recipe, listing: Listing) -> Plan:
         for split, clips in sorted(by_split.items())
         for start in range(0, len(clips), size)
     }
-    return Plan(recipe, listing.videos, splits, shards, tuple(short), listing.unreadable)
-
-
-def _splits(videos: tuple[Video, ...], val_fraction: float) -> tuple[Split, ...]:
-    """Published splits where there are any; else whole groups by the order of their hashes.
-
-    Hashes, not positions, so that neighbours in a folder do not all land on one side.
-    """
-    free = {video.group for video in videos if video.split is None}
-    ordered = sorted(free, key=_hash)
-    held_out = round(val_fraction * len(ordered))
-    if val_fraction > 0 and len(ordered) > 1:
-        held_out = min(max(held_out, 1), len(ordered) - (val_fraction < 1))
-    validation = set(ordered[:held_out])
-    return tuple(v.split or ("val" if v.group in validation else "train") for v in videos)
-
-
-def _hash(group: str) -> bytes:
-    return hashlib.sha256(group.encode(errors="surrogateescape")).digest()
+    return Plan(recipe, listing.videos, splits, shards, tuple(short), listing.unreadable, rules)

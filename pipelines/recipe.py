@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from preprocess.choices import AnnotatorChoice, CropMode, DatasetName, PoseStyle
+from preprocess.choices import (
+    IMAGE_DATASETS,
+    AnnotatorChoice,
+    CropMode,
+    DatasetName,
+    MaskName,
+    PeopleMode,
+    PersonMode,
+    PoseName,
+    PoseStyle,
+    Record,
+    SamSize,
+    split_model,
+)
 from preprocess.errors import InputError
+from preprocess.model_folder import folder_name
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "RecipeMistakes"]
+
+
+class RecipeMistakes(InputError):
+    """A recipe cannot be used; `mistakes` has one line for each reason."""
+
+    def __init__(self, mistakes: list[str], what: str = "this recipe") -> None:
+        super().__init__(f"{what} cannot be used:\n" + "\n".join(f"  {m}" for m in mistakes))
+        self.mistakes = mistakes
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to make of a source. Raises InputError naming every mistake at once."""
+    """What to make of a source. Raises RecipeMistakes naming every mistake at once."""
 
     dataset: DatasetName
-    """Layout of the source: TikTok, NTU RGB+D 120, a folder of videos, or one of pictures."""
+    """Layout of the source."""
+    where: str | None = None
+    """Take these videos alone, as in "performer in (1, 2) and camera == 1" (ntu120)."""
+    split: Literal["published", "disco"] = "published"
+    """published: train and val as the dataset's layout says, else by val_fraction; disco: val are
+    the ten videos on which DisCo and IDOL report (tiktok, disco)."""
     clip_length: int | None = None
     """Frames in a clip; 16 unless given, and always 1 for images."""
     stride: int | None = None
@@ -30,16 +57,25 @@ class Recipe:
     crop: CropMode = "subject"
     """subject: a stable square around the person; center: the middle square; none: the whole frame
     with black bars."""
-    mask: Literal["lite", "none"] = "lite"
-    """Who makes the person masks."""
-    pose: Literal["lite", "none"] = "lite"
+    mask: MaskName = "lite"
+    """Who makes the person masks; source: the dataset's own."""
+    pose: PoseName = "lite"
     """Who finds the key points."""
     pose_style: PoseStyle = "openpose"
     """How skeletons are drawn: openpose (18 body joints) or dwpose (with hands and face)."""
-    depth: Literal["lite", "none"] = "lite"
-    """Who makes the depth. Lite depth is derived from the pose, not measured."""
+    depth: tuple[str, ...] = ("lite",)
+    """Who makes the depth: lite (derived from the pose, not measured), none, or hdnet, midas or
+    hf:MODEL_OR_FOLDER; also two: hdnet midas."""
+    people: PeopleMode = "one"
+    """Whom masks and key points show: one person, or all."""
+    person: PersonMode = "largest"
+    """Which one, where people are found by the paper's annotators."""
+    sam: SamSize = "vit_h"
+    """Size of SAM in grounded-sam."""
     smooth: bool = True
     """Smooth key points over time (one-euro filter)."""
+    smooth_masks: bool = False
+    """Smooth masks of grounded-sam over time, where they flicker."""
     min_person_frames: float = 0.5
     """Share of a clip's frames, 0 to 1, in which a person must be found; other clips are
     quarantined."""
@@ -51,13 +87,11 @@ class Recipe:
     """Make only the first n clips."""
 
     def __post_init__(self) -> None:
-        mistakes = list(self._mistakes())
-        if mistakes:
-            raise InputError(
-                "this recipe cannot be used:\n" + "\n".join(f"  {m}" for m in mistakes)
-            )
+        if mistakes := list(self._mistakes()):
+            raise RecipeMistakes(mistakes)
 
     def _mistakes(self) -> Iterator[str]:
+        """One line each, beginning with the field's name."""
         counts = ("clip_length", "stride", "frame_step", "clips_per_shard", "limit")
         for name in counts:
             value = getattr(self, name)
@@ -65,17 +99,20 @@ class Recipe:
                 yield f"{name} must be at least 1, not {value}"
         if not 16 <= self.size <= 4096:
             yield f"size must be between 16 and 4096 pixels, not {self.size}"
-        if self.dataset == "images" and self.clip_length not in (None, 1):
-            yield f"clip_length must be 1 for images, not {self.clip_length}"
+        if self.dataset in IMAGE_DATASETS and self.clip_length not in (None, 1):
+            yield f"clip_length must be 1 for {self.dataset}, not {self.clip_length}"
         for name in ("min_person_frames", "val_fraction"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= 1):
                 yield f"{name} must be a share between 0 and 1, not {value}"
+        if self.split == "disco" and self.dataset in {*IMAGE_DATASETS, "ntu120", "videos"}:
+            yield f"split disco names videos of tiktok and disco; {self.dataset} has none of them"
+        yield from self.annotators.mistakes()
 
     @property
     def frames(self) -> int:
         """Frames in a clip."""
-        return self.clip_length or (1 if self.dataset == "images" else 16)
+        return self.clip_length or (1 if self.dataset in IMAGE_DATASETS else 16)
 
     @property
     def span(self) -> int:
@@ -96,10 +133,23 @@ class Recipe:
             depth=self.depth,
             smooth=self.smooth,
             crop=self.crop,
+            people=self.people,
+            person=self.person,
+            sam=self.sam,
+            smooth_masks=self.smooth_masks,
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """All fields with defaults resolved, and who makes each modality: what is fingerprinted."""
-        resolved = {"clip_length": self.frames, "stride": self.clip_stride}
-        made_by = {k: r.as_json() for k, r in self.annotators.records().items()}
-        return {**asdict(self), **resolved, "annotators": made_by}
+    def resolved(self) -> dict[str, Any]:
+        """All fields with defaults resolved, as plain JSON; a model's folder without its place."""
+        depth = [
+            f"hf:{folder_name(model)}" if (model := split_model(name)) else name
+            for name in self.annotators.depth_annotators or ("none",)
+        ]
+        lengths = {"clip_length": self.frames, "stride": self.clip_stride}
+        return {**asdict(self), **lengths, "depth": depth}
+
+    def as_json(self, records: Mapping[str, Record], *, half: bool = False) -> dict[str, Any]:
+        """What is fingerprinted: all fields, who makes each modality, and in which precision."""
+        made_by = {modality: record.as_json() for modality, record in records.items()}
+        precision = "fp16" if half else "fp32"
+        return {**self.resolved(), "annotators": made_by, "precision": precision}

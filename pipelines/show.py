@@ -14,17 +14,21 @@ from rich.table import Table
 
 from pipelines.build import BuildSummary, Reporter, Where
 from pipelines.estimate import estimate
+from pipelines.extras import notices
 from pipelines.plan import Plan
 from pipelines.units import duration
 from pipelines.worker import Made, TaskResult
 from preprocess.errors import InputError
+from preprocess.makers import makers
 from shards.console import QuietConsole, human_bytes
 from shards.manifest import Manifest
 
 __all__ = [
     "Progress",
     "cost",
+    "heading",
     "listing",
+    "mixed",
     "plan",
     "summary",
     "too_many",
@@ -55,13 +59,15 @@ def plan(plan: Plan) -> None:
     step = f", every {recipe.frame_step}. frame" if recipe.frame_step > 1 else ""
     table.add_row("clips", f"{plan.clips} of {recipe.frames} frames{step}, {recipe.size} px")
     table.add_row("shards", str(len(plan.shards)))
-    made_by = [f"{k}: {r.name}" for k, r in recipe.annotators.records().items() if k != "person"]
+    made_by = [f"{k}: {m.name}" for k, m in makers(recipe.annotators).items() if k != "person"]
     table.add_row("annotations", ", ".join(made_by) or "none")
     if plan.short:
         table.add_row("too short", f"{len(plan.short)} of them, under {recipe.span} frames")
     if plan.unreadable:
         table.add_row("[red]unreadable", str(len(plan.unreadable)))
     console.print(table)
+    for notice in notices(plan):
+        console.print(f"[yellow]note[/] {escape(notice)}")
     for unreadable in plan.unreadable[:10]:
         console.print(f"[red]unreadable[/] {escape(unreadable.reason)}")
 
@@ -79,7 +85,7 @@ def cost(plan: Plan, where: Where) -> None:
         "a clip", f"{e.clip_seconds:.2f} s, {e.clip_seconds / frames * 1e3:.0f} ms a frame"
     )
     table.add_row("a video", f"{e.survey_seconds:.2f} s for its survey")
-    table.add_row("time", f"{duration(e.total_seconds)} with {max(where.workers, 1)} workers")
+    table.add_row("time", f"{duration(e.total_seconds)} with {e.workers} workers")
     table.add_row("space", f"{human_bytes(e.total_bytes)} ({human_bytes(e.clip_bytes)} a clip)")
     console.print(table)
 
@@ -154,13 +160,23 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
     console.print(table)
     if result.shards_kept:
         console.print(f"{result.shards_made} shards made now, {result.shards_kept} were there")
-    if plan.recipe.depth == "lite":
+    if "lite" in plan.recipe.depth:
         console.print("depth: pose-derived, not measured")
     reasons = Counter(q.reason for q in result.quarantined)
     for reason, count in reasons.most_common(10):
         keys = [q.key for q in result.quarantined if q.reason == reason]
         console.print(f"[red]quarantined[/] {count}: {escape(reason)} (first: {escape(keys[0])})")
     console.print(f"look at it: idol-shards ls {out}; idol-shards stats {out}")
+
+
+def heading(name: str, share: float) -> None:
+    """Before a source of a mixture."""
+    console.rule(f"{escape(name)}, {share:.1%} of the mixture", align="left")
+
+
+def mixed(path: str) -> None:
+    """After the last source of a mixture."""
+    console.print(f"all sources are built; their weights: {escape(path)}")
 
 
 def too_many(failed: int, allowed: int) -> None:

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from pipelines.plan import Plan, PlannedClip, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
 from preprocess.annotators import load
+from preprocess.choices import Hardware, Record
 from preprocess.clip import Clip
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
 from shards.codec import Members, encode_clip
 from shards.manifest import Quarantined
 
-__all__ = ["Made", "TaskResult", "Worker"]
+__all__ = ["Made", "Setup", "TaskResult", "Worker"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,28 @@ class TaskResult:
     clips: tuple[Made | Quarantined, ...]
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs besides the plan: folders, what networks run on, and who makes what."""
+
+    source: Path
+    weights: Path | None
+    hardware: Hardware
+    records: Mapping[str, Record]
+
+
 class Worker:
     """Annotators loaded once, for as many tasks as there are.
 
     Raises InputError when weights are missing.
     """
 
-    def __init__(self, plan: Plan, source: Path, weights_root: str | Path | None) -> None:
+    def __init__(self, plan: Plan, setup: Setup) -> None:
         self._plan = plan
-        self._source = source
-        self._annotators = load(plan.recipe.annotators, weights_root)
+        self._source = setup.source
+        self._annotators = load(
+            plan.recipe.annotators, setup.weights, hardware=setup.hardware, records=setup.records
+        )
         self._survey = lru_cache(maxsize=2)(self._make_survey)
 
     def run(
@@ -59,7 +72,8 @@ class Worker:
         """Make the task's clips. A clip's own failure quarantines it and nothing else.
 
         `given_up` maps keys that must not be tried to the reason; their frames are not even read.
-        `starting` is called with the key of each clip before it is tried.
+        `starting` is called with the key of each clip before it is tried, and with that of the
+        video's survey before that.
         """
         video = self._plan.videos[task.video]
         keys = [self._plan.key(PlannedClip(task.video, first)) for first in task.first_frames]
@@ -68,6 +82,15 @@ class Worker:
             for key, first in zip(keys, task.first_frames, strict=True)
             if key not in given_up
         }
+        surveying = f"survey of {video.id}"
+        if surveying in given_up:
+            reason = f"the survey of its video {given_up[surveying]}"
+            lost = tuple(Quarantined(key, video.id, given_up.get(key, reason)) for key in keys)
+            return TaskResult(task, lost)
+        shared: Survey | Exception | None = None
+        if wanted:
+            starting(surveying)
+            shared = self._try_survey(task.video)
         frames = _Window(sorted(set().union(*wanted.values())), video.reader)
         members: dict[str, Future[Members]] = {}
         clips: dict[str, Made | Quarantined] = {}
@@ -85,7 +108,7 @@ class Worker:
                     continue
                 starting(key)
                 try:
-                    clip = self._make(key, task, frames.take(wanted[key]))
+                    clip = self._make(key, task, frames.take(wanted[key]), shared)
                 except InputError:
                     raise  # the set-up is wrong, not this clip
                 except Exception as error:
@@ -99,14 +122,26 @@ class Worker:
                 quarantine(key, error)
         return TaskResult(task, tuple(clips[key] for key in keys))
 
-    def _make(self, key: str, task: Task, frames: list[Frame]) -> Clip:
+    def _try_survey(self, video: int) -> Survey | Exception:
+        try:
+            return self._survey(video)
+        except InputError:
+            raise
+        except Exception as error:
+            return error  # every clip of the video fails by it
+
+    def _make(
+        self, key: str, task: Task, frames: list[Frame], shared: Survey | Exception | None
+    ) -> Clip:
+        if not isinstance(shared, Survey):
+            raise shared or AssertionError("no survey was made")
         recipe = self._plan.recipe
         request = ClipRequest(key, recipe.dataset, task.split, tuple(f.index for f in frames))
         return annotate(
             request,
             self._plan.videos[task.video],
             frames,
-            self._survey(task.video),
+            shared,
             self._annotators,
             size=recipe.size,
             min_person_frames=recipe.min_person_frames,

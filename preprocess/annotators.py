@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess import weights
-from preprocess.choices import LITE_BODY, AnnotatorChoice, lite_record
+from preprocess import makers, weights
+from preprocess.choices import AnnotatorChoice, Hardware, Record, split_model
+from preprocess.model_folder import model_folder
 from preprocess.scene import DepthAnnotator, MaskAnnotator, PoseAnnotator
 
 if TYPE_CHECKING:
     from preprocess.lite.person import LitePerson, PersonFrame
 
-__all__ = ["Annotators", "load", "required_files"]
-
-
-def required_files(choice: AnnotatorChoice) -> tuple[weights.ExternalFile, ...]:
-    """The external files that `load` will want."""
-    names = {name for record in choice.records().values() for name in record.weights}
-    return weights.files(*sorted(names)) if names else ()
+__all__ = ["Annotators", "load"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,44 +25,165 @@ class Annotators:
     """Loaded annotators; None for what nobody needs.
 
     `tracker` is what the lite annotators share: the person, frame by frame. `mask` is also
-    loaded where only depth needs it: what is written is said by `choice`.
+    loaded where only lite depth needs it: what is written is said by `choice`. `records` are by
+    modality, as `makers.records` gives them.
     """
 
     choice: AnnotatorChoice
-    tracker: LitePerson | None
-    mask: MaskAnnotator | None
-    pose: PoseAnnotator | None
-    depth: DepthAnnotator | None
+    records: Mapping[str, Record]
+    tracker: LitePerson | None = None
+    mask: MaskAnnotator | None = None
+    pose: PoseAnnotator | None = None
+    depths: tuple[DepthAnnotator, ...] = ()
 
     def people(self, frames: Sequence[np.ndarray]) -> tuple[PersonFrame | None, ...]:
         """The tracked person in each of consecutive frames; () without a tracker."""
         return tuple(self.tracker.track(frames)) if self.tracker else ()
 
+    @property
+    def mask_of_frame(self) -> MaskAnnotator | None:
+        """The mask annotator, if it sees the whole frame and knows nothing of the lite tracker."""
+        return self.mask if self.choice.mask not in ("lite", "none") else None
 
-def load(choice: AnnotatorChoice, root: str | Path | None = None) -> Annotators:
+
+class _Loader:
+    """What loading the annotators of one choice has in common."""
+
+    def __init__(
+        self,
+        choice: AnnotatorChoice,
+        root: str | Path | None,
+        hardware: Hardware,
+        records: Mapping[str, Record],
+    ) -> None:
+        self.choice, self.root, self.hardware, self.records = choice, root, hardware, records
+
+    def locate(self, name: str) -> Path:
+        return weights.locate(name, self.root)
+
+    def tracker(self) -> LitePerson | None:
+        if not self.choice.tracks_person:
+            return None
+        from preprocess.lite.person import LitePerson
+
+        extras = self.choice.pose == "lite" and self.choice.hands_and_face
+        return LitePerson(lambda name: self.locate(f"lite/{name}"), hands=extras, face=extras)
+
+    def mask(self) -> MaskAnnotator | None:
+        choice, hardware = self.choice, self.hardware
+        if choice.mask == "source":
+            from preprocess.masks.source import SourceMask
+
+            return SourceMask(self.records["mask"])
+        if choice.mask == "grounded-sam":
+            from preprocess.masks import grounded_sam
+
+            return grounded_sam.load(
+                self.records["mask"],
+                self.locate,
+                sam=choice.sam,
+                people=choice.people,
+                person=choice.person,
+                smooth=choice.smooth_masks,
+                device=hardware.device,
+                half=hardware.half,
+                batch=hardware.batch,
+            )
+        if choice.mask == "lite" or "lite" in choice.depth:
+            from preprocess.masks.lite import LiteMask
+
+            # Without a mask to write it serves the depth alone, and its record is not written.
+            return LiteMask(self.records.get("mask") or self.records["person"])
+        return None
+
+    def pose(self) -> PoseAnnotator | None:
+        choice, hardware = self.choice, self.hardware
+        if choice.pose == "openpose":
+            from preprocess.poses import openpose
+
+            return openpose.load(
+                self.records["pose"],
+                self.locate,
+                people=choice.people,
+                person=choice.person,
+                hands_and_face=choice.hands_and_face,
+                smooth=choice.smooth,
+                device=hardware.device,
+                half=hardware.half,
+                batch=hardware.batch,
+            )
+        if choice.pose == "dwpose":
+            from preprocess.poses import dwpose
+
+            return dwpose.load(
+                self.records["pose"],
+                self.locate,
+                people=choice.people,
+                person=choice.person,
+                smooth=choice.smooth,
+                device=hardware.device,
+                batch=hardware.batch,
+            )
+        if choice.pose == "lite":
+            from preprocess.poses.lite import LitePose
+
+            return LitePose(self.records["pose"], smooth=choice.smooth)
+        return None
+
+    def depth(self, name: str) -> DepthAnnotator:
+        run = self.hardware
+        if name == "hdnet":
+            from preprocess.depths import hdnet
+
+            return hdnet.load(
+                self.records["hdnet"],
+                self.locate,
+                device=run.device,
+                half=run.half,
+                batch=run.batch,
+            )
+        if name == "midas":
+            from preprocess.depths import midas
+
+            return midas.load(
+                self.records["midas"],
+                self.locate,
+                device=run.device,
+                half=run.half,
+                batch=run.batch,
+            )
+        if model := split_model(name):
+            from preprocess.depths import huggingface
+
+            return huggingface.load(
+                self.records["midas"],
+                str(model_folder(model)),
+                device=run.device,
+                half=run.half,
+                batch=run.batch,
+            )
+        from preprocess.depths.pose_derived import LiteDepth
+
+        return LiteDepth(self.records["hdnet"])
+
+
+def load(
+    choice: AnnotatorChoice,
+    root: str | Path | None = None,
+    *,
+    hardware: Hardware | None = None,
+    records: Mapping[str, Record] | None = None,
+) -> Annotators:
     """Load what `choice` needs from the folder of external files.
 
-    Raises InputError naming the first file that is absent and how to get it.
+    `hardware` is the CPU unless given; `records` spares computing checksums again where they are
+    known. Raises InputError naming the first file that is absent and how to get it, or the
+    packages that are not installed.
     """
-    from preprocess.depths.pose_derived import LiteDepth
-    from preprocess.lite.person import LitePerson
-    from preprocess.masks.lite import LiteMask
-    from preprocess.poses.lite import LitePose
-
-    for entry in required_files(choice):
+    makers.software(choice)
+    for entry in makers.required_files(choice):
         weights.locate(entry.name, root)
-    records = choice.records()
-    tracker = None
-    if choice.tracks_person:
-        extras = choice.hands_and_face
-        tracker = LitePerson(
-            lambda name: weights.locate(f"lite/{name}", root), hands=extras, face=extras
-        )
-    depth = LiteDepth(records["hdnet"]) if choice.depth == "lite" else None
-    return Annotators(
-        choice,
-        tracker,
-        LiteMask(lite_record("lite-mask", LITE_BODY)) if choice.mask == "lite" or depth else None,
-        LitePose(records["pose"], smooth=choice.smooth) if choice.pose == "lite" else None,
-        depth,
-    )
+    known = makers.records(choice, root) if records is None else records
+    loader = _Loader(choice, root, hardware or Hardware(), known)
+    depths = tuple(loader.depth(name) for name in choice.depth_annotators)
+    return Annotators(choice, known, loader.tracker(), loader.mask(), loader.pose(), depths)

@@ -60,8 +60,8 @@ class FrameFolder:
             yield Frame(index, read_image(self.paths[index]), index / self.fps)
 
     def fingerprint(self) -> str:
-        """Of the pictures' names and sizes in bytes."""
-        files = [(path.name, path.stat().st_size) for path in self.paths]
+        """Of the pictures' names and sizes in bytes; one that is absent has no size."""
+        files = [(path.name, _size(path)) for path in self.paths]
         return hashlib.sha256(repr(files).encode(errors="surrogateescape")).hexdigest()
 
 
@@ -86,6 +86,13 @@ class PictureFile:
         return hashlib.sha256(
             f"{self.name} {self.bytes}".encode(errors="surrogateescape")
         ).hexdigest()
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def read_image(path: Path) -> np.ndarray:

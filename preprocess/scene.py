@@ -28,6 +28,8 @@ class Scene:
     `fps`     frames per second between successive frames.
     `iuv`     DensePose of each frame, (H, W, 3) uint8 with the channels V, U and part index as in
               its published pictures, None where there is none; empty when the source has none.
+    `masks`   the source's own mask of each frame, (H, W) uint8, None where there is none; empty
+              when nobody asked for them.
     """
 
     frames: tuple[np.ndarray, ...]
@@ -35,6 +37,7 @@ class Scene:
     crop: Crop
     fps: float
     iuv: tuple[np.ndarray | None, ...] = ()
+    masks: tuple[np.ndarray | None, ...] = ()
 
 
 class MaskAnnotator(Protocol):
@@ -47,6 +50,7 @@ class MaskAnnotator(Protocol):
 
 class PoseAnnotator(Protocol):
     record: Record
+    min_score: float  # in (0, 1]: joints scored lower are not drawn
 
     def keypoints(self, scene: Scene) -> Keypoints:
         """The people's joints in pixels of the clip; nobody found means scores of 0."""
@@ -59,7 +63,16 @@ class DepthAnnotator(Protocol):
     unit: str  # of the raw values
     metres: bool  # whether the raw values are metres, and so the same in any crop
     densepose: bool  # whether it wants the scene's `iuv`
+    whole_frame: bool  # whether every pixel has depth; else the person alone
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Of a sample that it fills: "hdnet", "midas" or both."""
+        ...
 
     def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
-        """(T, S, S) float32, smaller is nearer; NaN where there is no depth (the background)."""
+        """(T, S, S) float32, smaller is nearer; NaN where there is no depth (the background).
+
+        `masks`: (T, S, S) uint8, the person; all 255 for annotators of the whole frame.
+        """
         ...

@@ -17,7 +17,7 @@ from preprocess.keypoints import COCO_18, FACE_68, HAND_21, Keypoints
 
 __all__ = ["LIMBS", "LIMB_COLOURS", "MIN_SCORE", "draw_poses"]
 
-MIN_SCORE = 0.3  # joints scored lower are not drawn
+MIN_SCORE = 0.3  # joints scored lower are not drawn, unless an annotator says otherwise
 
 # The 17 limbs of the 18-joint COCO body, in OpenPose's order: indices into COCO_18.
 LIMBS = (
@@ -41,17 +41,25 @@ FACE_COLOUR = (255, 255, 255)
 _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 
 
-def draw_poses(keypoints: Keypoints, size: tuple[int, int], style: PoseStyle) -> np.ndarray:
+def draw_poses(
+    keypoints: Keypoints,
+    size: tuple[int, int],
+    style: PoseStyle,
+    *,
+    min_score: float = MIN_SCORE,
+) -> np.ndarray:
     """Draw the people of every frame on black.
 
     keypoints: any set with COCO_18's joints; "dwpose" also draws hands and face where the set has
-    them. size: (height, width) of the picture that the keypoints are pixels of.
+    them. size: (height, width) of the picture that the keypoints are pixels of. Joints scored
+    below `min_score` are not drawn.
     Returns (frames, height, width, 3) uint8 RGB.
     Raises ValueError for a set without the 18 body joints.
     """
     height, width = size
     frames = np.zeros((len(keypoints.points), height, width, 3), np.uint8)
     scale = min(height, width) / 512  # line widths are given for 512 pixels, as in the field
+    keypoints = _seen(keypoints, min_score)
     body = keypoints.select(COCO_18)
     for frame, people in zip(frames, body, strict=True):
         for person in people:
@@ -69,9 +77,15 @@ def draw_poses(keypoints: Keypoints, size: tuple[int, int], style: PoseStyle) ->
     return frames
 
 
+def _seen(keypoints: Keypoints, min_score: float) -> Keypoints:
+    points = keypoints.points.copy()
+    points[..., 2] = np.where(points[..., 2] >= min_score, points[..., 2], 0)
+    return Keypoints(points, keypoints.joint_set)
+
+
 def _draw_body(frame: np.ndarray, joints: np.ndarray, scale: float) -> None:
     for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=False):
-        if min(joints[a, 2], joints[b, 2]) >= MIN_SCORE:
+        if min(joints[a, 2], joints[b, 2]) > 0:
             dimmed = tuple(int(channel * 0.6) for channel in colour)
             _fill_ellipse(frame, joints[a, :2], joints[b, :2], 4 * scale, dimmed)
     _draw_discs(frame, joints, LIMB_COLOURS, 4 * scale)
@@ -80,7 +94,7 @@ def _draw_body(frame: np.ndarray, joints: np.ndarray, scale: float) -> None:
 def _draw_hand(frame: np.ndarray, joints: np.ndarray, scale: float) -> None:
     points = _fixed_points(joints[:, :2]).tolist()
     for i, (a, b) in enumerate(HAND_BONES):
-        if min(joints[a, 2], joints[b, 2]) >= MIN_SCORE:
+        if min(joints[a, 2], joints[b, 2]) > 0:
             rgb = colorsys.hsv_to_rgb(i / len(HAND_BONES), 1, 1)
             colour = tuple(round(255 * channel) for channel in rgb)
             width = max(1, round(2 * scale))
@@ -94,7 +108,7 @@ def _draw_discs(
     fixed_radius = round(max(radius, 1.0) * (1 << _SHIFT))
     points = _fixed_points(joints[:, :2]).tolist()
     for point, score, colour in zip(points, joints[:, 2], colours, strict=True):
-        if score >= MIN_SCORE:
+        if score > 0:
             cv2.circle(frame, point, fixed_radius, colour, -1, cv2.LINE_AA, _SHIFT)
 
 

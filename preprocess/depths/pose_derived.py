@@ -20,6 +20,8 @@ class LiteDepth:
     unit = "metres from the hips along the viewing axis, smaller is nearer"
     metres = True
     densepose = False
+    whole_frame = False
+    members = ("hdnet", "midas")
 
     def __init__(self, record: Record) -> None:
         self.record = record

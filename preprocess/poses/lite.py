@@ -8,6 +8,7 @@ from preprocess.choices import Record
 from preprocess.keypoints import OPENPOSE_134, Keypoints, wholebody_from_blazepose
 from preprocess.lite.person import PersonFrame
 from preprocess.scene import Scene
+from preprocess.skeleton import MIN_SCORE
 from preprocess.smoothing import one_euro
 
 __all__ = ["LitePose"]
@@ -15,6 +16,8 @@ __all__ = ["LitePose"]
 
 class LitePose:
     """Keypoints of the tracked person; `smooth` runs the one-euro filter over the clip."""
+
+    min_score = MIN_SCORE
 
     def __init__(self, record: Record, *, smooth: bool) -> None:
         self.record = record

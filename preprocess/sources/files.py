@@ -48,8 +48,9 @@ def find_pictures(
     folders: dict[str, str] = {}
     found: dict[str, PictureFile] = {}
     for relative, name, size in _walk(str(root), suffixes):
-        folder = folders.setdefault(relative, str(root / relative))
-        found[f"{relative}{name}"] = PictureFile(folder, name, size)
+        if relative not in folders:
+            folders[relative] = str(root / relative)
+        found[f"{relative}{name}"] = PictureFile(folders[relative], name, size)
     return [(path, found[path]) for path in natural_order(found)]
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from preprocess.keypoints import JOINT_SETS, Keypoints
-from preprocess.skeleton import draw_poses
+from preprocess.skeleton import MIN_SCORE, draw_poses
 from shards.errors import BadSample
 from shards.stream.draws import Draws
 
@@ -84,6 +84,7 @@ def redraw_pose(
     described = described if isinstance(described, dict) else {}
     joints = JOINT_SETS.get(described.get("joint_set", ""))
     style = described.get("style")
+    min_score = described.get("min_score", MIN_SCORE)
     if joints is None or style not in ("openpose", "dwpose"):
         raise BadSample(
             f"{label}: its json names no joint set and style known here, so its skeleton cannot "
@@ -91,10 +92,9 @@ def redraw_pose(
         )
     height, width = out.shape[1:3]
     try:
-        out[...] = draw_poses(
-            _moved(Keypoints(points, joints), geometry, height, width), (height, width), style
-        )
-    except ValueError as error:
+        moved = _moved(Keypoints(points, joints), geometry, height, width)
+        out[...] = draw_poses(moved, (height, width), style, min_score=float(min_score))
+    except (TypeError, ValueError) as error:
         raise BadSample(f"{label}: {error}") from error
 
 

@@ -12,7 +12,7 @@ from pipelines.build import BuildSummary, Reporter, Where, build, plan_build
 from pipelines.recipe import Recipe
 
 # A recipe without networks: decoding, planning, writing and resuming are all there.
-BARE = {"mask": "none", "pose": "none", "depth": "none", "crop": "center", "size": 32}
+BARE = {"mask": "none", "pose": "none", "depth": ("none",), "crop": "center", "size": 32}
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from pipelines.build import Reporter, Where, build
+from pipelines.build import Reporter, Where, build, plan_build
 from pipelines.engine import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from preprocess.crop import Crop
+from preprocess.errors import InputError
 from preprocess.frames import Frame
 from preprocess.sources.base import Listing, Video
 from shards.errors import RecipeMismatch
@@ -85,7 +86,8 @@ sys.exit(main())
 
 
 def command(source, out, *more):
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in BARE.items()]
+    bare = {**BARE, "depth": "none"}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in bare.items()]
     return [
         *(sys.executable, "-c", PROGRAM, "build", "--dataset", "videos"),
         *("--source", str(source), "--out", str(out), "--clip-length", "2", "--stride", "1"),
@@ -286,3 +288,21 @@ def test_a_cluster_that_is_not_there_is_one_clear_line(videos, tmp_path):
     assert result.returncode == 2
     assert "no Ray cluster answers at 127.0.0.1:1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_two_builds_in_one_folder_are_refused(run, videos, tmp_path):
+    """The folder itself is locked: nothing is left behind, whoever dies."""
+    out = tmp_path / "out"
+
+    class Intruder(Reporter):
+        def committed(self, manifest):
+            with pytest.raises(InputError, match="another build is writing into this folder"):
+                run(videos, out)
+            self.tried = True
+
+    recipe = {**BARE, "clip_length": 8, "clips_per_shard": 3}
+    plan = plan_build(Recipe("videos", **recipe), videos)
+    first = Intruder()
+    build(plan, Where(videos, str(out), 0), first)
+    assert first.tried
+    assert run(videos, out).shards_made == 0

@@ -12,14 +12,15 @@ from preprocess.errors import ClipError
 from preprocess.sources.base import list_videos
 
 SIZE = 32
-CHOICE = AnnotatorChoice(mask="none", pose="none", depth="none", crop="center")
+CHOICE = AnnotatorChoice(mask="none", pose="none", depth=("none",), crop="center")
 RECORD = Record("made", "1", {})
 
 
 class Depth:
     label = unit = "made"
     record = RECORD
-    metres = False
+    metres = whole_frame = False
+    members = ("hdnet",)
 
     def __init__(self, densepose, near=1.0, far=1.0):
         self.densepose = densepose
@@ -37,7 +38,7 @@ def annotators(depth):
     everything = SimpleNamespace(
         record=RECORD, masks=lambda s: np.full((len(s.frames), SIZE, SIZE), 255, np.uint8)
     )
-    return Annotators(CHOICE, None, everything, None, depth)
+    return Annotators(CHOICE, {}, mask=everything, depths=(depth,))
 
 
 @pytest.fixture

@@ -68,3 +68,16 @@ def test_joints_far_outside_are_harmless():
 def test_a_set_without_the_body_is_refused():
     with pytest.raises(ValueError):
         draw_poses(Keypoints(np.zeros((1, 1, 33, 3), np.float32), BLAZEPOSE_33), (8, 8), "openpose")
+
+
+def test_joints_below_the_least_score_are_not_drawn_and_those_at_it_are():
+    points = np.zeros((1, 1, 18, 3), np.float32)
+    points[0, 0, :, 0] = np.linspace(8, 56, 18)
+    points[0, 0, :, 1] = 32
+    points[..., 2] = 0.125
+    keypoints = Keypoints(points, COCO_18)
+    assert not draw_poses(keypoints, (64, 64), "openpose").any()
+    faint = draw_poses(keypoints, (64, 64), "openpose", min_score=0.125)
+    points[..., 2] = 1
+    assert (faint == draw_poses(Keypoints(points, COCO_18), (64, 64), "openpose")).all()
+    assert faint.any()

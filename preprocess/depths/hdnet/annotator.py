@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -13,12 +13,14 @@ from preprocess.crop import Crop
 from preprocess.depths.hdnet.inference import HDNet
 from preprocess.errors import ClipError
 from preprocess.scene import Scene
+from preprocess.torch.batching import Batches, BatchSize
 
 __all__ = ["SIZE", "HDNetDepth"]
 
 SIZE = 256  # what the networks were trained on
 _FOREGROUND = 100  # masks above this are the person, as in the reference
 _PARTS = 24
+_BYTES_PER_FRAME = 300 << 20  # a dozen maps of 64 channels at full size, and room for cuDNN
 
 
 class HDNetDepth:
@@ -32,46 +34,44 @@ class HDNetDepth:
     unit = "HDNet's own scale along the viewing axis, smaller is nearer"
     metres = False
     densepose = True
+    whole_frame = False
+    members = ("hdnet",)
 
-    def __init__(self, record: Record, networks: HDNet, *, batch: int = 8) -> None:
+    def __init__(
+        self, record: Record, networks: HDNet, *, batch: BatchSize = "auto", device: str = "cpu"
+    ) -> None:
         """`batch` frames go through the networks at once; it does not change the result."""
         self.record = record
         self._networks = networks
-        self._batch = batch
-        self._warned = False
+        self._batches = Batches(batch, device, _BYTES_PER_FRAME)
 
     def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
         """(T, S, S) float32, NaN where `masks`, (T, S, S) uint8, is not above 100.
 
         The frames are cropped straight to 256 x 256 from the source, and the depth is brought to
-        the clip's size. Raises ClipError when the scene's DensePose is none.
+        the clip's size. Where the scene has no DensePose the networks get zeros, which makes their
+        depth worse. Raises ClipError when what it has is no DensePose of its frames.
         """
         square = replace(scene.crop, size=SIZE)
         wanted = masks > _FOREGROUND
         foreground = np.stack([_resized(mask, SIZE) > _FOREGROUND for mask in masks])
-        people = np.flatnonzero(foreground.any((1, 2)))
+        people = np.flatnonzero(foreground.any((1, 2))).tolist()
         depth = np.full(masks.shape, np.nan, np.float32)
-        for start in range(0, len(people), self._batch):
-            some = people[start : start + self._batch]
+
+        def run(some: Sequence[int]) -> list[np.ndarray]:
             rgb = np.stack([square.apply(scene.frames[i]) for i in some])
-            iuv = np.stack([self._iuv(scene, int(i), square) for i in some])
-            found = self._networks(rgb, foreground[some], iuv)
-            for i, raw in zip(some, found, strict=True):
-                full = _resized(_filled(raw, foreground[i]), scene.crop.size)
-                depth[i][wanted[i]] = full[wanted[i]]
+            iuv = np.stack([self._iuv(scene, i, square) for i in some])
+            return list(self._networks(rgb, foreground[list(some)], iuv))
+
+        for i, raw in zip(people, self._batches.map(run, people), strict=True):
+            full = _resized(_filled(raw, foreground[i]), scene.crop.size)
+            depth[i][wanted[i]] = full[wanted[i]]
         return depth
 
     def _iuv(self, scene: Scene, index: int, square: Crop) -> np.ndarray:
-        """(256, 256, 3) uint8; zeros, and one warning, where the source has none."""
+        """(256, 256, 3) uint8; zeros where the source has none."""
         iuv = scene.iuv[index] if scene.iuv else None
         if iuv is None:
-            if not self._warned:
-                self._warned = True
-                warnings.warn(
-                    "HDNet runs without DensePose (zeros in its place): its depth is worse than "
-                    "the published one. Supply DensePose IUV pictures of the frames.",
-                    stacklevel=3,
-                )
             return np.zeros((SIZE, SIZE, 3), np.uint8)
         size, frame = iuv.shape[:2], scene.frames[index].shape[:2]
         if size != frame:

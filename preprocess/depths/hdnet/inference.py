@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from preprocess.depths.hdnet.network import HourglassNetwork
+from preprocess.torch.device import half_precision
 
 __all__ = ["HDNet"]
 
@@ -22,10 +23,13 @@ _BACKGROUND = 255.0
 class HDNet:
     """Both networks on one device. An image's result does not depend on the others."""
 
-    def __init__(self, networks: Mapping[str, HourglassNetwork], device: str = "cpu") -> None:
+    def __init__(
+        self, networks: Mapping[str, HourglassNetwork], device: str = "cpu", *, half: bool = False
+    ) -> None:
         self._normal = networks["normal"].to(device)
         self._depth = networks["depth"].to(device)
         self._device = device
+        self._half = half
 
     @torch.inference_mode()
     def __call__(
@@ -37,12 +41,18 @@ class HDNet:
         foreground_NHW: bool, the person. The depth outside it means nothing.
         iuv_NHWC: uint8, DensePose with the channels V, U and part index, 0 off the body.
         """
+        with half_precision(self._device, self._half):
+            return self._run(rgb_NHWC, foreground_NHW, iuv_NHWC)
+
+    def _run(
+        self, rgb_NHWC: np.ndarray, foreground_NHW: np.ndarray, iuv_NHWC: np.ndarray
+    ) -> np.ndarray:
         foreground_N1HW = torch.from_numpy(foreground_NHW).to(self._device)[:, None]
         rgb_NCHW = torch.where(foreground_N1HW, self._channels_first(rgb_NHWC), _BACKGROUND)
         normal_NCHW = normalize(self._normal(rgb_NCHW)) * foreground_N1HW
         iuv_NCHW = self._channels_first(iuv_NHWC)
         depth_N1HW = self._depth(torch.cat([rgb_NCHW, normal_NCHW, iuv_NCHW], 1))
-        return depth_N1HW[:, 0].cpu().numpy()
+        return depth_N1HW[:, 0].float().cpu().numpy()
 
     def _channels_first(self, image_NHWC: np.ndarray) -> Tensor:
         """Raw 0-255 floats: the networks were trained without scaling."""

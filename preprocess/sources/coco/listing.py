@@ -47,7 +47,7 @@ class _Image:
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     """The pictures of one person, split as COCO is. Masks come from the annotations.
 
-    A whole annotation file is read at once; 450 MB of it take about 1.5 GB of memory meanwhile.
+    A whole annotation file is read at once, which takes twice its size in memory meanwhile.
     Raises InputError when there is no annotation file, or one cannot be read.
     """
     annotations = _annotation_files(source)

@@ -69,15 +69,19 @@ def find_sets(source: Path) -> list[PictureSet]:
 def _companion(
     images: Path, name: str, role: Role, roles: dict[Path, tuple[Role | None, str]]
 ) -> Path | None:
-    """The file of this role with the same name otherwise, or the only one of the same split."""
+    """The file of this role with the same name otherwise; or the only one of the same split in the
+    folder; or, for masks, which belong to pictures by key, the only one there is for all splits."""
     alike = {path: rest for path, (other, rest) in roles.items() if other == role}
     exact = [path for path, rest in alike.items() if rest == name]
-    near = [
+    same = [
         path
         for path, rest in alike.items()
         if path.parent == images.parent and _split(rest) == _split(name)
     ]
-    return exact[0] if exact else near[0] if len(near) == 1 else None
+    for choice in (exact, same, list(alike) if role == "masks" else []):
+        if len(choice) == 1 and _split(alike[choice[0]]) in (None, _split(name)):
+            return choice[0]
+    return None
 
 
 def _role(source: Path, path: Path) -> tuple[Role | None, str]:

@@ -115,8 +115,12 @@ def numbered(write_tsv, encoded, path, keys):
     write_tsv(path, [(key, encoded(numbered_frame(i))) for i, key in enumerate(keys)])
 
 
+def order_of(reader):
+    return [read_number(frame.rgb) for frame in reader.read(range(len(reader.keys)))]
+
+
 def order(video):
-    return [read_number(frame.rgb) for frame in video.reader.read(range(video.frames))]
+    return order_of(video.reader)
 
 
 def test_frames_are_ordered_by_the_number_in_the_key(tmp_path, write_tsv, encoded):
@@ -195,6 +199,14 @@ def test_roles_may_be_folders(tmp_path, write_tsv, encoded, read):
         ("trainer", "train", "masks"),
         ("valer", "val", "masks"),
     ]
+
+
+def test_one_file_of_masks_may_serve_all_splits(tmp_path, write_tsv, encoded):
+    for split in ("train", "val"):
+        numbered(write_tsv, encoded, tmp_path / f"{split}_images.tsv", [f"{split}er_1.png"])
+    numbered(write_tsv, encoded, tmp_path / "masks.tsv", ["valer_1.png", "trainer_1.png"])
+    masks = {v.id: order_of(v.masks) for v in list_videos("disco", tmp_path).videos}
+    assert masks == {"trainer": [1], "valer": [0]}
 
 
 def test_a_file_under_a_name_of_its_own_is_found_by_its_pictures(tmp_path, write_tsv, encoded):

@@ -1,0 +1,82 @@
+"""From a network's coarse maps to the picture's pixels, as two small matrices.
+
+OpenPose enlarges its maps 8 times, cuts off what padding added, resizes to the picture and blurs:
+all of it linear, and the same for rows as for columns. So the whole is `rows @ map @ columns.T`,
+exact, on any device, and it can be taken at single points without making the large map at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+
+__all__ = ["STRIDE", "Enlarger", "enlarger"]
+
+STRIDE = 8  # pixels of the network's input for one cell of its maps
+BLUR = 3.0  # sigma, pixels
+_BLUR_REACH = 12  # 4 sigma
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarger:
+    """`rows` (H, h) and `columns` (W, w) float32: from a map (h, w) to the picture (H, W).
+
+    `smooth_rows` and `smooth_columns` blur besides.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    smooth_rows: np.ndarray
+    smooth_columns: np.ndarray
+
+    def whole(self, maps: torch.Tensor, *, smooth: bool = False, border: int = 0) -> torch.Tensor:
+        """(..., h, w) -> (..., H, W) with a border of zeros around it, on the maps' device."""
+        rows, columns = (
+            torch.from_numpy(np.pad(matrix, ((border, border), (0, 0)))).to(maps.device)
+            for matrix in (
+                (self.smooth_rows, self.smooth_columns) if smooth else (self.rows, self.columns)
+            )
+        )
+        return rows @ maps @ columns.T
+
+    def at(self, maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(C, h, w) at N whole pixels of the picture -> (C, N)."""
+        return ((self.rows[y] @ maps) * self.columns[x]).sum(-1)
+
+
+@lru_cache(maxsize=32)
+def enlarger(
+    map_size: tuple[int, int], used_size: tuple[int, int], size: tuple[int, int]
+) -> Enlarger:
+    """For maps of `map_size`; of them enlarged, `used_size` is the picture and the rest padding;
+    the picture itself has `size`. All are (height, width)."""
+    how = _interpolation(used_size, size)
+    rows, columns = (
+        _resize(_resize(np.eye(cells, dtype=np.float32), cells * STRIDE, cv2.INTER_LANCZOS4)[:used],
+                length, how)
+        for cells, used, length in zip(map_size, used_size, size, strict=True)
+    )  # fmt: skip
+    return Enlarger(rows, columns, _blurred(rows), _blurred(columns))
+
+
+def _interpolation(before: tuple[int, int], after: tuple[int, int]) -> int:
+    return cv2.INTER_AREA if sum(after) < sum(before) else cv2.INTER_LANCZOS4
+
+
+def _resize(matrix: np.ndarray, length: int, how: int) -> np.ndarray:
+    """The columns of `matrix`, each resized like one column of a picture."""
+    return cv2.resize(matrix, (matrix.shape[1], length), interpolation=how)
+
+
+def _blurred(matrix: np.ndarray) -> np.ndarray:
+    """A Gaussian along the first axis, mirrored at the ends (edge pixels twice)."""
+    offsets = np.arange(-_BLUR_REACH, _BLUR_REACH + 1)
+    kernel = np.exp(-0.5 * (offsets / BLUR) ** 2)
+    # Short pictures need the mirror more than once, which np.pad knows and cv2 does not.
+    padded = np.pad(matrix, ((_BLUR_REACH, _BLUR_REACH), (0, 0)), mode="symmetric")
+    shifted = [padded[i : i + len(matrix)] * weight for i, weight in enumerate(kernel)]
+    return (np.sum(shifted, axis=0) / kernel.sum()).astype(np.float32)

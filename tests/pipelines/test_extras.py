@@ -1,0 +1,87 @@
+"""DensePose folders and the source's masks: found out before anything is built."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.build import plan_build
+from pipelines.cli import main
+from pipelines.extras import notices, with_densepose
+from pipelines.recipe import Recipe
+from preprocess.errors import InputError
+from preprocess.sources.base import list_videos
+
+DENSE = np.zeros((64, 96, 3), np.uint8)
+
+
+@pytest.fixture
+def source(tmp_path, make_video):
+    make_video(tmp_path / "source" / "a.mp4", 4)
+    make_video(tmp_path / "source" / "deep er" / "b.mp4", 3)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def densepose(tmp_path, write_image):
+    """densepose(video, count) writes numbered pictures whose part index is their number."""
+
+    def write(video, count, start=8):
+        for i in range(start, start + count):  # 10 comes after 9
+            write_image(tmp_path / "iuv" / video / f"{i}.png", np.full((64, 96, 3), i, np.uint8))
+        return tmp_path / "iuv"
+
+    return write
+
+
+def test_a_folder_of_densepose_is_read_in_order(source, densepose):
+    folder = densepose("deep er/b", 3)
+    first, second = with_densepose(list_videos("videos", source), folder).videos
+    assert first.densepose is None
+    pictures = second.densepose.read((0, 1, 2))
+    assert [picture.rgb[0, 0, 0] for picture in pictures] == [8, 9, 10]
+
+
+def test_wrong_counts_are_all_named(source, densepose):
+    densepose("a", 3)
+    folder = densepose("deep er/b", 4)
+    with pytest.raises(InputError) as error:
+        with_densepose(list_videos("videos", source), folder)
+    assert "a: 3 pictures for 4 frames; deep er/b: 4 pictures for 3 frames" in str(error.value)
+
+
+def test_a_folder_of_something_else_is_refused(source, tmp_path):
+    listing = list_videos("videos", source)
+    with pytest.raises(InputError, match=r"is not a folder"):
+        with_densepose(listing, tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"none of the videos: expected .*/source/a/\*\.png"):
+        with_densepose(listing, source)
+
+
+def test_it_is_part_of_the_source_where_it_is_used(source, densepose):
+    folder = densepose("a", 4)
+    for depth, same in ((("hdnet",), False), (("lite",), True)):
+        recipe = Recipe("videos", clip_length=2, depth=depth)
+        without = plan_build(recipe, source).source_summary()
+        given = plan_build(recipe, source, densepose=folder).source_summary()
+        assert (json.dumps(without) == json.dumps(given)) == same
+
+
+def test_what_must_be_known_is_said_once(source, capsys):
+    recipe = Recipe("videos", clip_length=2, pose="openpose", depth=("hdnet",))
+    licence, quality = notices(plan_build(recipe, source))
+    assert "Carnegie Mellon" in licence
+    assert quality.startswith("all videos are without DensePose: HDNet gets zeros in its place")
+    assert notices(plan_build(Recipe("videos", clip_length=2), source)) == ()
+    command = ["build", "--dataset", "videos", "--source", str(source), "--clip-length", "2"]
+    command += ["--pose", "openpose", "--out", str(source.parent / "out"), "--dry-run"]
+    assert main(command) == 0
+    assert " ".join(capsys.readouterr().out.split()).count("Carnegie Mellon") == 1
+
+
+def test_a_source_without_masks_cannot_give_them(source, capsys):
+    command = ["build", "--dataset", "videos", "--source", str(source), "--mask", "source"]
+    assert main([*command, "--out", str(source.parent / "out")]) == 2
+    assert "no video of this videos source has masks; choose another --mask" in (
+        capsys.readouterr().err
+    )

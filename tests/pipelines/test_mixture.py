@@ -1,0 +1,103 @@
+"""Several sources in one recipe: a dataset for each, and their weights beside them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.cli import main
+from tests.conftest import numbered_frame
+from tests.pipelines.conftest import tree
+
+MIX = """
+mask: none
+pose: none
+depth: none
+crop: center
+size: 32
+clip_length: 1
+val_fraction: 0
+sources:
+  - {name: photos, dataset: images, path: pictures, weight: 3}
+  - {name: films, dataset: videos, weight: 1, stride: 5, size: 48}
+"""
+
+
+@pytest.fixture
+def mixture(tmp_path, make_video, write_image):
+    for i in range(4):
+        write_image(tmp_path / "pictures" / f"{i}.png", numbered_frame(i))
+    make_video(tmp_path / "films" / "a.mp4", 20)
+    (tmp_path / "mix.yaml").write_text(MIX)
+    return tmp_path
+
+
+def build(folder, *more):
+    return main(
+        ["build", "--recipe", str(folder / "mix.yaml"), "--out", str(folder / "out"), *more]
+        + ["--workers", "0"]
+    )
+
+
+def test_each_source_is_a_dataset_of_its_own(mixture):
+    assert build(mixture, "--source", f"films={mixture / 'films'}") == 0
+    mix = json.loads((mixture / "out" / "mix.json").read_text())
+    assert mix == {
+        "schema": 1,
+        "paths": [{"path": "photos", "weight": 3.0}, {"path": "films", "weight": 1.0}],
+    }
+    built = {
+        name: json.loads((mixture / "out" / name / "dataset.json").read_text())
+        for name in ("photos", "films")
+    }
+    assert {name: info["totals"]["clips"] for name, info in built.items()} == {
+        "photos": 4,
+        "films": 4,
+    }
+    assert [built[n]["recipe"]["size"] for n in ("photos", "films")] == [32, 48]
+    before = tree(mixture / "out")
+    assert build(mixture, "--source", f"films={mixture / 'films'}") == 0
+    assert tree(mixture / "out") == before
+
+
+def test_the_command_line_goes_before_every_source(mixture):
+    assert build(mixture, "--source", f"films={mixture / 'films'}", "--size", "64") == 0
+    for name in ("photos", "films"):
+        recipe = json.loads((mixture / "out" / name / "dataset.json").read_text())["recipe"]
+        assert recipe["size"] == 64
+
+
+def test_a_dry_run_shows_all_and_writes_nothing(mixture, capsys):
+    assert build(mixture, "--source", f"films={mixture / 'films'}", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "photos, 75.0% of the mixture" in shown
+    assert "films, 25.0% of the mixture" in shown
+    assert not (mixture / "out").exists()
+
+
+def test_what_is_missing_is_said_before_anything_is_built(mixture, capsys):
+    assert build(mixture, "--source", "film=x", "--source", f"photos={mixture / 'gone'}") == 2
+    error = capsys.readouterr().err
+    assert "--source film=x is not NAME=PATH with one of photos, films" in error
+    assert "no path for films: give --source films=PATH" in error
+    assert "gone does not exist" in error
+    assert build(mixture, "--source", f"films={mixture / 'films'}", "--dataset", "images") == 2
+    assert "each source of" in capsys.readouterr().err
+    assert not (mixture / "out").exists()
+
+
+def test_failures_of_all_sources_count_and_the_mixture_is_whole(mixture, capsys):
+    (mixture / "pictures" / "2.png").write_bytes(np.random.default_rng(0).bytes(100))
+    assert build(mixture, "--source", f"films={mixture / 'films'}") == 1
+    assert "1 clips or files could not be used" in " ".join(capsys.readouterr().out.split())
+    assert (mixture / "out" / "mix.json").is_file()
+
+
+def test_a_mixture_and_its_recipe_are_the_same(mixture, capsys):
+    assert build(mixture, "--source", f"films={mixture / 'films'}") == 0
+    capsys.readouterr()
+    pair = [str(mixture / "mix.yaml"), str(mixture / "out")]
+    assert main(["recipe", "diff", *pair]) == 0
+    (mixture / "mix.yaml").write_text(MIX.replace("weight: 3", "weight: 2"))
+    assert main(["recipe", "diff", *pair]) == 1
+    assert "sources.photos.weight: 2.0 | 3.0" in capsys.readouterr().out

@@ -1,0 +1,190 @@
+"""Recipe files: every mistake at once with its line; packaged ones say what they should."""
+
+import json
+
+import pytest
+
+from pipelines.cli import main
+from pipelines.recipe import Recipe
+from pipelines.recipe_file import load_recipe, packaged, parse_recipe
+from preprocess.errors import InputError
+
+
+def mistakes(text):
+    with pytest.raises(InputError) as error:
+        parse_recipe(text, "mine.yaml")
+    title, *lines = str(error.value).splitlines()
+    assert title == "mine.yaml cannot be used:"
+    return [line.strip() for line in lines]
+
+
+def test_every_mistake_is_named_with_its_line():
+    found = mistakes(
+        "dataset: tiktok\n"
+        "clip_lenght: 8\n"
+        "size: large\n"
+        "crop: no\n"  # what YAML reads as false
+        "stride: 0\n"
+        "limit: 2.5\n"
+        "depth: [hdnet, lite]\n"
+        "pose: openpoze\n"
+        "size: 256\n"
+        "compute:\n"
+        "  batch: -1\n"
+        "  gpu: {}\n"
+        "  gpus: {mask: a lot}\n"
+    )
+    assert found == [
+        "line 2: clip_lenght is unknown; did you mean clip_length?",
+        "line 3: size must be a whole number, not 'large'",
+        "line 4: crop must be center, subject or none, not false (quote it if text is meant)",
+        "line 5: stride must be at least 1, not 0",
+        "line 6: limit must be a whole number, not 2.5",
+        "line 7: depth lite cannot be combined, as in: hdnet lite",
+        "line 8: pose must be lite, openpose, dwpose or none, not 'openpoze'",
+        "line 9: size is said twice, first in line 3",
+        "line 11: batch must be at least 1, or auto, not -1",
+        "line 12: gpu is unknown; did you mean gpus?",
+        "line 13: mask must be a number, not 'a lot'",
+    ]
+
+
+def test_mistakes_of_sources():
+    found = mistakes(
+        "dataset: coco\n"
+        "sources:\n"
+        "  - name: a/b\n"
+        "    dataset: coco\n"
+        "    weight: 0\n"
+        "  - dataset: videos\n"
+        "    name: b\n"
+        "    wieght: 3\n"
+    )
+    assert found == [
+        "line 1: dataset is that of each source: say it there",
+        "line 3: name 'a/b' becomes a folder's: use letters, digits, - and _",
+        "line 5: weight must be above 0, not 0",
+        "line 6: weight is missing from this source",
+        "line 8: wieght is unknown; did you mean weight?",
+    ]
+    common = "clip_length: 4\nsources:\n"
+    assert mistakes(common + "  - {name: a, dataset: coco, weight: 1}\n") == [
+        "line 3: clip_length must be 1 for coco, not 4"
+    ]
+    twice = "  - {name: a, dataset: videos, weight: 1}\n" * 2
+    assert mistakes(common + twice) == ["line 4: name a is that of another source as well"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "mine.yaml, line 1: is not YAML"),
+        ("a: 1\n\tb: 2", "mine.yaml, line 2: is not YAML"),
+        ("- a\n- b", "must hold lines of `name: value`"),
+        ("a: !!python/name:os.system", "is not YAML: could not determine"),
+        ("[" * 500, "mine.yaml"),
+    ],
+)
+def test_what_is_no_recipe_is_one_clear_line(text, message):
+    with pytest.raises(InputError) as error:
+        parse_recipe(text, "mine.yaml")
+    assert message in str(error.value)
+
+
+def test_a_file_without_settings_is_all_defaults():
+    assert parse_recipe("# nothing\n", "mine.yaml").settings == {}
+
+
+def test_the_papers_recipes():
+    tiktok = load_recipe("paper", "tiktok")
+    assert tiktok.title == "paper-tiktok"
+    recipe = Recipe(**tiktok.settings)
+    assert (recipe.mask, recipe.pose, recipe.depth) == (
+        *("grounded-sam", "openpose"),
+        ("hdnet", "midas"),
+    )
+    assert (recipe.size, recipe.pose_style, tiktok.compute.mask_gpus) == (256, "openpose", 0.25)
+    ntu = Recipe(**load_recipe("paper", "ntu120").settings)
+    assert (ntu.crop, ntu.val_fraction) == ("subject", 0.11)
+    with pytest.raises(InputError, match="for coco there is none"):
+        load_recipe("paper", "coco")
+
+
+def test_the_mixture_is_the_papers():
+    haop = load_recipe("haop")
+    assert {entry.name: entry.weight for entry in haop.sources} == {
+        "coco": 20_000,
+        "tiktok": 124_000,
+        "deepfashion2": 276_000,
+        "shhq": 40_000,
+        "laion": 240_000,
+    }
+    for entry in haop.sources:
+        assert (entry.recipe.frames, entry.recipe.pose, entry.recipe.depth) == (
+            1,
+            "none",
+            ("none",),
+        )
+
+
+def test_the_lite_recipe_is_the_defaults():
+    assert Recipe("videos", **load_recipe("lite").settings).resolved() == (
+        Recipe("videos").resolved()
+    )
+
+
+def test_every_packaged_recipe_says_what_it_is_for():
+    assert set(packaged()) == {"haop", "lite", "paper-ntu120", "paper-tiktok"}
+    for name in packaged():
+        assert load_recipe(name).about.endswith(".")
+
+
+def test_an_unknown_name(capsys):
+    with pytest.raises(InputError, match="did you mean lite"):
+        load_recipe("light")
+    assert main(["build", "--recipe", "nowhere.yaml", "--source", "a", "--out", "b"]) == 2
+    assert "nowhere.yaml is neither a file nor one of" in capsys.readouterr().err
+
+
+BARE = "mask: none\npose: none\ndepth: none\ncrop: center\nsize: 32\n"
+
+
+def test_the_command_line_goes_before_the_file(tmp_path, make_video, capsys):
+    make_video(tmp_path / "source" / "a.mp4", 40)
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"dataset: videos\nclip_length: 8\nstride: 4\n{BARE}")
+    out = tmp_path / "out"
+    options = ("--source", str(tmp_path / "source"), "--out", str(out), "--workers", "0")
+    assert main(["build", "--recipe", str(file), *options, "--stride=16"]) == 0
+    built = json.loads((out / "dataset.json").read_text())["recipe"]
+    assert (built["clip_length"], built["stride"], built["size"]) == (8, 16, 32)
+    assert str(tmp_path) not in json.dumps(built)
+
+    capsys.readouterr()
+    assert main(["recipe", "diff", str(file), str(out)]) == 1
+    assert capsys.readouterr().out == "stride: 4 | 16\n"
+    assert main(["recipe", "diff", str(out), str(out)]) == 0
+
+
+def test_help_tells_the_files_values(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["build", "--recipe", "paper-tiktok", "--help"])
+    assert exit.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(default: grounded-sam)" in shown
+    assert "(default: hdnet midas)" in shown
+
+
+def test_show(capsys):
+    assert main(["recipe", "list"]) == 0
+    assert "paper-ntu120" in capsys.readouterr().out
+    assert main(["recipe", "show", "haop"]) == 0
+    assert capsys.readouterr().out == packaged()["haop"]
+    assert main(["recipe", "show", "paper-tiktok", "--resolved"]) == 0
+    resolved = capsys.readouterr().out
+    again = Recipe(**parse_recipe(resolved, "resolved").settings)
+    assert again.resolved() == Recipe(**load_recipe("paper-tiktok").settings).resolved()
+    assert main(["recipe", "show", "haop", "--resolved"]) == 0
+    again = parse_recipe(capsys.readouterr().out, "resolved")
+    assert [e.recipe for e in again.sources] != []
+    assert main(["recipe", "diff", "haop", "haop"]) == 0

@@ -1,0 +1,62 @@
+"""A worker tells what it is about to do, so that what kills it is known."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.engine import MAX_DEATHS, _Ledger
+from pipelines.plan import make_plan
+from pipelines.recipe import Recipe
+from pipelines.worker import Made, Setup, Worker
+from preprocess.choices import Hardware
+from preprocess.frames import Frame
+from preprocess.sources.base import Listing, Video
+from tests.pipelines.conftest import BARE
+from tests.pipelines.test_plan import Nothing
+
+
+class Grey:
+    def read(self, indices):
+        for index in indices:
+            yield Frame(index, np.full((40, 40, 3), index, np.uint8), index / 30)
+
+    def fingerprint(self):
+        return "grey"
+
+
+def worker_and_task(reader):
+    video = Video("v", 8, 30.0, reader, "v", "train")
+    plan = make_plan(Recipe("videos", clip_length=4, **BARE), Listing((video,)))
+    (task,) = plan.tasks(plan.shards)
+    return Worker(plan, Setup(Path("source"), None, Hardware(), {})), task
+
+
+def test_the_survey_is_told_before_the_clips():
+    worker, task = worker_and_task(Grey())
+    started = []
+    result = worker.run(task, starting=started.append)
+    assert started == ["survey of v", "videos-v-0", "videos-v-4"]
+    assert all(isinstance(clip, Made) for clip in result.clips)
+
+
+def test_a_survey_that_kills_costs_its_video_once():
+    """Three deaths, not three for each clip; nothing of the video is read any more."""
+    worker, task = worker_and_task(Nothing())
+    ledger = _Ledger(([task], None))
+    for _ in range(MAX_DEATHS):
+        assert not ledger.begin(0)
+        ledger.at(0, "survey of v")
+    given_up = dict.fromkeys(ledger.begin(0), "killed its worker")
+    started = []
+    result = worker.run(task, given_up=given_up, starting=started.append)
+    assert [clip.reason for clip in result.clips] == [
+        "the survey of its video killed its worker"
+    ] * 2
+    assert started == []
+
+
+def test_a_clip_given_up_is_not_read():
+    worker, task = worker_and_task(Nothing())
+    given_up = dict.fromkeys(("videos-v-0", "videos-v-4"), "killed its worker")
+    result = worker.run(task, given_up=given_up)
+    assert [clip.reason for clip in result.clips] == ["killed its worker"] * 2

@@ -1,0 +1,167 @@
+"""From annotators to a sample: whose depth goes where, on which scale, and who is in the frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from preprocess.annotate import ClipRequest, annotate, survey
+from preprocess.annotators import Annotators
+from preprocess.choices import AnnotatorChoice, Record
+from preprocess.clip import FOREGROUND_DEPTH_END
+from preprocess.errors import ClipError
+from preprocess.frames import Frame
+from preprocess.keypoints import OPENPOSE_134, Keypoints
+from preprocess.sources.base import Video
+
+SIZE = 32
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Frames of 48 x 40; `values` fills each with one number."""
+
+    values: tuple[int, ...]
+
+    def read(self, indices):
+        for index in indices:
+            yield Frame(index, np.full((40, 48, 3), self.values[index], np.uint8), index / 30)
+
+    def fingerprint(self):
+        return str(self.values)
+
+
+class Bright:
+    """A mask of the whole frame where it is bright: a person is in frames above 100."""
+
+    record = Record("bright", "1", {})
+
+    def __init__(self):
+        self.looked = 0
+
+    def masks(self, scene):
+        self.looked += len(scene.frames)
+        return np.stack([scene.crop.apply((f[..., 0] > 100) * np.uint8(255)) for f in scene.frames])
+
+
+class Depth:
+    """The frame's brightness, off the person NaN unless it sees the whole frame."""
+
+    label = unit = "brightness"
+    metres = densepose = False
+
+    def __init__(self, name, *, whole_frame=False):
+        self.record = Record(name, "1", {})
+        self.whole_frame = whole_frame
+        self.members = ("midas",) if whole_frame else ("hdnet",)
+        self.looked = 0
+
+    def depths(self, scene, masks):
+        self.looked += len(scene.frames)
+        columns = np.linspace(0, 1, SIZE, dtype=np.float32)
+        depth = np.stack([f[0, 0, 0] + np.tile(columns, (SIZE, 1)) for f in scene.frames])
+        return depth if self.whole_frame else np.where(masks > 127, depth, np.nan)
+
+
+class Nobody:
+    record = Record("pose", "1", {})
+    min_score = 0.3
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def keypoints(self, scene):
+        points = np.zeros((len(scene.frames), 1, 134, 3), np.float32)
+        points[..., 2] = np.array(self.scores, np.float32)[:, None, None]
+        return Keypoints(points, OPENPOSE_134)
+
+
+def make(
+    values, first, *depths, mask=None, pose=None, mask_name="grounded-sam", share=0.0, length=2
+):
+    choice = AnnotatorChoice(
+        mask=mask_name, pose="openpose" if pose else "none", depth=("none",), crop="center"
+    )
+    video = Video("v", len(values), 30.0, Pictures(tuple(values)), "v")
+    records = {"mask": Bright.record}
+    annotators = Annotators(choice, records, mask=mask, pose=pose, depths=depths)
+    surveyed = survey(video, annotators, SIZE)
+    indices = tuple(range(first, first + length))
+    frames = list(video.reader.read(indices))
+    request = ClipRequest("k", "videos", "train", indices)
+    return annotate(
+        request, video, frames, surveyed, annotators, size=SIZE, min_person_frames=share
+    )
+
+
+def test_two_depths_each_have_their_member_range_and_label():
+    clip = make([110, 120], 0, Depth("hdnet"), Depth("midas", whole_frame=True), mask=Bright())
+    person, whole = clip.info["depth"]["hdnet"], clip.info["depth"]["midas"]
+    # 110 to 121, 0.5 % cut off each end, and .15 or .05 of that added
+    assert person["near"] == pytest.approx(110 - 0.15 * 11, abs=0.1)
+    assert whole["far"] == pytest.approx(121 + 0.05 * 11, abs=0.1)
+    assert clip.hdnet.max() < FOREGROUND_DEPTH_END
+    assert clip.midas.max() > 0.9
+    assert clip.midas.min() < 0.1
+
+
+def test_depth_of_the_whole_frame_needs_no_mask_and_has_no_background():
+    clip = make([3, 4], 0, Depth("midas", whole_frame=True), mask_name="none")
+    assert clip.mask is None
+    assert clip.hdnet is None
+    assert (np.diff(clip.midas[0, 0]) > 0).all()
+    assert clip.info["person_frames"] is None
+
+
+def test_a_video_without_anybody_is_plain_background():
+    clip = make([1, 2, 3], 0, Depth("hdnet"), mask=Bright())
+    assert (clip.hdnet == 1).all()
+    described = clip.info["depth"]["hdnet"]
+    assert (described["near"], described["far"], described["clamped"]) == (None, None, 0)
+    assert clip.info["person_frames"] == [False, False]
+
+
+def test_a_person_whom_the_survey_missed_has_no_scale_to_be_put_on():
+    values = [10] * 33
+    values[3] = 200  # 16 frames of 33 are surveyed: 0, 2, 4, ...
+    with pytest.raises(ClipError, match="no depth range: the 16 frames"):
+        make(values, 2, Depth("hdnet"), mask=Bright())
+    assert make(values, 5, Depth("hdnet"), mask=Bright()).hdnet.min() == 1
+
+
+def test_a_depth_far_from_zero_is_not_put_on_a_persons_metres():
+    clip = make([210, 220], 0, Depth("hdnet"), mask=Bright())
+    assert clip.info["depth"]["hdnet"]["near"] > 200
+    assert clip.info["depth"]["hdnet"]["clamped"] == 0
+
+
+def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
+    mask = Bright()
+    clip = make([10, 20, 200, 210], 2, mask=mask)
+    assert clip.info["reference"] == {"frame": 2, "person": True}
+    assert (clip.reference == 200).all()
+    assert (clip.reference_mask == 255).all()
+    assert mask.looked == 3 + 2  # the survey stops there; the reference is not looked at again
+
+
+def test_a_picture_is_looked_at_once():
+    mask, depth = Bright(), Depth("hdnet")
+    clip = make([200], 0, depth, mask=mask, length=1)
+    assert (clip.mask == 255).all()
+    assert np.ptp(clip.hdnet) > 0.5
+    assert (mask.looked, depth.looked) == (1, 1)
+
+
+def test_depth_of_the_whole_frame_asks_for_no_more_masks():
+    mask, depth = Bright(), Depth("midas", whole_frame=True)
+    make([200] * 20, 0, depth, mask=mask)
+    assert (mask.looked, depth.looked) == (1 + 2, 16 + 2)
+
+
+def test_too_few_people_by_mask_or_by_key_points():
+    with pytest.raises(ClipError, match="found in 1 of 2 frames"):
+        make([10, 200], 0, mask=Bright(), share=0.6)
+    with pytest.raises(ClipError, match="found in 1 of 2 frames"):
+        make([10, 200], 0, pose=Nobody([0, 0.9]), mask_name="none", share=0.6)
+    clip = make([10, 200], 0, pose=Nobody([0, 0.9]), mask_name="none", share=0.5)
+    assert clip.info["person_frames"] == [False, True]
