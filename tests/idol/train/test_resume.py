@@ -95,7 +95,7 @@ def test_without_any_valid_checkpoint_nothing_is_overwritten(boxes: Path, tmp_pa
     train(config)
     [checkpoint] = (config.output / "checkpoints").iterdir()
     (checkpoint / "manifest.json").unlink()
-    with pytest.raises(TrainError, match="no checkpoint in .* is valid"):
+    with pytest.raises(TrainError, match=r"no checkpoint in .* is valid"):
         train(config)
 
 
