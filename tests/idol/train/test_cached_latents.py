@@ -25,7 +25,7 @@ from shards.dataset import open_for_build
 from shards.writer import commit_shard
 from tests.shards.stream.conftest import full_clip
 
-SIZE = 32
+SIZE = 64
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,9 @@ def test_latents_are_found_by_the_vae(
     assert latents_folder(config(shards, vae)) is None
     monkeypatch.setattr(AutoencoderKL, "from_pretrained", None)  # nothing is loaded for this
     check_latents(run)
-    check_latents(config(shards, vae, latents=False, size=64))
-    with pytest.raises(TrainError, match=r"latents-\w+-64; there are .*--size 64"):
-        check_latents(config(shards, vae, latents=True, size=64))
+    check_latents(config(shards, vae, latents=False, size=128))
+    with pytest.raises(TrainError, match=r"latents-\w+-128; there are .*--size 128"):
+        check_latents(config(shards, vae, latents=True, size=128))
     torch.manual_seed(1)
     AutoencoderKL(norm_num_groups=4, block_out_channels=(8,)).save_pretrained(tmp_path)
     with pytest.raises(TrainError, match="of another VAE or size"):
