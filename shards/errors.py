@@ -12,6 +12,7 @@ __all__ = [
     "StorageError",
     "UnknownKey",
     "UnsafeMember",
+    "WorkerLost",
 ]
 
 
@@ -49,3 +50,7 @@ class UnknownKey(ShardsError):
 
 class StorageError(ShardsError):
     """A file or object could not be read or written."""
+
+
+class WorkerLost(ShardsError):
+    """A process that decodes clips was killed."""

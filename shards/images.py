@@ -7,7 +7,7 @@ import struct
 import cv2
 import numpy as np
 
-__all__ = ["check_size", "decode_image", "encode_jpeg", "encode_png"]
+__all__ = ["check_size", "declared_size", "decode_image", "encode_jpeg", "encode_png"]
 
 _MAX_PIXELS = 8192 * 8192
 
@@ -63,13 +63,18 @@ def check_size(data: bytes | memoryview) -> None:
 
     To be asked before decoding: a file of a megabyte can claim, and take, gigabytes.
     """
-    try:
-        is_png = data[:4] == b"\x89PNG"
-        width, height = struct.unpack_from(">II", data, 16) if is_png else _jpeg_size(data)
-    except (struct.error, IndexError) as error:
-        raise ValueError("image cannot be decoded: it says no size") from error
+    width, height = declared_size(data)
     if width * height > _MAX_PIXELS:
         raise ValueError(f"image is {width}x{height}, more than 8192x8192 pixels: not decoded")
+
+
+def declared_size(data: bytes | memoryview) -> tuple[int, int]:
+    """(width, height) as a JPEG or PNG has them in its header. Raises ValueError without one."""
+    try:
+        is_png = data[:4] == b"\x89PNG"
+        return struct.unpack_from(">II", data, 16) if is_png else _jpeg_size(data)
+    except (struct.error, IndexError) as error:
+        raise ValueError("image cannot be decoded: it says no size") from error
 
 
 def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from shards.errors import BadSample, NotADataset
 from shards.manifest import Sample
@@ -38,7 +39,7 @@ class ShardEntry:
     sha256: str
     clips: tuple[ClipEntry, ...]
 
-    @property
+    @cached_property
     def url(self) -> str:
         return self.store.url(self.name)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from shards.stream.ahead import DownloadAhead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import ShardCache
 from shards.stream.catalogue import DataPath, find_shards, make_catalogue
 from shards.stream.cut import Cut
 from shards.stream.files import ShardFiles
 from shards.stream.maker import SampleMaker
+from shards.stream.mix import expand_mix
 from shards.stream.order import Order, SourceOrder, shares
 from shards.stream.recycle import Memory
 from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
@@ -27,6 +29,7 @@ class ClipStream(IterableDataset):
     by all ranks: from it any number of ranks and workers goes on with the same global batches.
 
     paths           a dataset, a split's folder, a tar, or several of these; local or `s3://…`.
+                    Or a mix file, or its folder, which brings weights along; see `mix`.
     frames          T: frames of a sample; clips with fewer are left out.
     batch_size      None yields a `ClipSample` at a time; a number yields a `ClipBatch` of so many
                     on this rank, decoded in place. Give torch's DataLoader `batch_size=None`, so
@@ -50,6 +53,7 @@ class ClipStream(IterableDataset):
     cache, cache_limit
                     folder for whole shards of an object store, and its size in bytes; without one
                     clips are read by ranged requests. Local shards are read where they are.
+                    While one window of shards is read, the next is downloaded.
     max_bad         clips that cannot be read are replaced, counted and logged up to this many in
                     a process, each by the next of the order; see `skipped`.
 
@@ -85,6 +89,7 @@ class ClipStream(IterableDataset):
             raise ValueError(f"rank {rank} is not one of {world_size}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        paths, weights = expand_mix(paths, weights)
         found = find_shards(paths, split=split, separate=weights is not None)
         if weights is not None and len(weights) != len(found):
             raise ValueError(f"{len(weights)} weights for {len(found)} paths: give one for each")
@@ -109,14 +114,13 @@ class ClipStream(IterableDataset):
             for number, source in enumerate(catalogue.sources)
         ]
         self._order = Order(tuple(sources), seed, shares(weights) if weights else (1,))
+        shard_cache = None if cache is None else ShardCache(cache, cache_limit)
         self._maker = SampleMaker(
             catalogue,
             self._order,
             request,
-            ShardFiles(
-                None if cache is None else ShardCache(cache, cache_limit),
-                limit=window * len(sources),
-            ),
+            ShardFiles(shard_cache, limit=window * len(sources)),
+            None if shard_cache is None else DownloadAhead(shard_cache, catalogue, self._order),
             seed=seed if shuffle else None,
             max_bad=max_bad,
         )
@@ -174,10 +178,26 @@ class ClipStream(IterableDataset):
         size = self.epoch_size
         return None if self._endless else (self._consumed // size + 1) * size
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each uint8 array of an item; an epoch's last may have fewer samples."""
+        return self._maker.shapes(*([] if self._batch_size is None else [self._batch_size]))
+
     def __iter__(self) -> Iterator[ClipSample] | Iterator[ClipBatch]:
-        """From the state on; with `endless`, for ever, otherwise to the end of the epoch."""
+        """From the state on; with `endless`, for ever, otherwise to the end of the epoch.
+
+        In a torch DataLoader's worker: its share of the items.
+        """
         turn = worker_turn()
-        worker, workers = turn or (0, 1)
+        return self._items(0, 1, own=False) if turn is None else self._items(*turn, own=True)
+
+    def share(self, worker: int, workers: int) -> Iterator[ClipSample] | Iterator[ClipBatch]:
+        """Every item of number `worker` modulo `workers`, of those that iterating would give."""
+        return self._items(worker, workers, own=True)
+
+    def _items(
+        self, worker: int, workers: int, *, own: bool
+    ) -> Iterator[ClipSample] | Iterator[ClipBatch]:
         stride = (self._batch_size or 1) * self._world_size
         restored, self._restored = self._restored, None
         start, end = restored or (self._consumed + worker * stride, self.epoch_end())
@@ -192,10 +212,10 @@ class ClipStream(IterableDataset):
                 item = self._maker.sample(positions[0], after)
             else:
                 item = self._maker.batch(positions, after)
-            if turn is None:
-                self._consumed = after
-            else:
+            if own:
                 self._own = start, end
+            else:
+                self._consumed = after
             yield item
         if end is not None:
             self._consumed, self._own = end, None

@@ -97,7 +97,7 @@ def _decode(
 def _info(members: Members, clip: ClipEntry) -> dict[str, Any]:
     name = member_name(clip.key, JSON)
     try:
-        info = json.loads(bytes(members[name]))
+        info = json.loads(str(members[name], "utf-8"))
         indices = info["frame_indices"]
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BadSample(f"{name}: missing, not JSON, or without frame_indices") from error

@@ -1,22 +1,17 @@
-"""`ClipLoader`: a stream through torch's worker processes, with its state kept where it is used."""
+"""`ClipLoader`: a stream's items as torch tensors, decoded by worker processes if so wished."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from itertools import accumulate
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import cv2
-import numpy as np
 import torch
-from torch.utils.data import DataLoader, get_worker_info
 
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.clipstream import ClipStream
+from shards.stream.pool import WorkerPool
 
-__all__ = ["ClipLoader", "decode_into_shared_memory", "to_tensors"]
+__all__ = ["ClipLoader", "to_tensors"]
 
 
 _Item = TypeVar("_Item", ClipBatch, ClipSample)
@@ -24,71 +19,32 @@ _Item = TypeVar("_Item", ClipBatch, ClipSample)
 
 def to_tensors(item: _Item) -> _Item:
     """The same with tensors on the memory of its arrays."""
-    return item.map(_tensor)
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    # The whole view of a tensor gives that back, and with it that it is shared.
-    tensor: object = array.base
-    if (
-        isinstance(tensor, torch.Tensor)
-        and tensor.data_ptr() == array.ctypes.data
-        and (tuple(tensor.shape), tensor.stride()) == (array.shape, array.strides)
-    ):
-        return tensor
-    return torch.from_numpy(array)
-
-
-class _SharedMemory:
-    """Memory that torch passes between processes by name, one piece for all arrays of a batch.
-
-    Pictures are decoded straight into it, where otherwise each array would be copied on its way.
-    """
-
-    def take(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-        """Arrays of these shapes, by name; what is in them is anything."""
-        ends = list(accumulate(math.prod(shape) for shape in shapes.values()))
-        # As torch's own collating does it in a worker; there is no public way that does not copy.
-        storage = torch.UntypedStorage._new_shared(ends[-1])
-        empty = [torch.empty(0, dtype=torch.uint8) for _ in shapes]
-        starts = [0, *ends[:-1]]
-        tensors = [
-            tensor.set_(storage, start, shape)  # type: ignore[call-overload]
-            for tensor, start, shape in zip(empty, starts, shapes.values(), strict=True)
-        ]
-        return {name: tensor.numpy() for name, tensor in zip(shapes, tensors, strict=True)}
-
-
-def decode_into_shared_memory(worker: int) -> None:
-    """A `worker_init_fn` for a DataLoader of a stream: batches leave the worker uncopied."""
-    info = get_worker_info()
-    assert info is not None, f"process of worker {worker} is no DataLoader's"
-    stream = info.dataset
-    assert isinstance(stream, ClipStream), f"{type(stream)} is no ClipStream"
-    stream.use_memory(_SharedMemory())
+    return item.map(torch.from_numpy)
 
 
 class ClipLoader:
     """Items of a stream as tensors, decoded by `workers` processes, 0 for none.
 
+    Each worker is `prefetch` items ahead. With `pin_memory` tensors are copied to pinned memory,
+    from which they go to a CUDA device while the program goes on (`non_blocking=True`).
+
     `state_dict()` is the stream's one integer as of the item that was yielded last, whatever the
     workers have prefetched, and may be loaded with any number of workers and ranks. Leaving the
-    loop, by its end, a break or Ctrl-C, ends the workers.
+    loop, by its end, a break or Ctrl-C, ends the workers. A batch may be kept for as long as one
+    likes: its memory is used again only when nobody holds any of it.
+
+    Raises ValueError for a negative number of workers, or nothing prefetched.
     """
 
     def __init__(
         self, stream: ClipStream, *, workers: int = 0, prefetch: int = 2, pin_memory: bool = False
     ) -> None:
+        if workers < 0 or prefetch < 1:
+            raise ValueError(
+                f"workers must be 0 or more and prefetch 1 or more, not {workers} and {prefetch}"
+            )
         self.stream = stream
-        self._loader = DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=to_tensors,
-            prefetch_factor=prefetch if workers else None,
-            pin_memory=pin_memory,
-            worker_init_fn=decode_into_shared_memory,
-        )
+        self._workers, self._prefetch, self._pin_memory = workers, prefetch, pin_memory
 
     def state_dict(self) -> dict[str, int]:
         """As of the last item yielded."""
@@ -99,31 +55,26 @@ class ClipLoader:
         self.stream.load_state_dict(state)
 
     def __iter__(self) -> Iterator[ClipBatch] | Iterator[ClipSample]:
-        """From the state on, as the stream's own iteration. Raises what the stream does."""
+        """From the state on, as the stream's own iteration. Raises what the stream does.
+
+        With workers also WorkerLost, when one of them was killed.
+        """
+        if not self._workers:
+            for item in self.stream:
+                yield self._tensors(item)
+            return
         end = self.stream.epoch_end()
-        with _one_thread():
-            iterator = iter(self._loader)
+        pool = WorkerPool(self.stream, self._workers, self._prefetch)
         try:
-            for item in iterator:
+            for item in pool:
                 self.stream.load_state_dict({"consumed": item.consumed})
                 self.stream.count_skipped(item.skipped)
-                yield item
+                yield self._tensors(item)
         finally:
-            del iterator  # torch ends the workers of an iterator that nobody holds
+            pool.close()
         if end is not None:
             self.stream.load_state_dict({"consumed": end})
 
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is forked here finds OpenCV without threads, and makes none.
-
-    The workers are the parallelism: threads below them would only compete. And the threads of a
-    pool do not come along in a fork, which would then wait for them for ever.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(0)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
+    def _tensors(self, item: Any) -> Any:
+        tensors = to_tensors(item)
+        return tensors.pin_memory() if self._pin_memory else tensors

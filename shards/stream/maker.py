@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shards.errors import BadSample, BadTar
+from shards.stream.ahead import DownloadAhead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.catalogue import Catalogue
 from shards.stream.files import ShardFiles
@@ -35,6 +36,7 @@ class SampleMaker:
         order: Order,
         request: Request,
         files: ShardFiles,
+        ahead: DownloadAhead | None,
         *,
         seed: int | None,
         max_bad: int,
@@ -43,6 +45,7 @@ class SampleMaker:
         self._order = order
         self._request = request
         self._files = files
+        self._ahead = ahead
         self._seed = seed
         self._max_bad = max_bad
         self.memory: Memory = Recycler()
@@ -50,7 +53,7 @@ class SampleMaker:
 
     def sample(self, position: int, consumed: int) -> ClipSample:
         """The sample at a position. Raises BadSample and StorageError."""
-        arrays = self._allocate()
+        arrays = self.memory.take(self.shapes())
         key, indices, skipped = self._fill(arrays, position)
         return ClipSample(
             key=key,
@@ -62,7 +65,7 @@ class SampleMaker:
 
     def batch(self, positions: Sequence[int], consumed: int) -> ClipBatch:
         """The samples at some positions, decoded in place. Raises as `sample`."""
-        arrays = self._allocate(len(positions))
+        arrays = self.memory.take(self.shapes(len(positions)))
         filled = [
             self._fill({name: array[row] for name, array in arrays.items()}, position)
             for row, position in enumerate(positions)
@@ -89,15 +92,18 @@ class SampleMaker:
                     f"the last: {reason}; `idol-shards verify` finds them all"
                 )
 
-    def _allocate(self, *batch: int) -> dict[str, np.ndarray]:
+    def shapes(self, *batch: int) -> dict[str, tuple[int, ...]]:
+        """Shape of each array of a sample, or of a batch of so many."""
         shapes = self._request.shapes(*self._catalogue.size)
-        return self.memory.take({name: (*batch, *shape) for name, shape in shapes.items()})
+        return {name: (*batch, *shape) for name, shape in shapes.items()}
 
     def _fill(
         self, out: Mapping[str, np.ndarray], position: int
     ) -> tuple[str, list[int], tuple[str, ...]]:
         """Fill a sample's arrays; its key, its frames, and what it stands in for."""
         place = self._order.place(position)
+        if self._ahead is not None:
+            self._ahead.reached(place)
         draw = None
         if self._seed is not None:
             draw = (self._seed, place.source, place.epoch, place.index)

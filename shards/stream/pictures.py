@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from shards.errors import BadSample
+from shards.images import declared_size
 
 __all__ = ["decode_into"]
 
@@ -28,6 +29,13 @@ def decode_into(out: np.ndarray, data: memoryview | None, name: str) -> None:
     ):
         raise BadSample(f"{name}: not a JPEG or PNG, or cut short")
     colour = out.ndim == 3
+    try:
+        # Before decoding: a file of a megabyte can claim, and take, gigabytes.
+        width, height = declared_size(data)
+    except ValueError as error:
+        raise BadSample(f"{name}: {error}") from error
+    if (height, width) != out.shape[:2]:
+        raise BadSample(f"{name}: is {width}x{height}, not {out.shape[1]}x{out.shape[0]}")
     try:
         flags = _COLOUR if colour and not _is_grey_png(data) else cv2.IMREAD_UNCHANGED
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
