@@ -170,8 +170,12 @@ def frozen_parts(
     vae: str | PathLike[str] | None,
     image_encoder: str | PathLike[str] | None,
     channels: int,
+    lazily: bool = False,
 ) -> tuple[TinyEncoder | CLIPEncoder, LatentCodec]:
     """The image encoder, a fresh one for preset tiny, and the codec.
+
+    Args:
+        lazily: load the VAE when a picture first passes through it.
 
     Raises:
         NotAModelError: a network is needed and no folder is known.
@@ -185,7 +189,8 @@ def frozen_parts(
     if vae is None or image_encoder is None:
         raise NotAModelError("preset sd14 needs a VAE and a CLIP image encoder: name their folders")
     # As text: a hub name is no path.
-    return CLIPEncoder.from_pretrained(str(image_encoder)), VAECodec.from_pretrained(str(vae))
+    codec = VAECodec.from_pretrained(str(vae), lazily=lazily)
+    return CLIPEncoder.from_pretrained(str(image_encoder)), codec
 
 
 def load_tiny(encoder: TinyEncoder, folder: Path) -> None:

@@ -11,6 +11,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from pipelines.build_cli import build_command, preset_of
+from pipelines.encode_cli import encode
 from pipelines.recipe_cli import recipe_app
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app = SubcommandApp()
         app.command(name="build")(build_command(preset_of(arguments), arguments))
+        app.command(encode)
         app.command(recipe_app, name="recipe", help="List, show and compare recipes.")
         app.command(weights_app, name="weights", help="List, fetch and check external files.")
         code: int = app.cli(

@@ -12,6 +12,7 @@ Where to look:
 | how is a dataset started, continued, finished | `dataset`, `index` |
 | how is a clip read | `reader` |
 | how are clips streamed to training | `stream` |
+| what are cached latents | `latents` |
 | what do `idol-shards` and its commands do | `cli`, `commands` |
 | `ls`, and what all commands print | `tables`, `console` |
 | `show` | `sheet`, `page`, `tiles` |

@@ -13,7 +13,7 @@ from shards.scan import scan_tar
 from shards.storage import Store
 from shards.tars import read_members
 
-__all__ = ["Fault", "check_shard", "check_tar"]
+__all__ = ["Fault", "check_shard", "check_tar", "checksum"]
 
 _CHUNK = 1 << 20
 _AGAIN = ": run the same build command again to make it anew"
@@ -64,7 +64,7 @@ def check_tar(store: Store, name: str) -> list[Fault]:
 def _tar_faults(store: Store, name: str, manifest: Manifest, size: int) -> Iterator[Fault]:
     if size != manifest.bytes:
         yield Fault(name, "", f"has {size} bytes, its manifest says {manifest.bytes}{_AGAIN}")
-    elif _checksum(store, name) != manifest.sha256:
+    elif checksum(store, name) != manifest.sha256:
         # The build looks at sizes alone, and would keep this shard.
         advice = f"delete {shard_name(manifest.index)}.json and run the same build command again"
         yield Fault(name, "", f"checksum differs from its manifest's: {advice}")
@@ -90,7 +90,8 @@ def _sample_faults(store: Store, name: str, manifest: Manifest) -> Iterator[Faul
             yield Fault(name, sample.key, what.removeprefix(f"{sample.key}: "))
 
 
-def _checksum(store: Store, name: str) -> str:
+def checksum(store: Store, name: str) -> str:
+    """SHA-256 of a file, read in pieces."""
     digest = hashlib.sha256()
     for chunk in _chunks(store, name):
         digest.update(chunk)

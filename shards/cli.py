@@ -73,7 +73,8 @@ class Verify:
     """Check everything and name the shard and key of each fault; exit code 1 if there is one.
 
     Checksums; every member decodes; shapes and frame counts agree with the json and the manifest;
-    key points are finite; hot colours lie on the hot line; the index agrees with the manifests.
+    key points are finite; hot colours lie on the hot line; the index agrees with the manifests;
+    cached latents are whole, finite, and of the shards as they are.
     """
 
     path: Positional[_Path]

@@ -12,6 +12,7 @@ from shards.canonical import canonical_json, parse_json, sha256
 from shards.describe import count_totals
 from shards.errors import BadManifest, NotADataset, RecipeMismatch
 from shards.index import INDEX, index_bytes
+from shards.latents.info import is_latents_folder
 from shards.manifest import Manifest, list_shards, load_manifests, shard_name
 from shards.storage import Store
 
@@ -173,6 +174,8 @@ def _check_ours(store: Store, ours: str) -> None:
         return
     shards, strangers = [], []
     for name, is_folder in entries.items():
+        if is_folder and is_latents_folder(name):
+            continue  # they say themselves whether they still fit
         if is_folder:
             indices = list_shards(store, name)
             shards += [(name, index) for index in indices]

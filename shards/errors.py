@@ -6,6 +6,7 @@ __all__ = [
     "BadManifest",
     "BadSample",
     "BadTar",
+    "LatentsMissing",
     "NotADataset",
     "RecipeMismatch",
     "ShardsError",
@@ -50,6 +51,10 @@ class UnknownKey(ShardsError):
 
 class StorageError(ShardsError):
     """A file or object could not be read or written."""
+
+
+class LatentsMissing(ShardsError):
+    """A dataset has no cached latents, or not those asked for, or outdated ones."""
 
 
 class WorkerLost(ShardsError):

@@ -139,10 +139,10 @@ class Store:
             if self.is_local:
                 _sync_folder(Path(path).parent)
 
-    def sweep(self, name: str = "") -> None:
-        """Remove temporaries that a killed writer left in a folder."""
+    def sweep(self, name: str = "", file: str = "") -> None:
+        """Remove temporaries that a killed writer left in a folder, or of one `file` there."""
         for entry in self._entries(name):
-            if _TEMPORARY.fullmatch(entry):
+            if _TEMPORARY.fullmatch(entry) and entry.startswith(f".{file}"):
                 self.remove(f"{name}/{entry}" if name else entry)
 
     def _entries(self, name: str) -> dict[str, bool]:

@@ -9,6 +9,8 @@ from shards.dataset import FILE, DatasetInfo, read_info
 from shards.describe import count_totals
 from shards.errors import NotADataset, ShardsError
 from shards.index import INDEX, index_rows, read_index
+from shards.latents.check import latents_faults
+from shards.latents.info import FILE as LATENTS_FILE
 from shards.manifest import Manifest, list_shards, shard_name
 from shards.storage import Store
 
@@ -23,8 +25,8 @@ def verify(
     """Faults of a dataset, a split's folder or a single tar; none when all is well.
 
     Checks dataset.json, every manifest, every tar's checksum and layout, every sample (see
-    `sample_faults`), and that index and totals agree with the manifests. Goes on after each
-    fault. `track` wraps the iteration over shards, to show progress.
+    `sample_faults`), that index and totals agree with the manifests, and cached latents. Goes on
+    after each fault. `track` wraps the iteration over shards, to show progress.
     Raises NotADataset when there is nothing to verify.
     """
     store = Store.at(path)
@@ -33,6 +35,8 @@ def verify(
         return
     folders = ["", *(name for name, is_folder in store.list().items() if is_folder)]
     shards = [(split, index) for split in folders for index in list_shards(store, split)]
+    if store.size(LATENTS_FILE) is not None:
+        raise NotADataset(f"{store.url()}: holds latents, which are verified with their dataset")
     info, damaged = None, False
     try:
         info = read_info(store)
@@ -65,6 +69,7 @@ def verify(
                 yield Fault(f"{split}/{shard_name(index)}.json", "", what)
         yield from _missing_shards(info, shards)
         yield from _summary_faults(store, info, list(manifests.values()), sound=sound)
+    yield from latents_faults(store, manifests)
 
 
 def _lone_tar(file: Store) -> Iterator[Fault]:

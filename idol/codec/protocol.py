@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["LatentCodec"]
+__all__ = ["LatentCodec", "PosteriorCodec"]
 
 
 class LatentCodec(Protocol):
@@ -36,4 +36,18 @@ class LatentCodec(Protocol):
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Decode scaled latents to pictures (N, 3, H, W), in [-1, 1] where the latents are good."""
+        ...
+
+
+@runtime_checkable
+class PosteriorCodec(LatentCodec, Protocol):
+    """A codec whose latents are drawn from what was cached of their posteriors."""
+
+    def sample(self, moments_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
+        """Scaled latents (N, channels, H', W') from moments (N, 2 channels, H', W').
+
+        Args:
+            moments_NCHW: means, then logarithms of variances, unscaled.
+            noise_NCHW: as for `encode`.
+        """
         ...

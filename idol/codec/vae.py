@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import torch
 from diffusers import AutoencoderKL
@@ -16,27 +18,47 @@ class VAECodec:
     """diffusers' `AutoencoderKL`; latents are scaled by its configuration (0.18215).
 
     Args:
-        vae: the network; it is frozen and put into evaluation mode.
+        config: the network's, in diffusers' words.
+        load: gives the network when a picture is first encoded or decoded, which those who train
+            on cached latents may never do; it is frozen and put into evaluation mode.
         chunk: pictures that pass through it at a time; it bounds memory.
     """
 
     stochastic = True
 
-    def __init__(self, vae: AutoencoderKL, *, chunk: int = 16) -> None:
-        self.vae = vae.requires_grad_(False).eval()
+    def __init__(
+        self, config: Mapping[str, Any], load: Callable[[], AutoencoderKL], *, chunk: int = 16
+    ) -> None:
+        self._load = load
+        self._place: tuple[torch.device | str, torch.dtype] = "cpu", torch.float32
         self.chunk = chunk
-        self.channels: int = vae.config.latent_channels
-        self.factor: int = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.scale: float = vae.config.scaling_factor
+        self.channels: int = config["latent_channels"]
+        self.factor: int = 2 ** (len(config["block_out_channels"]) - 1)
+        self.scale: float = config.get("scaling_factor", 0.18215)
 
     @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str]) -> Self:
-        """Load from a folder in diffusers' format, or by a hub name. Raises OSError for neither."""
-        return cls(AutoencoderKL.from_pretrained(folder))
+    def from_pretrained(cls, folder: str | PathLike[str], *, lazily: bool = False) -> Self:
+        """From a folder in diffusers' format, or by a hub name; loaded now unless `lazily`.
+
+        Raises OSError for neither.
+        """
+        codec = cls(
+            AutoencoderKL.load_config(folder), lambda: AutoencoderKL.from_pretrained(folder)
+        )
+        if not lazily:
+            _ = codec.vae
+        return codec
+
+    @cached_property
+    def vae(self) -> AutoencoderKL:
+        """The network, where it belongs."""
+        return self._load().requires_grad_(False).eval().to(*self._place)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
-        """Move the network, in place."""
-        self.vae.to(device, dtype)
+        """Move the network, in place, now or when it is loaded."""
+        self._place = device, dtype
+        if "vae" in vars(self):
+            self.vae.to(device, dtype)
         return self
 
     @torch.no_grad()
@@ -52,11 +74,22 @@ class VAECodec:
         for start in range(0, len(pixels_NCHW), self.chunk):
             part = slice(start, start + self.chunk)
             posterior = self.vae.encode(pixels_NCHW[part].to(self.vae.dtype)).latent_dist
-            latent = posterior.mean.float()
-            if noise_NCHW is not None:
-                latent = latent + posterior.std.float() * noise_NCHW[part]
-            latents.append(latent)
-        return torch.cat(latents) * self.scale
+            moments = torch.cat([posterior.mean, posterior.logvar], dim=1)
+            noise = None if noise_NCHW is None else noise_NCHW[part]
+            latents.append(self.sample(moments, noise))
+        return torch.cat(latents)
+
+    def sample(self, moments_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
+        """Scaled latents (N, channels, H', W'), float32, from a posterior's moments.
+
+        Args:
+            moments_NCHW: means, then logarithms of variances, as `shards.latents` keeps them.
+            noise_NCHW: as for `encode`.
+        """
+        mean, logvar = moments_NCHW.float().chunk(2, dim=1)
+        if noise_NCHW is not None:
+            mean = mean + torch.exp(0.5 * logvar) * noise_NCHW
+        return mean * self.scale
 
     @torch.no_grad()
     def decode(self, latents_NCHW: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class DataConfig:
     """Pre-training: outpainting (the paper, sec. 3.3), or plain attributes for the ablation."""
     mirror: float = 0.0
     """Probability of a mirror image."""
+    latents: Flag = False
+    """Take the VAE's latents that `idol-prep encode` cached in place of pictures."""
     crop_area: tuple[float, float] = (1.0, 1.0)
     """Lowest and highest share of the area that a random crop keeps."""
     max_frame_step: int = 4
@@ -194,6 +196,10 @@ class TrainConfig:
         low, high = self.data.crop_area
         if not 0 < low <= high <= 1:
             yield f"--crop-area must be two rising shares above 0 and up to 1, not {low} {high}"
+        if self.data.latents and self.preset == "tiny":
+            yield "--latents are of a VAE, and preset tiny has none: leave it out"
+        if self.data.latents and (low < 1 or self.data.mirror > 0):
+            yield "--latents are of whole pictures: leave them out, or --crop-area and --mirror"
         if self.data.size % self._divisor:
             yield f"--size must be a multiple of {self._divisor}, not {self.data.size}"
         if self.stage == "video" and self.data.frames < 2:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from idol.train.config import TrainConfig
 from idol.train.prepare import MODALITIES
+from shards.latents.identity import identify_vae
+from shards.latents.info import folder_name
 from shards.stream import ClipBatch, ClipStream
 from shards.stream.loader import ClipLoader, to_tensors
 
-__all__ = ["first_clips", "open_training", "positions_of"]
+__all__ = ["first_clips", "latents_folder", "open_training", "positions_of"]
 
 # Fixed, so that what is measured does not depend on the training batch.
 _BATCH = 4
@@ -33,6 +35,7 @@ def open_training(
         max_frame_step=data.max_frame_step,
         crop_area=data.crop_area,
         mirror=data.mirror,
+        latents=latents_folder(config) or False,
         window=data.window,
         endless=True,
         cache=data.cache,
@@ -50,8 +53,23 @@ def positions_of(batch: ClipBatch, *, rank: int, processes: int) -> range:
     return range(start + rank, batch.consumed, processes)
 
 
-def first_clips(config: TrainConfig, split: str, count: int) -> Iterator[ClipBatch]:
-    """The first `count` clips of a split, always the same, as tensors, in small batches."""
+def latents_folder(config: TrainConfig) -> str | None:
+    """Which cached latents the run takes: those of its VAE and size; None for pictures.
+
+    Raises ShardsError for a VAE that cannot be told.
+    """
+    if not config.data.latents or config.vae is None:
+        return None
+    return folder_name(identify_vae(config.vae).sha256, config.data.size)
+
+
+def first_clips(
+    config: TrainConfig, split: str, count: int, *, pictures: bool = False
+) -> Iterator[ClipBatch]:
+    """The first `count` clips of a split, always the same, as tensors, in small batches.
+
+    `pictures`: also where the run takes cached latents.
+    """
     data = config.data
     stream = ClipStream(
         config.shards,
@@ -61,6 +79,7 @@ def first_clips(config: TrainConfig, split: str, count: int) -> Iterator[ClipBat
         depth=data.depth,
         cut=data.cut if config.stage == "pretrain" else "reference",
         split=split,
+        latents=False if pictures else latents_folder(config) or False,
         shuffle=False,
         cache=data.cache,
         cache_limit=data.cache_limit,

@@ -18,7 +18,7 @@ from shards.console import human_bytes
 __all__ = ["Estimate", "estimate", "out_of_memory"]
 
 # Stable Diffusion's VAE and CLIP ViT-L/14, counted; preset tiny has neither.
-_FROZEN_PARAMETERS = 83_653_863 + 303_966_208
+_VAE_PARAMETERS, _CLIP_PARAMETERS = 83_653_863, 303_966_208
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     shared = processes if run.fsdp else 1
     half = run.mixed_precision != "no"
-    frozen = 0 if config.preset == "tiny" else _FROZEN_PARAMETERS * (2 if half else 4)
+    frozen = _frozen_parameters(config) * (2 if half else 4)
     return Estimate(
         weights=4 * sum(counts) // shared + frozen,
         gradients=4 * trained // shared,
@@ -93,7 +93,21 @@ def _smaller(config: TrainConfig, processes: int) -> dict[str, TrainConfig]:
     if not optimizer.adam_8bit and not run.fsdp:
         small = dataclasses.replace(optimizer, adam_8bit=True)
         ways["--adam-8bit"] = dataclasses.replace(config, optimizer=small)
+    data, whole = config.data, config.data.mirror == 0 and config.data.crop_area[0] == 1
+    if config.preset == "sd14" and config.stage != "pretrain" and whole and not data.latents:
+        cached = dataclasses.replace(data, latents=True)
+        drawless = dataclasses.replace(config.report, sample_every=0)
+        option = "--latents --sample-every 0, after `idol-prep encode`"
+        ways[option] = dataclasses.replace(config, data=cached, report=drawless)
     return ways
+
+
+def _frozen_parameters(config: TrainConfig) -> int:
+    if config.preset == "tiny":
+        return 0
+    # With cached latents the VAE is loaded for sample pictures, or for the holes of pre-training.
+    needed = not config.data.latents or config.report.sample_every or config.stage == "pretrain"
+    return _CLIP_PARAMETERS + (_VAE_PARAMETERS if needed else 0)
 
 
 def _kept_for_backward(config: TrainConfig) -> int:

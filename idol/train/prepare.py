@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from idol.codec.protocol import LatentCodec
+from idol.codec.protocol import LatentCodec, PosteriorCodec
 from idol.conditions import Conditions, LatentBatch
 from idol.images.protocol import ImageEncoder
 from idol.model.config import StageName
@@ -17,6 +16,7 @@ from idol.model.layout import DEPTH, VIDEO
 from idol.train.noise import Randomness
 from shards.stream import ClipBatch
 from shards.stream.request import Modality
+from shards.stream.scale import scale_pictures
 
 __all__ = ["MODALITIES", "Preparation"]
 
@@ -49,7 +49,7 @@ class Preparation:
         positions: Sequence[int] = (),
         dropout: float = 0.0,
     ) -> LatentBatch:
-        """Encode pictures of clips of uint8 tensors; those with depth have both modalities.
+        """Encode pictures of clips, or draw from their cached latents; with depth both modalities.
 
         Args:
             random, positions: sample the VAE's posteriors and the foregrounds dropped, by the
@@ -57,42 +57,51 @@ class Preparation:
             dropout: share of foregrounds dropped.
         """
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
-        streams = {VIDEO: clips.rgb} | ({} if clips.depth is None else {DEPTH: clips.depth})
+        kinds = {"rgb": VIDEO, "depth": DEPTH}
+        streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
 
-        def encode(name: str, pictures: Tensor) -> Tensor:
-            return self._encode(pictures, name, random, positions)
+        def encode(name: str, purpose: str) -> Tensor:
+            return self._encode(clips, name, f"posterior-{purpose}", random, positions)
 
-        latents = [encode(f"posterior-{label}", stream) for label, stream in streams.items()]
+        latents = [encode(name, str(label)) for name, label in streams.items()]
         conditions = Conditions(
             encoded_foreground_BTD=self.encode_image(clips.foreground, clips.foreground_mask),
-            background_BCHW=encode("posterior-background", clips.background[:, None])[:, 0],
-            pose_BFCHW=None if clips.pose is None else encode("posterior-pose", clips.pose),
+            background_BCHW=encode("background", "background")[:, 0],
+            pose_BFCHW=encode("pose", "pose") if _is_there(clips, "pose") else None,
         )
         if random is not None and dropout:
             conditions = conditions.without_foreground(
                 random.dropped(positions, dropout).to(device)
             )
-        return LatentBatch(clips.key, torch.stack(latents, dim=1), conditions, tuple(streams))
+        return LatentBatch(
+            clips.key, torch.stack(latents, dim=1), conditions, tuple(streams.values())
+        )
 
     def _encode(
-        self, pictures_BFHWC: Tensor, purpose: str, random: Randomness | None, at: Sequence[int]
+        self,
+        clips: ClipBatch,
+        name: str,
+        purpose: str,
+        random: Randomness | None,
+        at: Sequence[int],
     ) -> Tensor:
-        frames = pictures_BFHWC.shape[1]
-        pixels = scale_pictures(pictures_BFHWC.flatten(0, 1), self.size)
+        """Latents of pictures, or drawn from their moments where those were cached."""
+        moments = clips[f"{name}_latents"]
+        given: Tensor = clips[name] if moments is None else moments
+        if name == "background":
+            given = given[:, None]
+        frames = given.shape[1]
         noise = None
         if random is not None and self.codec.stochastic:
             side = self.size // self.codec.factor
             shape = (frames, self.codec.channels, side, side)
-            noise = random.normal(purpose, at, shape).flatten(0, 1).to(pixels.device)
-        return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
+            noise = random.normal(purpose, at, shape).flatten(0, 1).to(given.device)
+        if moments is None:
+            pixels = scale_pictures(given.flatten(0, 1), self.size)
+            return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
+        assert isinstance(self.codec, PosteriorCodec)
+        return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
 
 
-def scale_pictures(pictures_NHWC: Tensor, size: int) -> Tensor:
-    """Resize uint8 pictures to `size` x `size` and scale them: (N, C, size, size) in [-1, 1]."""
-    pixels = pictures_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
-    height, width = pixels.shape[-2:]
-    if (height, width) == (size, size):
-        return pixels
-    # Averages of whole pixels leave flat regions, and colours that mean depths, as they are.
-    mode = "area" if min(height, width) >= size else "bilinear"
-    return F.interpolate(pixels, (size, size), mode=mode)
+def _is_there(clips: ClipBatch, name: str) -> bool:
+    return clips[name] is not None or clips[f"{name}_latents"] is not None

@@ -118,7 +118,7 @@ class Reporter:
     def _draw(self, step: int) -> None:
         run, report = self._run, self._config.report
         split = "val" if self._validates else "train"
-        [clips] = first_clips(self._config, split, 1)
+        [clips] = first_clips(self._config, split, 1, pictures=True)
         with torch.no_grad(), run.evaluating() as (denoiser, prepare):
             pictures = sample_pictures(
                 denoiser,

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from idol.train.config import TrainConfig
+from idol.train.data import latents_folder
 from idol.train.errors import raise_if_any
-from shards.errors import NotADataset
+from shards.errors import LatentsMissing, NotADataset
+from shards.latents.find import sidecars_of
 from shards.reader import Shard
 from shards.stream.catalogue import find_shards
 
-__all__ = ["check_shards", "has_split", "shards_digest"]
+__all__ = ["check_latents", "check_shards", "has_split", "shards_digest"]
 
 _MADE_BY = {
     "rgb": "`idol-prep build`",
@@ -45,6 +47,26 @@ def check_shards(config: TrainConfig) -> None:
             if not has_split(path, "val")
         ]
     raise_if_any(mistakes, f"stage {config.stage!r} cannot be trained on these shards")
+
+
+def check_latents(config: TrainConfig) -> None:
+    """Check that cached latents, if the run takes them, are there, current, and of its VAE.
+
+    Raises:
+        TrainError: naming each dataset that lacks them, and how they are made.
+        ShardsError: the VAE cannot be told.
+    """
+    wanted = latents_folder(config)
+    if wanted is None:
+        return
+    mistakes = []
+    for path in config.shards:
+        for split in ("train", "val") if has_split(path, "val") else (None,):
+            try:
+                sidecars_of(find_shards(path, split=split)[0], wanted)
+            except LatentsMissing as error:
+                mistakes.append(str(error))
+    raise_if_any(mistakes, f"--latents of {config.vae} at --size {config.data.size} are missing")
 
 
 def has_split(path: str, split: str) -> bool:

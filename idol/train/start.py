@@ -113,6 +113,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         vae=config.vae,
         image_encoder=config.image_encoder,
         channels=config.model.foreground_dim,
+        lazily=config.data.latents,
     )
     wanted = stage_config(config.model, config.stage)
     folder = checkpoint / "model" if checkpoint else None

@@ -15,7 +15,7 @@ from idol.train.errors import TrainError
 from idol.train.loop import train_steps
 from idol.train.memory import out_of_memory
 from idol.train.optimizer import eight_bit_adam
-from idol.train.requirements import check_shards, shards_digest
+from idol.train.requirements import check_latents, check_shards, shards_digest
 from idol.train.resume import check_same_run, described, read_config, write_config
 from idol.train.run import Run, make_accelerator
 from idol.train.start import check_sources, going_on, with_sources
@@ -87,6 +87,7 @@ def _complete(
     else:
         config = with_sources(config)
     check_sources(config, resuming=checkpoint is not None)
+    check_latents(config)
     # All have read before the first one writes.
     accelerator.wait_for_everyone()
     if checkpoint is None and accelerator.is_main_process:

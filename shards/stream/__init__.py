@@ -4,11 +4,12 @@
 |---|---|
 | what does a user call | `clipstream`, `loader` (with torch's workers) |
 | what comes out | `batch` |
-| which clips are there | `catalogue` |
+| which clips are there, with which cached latents | `catalogue`, `sidecars` |
 | which comes next | `order`, `draws` |
 | how are bytes had | `files`, `cache`, `tarfast` |
 | how do they become a sample | `maker`, `request`, `fill`, `pictures`, `window` |
 | how is a sample augmented | `geometry`, `cut` |
+| what does a VAE take | `scale` |
 | where do their arrays live | `recycle` |
 
 `shards` takes plain values from `preprocess`: `clip`, `colormap`, and here, to draw the skeleton

@@ -15,6 +15,7 @@ Array = Any  # numpy.ndarray as the stream yields it, torch.Tensor after `to_ten
 ARRAYS = (
     *("rgb", "mask", "pose", "depth"),
     *("foreground", "foreground_mask", "background", "background_mask"),
+    *("rgb_latents", "pose_latents", "depth_latents", "background_latents"),
 )
 
 
@@ -22,7 +23,7 @@ ARRAYS = (
 class _Content:
     """The arrays, described in the subclasses."""
 
-    rgb: Array
+    rgb: Array = None
     mask: Array = None
     pose: Array = None
     depth: Array = None
@@ -30,6 +31,10 @@ class _Content:
     foreground_mask: Array = None
     background: Array = None
     background_mask: Array = None
+    rgb_latents: Array = None
+    pose_latents: Array = None
+    depth_latents: Array = None
+    background_latents: Array = None
     frame_indices: Array
     consumed: int
     skipped: tuple[str, ...] = ()
@@ -69,6 +74,10 @@ class ClipSample(_Content):
     `background`, `background_mask`
                      (H, W, 3), (H, W) uint8: the place with a mid-grey hole (128) where the mask
                      is 255. Both parts are cut from the video's reference frame, or see `cut`.
+    `rgb_latents`, `pose_latents`, `depth_latents`
+                     (T, 2C, h, w) float16: the frames' moments, means before logarithms of
+                     variances, unscaled, in place of the pictures; `background_latents`
+                     (2C, h, w). See `shards.latents`.
     `consumed`       the state to go on from after this sample, on all ranks: samples consumed.
     `skipped`        one line for each clip that could not be read and that this one stands in for.
     """

@@ -31,13 +31,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """A tar, what its manifest says of the whole, and its clips that are long enough."""
+    """A tar, what its manifest says of the whole, and its clips that are long enough.
+
+    `latents`: the tar with their latents, if they are asked for; its clips are in the same order.
+    """
 
     store: Store
     name: str
     bytes: int
     sha256: str
     clips: tuple[ClipEntry, ...]
+    latents: ShardEntry | None = None
 
     @cached_property
     def url(self) -> str:

@@ -16,6 +16,7 @@ from shards.stream.mix import expand_mix
 from shards.stream.order import Order, SourceOrder, shares
 from shards.stream.recycle import Memory
 from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
+from shards.stream.sidecars import attach_latents, latents_of
 from shards.stream.torchbase import IterableDataset, worker_turn
 
 __all__ = ["ClipStream"]
@@ -54,10 +55,14 @@ class ClipStream(IterableDataset):
                     folder for whole shards of an object store, and its size in bytes; without one
                     clips are read by ranged requests. Local shards are read where they are.
                     While one window of shards is read, the next is downloaded.
+    latents         take cached latents (`idol-prep encode`) in place of the pictures that have
+                    them: rgb, pose, depth and, with cut "reference", background. True, or the name
+                    of their folder where there are several. Not with `crop_area` or `mirror`.
     max_bad         clips that cannot be read are replaced, counted and logged up to this many in
                     a process, each by the next of the order; see `skipped`.
 
-    Raises ValueError, NotADataset, BadSample or StorageError at once for what cannot work;
+    Raises ValueError, NotADataset, BadSample, LatentsMissing or StorageError at once for what
+    cannot work;
     BadSample while iterating when more than `max_bad` clips cannot be read.
     """
 
@@ -83,6 +88,7 @@ class ClipStream(IterableDataset):
         endless: bool = False,
         cache: str | os.PathLike[str] | None = None,
         cache_limit: int = 100 * 2**30,
+        latents: str | bool = False,
         max_bad: int = 100,
     ) -> None:
         if not 0 <= rank < world_size:
@@ -107,8 +113,11 @@ class ClipStream(IterableDataset):
             max_frame_step=max_frame_step,
             crop_area=crop_area,
             mirror=mirror,
+            latents=latents_of(found, latents) if latents else None,
         )
         catalogue = make_catalogue(found, frames=frames, stored=request.stored)
+        if request.latents is not None:
+            catalogue = attach_latents(catalogue, found, request)
         sources = [
             SourceOrder(source.counts, seed, number, window, shuffle)
             for number, source in enumerate(catalogue.sources)
@@ -119,7 +128,7 @@ class ClipStream(IterableDataset):
             catalogue,
             self._order,
             request,
-            ShardFiles(shard_cache, limit=window * len(sources)),
+            ShardFiles(shard_cache, limit=window * len(sources) * (2 if latents else 1)),
             None if shard_cache is None else DownloadAhead(shard_cache, catalogue, self._order),
             seed=seed if shuffle else None,
             max_bad=max_bad,
@@ -180,7 +189,7 @@ class ClipStream(IterableDataset):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each uint8 array of an item; an epoch's last may have fewer samples."""
+        """Shape of each array of an item; an epoch's last may have fewer samples."""
         return self._maker.shapes(*([] if self._batch_size is None else [self._batch_size]))
 
     def __iter__(self) -> Iterator[ClipSample] | Iterator[ClipBatch]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from shards.arrays import member_to_array
 from shards.errors import BadSample
+from shards.latents.members import decode_moments, latents_member
 from shards.members import JSON, member_name
 from shards.stream.catalogue import ClipEntry
 from shards.stream.cut import cut
@@ -31,7 +32,7 @@ def fill_sample(
     request: Request,
     draw: tuple[int | str, ...] | None,
 ) -> list[int]:
-    """Decode what is asked for into `out`, uint8 arrays of `request.shapes`, and augment it.
+    """Decode what is asked for into `out`, arrays of `request.shapes`, and augment it.
 
     `draw` is the key of all draws of this sample; without it nothing is drawn: the first frames,
     no crop, no mirror image. Returns the frames' numbers in the video.
@@ -57,11 +58,14 @@ def fill_sample(
         redraw_pose(points, info.get("keypoints"), geometry, out["pose"], clip.key)
     if "foreground" in out:
         _fill_parts(out, members, clip, request, window[0], geometry)
+    if "background" in out:
         cut(
             *(out["foreground"], out["foreground_mask"]),
             *(out["background"], out["background_mask"]),
             outpainting=Draws(*(draw or ()), "haop") if request.cut == "haop" else None,
         )
+    for name, stored in request.cached.items():
+        _fill_latents(out[name], members, clip, stored, window)
     return [info["frame_indices"][frame] for frame in window]
 
 
@@ -80,11 +84,26 @@ def _fill_parts(
         _decode(mask, members, clip.key, "reference_mask")
         geometry.apply(image)
     else:
-        image[...] = out["rgb"][0]
+        if "rgb" in out:
+            image[...] = out["rgb"][0]
+        else:
+            _decode(image, members, clip.key, "rgb", frame)
         _decode(mask, members, clip.key, "mask", frame)
     geometry.apply(mask, exact=True)
-    out["background"][...] = image
-    out["background_mask"][...] = mask
+    if "background" in out:
+        out["background"][...] = image
+        out["background_mask"][...] = mask
+
+
+def _fill_latents(
+    out: np.ndarray, members: Members, clip: ClipEntry, stored: str, window: range
+) -> None:
+    name = latents_member(clip.key, stored)
+    if stored == "background_latents":
+        out[...] = decode_moments(name, members.get(name), out.shape)
+        return
+    moments = decode_moments(name, members.get(name), (clip.frames, *out.shape[1:]))
+    out[...] = moments[window.start : window.stop : window.step]
 
 
 def _decode(

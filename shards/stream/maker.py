@@ -114,6 +114,9 @@ class SampleMaker:
             clip = shard.clips[chosen.clip]
             try:
                 members = self._files.read(shard, clip)
+                if shard.latents is not None:
+                    latents = self._files.read(shard.latents, shard.latents.clips[chosen.clip])
+                    members = {**latents, **members}
                 indices = fill_sample(out, members, clip, self._request, draw)
             except (BadSample, BadTar) as error:
                 skipped.append(f"{shard.url}: sample {clip.key}: {error}")

@@ -14,10 +14,15 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Memory", "Recycler"]
+__all__ = ["Memory", "Recycler", "dtype_of"]
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The type of an array of a sample: cached latents are float16, pictures uint8."""
+    return np.dtype(np.float16 if name.endswith("_latents") else np.uint8)
 
 
 class Memory(Protocol):
@@ -29,7 +34,7 @@ class Memory(Protocol):
 
 
 class Recycler:
-    """Sets of uint8 arrays of equal shapes, `keep` of them at most remembered for another use."""
+    """Sets of arrays of equal shapes, `keep` of them at most remembered for another use."""
 
     def __init__(self, keep: int = 3) -> None:
         self._sets: deque[Arrays] = deque(maxlen=keep)
@@ -42,7 +47,7 @@ class Recycler:
         for arrays in self._sets:
             if _idle(arrays) and {n: a.shape for n, a in arrays.items()} == shapes:
                 return dict(arrays)
-        arrays = {name: np.empty(shape, np.uint8) for name, shape in shapes.items()}
+        arrays = {name: np.empty(shape, dtype_of(name)) for name, shape in shapes.items()}
         self._sets.append(arrays)
         return dict(arrays)
 

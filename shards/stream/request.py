@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from shards.latents.info import LatentsInfo
 from shards.stream.cut import Cut
 
 __all__ = ["Depth", "Modality", "Request", "depth_there", "modalities_there"]
@@ -22,6 +23,8 @@ class Request:
     `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
     `crop_area`       share of the picture's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
+    `latents`         take these cached latents in place of pictures, where there can be any: the
+                      hole of HAP's and HAOP's background is another each time.
     """
 
     frames: int
@@ -31,6 +34,7 @@ class Request:
     max_frame_step: int
     crop_area: tuple[float, float]
     mirror: float
+    latents: LatentsInfo | None = None
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.max_frame_step < 1:
@@ -48,6 +52,11 @@ class Request:
             raise ValueError(f"crop_area must be two rising shares in (0, 1], not {low}, {high}")
         if not 0 <= self.mirror <= 1:
             raise ValueError(f"mirror must be a probability, not {self.mirror}")
+        if self.moves and self.latents is not None:
+            raise ValueError(
+                "cached latents are those of whole pictures, as they are: stream without crop_area "
+                "and mirror, or without latents"
+            )
 
     @property
     def moves(self) -> bool:
@@ -66,8 +75,23 @@ class Request:
             stored |= _parts_of(self.cut)
         return frozenset(stored)
 
+    @property
+    def cached(self) -> dict[str, str]:
+        """What is taken from latents: a sample's array to the member of the tar."""
+        if self.latents is None:
+            return {}
+        stored = {"rgb": "rgb", "pose": "pose", "depth": self.depth}
+        cached = {
+            f"{name}_latents": f"{member}_latents"
+            for name, member in stored.items()
+            if name in self.modalities
+        }
+        if "reference" in self.modalities and self.cut == "reference":
+            cached["background_latents"] = "background_latents"
+        return cached
+
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
-        """Shape of each uint8 array of a sample."""
+        """Shape of each array of a sample; `recycle.dtype_of` tells its type."""
         grey: tuple[int, ...] = (height, width)
         picture = (*grey, 3)
         per_frame = (("rgb", picture), ("mask", grey), ("pose", picture), ("depth", picture))
@@ -76,6 +100,13 @@ class Request:
         if "reference" in self.modalities:
             for part in ("foreground", "background"):
                 shapes |= {part: picture, f"{part}_mask": grey}
+        if self.latents is not None:
+            for name in self.cached:
+                one = name == "background_latents"
+                shapes[name] = self.latents.shape if one else (self.frames, *self.latents.shape)
+                shapes.pop(name.removesuffix("_latents"))
+            if "background_latents" in self.cached:
+                shapes.pop("background_mask")
         return shapes
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from shards.stream.recycle import Arrays, Shapes
+from shards.stream.recycle import Arrays, Shapes, dtype_of
 
 __all__ = ["Block", "block_size"]
 
@@ -31,7 +31,7 @@ class Block:
         self._watch: weakref.ref[np.ndarray] | None = None
 
     def arrays(self, shapes: Shapes) -> Arrays:
-        """uint8 arrays of these shapes, by name, on the block; for the worker, which fills it."""
+        """Arrays of these shapes, by name, on the block; for the worker, which fills it."""
         return _cut(np.frombuffer(self._memory, np.uint8), shapes)
 
     def lend(self, shapes: Shapes, released: Callable[[], None]) -> Arrays:
@@ -48,16 +48,20 @@ class Block:
 
 def block_size(shapes: Shapes) -> int:
     """Bytes of a block for arrays of these shapes."""
-    return sum(_padded(math.prod(shape)) for shape in shapes.values())
+    return sum(_padded(_bytes(name, shape)) for name, shape in shapes.items())
 
 
 def _cut(root: np.ndarray, shapes: Shapes) -> Arrays:
     arrays, start = {}, 0
     for name, shape in shapes.items():
-        size = math.prod(shape)
-        arrays[name] = root[start : start + size].reshape(shape)
+        size = _bytes(name, shape)
+        arrays[name] = root[start : start + size].view(dtype_of(name)).reshape(shape)
         start += _padded(size)
     return arrays
+
+
+def _bytes(name: str, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * dtype_of(name).itemsize
 
 
 def _padded(size: int) -> int:

@@ -55,3 +55,18 @@ def test_it_is_frozen_and_decodes_what_it_scaled(folder: Path) -> None:
     torch.testing.assert_close(codec.decode(latents), expected)
     with pytest.raises(ValueError, match="2x2"):
         codec.encode(torch.zeros(1, 3, 8, 9))
+
+
+def test_loaded_lazily_it_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    eager = VAECodec.from_pretrained(folder)
+    pixels, noise = torch.rand(2, 3, 8, 8) * 2 - 1, torch.randn(2, 4, 4, 4)
+    posterior = eager.vae.encode(pixels).latent_dist
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoencoderKL, "from_pretrained", None)  # loading would fail
+        lazy = VAECodec.from_pretrained(folder, lazily=True).to("cpu", torch.float64)
+        assert (lazy.channels, lazy.factor, lazy.scale) == (4, 2, 0.18215)
+        drawn = lazy.sample(posterior.parameters, noise)
+    torch.testing.assert_close(drawn, eager.encode(pixels, noise))
+    torch.testing.assert_close(lazy.sample(posterior.parameters), eager.encode(pixels))
+    assert lazy.encode(pixels).shape == (2, 4, 4, 4)
+    assert lazy.vae.dtype == torch.float64

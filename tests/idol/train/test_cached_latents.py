@@ -1,0 +1,165 @@
+"""Training on cached latents is training on pictures, up to the float16 that they are kept in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from idol.codec import VAECodec
+from idol.conditions import LatentBatch
+from idol.train.config import TrainConfig
+from idol.train.data import first_clips, latents_folder, open_training, positions_of
+from idol.train.defaults import defaults
+from idol.train.errors import TrainError
+from idol.train.noise import Randomness
+from idol.train.prepare import Preparation
+from idol.train.requirements import check_latents
+from pipelines.encode import Encoding, encode
+from shards.codec import encode_clip
+from shards.dataset import open_for_build
+from shards.writer import commit_shard
+from tests.shards.stream.conftest import full_clip
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random, with a posterior wide enough for noise to matter: variances of about 0.1."""
+    torch.manual_seed(0)
+    network = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=SIZE,
+    )
+    with torch.no_grad():
+        network.quant_conv.bias[4:] -= 2
+    folder = tmp_path_factory.mktemp("base") / "vae"
+    network.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, vae: Path) -> Path:
+    """Four clips of 48 pixels, one of them for validation, with latents."""
+    root = tmp_path_factory.mktemp("shards")
+    opened = open_for_build(root, {})
+    clips = [full_clip(f"videos-walk-{i}", 6, 48, seed=i) for i in range(4)]
+    for split, chosen in (("train", clips[:3]), ("val", clips[3:])):
+        samples = [(clip.key, encode_clip(clip)) for clip in chosen]
+        commit_shard(root, split, 0, samples, fingerprint=opened.info.fingerprint)
+    opened.finish({"train": 1, "val": 1})
+    encode(Encoding(dataset=str(root), base=vae.parent, size=SIZE, device="cpu"))
+    return root
+
+
+def config(shards: Path, vae: Path, stage: Any = "video", **settings: Any) -> TrainConfig:
+    return defaults(
+        stage,
+        "sd14",
+        shards=[str(shards)],
+        output=shards / "unused",
+        **{"vae": vae, "size": SIZE, "batch_size": 2, "workers": 0, "frames": 3, **settings},
+    )
+
+
+def tokens(pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
+    mean = pixels_BHWC.float().mean(dim=(1, 2)) + mask_BHW.float().mean()
+    return mean[:, None].repeat(1, 2, 2)
+
+
+def batches(run: TrainConfig, codec: VAECodec, count: int) -> list[LatentBatch]:
+    prepare, random = Preparation(codec, tokens, SIZE), Randomness(7)
+    stream = open_training(run, rank=0, processes=1, consumed=4, pin_memory=False)
+    made = []
+    for clips, _ in zip(stream, range(count), strict=False):
+        at = positions_of(clips, rank=0, processes=1)
+        made.append(prepare(clips, torch.device("cpu"), random=random, positions=at, dropout=0.3))
+    return made
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "image", "video"])
+@pytest.mark.parametrize("depth", ["hdnet", "midas"])
+def test_batches_agree_to_float16(shards: Path, vae: Path, stage: Any, depth: Any) -> None:
+    codec = VAECodec.from_pretrained(vae)
+    lazy = VAECodec.from_pretrained(vae, lazily=True)
+    pictures = batches(config(shards, vae, stage, depth=depth), codec, 3)
+    cached = batches(config(shards, vae, stage, depth=depth, latents=True), lazy, 3)
+    for one, other in zip(pictures, cached, strict=True):
+        assert one.key == other.key
+        assert one.modalities == other.modalities
+        # Moments of size 1 to 4 are kept to 2^-11 of that, and scaled by 0.18.
+        torch.testing.assert_close(
+            one.latents_BMFCHW, other.latents_BMFCHW, rtol=0, atol=4 * 2**-10 * codec.scale
+        )
+        ours, theirs = vars(one.conditions), vars(other.conditions)
+        for name, tensor in ours.items():
+            if tensor is None:
+                assert theirs[name] is None
+            else:
+                torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=1e-3)
+    # The hole of outpainting is drawn anew each time, and needs the VAE; all else does not.
+    assert ("vae" in vars(lazy)) == (stage == "pretrain")
+
+
+def test_noise_is_that_of_the_position(shards: Path, vae: Path) -> None:
+    """Sampled, not the mode: the posterior's spread is far beyond what float16 loses."""
+    codec = VAECodec.from_pretrained(vae)
+    [clips] = first_clips(config(shards, vae, latents=True), "val", 1)
+    prepare = Preparation(codec, tokens, SIZE)
+
+    def latents(**options: Any) -> Tensor:
+        return prepare(clips, torch.device("cpu"), **options).latents_BMFCHW
+
+    mode = latents()
+    drawn = latents(random=Randomness(7), positions=[5])
+    assert (drawn - mode).std() > 0.02
+    torch.testing.assert_close(drawn, latents(random=Randomness(7), positions=[5]), rtol=0, atol=0)
+    assert not torch.allclose(drawn, latents(random=Randomness(7), positions=[6]), atol=1e-2)
+
+
+def test_sample_pictures_are_drawn_from_pictures(shards: Path, vae: Path) -> None:
+    run = config(shards, vae, latents=True)
+    [clips] = first_clips(run, "val", 1, pictures=True)
+    assert clips.rgb.shape == (1, 3, 48, 48, 3)
+    assert clips.rgb_latents is None
+
+
+def test_latents_are_found_by_the_vae(
+    shards: Path, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = config(shards, vae, latents=True)
+    assert (shards / str(latents_folder(run))).is_dir()
+    assert latents_folder(config(shards, vae)) is None
+    monkeypatch.setattr(AutoencoderKL, "from_pretrained", None)  # nothing is loaded for this
+    check_latents(run)
+    check_latents(config(shards, vae, latents=False, size=128))
+    with pytest.raises(TrainError, match=r"latents-\w+-128; there are .*--size 128"):
+        check_latents(config(shards, vae, latents=True, size=128))
+    torch.manual_seed(1)
+    AutoencoderKL(norm_num_groups=4, block_out_channels=(8,)).save_pretrained(tmp_path)
+    with pytest.raises(TrainError, match="of another VAE or size"):
+        check_latents(config(shards, tmp_path, latents=True))
+
+
+def test_what_latents_do_not_go_with_is_told(shards: Path, vae: Path) -> None:
+    with pytest.raises(TrainError, match="leave them out, or --crop-area and --mirror"):
+        config(shards, vae, latents=True, mirror=0.5)
+    with pytest.raises(TrainError, match="preset tiny has none"):
+        defaults("image", "tiny", shards=["x"], output=Path("x"), latents=True)
+
+
+def test_a_model_saved_anew_has_the_same_vae(shards: Path, vae: Path, tmp_path: Path) -> None:
+    """Final models hold a copy of the VAE, with which the next stage finds the same latents."""
+    VAECodec.from_pretrained(vae).vae.save_pretrained(tmp_path / "vae")
+    same = config(shards, tmp_path / "vae", latents=True)
+    assert latents_folder(same) == latents_folder(config(shards, vae, latents=True))
