@@ -71,9 +71,16 @@ bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/python bench/losses.py
 	@$(BIN)/python bench/annotators.py
 
-bench-loader: .venv/dev  ## Streaming against webdataset, litdata and mosaicml-streaming
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[bench]"
-	@$(BIN)/python bench/loader.py
+# A folder of its own: what the peers need should not get in the way of anything else.
+.venv-bench/done: requirements-bench.lock pyproject.toml | .venv/core
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check $(TORCH)
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements-bench.lock
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --no-deps -e .
+	@touch $@
+
+bench-loader: .venv-bench/done  ## Streaming against webdataset, litdata and mosaicml-streaming
+	@.venv-bench/bin/python bench/loader.py
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
@@ -82,6 +89,7 @@ lock:  ## Resolve the versions of pyproject.toml anew into the lock files
 	@$(COMPILE) --extra train --extra paper --extra dev -o requirements-dev.lock
 	@$(COMPILE) --extra train --extra paper -c requirements-dev.lock -o requirements-paper.lock
 	@$(COMPILE) --extra train -c requirements-dev.lock -o requirements-train.lock
+	@$(COMPILE) --extra bench -o requirements-bench.lock
 	@$(COMPILE) -c requirements-dev.lock -o requirements.lock
 
 clean:  ## Remove the demo's output and caches; .venv stays

@@ -18,7 +18,7 @@ __all__ = ["defaults"]
 _SD14 = {"pretrain": (25_000, 1e-3, 16), "image": (15_000, 1e-4, 8), "video": (15_000, 1e-4, 1)}
 
 # Ours: a model this small learns in minutes, from high rates.
-_TINY = {"pretrain": (300, 2e-3, 8), "image": (300, 2e-3, 8), "video": (300, 1e-3, 4)}
+_TINY = {"pretrain": (300, 2e-3, 8), "image": (300, 2e-3, 4), "video": (300, 1e-3, 2)}
 
 
 def defaults(

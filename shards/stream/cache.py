@@ -40,16 +40,33 @@ class ShardCache:
 
         Raises BadTar when what the store has is not what the manifest says, and StorageError.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            place = self.folder / f"{_identity(shard)}.tar"
+        with self._told(shard):
             while True:
-                if (file := _open_existing(place)) is not None:
+                if (file := _open_existing(self._path(shard))) is not None:
                     return file
-                with _locked(place.with_suffix(".part")) as part:
-                    if part is not None and not place.exists():
-                        self._make_room(shard.bytes)
-                        _place(shard, part, place)
+                self._fetch(shard, wait=True)
+
+    def fetch(self, shard: ShardEntry) -> None:
+        """Have the shard there, unless it is, or another is about to. Raises as `open`."""
+        with self._told(shard):
+            if not self._path(shard).exists():
+                self._fetch(shard, wait=False)
+
+    def _fetch(self, shard: ShardEntry, *, wait: bool) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self._path(shard)
+        with _locked(place.with_suffix(".part"), wait) as part:
+            if part is not None and not place.exists():
+                self._make_room(shard.bytes)
+                _place(shard, part, place)
+
+    def _path(self, shard: ShardEntry) -> Path:
+        return self.folder / f"{_identity(shard)}.tar"
+
+    @contextmanager
+    def _told(self, shard: ShardEntry) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(f"cannot cache {shard.url} in {self.folder}: {error}") from error
 
@@ -82,11 +99,22 @@ def _open_existing(place: Path) -> BinaryIO | None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO | None]:
-    """The file, made if absent, held alone; None if its name has gone to another meanwhile."""
+def _locked(path: Path, wait: bool) -> Iterator[BinaryIO | None]:
+    """The file, made if absent, held alone; None if its name has gone to another meanwhile.
+
+    None, too, if another holds it and this one would not wait.
+    """
     with open(path, "a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file if _names(path, file) else None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield None
+            return
+        try:
+            yield file if _names(path, file) else None
+        finally:
+            # To close the file is not enough: a process forked meanwhile has it open as well.
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _names(path: Path, file: BinaryIO) -> bool:

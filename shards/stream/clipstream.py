@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from shards.stream.ahead import DownloadAhead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import ShardCache
 from shards.stream.catalogue import DataPath, find_shards, make_catalogue
 from shards.stream.cut import Cut
 from shards.stream.files import ShardFiles
 from shards.stream.maker import SampleMaker
+from shards.stream.mix import expand_mix
 from shards.stream.order import Order, SourceOrder, shares
 from shards.stream.recycle import Memory
 from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
@@ -28,6 +30,7 @@ class ClipStream(IterableDataset):
     by all ranks: from it any number of ranks and workers goes on with the same global batches.
 
     paths           a dataset, a split's folder, a tar, or several of these; local or `s3://…`.
+                    Or a mix file, or its folder, which brings weights along; see `mix`.
     frames          T: frames of a sample; clips with fewer are left out.
     batch_size      None yields a `ClipSample` at a time; a number yields a `ClipBatch` of so many
                     on this rank, decoded in place. Give torch's DataLoader `batch_size=None`, so
@@ -51,6 +54,7 @@ class ClipStream(IterableDataset):
     cache, cache_limit
                     folder for whole shards of an object store, and its size in bytes; without one
                     clips are read by ranged requests. Local shards are read where they are.
+                    While one window of shards is read, the next is downloaded.
     latents         take cached latents (`idol-prep encode`) in place of the pictures that have
                     them: rgb, pose, depth and, with cut "reference", background. True, or the name
                     of their folder where there are several. Not with `crop_area` or `mirror`.
@@ -91,6 +95,7 @@ class ClipStream(IterableDataset):
             raise ValueError(f"rank {rank} is not one of {world_size}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        paths, weights = expand_mix(paths, weights)
         found = find_shards(paths, split=split, separate=weights is not None)
         if weights is not None and len(weights) != len(found):
             raise ValueError(f"{len(weights)} weights for {len(found)} paths: give one for each")
@@ -118,14 +123,13 @@ class ClipStream(IterableDataset):
             for number, source in enumerate(catalogue.sources)
         ]
         self._order = Order(tuple(sources), seed, shares(weights) if weights else (1,))
+        shard_cache = None if cache is None else ShardCache(cache, cache_limit)
         self._maker = SampleMaker(
             catalogue,
             self._order,
             request,
-            ShardFiles(
-                None if cache is None else ShardCache(cache, cache_limit),
-                limit=window * len(sources) * (2 if latents else 1),
-            ),
+            ShardFiles(shard_cache, limit=window * len(sources) * (2 if latents else 1)),
+            None if shard_cache is None else DownloadAhead(shard_cache, catalogue, self._order),
             seed=seed if shuffle else None,
             max_bad=max_bad,
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shards.errors import BadSample, BadTar
+from shards.stream.ahead import DownloadAhead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.catalogue import Catalogue
 from shards.stream.files import ShardFiles
@@ -35,6 +36,7 @@ class SampleMaker:
         order: Order,
         request: Request,
         files: ShardFiles,
+        ahead: DownloadAhead | None,
         *,
         seed: int | None,
         max_bad: int,
@@ -43,6 +45,7 @@ class SampleMaker:
         self._order = order
         self._request = request
         self._files = files
+        self._ahead = ahead
         self._seed = seed
         self._max_bad = max_bad
         self.memory: Memory = Recycler()
@@ -99,6 +102,8 @@ class SampleMaker:
     ) -> tuple[str, list[int], tuple[str, ...]]:
         """Fill a sample's arrays; its key, its frames, and what it stands in for."""
         place = self._order.place(position)
+        if self._ahead is not None:
+            self._ahead.reached(place)
         draw = None
         if self._seed is not None:
             draw = (self._seed, place.source, place.epoch, place.index)

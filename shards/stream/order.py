@@ -31,7 +31,8 @@ BLOCK = 10_000
 class Place:
     """What a position holds: a clip of a shard of a source, and which turn of that source it is.
 
-    `index` counts within the source's `epoch`; `shard` within the source; `clip` within the shard.
+    `index` and `window` count within the source's `epoch`; `shard` within the source; `clip`
+    within the shard.
     """
 
     source: int
@@ -39,6 +40,7 @@ class Place:
     index: int
     shard: int
     clip: int
+    window: int
 
 
 # Compared by identity: hashing the counts of ten thousand shards for each look-up would be slow.
@@ -78,7 +80,19 @@ class SourceOrder:
         local, clips = _window_order(self, epoch, window)
         at = index - start
         shard = shards[window * self.window + int(local[at])]
-        return Place(self.source, epoch, index, int(shard), int(clips[at]))
+        return Place(self.source, epoch, index, int(shard), int(clips[at]), window)
+
+    def shards_from(self, epoch: int, window: int, windows: int) -> list[list[int]]:
+        """The shards of so many windows from one on, over the ends of epochs."""
+        found = []
+        for _ in range(windows):
+            shards, ends = _shard_order(self, epoch)
+            start = window * self.window
+            found.append(shards[start : start + self.window].tolist())
+            window += 1
+            if window == len(ends):
+                epoch, window = epoch + 1, 0
+        return found
 
 
 @lru_cache(maxsize=64)

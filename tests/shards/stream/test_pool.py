@@ -30,12 +30,18 @@ def stream(path: Path, **options: Any) -> ClipStream:
     return ClipStream(path, **{"frames": 1, "batch_size": 4, "endless": True, **options})
 
 
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory, build_tiny: Callable[..., Path]) -> Path:
+    """53 clips of nine levels of grey: a batch of one-frame samples is seldom like another."""
+    return build_tiny(tmp_path_factory.mktemp("grey"), (9, 0, 20, 24), frames=9)
+
+
 @pytest.fixture
-def items(tiny: Path) -> Any:
+def items(grey: Path) -> Any:
     """items(workers, prefetch, **options): of a pool that is closed at the end."""
     pools: list[WorkerPool] = []
 
-    def make(workers: int = 2, prefetch: int = 2, path: Path = tiny, **options: Any) -> Any:
+    def make(workers: int = 2, prefetch: int = 2, path: Path = grey, **options: Any) -> Any:
         pools.append(WorkerPool(stream(path, **options), workers, prefetch))
         return iter(pools[-1])
 
@@ -49,11 +55,11 @@ def addresses(batches: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_held_is_never_written_to(items: Any, tiny: Path, workers: int) -> None:
+def test_what_is_held_is_never_written_to(items: Any, grey: Path, workers: int) -> None:
     """Batches are dropped in random order, some only views of them kept, for long."""
     rng = random.Random(0)
     held: list[tuple[Any, np.ndarray]] = []
-    pairs = zip(items(workers), stream(tiny), strict=False)
+    pairs = zip(items(workers), stream(grey), strict=False)
     for batch, expected in itertools.islice(pairs, 150):
         np.testing.assert_array_equal(batch.rgb, expected.rgb)
         view = batch.rgb[rng.randrange(4)] if rng.random() < 0.5 else batch.rgb
@@ -64,9 +70,9 @@ def test_what_is_held_is_never_written_to(items: Any, tiny: Path, workers: int) 
             np.testing.assert_array_equal(array, was)
 
 
-def test_keeping_everything_is_fine(items: Any, tiny: Path) -> None:
+def test_keeping_everything_is_fine(items: Any, grey: Path) -> None:
     for batch, expected in zip(
-        list(itertools.islice(items(), 40)), itertools.islice(stream(tiny), 40), strict=True
+        list(itertools.islice(items(), 40)), itertools.islice(stream(grey), 40), strict=True
     ):
         np.testing.assert_array_equal(batch.rgb, expected.rgb)
         assert batch.key == expected.key
@@ -83,15 +89,15 @@ def test_dropped_batches_leave_their_memory_to_others(
     assert len(seen) <= workers * (prefetch + 2)
 
 
-def test_batches_outlive_their_pool(tiny: Path) -> None:
-    pool = WorkerPool(stream(tiny), 2, 2)
+def test_batches_outlive_their_pool(grey: Path) -> None:
+    pool = WorkerPool(stream(grey), 2, 2)
     kept = list(itertools.islice(pool, 5))
     pool.close()
-    for batch, expected in zip(kept, itertools.islice(stream(tiny), 5), strict=True):
+    for batch, expected in zip(kept, itertools.islice(stream(grey), 5), strict=True):
         np.testing.assert_array_equal(batch.rgb, expected.rgb)
 
 
-def test_no_worker_is_further_ahead_than_asked(items: Any, tiny: Path, tmp_path: Path) -> None:
+def test_no_worker_is_further_ahead_than_asked(items: Any, grey: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     made = ClipStream.share
 
@@ -110,22 +116,22 @@ def test_no_worker_is_further_ahead_than_asked(items: Any, tiny: Path, tmp_path:
     assert len(log.read_text()) == 5 + 3
 
 
-def test_samples_come_through_as_well(items: Any, tiny: Path) -> None:
+def test_samples_come_through_as_well(items: Any, grey: Path) -> None:
     got = itertools.islice(items(2, batch_size=None), 20)
-    for sample, expected in zip(got, stream(tiny, batch_size=None), strict=False):
+    for sample, expected in zip(got, stream(grey, batch_size=None), strict=False):
         assert (sample.key, sample.consumed) == (expected.key, expected.consumed)
         assert sample.rgb.shape == (1, H, W, 3)
         np.testing.assert_array_equal(sample.rgb, expected.rgb)
 
 
-def test_the_last_batch_of_an_epoch_is_short(items: Any, tiny: Path) -> None:
+def test_the_last_batch_of_an_epoch_is_short(items: Any, grey: Path) -> None:
     sizes = [len(batch.rgb) for batch in items(2, endless=False)]
     assert sizes == [4] * 13 + [1]
 
 
 @pytest.mark.parametrize("when", ["waiting", "at work"])
-def test_a_killed_worker_is_an_error_and_no_hang(tiny: Path, when: str) -> None:
-    pool = WorkerPool(stream(tiny), 2, 2)
+def test_a_killed_worker_is_an_error_and_no_hang(grey: Path, when: str) -> None:
+    pool = WorkerPool(stream(grey), 2, 2)
     batches = iter(pool)
     next(batches)
     if when == "waiting":
@@ -137,7 +143,7 @@ def test_a_killed_worker_is_an_error_and_no_hang(tiny: Path, when: str) -> None:
 
 
 def test_it_is_found_even_if_another_process_holds_the_pipe(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+    grey: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool_module, "_LOOK", 0.1)
     started = pool_module.WorkerPool._start
@@ -157,7 +163,7 @@ def test_it_is_found_even_if_another_process_holds_the_pipe(
             started(self, *arguments)
 
     monkeypatch.setattr(pool_module.WorkerPool, "_start", start)
-    pool = WorkerPool(stream(tiny), 1, 2)
+    pool = WorkerPool(stream(grey), 1, 2)
     batches = iter(pool)
     next(batches)
     os.kill(pool._workers[0].process.pid or 0, signal.SIGKILL)
@@ -204,14 +210,14 @@ def test_ours_come_as_they_are_and_at_their_turn(
     assert not hasattr(caught.value, "__notes__")
 
 
-def test_it_works_from_a_thread_and_with_opencvs_threads(tiny: Path) -> None:
+def test_it_works_from_a_thread_and_with_opencvs_threads(grey: Path) -> None:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)
     cv2.GaussianBlur(np.zeros((512, 512), np.float32), (0, 0), 9)  # starts them
     got: list[Any] = []
 
     def take() -> None:
-        pool = WorkerPool(stream(tiny), 2, 2)
+        pool = WorkerPool(stream(grey), 2, 2)
         got.extend(batch.key for batch in itertools.islice(pool, 6))
         pool.close()
 
@@ -220,16 +226,17 @@ def test_it_works_from_a_thread_and_with_opencvs_threads(tiny: Path) -> None:
     thread.join(60)
     assert cv2.getNumThreads() == 4
     cv2.setNumThreads(threads)
-    assert got == [batch.key for batch in itertools.islice(stream(tiny), 6)]
+    assert got == [batch.key for batch in itertools.islice(stream(grey), 6)]
 
 
 @pytest.mark.parametrize("signals", [[], [signal.SIGTERM], [signal.SIGKILL]])
 def test_the_end_of_the_program_is_the_end_of_its_workers(
-    tiny: Path, signals: list[signal.Signals]
+    grey: Path, signals: list[signal.Signals]
 ) -> None:
     """By itself with an iterator at hand, by a cluster's notice to all, or by force to it alone."""
     program = (
         "import sys\n"
+        "sys.modules['torch'] = None\n"  # quicker
         "from shards.stream import ClipStream\n"
         "from shards.stream.pool import WorkerPool\n"
         "pool = WorkerPool(ClipStream(sys.argv[1], frames=1, endless=True), 2, 2)\n"
@@ -239,7 +246,7 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(
         "sys.stdin.read()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(tiny)], stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+        [sys.executable, "-c", program, str(grey)], stdout=subprocess.PIPE, stdin=subprocess.PIPE,
         start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None

@@ -45,6 +45,31 @@ def test_tars_of_others_are_read_carefully(name: str, kind: int) -> None:
     assert bytes(members_of(theirs(name, b"hello", format=kind), label="t")[name]) == b"hello"
 
 
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_are_read_without_tarfile(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "n" * 150 + ".rgb.000.jpg"
+    data = theirs(name, b"x" * 600, format=kind)
+    data = data[: data.rstrip(b"\0").rfind(b"x") // 512 * 512 + 512]  # without the end marker
+    monkeypatch.delattr(tarfast, "read_members")
+    found = members_of(data + ours(("k.json", b"{}")), label="t")
+    assert {n: bytes(body) for n, body in found.items()} == {name: b"x" * 600, "k.json": b"{}"}
+
+
+@pytest.mark.parametrize("name", ["../" + "k" * 120, "/" + "k" * 120, "k" * 120 + ":", "." * 120])
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_hostile_names_are_refused(name: str, kind: int) -> None:
+    with pytest.raises(UnsafeMember):
+        members_of(theirs(name, b"", format=kind), label="t")
+
+
+@pytest.mark.parametrize("at", range(0, 512, 37))
+def test_a_header_that_does_not_add_up_is_refused(at: int) -> None:
+    data = bytearray(ours(("k.json", b"{}" * 600)))
+    data[at] ^= 4
+    with pytest.raises(BadTar):
+        members_of(bytes(data), label="t")
+
+
 def test_hostile_and_damaged_ranges_are_refused() -> None:
     with pytest.raises(UnsafeMember, match=r"t: member '\.\./k'"):
         members_of(theirs("../k", b""), label="t")

@@ -70,6 +70,33 @@ def test_stopped_with_some_workers_it_goes_on_with_others(
     assert begun + keys(resumed, 9) == keys(stream(tiny), 16)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pinned_batches_are_copies_that_leave_no_block_held(
+    tiny: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source: list[int] = []
+
+    def pin(tensor: Any) -> Any:
+        source.append(tensor.data_ptr())
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)  # the real one needs CUDA
+    loader = ClipLoader(stream(tiny, modalities=["rgb"]), workers=workers, pin_memory=True)
+    batches = list(itertools.islice(loader, 20))
+    for batch, expected in zip(batches, itertools.islice(stream(tiny), 20), strict=True):
+        assert batch.key == expected.key
+        assert (batch.rgb.numpy() == expected.rgb).all()
+    pictures = set(source[::2])  # every other one is `frame_indices`
+    assert len(pictures) <= 4
+    assert not pictures & {batch.rgb.data_ptr() for batch in batches}
+
+
+def test_mistakes_are_told_at_once(tiny: Path) -> None:
+    for options in ({"workers": -1}, {"workers": 1, "prefetch": 0}):
+        with pytest.raises(ValueError, match="workers must be 0 or more and prefetch 1 or more"):
+            ClipLoader(stream(tiny), **options)
+
+
 @pytest.mark.parametrize("workers", [0, 3])
 def test_epochs_follow_each_other(tiny: Path, workers: int) -> None:
     loader = ClipLoader(stream(tiny, endless=False), workers=workers)
