@@ -30,7 +30,7 @@ class VAECodec:
         self, config: Mapping[str, Any], load: Callable[[], AutoencoderKL], *, chunk: int = 16
     ) -> None:
         self._load = load
-        self._place: tuple[torch.device | str, torch.dtype] = "cpu", torch.float32
+        self._place: tuple[torch.device | str, torch.dtype] | None = None
         self.chunk = chunk
         self.channels: int = config["latent_channels"]
         self.factor: int = 2 ** (len(config["block_out_channels"]) - 1)
@@ -52,7 +52,8 @@ class VAECodec:
     @cached_property
     def vae(self) -> AutoencoderKL:
         """The network, where it belongs."""
-        return self._load().requires_grad_(False).eval().to(*self._place)
+        vae = self._load().requires_grad_(False).eval()
+        return vae.to(*self._place) if self._place else vae
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
         """Move the network, in place, now or when it is loaded."""

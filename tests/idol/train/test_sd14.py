@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from idol.model import DualModalUNetConfig
 from idol.saved import load_trained
 from idol.train.defaults import defaults
 from idol.train.errors import TrainError
+from idol.train.run import Run
 from idol.train.train import train
+from pipelines.encode import Encoding, encode
 from tests.idol.train.micro import SIZE, in_processes, losses_of
 
 MODEL = DualModalUNetConfig(
@@ -131,3 +134,29 @@ def test_what_is_missing_is_named_before_anything_is_loaded(
     wider = DualModalUNetConfig.from_dict({**MODEL.to_dict(), "layers_per_block": 2})
     with pytest.raises(TrainError, match="layers_per_block: 1 there, 2 here"):
         train(config("pretrain", boxes, tmp_path / "run", base=base, model=wider))
+
+
+def test_cached_latents_give_the_losses_of_pictures(
+    boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tmp_path / "shards"
+    shutil.copytree(boxes, shards)
+    encode(Encoding(dataset=str(shards), base=base, size=SIZE, device="cpu"))
+    train(config("pretrain", shards, tmp_path / "before", base=base))
+    start = {"init_from": tmp_path / "before"}
+    train(config("image", shards, tmp_path / "pictures", **start))
+    monkeypatch.setattr(VAECodec, "encode", lambda *_: pytest.fail("a picture met the VAE"))
+    train(config("image", shards, tmp_path / "latents", latents=True, **start))
+    pictures, latents = losses_of(tmp_path / "pictures"), losses_of(tmp_path / "latents")
+    assert len(pictures) == QUIET["steps"]
+    for one, other in zip(pictures, latents, strict=True):
+        assert other == pytest.approx(one, rel=1e-2)
+    assert pictures != latents  # float16 lies between
+
+
+def test_absent_latents_are_told_before_anything_is_loaded(
+    boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "start", None)
+    with pytest.raises(TrainError, match=r"has no latents-.*idol-prep encode .*--size"):
+        train(config("pretrain", boxes, tmp_path / "run", base=base, latents=True))
