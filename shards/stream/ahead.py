@@ -52,7 +52,8 @@ class DownloadAhead:
             shards = self._catalogue.sources[number].shards
             windows = self._order.sources[number].shards_from(epoch, window, 2)
             for row, indices in zip(coming, windows, strict=True):
-                row += [shards[index] for index in indices if shards[index].clips]
+                filled = [shards[index] for index in indices if shards[index].clips]
+                row += [tar for shard in filled for tar in (shard, shard.latents) if tar]
         room = self._cache.limit
         wanted = []
         for shard in chain(*coming):
