@@ -1,0 +1,14 @@
+"""Training in three stages: the command `idol-train`.
+
+| question | module |
+|---|---|
+| what can be set, and what is it by default | `config`, `defaults` |
+| what must the shards have | `requirements` |
+| what is one step, and the whole loop | `step`, `loop` |
+| how do clips become latents | `prepare` |
+| where does all randomness come from | `noise` |
+| what is built, and from what | `start`, `spread` |
+| what is kept, and how does a run go on | `checkpoint`, `tensors`, `losslog`, `resume` |
+| what if something goes wrong | `guard`, `interrupt`, `memory` |
+| what is seen of it | `report`, `validation`, `figures` |
+"""
