@@ -1,0 +1,54 @@
+"""Motion fields as pictures: where features go from frame to frame (sec. 3.2, Fig. 3)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from idol.losses.literal import motion_field
+
+__all__ = ["displacements", "flow_picture"]
+
+
+def displacements(features_BFHWC: Tensor) -> Tensor:
+    """How far each position's feature moves to the next frame, (B, F - 1, H, W, 2) as (x, y).
+
+    The expected target under the motion field of Eq. 4, the loss's own, with its temperature. At
+    that temperature the field is wide, and an expectation over it leans to the middle of the
+    picture; so from it is taken what the field of the frame to itself expects. A picture that
+    stands still has no displacement. The unit is a position of the feature map.
+    """
+    features_BFHWC = features_BFHWC.float()
+    height, width, channels = features_BFHWC.shape[2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=features_BFHWC.device),
+        torch.arange(width, device=features_BFHWC.device),
+        indexing="ij",
+    )
+    positions_L2 = torch.stack([x, y], dim=-1).flatten(0, 1).float()
+    moved = []
+    for clip_FHWC in features_BFHWC:  # one at a time: a field has (HW)^2 entries a frame pair
+        pairs = torch.stack([clip_FHWC[:-1], clip_FHWC[1:]], dim=1)
+        still = torch.stack([clip_FHWC[:-1], clip_FHWC[:-1]], dim=1)
+        to_next, to_self = (
+            motion_field(frames, channels**-0.5).squeeze(1) @ positions_L2
+            for frames in (pairs, still)
+        )
+        moved.append((to_next - to_self).unflatten(1, (height, width)))
+    return torch.stack(moved)
+
+
+def flow_picture(displacement_HW2: np.ndarray, longest: float) -> np.ndarray:
+    """Colour displacements, (H, W, 3) uint8 RGB: hue is direction, white is none.
+
+    Args:
+        longest: the length that has full colour; longer ones do too.
+    """
+    x, y = displacement_HW2[..., 0], displacement_HW2[..., 1]
+    length = np.minimum(np.hypot(x, y) / max(longest, 1e-12), 1)
+    hue = (np.degrees(np.arctan2(y, x)) % 360).astype(np.float32)
+    hsv = np.stack([hue, length.astype(np.float32), np.ones_like(hue)], axis=-1)
+    rgb = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return (rgb * 255).round().astype(np.uint8)
