@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
-
-MotionReduction = Literal["mean", "sum_targets"]
+from idol.losses.config import MotionReduction
 
 # As torch's cosine similarity: a zero vector has no direction and similarity zero to all.
 _NORM_EPS = 1e-12

@@ -10,6 +10,7 @@ CrossModalPlacement = Literal["block_end", "layer_end", "none"]
 MotionFeature = Literal["temporal_attention", "spatial_attention"]
 ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
+StageName = Literal["pretrain", "image", "video"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "cross_modal_attention": get_args(CrossModalPlacement),
@@ -110,8 +111,16 @@ class DualModalUNetConfig:
         }
 
     def for_single_frames(self) -> DualModalUNetConfig:
-        """The same model for the one-frame stages: temporal layers absent, norms per frame."""
-        return dataclasses.replace(self, temporal_layers=False, group_norm_across_frames=False)
+        """The same model for the one-frame stages: temporal layers absent, norms per frame.
+
+        What the cross-attention loss compares then comes without a feature after temporal layers.
+        """
+        return dataclasses.replace(
+            self,
+            temporal_layers=False,
+            group_norm_across_frames=False,
+            motion_feature="spatial_attention",
+        )
 
     def _check_choices(self) -> None:
         for name, choices in _CHOICES.items():

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import nn
 
-from idol.model.config import DualModalUNetConfig
+from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.denoiser import DualModalDenoiser
-
-StageName = Literal["pretrain", "image", "video"]
 
 # Human attribute outpainting pre-training freezes the ResBlocks and has neither pose nor depth.
 _PRETRAINED = ("unet.background_conv.", "foreground_projection.")

@@ -12,7 +12,15 @@ class TrainError(Exception):
 
 
 class DivergedError(TrainError):
-    """Too many steps were skipped because a loss or a gradient was not finite."""
+    """Too many steps in a row, up to `step`, had a loss or gradient that was not finite."""
+
+    def __init__(self, in_row: int, step: int, keys: Sequence[str]) -> None:
+        super().__init__(
+            f"{in_row} steps in a row had a loss or gradient that is not finite, up to step "
+            f"{step}, whose clips are {', '.join(keys)}. The checkpoint of this step has the "
+            "weights before them. Lower --learning-rate, use --mixed-precision bf16 and not fp16, "
+            "or look at these clips with `idol-shards show`; --max-skipped raises the limit"
+        )
 
 
 def raise_if_any(mistakes: Sequence[str], what: str) -> None:

@@ -61,3 +61,4 @@ def test_single_frame_model_has_no_temporal_settings() -> None:
     config = DualModalUNetConfig(group_norm_across_frames=True).for_single_frames()
     assert not config.temporal_layers
     assert not config.group_norm_across_frames
+    assert config.motion_feature == "spatial_attention"

@@ -165,7 +165,7 @@ def test_disagreeing_shapes_are_named(
 def test_single_frame_model_refuses_clips_and_motion(
     config: DualModalUNetConfig, inputs: Inputs
 ) -> None:
-    model = DualModalDenoiser.from_config(config.for_single_frames())
+    model = DualModalDenoiser.from_config(dataclasses.replace(config, temporal_layers=False))
     with pytest.raises(ValueError, match="no temporal layers"):
         model(**inputs)
     with pytest.raises(ValueError, match="motion_feature='spatial_attention'"):

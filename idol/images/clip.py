@@ -1,0 +1,60 @@
+"""CLIP as the image encoder, frozen (paper, sec. 3.1; DisCo's way)."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+__all__ = ["CLIPEncoder"]
+
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class CLIPEncoder:
+    """transformers' CLIP vision model: all tokens of the last layer, after `post_layernorm`.
+
+    Args:
+        clip: the network; it is frozen and put into evaluation mode.
+    """
+
+    def __init__(self, clip: Any) -> None:
+        self.clip = clip.requires_grad_(False).eval()
+        self.size: int = clip.config.image_size
+        self.channels: int = clip.config.hidden_size
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str]) -> Self:
+        """Load from a folder in transformers' format, or by a hub name. Raises OSError."""
+        return cls(CLIPVisionModelWithProjection.from_pretrained(folder))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
+        """Move the network, in place."""
+        self.clip.to(device, dtype)
+        return self
+
+    def pixel_values(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
+        """(B, 3, size, size): bicubic, CLIP's normalisation, and then the mask.
+
+        The mask comes last, so that the surroundings are CLIP's mean colour.
+        """
+        size = (self.size, self.size)
+        pixels = pixels_BHWC.permute(0, 3, 1, 2).float() / 255
+        pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
+        mask = F.interpolate(mask_BHW[:, None].float() / 255, size, mode="bilinear", antialias=True)
+        mean, std = (pixels.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
+        return (pixels - mean) / std * mask
+
+    @torch.no_grad()
+    def __call__(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
+        """See `ImageEncoder`; 257 tokens of 1024 channels for ViT-L/14, float32."""
+        vision = self.clip.vision_model
+        values = self.pixel_values(pixels_BHWC, mask_BHW).to(self.clip.dtype)
+        hidden = vision(pixel_values=values).last_hidden_state
+        # transformers applies this norm to the class token alone, for its own pooled output.
+        return vision.post_layernorm(hidden).float()

@@ -1,0 +1,53 @@
+"""A small image encoder that is trained with the model: preset `tiny` needs no download."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["TinyEncoder"]
+
+_SIZE, _PATCH = 64, 16
+
+
+class TinyEncoder(nn.Module):
+    """A vision transformer of two layers: a class token and 4x4 patches of a 64x64 picture.
+
+    Args:
+        channels: of a token; the model's `foreground_dim`.
+    """
+
+    def __init__(self, channels: int = 32, *, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.channels = channels
+        self.patches = nn.Conv2d(4, channels, kernel_size=_PATCH, stride=_PATCH)
+        self.class_token = nn.Parameter(torch.zeros(channels))
+        tokens = 1 + (_SIZE // _PATCH) ** 2
+        self.positions = nn.Parameter(torch.randn(tokens, channels) * 0.1)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                channels,
+                heads,
+                dim_feedforward=2 * channels,
+                dropout=0.0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
+        """See `ImageEncoder`: 17 tokens. Pictures of any size; the mask is a fourth channel."""
+        mask = mask_BHW[:, None].float() / 255
+        pixels = (pixels_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1) * mask
+        picture = torch.cat([pixels, mask], dim=1)
+        picture = F.interpolate(picture, (_SIZE, _SIZE), mode="bilinear", antialias=True)
+        patches = self.patches(picture).flatten(2).transpose(1, 2)
+        class_token = self.class_token.expand(len(patches), 1, -1)
+        tokens = torch.cat([class_token, patches], dim=1) + self.positions
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return self.norm(tokens)

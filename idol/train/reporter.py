@@ -1,0 +1,138 @@
+"""When a run tells what: each step's numbers, validation and pictures at intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from idol.train.config import TrainConfig
+from idol.train.data import first_clips
+from idol.train.figures import sample_pictures
+from idol.train.guard import is_finite
+from idol.train.losslog import LossLog
+from idol.train.optimizer import learning_rate
+from idol.train.pace import Pace, peak_memory
+from idol.train.report import Log, StepReport
+from idol.train.requirements import has_split
+from idol.train.run import Run
+from idol.train.step import noise_schedule
+from idol.train.validation import validate
+
+__all__ = ["Reporter"]
+
+# Pictures of the same clips from the same noise each time, so that they can be compared.
+_PICTURE_SEED = 0
+
+
+class Reporter:
+    """Writes in the main process; computes validation and pictures in all, as FSDP needs it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._config: TrainConfig = run.config
+        self._pace = Pace()
+        self._files = ExitStack()
+        self._log: Log | None = None
+        self._losses: LossLog | None = None
+        self._validates = all(has_split(path, "val") for path in self._config.shards)
+
+    def __enter__(self) -> Self:
+        report, folder = self._config.report, self._config.output
+        if self._run.accelerator.is_main_process:
+            self._losses = LossLog(folder / "losses.jsonl", self._run.progress.step)
+            self._files.callback(self._losses.close)
+            self._log = self._files.enter_context(
+                Log(
+                    folder,
+                    tensorboard=report.tensorboard,
+                    wandb=report.wandb,
+                    progress=report.progress,
+                )
+            )
+        self._pace.pause()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._files.__exit__(kind, error, traceback)
+
+    def step(self, step: int, losses: Mapping[str, float], gradient_norm: float) -> None:
+        """Tell of `step`, which was just counted in the run's progress."""
+        run, config, seconds = self._run, self._config, self._pace.tick()
+        if self._losses is None or self._log is None:
+            return
+        rate = learning_rate(step, config.optimizer)
+        numbers = {**losses, "gradient_norm": gradient_norm}
+        taken = is_finite(list(numbers.values()))
+        self._losses.append(step, {**numbers, "learning_rate": rate}, taken=taken)
+        clips = config.global_batch(run.accelerator.num_processes)
+        self._log.step(
+            StepReport(
+                step=step,
+                steps=config.optimizer.steps,
+                losses=dict(losses),
+                learning_rate=rate,
+                gradient_norm=gradient_norm,
+                images_per_second=clips * config.frames / seconds,
+                memory_bytes=peak_memory(run.accelerator.device),
+                seconds_left=(config.optimizer.steps - step - 1) * seconds,
+                skipped_steps=run.progress.skipped,
+            )
+        )
+
+    def look(self) -> None:
+        """Validate and draw samples where they are due after the run's last step."""
+        report, run = self._config.report, self._run
+        done, steps = run.progress.step, self._config.optimizer.steps
+        every = report.checkpoint_every if report.validate_every is None else report.validate_every
+        with run.average.in_place() if run.average else nullcontext():
+            if self._validates and is_due(every, done, steps):
+                self._validate(done)
+            if is_due(report.sample_every, done, steps):
+                self._draw(done)
+        self._pace.pause()
+
+    def flush_to_disk(self) -> None:
+        """Make sure that the losses so far outlive the machine."""
+        if self._losses is not None:
+            self._losses.flush_to_disk()
+
+    def _validate(self, step: int) -> None:
+        run = self._run
+        device = run.accelerator.device
+        clips = first_clips(self._config, "val", self._config.report.validation_clips)
+        with torch.no_grad(), run.evaluating() as (denoiser, prepare):
+            batches = (prepare(batch, device) for batch in clips)
+            values = validate(denoiser, batches, noise_schedule(), device=device)
+        if self._log is not None:
+            self._log.validation(step, values)
+
+    def _draw(self, step: int) -> None:
+        run, report = self._run, self._config.report
+        split = "val" if self._validates else "train"
+        [clips] = first_clips(self._config, split, 1)
+        with torch.no_grad(), run.evaluating() as (denoiser, prepare):
+            pictures = sample_pictures(
+                denoiser,
+                prepare(clips, run.accelerator.device),
+                clips,
+                run.trained.codec,
+                steps=report.sample_steps,
+                guidance=report.guidance,
+                seed=_PICTURE_SEED,
+            )
+        if self._log is not None:
+            self._log.pictures(step, pictures)
+
+
+def is_due(every: int, done: int, steps: int) -> bool:
+    """Whether something that happens `every` so many steps, and at the end, is due."""
+    return every > 0 and (done % every == 0 or done == steps)

@@ -1,0 +1,221 @@
+"""A run as it is in memory: model, optimizer, average and progress; saved and loaded as one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from idol.model import DenoiserOutput
+from idol.saved import ModelInfo, Trained, write_frozen, write_model
+from idol.train.checkpoint import Checkpoints, atomic_folder
+from idol.train.config import TrainConfig
+from idol.train.ema import MovingAverage
+from idol.train.guard import Progress
+from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
+from idol.train.prepare import Preparation
+from idol.train.spread import spread, whole, whole_state
+from idol.train.start import build
+
+__all__ = ["Run", "make_accelerator"]
+
+_DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_STATE = "run.json"
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them."""
+    return Accelerator(
+        cpu=config.run.cpu,
+        mixed_precision=config.run.mixed_precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that changes while training, and what it is made of.
+
+    Attributes:
+        trained: the bare model; `denoiser` and `image_encoder` run it over all processes.
+        names: the trained parameters and what checkpoints call them.
+    """
+
+    config: TrainConfig
+    accelerator: Accelerator
+    trained: Trained
+    denoiser: nn.Module
+    image_encoder: Any
+    names: dict[nn.Parameter, str]
+    optimizer: Any
+    average: MovingAverage | None
+    progress: Progress
+
+    @classmethod
+    def start(cls, config: TrainConfig, accelerator: Accelerator, checkpoint: Path | None) -> Self:
+        """Build what the stage starts from, or go on from a checkpoint of this run."""
+        trained = build(config, checkpoint)
+        trained.to(accelerator.device, _DTYPES[config.run.mixed_precision])
+        if config.run.gradient_checkpointing:
+            trained.denoiser.enable_gradient_checkpointing()
+        if config.run.compile:
+            trained.denoiser.compile_repeated_blocks()
+        fsdp = config.run.fsdp
+        denoiser = spread(accelerator, trained.denoiser, fsdp=fsdp)
+        encoder: Any = trained.image_encoder
+        if isinstance(encoder, nn.Module):
+            encoder = spread(accelerator, encoder, fsdp=fsdp)
+        # After FSDP, for it puts others in place of the parameters.
+        names = {p: name for name, p in _parameters(trained) if p.requires_grad}
+        optimizer = make_optimizer(names, config.optimizer)
+        ema = config.optimizer.ema
+        run = cls(
+            config=config,
+            accelerator=accelerator,
+            trained=trained,
+            denoiser=denoiser,
+            image_encoder=encoder,
+            names=names,
+            optimizer=accelerator.prepare_optimizer(optimizer),
+            average=MovingAverage(names, ema) if ema else None,
+            progress=Progress(),
+        )
+        if checkpoint is not None:
+            run._load(checkpoint)
+        return run
+
+    @property
+    def prepare(self) -> Preparation:
+        """How clips become latents in training."""
+        return Preparation(self.trained.codec, self.image_encoder, self.config.data.size)
+
+    @property
+    def modules(self) -> Sequence[nn.Module]:
+        """Those whose gradients are averaged over processes."""
+        both = (self.denoiser, self.image_encoder)
+        return [module for module in both if isinstance(module, nn.Module)]
+
+    def denoise(self, *inputs: Any, **options: Any) -> DenoiserOutput:
+        """Run the denoiser over all processes, in the precision asked for."""
+        with self.accelerator.autocast():
+            return self.denoiser(*inputs, **options)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[tuple[nn.Module, Preparation]]:
+        """The bare denoiser, and how clips become latents, in the precision asked for."""
+        prepare = dataclasses.replace(self.prepare, encode_image=self.trained.image_encoder)
+        with self.accelerator.autocast():
+            yield self.trained.denoiser, prepare
+
+    def measures_gradients(self, step: int) -> bool:
+        """Whether the consistency losses' gradients at the features are due."""
+        # Half-way backward passes are not for divided weights.
+        every = self.config.report.gradient_norms_every
+        joint = self.config.stage != "pretrain" and not self.config.run.fsdp
+        return joint and every > 0 and step % every == 0
+
+    def clip_gradients(self) -> Tensor:
+        """Scale the gradient down to the largest norm allowed; its norm before, float32."""
+        self.accelerator.unscale_gradients()
+        norm = nn.utils.clip_grad_norm_([*self.names], self.config.optimizer.clip)
+        return whole(norm).float()
+
+    def take_step(self, learning_rate: float, *, finite: bool) -> None:
+        """Change the weights, unless something was not finite."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        # The scaler of half precision finds overflow itself, and must see it to scale less.
+        if finite or self.accelerator.scaler is not None:
+            self.optimizer.step()
+        if finite and self.average is not None:
+            self.average.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint of this step; every process must ask, the first one writes."""
+        weights = whole_state(_state_of(self.trained))
+        tensors, numbers = optimizer_state(self.optimizer.optimizer, self.names)
+        average = self.average.state() if self.average else None
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                **dataclasses.asdict(self.progress),
+                "optimizer": numbers,
+                "scaler": scaler.state_dict() if scaler else None,
+            }
+
+            def fill(folder: Path) -> None:
+                write_model(folder / "model", self.trained, weights, self._info())
+                save_file(tensors, folder / "optimizer.safetensors")
+                if average is not None:
+                    save_file(average, folder / "average.safetensors")
+                (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n")
+
+            checkpoints.write(self.progress.step, fill)
+        self.accelerator.wait_for_everyone()
+
+    def save_final(self, folder: Path) -> None:
+        """Write the model alone, its average if there is one, with the frozen parts beside it."""
+        weights = whole_state(_state_of(self.trained))
+        if self.average:
+            weights |= self.average.state()
+        if self.accelerator.is_main_process:
+            with atomic_folder(folder) as unfinished:
+                write_model(unfinished, self.trained, weights, self._info())
+                if self.config.preset != "tiny":
+                    write_frozen(unfinished, self.config.vae, self.config.image_encoder)
+        self.accelerator.wait_for_everyone()
+
+    def _load(self, checkpoint: Path) -> None:
+        state = json.loads((checkpoint / _STATE).read_bytes())
+        for field in dataclasses.fields(Progress):
+            setattr(self.progress, field.name, state[field.name])
+        tensors = load_file(checkpoint / "optimizer.safetensors")
+        load_optimizer_state(self.optimizer.optimizer, self.names, tensors, state["optimizer"])
+        if self.average:
+            self.average.load(load_file(checkpoint / "average.safetensors"))
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _info(self) -> ModelInfo:
+        config = self.config
+        return ModelInfo(
+            stage=config.stage,
+            preset=config.preset,
+            settings=config.model,
+            size=config.data.size,
+            frames=config.frames,
+            step=self.progress.step,
+            vae=str(config.vae) if config.vae else None,
+            image_encoder=str(config.image_encoder) if config.image_encoder else None,
+        )
+
+
+def _modules_of(trained: Trained) -> dict[str, nn.Module]:
+    parts = {"denoiser.": trained.denoiser, "image_encoder.": trained.image_encoder}
+    return {prefix: part for prefix, part in parts.items() if isinstance(part, nn.Module)}
+
+
+def _parameters(trained: Trained) -> list[tuple[str, nn.Parameter]]:
+    return [
+        (prefix + name, parameter)
+        for prefix, module in _modules_of(trained).items()
+        for name, parameter in module.named_parameters()
+    ]
+
+
+def _state_of(trained: Trained) -> dict[str, Tensor]:
+    return {
+        prefix + name: tensor
+        for prefix, module in _modules_of(trained).items()
+        for name, tensor in module.state_dict().items()
+    }

@@ -1,0 +1,65 @@
+"""A model over several processes: replicated (DDP) or divided among them (FSDP)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+__all__ = ["averaged_over_processes", "divided_like", "spread", "whole", "whole_state"]
+
+# Divided apart, so that only one at a time is whole in memory: they hold nearly all parameters.
+_UNITS = ("ResBlock", "Transformer", "CrossModalAttention")
+
+
+def spread(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn.Module:
+    """Move a module to this process's device and let all processes train it together."""
+    if not fsdp:
+        return accelerator.prepare_model(module)
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    module.to(accelerator.device)
+    for unit in [m for m in module.modules() if type(m).__name__ in _UNITS]:
+        fully_shard(unit, mesh=mesh)
+    for part in module.children():
+        if any(True for _ in part.parameters()) and not isinstance(part, nn.ModuleList):
+            fully_shard(part, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    return module
+
+
+@contextmanager
+def averaged_over_processes(modules: Sequence[nn.Module], *, now: bool) -> Iterator[None]:
+    """Average gradients over processes in the backward passes in here, or not yet."""
+    with ExitStack() as stack:
+        for module in modules:
+            if isinstance(module, FSDPModule):
+                module.set_requires_gradient_sync(now)
+            elif isinstance(module, DistributedDataParallel) and not now:
+                stack.enter_context(module.no_sync())
+        yield
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor as one process would have it. With FSDP all processes must ask together."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def whole_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Whole tensors on the CPU, contiguous. With FSDP all processes must ask together."""
+    return {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def divided_like(tensor: Tensor, reference: Tensor) -> Tensor:
+    """A whole tensor on the reference's device, divided as the reference is."""
+    if not isinstance(reference, DTensor):
+        return tensor.to(reference.device)
+    tensor = tensor.to(reference.device_mesh.device_type)
+    if tensor.shape != reference.shape:  # such as a count of steps
+        return tensor
+    return distribute_tensor(tensor, reference.device_mesh, reference.placements)

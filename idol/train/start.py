@@ -1,0 +1,147 @@
+"""What a run starts from: fresh weights, a 2D model, the stage before, or its own checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
+from idol.model.config import DualModalUNetConfig, StageName
+from idol.saved import ModelInfo, Trained, find_model, frozen_parts, load_tiny, read_info
+from idol.train.config import TrainConfig
+from idol.train.errors import TrainError, raise_if_any
+
+__all__ = ["build", "check_sources", "with_sources"]
+
+_COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
+    "pretrain": ("pretrain",),
+    "image": ("pretrain", "image"),
+    "video": ("image", "video"),
+}
+_SIZES = (
+    *("latent_channels", "block_out_channels", "attention_levels", "layers_per_block"),
+    *("attention_heads", "norm_groups", "cross_attention_dim", "foreground_dim"),
+)
+
+
+def with_sources(config: TrainConfig) -> TrainConfig:
+    """The same with the VAE and image encoder that it will take: its own, --base's, --init-from's.
+
+    Raises:
+        NotAModelError: --init-from holds no model.
+    """
+    if config.preset == "tiny":
+        return config
+    found: dict[str, Path | None] = {}
+    before = find_model(config.init_from) if config.init_from else None
+    info = read_info(before) if before else None
+    for name in ("vae", "image_encoder"):
+        places = [getattr(config, name)]
+        places += [root / name for root in (config.base, before) if root and (root / name).is_dir()]
+        recorded = getattr(info, name) if info else None
+        places += [Path(recorded)] if recorded else []
+        found[name] = next((place for place in places if place), None)
+    return dataclasses.replace(config, vae=found["vae"], image_encoder=found["image_encoder"])
+
+
+def check_sources(config: TrainConfig) -> None:
+    """Check that there is all that the weights start from.
+
+    Raises:
+        TrainError: naming every mistake.
+        NotAModelError, ConfigError: --init-from holds no model, or a damaged one.
+    """
+    mistakes = []
+    if config.base and not (config.base / "unet" / "config.json").is_file():
+        mistakes.append(f"--base {config.base} has no unet/config.json: give diffusers' layout")
+    if config.base and config.preset == "tiny":
+        mistakes.append("--base is for preset sd14; tiny starts from fresh weights")
+    if config.base and config.init_from:
+        mistakes.append(
+            "--base and --init-from both give weights: leave out --base, and name its VAE and "
+            "image encoder by --vae and --image-encoder where --init-from has not"
+        )
+    if config.preset == "sd14":
+        for name, what in (("vae", "VAE"), ("image_encoder", "CLIP image encoder")):
+            if getattr(config, name) is None:
+                option = "--" + name.replace("_", "-")
+                mistakes.append(f"no {what} is known: give {option}, or a --base that has one")
+    if config.init_from:
+        mistakes += _stage_mistakes(config, read_info(find_model(config.init_from)))
+    elif config.preset == "sd14" and not config.base:
+        mistakes.append("preset sd14 starts from --base, or from --init-from, the stage before")
+    elif config.preset == "sd14" and config.stage == "video":
+        mistakes.append("stage video starts from --init-from, the output of stage image")
+    raise_if_any(mistakes, "this run has nothing to start from")
+
+
+def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
+    """Build the model of the stage, its trained parameters marked by `requires_grad`.
+
+    Args:
+        checkpoint: of this very run, to go on from.
+
+    Raises:
+        CheckpointError, ConfigError, OSError: weights do not fit, or are not there.
+    """
+    torch.manual_seed(config.run.seed)
+    encoder, codec = frozen_parts(
+        config.preset,
+        vae=config.vae,
+        image_encoder=config.image_encoder,
+        channels=config.model.foreground_dim,
+    )
+    wanted = stage_config(config.model, config.stage)
+    folder = checkpoint / "model" if checkpoint else None
+    if folder is not None:
+        denoiser = DualModalDenoiser.from_pretrained(folder)
+    elif config.init_from:
+        folder = find_model(config.init_from)
+        denoiser = _continued(config, folder)
+    elif config.base:
+        switches = {key: value for key, value in wanted.to_dict().items() if key not in _SIZES}
+        denoiser = from_pretrained_2d(config.base, image_encoder=config.image_encoder, **switches)
+    else:
+        denoiser = DualModalDenoiser.from_config(wanted)
+    _check_settings(denoiser.settings, wanted)
+    if folder is not None and config.preset == "tiny":
+        load_tiny(encoder, folder)  # type: ignore[arg-type]
+    set_trainable(denoiser, config.stage)
+    return Trained(denoiser, encoder, codec)
+
+
+def _continued(config: TrainConfig, folder: Path) -> DualModalDenoiser:
+    denoiser = DualModalDenoiser.from_pretrained(folder)
+    before = read_info(folder).stage
+    if config.stage == "video" and before == "image":
+        return denoiser.with_temporal_layers(config.model)
+    if config.stage == "image" and before == "pretrain":
+        # Pre-training moved the U-Net alone, and the ControlNet starts as a copy of it.
+        denoiser.copy_encoder_to_controlnet()
+    return denoiser
+
+
+def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
+    mistakes = []
+    if before.preset != config.preset:
+        mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")
+    if before.stage not in _COMES_AFTER[config.stage]:
+        after = " or ".join(_COMES_AFTER[config.stage])
+        mistakes.append(
+            f"--init-from {config.init_from} was trained in stage {before.stage}; stage "
+            f"{config.stage} goes on from {after}, whose weights it needs"
+        )
+    return mistakes
+
+
+def _check_settings(found: DualModalUNetConfig, wanted: DualModalUNetConfig) -> None:
+    there, here = found.to_dict(), wanted.to_dict()
+    differing = [key for key in here if there[key] != here[key]]
+    if differing:
+        raise TrainError(
+            "the weights to start from are of another model:\n"
+            + "\n".join(f"  {key}: {there[key]} there, {here[key]} here" for key in differing)
+            + "\nGive the same --model settings."
+        )
