@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ __all__ = ["Journal", "read_journal"]
 class Journal:
     """Appends rows, each at once in the hands of the operating system.
 
-    Floats are written so that they read back to the last bit.
+    Floats are written so that they read back to the last bit; what is not finite is null, for
+    JSON has no word for it.
 
     Args:
         path: of the file; its folder exists.
@@ -29,11 +31,15 @@ class Journal:
 
     def append(self, step: int, values: Mapping[str, Any]) -> None:
         """Write the row of a step; `step` is its first value."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.write(_line({"step": step, **values}))
+
+    def flush_to_disk(self) -> None:
+        """Make sure that what was written outlives the machine."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write to disk and close."""
-        os.fsync(self._file.fileno())
+        self.flush_to_disk()
         self._file.close()
 
 
@@ -54,5 +60,13 @@ def _keep(path: Path, last_step: int) -> None:
         return
     rows = [row for row in read_journal(path) if 0 < row["step"] <= last_step]
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    temporary.write_text("".join(map(_line, rows)), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+    return json.dumps(finite) + "\n"

@@ -115,7 +115,9 @@ class Log:
             self._wandb.log(images, step=step)
 
     def flush(self) -> None:
-        """Hand TensorBoard's events over; before a checkpoint, so that none of its steps lacks."""
+        """Write all to disk; before a checkpoint, so that no step that it counts is lost."""
+        self._losses.flush_to_disk()
+        self._validation.flush_to_disk()
         if self._events is not None:
             self._events.flush()
 

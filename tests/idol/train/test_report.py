@@ -81,7 +81,7 @@ def test_a_torn_line_and_what_follows_the_checkpoint_are_dropped(tmp_path: Path)
     journal = Journal(path, start_step=2)
     journal.append(3, {"x": float("nan")})
     # The row is with the operating system, were the process killed here.
-    assert path.read_text().endswith('{"step": 3, "x": NaN}\n')
+    assert path.read_text().endswith('{"step": 3, "x": null}\n')
     journal.close()
     assert [row["step"] for row in read_journal(path)] == [1, 2, 3]
 
