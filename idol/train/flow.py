@@ -13,30 +13,24 @@ __all__ = ["displacements", "flow_picture"]
 
 
 def displacements(features_BFHWC: Tensor) -> Tensor:
-    """How far each position's feature moves to the next frame, (B, F - 1, H, W, 2) as (x, y).
+    """How far features move from each frame to the next, (B, F - 1, H, W, 2) as (x, y).
 
     The expected target under the motion field of Eq. 4, the loss's own, with its temperature. At
-    that temperature the field is wide, and an expectation over it leans to the middle of the
-    picture; so from it is taken what the field of the frame to itself expects. A picture that
-    stands still has no displacement. The unit is a position of the feature map.
+    that temperature a field is wide, and an expectation over it leans to the middle of the
+    picture, forward in time as well as backward. So this is half the difference of the two: what
+    stands still has none. The unit is a position of the feature map.
     """
     features_BFHWC = features_BFHWC.float()
     height, width, channels = features_BFHWC.shape[2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=features_BFHWC.device),
-        torch.arange(width, device=features_BFHWC.device),
-        indexing="ij",
-    )
-    positions_L2 = torch.stack([x, y], dim=-1).flatten(0, 1).float()
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    positions_L2 = torch.stack([x, y], dim=-1).flatten(0, 1).to(features_BFHWC)
     moved = []
     for clip_FHWC in features_BFHWC:  # one at a time: a field has (HW)^2 entries a frame pair
-        pairs = torch.stack([clip_FHWC[:-1], clip_FHWC[1:]], dim=1)
-        still = torch.stack([clip_FHWC[:-1], clip_FHWC[:-1]], dim=1)
-        to_next, to_self = (
-            motion_field(frames, channels**-0.5).squeeze(1) @ positions_L2
-            for frames in (pairs, still)
+        forward, backward = (
+            motion_field(frames_FHWC[None], channels**-0.5)[0] @ positions_L2
+            for frames_FHWC in (clip_FHWC, clip_FHWC.flip(0))
         )
-        moved.append((to_next - to_self).unflatten(1, (height, width)))
+        moved.append(((forward - backward.flip(0)) / 2).unflatten(1, (height, width)))
     return torch.stack(moved)
 
 

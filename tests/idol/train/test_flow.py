@@ -21,11 +21,10 @@ def features(frames: int = 3, channels: int = 400) -> torch.Tensor:
 def test_a_shift_of_features_is_their_displacement() -> None:
     moved = displacements(features())
     assert moved.shape == (1, 2, 6, 6, 2)
-    # Positions that do not leave the picture on the other side.
-    inside = moved[0, :, :5, :4]
-    torch.testing.assert_close(
-        inside, torch.tensor([2.0, 1.0]).expand(2, 5, 4, 2), rtol=0, atol=0.1
-    )
+    # Positions that leave the picture in neither direction of time.
+    inside = moved[0, :, 1:5, 2:4]
+    shift = torch.tensor([2.0, 1.0]).expand(2, 4, 2, 2)
+    torch.testing.assert_close(inside, shift, rtol=0, atol=0.1)
 
 
 def test_what_stands_still_does_not_move_however_wide_the_field() -> None:
@@ -33,6 +32,16 @@ def test_what_stands_still_does_not_move_however_wide_the_field() -> None:
     field = motion_field(still, 4**-0.5)
     assert field.max() < 0.5
     assert not displacements(still).any()
+
+
+def test_noise_alone_does_not_lean_anywhere() -> None:
+    """Expected targets of features like no other are all the middle; displacements are not."""
+    noise = torch.randn(1, 2, 9, 9, 16, generator=torch.Generator().manual_seed(0))
+    field = motion_field(noise, 16**-0.5)[0, 0].unflatten(1, (9, 9))
+    expected_x = (field.sum(dim=1) @ torch.arange(9.0)).unflatten(0, (9, 9))
+    assert (expected_x[:, 0] - 0).mean() > 3
+    left, right = (displacements(noise)[0, 0, :, column, 0].mean() for column in (0, 8))
+    assert abs(left - right) < 0.5
 
 
 def test_equal_displacements_are_what_the_loss_rewards() -> None:
