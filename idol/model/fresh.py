@@ -10,9 +10,6 @@ from idol.model.denoiser import DualModalDenoiser
 
 __all__ = ["start_from_nothing"]
 
-# Of the input in the first output. A half is far from both what early and late timesteps want.
-_GAIN = 0.5
-
 
 def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     """Change fresh weights so that the model learns, and can be sampled from, in a few minutes.
@@ -21,7 +18,7 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     multiplies what is missing there by ten. A deep network with random weights takes thousands of
     steps to carry its input so well. So ResBlocks and transformers start as their shortcuts, and
     the finest level carries each value twice, with either sign, because SiLU then leaves it as it
-    is: silu(z) - silu(-z) = z. The output starts as half of the normalised input.
+    is: silu(z) - silu(-z) = z. The output starts as the input, normalised.
 
     A finest level of less than twice the latent's channels carries as many values as it can.
     """
@@ -33,27 +30,30 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
             zero_(module)
     unet = denoiser.unet
     with torch.no_grad():
-        _carry(unet.conv_in.weight, 1.0)
-        _carry(unet.conv_out.weight.transpose(0, 1), _GAIN)
+        _carry(unet.conv_in.weight)
+        _carry(unet.conv_out.weight.transpose(0, 1))
         for number, resnet in enumerate(unet.up_blocks[-1].get_submodule("resnets").children()):
             # What comes from below is other features; within the level, the same as the skip.
-            _pass_on(resnet.get_submodule("conv_shortcut"), inputs=1 if number == 0 else 2)
+            shortcut = resnet.get_submodule("conv_shortcut")
+            _pass_on(shortcut.get_parameter("weight"), inputs=1 if number == 0 else 2)
+            nn.init.zeros_(shortcut.get_parameter("bias"))
+        for convolution in (unet.conv_in, unet.conv_out):
+            nn.init.zeros_(convolution.get_parameter("bias"))
     denoiser.copy_encoder_to_controlnet()
 
 
-def _carry(weight_CLHW: torch.Tensor, gain: float) -> None:
+def _carry(weight_CLHW: torch.Tensor) -> None:
     """Make a 3x3 convolution take each of L values to two channels, with either sign."""
     channels, values = weight_CLHW.shape[:2]
     half = channels // 2
-    carried = torch.eye(half, values) * gain
+    carried = torch.eye(half, values)
     weight_CLHW.zero_()
     weight_CLHW[:half, :, 1, 1] = carried
     weight_CLHW[half : 2 * half, :, 1, 1] = -carried
 
 
-def _pass_on(shortcut: nn.Module, *, inputs: int) -> None:
+def _pass_on(weight_OIHW: torch.Tensor, *, inputs: int) -> None:
     """Average the last `inputs` of the feature maps of a shortcut's input; others stay as drawn."""
-    weight_OIHW = shortcut.get_parameter("weight")
     channels = len(weight_OIHW)
     identity = torch.eye(channels)[:, :, None, None] / inputs
     for number in range(1, inputs + 1):

@@ -28,14 +28,8 @@ def is_trained(parameter_name: str, stage: StageName) -> bool:
     return attention or parameter_name.startswith(_PRETRAINED)
 
 
-def set_trainable(
-    model: DualModalDenoiser, stage: StageName, *, from_nothing: bool = False
-) -> list[nn.Parameter]:
+def set_trainable(model: DualModalDenoiser, stage: StageName) -> list[nn.Parameter]:
     """Set `requires_grad` of every parameter for `stage` and return those that are trained.
-
-    Args:
-        from_nothing: the weights are random, so that there is no base model to keep:
-            pre-training then trains all of the U-Net that video alone passes through (we).
 
     Raises:
         ValueError: the model's temporal layers do not belong in this stage, or are absent.
@@ -48,8 +42,7 @@ def set_trainable(
         )
     trained = []
     for name, parameter in model.named_parameters():
-        added = from_nothing and name.startswith("unet.") and ".cross_modal" not in name
-        parameter.requires_grad_(is_trained(name, stage) or added)
+        parameter.requires_grad_(is_trained(name, stage))
         if parameter.requires_grad:
             trained.append(parameter)
     return trained

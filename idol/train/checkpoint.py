@@ -45,20 +45,21 @@ class Checkpoints:
             }
             manifest = {"format": FORMAT, "step": step, "files": files}
             (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        for old in self._listed()[self.keep :]:
+        for old in self.listed()[self.keep :]:
             shutil.rmtree(old)
         return path
 
     def newest(self) -> Path | None:
         """The newest checkpoint that is valid; damaged ones are passed over with a warning."""
-        for path in self._listed():
+        for path in self.listed():
             damage = find_damage(path)
             if damage is None:
                 return path
             _log.warning("the checkpoint %s is passed over: %s", path, damage)
         return None
 
-    def _listed(self) -> list[Path]:
+    def listed(self) -> list[Path]:
+        """All there are, valid or not, the newest first."""
         return sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True)
 
 

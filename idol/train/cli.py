@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 import signal
@@ -17,10 +18,11 @@ from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.presets import PresetName
 from idol.train.config import TrainConfig
 from idol.train.defaults import defaults
-from idol.train.errors import TrainError
+from idol.train.errors import DivergedError, TrainError
+from idol.train.interrupt import InterruptedRun
 from shards.errors import ShardsError
 
-__all__ = ["main", "parse"]
+__all__ = ["main", "parse", "run_config"]
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -35,10 +37,17 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         SystemExit: it is no command line of ours, or asks for help.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--stage", choices=get_args(StageName), default="video")
-    first.add_argument("--preset", choices=get_args(PresetName), default="sd14")
+    first.add_argument("--stage", choices=get_args(StageName))
+    first.add_argument("--preset", choices=get_args(PresetName))
     first.add_argument("--init-from", type=Path)
     known, _ = first.parse_known_args(argv)
+    start = defaults(
+        known.stage or "video",
+        known.preset or "sd14",
+        model=_settings_of(known.init_from) if known.init_from else None,
+    )
+    if known.stage is None:  # it is asked for, and what is shown is for the last stage
+        start = dataclasses.replace(start, stage=tyro.MISSING)
     return tyro.cli(
         TrainConfig,
         prog="idol-train",
@@ -46,7 +55,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
             "Train a stage of IDOL on shards. The same command goes on where it was stopped. "
             "Defaults shown are those of --stage and --preset."
         ),
-        default=defaults(known.stage, known.preset, model=_settings_of(known.init_from)),
+        default=start,
         args=argv,
         config=(tyro.conf.DisallowNone,),
     )
@@ -59,35 +68,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="idol-train: %(message)s")
     try:
         config = parse(argv)
-        return _train(config)
-    except KeyboardInterrupt:
-        _say("stopped. The same command goes on from the newest checkpoint.")
-        return EXIT_INTERRUPTED
-    except (TrainError, ShardsError, ValueError, OSError) as error:
+    except (TrainError, ValueError, OSError) as error:
         _say(str(error))
         return EXIT_BAD_INPUT
+    return run_config(config)
 
 
-def _train(config: TrainConfig) -> int:
-    from idol.train.errors import DivergedError
-    from idol.train.interrupt import InterruptedRun
-    from idol.train.train import train
-
+def run_config(config: TrainConfig) -> int:
+    """Train, and turn what stops it into one clear line and the exit code of `main`."""
     try:
+        from idol.train.train import train
+
         model = train(config)
     except InterruptedRun as stopped:
         _say(f"{stopped}. The same command goes on from there.")
         return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        _say("stopped. The same command goes on from the newest checkpoint.")
+        return EXIT_INTERRUPTED
     except DivergedError as error:
         _say(str(error))
         return EXIT_FAILED
+    except (TrainError, ShardsError, ValueError, OSError) as error:
+        _say(str(error))
+        return EXIT_BAD_INPUT
     if _is_first():
         print(f"the model: {model}")
     return 0
 
 
-def _settings_of(init_from: Path | None) -> DualModalUNetConfig | None:
-    return None
+def _settings_of(init_from: Path) -> DualModalUNetConfig | None:
+    """The sizes and switches of the stage before, which this one goes on with."""
+    from idol.saved import find_model, read_info
+
+    return read_info(find_model(init_from)).settings
 
 
 def _is_first() -> bool:

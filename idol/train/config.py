@@ -207,7 +207,9 @@ class TrainConfig:
 
     @property
     def _divisor(self) -> int:
-        return 4 if self.preset == "tiny" else 8
+        # Pixels of a latent, halved between the levels of the U-Net.
+        latent = 4 if self.preset == "tiny" else 8
+        return latent * 2 ** (len(self.model.block_out_channels) - 1)
 
 
 _AT_LEAST_ONE: dict[str, tuple[str, ...]] = {

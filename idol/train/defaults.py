@@ -18,7 +18,7 @@ __all__ = ["defaults"]
 _SD14 = {"pretrain": (25_000, 1e-3, 16), "image": (15_000, 1e-4, 8), "video": (15_000, 1e-4, 1)}
 
 # Ours: a model this small learns in minutes, from high rates.
-_TINY = {"pretrain": (200, 4e-3, 4), "image": (300, 3e-3, 4), "video": (150, 1.5e-3, 1)}
+_TINY = {"pretrain": (200, 2e-3, 4), "image": (300, 2e-3, 4), "video": (150, 1e-3, 1)}
 
 
 def defaults(

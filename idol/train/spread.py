@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -22,6 +23,8 @@ def spread(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn.Mod
     """Move a module to this process's device and let all processes train it together."""
     if not fsdp:
         return accelerator.prepare_model(module)
+    # About views that are changed in place afterwards: the model changes none.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     module.to(accelerator.device)
     for unit in [m for m in module.modules() if type(m).__name__ in _UNITS]:

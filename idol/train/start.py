@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,7 +16,7 @@ from idol.saved import ModelInfo, Trained, find_model, frozen_parts, load_tiny, 
 from idol.train.config import TrainConfig
 from idol.train.errors import TrainError, raise_if_any
 
-__all__ = ["build", "check_sources", "with_sources"]
+__all__ = ["build", "check_sources", "going_on", "with_sources"]
 
 _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
@@ -28,16 +30,19 @@ _SIZES = (
 
 
 def with_sources(config: TrainConfig) -> TrainConfig:
-    """The same with the VAE and image encoder that it will take: its own, --base's, --init-from's.
+    """The same with the model's folder for --init-from, and the frozen networks it will take.
+
+    They are its own --vae and --image-encoder, else those of --base, else those of --init-from.
 
     Raises:
         NotAModelError: --init-from holds no model.
     """
+    before = find_model(config.init_from) if config.init_from else None
+    config = dataclasses.replace(config, init_from=before)
     if config.preset == "tiny":
         return config
-    found: dict[str, Path | None] = {}
-    before = find_model(config.init_from) if config.init_from else None
     info = read_info(before) if before else None
+    found: dict[str, Path | None] = {}
     for name in ("vae", "image_encoder"):
         places = [getattr(config, name)]
         places += [root / name for root in (config.base, before) if root and (root / name).is_dir()]
@@ -47,8 +52,22 @@ def with_sources(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, vae=found["vae"], image_encoder=found["image_encoder"])
 
 
-def check_sources(config: TrainConfig) -> None:
-    """Check that there is all that the weights start from.
+def going_on(config: TrainConfig, saved: Mapping[str, Any]) -> TrainConfig:
+    """The same for a run that has a checkpoint: weights are there, frozen networks as before."""
+    frozen = {
+        name: getattr(config, name) or (Path(saved[name]) if saved.get(name) else None)
+        for name in ("vae", "image_encoder")
+    }
+    return dataclasses.replace(
+        config, init_from=None, base=None, vae=frozen["vae"], image_encoder=frozen["image_encoder"]
+    )
+
+
+def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
+    """Check that there is all that the weights start from; `with_sources` comes first.
+
+    Args:
+        resuming: a checkpoint has the weights.
 
     Raises:
         TrainError: naming every mistake.
@@ -69,8 +88,10 @@ def check_sources(config: TrainConfig) -> None:
             if getattr(config, name) is None:
                 option = "--" + name.replace("_", "-")
                 mistakes.append(f"no {what} is known: give {option}, or a --base that has one")
-    if config.init_from:
-        mistakes += _stage_mistakes(config, read_info(find_model(config.init_from)))
+    if resuming:
+        pass
+    elif config.init_from:
+        mistakes += _stage_mistakes(config, read_info(config.init_from))
     elif config.preset == "sd14" and not config.base:
         mistakes.append("preset sd14 starts from --base, or from --init-from, the stage before")
     elif config.preset == "sd14" and config.stage == "video":
@@ -99,7 +120,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     if folder is not None:
         denoiser = DualModalDenoiser.from_pretrained(folder)
     elif config.init_from:
-        folder = find_model(config.init_from)
+        folder = config.init_from
         denoiser = _continued(config, folder)
     elif config.base:
         switches = {key: value for key, value in wanted.to_dict().items() if key not in _SIZES}
@@ -110,8 +131,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     _check_settings(denoiser.settings, wanted)
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
-    from_nothing = config.base is None and config.init_from is None
-    set_trainable(denoiser, config.stage, from_nothing=from_nothing)
+    set_trainable(denoiser, config.stage)
     return Trained(denoiser, encoder, codec)
 
 

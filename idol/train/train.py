@@ -6,17 +6,19 @@ import logging
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from idol.train.checkpoint import Checkpoints
 from idol.train.config import TrainConfig
+from idol.train.errors import TrainError
 from idol.train.loop import train_steps
-from idol.train.memory import advice
+from idol.train.memory import out_of_memory
 from idol.train.optimizer import eight_bit_adam
 from idol.train.requirements import check_shards, shards_digest
 from idol.train.resume import check_same_run, described, read_config, write_config
 from idol.train.run import Run, make_accelerator
-from idol.train.start import check_sources, with_sources
+from idol.train.start import check_sources, going_on, with_sources
 
 __all__ = ["train"]
 
@@ -31,37 +33,63 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         TrainError, NotAModelError, ShardsError: something is missing or contradictory; before
-            any weights are loaded where it can be known.
+            any weights are loaded where it can be known. Or memory did not suffice.
         InterruptedRun, DivergedError: it stopped early, and left a checkpoint.
     """
     check_shards(config)
-    accelerator = make_accelerator(config)
-    output = config.output
-    checkpoints = Checkpoints(output / "checkpoints", keep=config.report.keep)
-    found = [str(checkpoints.newest() or "")] if accelerator.is_main_process else [""]
-    [newest] = broadcast_object_list(found)
-    checkpoint = Path(newest) if newest else None
-    config = with_sources(config)
-    check_sources(config)
     if config.optimizer.adam_8bit:
         eight_bit_adam()
-    values = described(
+    accelerator = make_accelerator(config)
+    checkpoints = Checkpoints(config.output / "checkpoints", keep=config.report.keep)
+    checkpoint = _newest(checkpoints, accelerator)
+    config = _complete(config, accelerator, checkpoint)
+    try:
+        run = Run.start(config, accelerator, checkpoint)
+        train_steps(run, checkpoints)
+        run.save_final(config.output / "model")
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(config, accelerator.num_processes, error) from error
+    finally:
+        accelerator.end_training()
+    return config.output / "model"
+
+
+def _newest(checkpoints: Checkpoints, accelerator: Accelerator) -> Path | None:
+    """What the main process found, in every process."""
+    found = [str(checkpoints.newest() or "")] if accelerator.is_main_process else [""]
+    [newest] = broadcast_object_list(found)
+    if not newest and checkpoints.listed():
+        raise TrainError(
+            f"no checkpoint in {checkpoints.folder} is valid: remove them, or give another --output"
+        )
+    return Path(newest) if newest else None
+
+
+def _complete(
+    config: TrainConfig, accelerator: Accelerator, checkpoint: Path | None
+) -> TrainConfig:
+    """The configuration with what its run starts from, saved in the output or compared with it."""
+    saved = read_config(config.output)
+    described_now = described(
         config,
         processes=accelerator.num_processes,
         shards_digest=shards_digest(config.shards),
     )
-    saved = read_config(output)
-    if saved is not None and checkpoint is not None:
-        check_same_run(saved, values, output)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        write_config(output, values)
-    try:
-        run = Run.start(config, accelerator, checkpoint)
-        if checkpoint is not None and accelerator.is_main_process:
+    if checkpoint is not None:
+        if saved is None:
+            raise TrainError(f"{config.output} has lost its config.json: give another --output")
+        check_same_run(saved, described_now, config.output)
+        if accelerator.is_main_process:
             _log.info("going on from %s", checkpoint)
-        train_steps(run, checkpoints)
-        run.save_final(output / "model")
-    except torch.OutOfMemoryError as error:
-        raise advice(config, accelerator.num_processes, error) from error
-    return output / "model"
+        config = going_on(config, saved)
+    elif (config.output / "model").exists():
+        raise TrainError(f"{config.output} holds a trained model already: give another --output")
+    else:
+        config = with_sources(config)
+    check_sources(config, resuming=checkpoint is not None)
+    # All have read before the first one writes.
+    accelerator.wait_for_everyone()
+    if checkpoint is None and accelerator.is_main_process:
+        sources = {n: str(v) for n in ("vae", "image_encoder") if (v := getattr(config, n))}
+        write_config(config.output, described_now | sources)
+    return config

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -20,11 +18,12 @@ MICRO = DualModalUNetConfig(
     attention_levels=(True, False),
     layers_per_block=1,
     attention_heads=2,
-    norm_groups=4,
+    norm_groups=2,
     cross_attention_dim=8,
     foreground_dim=4,
+    background_init="zero",
 )
-RATE = 8e-3
+RATE = 4e-3
 
 
 def overfit(config: DualModalUNetConfig, steps: int) -> tuple[DualModalDenoiser, float]:
@@ -75,8 +74,8 @@ def test_the_loss_on_four_clips_falls_to_a_fifth() -> None:
 
 @pytest.mark.slow
 def test_what_is_generated_is_each_clips_own() -> None:
-    """A wider model and more steps: early timesteps must be right to a hundredth to sample well."""
-    model, fall = overfit(dataclasses.replace(MICRO, block_out_channels=(48, 16)), steps=450)
-    assert fall > 20
+    """Errors at late timesteps grow while sampling: it takes more steps than the loss does."""
+    model, fall = overfit(MICRO, steps=400)
+    assert fall > 15
     for distances_44 in distances(model):
         assert distances_44.argmin(dim=1).tolist() == [0, 1, 2, 3]

@@ -1,0 +1,136 @@
+"""A model and shards so small that a step takes hundredths of a second."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import socket
+import sys
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate.state import AcceleratorState
+
+from idol.model import DualModalUNetConfig
+from idol.model.config import StageName
+from idol.train.cli import run_config
+from idol.train.config import TrainConfig
+from idol.train.defaults import defaults
+from preprocess.clip import Clip
+from shards.codec import encode_clip
+from shards.dataset import open_for_build
+from shards.writer import commit_shard
+
+SIZE = 16
+
+MODEL = DualModalUNetConfig(
+    latent_channels=48,
+    block_out_channels=(8, 8),
+    attention_levels=(True, False),
+    layers_per_block=1,
+    attention_heads=2,
+    norm_groups=4,
+    cross_attention_dim=8,
+    foreground_dim=8,
+)
+
+
+def clip(seed: int, frames: int = 3, size: int = SIZE) -> Clip:
+    """A grey person's box on a coloured ground, with every modality."""
+    rng = np.random.default_rng(seed)
+    rgb = np.broadcast_to(rng.integers(0, 256, 3, np.uint8), (frames, size, size, 3)).copy()
+    mask = np.zeros((frames, size, size), np.uint8)
+    for t in range(frames):
+        mask[t, 4:12, 2 + t : 8 + t] = 255
+    rgb[mask > 0] = 128
+    pose = np.where(mask[..., None] > 0, np.uint8([255, 0, 80]), np.uint8(0))
+    return Clip(
+        key=f"videos-box-{seed}",
+        rgb=rgb,
+        mask=mask,
+        pose=pose,
+        hdnet=np.where(mask > 0, 0.5, 1).astype(np.float32),
+        reference=rgb[0],
+        reference_mask=mask[0],
+        info={"frame_indices": list(range(frames)), "size": [size, size]},
+    )
+
+
+def without(whole: Clip, *modalities: str) -> Clip:
+    """The clip without some of its modalities."""
+    return dataclasses.replace(whole, **dict.fromkeys(modalities))
+
+
+def write_shards(root: Path, train: list[Clip], val: list[Clip] | None = None) -> Path:
+    """A dataset of one shard a split."""
+    build = open_for_build(root, {})
+    splits = {"train": train} | ({"val": val} if val else {})
+    for split, clips in splits.items():
+        commit_shard(root, split, 0, [(c.key, encode_clip(c)) for c in clips])
+    build.finish(dict.fromkeys(splits, 1))
+    return root
+
+
+def micro(stage: StageName, shards: Path, output: Path, **settings: Any) -> TrainConfig:
+    """A configuration of a few quick steps, silent."""
+    values: dict[str, Any] = {
+        "size": SIZE,
+        "frames": 2,
+        "workers": 0,
+        "steps": 4,
+        "batch_size": 2,
+        "cpu": True,
+        "tensorboard": False,
+        "progress": False,
+        "sample_every": 0,
+        "validate_every": 0,
+        "gradient_norms_every": 0,
+        "model": MODEL,
+        **settings,
+    }
+    return defaults(stage, "tiny", shards=[str(shards)], output=output, **values)
+
+
+def losses_of(output: Path) -> list[dict[str, Any]]:
+    """The lines of `losses.jsonl`."""
+    return [json.loads(line) for line in (output / "losses.jsonl").read_text().splitlines()]
+
+
+def weights_of(folder: Path) -> dict[str, bytes]:
+    """Every file of weights below a folder, by its path."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def in_processes(config: TrainConfig, count: int = 1) -> list[BaseProcess]:
+    """Start `count` processes that train together over gloo; one alone for 1.
+
+    They exit as the command does. Forked, they spare the seconds that importing torch takes.
+    """
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    started: list[BaseProcess] = []
+    for rank in range(count):
+        environment = {} if count == 1 else _torchrun_environment(rank, count, port)
+        process = context.Process(target=_train, args=(config, environment))
+        process.start()
+        started.append(process)
+    return started
+
+
+def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
+    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    places = {"MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    return {name: str(value) for name, value in (ranks | places).items()}
+
+
+def _train(config: TrainConfig, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    sys.exit(run_config(config))

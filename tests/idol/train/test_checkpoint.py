@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from idol.train.checkpoint import Checkpoints, atomic_folder, find_damage
+
+
+def fill(folder: Path) -> None:
+    (folder / "model").mkdir()
+    (folder / "model" / "weights").write_bytes(b"12345")
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (5, 10, 100):
+        checkpoints.write(step, fill)
+    assert [path.name for path in checkpoints.listed()] == ["step-00000100", "step-00000010"]
+    assert checkpoints.newest() == tmp_path / "step-00000100"
+
+
+def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        fill(folder)
+        raise OSError("disk full")
+
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(1, fill)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.write(2, fail)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".unfinished-step-00000001").mkdir()
+    Checkpoints(tmp_path).write(2, fill)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("model/weights", b"12346", "checksum"),
+        ("model/weights", b"1234", "size"),
+        ("model/weights", None, "missing"),
+        ("manifest.json", b"{", "damaged"),
+        ("manifest.json", b'{"format": 9}', "format 9"),
+        ("manifest.json", None, "missing"),
+    ],
+)
+def test_damage_is_found(tmp_path: Path, file: str, content: bytes | None, said: str) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    whole = checkpoints.write(1, fill)
+    path = checkpoints.write(2, fill)
+    assert find_damage(path) is None
+    (path / file).unlink()
+    if content is not None:
+        (path / file).write_bytes(content)
+    assert said in str(find_damage(path))
+    assert checkpoints.newest() == whole
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    for content in (b"old", b"new"):
+        with atomic_folder(tmp_path / "model") as unfinished:
+            assert not (unfinished / "weights").exists()
+            (unfinished / "weights").write_bytes(content)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "weights").read_bytes() == b"new"

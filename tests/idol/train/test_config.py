@@ -1,0 +1,87 @@
+"""Settings: the paper's by default, mistakes named all at once, plain JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from idol.train.cli import main, parse
+from idol.train.defaults import defaults
+from idol.train.errors import TrainError
+
+REQUIRED = ["--shards", "a", "b", "--output", "o"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps", "rate"),
+    [("pretrain", 25_000, 1e-3), ("image", 15_000, 1e-4), ("video", 15_000, 1e-4)],
+)
+def test_defaults_are_appendix_b(stage: str, steps: int, rate: float) -> None:
+    config = parse(["--stage", stage, *REQUIRED])
+    optimizer = config.optimizer
+    assert (optimizer.steps, optimizer.learning_rate) == (steps, rate)
+    assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.98), 1e-3)
+    assert (optimizer.warm_up, optimizer.clip, optimizer.foreground_dropout) == (0.1, 1.0, 0.05)
+    assert (config.loss.motion_weight, config.loss.cross_attention_weight) == (0.01, 0.01)
+    assert (config.data.size, config.preset) == (256, "sd14")
+    assert config.frames == (8 if stage == "video" else 1)
+    assert config.shards == ("a", "b")
+
+
+def test_everything_can_be_set() -> None:
+    options = "--stage=image --preset tiny --model.motion-feature spatial_attention --steps 7"
+    config = parse([*options.split(), *REQUIRED, "--loss.average-heads", "--cut", "hap"])
+    assert config.model.motion_feature == "spatial_attention"
+    assert config.model.latent_channels == 48
+    assert (config.optimizer.steps, config.data.cut) == (7, "hap")
+    assert config.loss.average_heads
+    assert json.loads(json.dumps(config.as_json())) == config.as_json()
+
+
+def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    mistakes = "--stage video --steps 0 --size 100 --frames 1 --mirror 2 --fsdp --adam-8bit"
+    assert main([*mistakes.split(), *REQUIRED]) == 2
+    told = capsys.readouterr().err
+    for part in ("--steps", "multiple of 64", "--frames", "--mirror", "--adam-8bit"):
+        assert part in told
+
+
+def test_missing_stage_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(REQUIRED)
+    assert "--stage" in capsys.readouterr().err
+
+
+def test_absent_shards_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    command = ["--stage", "video", "--preset", "tiny", "--shards", nowhere]
+    assert main([*command, "--output", str(tmp_path / "o")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("idol-train: ")
+    assert nowhere in told
+    assert "Traceback" not in told
+
+
+def test_eight_bits_need_bitsandbytes(tmp_path: Path, boxes: Path) -> None:
+    from idol.train.train import train
+
+    config = defaults("pretrain", "tiny", shards=[str(boxes)], output=tmp_path, adam_8bit=True)
+    with pytest.raises(TrainError, match="pip install bitsandbytes"):
+        train(config)
+
+
+def test_help_loads_no_heavy_library() -> None:
+    heavy = ("torch", "numpy", "accelerate", "diffusers", "cv2", "pyarrow")
+    program = (
+        "import sys, idol.train.cli\n"
+        "idol.train.cli.parse(['--stage', 'video', '--shards', 'a', '--output', 'o'])\n"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

@@ -1,0 +1,125 @@
+"""A run that was stopped, however, ends bit for bit as one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from idol.train.errors import TrainError
+from idol.train.train import train
+from tests.idol.train.micro import in_processes, losses_of, micro, weights_of
+
+STEPS = 9
+SETTINGS = {"steps": STEPS, "checkpoint_every": 3, "ema": 0.9, "accumulation": 2, "batch_size": 1}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("uninterrupted") / "run"
+    train(micro("video", boxes, output, **SETTINGS))
+    return output
+
+
+def same(output: Path, reference: Path) -> bool:
+    """Whether losses and final weights are equal, to the last bit."""
+    logs = [(folder / "losses.jsonl").read_bytes() for folder in (output, reference)]
+    weights = [weights_of(folder / "model") for folder in (output, reference)]
+    assert weights[1]
+    return logs[0] == logs[1] and weights[0] == weights[1]
+
+
+def wait_for_lines(process: BaseProcess, output: Path, lines: int) -> None:
+    """Until the run has taken so many steps."""
+    log = output / "losses.jsonl"
+    deadline = time.monotonic() + 100
+    while not (log.exists() and log.read_bytes().count(b"\n") >= lines):
+        assert process.is_alive(), "the run ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("lines", [1, 5])
+def test_killed_at_any_step_it_goes_on_as_if_nothing_was(
+    boxes: Path, tmp_path: Path, uninterrupted: Path, lines: int
+) -> None:
+    config = micro("video", boxes, tmp_path / "run", **SETTINGS)
+    [process] = in_processes(config)
+    wait_for_lines(process, config.output, lines)
+    os.kill(process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (config.output / "model").exists()
+    train(config)
+    assert same(config.output, uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_saves_and_leaves(
+    boxes: Path, tmp_path: Path, uninterrupted: Path, number: signal.Signals
+) -> None:
+    config = micro("video", boxes, tmp_path / "run", **{**SETTINGS, "checkpoint_every": 100})
+    [process] = in_processes(config)
+    wait_for_lines(process, config.output, 2)
+    os.kill(process.pid, number)  # type: ignore[arg-type]
+    process.join()
+    assert process.exitcode == 130
+    [checkpoint] = (config.output / "checkpoints").iterdir()
+    assert checkpoint.name == f"step-{len(losses_of(config.output)):08d}"
+    train(config)
+    assert same(config.output, uninterrupted)
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    boxes: Path, tmp_path: Path, uninterrupted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = micro("video", boxes, tmp_path / "run", **SETTINGS, keep=3)
+    train(config)
+    newest = config.output / "checkpoints" / f"step-{STEPS:08d}"
+    weights = next(newest.rglob("unet/*.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    train(config)
+    assert f"{newest} is passed over" in caplog.text
+    assert "another checksum" in caplog.text
+    assert same(config.output, uninterrupted)
+
+
+def test_without_any_valid_checkpoint_nothing_is_overwritten(boxes: Path, tmp_path: Path) -> None:
+    config = micro("pretrain", boxes, tmp_path / "run", steps=1)
+    train(config)
+    [checkpoint] = (config.output / "checkpoints").iterdir()
+    (checkpoint / "manifest.json").unlink()
+    with pytest.raises(TrainError, match=r"no checkpoint in .* is valid"):
+        train(config)
+
+
+def test_other_settings_are_refused_with_the_difference(boxes: Path, tmp_path: Path) -> None:
+    train(micro("pretrain", boxes, tmp_path / "run", steps=1))
+    changed = micro("pretrain", boxes, tmp_path / "run", steps=2, seed=5, keep=7)
+    with pytest.raises(TrainError) as refused:
+        train(changed)
+    assert "optimizer.steps: 1 there, 2 here" in str(refused.value)
+    assert "run.seed: 0 there, 5 here" in str(refused.value)
+    assert "keep" not in str(refused.value)  # may differ
+
+
+def test_the_same_batch_may_be_divided_otherwise(
+    boxes: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    config = micro("video", boxes, tmp_path / "run", **{**SETTINGS, "steps": STEPS})
+    [process] = in_processes(config)
+    wait_for_lines(process, config.output, 4)
+    os.kill(process.pid, signal.SIGTERM)  # type: ignore[arg-type]
+    process.join()
+    other = {**SETTINGS, "accumulation": 1, "batch_size": 2}
+    train(micro("video", boxes, tmp_path / "run", **other))
+    totals = [[line["total"] for line in losses_of(o)] for o in (config.output, uninterrupted)]
+    assert totals[0] == pytest.approx(totals[1], rel=1e-4)
+    with pytest.raises(TrainError, match="global_batch: 2 there, 4 here"):
+        train(micro("video", boxes, tmp_path / "run", **{**other, "batch_size": 4}))

@@ -1,0 +1,133 @@
+"""Preset sd14 through the real file formats, with small random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from idol.codec import VAECodec
+from idol.images import CLIPEncoder
+from idol.model import DualModalUNetConfig
+from idol.saved import load_trained
+from idol.train.defaults import defaults
+from idol.train.errors import TrainError
+from idol.train.train import train
+from tests.idol.train.micro import SIZE, in_processes, losses_of
+
+MODEL = DualModalUNetConfig(
+    block_out_channels=(8, 8),
+    attention_levels=(True, False),
+    layers_per_block=1,
+    attention_heads=2,
+    norm_groups=4,
+    cross_attention_dim=12,
+    foreground_dim=16,
+)
+QUIET: dict[str, Any] = {
+    "size": SIZE,
+    "frames": 2,
+    "workers": 0,
+    "steps": 2,
+    "batch_size": 1,
+    "cpu": True,
+    "tensorboard": False,
+    "progress": False,
+    "sample_every": 0,
+    "validate_every": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as sd-image-variations."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("base")
+    UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=2,
+        norm_num_groups=4,
+        cross_attention_dim=12,
+    ).save_pretrained(folder / "unet")
+    AutoencoderKL(
+        block_out_channels=(4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=2,
+    ).save_pretrained(folder / "vae")
+    clip = CLIPVisionConfig(
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+        projection_dim=12,
+    )
+    CLIPVisionModelWithProjection(clip).save_pretrained(folder / "image_encoder")
+    return folder
+
+
+def config(stage: Any, shards: Path, output: Path, **settings: Any) -> Any:
+    values = {**QUIET, "model": MODEL, **settings}
+    return defaults(stage, "sd14", shards=[str(shards)], output=output, **values)
+
+
+def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) -> None:
+    starts: dict[str, dict[str, Path]] = {
+        "pretrain": {"base": base},
+        "image": {"init_from": tmp_path / "pretrain"},
+        "video": {"init_from": tmp_path / "image"},
+    }
+    for stage, start in starts.items():
+        train(config(stage, boxes, tmp_path / stage, **start))
+    trained, info = load_trained(tmp_path / "video")
+    assert info.stage == "video"
+    # The final model stands alone: what is frozen lies beside it, unchanged.
+    assert isinstance(trained.codec, VAECodec)
+    assert isinstance(trained.image_encoder, CLIPEncoder)
+    frozen = AutoencoderKL.from_pretrained(base / "vae").state_dict()
+    for name, tensor in trained.codec.vae.state_dict().items():
+        assert torch.equal(tensor, frozen[name]), name
+    assert (tmp_path / "video/model/image_encoder/config.json").is_file()
+
+
+def test_a_run_goes_on_without_what_it_started_from(
+    boxes: Path, base: Path, tmp_path: Path
+) -> None:
+    settings = {"steps": 4, "checkpoint_every": 2, "mixed_precision": "bf16"}
+
+    def run(**start: Path) -> None:
+        # Apart, for Accelerate takes one precision in the life of a process.
+        [process] = in_processes(config("pretrain", boxes, tmp_path / "run", **start, **settings))
+        process.join(100)
+        assert process.exitcode == 0
+
+    run(base=base)
+    whole = losses_of(tmp_path / "run")
+    for gone in ("checkpoints/step-00000004", "model"):
+        (tmp_path / "run" / gone).rename(tmp_path / gone.replace("/", "-"))
+    run()
+    assert losses_of(tmp_path / "run") == whole
+
+
+def test_what_is_missing_is_named_before_anything_is_loaded(
+    boxes: Path, base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainError) as refused:
+        train(config("pretrain", boxes, tmp_path / "run"))
+    for part in ("no VAE is known: give --vae", "--image-encoder", "starts from --base"):
+        assert part in str(refused.value)
+    with pytest.raises(TrainError, match="stage video starts from --init-from"):
+        train(config("video", boxes, tmp_path / "run", base=base))
+    wider = DualModalUNetConfig.from_dict({**MODEL.to_dict(), "layers_per_block": 2})
+    with pytest.raises(TrainError, match="layers_per_block: 1 there, 2 here"):
+        train(config("pretrain", boxes, tmp_path / "run", base=base, model=wider))

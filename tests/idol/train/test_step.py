@@ -1,0 +1,34 @@
+"""One pass: noise that goes in is the noise to be found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from idol.conditions import Conditions, LatentBatch
+from idol.losses import LossConfig
+from idol.model import DEPTH, VIDEO
+from idol.model.unet import DenoiserOutput
+from idol.sampling import noise_schedule
+from idol.train.noise import Randomness
+from idol.train.step import step_losses
+
+
+def test_a_denoiser_that_knows_the_clean_latents_has_no_loss() -> None:
+    latents = torch.randn(3, 2, 2, 4, 4, 4)
+    conditions = Conditions(torch.zeros(3, 5, 8), torch.zeros(3, 4, 4, 4))
+    batch = LatentBatch(("a", "b", "c"), latents, conditions, (VIDEO, DEPTH))
+    schedule = noise_schedule()
+    seen = SimpleNamespace()
+
+    def denoiser(noisy: Any, timesteps: Any, *inputs: Any, **options: Any) -> DenoiserOutput:
+        seen.timesteps = timesteps
+        kept = schedule.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1, 1)
+        return DenoiserOutput((noisy - kept.sqrt() * latents) / (1 - kept).sqrt(), ())
+
+    random = Randomness(2)
+    losses, _ = step_losses(denoiser, batch, [4, 5, 6], random, schedule, LossConfig())
+    assert float(losses.total) < 1e-4
+    assert seen.timesteps.tolist() == random.timesteps([4, 5, 6]).tolist()

@@ -1,0 +1,173 @@
+"""What a stage trains, where it starts, and what stops it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from idol.model.stages import is_trained
+from idol.saved import load_trained, read_info
+from idol.train import loop
+from idol.train.errors import DivergedError, TrainError
+from idol.train.step import step_losses
+from idol.train.train import train
+from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
+
+
+@pytest.fixture(scope="module")
+def chain(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All three stages, each from the one before."""
+    root = tmp_path_factory.mktemp("chain")
+    outputs: dict[str, Path] = {}
+    before: Path | None = None
+    for stage in ("pretrain", "image", "video"):
+        settings = {"init_from": before, "steps": 2, "mirror": 0.0}
+        outputs[stage] = before = root / stage
+        train(micro(stage, boxes, before, **settings))
+    return outputs
+
+
+def parameters(output: Path) -> dict[str, torch.Tensor]:
+    return dict(load_trained(output)[0].denoiser.named_parameters())
+
+
+def test_stages_follow_each_other(chain: dict[str, Path]) -> None:
+    assert set(losses_of(chain["pretrain"])[0]) >= {"total", "denoise_video"}
+    assert "denoise_depth" not in losses_of(chain["pretrain"])[0]
+    assert losses_of(chain["image"])[0]["motion"] == 0
+    assert losses_of(chain["image"])[1]["cross_attention"] > 0
+    assert losses_of(chain["video"])[1]["motion"] > 0
+    for stage, output in chain.items():
+        trained, info = load_trained(output)
+        assert (info.stage, info.preset, info.step) == (stage, "tiny", 2)
+        assert trained.denoiser.settings.temporal_layers == (stage == "video")
+
+
+def test_each_stage_moves_what_it_trains_alone(boxes: Path, tmp_path: Path) -> None:
+    train(micro("pretrain", boxes, tmp_path / "a", steps=2, weight_decay=0.0, warm_up=0.0))
+    train(micro("pretrain", boxes, tmp_path / "b", steps=2, learning_rate=1e-12))
+    moved, kept = parameters(tmp_path / "a"), parameters(tmp_path / "b")
+    for name, parameter in moved.items():
+        same = torch.allclose(parameter, kept[name], rtol=0, atol=1e-7)
+        silent = "controlnet" in name or "cross_modal" in name
+        if not is_trained(name, "pretrain"):
+            assert same, name
+        elif not silent and name.endswith("attn2.to_q.weight"):
+            assert not same, name
+
+
+def test_the_controlnet_is_copied_from_the_pretrained_unet(
+    boxes: Path, tmp_path: Path, chain: dict[str, Path]
+) -> None:
+    config = micro("image", boxes, tmp_path, init_from=chain["pretrain"], steps=1)
+    train(
+        dataclasses.replace(
+            config, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-12)
+        )
+    )
+    before, after = parameters(chain["pretrain"]), parameters(tmp_path)
+    name = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_q.weight"
+    assert not torch.allclose(before[f"controlnet.{name}"], before[f"unet.{name}"], atol=1e-6)
+    torch.testing.assert_close(after[f"controlnet.{name}"], before[f"unet.{name}"])
+
+
+@pytest.mark.parametrize(("stage", "source"), [("video", "pretrain"), ("pretrain", "video")])
+def test_a_stage_refuses_the_wrong_one_before_it(
+    boxes: Path, tmp_path: Path, chain: dict[str, Path], stage: Any, source: str
+) -> None:
+    with pytest.raises(TrainError, match=f"was trained in stage {source}; stage {stage} goes on"):
+        train(micro(stage, boxes, tmp_path, init_from=chain[source]))
+
+
+def test_a_trained_output_is_not_overwritten(boxes: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(TrainError, match="holds a trained model already"):
+        train(micro("pretrain", boxes, tmp_path))
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, steps: range) -> None:
+    """Make the loss of these steps not a number."""
+    taken = iter(range(1000))
+
+    def spoiled(*args: Any, **options: Any) -> Any:
+        losses, norms = step_losses(*args, **options)
+        factor = float("nan") if next(taken) in steps else 1.0
+        return dataclasses.replace(losses, total=losses.total * factor), norms
+
+    monkeypatch.setattr(loop, "step_losses", spoiled)
+
+
+def test_a_step_without_a_finite_loss_changes_nothing(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, range(1, 3))
+    train(micro("pretrain", boxes, tmp_path, steps=3))
+    lines = losses_of(tmp_path)
+    assert [line["skipped_steps"] for line in lines] == [0, 1, 2]
+    assert lines[1]["total"] is None
+    monkeypatch.undo()
+    train(micro("pretrain", boxes, tmp_path / "one", steps=3, checkpoint_every=1, keep=3))
+    first = parameters(tmp_path / "one/checkpoints/step-00000001/model")
+    for name, parameter in parameters(tmp_path).items():
+        assert torch.equal(parameter, first[name]), name
+
+
+def test_too_many_in_a_row_stop_the_run_and_name_its_clips(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, range(1, 100))
+    config = micro("pretrain", boxes, tmp_path, steps=20, max_skipped=3)
+    with pytest.raises(
+        DivergedError, match=r"4 steps in a row .* step 5, .* videos-box-\d, videos"
+    ):
+        train(config)
+    assert read_info(tmp_path / "checkpoints/step-00000005/model").step == 5
+    monkeypatch.undo()
+    train(config)  # with whatever was wrong mended, it goes on
+    assert len(losses_of(tmp_path)) == 20
+
+
+def test_out_of_memory_says_what_would_fit(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **options: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(loop, "step_losses", full)
+    with pytest.raises(TrainError) as stopped:
+        train(micro("video", boxes, tmp_path, batch_size=4))
+    message = str(stopped.value)
+    assert "Tried to allocate 2 GiB" in message
+    for option in ("--batch-size 2 --accumulation 2", "--gradient-checkpointing", "--adam-8bit"):
+        assert option in message
+    assert "--fsdp" not in message  # a single process has nobody to divide with
+
+
+def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
+    bare = [without(clip(i), "hdnet", "pose") for i in range(3)]
+    shards = write_shards(tmp_path / "bare", bare)
+    config = micro("video", shards, tmp_path / "run", frames=5, validate_every=10)
+    with pytest.raises(TrainError) as refused:
+        train(config)
+    message = str(refused.value)
+    assert f"{shards}: no clip has 5 frames, the longest has 3: `idol-prep build --clip" in message
+    assert "3 of 3 clips have no pose: make it with `idol-prep build --pose lite`" in message
+    assert "3 of 3 clips have no hdnet: make it with `idol-prep build --depth lite`" in message
+    assert "has no val split for --validate-every: `idol-prep build --val-fraction" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
+    some = [without(clip(0), "hdnet", "pose", "mask"), without(clip(1), "hdnet", "pose")]
+    shards = write_shards(tmp_path / "some", some)
+    with pytest.raises(TrainError, match="1 of 2 clips have no mask"):
+        train(micro("pretrain", shards, tmp_path / "run"))
+    enough = write_shards(tmp_path / "enough", [some[1], without(clip(2), "hdnet", "pose")])
+    for cut in ("haop", "hap"):
+        train(micro("pretrain", enough, tmp_path / cut, steps=1, cut=cut))
+    first = [losses_of(tmp_path / cut)[0]["total"] for cut in ("haop", "hap")]
+    assert first[0] != first[1]
