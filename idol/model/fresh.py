@@ -10,6 +10,10 @@ from idol.model.denoiser import DualModalDenoiser
 
 __all__ = ["start_from_nothing"]
 
+# Coarser levels add little at first, but not nothing: pre-training, which does not train the
+# convolutions between the levels, reaches their attention through them.
+_FROM_BELOW = 0.1
+
 
 def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     """Change fresh weights so that the model learns, and can be sampled from, in a few minutes.
@@ -25,11 +29,13 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     for name, module in denoiser.named_modules():
         resblock = name.endswith(".conv2")
         transformer = name.endswith(".proj_out") and ".attentions." in name
-        upsampler = ".upsamplers." in name and name.endswith(".conv")
-        if resblock or transformer or upsampler:
+        if resblock or transformer:
             zero_(module)
     unet = denoiser.unet
     with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if ".upsamplers." in name:
+                parameter.mul_(_FROM_BELOW)
         _carry(unet.conv_in.weight)
         _carry(unet.conv_out.weight.transpose(0, 1))
         for number, resnet in enumerate(unet.up_blocks[-1].get_submodule("resnets").children()):

@@ -55,7 +55,7 @@ def test_the_output_is_near_linear_in_the_latents(
 
 
 def test_the_output_starts_as_the_normalised_input(inputs: dict[str, torch.Tensor]) -> None:
-    """With twice the latent's channels the whole input is carried, whatever is below."""
+    """With twice the latent's channels the whole input is carried, and little else."""
     config = DualModalUNetConfig(
         **SMALL | {"norm_groups": 2, "latent_channels": 8}, background_init="zero"
     )
@@ -65,7 +65,7 @@ def test_the_output_starts_as_the_normalised_input(inputs: dict[str, torch.Tenso
     }
     latents = wider["latents_BMFCHW"]
     std = latents.flatten(3).std(dim=3, correction=0)[..., None, None, None]
-    torch.testing.assert_close(predicted(fresh(config), wider), latents / std, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(predicted(fresh(config), wider), latents / std, rtol=0, atol=0.03)
 
 
 CARRIED = ("latents_BMFCHW", "background_BCHW", "pose_BFCHW")
