@@ -7,7 +7,7 @@ BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
 
-.PHONY: help install install-train install-paper demo test test-slow lint bench bench-loader lock clean
+.PHONY: help install install-train install-paper demo demo-train test test-slow lint bench bench-loader lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,16 @@ demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 	@$(BIN)/idol-shards stats $(DEMO)/shards
 	@$(BIN)/idol-shards show $(DEMO)/shards videos-cam01-16 --output $(DEMO)/clip.png
 	@echo "the picture: $(DEMO)/clip.png"
+
+TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
+
+demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all three stages; draw it
+	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
+	@$(TRAIN) --stage pretrain --output $(DEMO)/train/pretrain
+	@$(TRAIN) --stage image --init-from $(DEMO)/train/pretrain --output $(DEMO)/train/image
+	@$(TRAIN) --stage video --init-from $(DEMO)/train/image --output $(DEMO)/train/video
+	@$(BIN)/python -m idol.train.figures $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
+	@echo "sample pictures: $(DEMO)/train/*/pictures"
 
 lint: .venv/dev  ## Check style and types
 	@$(BIN)/ruff check .

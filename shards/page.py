@@ -64,11 +64,15 @@ class Page:
         box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 3}
         self.text(x + 8, y + 18, text, size=9.5, colour=colour, box=box)
 
-    def png(self) -> bytes:
-        """The page as a PNG file."""
+    def picture(self) -> np.ndarray:
+        """The page as (height, width, 3) uint8 RGB."""
         self._figure.figimage(self._pixels, zorder=-1)
         with warnings.catch_warnings():
             # A video's name in a script the font lacks shows as boxes: no reason to complain.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             self._canvas.draw()
-        return encode_png(np.asarray(self._canvas.buffer_rgba())[..., :3])
+        return np.asarray(self._canvas.buffer_rgba())[..., :3]
+
+    def png(self) -> bytes:
+        """The page as a PNG file."""
+        return encode_png(self.picture())

@@ -12,14 +12,17 @@ PresetName = Literal["sd14", "tiny"]
 _SD14 = DualModalUNetConfig()
 
 # Latents of 48 channels are 4x4 RGB patches, so that no VAE is needed: 64x64 pixels are 16x16.
+# The finest level carries all values of a patch with either sign, for `idol.model.fresh`; coarser
+# ones know what is where, for which few channels will do.
 _TINY = DualModalUNetConfig(
     latent_channels=48,
-    block_out_channels=(16, 24, 24, 24),
+    block_out_channels=(96, 32, 32, 32),
     layers_per_block=1,
-    attention_heads=4,
+    attention_heads=2,
     norm_groups=8,
     cross_attention_dim=32,
     foreground_dim=32,
+    background_init="zero",
 )
 
 _PRESETS = {"sd14": _SD14, "tiny": _TINY}

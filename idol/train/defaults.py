@@ -18,7 +18,7 @@ __all__ = ["defaults"]
 _SD14 = {"pretrain": (25_000, 1e-3, 16), "image": (15_000, 1e-4, 8), "video": (15_000, 1e-4, 1)}
 
 # Ours: a model this small learns in minutes, from high rates.
-_TINY = {"pretrain": (300, 2e-3, 8), "image": (300, 2e-3, 4), "video": (300, 1e-3, 2)}
+_TINY = {"pretrain": (200, 2e-3, 4), "image": (300, 2e-3, 4), "video": (150, 1e-3, 1)}
 
 
 def defaults(
@@ -63,4 +63,10 @@ def defaults(
     )
 
 
-_TINY_REPORT = {"checkpoint_every": 100, "sample_every": 150, "gradient_norms_every": 50}
+_TINY_REPORT = {
+    "checkpoint_every": 100,
+    "validation_clips": 4,
+    "sample_every": 300,
+    "sample_steps": 20,
+    "gradient_norms_every": 50,
+}

@@ -10,6 +10,7 @@ import torch
 from accelerate.utils import gather_object
 
 from idol.losses import Losses
+from idol.sampling import noise_schedule
 from idol.train.checkpoint import Checkpoints
 from idol.train.data import open_training, positions_of
 from idol.train.errors import DivergedError
@@ -20,7 +21,7 @@ from idol.train.optimizer import learning_rate
 from idol.train.reporter import Reporter
 from idol.train.run import Run
 from idol.train.spread import averaged_over_processes
-from idol.train.step import noise_schedule, step_losses
+from idol.train.step import step_losses
 
 __all__ = ["train_steps"]
 

@@ -9,17 +9,15 @@ from typing import Self
 
 import torch
 
+from idol.sampling import noise_schedule
 from idol.train.config import TrainConfig
 from idol.train.data import first_clips
 from idol.train.figures import sample_pictures
-from idol.train.guard import is_finite
-from idol.train.losslog import LossLog
 from idol.train.optimizer import learning_rate
 from idol.train.pace import Pace, peak_memory
 from idol.train.report import Log, StepReport
 from idol.train.requirements import has_split
 from idol.train.run import Run
-from idol.train.step import noise_schedule
 from idol.train.validation import validate
 
 __all__ = ["Reporter"]
@@ -37,17 +35,15 @@ class Reporter:
         self._pace = Pace()
         self._files = ExitStack()
         self._log: Log | None = None
-        self._losses: LossLog | None = None
         self._validates = all(has_split(path, "val") for path in self._config.shards)
 
     def __enter__(self) -> Self:
         report, folder = self._config.report, self._config.output
         if self._run.accelerator.is_main_process:
-            self._losses = LossLog(folder / "losses.jsonl", self._run.progress.step)
-            self._files.callback(self._losses.close)
             self._log = self._files.enter_context(
                 Log(
                     folder,
+                    start_step=self._run.progress.step,
                     tensorboard=report.tensorboard,
                     wandb=report.wandb,
                     progress=report.progress,
@@ -65,21 +61,17 @@ class Reporter:
         self._files.__exit__(kind, error, traceback)
 
     def step(self, step: int, losses: Mapping[str, float], gradient_norm: float) -> None:
-        """Tell of `step`, which was just counted in the run's progress."""
+        """Tell of `step`, counted from 0, which was just counted in the run's progress."""
         run, config, seconds = self._run, self._config, self._pace.tick()
-        if self._losses is None or self._log is None:
+        if self._log is None:
             return
-        rate = learning_rate(step, config.optimizer)
-        numbers = {**losses, "gradient_norm": gradient_norm}
-        taken = is_finite(list(numbers.values()))
-        self._losses.append(step, {**numbers, "learning_rate": rate}, taken=taken)
         clips = config.global_batch(run.accelerator.num_processes)
         self._log.step(
             StepReport(
-                step=step,
+                step=step + 1,
                 steps=config.optimizer.steps,
                 losses=dict(losses),
-                learning_rate=rate,
+                learning_rate=learning_rate(step, config.optimizer),
                 gradient_norm=gradient_norm,
                 images_per_second=clips * config.frames / seconds,
                 memory_bytes=peak_memory(run.accelerator.device),
@@ -102,8 +94,8 @@ class Reporter:
 
     def flush_to_disk(self) -> None:
         """Make sure that the losses so far outlive the machine."""
-        if self._losses is not None:
-            self._losses.flush_to_disk()
+        if self._log is not None:
+            self._log.flush()
 
     def _validate(self, step: int) -> None:
         run = self._run

@@ -11,6 +11,7 @@ import torch
 
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.config import DualModalUNetConfig, StageName
+from idol.model.fresh import start_from_nothing
 from idol.saved import ModelInfo, Trained, find_model, frozen_parts, load_tiny, read_info
 from idol.train.config import TrainConfig
 from idol.train.errors import TrainError, raise_if_any
@@ -127,6 +128,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         denoiser = from_pretrained_2d(config.base, image_encoder=config.image_encoder, **switches)
     else:
         denoiser = DualModalDenoiser.from_config(wanted)
+        start_from_nothing(denoiser)
     _check_settings(denoiser.settings, wanted)
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]

@@ -12,19 +12,7 @@ from idol.model.layout import DEPTH
 from idol.model.unet import DenoiserOutput
 from idol.train.noise import Randomness
 
-__all__ = ["noise_schedule", "step_losses", "wants_features"]
-
-
-def noise_schedule() -> DDPMScheduler:
-    """Stable Diffusion 1.4's: scaled linear betas, 1000 steps, epsilon as the target."""
-    return DDPMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="epsilon",
-        clip_sample=False,
-    )
+__all__ = ["step_losses", "wants_features"]
 
 
 def wants_features(batch: LatentBatch, config: LossConfig) -> bool:

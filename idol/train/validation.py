@@ -1,19 +1,153 @@
-"""Denoising loss on the val split."""
+"""The denoising loss on held-out clips, at fixed timesteps and with fixed noise.
+
+Timestep and noise are drawn for each clip from its key, so that the numbers of two runs, or of two
+moments of one, compare: how clips are batched, ordered and divided among processes is no part of
+them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from diffusers import DDPMScheduler
+from torch import Tensor, nn
 
-from idol.conditions import LatentBatch
+from idol.conditions import Conditions, LatentBatch
+from idol.model.layout import DEPTH, VIDEO
+from idol.sampling.guidance import predict
+from idol.train.errors import TrainError
+
+__all__ = ["TIMESTEPS", "evaluating", "validate"]
+
+TIMESTEPS = tuple(range(50, 1000, 100))
+
+_NAMES = {VIDEO: "video", DEPTH: "depth"}
+_BAND = 250
 
 
+# Eq. 2 without its expectation: the same noise and timesteps every time.
 def validate(
-    denoiser: nn.Module, batches: Iterable[LatentBatch], schedule: Any, *, device: torch.device
+    denoiser: nn.Module,
+    batches: Iterable[LatentBatch],
+    schedule: DDPMScheduler,
+    *,
+    timesteps: Sequence[int] = TIMESTEPS,
+    device: torch.device | str = "cpu",
+    reduce: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, float]:
-    with torch.no_grad():
-        norms = [float(batch.latents_BMFCHW.square().mean()) for batch in batches]
-    return {"denoise_video": sum(norms) / len(norms)}
+    """Measure the denoising loss of each modality, every clip at every timestep.
+
+    The denoiser's modes and torch's random state are afterwards as they were.
+
+    Args:
+        batches: of clips, this process's share of them; their modalities are alike.
+        schedule: `idol.sampling.noise_schedule()`.
+        timesteps: 0 to 999, each a forward for each batch.
+        device: where the denoiser is.
+        reduce: sums a float64 tensor over all processes, each of which must then call.
+
+    Returns:
+        Mean squared errors: `denoise_video` and `denoise_depth`, their sum `denoise` (Eq. 2), and
+        of each modality those of a band of timesteps, `denoise_video/000-249` and so on. A
+        modality that the clips do not have is absent.
+
+    Raises:
+        TrainError: there are no clips.
+    """
+    device = torch.device(device)
+    # The last column counts clips.
+    sums_MT = torch.zeros(len(_NAMES), len(timesteps) + 1, dtype=torch.float64)
+    devices = [] if device.type == "cpu" else [device]
+    with (
+        evaluating(denoiser),
+        torch.no_grad(),
+        torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"),
+    ):
+        for batch in batches:
+            labels = list(batch.modalities)
+            for column, timestep in enumerate(timesteps):
+                sums_MT[labels, column] += _losses(denoiser, batch, schedule, timestep, device)
+            sums_MT[labels, -1] += len(batch.key)
+    if reduce is not None:
+        sums_MT = reduce(sums_MT.to(device)).cpu()
+    if not sums_MT[:, -1].any():
+        raise TrainError("there is no clip to validate on: the val split is empty")
+    return _summary(sums_MT, timesteps)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode, and afterwards every submodule in its own mode again."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def _losses(
+    denoiser: nn.Module,
+    batch: LatentBatch,
+    schedule: DDPMScheduler,
+    timestep: int,
+    device: torch.device,
+) -> Tensor:
+    """Each modality's mean squared errors at one timestep, summed over clips: (M,) float64."""
+    latents = batch.latents_BMFCHW.to(device)
+    shape = latents.shape[2:]
+    noise = torch.stack(
+        [
+            torch.stack([_noise(key, timestep, label, shape) for label in batch.modalities])
+            for key in batch.key
+        ]
+    ).to(device)
+    timesteps_B = torch.full((len(latents),), timestep, device=device)
+    output = predict(
+        denoiser,
+        schedule.add_noise(latents, noise.to(latents.dtype), timesteps_B),
+        timesteps_B,
+        _moved(batch.conditions, device),
+        modalities=batch.modalities,
+    )
+    difference = output.noise_pred_BMFCHW.float() - noise
+    return difference.square().flatten(2).mean(dim=2).sum(dim=0, dtype=torch.float64).cpu()
+
+
+def _noise(key: str, timestep: int, label: int, shape: Sequence[int]) -> Tensor:
+    """Standard normal noise of one modality of a clip, whatever else is in its batch."""
+    digest = hashlib.sha256(f"{key}/{timestep}/{label}".encode()).digest()
+    # torch's generator on the CPU takes 64 bits, and tells apart the lower ones of them alone.
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
+    return torch.randn(*shape, generator=generator)
+
+
+def _moved(conditions: Conditions, device: torch.device) -> Conditions:
+    pose_BFCHW = conditions.pose_BFCHW
+    return Conditions(
+        conditions.encoded_foreground_BTD.to(device),
+        conditions.background_BCHW.to(device),
+        None if pose_BFCHW is None else pose_BFCHW.to(device),
+    )
+
+
+def _summary(sums_MT: Tensor, timesteps: Sequence[int]) -> dict[str, float]:
+    results: dict[str, float] = {}
+    bands: dict[str, list[int]] = {}
+    for column, timestep in enumerate(timesteps):
+        first = timestep // _BAND * _BAND
+        bands.setdefault(f"{first:03d}-{first + _BAND - 1:03d}", []).append(column)
+    for label, name in _NAMES.items():
+        clips = float(sums_MT[label, -1])
+        if not clips:
+            continue
+        means_T = sums_MT[label, :-1] / clips
+        results[f"denoise_{name}"] = float(means_T.mean())
+        for band, columns in bands.items():
+            results[f"denoise_{name}/{band}"] = float(means_T[columns].mean())
+    total = sum(value for name, value in results.items() if "/" not in name)
+    return {"denoise": total} | results

@@ -50,6 +50,6 @@ def test_cross_modal_attention_sits_in_the_seven_blocks_with_attention() -> None
     assert blocks == downs | ups | {"mid_block.cross_modal"}
 
 
-def test_tiny_is_thousands_of_times_smaller() -> None:
+def test_tiny_is_hundreds_of_times_smaller() -> None:
     tiny = DualModalDenoiser.from_config(preset("tiny"))
-    assert 1_416_990_916 / count(tiny) > 2_000
+    assert 1_416_990_916 / count(tiny) > 300

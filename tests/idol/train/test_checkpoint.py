@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from idol.train.checkpoint import Checkpoints, atomic_folder, find_damage
-from idol.train.losslog import LossLog
 
 
 def fill(folder: Path) -> None:
@@ -69,18 +68,3 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
             (unfinished / "weights").write_bytes(content)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert (tmp_path / "model" / "weights").read_bytes() == b"new"
-
-
-def test_the_log_is_cut_back_to_the_step_that_comes_next(tmp_path: Path) -> None:
-    path = tmp_path / "losses.jsonl"
-    log = LossLog(path, 0)
-    for step in range(4):
-        log.append(step, {"total": step / 3}, taken=True)
-    log.close()
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"step": 4, "to')
-    log = LossLog(path, 2)
-    for step in (2, 3):
-        log.append(step, {"total": step / 3}, taken=True)
-    log.close()
-    assert path.read_bytes() == whole

@@ -107,7 +107,7 @@ def test_a_step_without_a_finite_loss_changes_nothing(
     spoil(monkeypatch, range(1, 3))
     train(micro("pretrain", boxes, tmp_path, steps=3))
     lines = losses_of(tmp_path)
-    assert [line["taken"] for line in lines] == [True, False, False]
+    assert [line["skipped_steps"] for line in lines] == [0, 1, 2]
     assert lines[1]["total"] is None
     monkeypatch.undo()
     train(micro("pretrain", boxes, tmp_path / "one", steps=3, checkpoint_every=1, keep=3))

@@ -1,0 +1,110 @@
+"""The losses of a run's stages over their steps, as one picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idol.train.errors import TrainError
+from idol.train.journal import read_journal
+from idol.train.report import LOSSES, VALIDATION
+
+__all__ = ["loss_curves", "smoothed"]
+
+# Rows of the picture: their axis, and which values they show.
+_PANELS: tuple[tuple[str, Mapping[str, str]], ...] = (
+    ("denoising loss", {"denoise_video": "video", "denoise_depth": "depth"}),
+    (
+        "consistency loss, unweighted",
+        {"motion": "motion", "cross_attention": "cross-attention"},
+    ),
+    ("learning rate", {"learning_rate": "learning rate"}),
+)
+_COLOURS = ("#1f6fb4", "#d1495b")
+
+
+def loss_curves(folders: Sequence[str | Path]) -> bytes:
+    """Draw the runs in `folders`, stages side by side, as a PNG.
+
+    Thin lines are steps, thick ones an exponential average, dots validation.
+
+    Raises:
+        TrainError: a folder has no losses.
+    """
+    # Imported here: it takes a second, and only this picture needs it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    runs = [(Path(folder), _rows(Path(folder))) for folder in folders]
+    figure = Figure(figsize=(4.2 * len(runs) + 0.8, 7.5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(_PANELS), len(runs), squeeze=False, sharex="col", sharey="row")
+    for column, (folder, rows) in enumerate(runs):
+        validation = read_journal(folder / VALIDATION)
+        for axes, (axis, names) in zip(grid[:, column], _PANELS, strict=True):
+            _panel(axes, rows, validation, names)
+            if column == 0:
+                axes.set_ylabel(axis)
+        grid[0, column].set_title(folder.name)
+        grid[-1, column].set_xlabel("step")
+    length = max(_time_constant(len(rows)) for _, rows in runs)
+    note = f"thin: each step · thick: average of about {length} steps · dots: validation"
+    figure.supxlabel(note, fontsize=9, color="#666666")
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
+
+
+def smoothed(values: Sequence[float], steps: float) -> np.ndarray:
+    """The exponential average over about `steps` values, unbiased at the start; NaNs are held."""
+    decay = 1 - 1 / steps
+    total = weight = 0.0
+    averages = []
+    for value in values:
+        if np.isfinite(value):
+            total, weight = decay * total + value, decay * weight + 1
+        averages.append(total / weight if weight else np.nan)
+    return np.array(averages)
+
+
+def _panel(
+    axes: Any,
+    rows: list[dict[str, Any]],
+    validation: list[dict[str, Any]],
+    names: Mapping[str, str],
+) -> None:
+    for colour, (name, label) in zip(_COLOURS, names.items(), strict=False):
+        points = [(row["step"], row[name]) for row in rows if row.get(name)]
+        if not points:  # zero throughout: this stage has no such loss
+            continue
+        steps, values = np.array(points).T
+        if name == "learning_rate":
+            axes.plot(steps, values, color=colour)
+            continue
+        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
+        average = smoothed(values, _time_constant(len(rows)))
+        axes.plot(steps, average, color=colour, linewidth=1.8, label=label)
+        dots = [(row["step"], row[name]) for row in validation if name in row]
+        if dots:
+            axes.plot(*np.array(dots).T, "o", color=colour, markersize=4, markeredgecolor="white")
+        axes.set_yscale("log")
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=8)
+    elif not axes.lines:
+        axes.text(0.5, 0.5, "none in this stage", ha="center", transform=axes.transAxes, size=9)
+    axes.grid(alpha=0.25, which="both")
+
+
+def _time_constant(steps: int) -> int:
+    return max(2, steps // 30)
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    rows = read_journal(folder / LOSSES)
+    if not rows:
+        raise TrainError(f"{folder} has no losses to draw: {LOSSES} is absent or empty")
+    return rows

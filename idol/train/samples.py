@@ -1,0 +1,170 @@
+"""What the model makes of a clip's conditions, beside the clip: one sheet a clip."""
+
+from __future__ import annotations
+
+import hashlib
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from idol.codec import LatentCodec
+from idol.conditions import LatentBatch
+from idol.model.layout import DEPTH, VIDEO
+from idol.sampling import noise_schedule, predict, sample
+from idol.train.flow import displacements, flow_picture
+from idol.train.validation import evaluating
+from shards.page import DIM, Page
+from shards.stream import ClipBatch
+
+__all__ = ["sample_pictures"]
+
+# Noise hides the picture at late timesteps, and at early ones features see little but it.
+_FEATURES_AT = 400
+
+_TILE, _GAP, _MARGIN, _LABELS, _HEAD = 128, 4, 16, 168, 56
+
+# Rows of (title, tiles), the tiles (H, W, 3) uint8 RGB.
+_Rows = list[tuple[str, list[np.ndarray]]]
+
+
+@torch.no_grad()
+def sample_pictures(
+    denoiser: nn.Module,
+    batch: LatentBatch,
+    clips: ClipBatch,
+    codec: LatentCodec,
+    *,
+    steps: int,
+    guidance: float,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Generate each clip of a batch from its conditions, and draw both.
+
+    Rows are frames, generated frames, depth and generated depth, pose, and the motion fields of
+    both streams' features when the clip itself, with noise, is denoised (Fig. 3); where there is
+    no depth, no pose or one frame only, those rows are missing. The noise is a function of `seed`
+    and a clip's key. The denoiser's modes are afterwards as they were.
+
+    Args:
+        batch: on the denoiser's device.
+        clips: what `batch` was made from.
+        codec: that made its latents.
+        steps, guidance: as for `idol.sampling.sample`.
+
+    Returns:
+        By clip key, a sheet (H, W, 3) uint8 RGB.
+    """
+    latents = batch.latents_BMFCHW
+    noise = torch.stack([_noise(seed, key, latents.shape[1:]) for key in batch.key]).to(latents)
+    with evaluating(denoiser):
+        generated = sample(
+            denoiser,
+            batch.conditions,
+            noise,
+            modalities=batch.modalities,
+            steps=steps,
+            guidance=guidance,
+        )
+        motion = _motion(denoiser, batch, noise) if latents.shape[2] > 1 else None
+    sheets = {}
+    for index, key in enumerate(batch.key):
+        rows = _frame_rows(clips, batch, codec, generated, index)
+        caption = f"{steps} steps, guidance {guidance:g}"
+        if motion is not None:
+            length = float(torch.linalg.vector_norm(motion[index], dim=-1).quantile(0.98))
+            caption += f" · motion: hue is direction, full colour {length:.2g} positions or more"
+            rows += _motion_rows(motion[index], batch.modalities, length)
+        sheets[key] = _sheet(key, caption, _given(clips, index), rows)
+    return sheets
+
+
+def _motion(denoiser: nn.Module, batch: LatentBatch, noise_BMFCHW: Tensor) -> Tensor:
+    """Displacements in the finest compared layer, (B, M, F - 1, H, W, 2)."""
+    latents = batch.latents_BMFCHW
+    timesteps_B = torch.full((len(latents),), _FEATURES_AT, device=latents.device)
+    output = predict(
+        denoiser,
+        noise_schedule().add_noise(latents, noise_BMFCHW, timesteps_B),
+        timesteps_B,
+        batch.conditions,
+        modalities=batch.modalities,
+        return_features=True,
+    )
+    features_BMFHWC = output.features[-1].motion_BMFHWC
+    moved = displacements(features_BMFHWC.flatten(0, 1))
+    return moved.unflatten(0, (-1, len(batch.modalities)))
+
+
+def _frame_rows(
+    clips: ClipBatch, batch: LatentBatch, codec: LatentCodec, generated: Tensor, index: int
+) -> _Rows:
+    real = {VIDEO: ("frames", clips.rgb), DEPTH: ("depth", clips.depth)}
+    made = {VIDEO: "generated frames", DEPTH: "generated depth"}
+    rows: _Rows = []
+    for stream, label in enumerate(batch.modalities):
+        title, pictures = real[label]
+        pixels = codec.decode(generated[index, stream]).float().clamp(-1, 1)
+        decoded = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+        rows.append((title, list(_numpy(pictures[index]))))
+        rows.append((made[label], list(_numpy(decoded))))
+    if clips.pose is not None:
+        rows.append(("pose", list(_numpy(clips.pose[index]))))
+    return rows
+
+
+def _motion_rows(motion_MFHW2: Tensor, modalities: tuple[int, ...], longest: float) -> _Rows:
+    names = {VIDEO: "feature motion, video", DEPTH: "feature motion, depth"}
+    return [
+        (names[label], [flow_picture(frame, longest) for frame in _numpy(moved)])
+        for label, moved in zip(modalities, motion_MFHW2, strict=True)
+    ]
+
+
+def _given(clips: ClipBatch, index: int) -> list[tuple[str, np.ndarray]]:
+    """The pictures that the model was given: the person on white, and the place."""
+    person = _numpy(clips.foreground_mask[index])[..., None] / np.float32(255)
+    foreground = _numpy(clips.foreground[index]) * person + 255 * (1 - person)
+    return [
+        ("foreground", foreground.round().astype(np.uint8)),
+        ("background", _numpy(clips.background[index])),
+    ]
+
+
+def _sheet(key: str, caption: str, given: list[tuple[str, np.ndarray]], rows: _Rows) -> np.ndarray:
+    """Rows of tiles with their titles; what was given stands to the right."""
+    columns = max(len(tiles) for _, tiles in rows)
+    left, top = _MARGIN + _LABELS, _MARGIN + _HEAD
+    pitch = _TILE + _GAP
+    right = left + columns * pitch + 3 * _GAP
+    lines = max(len(rows), len(given))
+    page = Page(max(right + _TILE, 640) + _MARGIN, top + lines * pitch - _GAP + _MARGIN)
+    page.text(_MARGIN, _MARGIN + 16, key, size=13, bold=True)
+    page.text(_MARGIN, _MARGIN + 38, caption, size=9.5, colour=DIM)
+    for line, (title, tiles) in enumerate(rows):
+        y = top + line * pitch
+        page.text(_MARGIN, y + 18, title, size=10)
+        for column, tile in enumerate(tiles):
+            page.paste(left + column * pitch, y, _fit(tile))
+    for line, (title, tile) in enumerate(given):
+        page.paste(right, top + line * pitch, _fit(tile))
+        page.badge(right, top + line * pitch, title)
+    return page.picture()
+
+
+def _fit(tile: np.ndarray) -> np.ndarray:
+    """Scaled to a tile; small pictures keep their pixels visible."""
+    larger = tile.shape[0] > _TILE
+    how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
+    return cv2.resize(tile, (_TILE, _TILE), interpolation=how)
+
+
+def _noise(seed: int, key: str, shape: torch.Size) -> Tensor:
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
+    return torch.randn(*shape, generator=generator)
+
+
+def _numpy(array: np.ndarray | Tensor) -> np.ndarray:
+    return array.cpu().numpy() if isinstance(array, Tensor) else array

@@ -1,0 +1,90 @@
+"""What a model without weights to start from starts as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from idol.losses import LossConfig, training_losses
+from idol.model import DualModalDenoiser, DualModalUNetConfig
+from idol.model.fresh import start_from_nothing
+from tests.idol.small import SMALL
+
+
+def fresh(config: DualModalUNetConfig) -> DualModalDenoiser:
+    torch.manual_seed(0)
+    model = DualModalDenoiser.from_config(config)
+    start_from_nothing(model)
+    return model
+
+
+def predicted(model: DualModalDenoiser, inputs: dict[str, Any]) -> torch.Tensor:
+    with torch.no_grad():
+        return model(**inputs).noise_pred_BMFCHW
+
+
+def test_layers_start_as_shortcuts(
+    config: DualModalUNetConfig, inputs: dict[str, torch.Tensor]
+) -> None:
+    """Time and foreground reach the output through residual branches alone; latents do not."""
+    model = fresh(config)
+    output = predicted(model, inputs)
+    other_time = inputs | {"timesteps_B": torch.tensor([500, 3])}
+    other_foreground = inputs | {
+        "encoded_foreground_BTD": torch.randn_like(inputs["encoded_foreground_BTD"])
+    }
+    assert torch.equal(predicted(model, other_time), output)
+    assert torch.equal(predicted(model, other_foreground), output)
+    assert not torch.allclose(predicted(model, inputs | {"latents_BMFCHW": -output}), output)
+
+
+def test_the_output_is_near_linear_in_the_latents(
+    config: DualModalUNetConfig, inputs: dict[str, torch.Tensor]
+) -> None:
+    """What is odd under a change of sign is linear; without the small norm half would be even."""
+    bare = inputs | {"background_BCHW": torch.zeros_like(inputs["background_BCHW"])}
+    turned = bare | {"latents_BMFCHW": -bare["latents_BMFCHW"]}
+    model = fresh(config)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d) and module.bias is not None:
+                module.bias.zero_()
+    plus, minus = predicted(model, bare), predicted(model, turned)
+    assert (plus + minus).square().mean() < 0.1 * (plus - minus).square().mean()
+
+
+def test_the_output_starts_as_the_normalised_input(inputs: dict[str, torch.Tensor]) -> None:
+    """With twice the latent's channels the whole input is carried, and little else."""
+    config = DualModalUNetConfig(
+        **SMALL | {"norm_groups": 2, "latent_channels": 8}, background_init="zero"
+    )
+    wider = {
+        name: torch.cat([value, -value], dim=-3) if name in CARRIED else value
+        for name, value in inputs.items()
+    }
+    latents = wider["latents_BMFCHW"]
+    std = latents.flatten(3).std(dim=3, correction=0)[..., None, None, None]
+    torch.testing.assert_close(predicted(fresh(config), wider), latents / std, rtol=0, atol=0.03)
+
+
+CARRIED = ("latents_BMFCHW", "background_BCHW", "pose_BFCHW")
+
+
+def test_every_parameter_learns_within_a_few_steps(
+    config: DualModalUNetConfig, inputs: dict[str, torch.Tensor]
+) -> None:
+    """What starts as zero hides nothing for good."""
+    model = fresh(config)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    seen: set[str] = set()
+    for _ in range(9):
+        output = model(**inputs, return_features=True)
+        noise = torch.zeros_like(output.noise_pred_BMFCHW)
+        training_losses(
+            output.noise_pred_BMFCHW, noise, output.features, LossConfig()
+        ).total.backward()
+        seen |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+        optimizer.step()
+        optimizer.zero_grad()
+    assert seen == {name for name, _ in model.named_parameters()}

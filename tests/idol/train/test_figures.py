@@ -1,0 +1,176 @@
+"""Sheets and curves show what they say they show."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from idol.codec import PatchCodec
+from idol.conditions import Conditions, LatentBatch
+from idol.model import DEPTH, VIDEO, DualModalDenoiser
+from idol.train.curves import smoothed
+from idol.train.errors import TrainError
+from idol.train.figures import loss_curves, main, sample_pictures
+from idol.train.samples import _GAP, _HEAD, _LABELS, _MARGIN, _TILE
+from shards.stream import ClipBatch
+
+
+class Codec(PatchCodec):
+    """Latents of 4 channels: the red of 2x2 patches, in grey."""
+
+    factor = 2
+    channels = 4
+
+    def decode(self, latents_NCHW: torch.Tensor) -> torch.Tensor:
+        return super().decode(latents_NCHW).expand(-1, 3, -1, -1)
+
+
+@pytest.fixture
+def clips() -> ClipBatch:
+    """Two clips of two frames, 16x16 pixels, every picture of one colour."""
+    values = iter(range(10, 250, 4))
+
+    def pictures(*shape: int) -> torch.Tensor:
+        colours = torch.tensor([next(values) for _ in range(int(np.prod(shape)))])
+        return colours.reshape(*shape, 1, 1, 1).expand(*shape, 16, 16, 3).to(torch.uint8)
+
+    mask = torch.full((2, 16, 16), 255, dtype=torch.uint8)
+    return ClipBatch(
+        key=("one", "two"),
+        rgb=pictures(2, 2),
+        depth=pictures(2, 2),
+        pose=pictures(2, 2),
+        foreground=pictures(2),
+        foreground_mask=mask,
+        background=pictures(2),
+        background_mask=mask,
+        frame_indices=torch.zeros(2, 2, dtype=torch.int64),
+        consumed=2,
+    )
+
+
+@pytest.fixture
+def batch() -> LatentBatch:
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    return LatentBatch(
+        ("one", "two"),
+        draw(2, 2, 2, 4, 8, 8),
+        Conditions(draw(2, 5, 20), draw(2, 4, 8, 8), draw(2, 2, 4, 8, 8)),
+        (VIDEO, DEPTH),
+    )
+
+
+def sheets(model: Any, batch: LatentBatch, clips: ClipBatch, seed: int = 0) -> dict[str, Any]:
+    return sample_pictures(model, batch, clips, Codec(), steps=2, guidance=1.5, seed=seed)
+
+
+def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
+    y = _MARGIN + _HEAD + row * (_TILE + _GAP)
+    x = _MARGIN + _LABELS + column * (_TILE + _GAP)
+    return sheet[y : y + _TILE, x : x + _TILE]
+
+
+def test_rows_of_a_sheet(trained: DualModalDenoiser, batch: LatentBatch, clips: ClipBatch) -> None:
+    pictures = sheets(trained, batch, clips)
+    assert list(pictures) == ["one", "two"]
+    for clip, sheet in enumerate(pictures.values()):
+        assert sheet.dtype == np.uint8
+        assert sheet.shape[0] == 2 * _MARGIN + _HEAD + 7 * (_TILE + _GAP) - _GAP
+        for row, real in ((0, clips.rgb), (2, clips.depth), (4, clips.pose)):
+            for frame in range(2):
+                assert (tile(sheet, row, frame) == int(real[clip, frame, 0, 0, 0])).all()
+        for row in (1, 3):
+            assert tile(sheet, row, 0).std() > 1
+        # Two frames have one motion; beside it the page is empty.
+        assert tile(sheet, 5, 0).max() == 255
+        assert tile(sheet, 5, 1).max() < 64
+
+
+def test_a_sheet_is_a_function_of_seed_and_key(
+    trained: DualModalDenoiser, batch: LatentBatch, clips: ClipBatch
+) -> None:
+    trained.train()
+    torch.manual_seed(5)
+    first = sheets(trained, batch, clips)
+    torch.manual_seed(6)
+    second = sheets(trained, batch, clips)
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert not np.array_equal(first["one"], sheets(trained, batch, clips, seed=1)["one"])
+    assert all(module.training for module in trained.modules())
+
+
+def test_pretraining_has_video_alone(
+    trained: DualModalDenoiser, batch: LatentBatch, clips: ClipBatch
+) -> None:
+    one = dataclasses.replace(
+        batch,
+        latents_BMFCHW=batch.latents_BMFCHW[:, :1, :1],
+        conditions=dataclasses.replace(batch.conditions, pose_BFCHW=None),
+        modalities=(VIDEO,),
+    )
+    plain = dataclasses.replace(clips, rgb=clips.rgb[:, :1], depth=None, pose=None)
+    sheet = sheets(trained, one, plain)["two"]
+    assert sheet.shape[0] == 2 * _MARGIN + _HEAD + 2 * (_TILE + _GAP) - _GAP
+    assert (tile(sheet, 0, 0) == int(clips.rgb[1, 0, 0, 0, 0])).all()
+
+
+def write_run(folder: Path, rows: int = 60) -> Path:
+    folder.mkdir(parents=True)
+    lines = [
+        {
+            "step": n,
+            "total": 2.0,
+            "denoise_video": 1 / n,
+            "denoise_depth": 0.5 / n,
+            "motion": 1e-4 / n,
+            "cross_attention": 0.0,
+            "learning_rate": 1e-3 * n,
+            "gradient_norm": 1.0,
+            "skipped_steps": 0,
+        }
+        for n in range(1, rows + 1)
+    ]
+    (folder / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    row = {"step": 30, "denoise_video": 0.1}
+    (folder / "validation.jsonl").write_text(json.dumps(row) + "\n")
+    return folder
+
+
+def test_curves_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stages = [write_run(tmp_path / name) for name in ("image", "video")]
+
+    def decoded(png: bytes) -> np.ndarray:
+        return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+
+    assert main([str(stage) for stage in stages]) == 0
+    path = tmp_path / "losses.png"
+    assert str(path) in capsys.readouterr().out
+    one, two = decoded(loss_curves(stages[:1])), decoded(path.read_bytes())
+    assert one.shape[0] == two.shape[0]
+    assert two.shape[1] > 1.5 * one.shape[1]
+
+
+def test_no_losses_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error == f"{tmp_path} has no losses to draw: losses.jsonl is absent or empty\n"
+    with pytest.raises(TrainError):
+        loss_curves([tmp_path])
+
+
+def test_the_average() -> None:
+    assert smoothed([3.0] * 5, 4) == pytest.approx(3.0)
+    assert smoothed([1.0, float("nan"), 1.0], 4) == pytest.approx(1.0)
+    # After a step from 0 to 1 the average has gone 1 - 1/e of the way in its time constant.
+    assert smoothed([0.0] * 1000 + [1.0] * 100, 100)[-1] == pytest.approx(1 - np.exp(-1), abs=0.01)
