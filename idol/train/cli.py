@@ -27,6 +27,7 @@ __all__ = ["main", "parse", "run_config"]
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 
 def parse(argv: Sequence[str] | None = None) -> TrainConfig:
@@ -68,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="idol-train: %(message)s")
     try:
         config = parse(argv)
+    except BrokenPipeError:
+        # Whoever read us has gone: leave, and let Python's own flush at exit find nothing wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except (TrainError, ValueError, OSError) as error:
         _say(str(error))
         return EXIT_BAD_INPUT
