@@ -7,8 +7,8 @@ the files out of (cold) and in (warm) the system's page cache, and each rate's r
 the same bytes from memory with the same decoder. Contenders take turns within a round, and raw
 decoding comes before and after each, so that whatever else the machine does falls on all of them;
 a ratio is that to the mean of the two, and medians over the rounds are printed. A rate counts from
-a pass's fourth batch, so that no one's start-up is in it, and each worker has delivered as many when
-it begins. Files are cold in the first round only.
+a pass's eighth batch, when each worker has delivered as many: start-up and the first touch of
+memory are in nobody's. Files are cold in the first round only.
 
 Raw decoding has as many processes as the loaders have workers. These have one more, that takes
 the batches: where processes are as many as cores, it works on decoding's time.
@@ -34,7 +34,7 @@ from loader_store import report_store
 
 from preprocess.clip import Clip
 
-WARM_UP = 4  # batches; a multiple of the numbers of workers, so that all have given as many
+WARM_UP = 8  # batches; a multiple of the numbers of workers, so that all have given as many
 
 
 def made_clips(count: int, frames: int, size: int = 256) -> dict[str, Clip]:
@@ -104,6 +104,7 @@ def measure(clips: dict[str, Clip], rounds: int, folder: Path) -> Rates:
     contenders: list[Contender] = [OURS, *PEERS]
     for number in range(rounds):
         for workers in (0, 1, 2):
+            rates.setdefault((workers, RAW, "memory"), [])
             before = len(samples) / raw_seconds(samples.values(), workers)
             for contender in contenders[number % 4 :] + contenders[: number % 4]:
                 place = places[contender.name]
@@ -135,7 +136,7 @@ def report(rates: Rates, pictures: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, default=64, help="clips of eight frames")
+    parser.add_argument("--clips", type=int, default=96, help="clips of eight frames")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for frames, count in ((8, options.clips), (1, options.clips * 8)):
