@@ -4,10 +4,11 @@
 
 Prints clips and images (decoded pictures) per second with no, one and two worker processes, with
 the files out of (cold) and in (warm) the system's page cache, and each rate's ratio to decoding
-the same bytes from memory with the same decoder. Contenders take turns within a round, so that
-whatever else the machine does falls on all of them; ratios are medians over the rounds of ratios
-within a round. A rate counts from a pass's fourth batch, so that no one's start-up is in it, and
-as many were delivered by each worker when it begins. Files are cold in the first round only.
+the same bytes from memory with the same decoder. Contenders take turns within a round, and raw
+decoding comes before and after each, so that whatever else the machine does falls on all of them;
+a ratio is that to the mean of the two, and medians over the rounds are printed. A rate counts from
+a pass's eighth batch, when each worker has delivered as many: start-up and the first touch of
+memory are in nobody's. Files are cold in the first round only.
 
 Raw decoding has as many processes as the loaders have workers. These have one more, that takes
 the batches: where processes are as many as cores, it works on decoding's time.
@@ -33,7 +34,7 @@ from loader_store import report_store
 
 from preprocess.clip import Clip
 
-WARM_UP = 4  # batches; a multiple of the numbers of workers, so that all have given as many
+WARM_UP = 8  # batches; a multiple of the numbers of workers, so that all have given as many
 
 
 def made_clips(count: int, frames: int, size: int = 256) -> dict[str, Clip]:
@@ -87,37 +88,44 @@ def rate(batches: Iterable[object], clips: int) -> float:
     return (seen - WARM_UP * BATCH) / (end - begin)
 
 
-def measure(clips: dict[str, Clip], rounds: int, folder: Path) -> dict[tuple, list[float]]:
-    """Rates by (contender, workers, cache), one a round; "raw" among the contenders."""
+RAW = "raw decoding"
+Rates = dict[tuple[int, str, str], list[tuple[float, float]]]
+
+
+def measure(clips: dict[str, Clip], rounds: int, folder: Path) -> Rates:
+    """By (workers, contender, cache): rates and ratios to raw decoding, one of each a round."""
     places = {c.name: folder / c.name for c in (OURS, *PEERS)}
     places["webdataset"] = places[OURS.name]  # the very same tars
     OURS.write(places[OURS.name], clips)  # type: ignore[arg-type]
     samples = read_samples(places[OURS.name])
     for peer in PEERS:
         peer.write(places[peer.name], samples)
-    rates: dict[tuple, list[float]] = {}
+    rates: Rates = {}
     contenders: list[Contender] = [OURS, *PEERS]
     for number in range(rounds):
         for workers in (0, 1, 2):
-            raw = len(samples) / raw_seconds(samples.values(), workers)
-            rates.setdefault(("raw decoding", workers, "memory"), []).append(raw)
+            rates.setdefault((workers, RAW, "memory"), [])
+            before = len(samples) / raw_seconds(samples.values(), workers)
             for contender in contenders[number % 4 :] + contenders[: number % 4]:
                 place = places[contender.name]
                 for cache in ("warm",) if number else ("cold", "warm"):
                     if cache == "cold":
                         forget(place)
                     got = rate(contender.load(place, workers), len(samples))
-                    rates.setdefault((contender.name, workers, cache), []).append(got)
+                    after = len(samples) / raw_seconds(samples.values(), workers)
+                    raw = (before + after) / 2
+                    rates.setdefault((workers, contender.name, cache), []).append((got, got / raw))
+                    rates.setdefault((workers, RAW, "memory"), []).append((after, after / raw))
+                    before = after
     return rates
 
 
-def report(rates: dict[tuple, list[float]], pictures: int) -> None:
+def report(rates: Rates, pictures: int) -> None:
     """Print the table; `pictures` are those of a clip."""
     print(f"{'':20}{'workers':>8}{'cache':>8}{'clips/s':>9}{'images/s':>10}{'of raw':>8}  (range)")
-    for (name, workers, cache), found in sorted(rates.items(), key=lambda item: item[0][1]):
-        raw = rates["raw decoding", workers, "memory"]
-        ratios = [a / b for a, b in zip(found, raw, strict=False)]  # cold: of the first round
-        middle = statistics.median(found)
+    for (workers, name, cache), found in sorted(rates.items(), key=lambda item: item[0][0]):
+        ratios = [ratio for _, ratio in found]
+        middle = statistics.median(clips for clips, _ in found)
         spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
         print(
             f"{name:20}{workers:8}{cache:>8}{middle:9.1f}{middle * pictures:10.0f}"
