@@ -69,9 +69,11 @@ def load_recipe(name: str, dataset: str | None = None) -> RecipeFile:
     texts = packaged()
     if name == "paper":
         if dataset not in _PAPER:
-            told = f"for {dataset} there is none" if dataset else "give --dataset as well"
+            told = (
+                f"{dataset} has none" if dataset else "give --dataset to `build`, or its own name"
+            )
             raise InputError(
-                f"--recipe paper is that of --dataset {' or '.join(_PAPER)}: {told}; packaged "
+                f"recipe paper is that of the dataset, {' or '.join(_PAPER)}: {told}; packaged "
                 f"recipes: {', '.join(texts)}"
             )
         name = _PAPER[dataset]

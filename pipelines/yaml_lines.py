@@ -62,4 +62,7 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
         return _section(loader, node)
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item) for item in node.value]
-    return loader.construct_object(node, deep=True)
+    try:
+        return loader.construct_object(node, deep=True)
+    except (ValueError, LookupError):  # such as the date 2026-99-99
+        return str(node.value)

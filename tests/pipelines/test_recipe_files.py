@@ -91,6 +91,12 @@ def test_what_is_no_recipe_is_one_clear_line(text, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("value", ["2026-99-99", "!!int ''", "!!bool maybe", "!!float x"])
+def test_a_value_that_yaml_itself_cannot_make_is_a_mistake(value):
+    (found,) = mistakes(f"size: {value}\n")
+    assert found.startswith("line 1: size must be a whole number, not ")
+
+
 def test_a_file_without_settings_is_all_defaults():
     assert parse_recipe("# nothing\n", "mine.yaml").settings == {}
 
@@ -106,7 +112,7 @@ def test_the_papers_recipes():
     assert (recipe.size, recipe.pose_style, tiktok.compute.mask_gpus) == (256, "openpose", 0.25)
     ntu = Recipe(**load_recipe("paper", "ntu120").settings)
     assert (ntu.crop, ntu.val_fraction) == ("subject", 0.11)
-    with pytest.raises(InputError, match="for coco there is none"):
+    with pytest.raises(InputError, match="coco has none"):
         load_recipe("paper", "coco")
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from preprocess.depths.hdnet.convert import hourglass_state_dict
 from preprocess.depths.hdnet.network import HourglassNetwork
 from preprocess.depths.hdnet.tensor_bundle import load_tensor_bundle
 from preprocess.errors import InputError
+from preprocess.torch.loading import load_state, save_state
 
 __all__ = ["FILE_NAME", "NETWORKS", "Found", "load_networks", "read_checkpoints", "save_networks"]
 
@@ -95,15 +92,9 @@ def read_checkpoints(folder: Path) -> dict[str, Found]:
 
 def save_networks(states: Mapping[str, Mapping[str, Tensor]], path: Path) -> None:
     """Write the state dicts of "depth" and "normal" to one file, which appears only when whole."""
-    tensors = {f"{kind}.{key}": value for kind in states for key, value in states[kind].items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".idol-") as scratch:
-        temporary = Path(scratch) / path.name
-        with temporary.open("wb") as opened:
-            opened.write(save(tensors, {"format": "pt"}))
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(temporary, path)
+    save_state(
+        {f"{kind}.{key}": value for kind in states for key, value in states[kind].items()}, path
+    )
 
 
 def load_networks(path: Path) -> dict[str, HourglassNetwork]:
@@ -111,15 +102,12 @@ def load_networks(path: Path) -> dict[str, HourglassNetwork]:
 
     Raises InputError when the file is absent, no safetensors file, or not of these networks.
     """
-    try:
-        tensors = load(path.read_bytes())
-    except FileNotFoundError as error:
+    if not path.is_file():
         raise InputError(
             f"HDNet's weights are not at {path}. Download its published checkpoints and run "
             f"`idol-prep weights convert-hdnet CKPT_DIR --output {path}`."
-        ) from error
-    except SafetensorError as error:
-        raise InputError(f"{path} is no whole safetensors file: {error}") from error
+        )
+    tensors = load_state(path)
     networks = {}
     for kind, described in NETWORKS.items():
         prefix = f"{kind}."

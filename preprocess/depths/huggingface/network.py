@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +59,10 @@ class DepthModel:
                 )
             inverse = _is_inverse(model, config)
             processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-            module, report = AutoModelForDepthEstimation.from_pretrained(
-                folder, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
-            )
+            with _no_progress_bar():
+                module, report = AutoModelForDepthEstimation.from_pretrained(
+                    folder, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+                )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"the depth model {model} does not load: {reason}") from error
@@ -93,6 +95,20 @@ class DepthModel:
         )
         depths = [depth["predicted_depth"].float().cpu().numpy() for depth in found]
         return [-depth if self.inverse else depth for depth in depths]
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Builds have their own, across which the library's would be written."""
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
 
 
 def _is_inverse(model: str, config: Any) -> bool:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from preprocess.depths.hdnet import HourglassNetwork
-from preprocess.depths.hdnet.network import _upsample
+from preprocess.depths.hdnet.network import _NormalizedConvolution, _upsample
 from tests.preprocess.depths.hdnet.drawn import NETWORKS
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -46,6 +46,20 @@ def test_an_image_does_not_depend_on_its_batch(hourglass):
         alone = torch.cat([network(image[None]) for image in batch])
     torch.testing.assert_close(together, alone, rtol=0, atol=3e-4)
     assert (alone[0] - alone[1]).abs().max() > 0.1
+
+
+def test_half_precision_normalises_in_float32():
+    """Raw pictures times weights vary by more than 256, and float16 ends at 256 squared."""
+    layer = _NormalizedConvolution(3, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([2.0, 0.5])[:, None, None, None].expand_as(layer.weight))
+        picture = torch.full((1, 3, 8, 8), 255.0)
+        picture[..., 4:] = 0
+        expected = layer(picture)
+        assert torch.nn.functional.conv2d(picture, layer.weight).var() > 65504
+        halved = layer.half()(picture.half())
+    assert expected.max() > 0.5
+    torch.testing.assert_close(halved, expected, rtol=0, atol=0.01)
 
 
 def test_upsampling_is_tensorflow_1_s():
