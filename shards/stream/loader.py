@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
@@ -68,6 +69,15 @@ def decode_into_shared_memory(worker: int) -> None:
     stream.use_memory(_SharedMemory())
 
 
+def _start_worker(worker: int) -> None:
+    # Schedulers signal the whole group. Where the loader's process handles SIGTERM, to finish its
+    # step, so do its workers, as they do with SIGINT; torch has put its own handler in the way.
+    handler = signal.getsignal(signal.SIGTERM)
+    if callable(handler):
+        signal.signal(signal.SIGTERM, handler)
+    decode_into_shared_memory(worker)
+
+
 class ClipLoader:
     """Items of a stream as tensors, decoded by `workers` processes, 0 for none.
 
@@ -87,7 +97,7 @@ class ClipLoader:
             collate_fn=to_tensors,
             prefetch_factor=prefetch if workers else None,
             pin_memory=pin_memory,
-            worker_init_fn=decode_into_shared_memory,
+            worker_init_fn=_start_worker,
         )
 
     def state_dict(self) -> dict[str, int]:
