@@ -132,5 +132,6 @@ def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
 
 def _train(config: TrainConfig, environment: dict[str, str]) -> None:
     os.environ.update(environment)
+    os.setpgid(0, 0)  # so that it can be signalled together with its workers
     AcceleratorState._reset_state(reset_partial_state=True)
     sys.exit(run_config(config))

@@ -59,13 +59,15 @@ def test_killed_at_any_step_it_goes_on_as_if_nothing_was(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_asked_to_stop_it_saves_and_leaves(
-    boxes: Path, tmp_path: Path, uninterrupted: Path, number: signal.Signals
+    boxes: Path, tmp_path: Path, uninterrupted: Path, number: signal.Signals, workers: int
 ) -> None:
-    config = micro("video", boxes, tmp_path / "run", **{**SETTINGS, "checkpoint_every": 100})
+    settings = {**SETTINGS, "checkpoint_every": 100, "workers": workers}
+    config = micro("video", boxes, tmp_path / "run", **settings)
     [process] = in_processes(config)
     wait_for_lines(process, config.output, 2)
-    os.kill(process.pid, number)  # type: ignore[arg-type]
+    os.killpg(process.pid, number)  # type: ignore[arg-type]
     process.join()
     assert process.exitcode == 130
     [checkpoint] = (config.output / "checkpoints").iterdir()
