@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from preprocess.weights.entries import ExternalFile
 from preprocess.weights.registry import folder
 from preprocess.weights.sources import Hub, MadeHere, Url
 
-__all__ = ["command", "offline", "way_out"]
+__all__ = ["command", "offline", "way_out", "ways_out"]
 
 
 def command(verb: str, name: str, root: Path) -> str:
     """An `idol-prep weights` command for this folder, in backquotes."""
-    return f"`idol-prep weights {verb} {name}{_option(root)}`"
+    return f"`idol-prep weights {f'{verb} {name}'.rstrip()}{_option(root)}`"
 
 
 def way_out(entry: ExternalFile, root: Path) -> str:
@@ -24,6 +25,16 @@ def way_out(entry: ExternalFile, root: Path) -> str:
     return f"Fetch it with {fetch}. Without a network: {_by_hand(entry, root)}."
 
 
+def ways_out(entries: Sequence[ExternalFile], root: Path) -> str:
+    """How to get several files at once."""
+    made = [entry for entry in entries if isinstance(entry.source, MadeHere)]
+    names = dict.fromkeys(entry.fetch_name for entry in entries if entry not in made)
+    steps = [f"Fetch them with {command('fetch', ' '.join(names), root)}."] if names else []
+    steps += [f"{entry.name}: {way_out(entry, root)}" for entry in made]
+    steps.append(f"Without a network: {_copy(root)}; {command('list', '', root)} says more.")
+    return " ".join(steps)
+
+
 def offline(entry: ExternalFile, root: Path) -> str:
     """How to get the file when the network has just failed."""
     fetch = command("fetch", entry.fetch_name, root)
@@ -31,10 +42,14 @@ def offline(entry: ExternalFile, root: Path) -> str:
 
 
 def _by_hand(entry: ExternalFile, root: Path) -> str:
-    copy = f"copy {root} from a machine that has the files (IDOL_WEIGHTS names another folder)"
+    copy = _copy(root)
     if isinstance(entry.source, Hub | Url):
         return f"{copy}, or put {entry.source.url} at {root / entry.name}"
     return copy
+
+
+def _copy(root: Path) -> str:
+    return f"copy {root} from a machine that has the files (IDOL_WEIGHTS names another folder)"
 
 
 def _option(root: Path) -> str:

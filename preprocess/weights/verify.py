@@ -12,7 +12,7 @@ from typing import Literal
 
 from preprocess.errors import InputError
 from preprocess.weights import lock
-from preprocess.weights.advice import command, way_out
+from preprocess.weights.advice import command, way_out, ways_out
 from preprocess.weights.entries import ExternalFile
 from preprocess.weights.lookalikes import what_else
 from preprocess.weights.registry import files, folder
@@ -62,11 +62,19 @@ def require(entries: tuple[ExternalFile, ...], root: str | Path | None = None) -
     """Make sure, by checksum, that what a build will say it used is what it will use.
 
     Files whose size and time of change are those of an earlier look are not read again. A
-    checksum that nobody states is recorded. Raises InputError as `locate` for the first file that
-    is absent, damaged or changed.
+    checksum that nobody states is recorded. Raises InputError naming all files that are absent,
+    or as `locate` the first one that is damaged or changed.
     """
+    base = folder(root)
+    absent = [entry for entry in entries if not (base / entry.name).is_file()]
+    if len(absent) > 1:
+        names = ", ".join(entry.name for entry in absent)
+        raise InputError(
+            f"{len(absent)} files are not there: {names}: expected in {base}. "
+            f"{ways_out(absent, base)}"
+        )
     for entry in entries:
-        _usable(entry, folder(root))
+        _usable(entry, base)
 
 
 def checksum(name: str, root: str | Path | None = None) -> str:

@@ -143,6 +143,15 @@ def test_what_users_change(prep, small, said, made_by, capsys):
     assert bool(info["extras"]["notices"]) == ("pose" not in made_by)
 
 
+def test_all_that_is_absent_is_named_at_once(prep, tmp_path, capsys):
+    assert prep(tmp_path / "nothing")[0] == 2
+    said = capsys.readouterr().err
+    assert "10 files are not there: sam/sam_vit_b_01ec64.pth, groundingdino/" in said
+    fetch = "weights fetch sam/sam_vit_b_01ec64.pth groundingdino bert openpose midas --weights"
+    assert fetch in said
+    assert "hdnet/hdnet.safetensors: Make it with `idol-prep weights convert-hdnet" in said
+
+
 @pytest.mark.slow
 def test_rays_workers_give_the_same_bytes(prep, small):
     import ray
