@@ -1,8 +1,8 @@
 """Blocks of memory that a worker and its trainer share, used over and over.
 
-A page of fresh shared memory costs 5 µs, four fifths of what the pictures in it take to copy:
-a batch of 8-frame clips waits 25 ms for its 5,000 pages. Blocks that come round again have their
-pages already, in both processes.
+A page of fresh shared memory costs 5 µs, ten times what it takes to fill: a batch of four 8-frame
+clips waits 25 ms for its 5,000 pages. Blocks that come round again have their pages already, in
+both processes.
 
 They are anonymous: no name in /dev/shm that could stay behind, and not bound by its size.
 """
