@@ -153,6 +153,7 @@ def test_all_that_is_absent_is_named_at_once(prep, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_rays_workers_give_the_same_bytes(prep, small):
     import ray
 
@@ -177,6 +178,7 @@ def test_rays_workers_give_the_same_bytes(prep, small):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_networks_of_the_published_sizes(prep, tmp_path, monkeypatch, capsys):
     for where, name, value in paper_files.for_random_weights():
         monkeypatch.setattr(where, name, value)
