@@ -14,7 +14,7 @@ from idol.sampling.guidance import Denoiser, guided_noise
 from idol.sampling.schedule import ddim_scheduler
 
 
-# Sec. 4.1 and appendix B: 50 steps of DDIM, guidance 1.5.
+# The paper does not say how it samples; 50 steps and a guidance of 1.5 are ours.
 @torch.no_grad()
 def sample(
     denoiser: Denoiser,

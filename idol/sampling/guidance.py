@@ -36,7 +36,7 @@ def predict(
     )
 
 
-# Classifier-free guidance on the foreground picture (appendix B).
+# Classifier-free guidance on the foreground picture, of which the paper says nothing.
 def guided_noise(
     denoiser: Denoiser,
     latents_BMFCHW: Tensor,
