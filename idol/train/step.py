@@ -39,7 +39,7 @@ def step_losses(
         gradient_norms: also measure the consistency losses' gradients at the features.
 
     Returns:
-        The losses, and the gradient norms if asked for.
+        The losses, and if asked for the norms: `gradient_motion`, `gradient_cross_attention`.
     """
     latents, device = batch.latents_BMFCHW, batch.latents_BMFCHW.device
     timesteps = random.timesteps(positions, schedule.config.num_train_timesteps).to(device)
@@ -55,4 +55,4 @@ def step_losses(
     )
     losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, config)
     norms = feature_gradient_norms(losses, output.features) if gradient_norms else {}
-    return losses, norms
+    return losses, {f"gradient_{name}": norm for name, norm in norms.items()}

@@ -9,11 +9,12 @@ import torch
 
 from idol.conditions import Conditions, LatentBatch
 from idol.losses import LossConfig
-from idol.model import DEPTH, VIDEO
+from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
 from idol.sampling import noise_schedule
 from idol.train.noise import Randomness
 from idol.train.step import step_losses
+from tests.idol.train.test_learning import MICRO
 
 
 def test_a_denoiser_that_knows_the_clean_latents_has_no_loss() -> None:
@@ -32,3 +33,21 @@ def test_a_denoiser_that_knows_the_clean_latents_has_no_loss() -> None:
     losses, _ = step_losses(denoiser, batch, [4, 5, 6], random, schedule, LossConfig())
     assert float(losses.total) < 1e-4
     assert seen.timesteps.tolist() == random.timesteps([4, 5, 6]).tolist()
+
+
+def test_measured_gradients_do_not_take_the_names_of_losses() -> None:
+    torch.manual_seed(0)
+    model = DualModalDenoiser.from_config(MICRO)
+    channels = MICRO.latent_channels
+    conditions = Conditions(
+        torch.randn(1, 5, MICRO.foreground_dim),
+        torch.randn(1, channels, 4, 4),
+        torch.randn(1, 2, channels, 4, 4),
+    )
+    latents = torch.randn(1, 2, 2, channels, 4, 4)
+    batch = LatentBatch(("a",), latents, conditions, (VIDEO, DEPTH))
+    _, norms = step_losses(
+        model, batch, [0], Randomness(0), noise_schedule(), LossConfig(), gradient_norms=True
+    )
+    assert set(norms) == {"gradient_motion", "gradient_cross_attention"}
+    assert all(norm > 0 for norm in norms.values())
