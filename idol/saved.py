@@ -23,6 +23,7 @@ from idol.codec.protocol import LatentCodec
 from idol.images import TinyEncoder
 from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.presets import PresetName
+from idol.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from idol.images import CLIPEncoder
@@ -195,9 +196,7 @@ def frozen_parts(
 
 def load_tiny(encoder: TinyEncoder, folder: Path) -> None:
     """Load the weights of preset tiny's image encoder from a model's folder."""
-    from safetensors.torch import load_file
-
-    encoder.load_state_dict(load_file(folder / _TINY))
+    encoder.load_state_dict(read_tensors(folder / _TINY))
 
 
 def write_model(
@@ -210,16 +209,13 @@ def write_model(
         weights: whole tensors on the CPU, by names that begin with `denoiser.` or
             `image_encoder.`.
     """
-    from safetensors.torch import save_file
-
-    metadata = {"format": "pt"}
     for name, part in trained.denoiser.named_children():
         part.save_config(folder / name)  # type: ignore[operator]
         own = _below(weights, f"denoiser.{name}.")
-        save_file(own, folder / name / "diffusion_pytorch_model.safetensors", metadata)
+        write_tensors(folder / name / "diffusion_pytorch_model.safetensors", own)
     if own := _below(weights, "image_encoder."):
         (folder / _TINY).parent.mkdir()
-        save_file(own, folder / _TINY, metadata)
+        write_tensors(folder / _TINY, own)
     (folder / FILE).write_text(json.dumps(info.as_json(), indent=2) + "\n")
 
 

@@ -24,7 +24,7 @@ class Checkpoints:
     """A folder of checkpoints, each a folder `step-00000500` with a manifest of checksums.
 
     Args:
-        keep: how many are kept; the oldest go once a newer one is written.
+        keep: how many are kept; others go once a new one is written.
     """
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
@@ -45,8 +45,11 @@ class Checkpoints:
             }
             manifest = {"format": FORMAT, "step": step, "files": files}
             (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        for old in self.listed()[self.keep :]:
-            shutil.rmtree(old)
+        listed = self.listed()
+        at = listed.index(path)
+        # A later one was passed over as damaged, and must not count among those that are kept.
+        for other in (*listed[:at], *listed[at + self.keep :]):
+            shutil.rmtree(other)
         return path
 
     def newest(self) -> Path | None:

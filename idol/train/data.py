@@ -13,8 +13,8 @@ from shards.stream.loader import ClipLoader, to_tensors
 
 __all__ = ["first_clips", "latents_folder", "open_training", "positions_of"]
 
-# Fixed, so that what is measured does not depend on the training batch.
-_BATCH = 4
+# Clips at a time where no gradient is needed, if they divide what is asked for.
+_BATCHES = (4, 3, 2, 1)
 
 
 def open_training(
@@ -71,10 +71,11 @@ def first_clips(
     `pictures`: also where the run takes cached latents.
     """
     data = config.data
+    size = next(size for size in _BATCHES if count % size == 0)
     stream = ClipStream(
         config.shards,
         frames=config.frames,
-        batch_size=min(count, _BATCH),
+        batch_size=size,
         modalities=MODALITIES[config.stage],
         depth=data.depth,
         cut=data.cut if config.stage == "pretrain" else "reference",
@@ -84,6 +85,6 @@ def first_clips(
         cache=data.cache,
         cache_limit=data.cache_limit,
     )
-    for batch, _ in zip(stream, range(0, count, _BATCH), strict=False):
+    for _, batch in zip(range(count // size), stream, strict=False):
         assert isinstance(batch, ClipBatch)
         yield to_tensors(batch)

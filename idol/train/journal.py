@@ -60,7 +60,10 @@ def _keep(path: Path, last_step: int) -> None:
         return
     rows = [row for row in read_journal(path) if 0 < row["step"] <= last_step]
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(map(_line, rows)), encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(map(_line, rows))
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

@@ -24,7 +24,7 @@ from idol.train.progress import LineProgress, ProgressDisplay, TerminalProgress
 from idol.train.values import StepReport
 from shards.console import QuietConsole
 
-__all__ = ["LOSSES", "VALIDATION", "Log", "StepReport"]
+__all__ = ["LOSSES", "VALIDATION", "Log", "StepReport", "import_wandb"]
 
 LOSSES = "losses.jsonl"
 VALIDATION = "validation.jsonl"
@@ -64,7 +64,7 @@ class Log:
         console: Console | None = None,
     ) -> None:
         self.folder = Path(folder)
-        wandb_module = _import_wandb() if wandb else None
+        wandb_module = import_wandb() if wandb else None
         self.folder.mkdir(parents=True, exist_ok=True)
         self._losses = Journal(self.folder / LOSSES, start_step=start_step)
         self._validation = Journal(self.folder / VALIDATION, start_step=start_step)
@@ -171,7 +171,7 @@ def _event_writer(folder: Path, start_step: int) -> Any:
     )
 
 
-def _import_wandb() -> ModuleType:
+def import_wandb() -> ModuleType:
     try:
         return importlib.import_module("wandb")
     except ImportError as error:

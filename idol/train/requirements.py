@@ -39,6 +39,9 @@ def check_shards(config: TrainConfig) -> None:
     for path in config.shards:
         [shards] = find_shards(path)
         mistakes += [f"{path}: {lack}" for lack in _lacks(shards, config)]
+        if _looks_at_val(config) and has_split(path, "val"):
+            [shards] = find_shards(path, split="val")
+            mistakes += [f"{path}, split val: {lack}" for lack in _lacks(shards, config)]
     if config.report.validate_every:
         mistakes += [
             f"{path}: has no val split for --validate-every: `idol-prep build --val-fraction 0.1` "
@@ -95,6 +98,11 @@ def needed(config: TrainConfig) -> tuple[str, ...]:
     moved = config.data.mirror > 0 or config.data.crop_area[0] < 1
     drawn = ("keypoints",) if moved else ()
     return ("rgb", "pose", *drawn, config.data.depth, "reference", "reference_mask")
+
+
+def _looks_at_val(config: TrainConfig) -> bool:
+    report = config.report
+    return report.validate_every != 0 or report.sample_every != 0
 
 
 def _lacks(shards: Sequence[Shard], config: TrainConfig) -> list[str]:

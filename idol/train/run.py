@@ -12,11 +12,11 @@ from typing import Any, Self
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from idol.model import DenoiserOutput
 from idol.saved import ModelInfo, Trained, write_frozen, write_model
+from idol.tensors import read_tensors, write_tensors
 from idol.train.checkpoint import Checkpoints, atomic_folder
 from idol.train.config import TrainConfig
 from idol.train.ema import MovingAverage
@@ -155,9 +155,9 @@ class Run:
 
             def fill(folder: Path) -> None:
                 write_model(folder / "model", self.trained, weights, self._info())
-                save_file(tensors, folder / "optimizer.safetensors")
+                write_tensors(folder / "optimizer.safetensors", tensors)
                 if average is not None:
-                    save_file(average, folder / "average.safetensors")
+                    write_tensors(folder / "average.safetensors", average)
                 (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n")
 
             checkpoints.write(self.progress.step, fill)
@@ -179,10 +179,10 @@ class Run:
         state = json.loads((checkpoint / _STATE).read_bytes())
         for field in dataclasses.fields(Progress):
             setattr(self.progress, field.name, state[field.name])
-        tensors = load_file(checkpoint / "optimizer.safetensors")
+        tensors = read_tensors(checkpoint / "optimizer.safetensors")
         load_optimizer_state(self.optimizer.optimizer, self.names, tensors, state["optimizer"])
         if self.average:
-            self.average.load(load_file(checkpoint / "average.safetensors"))
+            self.average.load(read_tensors(checkpoint / "average.safetensors"))
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 

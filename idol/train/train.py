@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -12,9 +13,11 @@ from accelerate.utils import broadcast_object_list
 from idol.train.checkpoint import Checkpoints
 from idol.train.config import TrainConfig
 from idol.train.errors import TrainError
+from idol.train.lock import sole_run
 from idol.train.loop import train_steps
 from idol.train.memory import out_of_memory
 from idol.train.optimizer import eight_bit_adam
+from idol.train.report import import_wandb
 from idol.train.requirements import check_latents, check_shards, shards_digest
 from idol.train.resume import check_same_run, described, read_config, write_config
 from idol.train.run import Run, make_accelerator
@@ -39,7 +42,14 @@ def train(config: TrainConfig) -> Path:
     check_shards(config)
     if config.optimizer.adam_8bit:
         eight_bit_adam()
+    if config.report.wandb:
+        import_wandb()
     accelerator = make_accelerator(config)
+    with sole_run(config.output) if accelerator.is_main_process else nullcontext():
+        return _train(config, accelerator)
+
+
+def _train(config: TrainConfig, accelerator: Accelerator) -> Path:
     checkpoints = Checkpoints(config.output / "checkpoints", keep=config.report.keep)
     checkpoint = _newest(checkpoints, accelerator)
     config = _complete(config, accelerator, checkpoint)

@@ -20,6 +20,13 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
     assert checkpoints.newest() == tmp_path / "step-00000100"
 
 
+def test_a_damaged_later_one_does_not_push_out_a_new_one(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    (checkpoints.write(10, fill) / "manifest.json").unlink()
+    assert checkpoints.write(6, fill) == checkpoints.newest()
+    assert checkpoints.listed() == [tmp_path / "step-00000006"]
+
+
 def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         fill(folder)

@@ -12,6 +12,7 @@ import torch
 from idol.model.stages import is_trained
 from idol.saved import load_trained, read_info
 from idol.train import loop
+from idol.train.data import first_clips
 from idol.train.errors import DivergedError, TrainError
 from idol.train.step import step_losses
 from idol.train.train import train
@@ -159,6 +160,19 @@ def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
     assert "3 of 3 clips have no hdnet: make it with `idol-prep build --depth lite`" in message
     assert "has no val split for --validate-every: `idol-prep build --val-fraction" in message
     assert not (tmp_path / "run").exists()
+
+
+def test_held_out_clips_are_checked_as_well(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "s", [clip(i) for i in range(3)], [clip(3, frames=1)])
+    config = micro("video", shards, tmp_path / "run", validate_every=10)
+    with pytest.raises(TrainError, match="split val: no clip has 2 frames, the longest has 1"):
+        train(config)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 6])
+def test_as_many_clips_are_looked_at_as_asked_for(boxes: Path, tmp_path: Path, count: int) -> None:
+    batches = first_clips(micro("image", boxes, tmp_path), "train", count)
+    assert sum(len(batch) for batch in batches) == count
 
 
 def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from idol.train.errors import TrainError
+from idol.train.lock import sole_run
+
+
+def _try(output: Path) -> None:
+    with pytest.raises(TrainError, match="in use by another"), sole_run(output):
+        pass
+
+
+def _take(output: Path) -> None:
+    with sole_run(output):
+        pass
+
+
+def test_an_output_has_one_run_at_a_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for target, held in ((_try, True), (_take, False)):
+        other = context.Process(target=target, args=(tmp_path / "run",))
+        if held:
+            with sole_run(tmp_path / "run"):
+                other.start()
+                other.join()
+        else:
+            other.start()
+            other.join()
+        assert other.exitcode == 0
