@@ -104,7 +104,7 @@ def grounded_sam(setting: Setting) -> Case:
             T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
-    longest = ResizeLongestSide(1024)
+    longest = ResizeLongestSide(sam.image_encoder.img_size)
 
     def bare(frames: Frames) -> None:
         for some in setting.cut(frames):
