@@ -6,7 +6,7 @@ those of the published sizes, in the formats in which they are published.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -34,12 +34,12 @@ WIDTH, HEIGHT = 68, 120
 FRAMES = {"00001": 4, "00335": 2}  # one video of each side of the published split
 
 
-def tiktok(root: Path, footage: Path) -> Path:
+def tiktok(root: Path, footage: Path, videos: Mapping[str, int] = FRAMES) -> Path:
     """Frames of a real video cut upright, each with a mask and DensePose of where somebody is."""
     with av.open(str(footage)) as container:
-        decoded = islice(container.decode(video=0), sum(FRAMES.values()))
+        decoded = islice(container.decode(video=0), sum(videos.values()))
         pictures = [frame.to_ndarray(format="rgb24") for frame in decoded]
-    for folder, count in FRAMES.items():
+    for folder, count in videos.items():
         for number in range(1, count + 1):
             picture = pictures.pop()
             height, width = picture.shape[:2]
