@@ -30,7 +30,7 @@ _SAM = {
     "vit_b": "sam/sam_vit_b_01ec64.pth",
 }
 _DINO = ("groundingdino/groundingdino_swint_ogc.pth",)
-_BERT = ("config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
+_BERT = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
 # The packages of every build whose versions can change a dataset's bytes.
 _SOFTWARE = ("idol-video", "ai-edge-litert", "av", "numpy", "opencv-python-headless", "pyarrow")
 

@@ -83,15 +83,8 @@ MODELS: tuple[ExternalFile, ...] = (
         693997677,
         "3b3ca2563c77c69f651d7bd133e97139c186df06231157a64c507099c52bc799",
     ),
-    _model("bert/config.json", "BERT", Hub(*_BERT, "config.json"), "Apache-2.0", 570),
-    _model(
-        "bert/model.safetensors",
-        "BERT, GroundingDINO's text encoder",
-        Hub(*_BERT, "model.safetensors"),
-        "Apache-2.0",
-        440449768,
-        "68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
-    ),
+    # Its weights are in GroundingDINO's own file.
+    _model("bert/config.json", "BERT's shape", Hub(*_BERT, "config.json"), "Apache-2.0", 570),
     _model(
         "bert/vocab.txt",
         "BERT's vocabulary",

@@ -53,7 +53,7 @@ def test_the_papers_choice():
     }
     assert names(PAPER) == {
         *("sam/sam_vit_h_4b8939.pth", "groundingdino/groundingdino_swint_ogc.pth"),
-        *(f"bert/{f}" for f in ("config.json", "model.safetensors", "vocab.txt")),
+        *(f"bert/{f}" for f in ("config.json", "vocab.txt")),
         *(f"bert/{f}" for f in ("tokenizer.json", "tokenizer_config.json")),
         *("openpose/body_pose_model.pth", "hdnet/hdnet.safetensors"),
         "midas/dpt_hybrid-midas-501f0c75.pt",
