@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,7 +166,10 @@ def test_rays_workers_give_the_same_bytes(prep, small):
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
-        runtime_env={"worker_process_setup_hook": setup},
+        runtime_env={
+            "worker_process_setup_hook": setup,
+            "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])},
+        },
     )
     try:
         code, by_two = prep(small, out="by-two", workers=2)
