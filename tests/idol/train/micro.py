@@ -126,7 +126,7 @@ def in_processes(config: TrainConfig, count: int = 1) -> list[BaseProcess]:
 
 def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
     ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    places = {"MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    places = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
     return {name: str(value) for name, value in (ranks | places).items()}
 
 
