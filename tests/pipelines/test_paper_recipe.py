@@ -97,7 +97,7 @@ def test_the_papers_recipe(prep, small, capsys):
     holds_what_training_wants(clips)
     (notice,) = info["extras"]["notices"]
     assert "non-commercial" in notice
-    assert len(info["weights"]) == 10
+    assert len(info["weights"]) == 9
 
     # MiDaS' stand-in says: what is bright is near.
     for clip in clips:
@@ -146,7 +146,7 @@ def test_what_users_change(prep, small, said, made_by, capsys):
 def test_all_that_is_absent_is_named_at_once(prep, tmp_path, capsys):
     assert prep(tmp_path / "nothing")[0] == 2
     said = capsys.readouterr().err
-    assert "10 files are not there: sam/sam_vit_b_01ec64.pth, groundingdino/" in said
+    assert "9 files are not there: sam/sam_vit_b_01ec64.pth, groundingdino/" in said
     fetch = "weights fetch sam/sam_vit_b_01ec64.pth groundingdino bert openpose midas --weights"
     assert fetch in said
     assert "hdnet/hdnet.safetensors: Make it with `idol-prep weights convert-hdnet" in said
