@@ -11,7 +11,8 @@ import numpy as np
 
 from preprocess import makers, weights
 from preprocess.choices import AnnotatorChoice, Hardware, Record, split_model
-from preprocess.model_folder import model_folder
+from preprocess.errors import InputError
+from preprocess.model_folder import folder_checksums, model_folder
 from preprocess.scene import DepthAnnotator, MaskAnnotator, PoseAnnotator
 
 if TYPE_CHECKING:
@@ -155,9 +156,16 @@ class _Loader:
         if model := split_model(name):
             from preprocess.depths import huggingface
 
+            # A hub's name may have come to mean other files since the build was planned.
+            folder = model_folder(model)
+            if folder_checksums(str(folder)) != self.records["midas"].weights:
+                raise InputError(
+                    f"hf:{model} has other files here ({folder}) than where the build was "
+                    "planned: copy one folder to all machines and give --depth hf:FOLDER"
+                )
             return huggingface.load(
                 self.records["midas"],
-                str(model_folder(model)),
+                str(folder),
                 device=run.device,
                 half=run.half,
                 batch=run.batch,

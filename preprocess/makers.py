@@ -8,12 +8,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from preprocess import weights
-from preprocess.choices import AnnotatorChoice, Record, split_model
+from preprocess.choices import AnnotatorChoice, Record, SamSize, split_model
 from preprocess.errors import InputError
 from preprocess.model_folder import folder_checksums, folder_name
 from preprocess.poses.openpose.notice import NOTICE
 
-__all__ = ["Maker", "makers", "records", "required_files", "software"]
+__all__ = [
+    "BERT_FILES",
+    "DETECTOR_FILE",
+    "SAM_FILES",
+    "Maker",
+    "makers",
+    "records",
+    "required_files",
+    "software",
+]
 
 # Raised whenever the annotations of the same frames change, for whatever reason.
 LITE_VERSION = "1"
@@ -24,13 +33,16 @@ _LITE_EXTRAS = (
     "lite/palm_detection_full.tflite",
     *("lite/face_detection_short_range.tflite", "lite/face_landmark.tflite"),
 )
-_SAM = {
+SAM_FILES: dict[SamSize, str] = {
     "vit_h": "sam/sam_vit_h_4b8939.pth",
     "vit_l": "sam/sam_vit_l_0b3195.pth",
     "vit_b": "sam/sam_vit_b_01ec64.pth",
 }
-_DINO = ("groundingdino/groundingdino_swint_ogc.pth",)
-_BERT = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
+DETECTOR_FILE = "groundingdino/groundingdino_swint_ogc.pth"
+BERT_FILES = tuple(
+    f"bert/{name}"
+    for name in ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
+)
 # The packages of every build whose versions can change a dataset's bytes.
 _SOFTWARE = ("idol-video", "ai-edge-litert", "av", "numpy", "opencv-python-headless", "pyarrow")
 
@@ -111,7 +123,7 @@ def _mask(choice: AnnotatorChoice) -> Maker:
     if choice.mask == "grounded-sam":
         return Maker(
             "grounded-sam",
-            files=(*_DINO, *(f"bert/{name}" for name in _BERT), _SAM[choice.sam]),
+            files=(DETECTOR_FILE, *BERT_FILES, SAM_FILES[choice.sam]),
             packages=(
                 *("groundingdino-py", "segment-anything"),
                 *("torch", "torchvision", "transformers"),

@@ -20,8 +20,8 @@ import torch
 from preprocess.depths.hdnet import HourglassNetwork, weights_file
 from preprocess.depths.midas import WEIGHTS as MIDAS
 from preprocess.depths.midas import network as midas
+from preprocess.makers import DETECTOR_FILE, SAM_FILES
 from preprocess.masks.grounded_sam import detector
-from preprocess.masks.grounded_sam.annotator import DETECTOR_FILE, SAM_FILES
 from preprocess.poses.openpose import BODY, body
 from preprocess.torch.packages import import_controlnet_aux
 from preprocess.weights import registry

@@ -5,7 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from preprocess import annotators, weights
+from preprocess import annotators, makers, weights
 from preprocess.choices import AnnotatorChoice, Hardware
 from preprocess.errors import InputError
 
@@ -36,8 +36,8 @@ def stubs(monkeypatch, tmp_path):
     return loads
 
 
-def load(choice, root):
-    return annotators.load(choice, root, hardware=HARDWARE)
+def load(choice, root, records=None):
+    return annotators.load(choice, root, hardware=HARDWARE, records=records)
 
 
 def test_the_papers(stubs, tmp_path):
@@ -95,6 +95,17 @@ def test_dwpose_and_a_model_of_the_users(stubs, tmp_path):
     ((name, (model,), options),) = stubs["huggingface"]
     assert (name, model) == (f"hf:{tmp_path.name}", str(tmp_path))
     assert loaded.mask is loaded.mask_of_frame is None
+
+
+def test_a_model_that_changed_since_the_plan_is_refused(stubs, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes(b"{}")
+    choice = AnnotatorChoice("none", "none", depth=(f"hf:{tmp_path}",), crop="none")
+    planned = makers.records(choice)
+    load(choice, tmp_path, records=planned)
+    (tmp_path / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(InputError, match=r"other files here .* copy one folder"):
+        load(choice, tmp_path, records=planned)
 
 
 def test_lite_depth_uses_the_chosen_masks_or_its_own(stubs):

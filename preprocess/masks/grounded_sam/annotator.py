@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.choices import PeopleMode, PersonMode, Record, SamSize
+from preprocess.makers import BERT_FILES, DETECTOR_FILE, SAM_FILES
 from preprocess.masks.grounded_sam import detector, segmenter
 from preprocess.masks.grounded_sam.choose import Detections, prompts
 from preprocess.masks.grounded_sam.detector import Detector
@@ -16,15 +17,7 @@ from preprocess.masks.grounded_sam.smooth import smooth
 from preprocess.scene import Scene
 from preprocess.torch.batching import BatchSize
 
-__all__ = ["SAM_FILES", "GroundedSam", "load"]
-
-DETECTOR_FILE = "groundingdino/groundingdino_swint_ogc.pth"
-BERT_FILES = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
-SAM_FILES: dict[SamSize, str] = {
-    "vit_h": "sam/sam_vit_h_4b8939.pth",
-    "vit_l": "sam/sam_vit_l_0b3195.pth",
-    "vit_b": "sam/sam_vit_b_01ec64.pth",
-}
+__all__ = ["GroundedSam", "load"]
 
 
 class GroundedSam:
@@ -90,7 +83,7 @@ def load(
     `half` is float16, on a GPU only; `batch` is how many frames go through a network at once.
     Raises InputError when a file or a package is absent, or a file does not hold its network.
     """
-    bert = [locate(f"bert/{name}") for name in BERT_FILES]
+    bert = [locate(name) for name in BERT_FILES]
     found = detector.load_network(locate(DETECTOR_FILE), bert[0].parent)
     cut = segmenter.load_network(locate(SAM_FILES[sam]), sam)
     return GroundedSam(
