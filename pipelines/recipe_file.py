@@ -80,9 +80,10 @@ def load_recipe(name: str, dataset: str | None = None) -> RecipeFile:
     if name in texts:
         return parse_recipe(texts[name], name)
     if not path.is_file():
-        near = difflib.get_close_matches(name, texts, n=1)
+        names = (*texts, "paper")
+        near = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"recipe {name} is neither a file nor one of {', '.join(texts)}{hint}")
+        raise InputError(f"recipe {name} is neither a file nor one of {', '.join(names)}{hint}")
     try:
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path} is too large to be a recipe")

@@ -148,6 +148,8 @@ def test_every_packaged_recipe_says_what_it_is_for():
 def test_an_unknown_name(capsys):
     with pytest.raises(InputError, match="did you mean lite"):
         load_recipe("light")
+    with pytest.raises(InputError, match="did you mean paper"):
+        load_recipe("papr")
     assert main(["build", "--recipe", "nowhere.yaml", "--source", "a", "--out", "b"]) == 2
     assert "nowhere.yaml is neither a file nor one of" in capsys.readouterr().err
 
