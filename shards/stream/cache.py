@@ -56,9 +56,14 @@ class ShardCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self._path(shard)
         with _locked(place.with_suffix(".part"), wait) as part:
-            if part is not None and not place.exists():
-                self._make_room(shard.bytes)
-                _place(shard, part, place)
+            if part is None:
+                return
+            if place.exists():
+                # Another placed it between our look and our lock: this file is a new, empty one.
+                place.with_suffix(".part").unlink()
+                return
+            self._make_room(shard.bytes)
+            _place(shard, part, place)
 
     def _path(self, shard: ShardEntry) -> Path:
         return self.folder / f"{_identity(shard)}.tar"

@@ -58,6 +58,23 @@ def test_each_shard_is_fetched_once_and_verified(
     assert names == {f"{shard.sha256}.tar" for shard in entries(remote)}
 
 
+def test_a_shard_placed_between_look_and_lock_leaves_no_part(
+    remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = entries(remote)[0]
+    cache = ShardCache(tmp_path, 2**20)
+    locked = cache_module._locked
+
+    def late(path: Path, wait: bool) -> object:
+        monkeypatch.setattr(cache_module, "_locked", locked)
+        ShardCache(tmp_path, 2**20).open(shard).close()  # somebody else is quicker
+        return locked(path, wait)
+
+    monkeypatch.setattr(cache_module, "_locked", late)
+    cache.open(shard).close()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{shard.sha256}.tar"]
+
+
 def test_without_a_cache_clips_are_read_by_range(remote: str, tmp_path: Path) -> None:
     direct = [s.key for s in ClipStream(remote, frames=1)]
     assert direct == [s.key for s in ClipStream(remote, frames=1, cache=tmp_path)]
