@@ -1,6 +1,6 @@
 """How fast clips come off the disk: ours, plain webdataset, litdata, mosaicml-streaming.
 
-    uv pip install -e ".[bench]" && python bench/loader.py
+    make bench-loader
 
 Prints clips and images (decoded pictures) per second with no, one and two worker processes, with
 the files out of (cold) and in (warm) the system's page cache, and each rate's ratio to decoding
