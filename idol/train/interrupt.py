@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 __all__ = ["Interrupt", "InterruptedRun"]
+
+
+# Schedulers and launchers both signal a process: what comes so soon after is the same request.
+_SAME_REQUEST_SECONDS = 2.0
 
 
 class InterruptedRun(Exception):
@@ -18,11 +23,16 @@ class InterruptedRun(Exception):
 
 
 class Interrupt:
-    """Notes SIGINT and SIGTERM in here; a second one acts as it did before."""
+    """Notes SIGINT and SIGTERM in here; one that comes seconds later acts as it did before."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self._requested_at: float | None = None
         self._before: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._requested_at is not None
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -38,10 +48,15 @@ class Interrupt:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        self._restore()
+        now = time.monotonic()
+        if self._requested_at is None:
+            self._requested_at = now
+        elif now - self._requested_at > _SAME_REQUEST_SECONDS:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
-        for number, handler in self._before.items():
+        # Another signal may come at any line: each handler is put back once.
+        before, self._before = self._before, {}
+        for number, handler in before.items():
             signal.signal(number, handler)
-        self._before.clear()

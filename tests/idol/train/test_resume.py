@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from idol.train.errors import TrainError
+from idol.train.interrupt import Interrupt
 from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro, weights_of
 
@@ -74,6 +75,27 @@ def test_asked_to_stop_it_saves_and_leaves(
     assert checkpoint.name == f"step-{len(losses_of(config.output)):08d}"
     train(config)
     assert same(config.output, uninterrupted)
+
+
+def test_signals_in_a_burst_are_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm signals every process, and torchrun passes the signal on to its own."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with Interrupt() as interrupt:
+            assert not interrupt.requested
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                signal.raise_signal(number)
+            assert interrupt.requested
+            assert not heard
+            later = time.monotonic() + 3
+            monkeypatch.setattr(time, "monotonic", lambda: later)
+            signal.raise_signal(signal.SIGTERM)
+            assert heard == [signal.SIGTERM]
+        signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM] * 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_damaged_checkpoint_is_passed_over(
