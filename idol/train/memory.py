@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from idol.bench.cost import build, example_inputs
 from idol.codec import PatchCodec
@@ -20,10 +22,18 @@ __all__ = ["Estimate", "estimate", "out_of_memory"]
 # Stable Diffusion's VAE and CLIP ViT-L/14, counted; preset tiny has neither.
 _VAE_PARAMETERS, _CLIP_PARAMETERS = 83_653_863, 303_966_208
 
+# Autocast leaves norms and losses in float32: a third of the bytes is saved, as measured on runs
+# of all stages, and not half.
+_AUTOCAST_SHARE = 2 / 3
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes in one process, computed from shapes; what the allocator wastes is not in it."""
+    """Bytes in one process, computed from shapes; what the allocator wastes is not in it.
+
+    Runs of `sd14` on an H100 took 1.01 to 1.08 times as much (torch 2.11, every stage, float32 and
+    bf16 with and without checkpointing; `docs/training.md`).
+    """
 
     weights: int
     gradients: int
@@ -33,7 +43,9 @@ class Estimate:
 
     @property
     def total(self) -> int:
-        return sum(dataclasses.astuple(self))
+        """All at once, but gradients and activations: the former come as the latter go."""
+        lasting = self.weights + self.optimizer + self.average
+        return lasting + max(self.gradients, self.activations)
 
 
 def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
@@ -44,13 +56,17 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     shared = processes if run.fsdp else 1
     half = run.mixed_precision != "no"
+    for_a_clip, of_weights = _kept_for_backward(config)
+    activations = run.batch_size * for_a_clip
+    if half:  # the layers keep copies of their weights then
+        activations = int(_AUTOCAST_SHARE * activations) + of_weights // 2
     frozen = _frozen_parameters(config) * (2 if half else 4)
     return Estimate(
         weights=4 * sum(counts) // shared + frozen,
         gradients=4 * trained // shared,
         optimizer=(2 if config.optimizer.adam_8bit else 8) * trained // shared,
         average=4 * trained // shared if config.optimizer.ema else 0,
-        activations=run.batch_size * _kept_for_backward(config) // (2 if half else 1),
+        activations=activations,
     )
 
 
@@ -65,7 +81,8 @@ def out_of_memory(config: TrainConfig, processes: int, error: BaseException) -> 
     return TrainError(
         f"out of memory ({str(error).splitlines()[0]}). Computed for this run, in each process:\n"
         + "\n".join(lines)
-        + f"\n  together: {human_bytes(now.total)}, and what the allocator needs beside it\n"
+        + f"\n  together: {human_bytes(now.total)} (gradients come as activations go), and what "
+        "the allocator needs beside it\n"
         + ("It would come to:\n" + "\n".join(ways) if ways else "Every way to take less is on.")
         + "\nA smaller --size or fewer --frames take less, too."
     )
@@ -110,8 +127,12 @@ def _frozen_parameters(config: TrainConfig) -> int:
     return _CLIP_PARAMETERS + (_VAE_PARAMETERS if needed else 0)
 
 
-def _kept_for_backward(config: TrainConfig) -> int:
-    """Bytes in float32 that one clip's forward pass keeps, found on the meta device."""
+def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
+    """What a forward pass keeps, found on the meta device.
+
+    Returns:
+        Bytes in float32 of one clip, and those of the weights that layers refer to.
+    """
     model = build(config.model, config.stage, "meta")
     if config.run.gradient_checkpointing:
         model.enable_gradient_checkpointing()
@@ -125,16 +146,32 @@ def _kept_for_backward(config: TrainConfig) -> int:
     )
     own = {p.untyped_storage()._cdata for p in model.parameters()}
     kept: dict[int, Tensor] = {}
+    weights: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = tensor
+        storage = tensor.untyped_storage()._cdata
+        (weights if storage in own else kept)[storage] = tensor
         return tensor
 
     compared = config.loss.motion_weight > 0 or config.loss.cross_attention_weight > 0
     features = config.stage != "pretrain" and compared
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, _EfficientAttention():
         output = model(**inputs, return_features=features)
     del output
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return _bytes_of(kept), _bytes_of(weights)
+
+
+def _bytes_of(tensors: dict[int, Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors.values())
+
+
+class _EfficientAttention(TorchFunctionMode):
+    """Attention as GPUs compute it: on the meta device torch would keep the maps themselves."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is F.scaled_dot_product_attention:
+            return torch.ops.aten._scaled_dot_product_efficient_attention(*args, None, True)[0]
+        return function(*args, **(kwargs or {}))
