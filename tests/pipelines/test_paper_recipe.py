@@ -161,6 +161,7 @@ def test_rays_workers_give_the_same_bytes(prep, small):
         for where, name, value in paper_files.for_small_networks(root):
             setattr(where, name, value)
 
+    ray.shutdown()  # that of other tests: it does not know the small networks
     ray.init(
         num_cpus=2,
         include_dashboard=False,

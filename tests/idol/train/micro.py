@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate.state import AcceleratorState
 
 from idol.model import DualModalUNetConfig
@@ -109,12 +110,14 @@ def weights_of(folder: Path) -> dict[str, bytes]:
 def in_processes(config: TrainConfig, count: int = 1) -> list[BaseProcess]:
     """Start `count` processes that train together over gloo; one alone for 1.
 
-    They exit as the command does. Forked, they spare the seconds that importing torch takes.
+    They exit as the command does. Their server imports torch once for all of them; forks of this
+    process would not do, for autograd's threads, once started, cannot be forked.
     """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     started: list[BaseProcess] = []
     for rank in range(count):
         environment = {} if count == 1 else _torchrun_environment(rank, count, port)
@@ -132,6 +135,7 @@ def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
 
 def _train(config: TrainConfig, environment: dict[str, str]) -> None:
     os.environ.update(environment)
+    torch.set_num_threads(1)  # as in the tests' own process: sums have the same order
     os.setpgid(0, 0)  # so that it can be signalled together with its workers
     AcceleratorState._reset_state(reset_partial_state=True)
     sys.exit(run_config(config))
