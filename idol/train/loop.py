@@ -10,7 +10,7 @@ import torch
 from accelerate.utils import gather_object
 
 from idol.losses import Losses
-from idol.sampling import noise_schedule
+from idol.schedule import noise_schedule
 from idol.train.checkpoint import Checkpoints
 from idol.train.data import open_training, positions_of
 from idol.train.errors import DivergedError
@@ -52,9 +52,10 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             norms: dict[str, float] = {}
             keys: list[str] = []
             for number in range(passes):
+                last_pass = number == passes - 1
                 clips = next(batches)
                 positions = positions_of(clips, rank=rank, processes=processes)
-                with averaged_over_processes(run.modules, now=number == passes - 1):
+                with averaged_over_processes(run.modules, now=last_pass):
                     batch = run.prepare(
                         clips,
                         device,
@@ -69,7 +70,7 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
                         random,
                         schedule,
                         config.loss,
-                        gradient_norms=run.measures_gradients(step),
+                        gradient_norms=last_pass and run.measures_gradients(step),
                     )
                     accelerator.backward(losses.total / passes)
                 terms.append(_terms(losses))

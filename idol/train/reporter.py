@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
+from functools import partial
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
 import torch
 
-from idol.sampling import noise_schedule
+from idol.schedule import noise_schedule
 from idol.train.config import TrainConfig
 from idol.train.data import first_clips
 from idol.train.figures import sample_pictures
@@ -98,12 +100,21 @@ class Reporter:
             self._log.flush()
 
     def _validate(self, step: int) -> None:
-        run = self._run
-        device = run.accelerator.device
+        run, accelerator = self._run, self._run.accelerator
+        device, processes = accelerator.device, accelerator.num_processes
         clips = first_clips(self._config, "val", self._config.report.validation_clips)
+        # Divided weights are whole only while all processes take the same steps.
+        shared = processes > 1 and not self._config.run.fsdp
+        if shared:
+            clips = islice(clips, accelerator.process_index, None, processes)
         with torch.no_grad(), run.evaluating() as (denoiser, prepare):
-            batches = (prepare(batch, device) for batch in clips)
-            values = validate(denoiser, batches, noise_schedule(), device=device)
+            values = validate(
+                denoiser,
+                (prepare(batch, device) for batch in clips),
+                noise_schedule(),
+                device=device,
+                reduce=partial(accelerator.reduce, reduction="sum") if shared else None,
+            )
         if self._log is not None:
             self._log.validation(step, values)
 

@@ -11,15 +11,20 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from idol.train.journal import read_journal
+from idol.train.report import VALIDATION
 from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro
+
+# Five divide into batches of one clip; the val split has two.
+VALIDATING = {"validate_every": 4, "validation_clips": 5}
 
 
 @pytest.fixture(scope="module")
 def alone(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process, a batch of four."""
     output = tmp_path_factory.mktemp("alone") / "run"
-    train(micro("video", boxes, output, batch_size=4))
+    train(micro("video", boxes, output, batch_size=4, **VALIDATING))
     return output
 
 
@@ -29,6 +34,14 @@ def check_losses(output: Path, alone: Path) -> None:
     for key in ("total", "denoise_video", "denoise_depth", "motion", "gradient_norm"):
         ours, theirs = ([line[key] for line in side] for side in lines)
         assert ours == pytest.approx(theirs, rel=1e-4), key
+
+
+def check_validation(output: Path, alone: Path) -> None:
+    """Clips are shared among processes, as far as they go; each is weighed once."""
+    [ours], [theirs] = (read_journal(folder / VALIDATION) for folder in (output, alone))
+    assert ours.keys() == theirs.keys() > {"denoise_video", "denoise_depth/000-249"}
+    for name, value in theirs.items():
+        assert ours[name] == pytest.approx(value, rel=1e-4), name
 
 
 def check_equal(output: Path, alone: Path) -> None:
@@ -55,11 +68,12 @@ def check_equal(output: Path, alone: Path) -> None:
 def test_the_batch_of_a_step_is_what_counts(
     boxes: Path, tmp_path: Path, alone: Path, processes: int, settings: dict[str, Any]
 ) -> None:
-    config = micro("video", boxes, tmp_path / "run", **settings)
+    config = micro("video", boxes, tmp_path / "run", **settings, **VALIDATING)
     for process in in_processes(config, processes):
         process.join(100)
         assert process.exitcode == 0
     check_equal(config.output, alone)
+    check_validation(config.output, alone)
 
 
 @pytest.mark.slow
