@@ -12,17 +12,21 @@ __all__ = ["Pace", "peak_memory"]
 
 
 class Pace:
-    """Seconds of a step, smoothed over about the last twenty."""
+    """Seconds of a step, smoothed over about the last twenty; the first one, which warms up, is
+    forgotten as soon as there is another."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
-        self.seconds: float | None = None
+        self._steps = 0
+        self.seconds = 0.0
 
     def tick(self) -> float:
         """Note that a step is done; seconds that one takes."""
         now = time.perf_counter()
         took, self._last = now - self._last, now
-        self.seconds = took if self.seconds is None else 0.95 * self.seconds + 0.05 * took
+        share = 1 / min(max(self._steps, 1), 20)
+        self.seconds += share * (took - self.seconds)
+        self._steps += 1
         return self.seconds
 
     def pause(self) -> None:

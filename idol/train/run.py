@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
@@ -34,6 +35,8 @@ _STATE = "run.json"
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them."""
+    # A process has one precision until this: a run before this one may have had another.
+    AcceleratorState._reset_state()
     return Accelerator(
         cpu=config.run.cpu,
         mixed_precision=config.run.mixed_precision,

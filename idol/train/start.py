@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from idol.train.config import TrainConfig
 from idol.train.errors import TrainError, raise_if_any
 
 __all__ = ["build", "check_sources", "going_on", "with_sources"]
+
+_log = logging.getLogger(__name__)
 
 _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
@@ -38,6 +41,8 @@ def with_sources(config: TrainConfig) -> TrainConfig:
         NotAModelError: --init-from holds no model.
     """
     before = find_model(config.init_from) if config.init_from else None
+    if before is not None and before.parent.parent.name == "checkpoints":
+        _log.warning("%s is not finished: starting from %s", config.init_from, before.parent)
     config = dataclasses.replace(config, init_from=before)
     if config.preset == "tiny":
         return config

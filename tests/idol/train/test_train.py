@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_a_trained_output_is_not_overwritten(boxes: Path, tmp_path: Path) -> Non
     (tmp_path / "model").mkdir()
     with pytest.raises(TrainError, match="holds a trained model already"):
         train(micro("pretrain", boxes, tmp_path))
+
+
+def test_what_is_not_finished_is_named(
+    boxes: Path, tmp_path: Path, chain: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    unfinished = tmp_path / "before"
+    shutil.copytree(chain["pretrain"], unfinished)
+    shutil.rmtree(unfinished / "model")
+    train(micro("image", boxes, tmp_path / "run", init_from=unfinished, steps=1))
+    assert f"{unfinished} is not finished: starting from {unfinished}" in caplog.text
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, steps: range) -> None:
