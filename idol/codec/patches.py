@@ -14,6 +14,7 @@ class PatchCodec:
     factor = 4
     channels = 3 * factor**2
     stochastic = False
+    bound: float | None = 1.0
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
         """See `LatentCodec`; noise is not used. The scale is 1."""

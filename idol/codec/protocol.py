@@ -16,11 +16,13 @@ class LatentCodec(Protocol):
         channels: of a latent.
         factor: pixels of a picture's side for one of its latent's.
         stochastic: whether `encode` samples; if not, noise changes nothing.
+        bound: what no value of a picture's latent exceeds; None if there is no such bound.
     """
 
     channels: int
     factor: int
     stochastic: bool
+    bound: float | None
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
         """Encode pictures (N, 3, H, W) in [-1, 1] to scaled latents (N, channels, H', W').

@@ -25,6 +25,7 @@ class VAECodec:
     """
 
     stochastic = True
+    bound: float | None = None
 
     def __init__(
         self, config: Mapping[str, Any], load: Callable[[], AutoencoderKL], *, chunk: int = 16

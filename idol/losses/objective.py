@@ -15,6 +15,7 @@ from torch import Tensor
 from idol.losses.config import LossConfig
 from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
+from idol.schedule import signal_share
 
 
 class LayerFeatures(Protocol):
@@ -44,10 +45,15 @@ class Losses:
 
 
 # Eq. 2 (two modalities) and Eq. 8 (video alone).
-def denoising_losses(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
+def denoising_losses(
+    noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, weights_B: Tensor | None = None
+) -> Tensor:
     """Return each modality's mean squared error (M,) in float32; Eq. 2 is their sum."""
     difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
-    return difference.square().transpose(0, 1).flatten(1).mean(dim=1)
+    errors_BM = difference.square().flatten(2).mean(dim=2)
+    if weights_B is not None:
+        errors_BM = errors_BM * weights_B[:, None]
+    return errors_BM.mean(dim=0)
 
 
 # Eq. 7.
@@ -56,6 +62,7 @@ def training_losses(
     noise_BMFCHW: Tensor,
     features: Sequence[LayerFeatures],
     config: LossConfig,
+    timesteps_B: Tensor | None = None,
 ) -> Losses:
     """Compute the objective of one step.
 
@@ -63,8 +70,18 @@ def training_losses(
         noise_pred_BMFCHW, noise_BMFCHW: the model's output and the noise that was added.
         features: compared layers, both modalities each; empty in pre-training.
         config: weights and switches. With one frame there is no motion loss.
+        timesteps_B: needed for the error of v alone.
+
+    Raises:
+        ValueError: the error is to be that of v, and there are no timesteps.
     """
-    denoise_M = denoising_losses(noise_pred_BMFCHW, noise_BMFCHW)
+    weights_B = None
+    if config.denoise_error == "v":
+        if timesteps_B is None:
+            raise ValueError("denoise_error='v' weighs clips by their timesteps: give them")
+        # An error of v is that of the noise over sqrt(a).
+        weights_B = signal_share(timesteps_B).reciprocal()
+    denoise_M = denoising_losses(noise_pred_BMFCHW, noise_BMFCHW, weights_B)
     motion = cross_attention = denoise_M.new_zeros(())
     for layer in features:
         if config.motion_weight and layer.motion_BMFHWC.shape[2] > 1:

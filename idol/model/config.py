@@ -10,6 +10,7 @@ CrossModalPlacement = Literal["block_end", "layer_end", "none"]
 MotionFeature = Literal["temporal_attention", "spatial_attention"]
 ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
+Prediction = Literal["noise", "v"]
 StageName = Literal["pretrain", "image", "video"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -17,6 +18,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "motion_feature": get_args(MotionFeature),
     "consistency_layers": get_args(ConsistencyLayers),
     "background_init": get_args(BackgroundInit),
+    "prediction": get_args(Prediction),
 }
 
 
@@ -51,6 +53,8 @@ class DualModalUNetConfig:
             and not per frame.
         background_init: the background convolution starts as a copy of `conv_in` without bias
             (adds the latents) or as zero (the plain base model).
+        prediction: what the last convolution gives: the noise (the paper), or v (Salimans and Ho,
+            2022), of which the model makes the noise.
 
     Raises:
         ConfigError: for a value outside its choices, or two settings that contradict each other.
@@ -72,6 +76,7 @@ class DualModalUNetConfig:
     consistency_layers: ConsistencyLayers = "last"
     group_norm_across_frames: bool = False
     background_init: BackgroundInit = "copy"
+    prediction: Prediction = "noise"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))

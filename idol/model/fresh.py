@@ -18,11 +18,11 @@ _FROM_BELOW = 0.1
 def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     """Change fresh weights so that the model learns, and can be sampled from, in a few minutes.
 
-    Late timesteps want the input itself, which is nearly all noise, and want it exactly: sampling
-    multiplies what is missing there by ten. A deep network with random weights takes thousands of
-    steps to carry its input so well. So ResBlocks and transformers start as their shortcuts, and
-    the finest level carries each value twice, with either sign, because SiLU then leaves it as it
-    is: silu(z) - silu(-z) = z. The output starts as the input, normalised.
+    Noise is told from a picture value by value, and a deep network with random weights takes
+    thousands of steps to let every value of its input through. So ResBlocks and transformers start
+    as their shortcuts, and the finest level carries each value twice, with either sign, because
+    SiLU then leaves it as it is: silu(z) - silu(-z) = z. The last convolution starts as giving the
+    input, normalised.
 
     A finest level of less than twice the latent's channels carries as many values as it can.
     """

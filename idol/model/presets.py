@@ -23,6 +23,7 @@ _TINY = DualModalUNetConfig(
     cross_attention_dim=32,
     foreground_dim=32,
     background_init="zero",
+    prediction="v",
 )
 
 _PRESETS = {"sd14": _SD14, "tiny": _TINY}

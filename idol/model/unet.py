@@ -19,6 +19,7 @@ from idol.model.encoder import DualModalEncoder
 from idol.model.layout import DEPTH, VIDEO, ClipLayout
 from idol.model.resblock import NORM_EPS, group_norm
 from idol.model.transformer import LayerFeatures
+from idol.schedule import noise_of_v
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +129,10 @@ class DualModalUNet(DualModalEncoder):
         hidden = group_norm(
             self.conv_norm_out, hidden, layout, self.settings.group_norm_across_frames
         )
-        noise_pred = self.conv_out(F.silu(hidden))
-        return DenoiserOutput(layout.split(noise_pred), tuple(features))
+        predicted_BMFCHW = layout.split(self.conv_out(F.silu(hidden)))
+        if self.settings.prediction == "v":
+            predicted_BMFCHW = noise_of_v(predicted_BMFCHW, latents_BMFCHW, timesteps_B)
+        return DenoiserOutput(predicted_BMFCHW, tuple(features))
 
     def _compared(self, layers: list[LayerFeatures]) -> list[LayerFeatures]:
         return layers if self.settings.consistency_layers == "all" else layers[-1:]

@@ -11,7 +11,7 @@ from torch import Tensor
 from idol.conditions import Conditions
 from idol.model.layout import DEPTH, VIDEO
 from idol.sampling.guidance import Denoiser, guided_noise
-from idol.sampling.schedule import ddim_scheduler
+from idol.schedule import ddim_scheduler
 
 
 # The paper does not say how it samples; 50 steps and a guidance of 1.5 are ours.
@@ -39,7 +39,8 @@ def sample(
         conditions: of B clips, on the noise's device.
         noise_BMFCHW: standard normal, in the dtype that the denoiser takes.
         modalities: the label of each of the M streams; `(VIDEO,)` for video alone.
-        scheduler: `ddim_scheduler()` unless given; its timesteps are set.
+        scheduler: `ddim_scheduler()` unless given, which keeps latents within no bound; its
+            timesteps are set.
         steps: forwards of the denoiser, 1 to 1000.
         guidance: weight of the foreground picture; 1 is none, and half the work.
         eta: 0 is DDIM; up to 1, noise from `generator` is added at each step.
@@ -69,7 +70,13 @@ def sample(
             modalities=modalities,
         )
         latents_BMFCHW = scheduler.step(
-            noise_pred, timestep, latents_BMFCHW, eta=eta, generator=generator
+            noise_pred,
+            timestep,
+            latents_BMFCHW,
+            eta=eta,
+            # The noise that fits the bounded latents, lest the two add up to something else.
+            use_clipped_model_output=scheduler.config.clip_sample,
+            generator=generator,
         ).prev_sample
         if on_step is not None:
             on_step(number, latents_BMFCHW)

@@ -8,6 +8,7 @@ from typing import Any
 
 import tyro
 
+from idol.losses.config import LossConfig
 from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.presets import PresetName, preset
 from idol.train.config import DataConfig, OptimizerConfig, ReportConfig, RunConfig, TrainConfig
@@ -18,7 +19,7 @@ __all__ = ["defaults"]
 _SD14 = {"pretrain": (25_000, 1e-3, 16), "image": (15_000, 1e-4, 8), "video": (15_000, 1e-4, 1)}
 
 # Ours: a model this small learns in minutes, from high rates.
-_TINY = {"pretrain": (200, 2e-3, 4), "image": (300, 2e-3, 4), "video": (150, 1e-3, 1)}
+_TINY = {"pretrain": (150, 3e-3, 4), "image": (800, 3e-3, 4), "video": (200, 2e-3, 1)}
 
 
 def defaults(
@@ -58,6 +59,7 @@ def defaults(
         shards=shards if shards is tyro.MISSING else tuple(shards),
         output=output,
         model=model or preset(preset_name),
+        loss=settings.pop("loss", LossConfig(denoise_error="v" if tiny else "noise")),
         **built,
         **settings,
     )

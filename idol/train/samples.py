@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from idol.codec import LatentCodec
 from idol.conditions import LatentBatch
 from idol.model.layout import DEPTH, VIDEO
-from idol.sampling import noise_schedule, predict, sample
+from idol.sampling import predict, sample
+from idol.schedule import ddim_scheduler, noise_schedule
 from idol.train.flow import displacements, flow_picture
 from idol.train.validation import evaluating
 from shards.page import DIM, Page
@@ -64,6 +65,7 @@ def sample_pictures(
             batch.conditions,
             noise,
             modalities=batch.modalities,
+            scheduler=ddim_scheduler(codec.bound),
             steps=steps,
             guidance=guidance,
         )

@@ -53,6 +53,6 @@ def step_losses(
         modalities=batch.modalities,
         return_features=wants_features(batch, config),
     )
-    losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, config)
+    losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, config, timesteps)
     norms = feature_gradient_norms(losses, output.features) if gradient_norms else {}
     return losses, {f"gradient_{name}": norm for name, norm in norms.items()}

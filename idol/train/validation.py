@@ -44,7 +44,7 @@ def validate(
 
     Args:
         batches: of clips, this process's share of them; their modalities are alike.
-        schedule: `idol.sampling.noise_schedule()`.
+        schedule: `idol.schedule.noise_schedule()`.
         timesteps: 0 to 999, each a forward for each batch.
         device: where the denoiser is.
         reduce: sums a float64 tensor over all processes, each of which must then call.

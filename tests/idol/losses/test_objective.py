@@ -14,6 +14,7 @@ from idol.losses import (
     training_losses,
 )
 from idol.model import ConsistencyFeatures
+from idol.schedule import noise_of_v, noise_schedule
 
 
 def layer(seed: int, frames: int = 3) -> ConsistencyFeatures:
@@ -39,6 +40,20 @@ def test_denoising_is_the_mean_squared_error_of_each_modality() -> None:
     for modality in range(2):
         expected = torch.nn.functional.mse_loss(prediction[:, modality], noise[:, modality])
         torch.testing.assert_close(found[modality], expected)
+
+
+def test_the_error_of_v_is_that_of_the_noise_weighed_by_timestep() -> None:
+    clean, noise = noises()
+    schedule, timesteps = noise_schedule(), torch.tensor([3, 960])
+    noisy = schedule.add_noise(clean, noise, timesteps)
+    v = schedule.get_velocity(clean, noise, timesteps)
+    wrong = v + 0.1 * noises()[0].flip(0)
+    config = LossConfig(denoise_error="v")
+    found = training_losses(noise_of_v(wrong, noisy, timesteps), noise, [], config, timesteps)
+    expected = (wrong - v).square().transpose(0, 1).flatten(1).mean(dim=1)
+    torch.testing.assert_close(found.denoise_M, expected, rtol=1e-3, atol=0)
+    with pytest.raises(ValueError, match="give them"):
+        training_losses(noise, noise, [], config)
 
 
 def test_objective_is_equation_7() -> None:

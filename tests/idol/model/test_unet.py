@@ -15,6 +15,7 @@ from idol.model import (
     DualModalUNet,
     DualModalUNetConfig,
 )
+from idol.schedule import noise_of_v
 from tests.idol.small import randomise
 
 Inputs = dict[str, torch.Tensor]
@@ -99,6 +100,21 @@ def test_zero_background_convolution_is_the_base_model(
     model = DualModalDenoiser.from_config(dataclasses.replace(config, background_init="zero"))
     other = {**inputs, "background_BCHW": torch.randn(2, 4, 8, 8)}
     assert torch.equal(predict(model, inputs), predict(model, other))
+
+
+def test_of_v_it_makes_the_noise(config: DualModalUNetConfig, inputs: Inputs) -> None:
+    noise_model = DualModalDenoiser.from_config(config)
+    v_model = DualModalDenoiser.from_config(dataclasses.replace(config, prediction="v"))
+    v_model.load_state_dict(noise_model.state_dict())
+    v = predict(noise_model, inputs)
+    expected = noise_of_v(v, inputs["latents_BMFCHW"], inputs["timesteps_B"])
+    assert torch.equal(predict(v_model, inputs), expected)
+    # At the last timestep a wrong v costs the latents little: the noise is nearly what is given.
+    late = {**inputs, "timesteps_B": torch.full_like(inputs["timesteps_B"], 999)}
+    rest = predict(v_model, late) - (1 - 0.00466) ** 0.5 * inputs["latents_BMFCHW"]
+    torch.testing.assert_close(
+        rest, 0.00466**0.5 * predict(noise_model, late), rtol=0.01, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("across", [False, True])

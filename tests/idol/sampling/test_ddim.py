@@ -7,7 +7,8 @@ import torch
 from diffusers import DDIMScheduler
 
 from idol.model import VIDEO, DualModalDenoiser
-from idol.sampling import ddim_scheduler, noise_schedule, sample
+from idol.sampling import sample
+from idol.schedule import ddim_scheduler, noise_schedule
 from tests.idol.sampling.stubs import Stub, conditions, draw
 
 
@@ -63,6 +64,31 @@ def test_equals_diffusers_scheduler_stepped_by_hand(trained: DualModalDenoiser) 
     # A forward of both halves sums in another order than two forwards.
     got = sample(trained, known, noise, steps=4)
     torch.testing.assert_close(got, latents, rtol=1e-4, atol=1e-4)
+
+
+def test_latents_stay_within_their_bound() -> None:
+    """Whatever the denoiser says; one that is right is not disturbed."""
+    noise = draw(2, 2, 3, 4, 8, 8, seed=9)
+    wild = Stub(lambda latents, *_: 3 * draw(*latents.shape, seed=int(latents.sum())))
+    free = sample(wild, conditions(), noise, guidance=1, steps=9)
+    kept = sample(wild, conditions(), noise, guidance=1, steps=9, scheduler=ddim_scheduler(0.5))
+    left = (1 - noise_schedule().alphas_cumprod[0]).sqrt()
+    assert free.abs().max() > 5
+    # Within .5, but for the noise that is left in the end.
+    assert kept.abs().max() < 0.5 + 15 * left
+    assert kept.abs().quantile(0.5) < 0.5 + 2 * left
+
+    clean = draw(2, 2, 3, 4, 8, 8).clamp(-0.5, 0.5)
+    alphas = noise_schedule().alphas_cumprod
+
+    def noise_in(latents: torch.Tensor, timesteps: torch.Tensor, _: object) -> torch.Tensor:
+        alpha = alphas[timesteps][:, None, None, None, None, None]
+        return (latents - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+
+    right = sample(
+        Stub(noise_in), conditions(), noise, guidance=1, steps=9, scheduler=ddim_scheduler(0.5)
+    )
+    assert (right - clean).std() < 1.1 * left
 
 
 def test_calls_and_timesteps() -> None:

@@ -8,7 +8,8 @@ import torch
 from idol.losses import LossConfig, training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig, set_trainable
 from idol.model.fresh import start_from_nothing
-from idol.sampling import noise_schedule, predict, sample
+from idol.sampling import predict, sample
+from idol.schedule import noise_schedule
 from idol.train.validation import validate
 from tests.idol.train.clips import four_clips
 

@@ -11,7 +11,7 @@ from idol.conditions import Conditions, LatentBatch
 from idol.losses import LossConfig
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
-from idol.sampling import noise_schedule
+from idol.schedule import noise_schedule
 from idol.train.noise import Randomness
 from idol.train.step import step_losses
 from tests.idol.train.test_learning import MICRO

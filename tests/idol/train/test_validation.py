@@ -11,7 +11,7 @@ import torch
 from idol.conditions import Conditions, LatentBatch
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
-from idol.sampling import noise_schedule
+from idol.schedule import noise_schedule
 from idol.train.errors import TrainError
 from idol.train.validation import validate
 

@@ -1,0 +1,79 @@
+"""A run on a GPU: precisions, resumption, and memory that does not suffice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from idol.train.config import TrainConfig
+from idol.train.errors import TrainError
+from idol.train.train import train
+from tests.idol.train.micro import losses_of, micro
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def on_gpu(boxes: Path, output: Path, **settings: Any) -> TrainConfig:
+    return micro("video", boxes, output, cpu=False, **settings)
+
+
+def totals(output: Path) -> list[float]:
+    return [line["total"] for line in losses_of(output)]
+
+
+@pytest.fixture(scope="module")
+def on_cpu(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    output = tmp_path_factory.mktemp("cpu") / "run"
+    train(micro("video", boxes, output))
+    return totals(output)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tolerance"),
+    [
+        ({}, 1e-3),
+        ({"mixed_precision": "bf16"}, 3e-2),
+        ({"mixed_precision": "bf16", "gradient_checkpointing": True}, 3e-2),
+        ({"mixed_precision": "fp16"}, 3e-2),
+        ({"mixed_precision": "bf16", "compile": True}, 3e-2),
+    ],
+    ids=["float32", "bf16", "checkpointing", "fp16", "compiled"],
+)
+def test_the_losses_are_those_of_a_cpu(
+    boxes: Path, tmp_path: Path, on_cpu: list[float], settings: dict[str, Any], tolerance: float
+) -> None:
+    """The same clips, noise and weights: what differs is rounding."""
+    train(on_gpu(boxes, tmp_path / "run", **settings))
+    assert totals(tmp_path / "run") == pytest.approx(on_cpu, rel=tolerance)
+
+
+@pytest.mark.parametrize("precision", ["no", "fp16"])
+def test_it_goes_on_from_a_checkpoint(boxes: Path, tmp_path: Path, precision: str) -> None:
+    settings = {"checkpoint_every": 2, "mixed_precision": precision, "ema": 0.5}
+    whole, cut = (on_gpu(boxes, tmp_path / name, **settings) for name in ("whole", "cut"))
+    train(whole)
+    shutil.copytree(whole.output, cut.output)
+    shutil.rmtree(cut.output / "model")
+    shutil.rmtree(cut.output / "checkpoints" / "step-00000004")
+    train(cut)
+    assert totals(cut.output) == pytest.approx(totals(whole.output), rel=1e-3)
+
+
+def test_too_little_memory_says_what_would_fit(boxes: Path, tmp_path: Path) -> None:
+    torch.cuda.empty_cache()
+    _, total = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction(64 * 2**20 / total)
+    try:
+        with pytest.raises(TrainError, match=r"--gradient-checkpointing") as refused:
+            train(on_gpu(boxes, tmp_path / "run", batch_size=512))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "out of memory" in str(refused.value)
+    assert "--batch-size 256 --accumulation 2" in str(refused.value)
