@@ -29,6 +29,11 @@ class Pace:
         self._steps += 1
         return self.seconds
 
+    @property
+    def is_known(self) -> bool:
+        """Whether more than the first step was seen, in which workers start and kernels are made."""
+        return self._steps > 1
+
     def pause(self) -> None:
         """Leave the time since the last step out: it went into something else."""
         self._last = time.perf_counter()

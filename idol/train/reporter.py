@@ -68,6 +68,7 @@ class Reporter:
         if self._log is None:
             return
         clips = config.global_batch(run.accelerator.num_processes)
+        left = (config.optimizer.steps - step - 1) * seconds if self._pace.is_known else 0.0
         self._log.step(
             StepReport(
                 step=step + 1,
@@ -77,7 +78,7 @@ class Reporter:
                 gradient_norm=gradient_norm,
                 images_per_second=clips * config.frames / seconds,
                 memory_bytes=peak_memory(run.accelerator.device),
-                seconds_left=(config.optimizer.steps - step - 1) * seconds,
+                seconds_left=left,
                 skipped_steps=run.progress.skipped,
             )
         )

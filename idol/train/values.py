@@ -22,7 +22,7 @@ class StepReport:
         gradient_norm: of all parameters, before clipping.
         images_per_second: frames of one modality, over all processes.
         memory_bytes: the most that was held on this process's accelerator, or None.
-        seconds_left: of the stage, as estimated.
+        seconds_left: of the stage, as estimated; 0 while it cannot be.
         skipped_steps: steps so far whose loss or gradient was not finite.
     """
 
