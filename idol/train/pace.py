@@ -31,7 +31,7 @@ class Pace:
 
     @property
     def is_known(self) -> bool:
-        """Whether more than the first step was seen, in which workers start and kernels are made."""
+        """Whether a step was seen beside the first one, which starts workers and makes kernels."""
         return self._steps > 1
 
     def pause(self) -> None:
