@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from idol.model.attention import zero_
@@ -14,17 +15,20 @@ __all__ = ["start_from_nothing"]
 # convolutions between the levels, reaches their attention through them.
 _FROM_BELOW = 0.1
 
+# Around here SiLU is nearly straight for normalised values.
+_STRAIGHT = 2.0
+
 
 def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     """Change fresh weights so that the model learns, and can be sampled from, in a few minutes.
 
     Noise is told from a picture value by value, and a deep network with random weights takes
     thousands of steps to let every value of its input through. So ResBlocks and transformers start
-    as their shortcuts, and the finest level carries each value twice, with either sign, because
-    SiLU then leaves it as it is: silu(z) - silu(-z) = z. The last convolution starts as giving the
-    input, normalised.
+    as their shortcuts, the first channels of the finest level carry the values, and the last norm
+    shifts these to where SiLU bends them little. The last convolution starts as giving the input,
+    normalised; channels beyond carry features as drawn.
 
-    A finest level of less than twice the latent's channels carries as many values as it can.
+    A finest level of fewer channels than the latent carries as many values as it can.
     """
     for name, module in denoiser.named_modules():
         resblock = name.endswith(".conv2")
@@ -32,30 +36,24 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
         if resblock or transformer:
             zero_(module)
     unet = denoiser.unet
+    channels, values = unet.conv_in.weight.shape[:2]
+    carried = min(channels, values)
     with torch.no_grad():
         for name, parameter in unet.named_parameters():
             if ".upsamplers." in name:
                 parameter.mul_(_FROM_BELOW)
-        _carry(unet.conv_in.weight)
-        _carry(unet.conv_out.weight.transpose(0, 1))
         for number, resnet in enumerate(unet.up_blocks[-1].get_submodule("resnets").children()):
             # What comes from below is other features; within the level, the same as the skip.
             shortcut = resnet.get_submodule("conv_shortcut")
             _pass_on(shortcut.get_parameter("weight"), inputs=1 if number == 0 else 2)
             nn.init.zeros_(shortcut.get_parameter("bias"))
-        for convolution in (unet.conv_in, unet.conv_out):
-            nn.init.zeros_(convolution.get_parameter("bias"))
+        nn.init.dirac_(unet.conv_in.weight[:carried])
+        zero_(unet.conv_out)
+        nn.init.dirac_(unet.conv_out.weight[:, :carried])
+        unet.conv_norm_out.bias[:carried] = _STRAIGHT
+        unet.conv_out.bias[:carried] = -F.silu(torch.tensor(_STRAIGHT))
+        nn.init.zeros_(unet.conv_in.get_parameter("bias"))
     denoiser.copy_encoder_to_controlnet()
-
-
-def _carry(weight_CLHW: torch.Tensor) -> None:
-    """Make a 3x3 convolution take each of L values to two channels, with either sign."""
-    channels, values = weight_CLHW.shape[:2]
-    half = channels // 2
-    carried = torch.eye(half, values)
-    weight_CLHW.zero_()
-    weight_CLHW[:half, :, 1, 1] = carried
-    weight_CLHW[half : 2 * half, :, 1, 1] = -carried
 
 
 def _pass_on(weight_OIHW: torch.Tensor, *, inputs: int) -> None:

@@ -19,7 +19,7 @@ __all__ = ["defaults"]
 _SD14 = {"pretrain": (25_000, 1e-3, 16), "image": (15_000, 1e-4, 8), "video": (15_000, 1e-4, 1)}
 
 # Ours: a model this small learns in minutes, from high rates.
-_TINY = {"pretrain": (150, 3e-3, 4), "image": (800, 3e-3, 4), "video": (200, 2e-3, 1)}
+_TINY = {"pretrain": (150, 3e-3, 4), "image": (800, 3e-3, 4), "video": (200, 1e-3, 1)}
 
 
 def defaults(
