@@ -33,6 +33,8 @@ class LayerFeatures(Protocol):
 class Losses:
     """The objective and its unweighted terms, scalars all; `total` is to be minimised.
 
+    Terms are the same whatever `LossConfig` makes of them, so that runs compare.
+
     Attributes:
         denoise_M: mean squared error of each modality's noise (M,), video first.
         motion, cross_attention: sums over the compared layers, zero where left out.
@@ -45,15 +47,15 @@ class Losses:
 
 
 # Eq. 2 (two modalities) and Eq. 8 (video alone).
-def denoising_losses(
-    noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, weights_B: Tensor | None = None
-) -> Tensor:
+def denoising_losses(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
     """Return each modality's mean squared error (M,) in float32; Eq. 2 is their sum."""
+    return _errors(noise_pred_BMFCHW, noise_BMFCHW).mean(dim=0)
+
+
+def _errors(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
+    """Mean squared errors (B, M) in float32."""
     difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
-    errors_BM = difference.square().flatten(2).mean(dim=2)
-    if weights_B is not None:
-        errors_BM = errors_BM * weights_B[:, None]
-    return errors_BM.mean(dim=0)
+    return difference.square().flatten(2).mean(dim=2)
 
 
 # Eq. 7.
@@ -75,20 +77,20 @@ def training_losses(
     Raises:
         ValueError: the error is to be that of v, and there are no timesteps.
     """
-    weights_B = None
+    errors_BM = _errors(noise_pred_BMFCHW, noise_BMFCHW)
+    denoise_M = errors_BM.mean(dim=0)
+    total = denoise_M.sum()
     if config.denoise_error == "v":
         if timesteps_B is None:
             raise ValueError("denoise_error='v' weighs clips by their timesteps: give them")
         # An error of v is that of the noise over sqrt(a).
-        weights_B = signal_share(timesteps_B).reciprocal()
-    denoise_M = denoising_losses(noise_pred_BMFCHW, noise_BMFCHW, weights_B)
+        total = (errors_BM.sum(dim=1) / signal_share(timesteps_B)).mean()
     motion = cross_attention = denoise_M.new_zeros(())
     for layer in features:
         if config.motion_weight and layer.motion_BMFHWC.shape[2] > 1:
             motion = motion + layer_motion_loss(layer, config)
         if config.cross_attention_weight:
             cross_attention = cross_attention + layer_cross_attention_loss(layer, config)
-    total = denoise_M.sum()
     total = total + config.motion_weight * motion
     total = total + config.cross_attention_weight * cross_attention
     return Losses(total, denoise_M, motion, cross_attention)

@@ -48,6 +48,7 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
             _pass_on(shortcut.get_parameter("weight"), inputs=1 if number == 0 else 2)
             nn.init.zeros_(shortcut.get_parameter("bias"))
         nn.init.dirac_(unet.conv_in.weight[:carried])
+        unet.reset_background_conv()
         zero_(unet.conv_out)
         nn.init.dirac_(unet.conv_out.weight[:, :carried])
         unet.conv_norm_out.bias[:carried] = _STRAIGHT

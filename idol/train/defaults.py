@@ -42,6 +42,7 @@ def defaults(
         TrainError: naming every mistake.
     """
     tiny = preset_name == "tiny"
+    model = model or preset(preset_name)
     steps, learning_rate, batch_size = (_TINY if tiny else _SD14)[stage]
     parts: dict[str, tuple[type, dict[str, Any]]] = {
         "data": (DataConfig, {"size": 64, "workers": 1} if tiny else {}),
@@ -58,8 +59,8 @@ def defaults(
         preset=preset_name,
         shards=shards if shards is tyro.MISSING else tuple(shards),
         output=output,
-        model=model or preset(preset_name),
-        loss=settings.pop("loss", LossConfig(denoise_error="v" if tiny else "noise")),
+        model=model,
+        loss=settings.pop("loss", LossConfig(denoise_error=model.prediction)),
         **built,
         **settings,
     )

@@ -56,7 +56,6 @@ class Interrupt:
             signal.raise_signal(number)
 
     def _restore(self) -> None:
-        # Another signal may come at any line: each handler is put back once.
-        before, self._before = self._before, {}
-        for number, handler in before.items():
+        # Another signal may come at any line, and do this twice.
+        for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -40,10 +40,18 @@ class Estimate:
     optimizer: int
     average: int
     activations: int
+    gradients_stay: bool
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Every part by its name."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k != "gradients_stay"}
 
     @property
     def total(self) -> int:
-        """All at once, but gradients and activations: the former come as the latter go."""
+        """All at once; unless gradients stay, they come as activations go."""
+        if self.gradients_stay:
+            return sum(self.parts.values())
         lasting = self.weights + self.optimizer + self.average
         return lasting + max(self.gradients, self.activations)
 
@@ -67,13 +75,15 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
         optimizer=(2 if config.optimizer.adam_8bit else 8) * trained // shared,
         average=4 * trained // shared if config.optimizer.ema else 0,
         activations=activations,
+        # Through the passes of a step, and in the buckets that processes exchange them in.
+        gradients_stay=run.accumulation > 1 or (processes > 1 and not run.fsdp),
     )
 
 
 def out_of_memory(config: TrainConfig, processes: int, error: BaseException) -> TrainError:
     """An error that says what the run takes, and what each way to take less would come to."""
     now = estimate(config, processes)
-    lines = [f"  {name}: {human_bytes(size)}" for name, size in dataclasses.asdict(now).items()]
+    lines = [f"  {name}: {human_bytes(size)}" for name, size in now.parts.items()]
     ways = [
         f"  {human_bytes(estimate(changed, processes).total):>9}  {option}"
         for option, changed in _smaller(config, processes).items()
@@ -81,8 +91,7 @@ def out_of_memory(config: TrainConfig, processes: int, error: BaseException) -> 
     return TrainError(
         f"out of memory ({str(error).splitlines()[0]}). Computed for this run, in each process:\n"
         + "\n".join(lines)
-        + f"\n  together: {human_bytes(now.total)} (gradients come as activations go), and what "
-        "the allocator needs beside it\n"
+        + f"\n  together: {human_bytes(now.total)}, and what the allocator needs beside it\n"
         + ("It would come to:\n" + "\n".join(ways) if ways else "Every way to take less is on.")
         + "\nA smaller --size or fewer --frames take less, too."
     )
@@ -173,5 +182,7 @@ class _EfficientAttention(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         if function is F.scaled_dot_product_attention:
-            return torch.ops.aten._scaled_dot_product_efficient_attention(*args, None, True)[0]
+            queries, keys, values = args
+            efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+            return efficient(queries, keys, values, None, compute_log_sumexp=True)[0]
         return function(*args, **(kwargs or {}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from idol.train.config import TrainConfig
 from idol.train.errors import TrainError, raise_if_any
 
 __all__ = ["build", "check_sources", "going_on", "with_sources"]
-
-_log = logging.getLogger(__name__)
 
 _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
@@ -41,8 +38,6 @@ def with_sources(config: TrainConfig) -> TrainConfig:
         NotAModelError: --init-from holds no model.
     """
     before = find_model(config.init_from) if config.init_from else None
-    if before is not None and before.parent.parent.name == "checkpoints":
-        _log.warning("%s is not finished: starting from %s", config.init_from, before.parent)
     config = dataclasses.replace(config, init_from=before)
     if config.preset == "tiny":
         return config
@@ -81,6 +76,11 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
     mistakes = []
     if config.base and not (config.base / "unet" / "config.json").is_file():
         mistakes.append(f"--base {config.base} has no unet/config.json: give diffusers' layout")
+    if config.base and config.model.prediction != "noise":
+        mistakes.append(
+            f"--base {config.base} predicts the noise: leave out --model.prediction "
+            f"{config.model.prediction}"
+        )
     if config.base and config.preset == "tiny":
         mistakes.append("--base is for preset sd14; tiny starts from fresh weights")
     if config.base and config.init_from:

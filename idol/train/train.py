@@ -95,7 +95,10 @@ def _complete(
     elif (config.output / "model").exists():
         raise TrainError(f"{config.output} holds a trained model already: give another --output")
     else:
-        config = with_sources(config)
+        given, config = config.init_from, with_sources(config)
+        finished = config.init_from in (given, given and given / "model")
+        if accelerator.is_main_process and not finished:
+            _log.warning("%s is not finished: starting from %s", given, config.init_from)
     check_sources(config, resuming=checkpoint is not None)
     check_latents(config)
     # All have read before the first one writes.

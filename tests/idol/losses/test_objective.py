@@ -50,8 +50,12 @@ def test_the_error_of_v_is_that_of_the_noise_weighed_by_timestep() -> None:
     wrong = v + 0.1 * noises()[0].flip(0)
     config = LossConfig(denoise_error="v")
     found = training_losses(noise_of_v(wrong, noisy, timesteps), noise, [], config, timesteps)
-    expected = (wrong - v).square().transpose(0, 1).flatten(1).mean(dim=1)
-    torch.testing.assert_close(found.denoise_M, expected, rtol=1e-3, atol=0)
+    expected = (wrong - v).square().transpose(0, 1).flatten(1).mean(dim=1).sum()
+    torch.testing.assert_close(found.total, expected, rtol=1e-3, atol=0)
+    # What is reported is the error of the noise either way.
+    plain = training_losses(noise_of_v(wrong, noisy, timesteps), noise, [], LossConfig())
+    assert torch.equal(found.denoise_M, plain.denoise_M)
+    assert found.total > 2 * plain.total
     with pytest.raises(ValueError, match="give them"):
         training_losses(noise, noise, [], config)
 

@@ -37,6 +37,7 @@ MODEL = DualModalUNetConfig(
     norm_groups=4,
     cross_attention_dim=8,
     foreground_dim=8,
+    prediction="v",
 )
 
 

@@ -41,10 +41,15 @@ def test_autocast_keeps_weights_twice_and_saves_a_third_of_the_rest() -> None:
     assert 0 < first - 2 / 3 * one < 2 * parameters(build(MODEL, "video", "meta"))
 
 
-def test_gradients_come_as_activations_go() -> None:
+def test_gradients_come_as_activations_go_unless_they_stay() -> None:
     found = estimate(of())
     lasting = found.weights + found.optimizer
     assert found.total == lasting + max(found.gradients, found.activations)
+    for config, processes in ((of(accumulation=2), 1), (of(), 2)):
+        stays = estimate(config, processes)
+        assert stays.total == lasting + found.gradients + found.activations
+    divided = estimate(of(fsdp=True), 2)
+    assert divided.total < sum(divided.parts.values())
 
 
 # Peaks of `idol-train` on one NVIDIA H100 with torch 2.11, in GB (docs/training.md).
