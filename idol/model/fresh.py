@@ -51,8 +51,8 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
         unet.reset_background_conv()
         zero_(unet.conv_out)
         nn.init.dirac_(unet.conv_out.weight[:, :carried])
-        unet.conv_norm_out.bias[:carried] = _STRAIGHT
-        unet.conv_out.bias[:carried] = -F.silu(torch.tensor(_STRAIGHT))
+        unet.conv_norm_out.get_parameter("bias")[:carried] = _STRAIGHT
+        unet.conv_out.get_parameter("bias")[:carried] = -F.silu(torch.tensor(_STRAIGHT))
         nn.init.zeros_(unet.conv_in.get_parameter("bias"))
     denoiser.copy_encoder_to_controlnet()
 

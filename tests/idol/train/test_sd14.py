@@ -135,7 +135,7 @@ def test_what_is_missing_is_named_before_anything_is_loaded(
     with pytest.raises(TrainError, match="layers_per_block: 1 there, 2 here"):
         train(config("pretrain", boxes, tmp_path / "run", base=base, model=wider))
     other = DualModalUNetConfig.from_dict({**MODEL.to_dict(), "prediction": "v"})
-    with pytest.raises(TrainError, match="predicts the noise: leave out --model.prediction v"):
+    with pytest.raises(TrainError, match=r"predicts the noise: leave out --model\.prediction v"):
         train(config("pretrain", boxes, tmp_path / "run", base=base, model=other))
 
 
