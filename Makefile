@@ -7,7 +7,7 @@ BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
 
-.PHONY: help install install-train install-paper demo demo-train test test-slow lint bench bench-loader lock clean
+.PHONY: help install install-train install-paper demo demo-train test test-slow test-gpu lint bench bench-loader lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ test: lint  ## Lint, types and the fast tests (under 15 minutes on two cores)
 test-slow: .venv/dev  ## The slow tests
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/pytest -m "slow and not gpu"
+
+test-gpu: .venv/dev  ## The tests that need a GPU
+	@$(BIN)/pytest -m gpu
 
 bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/idol-prep weights fetch lite footage
