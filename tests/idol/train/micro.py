@@ -118,7 +118,7 @@ def in_processes(config: TrainConfig, count: int = 1) -> list[BaseProcess]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "idol.train.train"])
     started: list[BaseProcess] = []
     for rank in range(count):
         environment = {} if count == 1 else _torchrun_environment(rank, count, port)
