@@ -12,8 +12,10 @@ __all__ = ["Pace", "peak_memory"]
 
 
 class Pace:
-    """Seconds of a step, smoothed over about the last twenty; the first one, which warms up, is
-    forgotten as soon as there is another."""
+    """Seconds of a step, smoothed over about the last twenty.
+
+    The first one, which warms up, is forgotten as soon as there is another.
+    """
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
