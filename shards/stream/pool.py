@@ -15,7 +15,6 @@ import os
 import pickle
 import signal
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -44,13 +43,13 @@ _PATIENCE = 1.0  # seconds that a worker may take to finish what it is at
 
 @dataclass(frozen=True)
 class _Worker:
-    """As the trainer sees it. `idle` are its blocks that neither side uses."""
+    """As the trainer sees it. The keys of `idle` are its blocks that neither side uses."""
 
     process: BaseProcess
     blocks: list[Block]
     grants: Connection
     results: Connection
-    idle: deque[int]
+    idle: dict[int, object]
 
 
 class WorkerPool:
@@ -79,7 +78,7 @@ class WorkerPool:
         """Batches or samples; nobody else writes to their arrays while they are held."""
         for worker in self._workers:
             for _ in range(self._prefetch):
-                _grant(worker, worker.idle.pop())
+                _grant(worker, worker.idle.popitem()[0])
         while True:
             for worker in self._workers:
                 message = _receive(worker)
@@ -122,7 +121,7 @@ class WorkerPool:
         # With them closed here, a worker's death ends its pipes.
         taken.close()
         made.close()
-        idle = deque(range(len(blocks)))
+        idle: dict[int, object] = dict.fromkeys(range(len(blocks)))
         self._workers.append(_Worker(process, blocks, grants, results, idle))
 
 
@@ -130,14 +129,14 @@ def _delivered(worker: _Worker, block: int, shapes: Shapes, item: Any) -> Any:
     """An item with its arrays, and one more block for its worker."""
     try:
         # The block that was freed last: the fewer go round, the more of them stay in caches.
-        free = worker.idle.pop()
-    except IndexError:
+        free, _ = worker.idle.popitem()
+    except KeyError:
         arrays = worker.blocks[block].arrays(shapes)
         item = replace(item, **{name: array.copy() for name, array in arrays.items()})
         _grant(worker, block)
         return item
     _grant(worker, free)
-    released = partial(worker.idle.append, block)
+    released = partial(worker.idle.__setitem__, block)  # to anything: `idle` is a set, in order
     return replace(item, **worker.blocks[block].lend(shapes, released))
 
 

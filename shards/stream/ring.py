@@ -34,15 +34,17 @@ class Block:
         """Arrays of these shapes, by name, on the block; for the worker, which fills it."""
         return _cut(np.frombuffer(self._memory, np.uint8), shapes)
 
-    def lend(self, shapes: Shapes, released: Callable[[], None]) -> Arrays:
+    def lend(self, shapes: Shapes, released: Callable[[weakref.ref[np.ndarray]], object]) -> Arrays:
         """`arrays`, and a call when nobody holds any of them any more; for the trainer.
 
         An array is held as long as it, a view of it or a tensor on its memory is. The call comes
-        from wherever the last of them goes, be it another thread or the garbage collector.
+        from wherever the last of them goes, be it another thread or the garbage collector, and
+        there errors are printed and lost. Ctrl-C within a Python function is such an error: let
+        `released` be one of the interpreter's own (a method of a list or dict, or `partial`).
         """
         root = np.frombuffer(self._memory, np.uint8)
         # Views of views all hold the first array, for its own base is none.
-        self._watch = weakref.ref(root, lambda _: released())
+        self._watch = weakref.ref(root, released)
         return _cut(root, shapes)
 
 

@@ -157,6 +157,24 @@ def test_leaving_the_loop_ends_the_workers(tiny: Path) -> None:
     assert not children(os.getpid()) - before
 
 
+def test_dropping_a_batch_runs_nothing_in_which_ctrl_c_would_be_lost(tiny: Path) -> None:
+    # What a Python function raises while an object goes is printed and forgotten.
+    iterator = iter(ClipLoader(stream(tiny), workers=1))
+    batch = next(iterator)
+    next(iterator)  # nothing but `batch` holds the first one any more
+    calls: list[str] = []
+
+    def note(frame: Any, event: str, _: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    batch = None
+    sys.setprofile(None)
+    iterator.close()
+    assert (batch, calls) == (None, [])
+
+
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no shared memory to look at")
 def test_ctrl_c_leaves_no_processes_and_no_shared_memory(tiny: Path) -> None:
     program = (
