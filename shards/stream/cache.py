@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,14 +55,18 @@ class ShardCache:
     def _fetch(self, shard: ShardEntry, *, wait: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self._path(shard)
-        with _locked(place.with_suffix(".part"), wait) as part:
+        with ExitStack() as stack:
+            # Held for a moment by who sweeps, it would look as if another were downloading.
+            with nullcontext() if wait else self._unswept():
+                part = stack.enter_context(_locked(place.with_suffix(".part"), wait))
             if part is None:
                 return
             if place.exists():
                 # Another placed it between our look and our lock: this file is a new, empty one.
                 place.with_suffix(".part").unlink()
                 return
-            self._make_room(shard.bytes)
+            with self._unswept():
+                self._make_room(shard.bytes)
             _place(shard, part, place)
 
     def _path(self, shard: ShardEntry) -> Path:
@@ -74,6 +78,16 @@ class ShardCache:
             yield
         except OSError as error:
             raise StorageError(f"cannot cache {shard.url} in {self.folder}: {error}") from error
+
+    @contextmanager
+    def _unswept(self) -> Iterator[None]:
+        """Nobody else makes room meanwhile; the lock's file stays in the folder."""
+        with open(self.folder / ".room", "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def _make_room(self, needed: int) -> None:
         found = []
