@@ -50,6 +50,11 @@ class VAECodec:
             _ = codec.vae
         return codec
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the network is there already."""
+        return "vae" in vars(self)
+
     @cached_property
     def vae(self) -> AutoencoderKL:
         """The network, where it belongs."""
@@ -59,7 +64,7 @@ class VAECodec:
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
         """Move the network, in place, now or when it is loaded."""
         self._place = device, dtype
-        if "vae" in vars(self):
+        if self.is_loaded:
             self.vae.to(device, dtype)
         return self
 

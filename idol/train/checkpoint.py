@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ __all__ = ["Checkpoints", "atomic_folder"]
 FORMAT = 1
 _MANIFEST = "manifest.json"
 _PREFIX, _UNFINISHED = "step-", ".unfinished-"
+_NAME = re.compile(_PREFIX + r"\d{8,}")
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +64,9 @@ class Checkpoints:
         return None
 
     def listed(self) -> list[Path]:
-        """All there are, valid or not, the newest first."""
-        return sorted(self.folder.glob(f"{_PREFIX}*"), reverse=True)
+        """All there are, valid or not, the newest first; what else is in the folder is not ours."""
+        found = [path for path in self.folder.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.name.removeprefix(_PREFIX)), reverse=True)
 
 
 def find_damage(path: Path) -> str | None:

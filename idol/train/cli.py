@@ -16,10 +16,12 @@ import tyro
 
 from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.presets import PresetName
+from idol.train.checkpoint import Checkpoints
 from idol.train.config import TrainConfig
 from idol.train.defaults import defaults
 from idol.train.errors import DivergedError, TrainError
 from idol.train.interrupt import InterruptedRun
+from idol.train.resume import read_config
 from shards.errors import ShardsError
 
 __all__ = ["main", "parse", "run_config"]
@@ -41,11 +43,12 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
     first.add_argument("--stage", choices=get_args(StageName))
     first.add_argument("--preset", choices=get_args(PresetName))
     first.add_argument("--init-from", type=Path)
+    first.add_argument("--output", type=Path)
     known, _ = first.parse_known_args(argv)
     start = defaults(
         known.stage or "video",
         known.preset or "sd14",
-        model=_settings_of(known.init_from) if known.init_from else None,
+        model=_settings_of(known.output, known.init_from),
     )
     if known.stage is None:  # it is asked for, and what is shown is for the last stage
         start = dataclasses.replace(start, stage=tyro.MISSING)
@@ -102,8 +105,13 @@ def run_config(config: TrainConfig) -> int:
     return 0
 
 
-def _settings_of(init_from: Path) -> DualModalUNetConfig | None:
-    """The sizes and switches of the stage before, which this one goes on with."""
+def _settings_of(output: Path | None, init_from: Path | None) -> DualModalUNetConfig | None:
+    """The sizes and switches of a run that goes on, or of the stage before, which it takes over."""
+    if not init_from:
+        return None
+    if output and Checkpoints(output / "checkpoints").listed() and (saved := read_config(output)):
+        # What it started from may be gone by now.
+        return DualModalUNetConfig.from_dict(saved["model"])
     from idol.saved import find_model, read_info
 
     return read_info(find_model(init_from)).settings

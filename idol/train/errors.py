@@ -17,9 +17,10 @@ class DivergedError(TrainError):
     def __init__(self, in_row: int, step: int, keys: Sequence[str]) -> None:
         super().__init__(
             f"{in_row} steps in a row had a loss or gradient that is not finite, up to step "
-            f"{step}, whose clips are {', '.join(keys)}. The checkpoint of this step has the "
-            "weights before them. Lower --learning-rate, use --mixed-precision bf16 and not fp16, "
-            "or look at these clips with `idol-shards show`; --max-skipped raises the limit"
+            f"{step}, whose clips are {', '.join(keys)}: look at these with `idol-shards show`. "
+            "The newest checkpoint has the weights before them. A higher --max-skipped lets this "
+            "run go on; to go on otherwise, with a lower --learning-rate or --mixed-precision bf16 "
+            "and not fp16, give this --output as --init-from, and another --output"
         )
 
 

@@ -16,11 +16,23 @@ def is_finite(values: Sequence[float]) -> bool:
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is: steps done, and how many of them were skipped, in all and in a row."""
+    """How far a run is.
+
+    Attributes:
+        step: steps done.
+        skipped, skipped_in_row: how many of them were skipped, in all and just now.
+        saved: the step of the newest checkpoint; 0 if there is none.
+    """
 
     step: int = 0
     skipped: int = 0
     skipped_in_row: int = 0
+    saved: int = 0
+
+    @property
+    def needs_saving(self) -> bool:
+        """Whether there is no checkpoint with these weights."""
+        return not self.saved or self.step - self.saved > self.skipped_in_row
 
     def count(self, *, taken: bool) -> None:
         """Count a step that was taken, or skipped."""

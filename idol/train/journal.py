@@ -49,8 +49,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:  # the last line, torn
-            break
+        except json.JSONDecodeError:  # torn by a kill, mostly the last one
+            continue
     return rows
 
 

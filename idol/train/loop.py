@@ -22,6 +22,7 @@ from idol.train.reporter import Reporter
 from idol.train.run import Run
 from idol.train.spread import averaged_over_processes
 from idol.train.step import step_losses
+from shards.errors import ShardsError
 
 __all__ = ["train_steps"]
 
@@ -32,13 +33,13 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
     Raises:
         InterruptedRun: the process was asked to stop; it left a checkpoint.
         DivergedError: too many steps in a row were not finite; it left a checkpoint.
-        ShardsError: clips cannot be read.
+        ShardsError: clips cannot be read; one process alone left a checkpoint.
     """
     config, accelerator, progress = run.config, run.accelerator, run.progress
     device, rank = accelerator.device, accelerator.process_index
     processes, passes = accelerator.num_processes, config.run.accumulation
     random, schedule = Randomness(config.run.seed), noise_schedule()
-    with Interrupt() as interrupt, Reporter(run) as reporter:
+    with run.kept(checkpoints, ShardsError), Interrupt() as interrupt, Reporter(run) as reporter:
         batches = open_training(
             config,
             rank=rank,
@@ -46,6 +47,7 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             consumed=progress.step * config.global_batch(processes),
             pin_memory=device.type == "cuda",
         )
+        reporter.make_up()
         while progress.step < config.optimizer.steps:
             step = progress.step
             terms: list[torch.Tensor] = []
@@ -89,7 +91,9 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
 
             last = progress.step == config.optimizer.steps
             failing = progress.skipped_in_row > config.run.max_skipped
-            if failing or stop or last or progress.step % config.report.checkpoint_every == 0:
+            due = stop or last or progress.step % config.report.checkpoint_every == 0
+            # Tried again and again, a failing run must not push better checkpoints out.
+            if progress.needs_saving if failing else due:
                 reporter.flush_to_disk()
                 run.save(checkpoints)
             if failing:

@@ -83,7 +83,7 @@ def load_optimizer_state(
         for key, value in by_name.get(name, {}).items():
             is_step = key == "step" and isinstance(value, Tensor)
             optimizer.state[parameter][key] = (
-                value.to(parameter.device)
+                value.to(parameter.device, copy=True)
                 if is_step
                 else divided_like(value, parameter)
                 if isinstance(value, Tensor)

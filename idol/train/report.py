@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from idol.train.errors import TrainError
-from idol.train.journal import Journal
+from idol.train.journal import Journal, read_journal
 from idol.train.progress import LineProgress, ProgressDisplay, TerminalProgress
 from idol.train.values import StepReport
 from shards.console import QuietConsole
@@ -28,6 +28,7 @@ __all__ = ["LOSSES", "VALIDATION", "Log", "StepReport", "import_wandb"]
 
 LOSSES = "losses.jsonl"
 VALIDATION = "validation.jsonl"
+_PICTURES = "pictures"
 
 # What a killed run may lack in TensorBoard, at most.
 _FLUSH_SECONDS = 5
@@ -91,6 +92,14 @@ class Log:
         if self._display is not None:
             self._display.step(report)
 
+    def has_validation(self, step: int) -> bool:
+        """Whether a step was validated."""
+        return any(row["step"] == step for row in read_journal(self._validation.path))
+
+    def has_pictures(self, step: int) -> bool:
+        """Whether there are pictures of a step."""
+        return any(self.folder.glob(f"{_PICTURES}/{_picture_name('*', step)}"))
+
     def validation(self, step: int, values: Mapping[str, float]) -> None:
         """Record what `validate` returned after a step."""
         self._validation.append(step, values)
@@ -100,12 +109,14 @@ class Log:
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Record sheets, (H, W, 3) uint8 RGB, by their names; a file is `NAME-STEP.png`."""
-        folder = self.folder / "pictures"
+        folder = self.folder / _PICTURES
         folder.mkdir(exist_ok=True)
         for name, picture in pictures.items():
-            path = folder / f"{name.replace('/', '_')}-{step:06d}.png"
+            path = folder / _picture_name(name, step)
             _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-            path.write_bytes(png.tobytes())
+            unfinished = path.with_suffix(".unfinished")
+            unfinished.write_bytes(png.tobytes())
+            unfinished.replace(path)
             if self._events is not None:
                 self._events.add_image(name, picture, step, dataformats="HWC")
             self._line(f"picture after step {step}: {path}")
@@ -154,6 +165,10 @@ class Log:
     def _line(self, text: str) -> None:
         if self._display is not None:
             self._display.line(text)
+
+
+def _picture_name(name: str, step: int) -> str:
+    return f"{name.replace('/', '_')}-{step:06d}.png"
 
 
 def _display(console: Console) -> ProgressDisplay:

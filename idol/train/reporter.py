@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import torch
+from accelerate.utils import broadcast_object_list
 
 from idol.schedule import noise_schedule
 from idol.train.config import TrainConfig
@@ -85,13 +86,25 @@ class Reporter:
 
     def look(self) -> None:
         """Validate and draw samples where they are due after the run's last step."""
+        self._look(validated=False, drawn=False)
+
+    def make_up(self) -> None:
+        """`look`, when a run goes on, at what it was stopped before or amidst."""
+        done, told = self._run.progress.step, [False, False]
+        if self._log is not None:
+            told = [self._log.has_validation(done), self._log.has_pictures(done)]
+        validated, drawn = broadcast_object_list(told)
+        if done:
+            self._look(validated=validated, drawn=drawn)
+
+    def _look(self, *, validated: bool, drawn: bool) -> None:
         report, run = self._config.report, self._run
         done, steps = run.progress.step, self._config.optimizer.steps
         every = report.checkpoint_every if report.validate_every is None else report.validate_every
         with run.average.in_place() if run.average else nullcontext():
-            if self._validates and is_due(every, done, steps):
+            if self._validates and not validated and is_due(every, done, steps):
                 self._validate(done)
-            if is_due(report.sample_every, done, steps):
+            if not drawn and is_due(report.sample_every, done, steps):
                 self._draw(done)
         self._pace.pause()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,10 @@ def write_config(output: Path, values: dict[str, Any]) -> None:
     """Save the configuration, whole or not at all."""
     output.mkdir(parents=True, exist_ok=True)
     unfinished = output / f".{FILE}"
-    unfinished.write_text(json.dumps(values, indent=2) + "\n")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(values, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(output / FILE)
 
 

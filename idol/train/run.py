@@ -21,6 +21,7 @@ from idol.tensors import read_tensors, write_tensors
 from idol.train.checkpoint import Checkpoints, atomic_folder
 from idol.train.config import TrainConfig
 from idol.train.ema import MovingAverage
+from idol.train.frozen import check_frozen, frozen_digests
 from idol.train.guard import Progress
 from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
 from idol.train.prepare import Preparation
@@ -51,6 +52,7 @@ class Run:
     Attributes:
         trained: the bare model; `denoiser` and `image_encoder` run it over all processes.
         names: the trained parameters and what checkpoints call them.
+        frozen: digests of the networks that are not trained.
     """
 
     config: TrainConfig
@@ -62,11 +64,13 @@ class Run:
     optimizer: Any
     average: MovingAverage | None
     progress: Progress
+    frozen: dict[str, str]
 
     @classmethod
     def start(cls, config: TrainConfig, accelerator: Accelerator, checkpoint: Path | None) -> Self:
         """Build what the stage starts from, or go on from a checkpoint of this run."""
         trained = build(config, checkpoint)
+        frozen = frozen_digests(trained)
         trained.to(accelerator.device, _DTYPES[config.run.mixed_precision])
         if config.run.gradient_checkpointing:
             trained.denoiser.enable_gradient_checkpointing()
@@ -91,6 +95,7 @@ class Run:
             optimizer=accelerator.prepare_optimizer(optimizer),
             average=MovingAverage(names, ema) if ema else None,
             progress=Progress(),
+            frozen=frozen,
         )
         if checkpoint is not None:
             run._load(checkpoint)
@@ -143,17 +148,33 @@ class Run:
             self.average.update()
         self.optimizer.zero_grad(set_to_none=True)
 
+    @contextmanager
+    def kept(self, checkpoints: Checkpoints, kind: type[Exception]) -> Iterator[None]:
+        """Write a checkpoint of the last step on an error of this kind, and raise it.
+
+        Of several processes an error stops but one, and the others cannot be asked.
+        """
+        try:
+            yield
+        except kind:
+            if self.accelerator.num_processes == 1 and self.progress.step > self.progress.saved:
+                self.save(checkpoints)
+            raise
+
     def save(self, checkpoints: Checkpoints) -> None:
         """Write a checkpoint of this step; every process must ask, the first one writes."""
-        weights = whole_state(_state_of(self.trained))
-        tensors, numbers = optimizer_state(self.optimizer.optimizer, self.names)
-        average = self.average.state() if self.average else None
+        self.progress.saved = self.progress.step
+        if self._gathers:
+            weights = whole_state(_state_of(self.trained))
+            tensors, numbers = optimizer_state(self.optimizer.optimizer, self.names)
+            average = self.average.state() if self.average else None
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             state = {
                 **dataclasses.asdict(self.progress),
                 "optimizer": numbers,
                 "scaler": scaler.state_dict() if scaler else None,
+                "frozen": self.frozen,
             }
 
             def fill(folder: Path) -> None:
@@ -168,9 +189,10 @@ class Run:
 
     def save_final(self, folder: Path) -> None:
         """Write the model alone, its average if there is one, with the frozen parts beside it."""
-        weights = whole_state(_state_of(self.trained))
-        if self.average:
-            weights |= self.average.state()
+        if self._gathers:
+            weights = whole_state(_state_of(self.trained))
+            if self.average:
+                weights |= self.average.state()
         if self.accelerator.is_main_process:
             with atomic_folder(folder) as unfinished:
                 write_model(unfinished, self.trained, weights, self._info())
@@ -178,8 +200,14 @@ class Run:
                     write_frozen(unfinished, self.config.vae, self.config.image_encoder)
         self.accelerator.wait_for_everyone()
 
+    @property
+    def _gathers(self) -> bool:
+        # The whole state takes gigabytes of memory: only who writes has it, or who holds a part.
+        return self.accelerator.is_main_process or self.config.run.fsdp
+
     def _load(self, checkpoint: Path) -> None:
         state = json.loads((checkpoint / _STATE).read_bytes())
+        check_frozen(state["frozen"], self.frozen)
         for field in dataclasses.fields(Progress):
             setattr(self.progress, field.name, state[field.name])
         tensors = read_tensors(checkpoint / "optimizer.safetensors")

@@ -61,7 +61,8 @@ def whole_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def divided_like(tensor: Tensor, reference: Tensor) -> Tensor:
     """A whole tensor on the reference's device, divided as the reference is."""
     if not isinstance(reference, DTensor):
-        return tensor.to(reference.device)
+        # A copy, for on the CPU it is a map of the file, which may go.
+        return tensor.to(reference.device, copy=True)
     tensor = tensor.to(reference.device_mesh.device_type)
     if tensor.shape != reference.shape:  # such as a count of steps
         return tensor

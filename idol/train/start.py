@@ -137,6 +137,8 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     _check_settings(denoiser.settings, wanted)
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
+    for tensor in (*denoiser.parameters(), *denoiser.buffers()):
+        tensor.data = tensor.data.clone()  # no map of a file, which may go while this trains
     set_trainable(denoiser, config.stage)
     return Trained(denoiser, encoder, codec)
 

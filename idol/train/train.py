@@ -91,6 +91,8 @@ def _complete(
         check_same_run(saved, described_now, config.output)
         if accelerator.is_main_process:
             _log.info("going on from %s", checkpoint)
+        # What weights came from is of no more use, but is told.
+        described_now |= {n: described_now[n] or saved.get(n) for n in ("init_from", "base")}
         config = going_on(config, saved)
     elif (config.output / "model").exists():
         raise TrainError(f"{config.output} holds a trained model already: give another --output")
@@ -103,7 +105,7 @@ def _complete(
     check_latents(config)
     # All have read before the first one writes.
     accelerator.wait_for_everyone()
-    if checkpoint is None and accelerator.is_main_process:
+    if accelerator.is_main_process:
         sources = {n: str(v) for n in ("vae", "image_encoder") if (v := getattr(config, n))}
         write_config(config.output, described_now | sources)
     return config

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,16 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
         checkpoints.write(step, fill)
     assert [path.name for path in checkpoints.listed()] == ["step-00000100", "step-00000010"]
     assert checkpoints.newest() == tmp_path / "step-00000100"
+
+
+def test_what_else_is_in_the_folder_stays(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    path = checkpoints.write(3, fill)
+    own = [tmp_path / name for name in ("step-00000003-best", "step-00000003.tar", "step-best")]
+    for copy in own:
+        shutil.copytree(path, copy)
+    assert checkpoints.write(4, fill) == checkpoints.newest()
+    assert sorted(tmp_path.iterdir()) == sorted([*own, tmp_path / "step-00000004"])
 
 
 def test_a_damaged_later_one_does_not_push_out_a_new_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from idol.codec import VAECodec
@@ -101,6 +102,24 @@ def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) 
     for name, tensor in trained.codec.vae.state_dict().items():
         assert torch.equal(tensor, frozen[name]), name
     assert (tmp_path / "video/model/image_encoder/config.json").is_file()
+
+
+@pytest.mark.parametrize("option", ["vae", "image_encoder"])
+def test_other_frozen_networks_are_refused_when_a_run_goes_on(
+    boxes: Path, base: Path, tmp_path: Path, option: str
+) -> None:
+    settings: dict[str, Any] = {"steps": 1, "base": base}
+    train(config("pretrain", boxes, tmp_path / "run", **settings))
+    copied, other = tmp_path / "copied", tmp_path / "other"
+    for folder in (copied, other):
+        shutil.copytree(base / option, folder)
+    # The same tensors elsewhere will do.
+    train(config("pretrain", boxes, tmp_path / "run", **settings, **{option: copied}))
+    [weights] = other.glob("*.safetensors")
+    tensors = load_file(weights)
+    save_file({name: tensor * 1.001 for name, tensor in tensors.items()}, weights, {"format": "pt"})
+    with pytest.raises(TrainError, match=f"--{option.replace('_', '-')}: give the one of before"):
+        train(config("pretrain", boxes, tmp_path / "run", **settings, **{option: other}))
 
 
 def test_a_run_goes_on_without_what_it_started_from(

@@ -1,0 +1,51 @@
+"""The identity of the networks that a run does not train, and its latents and tokens come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from idol.codec import VAECodec
+from idol.images import CLIPEncoder
+from idol.saved import Trained
+from idol.train.errors import raise_if_any
+
+__all__ = ["check_frozen", "frozen_digests"]
+
+_OPTIONS = {"vae": "--vae", "image_encoder": "--image-encoder"}
+
+
+def frozen_digests(trained: Trained) -> dict[str, str]:
+    """SHA-256 over the tensors of VAE and CLIP, as they were loaded; those that are there.
+
+    The tiny preset has neither, and with cached latents the VAE may never be loaded.
+    """
+    parts: dict[str, nn.Module] = {}
+    if isinstance(trained.codec, VAECodec) and trained.codec.is_loaded:
+        parts["vae"] = trained.codec.vae
+    if isinstance(trained.image_encoder, CLIPEncoder):
+        parts["image_encoder"] = trained.image_encoder.clip
+    return {name: _digest(part) for name, part in parts.items()}
+
+
+def check_frozen(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise TrainError unless a run goes on with the frozen networks that it began with."""
+    raise_if_any(
+        [
+            f"{_OPTIONS[name]}: give the one of before, or another --output"
+            for name in before.keys() & now.keys()
+            if before[name] != now[name]
+        ],
+        "this run began with other frozen networks",
+    )
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()

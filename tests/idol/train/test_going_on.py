@@ -1,0 +1,159 @@
+"""What a run that goes on makes up for, takes over, and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import idol.train.loop as loop
+from idol.train.checkpoint import Checkpoints
+from idol.train.cli import parse, run_config
+from idol.train.errors import DivergedError
+from idol.train.reporter import Reporter
+from idol.train.run import Run
+from idol.train.train import train
+from shards.errors import StorageError
+from tests.idol.train.micro import losses_of, micro, weights_of
+from tests.idol.train.test_train import spoil
+
+LOOKS: dict[str, Any] = {
+    "steps": 4,
+    "checkpoint_every": 2,
+    "validate_every": 2,
+    "validation_clips": 2,
+    "sample_every": 2,
+    "sample_steps": 2,
+    "ema": 0.9,
+}
+
+
+def pictures(output: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (output / "pictures").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def looked_at(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("looked") / "run"
+    train(micro("image", boxes, output, **LOOKS))
+    assert {name.rpartition("-")[2] for name in pictures(output)} == {"000002.png", "000004.png"}
+    return output
+
+
+@pytest.mark.parametrize("step", [2, 4])
+@pytest.mark.parametrize("within", ["_validate", "_draw"])
+def test_validation_and_pictures_that_a_stop_cut_off_are_made_up(
+    boxes: Path, tmp_path: Path, looked_at: Path, monkeypatch: pytest.MonkeyPatch, step: int,
+    within: str,
+) -> None:  # fmt: skip
+    original = getattr(Reporter, within)
+
+    def stopped(self: Reporter, done: int) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+        original(self, done)
+
+    config = micro("image", boxes, tmp_path / "run", **LOOKS)
+    with monkeypatch.context() as context:
+        context.setattr(Reporter, within, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    train(config)
+    for name in ("validation.jsonl", "losses.jsonl"):
+        assert (config.output / name).read_bytes() == (looked_at / name).read_bytes()
+    assert pictures(config.output) == pictures(looked_at)
+    assert weights_of(config.output / "model") == weights_of(looked_at / "model")
+
+
+def test_what_was_looked_at_is_not_again(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = micro("image", boxes, tmp_path / "run", **LOOKS)
+    train(config)
+    monkeypatch.setattr(Reporter, "_validate", None)
+    monkeypatch.setattr(Reporter, "_draw", None)
+    train(config)
+
+
+def test_a_failing_run_tried_again_keeps_the_checkpoints_before(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = micro("pretrain", boxes, tmp_path, steps=20, checkpoint_every=3, max_skipped=2)
+    for first in (4, 0, 0):
+        spoil(monkeypatch, range(first, 100))
+        with pytest.raises(DivergedError, match="--init-from"):
+            train(config)
+        found = [path.name for path in Checkpoints(tmp_path / "checkpoints").listed()]
+        assert found == ["step-00000006", "step-00000003"]
+
+
+def test_a_read_error_leaves_a_checkpoint_of_the_last_step(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop.open_training
+
+    def failing(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for number, batch in enumerate(original(*arguments, **options)):
+            if number == 5:  # within the third step
+                raise StorageError("s3://bucket: timed out")
+            yield batch
+
+    whole = micro("pretrain", boxes, tmp_path / "whole", batch_size=1, accumulation=2)
+    train(whole)
+    config = micro("pretrain", boxes, tmp_path / "run", batch_size=1, accumulation=2)
+    with monkeypatch.context() as context:
+        context.setattr(loop, "open_training", failing)
+        assert run_config(config) == 2
+    assert [c.name for c in (config.output / "checkpoints").iterdir()] == ["step-00000002"]
+    train(config)
+    assert losses_of(config.output) == losses_of(whole.output)
+    assert weights_of(config.output / "model") == weights_of(whole.output / "model")
+
+
+def test_the_command_still_works_when_what_it_began_with_has_gone(
+    boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(micro("pretrain", boxes, tmp_path / "before", steps=1))
+    settings: dict[str, Any] = {"steps": 2, "init_from": tmp_path / "before"}
+    train(micro("image", boxes, tmp_path / "run", **settings))
+    shutil.rmtree(tmp_path / "before")
+    command = ["--stage", "image", "--preset", "tiny", "--shards", str(boxes)]
+    command += ["--init-from", str(tmp_path / "before")]
+    config = parse([*command, "--output", str(tmp_path / "run")])
+    assert config.model == micro("image", boxes, tmp_path).model
+    train(micro("image", boxes, tmp_path / "run", **settings))
+    with pytest.raises(Exception, match="holds no trained model"):
+        parse([*command, "--output", str(tmp_path / "new")])
+
+
+def test_the_saved_settings_are_the_last_ones(boxes: Path, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    train(micro("pretrain", boxes, before, steps=1))
+    train(micro("image", boxes, tmp_path / "run", steps=1, init_from=before))
+    train(micro("image", boxes, tmp_path / "run", steps=1, keep=7))
+    saved = json.loads((tmp_path / "run/config.json").read_text())
+    assert saved["report"]["keep"] == 7
+    assert saved["init_from"] == str(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_checkpoint_stays_mapped_into_memory(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = micro("video", boxes, tmp_path / "run", steps=1, ema=0.9)
+    train(config)
+    original, maps = Run.save_final, []
+
+    def noted(self: Run, folder: Path) -> None:
+        maps.append(Path(f"/proc/{os.getpid()}/maps").read_text())
+        original(self, folder)
+
+    monkeypatch.setattr(Run, "save_final", noted)
+    train(config)
+    assert str(config.output / "checkpoints") not in maps[0]
