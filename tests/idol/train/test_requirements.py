@@ -38,3 +38,9 @@ def test_stage_video_is_not_told_to_train_on_one_frame(tmp_path: Path) -> None:
         shards = write_shards(tmp_path / str(frames), [clip(0, frames=frames)])
         with pytest.raises(TrainError, match=f"the longest has {frames}: .*, or {advice}$"):
             check_shards(micro("video", shards, tmp_path / "run", frames=3))
+
+
+def test_fsdp_needs_a_launcher(boxes: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"--fsdp divides .* by `torchrun .* `accelerate launch`"):
+        train(micro("video", boxes, tmp_path / "run", fsdp=True))
+    assert not (tmp_path / "run").exists()
