@@ -75,8 +75,8 @@ def encode(encoding: Encoding, reporter: EncodeReporter | None = None) -> Encode
 
     Stopped at any time, by Ctrl-C or a kill, the same call goes on with the shards that are not
     committed; the result is the same bytes.
-    Raises InputError for a VAE that cannot be used, and ShardsError for a dataset that cannot be
-    read, or latents of another encoding in that place.
+    Raises InputError for a VAE that cannot be used or a mixture, and ShardsError for a dataset that
+    cannot be read, or latents of another encoding in that place.
     """
     reporter = reporter or EncodeReporter()
     root = Store.at(encoding.dataset)
@@ -116,6 +116,13 @@ def encode(encoding: Encoding, reporter: EncodeReporter | None = None) -> Encode
 
 
 def _shards_of(root: Store) -> list[Shard]:
+    from shards.stream.mix import find_mix
+
+    if (mix := find_mix(root)) is not None:
+        raise InputError(
+            f"{root.url()} is a mixture: encode each of its datasets by itself, "
+            + ", ".join(path.url() for path in mix.paths)
+        )
     dataset = open_dataset(root)
     if dataset.ignored:
         raise NotADataset(f"{dataset.ignored[0]}; finish the build first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 MotionReduction = Literal["mean", "sum_targets"]
@@ -22,7 +23,7 @@ class LossConfig:
             of the noise, late timesteps leave errors so small that they would hardly be learnt.
 
     Raises:
-        ValueError: a weight is negative.
+        ValueError: a weight is negative or not finite.
     """
 
     motion_weight: float = 0.01
@@ -33,5 +34,6 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         for name in ("motion_weight", "cross_attention_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
+            weight = getattr(self, name)
+            if not (weight >= 0 and math.isfinite(weight)):
+                raise ValueError(f"{name}={weight} must be a number from 0 on")

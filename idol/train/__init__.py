@@ -2,8 +2,8 @@
 
 | question | module |
 |---|---|
-| what can be set, and what is it by default | `config`, `defaults` |
-| what must the shards have | `requirements` |
+| what can be set, within what limits, and what is it by default | `config`, `limits`, `defaults` |
+| which datasets are trained on, and what must they have | `parts`, `requirements` |
 | what is one step, and the whole loop | `step`, `loop` |
 | how do clips become latents | `prepare` |
 | where does all randomness come from | `noise` |

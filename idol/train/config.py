@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +12,7 @@ from idol.losses.config import LossConfig
 from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.presets import PresetName
 from idol.train.errors import raise_if_any
+from idol.train.limits import mistakes_in
 
 __all__ = ["DataConfig", "OptimizerConfig", "ReportConfig", "RunConfig", "TrainConfig"]
 
@@ -83,7 +82,7 @@ class RunConfig:
     accumulation: int = 1
     """Passes whose gradients are averaged into one step."""
     seed: int = 0
-    """Of the order of clips, every noise, and fresh weights."""
+    """Of the order of clips, every noise, and fresh weights; from 0 to 2^64 - 1."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of activations; weights stay in float32."""
     gradient_checkpointing: Flag = False
@@ -107,13 +106,14 @@ class ReportConfig:
     keep: int = 2
     """Checkpoints that are kept."""
     validate_every: int | None = None
-    """Steps between validations. Unless given: as checkpoints, if the shards have a val split."""
+    """Steps between validations. Unless given: as checkpoints, if there is a val split: of every
+    dataset, or of any one in a mixture."""
     validation_clips: int = 16
     """Clips of the val split that a validation takes."""
     sample_every: int = 500
     """Steps between sample pictures."""
     sample_steps: int = 50
-    """DDIM steps of a sample picture."""
+    """DDIM steps of a sample picture, at most 1000."""
     guidance: float = 1.5
     """Guidance scale of sample pictures."""
     gradient_norms_every: int = 100
@@ -139,7 +139,7 @@ class TrainConfig:
     preset: PresetName = "sd14"
     """sd14 is the paper's model; tiny is the same architecture on a laptop."""
     shards: tuple[str, ...]
-    """Datasets, split folders or tars; local or s3://..."""
+    """Datasets, split folders or tars, or one mixture (the folder of a mix.json); or s3://..."""
     output: Path
     """Folder of this run; the same command again goes on from its newest checkpoint."""
     init_from: Path | None = None
@@ -158,7 +158,7 @@ class TrainConfig:
     model: DualModalUNetConfig = dataclasses.field(default_factory=DualModalUNetConfig)
 
     def __post_init__(self) -> None:
-        raise_if_any(list(self._mistakes()), "this run cannot be started")
+        raise_if_any(list(mistakes_in(self)), "this run cannot be started")
 
     @property
     def frames(self) -> int:
@@ -172,72 +172,6 @@ class TrainConfig:
     def as_json(self) -> dict[str, Any]:
         """Every setting as plain JSON."""
         return _plain(dataclasses.asdict(self))
-
-    def _mistakes(self) -> Iterator[str]:
-        if not self.shards:
-            yield "--shards names no dataset"
-        for part, names in _AT_LEAST_ONE.items():
-            for name in names:
-                if getattr(getattr(self, part), name) < 1:
-                    yield f"{_option(name)} must be at least 1"
-        for part, names in _NOT_NEGATIVE.items():
-            for name in names:
-                value = getattr(getattr(self, part), name)
-                if value is not None and not (value >= 0 and math.isfinite(value)):
-                    yield f"{_option(name)} must be a number from 0 on, not {value}"
-        for part, names in _SHARES.items():
-            for name in names:
-                if not 0 <= getattr(getattr(self, part), name) <= 1:
-                    yield f"{_option(name)} must be a share from 0 to 1"
-        if not self.optimizer.learning_rate > 0 or not self.optimizer.clip > 0:
-            yield "--learning-rate and --clip must be positive"
-        if not all(0 <= beta < 1 for beta in self.optimizer.betas) or self.optimizer.ema == 1:
-            yield "--betas and --ema must be below 1"
-        low, high = self.data.crop_area
-        if not 0 < low <= high <= 1:
-            yield f"--crop-area must be two rising shares above 0 and up to 1, not {low} {high}"
-        if self.data.latents and self.preset == "tiny":
-            yield "--latents are of a VAE, and preset tiny has none: leave it out"
-        if self.data.latents and (low < 1 or self.data.mirror > 0):
-            yield "--latents are of whole pictures: leave them out, or --crop-area and --mirror"
-        if self.data.size % self._divisor:
-            yield f"--size must be a multiple of {self._divisor}, not {self.data.size}"
-        if self.stage == "video" and self.data.frames < 2:
-            yield "--frames must be at least 2 in stage video"
-        if not self.model.temporal_layers:
-            yield "--model.temporal-layers follows from the stage: leave it on"
-        if self.run.fsdp and self.run.mixed_precision == "fp16":
-            yield "--fsdp and --mixed-precision fp16 do not go together: use bf16"
-        if self.run.fsdp and self.optimizer.adam_8bit:
-            yield "--fsdp divides the optimizer's states already: leave out --adam-8bit"
-
-    @property
-    def _divisor(self) -> int:
-        # Pixels of a latent, halved between the levels of the U-Net.
-        latent = 4 if self.preset == "tiny" else 8
-        return latent * 2 ** (len(self.model.block_out_channels) - 1)
-
-
-_AT_LEAST_ONE: dict[str, tuple[str, ...]] = {
-    "data": ("size", "frames", "max_frame_step", "window", "cache_limit"),
-    "optimizer": ("steps",),
-    "run": ("batch_size", "accumulation"),
-    "report": ("checkpoint_every", "keep", "sample_steps", "validation_clips"),
-}
-_NOT_NEGATIVE: dict[str, tuple[str, ...]] = {
-    "data": ("workers",),
-    "optimizer": ("weight_decay",),
-    "run": ("seed", "max_skipped"),
-    "report": ("validate_every", "sample_every", "gradient_norms_every", "guidance"),
-}
-_SHARES: dict[str, tuple[str, ...]] = {
-    "data": ("mirror",),
-    "optimizer": ("warm_up", "foreground_dropout", "ema"),
-}
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _plain(value: Any) -> Any:

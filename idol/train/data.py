@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from idol.train.config import TrainConfig
+from idol.train.parts import parts_of
 from idol.train.prepare import MODALITIES
 from shards.latents.identity import identify_vae
 from shards.latents.info import folder_name
@@ -68,12 +69,17 @@ def first_clips(
 ) -> Iterator[ClipBatch]:
     """The first `count` clips of a split, always the same, as tensors, in small batches.
 
+    Of a mixture those of the datasets that have the split, by their weights.
     `pictures`: also where the run takes cached latents.
     """
     data = config.data
+    parts = parts_of(config.shards)
+    if split != "train":
+        parts = parts.having(split)
     size = next(size for size in _BATCHES if count % size == 0)
     stream = ClipStream(
-        config.shards,
+        parts.paths,
+        weights=parts.weights,
         frames=config.frames,
         batch_size=size,
         modalities=MODALITIES[config.stage],

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from idol.train.config import TrainConfig
 from idol.train.data import latents_folder
 from idol.train.errors import raise_if_any
-from shards.errors import LatentsMissing, NotADataset
+from idol.train.parts import has_split, label, parts_of
+from shards.errors import LatentsMissing
 from shards.latents.find import sidecars_of
+from shards.manifest import Sample
 from shards.reader import Shard
-from shards.stream.catalogue import find_shards
+from shards.stream.catalogue import DataPath, find_shards
+from shards.stream.order import shares
 
 __all__ = ["check_latents", "check_shards", "has_split", "shards_digest"]
 
@@ -29,19 +32,17 @@ _MADE_BY = {
 
 
 def check_shards(config: TrainConfig) -> None:
-    """Check that every path has what the stage needs.
+    """Check that every dataset, also those of a mixture, has what the stage needs.
 
     Raises:
         TrainError: naming everything that is lacking, where, and how it is made.
-        ShardsError: a path is no dataset.
+        ShardsError: a path is no dataset, or one without clips.
+        ValueError: a mixture is not alone.
     """
-    mistakes = []
-    for path in config.shards:
-        [shards] = find_shards(path)
-        mistakes += [f"{path}: {lack}" for lack in _lacks(shards, config)]
-        if _looks_at_val(config) and has_split(path, "val"):
-            [shards] = find_shards(path, split="val")
-            mistakes += [f"{path}, split val: {lack}" for lack in _lacks(shards, config)]
+    parts = parts_of(config.shards)
+    mistakes = _mistakes(parts.paths, config)
+    if _looks_at_val(config):
+        mistakes += _mistakes(parts.having("val").paths, config, "val")
     if config.report.validate_every:
         mistakes += [
             f"{path}: has no val split for --validate-every: `idol-prep build --val-fraction 0.1` "
@@ -63,28 +64,27 @@ def check_latents(config: TrainConfig) -> None:
     if wanted is None:
         return
     mistakes = []
-    for path in config.shards:
-        for split in ("train", "val") if has_split(path, "val") else (None,):
-            try:
-                sidecars_of(find_shards(path, split=split)[0], wanted)
-            except LatentsMissing as error:
-                mistakes.append(str(error))
+    parts = parts_of(config.shards)
+    held_out = parts.having("val").paths
+    for path, split in [*((p, None) for p in parts.paths), *((p, "val") for p in held_out)]:
+        try:
+            sidecars_of(find_shards(path, split=split)[0], wanted)
+        except LatentsMissing as error:
+            mistakes.append(str(error))
     raise_if_any(mistakes, f"--latents of {config.vae} at --size {config.data.size} are missing")
 
 
-def has_split(path: str, split: str) -> bool:
-    """Whether the dataset at `path` has a split of this name, with clips in it."""
-    try:
-        [shards] = find_shards(path, split=split)
-    except NotADataset:
-        return False
-    return any(s.manifest.split == split and s.manifest.samples for s in shards)
-
-
 def shards_digest(paths: Sequence[str]) -> str:
-    """SHA-256 over the checksums of all shards in their order: the data's identity."""
+    """SHA-256 over the checksums of all shards in their order: the data's identity.
+
+    Of a mixture with each dataset's samples in a block, to which the weights come.
+    """
     digest = hashlib.sha256()
-    for path in paths:
+    parts = parts_of(paths)
+    counts = shares(parts.weights) if parts.weights else None
+    for number, path in enumerate(parts.paths):
+        if counts is not None:
+            digest.update(f"mixed {counts[number]}\n".encode())
         for shard in find_shards(path)[0]:
             manifest = shard.manifest
             digest.update(f"{manifest.sha256} {manifest.bytes} {len(manifest.samples)}\n".encode())
@@ -105,15 +105,29 @@ def _looks_at_val(config: TrainConfig) -> bool:
     return report.validate_every != 0 or report.sample_every != 0
 
 
+def _mistakes(
+    paths: Sequence[DataPath], config: TrainConfig, split: str | None = None
+) -> list[str]:
+    mistakes = []
+    clips: list[tuple[Shard, Sample]] = []
+    for path in paths:
+        [shards] = find_shards(path, split=split)
+        where = label(path) + (f", split {split}" if split else "")
+        mistakes += [f"{where}: {lack}" for lack in _lacks(shards, config)]
+        clips += [(shard, sample) for shard in shards for sample in shard.manifest.samples]
+    return mistakes + _sizes([clip for clip in clips if clip[1].frames >= config.frames])
+
+
 def _lacks(shards: Sequence[Shard], config: TrainConfig) -> list[str]:
     samples = [sample for shard in shards for sample in shard.manifest.samples]
     lacks = []
     long_enough = [sample for sample in samples if sample.frames >= config.frames]
     if not long_enough:
         longest = max(sample.frames for sample in samples)
+        otherwise = f"train with --frames {longest}" if longest > 1 else "train stage image on them"
         lacks.append(
             f"no clip has {config.frames} frames, the longest has {longest}: `idol-prep build "
-            f"--clip-length {config.frames}` makes longer ones, or train with --frames {longest}"
+            f"--clip-length {config.frames}` makes longer ones, or {otherwise}"
         )
     counted = long_enough or samples
     absent = Counter(
@@ -123,3 +137,25 @@ def _lacks(shards: Sequence[Shard], config: TrainConfig) -> list[str]:
         f"{count} of {len(counted)} clips have no {name}: make it with {_MADE_BY[name]}"
         for name, count in absent.items()
     ]
+
+
+def _sizes(clips: Sequence[tuple[Shard, Sample]]) -> list[str]:
+    """What is wrong with the sizes of clips that are streamed together."""
+    found: dict[tuple[int, int], list[str]] = {}
+    unknown = []
+    for shard, sample in clips:
+        name = f"{shard.url}: {sample.key}"
+        if sample.width is None or sample.height is None:
+            unknown.append(name)
+        else:
+            found.setdefault((sample.width, sample.height), []).append(name)
+    mistakes = []
+    if unknown:
+        mistakes.append(f"{len(unknown)} clips do not say their size, such as {unknown[0]}")
+    if len(found) > 1:
+        some = [f"{len(c)} of {w}x{h}, such as {c[0]}" for (w, h), c in found.items()]
+        mistakes.append(
+            f"clips of a batch have one size, but there are {'; '.join(some[:3])}"
+            f"{'; …' if len(some) > 3 else ''}: build all with one --size, or train on those of one"
+        )
+    return mistakes

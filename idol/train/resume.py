@@ -24,6 +24,12 @@ _MAY_DIFFER = (
     *("run.gradient_checkpointing", "run.compile", "run.fsdp", "run.cpu", "report"),
 )
 
+# Checksums that differ would say nothing to anybody.
+_OTHER_SHARDS = (
+    "shards_digest: the shards, their order or a mixture's weights are not those that this run "
+    "began with, --shards {}; give these, unchanged and in this order"
+)
+
 
 def described(config: TrainConfig, *, processes: int, shards_digest: str) -> dict[str, Any]:
     """The configuration as it is saved, with what it comes to together."""
@@ -34,7 +40,7 @@ def described(config: TrainConfig, *, processes: int, shards_digest: str) -> dic
 def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """Raise TrainError, with the differences, unless a run may go on with other settings."""
     differences = [
-        line
+        _OTHER_SHARDS.format(" ".join(saved["shards"])) if name == "shards_digest" else line
         for name, line in _differences(saved, now)
         if not any(name == free or name.startswith(f"{free}.") for free in _MAY_DIFFER)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from idol.tensors import read_tensors, write_tensors
 from idol.train.checkpoint import Checkpoints, atomic_folder
 from idol.train.config import TrainConfig
 from idol.train.ema import MovingAverage
+from idol.train.errors import TrainError
 from idol.train.frozen import check_frozen, frozen_digests
 from idol.train.guard import Progress
 from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
@@ -35,14 +37,25 @@ _STATE = "run.json"
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them."""
+    """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them.
+
+    Raises:
+        TrainError: FSDP is asked for, and no launcher started this process.
+    """
     # A process has one precision until this: a run before this one may have had another.
     AcceleratorState._reset_state()
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=config.run.cpu,
         mixed_precision=config.run.mixed_precision,
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
+    if config.run.fsdp and not torch.distributed.is_initialized() and "RANK" not in os.environ:
+        raise TrainError(
+            "--fsdp divides a model among processes, and this one is alone: start several by "
+            "`torchrun --nproc-per-node N -m idol.train.cli ...` or `accelerate launch`, or leave "
+            "--fsdp out"
+        )
+    return accelerator
 
 
 @dataclasses.dataclass(frozen=True)

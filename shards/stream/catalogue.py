@@ -129,7 +129,13 @@ def _shards_at(path: DataPath, split: str | None) -> list[Shard]:
     if split not in splits:
         there = ", ".join(splits) or "none"
         raise NotADataset(f"{dataset.url}: has no split {split!r}; there are: {there}")
-    return [shard for shard in dataset.shards if shard.manifest.split == split]
+    chosen = [shard for shard in dataset.shards if shard.manifest.split == split]
+    if not any(shard.manifest.samples for shard in chosen):
+        raise NotADataset(
+            f"{dataset.url}: its split {split!r} holds no clips: `idol-shards stats` says what "
+            "failed; if too many videos were held out, build with a smaller --val-fraction"
+        )
+    return chosen
 
 
 def _entry(

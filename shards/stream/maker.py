@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shards.errors import BadSample, BadTar
+from shards.storage import Store
 from shards.stream.ahead import DownloadAhead
 from shards.stream.batch import ClipBatch, ClipSample
-from shards.stream.catalogue import Catalogue
+from shards.stream.catalogue import Catalogue, ClipEntry, ShardEntry
 from shards.stream.files import ShardFiles
 from shards.stream.fill import fill_sample
 from shards.stream.order import Order
@@ -26,7 +27,8 @@ class SampleMaker:
     """Makes what a position holds: the same in every process, whatever was made before.
 
     `seed` is that of all draws, None to draw nothing. `skipped` has one line, naming shard and
-    key, for each clip that this process could not read; more than `max_bad` raise BadSample.
+    key and how to mend it, for each clip that this process could not read; more than `max_bad`
+    raise BadSample.
     `memory` is where arrays come from, and may be changed.
     """
 
@@ -89,7 +91,7 @@ class SampleMaker:
             if len(self.skipped) > self._max_bad:
                 raise BadSample(
                     f"{len(self.skipped)} clips cannot be read, and max_bad is {self._max_bad}; "
-                    f"the last: {reason}; `idol-shards verify` finds them all"
+                    f"the last: {reason}"
                 )
 
     def shapes(self, *batch: int) -> dict[str, tuple[int, ...]]:
@@ -119,8 +121,20 @@ class SampleMaker:
                     members = {**latents, **members}
                 indices = fill_sample(out, members, clip, self._request, draw)
             except (BadSample, BadTar) as error:
-                skipped.append(f"{shard.url}: sample {clip.key}: {error}")
+                skipped.append(_reason(shard, clip, error))
                 self.count_skipped(skipped[-1:])
             else:
                 return clip.key, indices, tuple(skipped)
         raise BadSample(f"no clip of this source can be read; the last: {skipped[-1]}")
+
+
+def _reason(shard: ShardEntry, clip: ClipEntry, error: Exception) -> str:
+    what = f"{shard.url}: sample {clip.key}"
+    suspect = shard.url
+    if shard.latents is not None:  # they are verified with their dataset, in whose folder they lie
+        latents = shard.latents.store
+        suspect = Store(latents.fs, latents.root.rpartition("/")[0]).url()
+    return (
+        f"{what}: {str(error).removeprefix(f'{what}: ')}; `idol-shards verify {suspect}` names "
+        "what is damaged: build or copy that shard again"
+    )

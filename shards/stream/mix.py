@@ -60,12 +60,14 @@ def expand_mix(
     Raises ValueError for a mix among other paths or with weights, NotADataset as `find_mix`.
     """
     listed = [paths] if isinstance(paths, (str, os.PathLike, Store)) else [*paths]
-    mixes = [mix for path in listed if (mix := find_mix(path)) is not None]
+    mixes = [(path, mix) for path in listed if (mix := find_mix(path)) is not None]
     if not mixes:
         return paths, weights
+    path, mix = mixes[0]
     if len(listed) > 1 or weights is not None:
-        raise ValueError("a mix file says itself what to mix: give it alone, and no weights")
-    return mixes[0].paths, mixes[0].weights
+        url = Store.at(path).url()
+        raise ValueError(f"{url} says itself what to mix: give it alone, and no weights")
+    return mix.paths, mix.weights
 
 
 def _parse(data: bytes, home: Store, label: str) -> Mix:

@@ -4,6 +4,7 @@ and a killed encoding goes on to the same bytes."""
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -274,3 +275,11 @@ def test_nothing_infinite_is_stored(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not finite"):
         encode(dataset, tmp_path / "vae")
     assert list(dataset.glob("latents-*/*/*.json")) == []
+
+
+def test_a_mixture_is_encoded_part_by_part(dataset: Path, base: Path) -> None:
+    home = dataset.parent
+    mix = {"schema": 1, "paths": [{"path": dataset.name, "weight": 1}]}
+    (home / "mix.json").write_text(json.dumps(mix))
+    with pytest.raises(InputError, match=rf"{home} is a mixture: encode each .* {dataset}$"):
+        encode(home, base)

@@ -100,8 +100,10 @@ def test_a_weight_of_zero_leaves_a_loss_out() -> None:
     config = LossConfig(motion_weight=0, cross_attention_weight=0)
     losses = training_losses(*noises(), [layer(1)], config)
     assert losses.motion == losses.cross_attention == 0
-    with pytest.raises(ValueError, match="motion_weight=-1 must not be negative"):
+    with pytest.raises(ValueError, match="motion_weight=-1 must be a number from 0 on"):
         LossConfig(motion_weight=-1)
+    with pytest.raises(ValueError, match="cross_attention_weight=inf must be a number from 0 on"):
+        LossConfig(cross_attention_weight=float("inf"))
 
 
 def test_gradient_norms_are_those_of_the_unweighted_losses() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,24 @@ def test_latents_are_found_by_the_vae(
     AutoencoderKL(norm_num_groups=4, block_out_channels=(8,)).save_pretrained(tmp_path)
     with pytest.raises(TrainError, match="of another VAE or size"):
         check_latents(config(shards, tmp_path, latents=True))
+
+
+def test_every_part_of_a_mixture_needs_them(shards: Path, vae: Path, tmp_path: Path) -> None:
+    paths = [{"path": str(shards), "weight": 1}]
+    mix = tmp_path / "mix.json"
+    mix.write_text(json.dumps({"schema": 1, "paths": paths}))
+    run = config(mix, vae, latents=True)
+    check_latents(run)
+    stream = open_training(run, rank=0, processes=1, consumed=0, pin_memory=False)
+    assert next(stream).rgb_latents is not None
+    [clips] = first_clips(run, "val", 1)
+    assert clips.rgb_latents is not None
+    clip = full_clip("videos-walk-9", 6, 48, seed=9)
+    commit_shard(bare := tmp_path / "bare", "train", 0, [(clip.key, encode_clip(clip))])
+    paths.append({"path": str(bare), "weight": 1})
+    mix.write_text(json.dumps({"schema": 1, "paths": paths}))
+    with pytest.raises(TrainError, match=rf"{bare}: has no latents.*idol-prep encode {bare} "):
+        check_latents(run)
 
 
 def test_what_latents_do_not_go_with_is_told(shards: Path, vae: Path) -> None:

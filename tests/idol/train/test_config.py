@@ -6,12 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from idol.schedule import noise_schedule
 from idol.train.cli import main, parse
 from idol.train.defaults import defaults
 from idol.train.errors import TrainError
+from tests.idol.train.micro import micro
 
 REQUIRED = ["--shards", "a", "b", "--output", "o"]
 
@@ -48,6 +51,39 @@ def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     for part in ("--steps", "multiple of 64", "--frames", "--mirror", "--adam-8bit"):
         assert part in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"sample_steps": 1001}, "--sample-steps must be from 1 to 1000, not 1001"),
+        ({"seed": 2**64}, "--seed must be from 0 to 18446744073709551615, not"),
+        ({"window": 2**31}, "--window must be from 1 to 2147483647"),
+        ({"keep": 0}, "--keep must be from 1 "),
+        ({"learning_rate": float("inf")}, "--learning-rate must be a positive number, not inf"),
+        ({"clip": float("nan")}, "--clip must be a positive number, not nan"),
+        ({"weight_decay": float("inf")}, "--weight-decay must be a number from 0 on, not inf"),
+        ({"guidance": float("nan")}, "--guidance must be a number from 0 on, not nan"),
+        ({"warm_up": float("nan")}, "--warm-up must be a share from 0 to 1, not nan"),
+        ({"ema": 1.0}, "--ema, below 1"),
+        ({"betas": (0.9, float("nan"))}, "--betas must be from 0 on"),
+        ({"crop_area": (float("nan"), 1.0)}, "--crop-area must be two rising shares"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(settings: dict[str, Any], mistake: str) -> None:
+    with pytest.raises(TrainError, match=mistake):
+        defaults("video", "tiny", shards=["a"], output=Path("o"), **settings)
+
+
+def test_the_largest_settings_are_taken(tmp_path: Path, boxes: Path) -> None:
+    """torch takes the seed, NumPy the window, the sampler the steps."""
+    from idol.train.train import train
+
+    steps = noise_schedule().config.num_train_timesteps
+    largest = {"seed": 2**64 - 1, "window": 2**31 - 1, "max_frame_step": 2**31 - 1}
+    train(micro("image", boxes, tmp_path, steps=1, sample_steps=steps, **largest))
+    with pytest.raises(TrainError, match="--sample-steps"):
+        micro("image", boxes, tmp_path, sample_steps=steps + 1)
 
 
 def test_missing_stage_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from shards.errors import BadSample, BadTar, StorageError
 from shards.reader import open_dataset
 from shards.stream import ClipStream
+from shards.verify import verify
 
 
 def damage(root: Path, key: str, *, header: bool = False) -> None:
@@ -48,8 +49,21 @@ def test_the_next_clip_of_the_order_stands_in(
     assert len([line for item in items for line in item.skipped]) >= len(bad)
     for key in bad:
         (line,) = [line for line in stream.skipped if key in line]
-        assert f"shard-0000{key[3]}.tar: sample {key}" in line
+        tar = root / f"train/shard-0000{key[3]}.tar"
+        assert line.startswith(f"{tar}: sample {key}: ")
+        assert line.count(str(tar)) == 2
+        assert f"`idol-shards verify {tar}` names what is damaged: build or copy that" in line
         assert line in caplog.text
+
+
+def test_what_the_line_advises_names_the_damage(damaged: tuple[Path, set[str]]) -> None:
+    stream = ClipStream(damaged[0], frames=2)
+    list(stream)
+    assert len(stream.skipped) == len(damaged[1])
+    for line in stream.skipped:
+        path = line.partition("`idol-shards verify ")[2].partition("`")[0]
+        key = line.partition(": sample ")[2].partition(":")[0]
+        assert key in {fault.key for fault in verify(path)}
 
 
 def test_global_batches_stay_the_same_with_damage(damaged: tuple[Path, set[str]]) -> None:
