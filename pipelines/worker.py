@@ -60,6 +60,9 @@ class Worker:
         self._annotators = load(
             plan.recipe.annotators, setup.weights, hardware=setup.hardware, records=setup.records
         )
+        # One clip is compressed while the next is annotated. One thread for all tasks: where one
+        # ends, Python functions run in which Ctrl-C would be printed and forgotten.
+        self._encoder = ThreadPoolExecutor(max_workers=1)
         self._survey = lru_cache(maxsize=2)(self._make_survey)
 
     def run(
@@ -100,21 +103,19 @@ class Worker:
             reason = text if isinstance(error, ClipError) else f"{type(error).__name__}: {text}"
             clips[key] = Quarantined(key, video.id, reason)
 
-        # One clip is compressed while the next is annotated.
-        with ThreadPoolExecutor(max_workers=1) as encoder:
-            for key in keys:
-                if key in given_up:
-                    clips[key] = Quarantined(key, video.id, given_up[key])
-                    continue
-                starting(key)
-                try:
-                    clip = self._make(key, task, frames.take(wanted[key]), shared)
-                except InputError:
-                    raise  # the set-up is wrong, not this clip
-                except Exception as error:
-                    quarantine(key, error)
-                else:
-                    members[key] = encoder.submit(encode_clip, clip)
+        for key in keys:
+            if key in given_up:
+                clips[key] = Quarantined(key, video.id, given_up[key])
+                continue
+            starting(key)
+            try:
+                clip = self._make(key, task, frames.take(wanted[key]), shared)
+            except InputError:
+                raise  # the set-up is wrong, not this clip
+            except Exception as error:
+                quarantine(key, error)
+            else:
+                members[key] = self._encoder.submit(encode_clip, clip)
         for key, encoded in members.items():
             try:
                 clips[key] = Made(key, encoded.result())

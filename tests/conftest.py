@@ -13,8 +13,19 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from preprocess import weights
+
+# The same examples every time, however long a loaded machine takes for them.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ _HELD = 2
 _LOOK = 5.0  # seconds after which a silent worker is looked at
 _NO_ARRAYS: dict[str, Any] = dict.fromkeys(ARRAYS)
 _PATIENCE = 1.0  # seconds that a worker may take to finish what it is at
+_ENDING = 10.0  # seconds after the end of its pipe in which one that died is gone
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _receive(worker: _Worker) -> Any:
                 raise EOFError
         return worker.results.recv()
     except (EOFError, OSError):  # OSError: within a message
-        worker.process.join(_PATIENCE)
+        worker.process.join(_ENDING)
         code = worker.process.exitcode or 0
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise WorkerLost(

@@ -1,5 +1,6 @@
 """A worker tells what it is about to do, so that what kills it is known."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,18 @@ def test_the_survey_is_told_before_the_clips():
     result = worker.run(task, starting=started.append)
     assert started == ["survey of v", "videos-v-0", "videos-v-4"]
     assert all(isinstance(clip, Made) for clip in result.clips)
+
+
+def test_all_tasks_share_a_thread(monkeypatch):
+    """A thread's end runs Python functions in which Ctrl-C is forgotten."""
+    started = []
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda t: (started.append(t), start(t)))
+    worker, task = worker_and_task(Grey())
+    for _ in range(3):
+        assert all(isinstance(clip, Made) for clip in worker.run(task).clips)
+    assert len(started) == 1
+    assert started[0].is_alive()
 
 
 def test_a_survey_that_kills_costs_its_video_once():

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -188,8 +187,6 @@ def test_help_needs_no_heavy_imports() -> None:
         "heavy = {'numpy', 'cv2', 'pyarrow', 'fsspec', 'matplotlib'} & sys.modules.keys();"
         "sys.exit(repr(heavy) if heavy else code)"
     )
-    start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "verify" in done.stdout
-    assert time.monotonic() - start < 10  # a loaded machine; .3 s on a quiet one

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -57,9 +56,7 @@ def test_peak_memory_counts_what_lives_at_once() -> None:
 
 def test_help_is_fast() -> None:
     command = [sys.executable, "-c", "from idol.bench.cli import main; main(['--help'])"]
-    start = time.perf_counter()
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - start
     assert "model" in result.stdout
     modules = (
         "import sys, idol.bench.cli; print('torch' in sys.modules, 'diffusers' in sys.modules)"
@@ -68,4 +65,3 @@ def test_help_is_fast() -> None:
         [sys.executable, "-c", modules], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.split() == ["False", "False"]
-    assert seconds < 5  # under one on a quiet machine

@@ -6,8 +6,11 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import random
 import socket
 import sys
+import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from idol.model.config import StageName
 from idol.train.cli import run_config
 from idol.train.config import TrainConfig
 from idol.train.defaults import defaults
+from idol.train.reporter import Reporter
 from preprocess.clip import Clip
 from shards.codec import encode_clip
 from shards.dataset import open_for_build
@@ -108,24 +112,33 @@ def weights_of(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
-def in_processes(config: TrainConfig, count: int = 1) -> list[BaseProcess]:
+def in_processes(config: TrainConfig, count: int = 1, *, pause: float = 0.0) -> list[BaseProcess]:
     """Start `count` processes that train together over gloo; one alone for 1.
+
+    After each step they wait `pause` seconds, so that who looks on can come in between.
 
     They exit as the command does. Their server imports torch once for all of them; forks of this
     process would not do, for autograd's threads, once started, cannot be forked.
     """
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    port = _free_port() if count > 1 else 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "idol.train.train"])
     started: list[BaseProcess] = []
     for rank in range(count):
         environment = {} if count == 1 else _torchrun_environment(rank, count, port)
-        process = context.Process(target=_train, args=(config, environment))
+        process = context.Process(target=_train, args=(config, environment, pause))
         process.start()
         started.append(process)
     return started
+
+
+def _free_port() -> int:
+    """One below those that the system gives to whoever asks for any."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("localhost", port))
+            return port
+    raise OSError("no free port")
 
 
 def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
@@ -134,7 +147,14 @@ def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
     return {name: str(value) for name, value in (ranks | places).items()}
 
 
-def _train(config: TrainConfig, environment: dict[str, str]) -> None:
+def _train(config: TrainConfig, environment: dict[str, str], pause: float) -> None:
+    step = Reporter.step
+
+    def paused(*arguments: Any) -> None:
+        step(*arguments)
+        time.sleep(pause)
+
+    Reporter.step = paused  # type: ignore[method-assign,assignment]
     os.environ.update(environment)
     torch.set_num_threads(1)  # as in the tests' own process: sums have the same order
     os.setpgid(0, 0)  # so that it can be signalled together with its workers

@@ -16,6 +16,7 @@ from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro, weights_of
 
 STEPS = 9
+PAUSE = 0.2  # seconds after a step, for a signal to come in time
 SETTINGS = {"steps": STEPS, "checkpoint_every": 3, "ema": 0.9, "accumulation": 2, "batch_size": 1}
 
 
@@ -49,7 +50,7 @@ def test_killed_at_any_step_it_goes_on_as_if_nothing_was(
     boxes: Path, tmp_path: Path, uninterrupted: Path, lines: int
 ) -> None:
     config = micro("video", boxes, tmp_path / "run", **SETTINGS)
-    [process] = in_processes(config)
+    [process] = in_processes(config, pause=PAUSE)
     wait_for_lines(process, config.output, lines)
     os.kill(process.pid, signal.SIGKILL)  # type: ignore[arg-type]
     process.join()
@@ -66,7 +67,7 @@ def test_asked_to_stop_it_saves_and_leaves(
 ) -> None:
     settings = {**SETTINGS, "checkpoint_every": 100, "workers": workers}
     config = micro("video", boxes, tmp_path / "run", **settings)
-    [process] = in_processes(config)
+    [process] = in_processes(config, pause=PAUSE)
     wait_for_lines(process, config.output, 2)
     os.killpg(process.pid, number)  # type: ignore[arg-type]
     process.join()
@@ -82,14 +83,15 @@ def test_signals_in_a_burst_are_one_request(monkeypatch: pytest.MonkeyPatch) -> 
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now)
         with Interrupt() as interrupt:
             assert not interrupt.requested
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
                 signal.raise_signal(number)
             assert interrupt.requested
             assert not heard
-            later = time.monotonic() + 3
-            monkeypatch.setattr(time, "monotonic", lambda: later)
+            monkeypatch.setattr(time, "monotonic", lambda: now + 3)
             signal.raise_signal(signal.SIGTERM)
             assert heard == [signal.SIGTERM]
         signal.raise_signal(signal.SIGTERM)
@@ -137,7 +139,7 @@ def test_the_same_batch_may_be_divided_otherwise(
     boxes: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     config = micro("video", boxes, tmp_path / "run", **{**SETTINGS, "steps": STEPS})
-    [process] = in_processes(config)
+    [process] = in_processes(config, pause=PAUSE)
     wait_for_lines(process, config.output, 4)
     os.kill(process.pid, signal.SIGTERM)  # type: ignore[arg-type]
     process.join()

@@ -103,7 +103,7 @@ class Publisher:
                 self.wfile.write(body[:half])
                 self.wfile.flush()
                 if served.gate:
-                    served.gate.wait(60)
+                    served.gate.wait(300)
                     self.wfile.write(body[half:])
 
             def start_of(self, served: Served) -> int | None:
