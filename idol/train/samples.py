@@ -21,7 +21,7 @@ from shards.stream import ClipBatch
 
 __all__ = ["sample_pictures"]
 
-# Every frame has noise of its own, which moves nowhere: later timesteps would show little else.
+# Early, when features are still those of the clip.
 _FEATURES_AT = 100
 
 _TILE, _GAP, _MARGIN, _LABELS, _HEAD = 128, 4, 16, 168, 56
@@ -44,9 +44,9 @@ def sample_pictures(
     """Generate each clip of a batch from its conditions, and draw both.
 
     Rows are frames, generated frames, depth and generated depth, pose, and the motion fields of
-    both streams' features when the clip itself, with noise, is denoised (Fig. 3); where there is
-    no depth, no pose or one frame only, those rows are missing. The noise is a function of `seed`
-    and a clip's key. The denoiser's modes are afterwards as they were.
+    both streams' features when the clip itself, with one noise on all frames, is denoised (Fig. 3).
+    Where there is no depth, no pose or one frame only, those rows are missing. The noise is a
+    function of `seed` and a clip's key. The denoiser's modes are afterwards as they were.
 
     Args:
         batch: on the denoiser's device.
@@ -85,6 +85,8 @@ def sample_pictures(
 def _motion(denoiser: nn.Module, batch: LatentBatch, noise_BMFCHW: Tensor) -> Tensor:
     """Displacements in the finest compared layer, (B, M, F - 1, H, W, 2)."""
     latents = batch.latents_BMFCHW
+    # One noise for all frames: it stands still, where one of each frame's own would hide all else.
+    noise_BMFCHW = noise_BMFCHW[:, :, :1].expand_as(latents)
     timesteps_B = torch.full((len(latents),), _FEATURES_AT, device=latents.device)
     output = predict(
         denoiser,

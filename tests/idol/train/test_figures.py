@@ -15,6 +15,8 @@ import torch
 from idol.codec import PatchCodec
 from idol.conditions import Conditions, LatentBatch
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
+from idol.sampling import predict
+from idol.train import samples
 from idol.train.curves import smoothed
 from idol.train.errors import TrainError
 from idol.train.figures import loss_curves, main, sample_pictures
@@ -95,6 +97,27 @@ def test_rows_of_a_sheet(trained: DualModalDenoiser, batch: LatentBatch, clips: 
         # Two frames have one motion; beside it the page is empty.
         assert tile(sheet, 5, 0).max() == 255
         assert tile(sheet, 5, 1).max() < 64
+
+
+def test_motion_is_that_of_the_clip_and_not_of_its_noise(
+    trained: DualModalDenoiser,
+    batch: LatentBatch,
+    clips: ClipBatch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def noted(denoiser: Any, noisy: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        seen.append(noisy)
+        return predict(denoiser, noisy, *arguments, **options)
+
+    monkeypatch.setattr(samples, "predict", noted)
+    still = batch.latents_BMFCHW[:, :, :1].expand_as(batch.latents_BMFCHW)
+    sheets(trained, dataclasses.replace(batch, latents_BMFCHW=still), clips)
+    [noisy] = seen
+    assert not torch.allclose(noisy, still, atol=0.1)
+    assert torch.equal(noisy[:, :, 0], noisy[:, :, 1])
+    assert not torch.equal(noisy[:, 0], noisy[:, 1])
 
 
 def test_a_sheet_is_a_function_of_seed_and_key(
