@@ -22,9 +22,12 @@ def sole_run(output: Path) -> Iterator[None]:
     """Hold an output in here; the system lets go of it when the process ends, killed or not.
 
     Raises:
-        TrainError: another process holds it.
+        TrainError: another process holds it, or it is a file.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise TrainError(f"{output} is a file, or lies in one: --output takes a folder") from error
     with (output / _FILE).open("w") as file:
         try:
             # Not flock: a killed run's loading processes would inherit it and hold it on.

@@ -31,3 +31,10 @@ def test_an_output_has_one_run_at_a_time(tmp_path: Path) -> None:
             other.start()
             other.join()
         assert other.exitcode == 0
+
+
+@pytest.mark.parametrize("name", ["file", "file/run"])
+def test_a_file_is_no_output(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainError, match="--output takes a folder"):
+        _take(tmp_path / name)
