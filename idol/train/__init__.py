@@ -8,7 +8,7 @@
 | how do clips become latents | `prepare` |
 | where does all randomness come from | `noise` |
 | what is built, and from what | `start`, `spread` |
-| what is kept, and how does a run go on | `checkpoint`, `tensors`, `resume` |
+| what is kept, and how does a run go on | `checkpoint`, `resume`, `frozen` |
 | what if something goes wrong | `guard`, `interrupt`, `memory` |
 | what is seen of it, and when | `reporter`, `pace` |
 | where does it go | `report`, `values`, `journal`, `progress` |
