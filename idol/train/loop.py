@@ -92,8 +92,9 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             last = progress.step == config.optimizer.steps
             failing = progress.skipped_in_row > config.run.max_skipped
             due = stop or last or progress.step % config.report.checkpoint_every == 0
-            # Tried again and again, a failing run must not push better checkpoints out.
-            if progress.needs_saving if failing else due:
+            if failing:  # tried again and again, it must not push better checkpoints out
+                due = progress.needs_saving
+            if due:
                 reporter.flush_to_disk()
                 run.save(checkpoints)
             if failing:

@@ -18,8 +18,8 @@ from idol.train.data import first_clips
 from idol.train.figures import sample_pictures
 from idol.train.optimizer import learning_rate
 from idol.train.pace import Pace, peak_memory
+from idol.train.parts import has_split
 from idol.train.report import Log, StepReport
-from idol.train.requirements import has_split
 from idol.train.run import Run
 from idol.train.validation import validate
 

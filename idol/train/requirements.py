@@ -17,7 +17,7 @@ from shards.reader import Shard
 from shards.stream.catalogue import DataPath, find_shards
 from shards.stream.order import shares
 
-__all__ = ["check_latents", "check_shards", "has_split", "shards_digest"]
+__all__ = ["check_latents", "check_shards", "shards_digest"]
 
 _MADE_BY = {
     "rgb": "`idol-prep build`",
