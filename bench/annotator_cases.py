@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from preprocess import weights
-from preprocess.choices import Record
-from preprocess.scene import Scene
-from preprocess.torch.device import half_precision
+from preprocess.annotators.choices import Record
+from preprocess.annotators.scene import Scene
+from preprocess.annotators.torch.device import half_precision
 
 __all__ = ["CASES", "Case", "Setting"]
 
@@ -75,10 +75,10 @@ def grounded_sam(setting: Setting) -> Case:
     from segment_anything import sam_model_registry
     from segment_anything.utils.transforms import ResizeLongestSide
 
-    from preprocess.masks.grounded_sam import GroundedSam
-    from preprocess.masks.grounded_sam.choose import Detections
-    from preprocess.masks.grounded_sam.detector import Detector, build_network
-    from preprocess.masks.grounded_sam.segmenter import Segmenter
+    from preprocess.annotators.grounded_sam import GroundedSam
+    from preprocess.annotators.grounded_sam.choose import Detections
+    from preprocess.annotators.grounded_sam.detector import Detector, build_network
+    from preprocess.annotators.grounded_sam.segmenter import Segmenter
 
     dino = build_network(_bert_folder(setting.scratch / "bert")).to(setting.device)
     sam = sam_model_registry[setting.sam]().requires_grad_(False).to(setting.device)
@@ -143,11 +143,11 @@ def _bert_folder(folder: Path) -> Path:
 
 
 def openpose(setting: Setting) -> Case:
-    from preprocess.poses.openpose.annotator import OpenPose
-    from preprocess.poses.openpose.body import HEIGHT
-    from preprocess.poses.openpose.networks import Network
-    from preprocess.torch.batching import Batches
-    from preprocess.torch.packages import import_controlnet_aux
+    from preprocess.annotators.openpose.annotator import OpenPose
+    from preprocess.annotators.openpose.body import HEIGHT
+    from preprocess.annotators.openpose.networks import Network
+    from preprocess.annotators.torch.batching import Batches
+    from preprocess.annotators.torch.packages import import_controlnet_aux
 
     _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
     module = randomised(body.bodypose_model()).to(setting.device)
@@ -169,9 +169,9 @@ def openpose(setting: Setting) -> Case:
 
 
 def midas(setting: Setting) -> Case:
-    from preprocess.depths.midas.network import Midas, build_dpt_hybrid, network_size
-    from preprocess.depths.whole_frame import WholeFrameDepth
-    from preprocess.torch.batching import Batches
+    from preprocess.annotators.midas.network import Midas, build_dpt_hybrid, network_size
+    from preprocess.annotators.torch.batching import Batches
+    from preprocess.annotators.whole_frame import WholeFrameDepth
 
     module = randomised(build_dpt_hybrid()).to(setting.device)
     network = Midas(
@@ -200,7 +200,7 @@ def huggingface(setting: Setting) -> Case:
         DPTImageProcessor,
     )
 
-    from preprocess.depths.huggingface import load
+    from preprocess.annotators.huggingface import load
 
     backbone = Dinov2Config(
         image_size=518,
@@ -244,9 +244,9 @@ def huggingface(setting: Setting) -> Case:
 
 
 def hdnet(setting: Setting) -> Case:
-    from preprocess.depths.hdnet import HourglassNetwork
-    from preprocess.depths.hdnet.annotator import SIZE, HDNetDepth
-    from preprocess.depths.hdnet.inference import HDNet
+    from preprocess.annotators.hdnet import HourglassNetwork
+    from preprocess.annotators.hdnet.annotator import SIZE, HDNetDepth
+    from preprocess.annotators.hdnet.inference import HDNet
 
     networks = {
         "normal": randomised(HourglassNetwork(3, 3)),
@@ -272,9 +272,9 @@ def hdnet(setting: Setting) -> Case:
 
 def lite(setting: Setting) -> Case:
     """As many runs of the same two networks as the tracker asks for, on pictures made before."""
-    from preprocess.lite.network import Network
-    from preprocess.lite.person import LitePerson
-    from preprocess.masks.lite import LiteMask
+    from preprocess.annotators.lite.mask import LiteMask
+    from preprocess.annotators.lite.network import Network
+    from preprocess.annotators.lite.person import LitePerson
 
     def locate(name: str) -> Path:
         return weights.locate(f"lite/{name}")
@@ -302,7 +302,7 @@ def lite(setting: Setting) -> Case:
 
 def dwpose(setting: Setting) -> Case:
     """From its published files: there is no building ONNX networks of their size here."""
-    from preprocess.poses.dwpose import DETECTOR, POSE, load
+    from preprocess.annotators.dwpose import DETECTOR, POSE, load
 
     annotator = load(
         RECORD,

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from preprocess import weights
+from preprocess.annotators.scene import Scene
 from preprocess.crop import centre_crop
 from preprocess.errors import InputError
-from preprocess.scene import Scene
 from preprocess.video import VideoFile
 
 SIZE = 256

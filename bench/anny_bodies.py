@@ -23,7 +23,7 @@ except ImportError as error:
 
 from anny_scenes import Scene, rotation
 
-from preprocess.depths import BodyPose
+from preprocess.annotators.lite.depth import BodyPose
 
 FPS = 30.0
 

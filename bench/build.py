@@ -22,8 +22,8 @@ from pipelines.recipe import Recipe
 from pipelines.worker import TaskResult
 from preprocess import weights
 from preprocess.annotate import ClipRequest, annotate, survey
-from preprocess.annotators import load
-from shards.codec import encode_clip
+from preprocess.annotators.load import load
+from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
 console = Console()

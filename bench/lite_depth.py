@@ -18,8 +18,14 @@ import numpy as np
 from anny_bodies import FPS, Renderer, Sequence, observe
 from anny_scenes import SCENES
 
-from preprocess.depths import BodyPose, body_motion, depth_range, lite_depth, normalize_depth
-from preprocess.depths.bones import joints_from_blazepose
+from preprocess.annotators.lite.depth import (
+    BodyPose,
+    body_motion,
+    depth_range,
+    lite_depth,
+    normalize_depth,
+)
+from preprocess.annotators.lite.depth.bones import joints_from_blazepose
 
 SEEDS = (0, 1)
 

@@ -32,7 +32,7 @@ import numpy as np
 from loader_peers import BATCH, OURS, PEERS, Contender, raw_seconds, read_samples
 from loader_store import report_store
 
-from preprocess.clip import Clip
+from shards.sample.clip import Clip
 
 WARM_UP = 8  # batches; a multiple of the numbers of workers, so that all have given as many
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from shards.codec import encode_clip
 from shards.reader import open_dataset, read_sample
+from shards.sample.codec import encode_clip
 from shards.stream import ClipStream
 from shards.stream.loader import ClipLoader
 from shards.stream.pictures import decode_into

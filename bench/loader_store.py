@@ -9,7 +9,7 @@ from typing import Any
 
 from fsspec.implementations.memory import MemoryFileSystem
 
-from shards.storage import Store
+from shards.files.storage import Store
 from shards.stream import ClipStream
 from shards.stream.loader import ClipLoader
 

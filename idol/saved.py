@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from idol.codec import PatchCodec
-from idol.codec.protocol import LatentCodec
-from idol.images import TinyEncoder
-from idol.model.config import DualModalUNetConfig, StageName
-from idol.model.presets import PresetName
+from idol.config.model import DualModalUNetConfig, StageName
+from idol.config.presets import PresetName
+from idol.encoders import PatchCodec, TinyEncoder
+from idol.encoders.protocol import LatentCodec
 from idol.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from idol.images import CLIPEncoder
+    from idol.encoders import CLIPEncoder
     from idol.model import DualModalDenoiser
 
 __all__ = [
@@ -184,8 +183,7 @@ def frozen_parts(
     """
     if preset == "tiny":
         return TinyEncoder(channels), PatchCodec()
-    from idol.codec import VAECodec
-    from idol.images import CLIPEncoder
+    from idol.encoders import CLIPEncoder, VAECodec
 
     if vae is None or image_encoder is None:
         raise NotAModelError("preset sd14 needs a VAE and a CLIP image encoder: name their folders")

@@ -15,12 +15,13 @@ from pipelines.folder_lock import alone_in
 from pipelines.plan import Plan, make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Made, Setup, TaskResult
-from preprocess import makers, weights
+from preprocess import weights
+from preprocess.annotators import provenance as makers
 from preprocess.errors import InputError
 from preprocess.sources.base import Split, list_videos
 from shards.dataset import Build, DatasetInfo, open_for_build
+from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, find_manifest
-from shards.storage import Store
 from shards.writer import commit_shard
 
 __all__ = ["BuildSummary", "Reporter", "Where", "build", "plan_build"]

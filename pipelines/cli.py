@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import tyro
 from tyro.extras import SubcommandApp
 
+from idol.data.encode_cli import encode
 from pipelines.build_cli import build_command, preset_of
-from pipelines.encode_cli import encode
 from pipelines.recipe_cli import recipe_app
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError

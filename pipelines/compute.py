@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.recipe import RecipeMistakes
-from preprocess.choices import AnnotatorChoice, Hardware
+from preprocess.annotators.choices import AnnotatorChoice, Hardware
 from preprocess.errors import InputError
 
 __all__ = ["Compute"]
@@ -64,7 +64,7 @@ class Compute:
             if elsewhere and self.device == "cuda":
                 device = "cuda"
             else:
-                from preprocess.torch.device import pick_device
+                from preprocess.annotators.torch.device import pick_device
 
                 device = pick_device(self.device)
         if choice.networks and device == "cpu" and self.precision == "fp16":
@@ -89,7 +89,7 @@ class Compute:
         if hardware.device == "cpu":
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             return max(1, min(cores, memory // _WORKER_BYTES))
-        from preprocess.torch.device import gpu_count
+        from preprocess.annotators.torch.device import gpu_count
 
         share = self.gpus_per_worker(choice, hardware)
         gpus = gpu_count()

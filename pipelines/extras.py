@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
-from preprocess import makers
+from preprocess.annotators import provenance as makers
 from preprocess.errors import InputError
 from preprocess.frames import FrameFolder
 from preprocess.sources.base import Listing, Video, numerically

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from preprocess.errors import InputError
-from shards.storage import Store
+from shards.files.storage import Store
 
 __all__ = ["alone_in"]
 

@@ -12,8 +12,8 @@ from pipelines.splits import split_videos
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.sources.base import Listing, Split, Unreadable, Video
-from shards.canonical import canonical_json
-from shards.keys import make_key
+from shards.files.canonical import canonical_json
+from shards.sample.keys import make_key
 
 __all__ = ["Plan", "PlannedClip", "Task", "make_plan"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from preprocess.choices import (
+from preprocess.annotators.choices import (
     IMAGE_DATASETS,
     AnnotatorChoice,
     CropMode,
@@ -21,8 +21,8 @@ from preprocess.choices import (
     SamSize,
     split_model,
 )
+from preprocess.annotators.huggingface.model_folder import folder_name
 from preprocess.errors import InputError
-from preprocess.model_folder import folder_name
 
 __all__ = ["Recipe", "RecipeMistakes"]
 

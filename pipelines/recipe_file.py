@@ -55,7 +55,7 @@ class RecipeFile:
 
 def packaged() -> dict[str, str]:
     """The texts of the recipes that come with the package, by name."""
-    found = resources.files("recipes").iterdir()
+    found = resources.files("pipelines.recipes").iterdir()
     files = {f.name.removesuffix(".yaml"): f for f in found if f.name.endswith(".yaml")}
     return {name: files[name].read_text() for name in sorted(files)}
 

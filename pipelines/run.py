@@ -11,8 +11,8 @@ from pipelines.build import Where, build, plan_build
 from pipelines.recipe import Recipe
 from pipelines.recipe_file import SourceEntry
 from preprocess.errors import InputError
-from shards.canonical import canonical_json, parse_json
-from shards.storage import Store
+from shards.files.canonical import canonical_json, parse_json
+from shards.files.storage import Store
 
 __all__ = ["Options", "read_mix", "run_mixture", "run_one"]
 

@@ -18,9 +18,9 @@ from pipelines.extras import notices
 from pipelines.plan import Plan
 from pipelines.units import duration
 from pipelines.worker import Made, TaskResult
+from preprocess.annotators.provenance import makers
 from preprocess.errors import InputError
-from preprocess.makers import makers
-from shards.console import QuietConsole, human_bytes
+from shards.inspect.console import QuietConsole, human_bytes
 from shards.manifest import Manifest
 
 __all__ = [

@@ -11,7 +11,7 @@ from tyro.extras import SubcommandApp
 from pipelines import weights_show
 from preprocess import weights as registry
 from preprocess.errors import InputError
-from shards.console import QuietConsole, human_bytes
+from shards.inspect.console import QuietConsole, human_bytes
 
 __all__ = ["weights_app"]
 
@@ -117,7 +117,7 @@ def convert_hdnet(
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     try:
-        from preprocess.depths.hdnet import weights_file
+        from preprocess.annotators.hdnet import weights_file
     except ModuleNotFoundError as error:
         raise _needs_training(error, "convert-hdnet") from error
 
@@ -146,7 +146,7 @@ def to_safetensors(
         output: The file to write. Default: the same name with .safetensors.
     """
     try:
-        from preprocess.torch.loading import load_state, save_state
+        from preprocess.annotators.torch.loading import load_state, save_state
     except ModuleNotFoundError as error:
         raise _needs_training(error, "to-safetensors") from error
 

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from preprocess.weights import ExternalFile, Reporter, Sdist, State, Wheel
-from shards.console import human_bytes
+from shards.inspect.console import human_bytes
 
 __all__ = ["downloads", "table"]
 

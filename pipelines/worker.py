@@ -11,13 +11,13 @@ from types import MappingProxyType
 
 from pipelines.plan import Plan, PlannedClip, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
-from preprocess.annotators import load
-from preprocess.choices import Hardware, Record
-from preprocess.clip import Clip
+from preprocess.annotators.choices import Hardware, Record
+from preprocess.annotators.load import load
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
-from shards.codec import Members, encode_clip
 from shards.manifest import Quarantined
+from shards.sample.clip import Clip
+from shards.sample.codec import Members, encode_clip
 
 __all__ = ["Made", "Setup", "TaskResult", "Worker"]
 

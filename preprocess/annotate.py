@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.annotators import Annotators
-from preprocess.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
+from preprocess.annotators.lite.person import PersonFrame
+from preprocess.annotators.load import Annotators
+from preprocess.annotators.scene import DepthAnnotator, Scene
 from preprocess.crop import Crop
-from preprocess.depths.ranges import normalize_depth
+from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
-from preprocess.keypoints import Keypoints
-from preprocess.lite.person import PersonFrame
-from preprocess.scene import DepthAnnotator, Scene
-from preprocess.skeleton import draw_poses
 from preprocess.sources.base import Video
 from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, masks_for, survey
+from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
+from shards.sample.keypoints import Keypoints
+from shards.sample.skeleton import draw_poses
 
 __all__ = ["ClipRequest", "Survey", "annotate", "survey"]
 

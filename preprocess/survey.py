@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators import Annotators
-from preprocess.choices import CropMode
+from preprocess.annotators.choices import CropMode
+from preprocess.annotators.lite.extent import person_box
+from preprocess.annotators.lite.person import PersonFrame
+from preprocess.annotators.load import Annotators
+from preprocess.annotators.scene import DepthAnnotator, Scene
 from preprocess.crop import Crop, centre_crop, subject_crop, whole_frame
-from preprocess.depths.ranges import LEAST_METRES, LEAST_UNITS, depth_range
+from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
-from preprocess.lite.extent import person_box
-from preprocess.lite.person import PersonFrame
-from preprocess.scene import DepthAnnotator, Scene
 from preprocess.sources.base import Video
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "masks_for", "survey"]

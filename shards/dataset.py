@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from shards.canonical import canonical_json, parse_json, sha256
 from shards.describe import count_totals
 from shards.errors import BadManifest, NotADataset, RecipeMismatch
+from shards.files.canonical import canonical_json, parse_json, sha256
+from shards.files.storage import Store
 from shards.index import INDEX, index_bytes
 from shards.latents.info import is_latents_folder
 from shards.manifest import Manifest, list_shards, load_manifests, shard_name
-from shards.storage import Store
 
 __all__ = ["FILE", "Build", "DatasetInfo", "fingerprint", "open_for_build", "read_info"]
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.errors import ShardsError
+from shards.files.storage import Store
 from shards.manifest import Manifest
-from shards.members import JSON, KINDS
-from shards.storage import Store
+from shards.sample.members import JSON, KINDS
 
 __all__ = ["INDEX", "index_bytes", "index_rows", "read_index"]
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from shards.canonical import canonical_json, parse_json
 from shards.errors import BadManifest
-from shards.storage import Store
+from shards.files.canonical import canonical_json, parse_json
+from shards.files.storage import Store
 
 __all__ = [
     "SCHEMA",

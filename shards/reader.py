@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from preprocess.clip import Clip
-from shards.codec import decode_clip
 from shards.dataset import DatasetInfo, read_info
 from shards.errors import BadManifest, NotADataset, UnknownKey
+from shards.files.storage import Store
+from shards.files.tars import read_members
 from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
+from shards.sample.clip import Clip
+from shards.sample.codec import decode_clip
 from shards.scan import scan_tar
-from shards.storage import Store
-from shards.tars import read_members
 
 __all__ = ["Dataset", "Entry", "Shard", "open_dataset", "read_sample"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from shards.canonical import parse_json
 from shards.describe import describe_sample
 from shards.errors import BadSample, BadTar
+from shards.files.canonical import parse_json
+from shards.files.storage import Store
+from shards.files.tars import iter_headers
 from shards.manifest import Manifest
-from shards.members import JSON, split_name
-from shards.storage import Store
-from shards.tars import iter_headers
+from shards.sample.members import JSON, split_name
 
 __all__ = ["scan_tar"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from shards.codec import Members, decode_info
 from shards.describe import describe_sample
-from shards.keys import check_key
+from shards.files.storage import Store
+from shards.files.tars import TarWriter
 from shards.manifest import Manifest, Quarantined, manifest_bytes, shard_name
-from shards.members import split_name
-from shards.storage import Store
-from shards.tars import TarWriter
+from shards.sample.codec import Members, decode_info
+from shards.sample.keys import check_key
+from shards.sample.members import split_name
 
 __all__ = ["commit_shard"]
 

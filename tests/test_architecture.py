@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # Who may import what of the others. The shared values are plain: no annotator, no network.
-SHARED = {"preprocess.clip", "preprocess.colormap", "preprocess.keypoints", "preprocess.skeleton"}
+SHARED = {
+    "shards.sample.clip",
+    "shards.sample.colormap",
+    "shards.sample.keypoints",
+    "shards.sample.skeleton",
+}
 ALLOWED = {
     "preprocess": set(),
     "shards": SHARED,
@@ -61,7 +66,7 @@ def test_imports_go_one_way(package):
     assert not wrong
 
 
-@pytest.mark.parametrize("module", ["pipelines.cli", "shards.cli"])
+@pytest.mark.parametrize("module", ["pipelines.cli", "shards.inspect.cli"])
 def test_commands_start_without_heavy_libraries(module):
     """`--help` answers at once because nothing below is imported for it."""
     heavy = ("ray", "torch", "cv2", "av", "numpy", "pyarrow", "matplotlib", "ai_edge_litert")
@@ -73,7 +78,7 @@ def test_commands_start_without_heavy_libraries(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["preprocess.annotate", "preprocess.annotators", "pipelines.worker"]
+    "module", ["preprocess.annotate", "preprocess.annotators.load", "pipelines.worker"]
 )
 def test_a_build_without_networks_loads_no_torch(module):
     code = f"import sys, {module}; print('torch' in sys.modules)"

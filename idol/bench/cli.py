@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from idol.model.presets import PresetName
+from idol.config.presets import PresetName
 
 
 @dataclasses.dataclass(frozen=True)

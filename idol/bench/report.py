@@ -17,9 +17,9 @@ from idol.bench.cost import (
     step_flops,
 )
 from idol.bench.measure import measure
+from idol.config.presets import PresetName
 from idol.losses import LossConfig, training_losses
 from idol.model import DualModalUNetConfig, preset
-from idol.model.presets import PresetName
 from idol.model.stages import StageName
 
 STAGES: tuple[StageName, ...] = ("pretrain", "image", "video")

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from idol.losses.config import LossConfig as LossConfig
+    from idol.config.losses import LossConfig as LossConfig
     from idol.losses.cross_attention import (
         cross_attention_consistency as cross_attention_consistency,
     )
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 # Importing torch takes seconds, which a command's --help must not wait for.
 _MODULE_OF = {
-    "LossConfig": "config",
-    "Losses": "objective",
-    "cross_attention_consistency": "cross_attention",
-    "denoising_losses": "objective",
-    "feature_gradient_norms": "objective",
-    "motion_consistency": "motion",
-    "training_losses": "objective",
+    "LossConfig": "idol.config.losses",
+    "Losses": "idol.losses.objective",
+    "cross_attention_consistency": "idol.losses.cross_attention",
+    "denoising_losses": "idol.losses.objective",
+    "feature_gradient_norms": "idol.losses.objective",
+    "motion_consistency": "idol.losses.motion",
+    "training_losses": "idol.losses.objective",
 }
 __all__ = sorted(_MODULE_OF)
 
@@ -35,4 +35,4 @@ __all__ = sorted(_MODULE_OF)
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from idol.losses.config import LossConfig
+from idol.config.losses import LossConfig
+from idol.diffusion.schedule import signal_share
 from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
-from idol.schedule import signal_share
 
 
 class LayerFeatures(Protocol):

@@ -10,8 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from idol.model.config import ConfigError as ConfigError
-    from idol.model.config import DualModalUNetConfig as DualModalUNetConfig
+    from idol.config.model import ConfigError as ConfigError
+    from idol.config.model import DualModalUNetConfig as DualModalUNetConfig
+    from idol.config.presets import preset as preset
     from idol.model.controlnet import ControlResiduals as ControlResiduals
     from idol.model.controlnet import PoseControlNet as PoseControlNet
     from idol.model.denoiser import DualModalDenoiser as DualModalDenoiser
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from idol.model.layout import DEPTH as DEPTH
     from idol.model.layout import VIDEO as VIDEO
     from idol.model.layout import ClipLayout as ClipLayout
-    from idol.model.presets import preset as preset
     from idol.model.pretrained import from_pretrained_2d as from_pretrained_2d
     from idol.model.saving import CheckpointError as CheckpointError
     from idol.model.stages import set_trainable as set_trainable
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 
 # Importing diffusers takes ten seconds and more, which a command's --help must not wait for.
 _MODULE_OF = {
-    "CheckpointError": "saving",
-    "ClipLayout": "layout",
-    "ConfigError": "config",
-    "ConsistencyFeatures": "unet",
-    "ControlResiduals": "controlnet",
-    "DEPTH": "layout",
-    "DenoiserOutput": "unet",
-    "DualModalDenoiser": "denoiser",
-    "DualModalUNet": "unet",
-    "DualModalUNetConfig": "config",
-    "ForegroundProjection": "foreground",
-    "PoseControlNet": "controlnet",
-    "VIDEO": "layout",
-    "from_pretrained_2d": "pretrained",
-    "preset": "presets",
-    "set_trainable": "stages",
-    "stage_config": "stages",
+    "CheckpointError": "idol.model.saving",
+    "ClipLayout": "idol.model.layout",
+    "ConfigError": "idol.config.model",
+    "ConsistencyFeatures": "idol.model.unet",
+    "ControlResiduals": "idol.model.controlnet",
+    "DEPTH": "idol.model.layout",
+    "DenoiserOutput": "idol.model.unet",
+    "DualModalDenoiser": "idol.model.denoiser",
+    "DualModalUNet": "idol.model.unet",
+    "DualModalUNetConfig": "idol.config.model",
+    "ForegroundProjection": "idol.model.foreground",
+    "PoseControlNet": "idol.model.controlnet",
+    "VIDEO": "idol.model.layout",
+    "from_pretrained_2d": "idol.model.pretrained",
+    "preset": "idol.config.presets",
+    "set_trainable": "idol.model.stages",
+    "stage_config": "idol.model.stages",
 }
 __all__ = sorted(_MODULE_OF)
 
@@ -54,4 +54,4 @@ __all__ = sorted(_MODULE_OF)
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

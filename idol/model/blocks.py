@@ -14,8 +14,8 @@ from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
+from idol.config.model import DualModalUNetConfig
 from idol.model.attention import CrossModalAttention
-from idol.model.config import DualModalUNetConfig
 from idol.model.layout import ClipLayout
 from idol.model.resblock import ResBlock
 from idol.model.transformer import LayerFeatures, Transformer

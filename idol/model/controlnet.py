@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
-from idol.model.config import DualModalUNetConfig
 from idol.model.encoder import DualModalEncoder
 from idol.model.layout import DEPTH, VIDEO
 

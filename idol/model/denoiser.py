@@ -13,7 +13,7 @@ import torch
 import torch._dynamo
 from torch import Tensor, nn
 
-from idol.model.config import ConfigError, DualModalUNetConfig
+from idol.config.model import ConfigError, DualModalUNetConfig
 from idol.model.controlnet import PoseControlNet
 from idol.model.foreground import ForegroundProjection
 from idol.model.layout import DEPTH, VIDEO

@@ -9,9 +9,9 @@ import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
+from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.blocks import Conditions, DownBlock, MidBlock
-from idol.model.config import DualModalUNetConfig
 from idol.model.layout import DEPTH, VIDEO, ClipLayout
 from idol.model.saving import ConfiguredModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from idol.model.config import DualModalUNetConfig
+from idol.config.model import DualModalUNetConfig
 from idol.model.saving import ConfiguredModel
 
 

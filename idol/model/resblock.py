@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
-from idol.model.config import DualModalUNetConfig
 from idol.model.layout import ClipLayout
 
 NORM_EPS = 1e-5

@@ -9,7 +9,7 @@ from typing import Any, Self
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 
-from idol.model.config import DualModalUNetConfig
+from idol.config.model import DualModalUNetConfig
 
 
 class CheckpointError(ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from idol.model.config import DualModalUNetConfig, StageName
+from idol.config.model import DualModalUNetConfig, StageName
 from idol.model.denoiser import DualModalDenoiser
 
 # Human attribute outpainting pre-training freezes the ResBlocks and has neither pose nor depth.

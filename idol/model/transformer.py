@@ -10,8 +10,8 @@ from typing import NamedTuple
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
+from idol.config.model import DualModalUNetConfig
 from idol.model.attention import Attention, QueriesKeys, TemporalAttention
-from idol.model.config import DualModalUNetConfig
 from idol.model.layout import ClipLayout
 
 TRANSFORMER_NORM_EPS = 1e-6

@@ -14,11 +14,11 @@ from typing import get_args
 
 import tyro
 
-from idol.model.config import DualModalUNetConfig, StageName
-from idol.model.presets import PresetName
+from idol.config.defaults import defaults
+from idol.config.model import DualModalUNetConfig, StageName
+from idol.config.presets import PresetName
+from idol.config.train import TrainConfig
 from idol.train.checkpoint import Checkpoints
-from idol.train.config import TrainConfig
-from idol.train.defaults import defaults
 from idol.train.errors import DivergedError, TrainError
 from idol.train.interrupt import InterruptedRun
 from idol.train.resume import read_config

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from idol.train.config import TrainConfig
-from idol.train.parts import parts_of
-from idol.train.prepare import MODALITIES
-from shards.latents.identity import identify_vae
+from idol.config.train import TrainConfig
+from idol.data.parts import parts_of
+from idol.data.preparation import MODALITIES
+from idol.encoders.vae_identity import identify_vae
 from shards.latents.info import folder_name
 from shards.stream import ClipBatch, ClipStream
 from shards.stream.loader import ClipLoader, to_tensors

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from idol.codec import VAECodec
-from idol.images import CLIPEncoder
+from idol.encoders import CLIPEncoder, VAECodec
 from idol.saved import Trained
 from idol.train.errors import raise_if_any
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from accelerate.utils import gather_object
 
+from idol.diffusion.noise import Randomness
+from idol.diffusion.schedule import noise_schedule
 from idol.losses import Losses
-from idol.schedule import noise_schedule
 from idol.train.checkpoint import Checkpoints
 from idol.train.data import open_training, positions_of
 from idol.train.errors import DivergedError
 from idol.train.guard import is_finite
 from idol.train.interrupt import Interrupt, InterruptedRun
-from idol.train.noise import Randomness
 from idol.train.optimizer import learning_rate
 from idol.train.reporter import Reporter
 from idol.train.run import Run

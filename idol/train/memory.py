@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from idol.bench.cost import build, example_inputs
-from idol.codec import PatchCodec
-from idol.train.config import TrainConfig
+from idol.config.train import TrainConfig
+from idol.encoders import PatchCodec
 from idol.train.errors import TrainError
-from shards.console import human_bytes
+from shards.inspect.console import human_bytes
 
 __all__ = ["Estimate", "estimate", "out_of_memory"]
 

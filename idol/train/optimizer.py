@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from idol.train.config import OptimizerConfig
+from idol.config.train import OptimizerConfig
 from idol.train.errors import TrainError
 from idol.train.spread import divided_like, whole
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from idol.train.values import StepReport
-from shards.console import human_bytes
+from shards.inspect.console import human_bytes
 
 __all__ = ["LineProgress", "ProgressDisplay", "TerminalProgress", "describe", "duration"]
 

@@ -22,7 +22,7 @@ from idol.train.errors import TrainError
 from idol.train.journal import Journal, read_journal
 from idol.train.progress import LineProgress, ProgressDisplay, TerminalProgress
 from idol.train.values import StepReport
-from shards.console import QuietConsole
+from shards.inspect.console import QuietConsole
 
 __all__ = ["LOSSES", "VALIDATION", "Log", "StepReport", "import_wandb"]
 

@@ -12,13 +12,13 @@ from typing import Self
 import torch
 from accelerate.utils import broadcast_object_list
 
-from idol.schedule import noise_schedule
-from idol.train.config import TrainConfig
+from idol.config.train import TrainConfig
+from idol.data.parts import has_split
+from idol.diffusion.schedule import noise_schedule
 from idol.train.data import first_clips
 from idol.train.figures import sample_pictures
 from idol.train.optimizer import learning_rate
 from idol.train.pace import Pace, peak_memory
-from idol.train.parts import has_split
 from idol.train.report import Log, StepReport
 from idol.train.run import Run
 from idol.train.validation import validate

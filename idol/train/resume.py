@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from idol.train.config import TrainConfig
+from idol.config.train import TrainConfig
 from idol.train.errors import TrainError
 
 __all__ = ["check_same_run", "write_config"]

@@ -16,17 +16,17 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
+from idol.config.train import TrainConfig
+from idol.data.preparation import Preparation
 from idol.model import DenoiserOutput
 from idol.saved import ModelInfo, Trained, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.checkpoint import Checkpoints, atomic_folder
-from idol.train.config import TrainConfig
 from idol.train.ema import MovingAverage
 from idol.train.errors import TrainError
 from idol.train.frozen import check_frozen, frozen_digests
 from idol.train.guard import Progress
 from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
-from idol.train.prepare import Preparation
 from idol.train.spread import spread, whole, whole_state
 from idol.train.start import build
 

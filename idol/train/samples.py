@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from idol.codec import LatentCodec
-from idol.conditions import LatentBatch
+from idol.data.conditions import LatentBatch
+from idol.diffusion.ddim import sample
+from idol.diffusion.guidance import predict
+from idol.diffusion.schedule import ddim_scheduler, noise_schedule
+from idol.encoders import LatentCodec
 from idol.model.layout import DEPTH, VIDEO
-from idol.sampling import predict, sample
-from idol.schedule import ddim_scheduler, noise_schedule
 from idol.train.flow import displacements, flow_picture
 from idol.train.validation import evaluating
-from shards.page import DIM, Page
+from shards.inspect.page import DIM, Page
 from shards.stream import ClipBatch
 
 __all__ = ["sample_pictures"]
@@ -52,7 +53,7 @@ def sample_pictures(
         batch: on the denoiser's device.
         clips: what `batch` was made from.
         codec: that made its latents.
-        steps, guidance: as for `idol.sampling.sample`.
+        steps, guidance: as for `idol.diffusion.sample`.
 
     Returns:
         By clip key, a sheet (H, W, 3) uint8 RGB.

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
+from idol.config.model import DualModalUNetConfig, StageName
+from idol.config.train import TrainConfig
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
-from idol.model.config import DualModalUNetConfig, StageName
 from idol.model.fresh import start_from_nothing
 from idol.saved import ModelInfo, Trained, find_model, frozen_parts, load_tiny, read_info
-from idol.train.config import TrainConfig
 from idol.train.errors import TrainError, raise_if_any
 
 __all__ = ["build", "check_sources", "going_on", "with_sources"]

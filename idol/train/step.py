@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from diffusers import DDPMScheduler
 
-from idol.conditions import LatentBatch
+from idol.data.conditions import LatentBatch
+from idol.diffusion.noise import Randomness
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.model.layout import DEPTH
 from idol.model.unet import DenoiserOutput
-from idol.train.noise import Randomness
 
 __all__ = ["step_losses", "wants_features"]
 

@@ -15,9 +15,9 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from idol.conditions import Conditions, LatentBatch
+from idol.data.conditions import Conditions, LatentBatch
+from idol.diffusion.guidance import predict
 from idol.model.layout import DEPTH, VIDEO
-from idol.sampling.guidance import predict
 from idol.train.errors import TrainError
 
 __all__ = ["TIMESTEPS", "evaluating", "validate"]
@@ -44,7 +44,7 @@ def validate(
 
     Args:
         batches: of clips, this process's share of them; their modalities are alike.
-        schedule: `idol.schedule.noise_schedule()`.
+        schedule: `idol.diffusion.schedule.noise_schedule()`.
         timesteps: 0 to 999, each a forward for each batch.
         device: where the denoiser is.
         reduce: sums a float64 tensor over all processes, each of which must then call.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from preprocess.choices import DatasetName
+from preprocess.annotators.choices import DatasetName
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.sources.files import find_files, numerically, unique_ids

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shards.errors import BadManifest, LatentsMissing
+from shards.files.storage import Store
 from shards.latents.info import LatentsInfo, list_latents
 from shards.manifest import load_manifests
 from shards.reader import Shard
-from shards.storage import Store
 
 __all__ = ["choose_latents", "place_of", "sidecars_of"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, fields
 
-from shards.canonical import canonical_json, parse_json, sha256
 from shards.errors import RecipeMismatch, ShardsError
+from shards.files.canonical import canonical_json, parse_json, sha256
+from shards.files.storage import Store
 from shards.manifest import Manifest
-from shards.storage import Store
 
 __all__ = [
     "FILE",

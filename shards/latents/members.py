@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from shards.canonical import canonical_json
 from shards.errors import BadSample
+from shards.files.canonical import canonical_json
 
 __all__ = ["LATENTS", "decode_moments", "encode_members", "latents_member"]
 

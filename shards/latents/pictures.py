@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from shards.codec import decode_info
 from shards.errors import BadSample
 from shards.manifest import Sample
+from shards.sample.codec import decode_info
 from shards.stream.catalogue import ClipEntry
 from shards.stream.fill import fill_sample
 from shards.stream.request import Depth, Modality, Request

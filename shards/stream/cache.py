@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shards.errors import BadTar, StorageError
-from shards.storage import Store
+from shards.files.storage import Store
 from shards.stream.catalogue import ShardEntry
 
 __all__ = ["ShardCache", "in_this_process"]

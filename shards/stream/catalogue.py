@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shards.errors import BadSample, NotADataset
+from shards.files.storage import Store
 from shards.manifest import Sample
-from shards.members import JSON
 from shards.reader import Shard, open_dataset
-from shards.storage import Store
+from shards.sample.members import JSON
 
 __all__ = [
     "Catalogue",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from shards.stream.ahead import DownloadAhead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import ShardCache
 from shards.stream.catalogue import DataPath, find_shards, make_catalogue
-from shards.stream.cut import Cut
-from shards.stream.files import ShardFiles
-from shards.stream.maker import SampleMaker
+from shards.stream.foreground import Cut
 from shards.stream.mix import expand_mix
 from shards.stream.order import Order, SourceOrder, shares
+from shards.stream.prefetch import DownloadAhead
 from shards.stream.recycle import Memory
 from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
+from shards.stream.sample_builder import SampleMaker
+from shards.stream.shard_reader import ShardFiles
 from shards.stream.sidecars import attach_latents, latents_of
 from shards.stream.torchbase import IterableDataset, worker_turn
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from shards.arrays import member_to_array
 from shards.errors import BadSample
 from shards.latents.members import decode_moments, latents_member
-from shards.members import JSON, member_name
+from shards.sample.arrays import member_to_array
+from shards.sample.members import JSON, member_name
 from shards.stream.catalogue import ClipEntry
-from shards.stream.cut import cut
-from shards.stream.draws import Draws
+from shards.stream.foreground import cut
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
 from shards.stream.pictures import decode_into
+from shards.stream.random import Draws
 from shards.stream.request import Request
 from shards.stream.window import draw_window
 

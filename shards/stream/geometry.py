@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.keypoints import JOINT_SETS, Keypoints
-from preprocess.skeleton import MIN_SCORE, draw_poses
 from shards.errors import BadSample
-from shards.stream.draws import Draws
+from shards.sample.keypoints import JOINT_SETS, Keypoints
+from shards.sample.skeleton import MIN_SCORE, draw_poses
+from shards.stream.random import Draws
 
 __all__ = ["IDENTITY", "Geometry", "draw_geometry", "redraw_pose"]
 

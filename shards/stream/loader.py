@@ -9,7 +9,7 @@ import torch
 
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.clipstream import ClipStream
-from shards.stream.pool import WorkerPool
+from shards.stream.workers import WorkerPool
 
 __all__ = ["ClipLoader", "to_tensors"]
 

@@ -12,10 +12,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shards.canonical import parse_json
 from shards.dataset import FILE
 from shards.errors import NotADataset
-from shards.storage import Store
+from shards.files.canonical import parse_json
+from shards.files.storage import Store
 from shards.stream.catalogue import DataPath
 
 __all__ = ["MIX", "Mix", "expand_mix", "find_mix"]

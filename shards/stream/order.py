@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from shards.stream.draws import permutation
+from shards.stream.random import permutation
 
 __all__ = ["BLOCK", "Order", "Place", "SourceOrder", "shares"]
 

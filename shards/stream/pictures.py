@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from shards.errors import BadSample
-from shards.images import declared_size
+from shards.sample.images import declared_size
 
 __all__ = ["decode_into"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from shards.latents.info import LatentsInfo
-from shards.stream.cut import Cut
+from shards.stream.foreground import Cut
 
 __all__ = ["Depth", "Modality", "Request", "depth_there", "modalities_there"]
 
@@ -65,7 +65,7 @@ class Request:
 
     @property
     def stored(self) -> frozenset[str]:
-        """Modalities that the tars must have, by the names of `shards.members`."""
+        """Modalities that the tars must have, by the names of `shards.sample.members`."""
         stored: set[str] = {"rgb", *(self.modalities & {"mask", "pose"})}
         if "depth" in self.modalities:
             stored.add(self.depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shards.stream.draws import Draws
+from shards.stream.random import Draws
 
 __all__ = ["draw_window"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.clip import Clip
-from shards.codec import encode_clip
 from shards.dataset import open_for_build
+from shards.sample.clip import Clip
+from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from idol.config.model import _CHOICES
 from idol.losses import LossConfig
 from idol.model import DualModalUNetConfig
-from idol.model.config import _CHOICES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "method.md").read_text()

@@ -17,17 +17,17 @@ import cv2
 import numpy as np
 import torch
 
-from preprocess.depths.hdnet import HourglassNetwork, weights_file
-from preprocess.depths.midas import WEIGHTS as MIDAS
-from preprocess.depths.midas import network as midas
-from preprocess.makers import DETECTOR_FILE, SAM_FILES
-from preprocess.masks.grounded_sam import detector
-from preprocess.poses.openpose import BODY, body
-from preprocess.torch.packages import import_controlnet_aux
+from preprocess.annotators.grounded_sam import detector
+from preprocess.annotators.hdnet import HourglassNetwork, weights_file
+from preprocess.annotators.midas import WEIGHTS as MIDAS
+from preprocess.annotators.midas import network as midas
+from preprocess.annotators.openpose import BODY, body
+from preprocess.annotators.provenance import DETECTOR_FILE, SAM_FILES
+from preprocess.annotators.torch.packages import import_controlnet_aux
 from preprocess.weights import registry
-from tests.preprocess.depths.huggingface.test_network import depth_anything
-from tests.preprocess.masks.grounded_sam import small
-from tests.preprocess.poses.dwpose import onnx_files
+from tests.preprocess.annotators.dwpose import onnx_files
+from tests.preprocess.annotators.grounded_sam import small
+from tests.preprocess.annotators.huggingface.test_network import depth_anything
 from tests.preprocess.small_files import random_state, write
 
 WIDTH, HEIGHT = 68, 120

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.units import duration
-from shards.console import human_bytes
+from shards.inspect.console import human_bytes
 
 
 def build(*options):

@@ -6,9 +6,9 @@ from pipelines import compute as compute_module
 from pipelines.compute import Compute
 from pipelines.engine import Cluster, _fitting
 from pipelines.recipe import Recipe
-from preprocess.choices import AnnotatorChoice, Hardware
+from preprocess.annotators.choices import AnnotatorChoice, Hardware
+from preprocess.annotators.torch import device
 from preprocess.errors import InputError
-from preprocess.torch import device
 
 LITE = AnnotatorChoice()
 PAPER = AnnotatorChoice("grounded-sam", "openpose", depth=("hdnet", "midas"))

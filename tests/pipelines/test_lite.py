@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pipelines.cli import main
-from preprocess.colormap import depth_to_hot
-from preprocess.keypoints import COCO_18
 from preprocess.video import VideoFile
 from shards.reader import open_dataset
+from shards.sample.colormap import depth_to_hot
+from shards.sample.keypoints import COCO_18
 from tests.pipelines.conftest import tree
 
 

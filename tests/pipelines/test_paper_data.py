@@ -11,9 +11,9 @@ import torch
 from pipelines.build import Reporter, Where, build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
-from preprocess.colormap import depth_to_hot
-from preprocess.depths.hdnet import HourglassNetwork, weights_file
+from preprocess.annotators.hdnet import HourglassNetwork, weights_file
 from shards.reader import open_dataset, read_sample
+from shards.sample.colormap import depth_to_hot
 
 FRAMES, WIDTH, HEIGHT = 4, 60, 108  # a tenth of TikTok's
 NAME = weights_file.FILE_NAME

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pipelines import cli
+from shards.inspect.verify import verify
 from shards.reader import open_dataset
-from shards.verify import verify
 from tests.pipelines import paper_files
 from tests.pipelines.conftest import tree
 

@@ -102,7 +102,7 @@ def test_to_safetensors_takes_what_needs_no_code(tmp_path, capsys):
 
 def test_converted_weights_are_recorded_and_made_anew_without_complaint(tmp_path, monkeypatch):
     """The file is ours: a new one replaces what was recorded of the old one."""
-    from preprocess.depths.hdnet import weights_file
+    from preprocess.annotators.hdnet import weights_file
 
     monkeypatch.setattr(weights_file, "read_checkpoints", lambda folder: {})
     for content in (b"first", b"second"):

@@ -9,7 +9,7 @@ from pipelines.engine import MAX_DEATHS, _Ledger
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Made, Setup, Worker
-from preprocess.choices import Hardware
+from preprocess.annotators.choices import Hardware
 from preprocess.frames import Frame
 from preprocess.sources.base import Listing, Video
 from tests.pipelines.conftest import BARE

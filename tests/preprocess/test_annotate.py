@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from preprocess.annotate import ClipRequest, annotate, survey
-from preprocess.annotators import Annotators
-from preprocess.choices import AnnotatorChoice, Record
-from preprocess.clip import FOREGROUND_DEPTH_END
+from preprocess.annotators.choices import AnnotatorChoice, Record
+from preprocess.annotators.load import Annotators
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
-from preprocess.keypoints import OPENPOSE_134, Keypoints
 from preprocess.sources.base import Video
+from shards.sample.clip import FOREGROUND_DEPTH_END
+from shards.sample.keypoints import OPENPOSE_134, Keypoints
 
 SIZE = 32
 

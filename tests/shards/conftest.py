@@ -13,10 +13,10 @@ import fsspec
 import numpy as np
 import pytest
 
-from preprocess.clip import Clip
-from shards.codec import encode_clip
 from shards.dataset import open_for_build
 from shards.manifest import Quarantined
+from shards.sample.clip import Clip
+from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
 T, H, W = 3, 24, 32  # no two equal, so that swapped axes show

@@ -8,9 +8,9 @@ import pytest
 
 from shards.dataset import fingerprint, open_for_build, read_info
 from shards.errors import BadManifest, NotADataset, RecipeMismatch
+from shards.files.storage import Store
 from shards.index import index_bytes, read_index
 from shards.manifest import Manifest, list_shards
-from shards.storage import Store
 from shards.writer import commit_shard
 
 Build = Callable[[str | Path], None]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import webdataset
 
-from preprocess.clip import Clip
 from shards.errors import BadTar, NotADataset, UnknownKey, UnsafeMember
 from shards.reader import open_dataset, read_sample
+from shards.sample.clip import Clip
 
 # webdataset leaves the tars it read to the garbage collector to close.
 LEAKS = pytest.mark.filterwarnings(

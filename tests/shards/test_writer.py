@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.clip import Clip
-from shards.codec import Members, encode_clip
 from shards.errors import BadManifest, BadSample
+from shards.files.storage import Store
+from shards.files.tars import read_members
 from shards.manifest import Quarantined, find_manifest, load_manifest, parse_manifest
-from shards.storage import Store
-from shards.tars import read_members
+from shards.sample.clip import Clip
+from shards.sample.codec import Members, encode_clip
 from shards.writer import commit_shard
 
 MakeClip = Callable[..., Clip]

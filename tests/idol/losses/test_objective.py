@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from idol.diffusion.schedule import noise_of_v, noise_schedule
 from idol.losses import (
     LossConfig,
     cross_attention_consistency,
@@ -14,7 +15,6 @@ from idol.losses import (
     training_losses,
 )
 from idol.model import ConsistencyFeatures
-from idol.schedule import noise_of_v, noise_schedule
 
 
 def layer(seed: int, frames: int = 3) -> ConsistencyFeatures:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from idol.config.model import ConfigError
 from idol.losses import LossConfig, training_losses
 from idol.model import (
     VIDEO,
@@ -15,7 +16,6 @@ from idol.model import (
     set_trainable,
     stage_config,
 )
-from idol.model.config import ConfigError
 from idol.model.denoiser import is_temporal
 from tests.idol.small import randomise
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from idol.diffusion.schedule import noise_of_v
 from idol.model import (
     DEPTH,
     VIDEO,
@@ -15,7 +16,6 @@ from idol.model import (
     DualModalUNet,
     DualModalUNetConfig,
 )
-from idol.schedule import noise_of_v
 from tests.idol.small import randomise
 
 Inputs = dict[str, torch.Tensor]

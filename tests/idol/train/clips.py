@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from idol.conditions import Conditions, LatentBatch
+from idol.data.conditions import Conditions, LatentBatch
 from idol.model.layout import DEPTH, VIDEO
 
 FACTOR = 2

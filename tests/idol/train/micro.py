@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 
+from idol.config.defaults import defaults
+from idol.config.model import StageName
+from idol.config.train import TrainConfig
 from idol.model import DualModalUNetConfig
-from idol.model.config import StageName
 from idol.train.cli import run_config
-from idol.train.config import TrainConfig
-from idol.train.defaults import defaults
 from idol.train.reporter import Reporter
-from preprocess.clip import Clip
-from shards.codec import encode_clip
 from shards.dataset import open_for_build
+from shards.sample.clip import Clip
+from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
 SIZE = 16

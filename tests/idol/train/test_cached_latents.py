@@ -11,18 +11,18 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from idol.codec import VAECodec
-from idol.conditions import LatentBatch
-from idol.train.config import TrainConfig
+from idol.config.defaults import defaults
+from idol.config.train import TrainConfig
+from idol.data.checks import check_latents
+from idol.data.conditions import LatentBatch
+from idol.data.encode import Encoding, encode
+from idol.data.preparation import Preparation
+from idol.diffusion.noise import Randomness
+from idol.encoders import VAECodec
 from idol.train.data import first_clips, latents_folder, open_training, positions_of
-from idol.train.defaults import defaults
 from idol.train.errors import TrainError
-from idol.train.noise import Randomness
-from idol.train.prepare import Preparation
-from idol.train.requirements import check_latents
-from pipelines.encode import Encoding, encode
-from shards.codec import encode_clip
 from shards.dataset import open_for_build
+from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 from tests.shards.stream.conftest import full_clip
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from idol.codec import PatchCodec
-from idol.conditions import Conditions, LatentBatch
+from idol.data.conditions import Conditions, LatentBatch
+from idol.diffusion.guidance import predict
+from idol.encoders import PatchCodec
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
-from idol.sampling import predict
 from idol.train import samples
 from idol.train.curves import smoothed
 from idol.train.errors import TrainError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from idol.train.config import TrainConfig
+from idol.config.train import TrainConfig
 from idol.train.errors import TrainError
 from idol.train.train import train
 from tests.idol.train.micro import losses_of, micro

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from idol.bench.cost import build, parameters
-from idol.model.config import StageName
-from idol.train.defaults import defaults
+from idol.config.defaults import defaults
+from idol.config.model import StageName
 from idol.train.memory import estimate
 from tests.idol.train.micro import MODEL, micro
 

@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from idol.train.config import OptimizerConfig
+from idol.config.train import OptimizerConfig
 from idol.train.optimizer import (
     learning_rate,
     load_optimizer_state,

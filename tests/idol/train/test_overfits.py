@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from idol.codec import LatentCodec
-from idol.conditions import LatentBatch
-from idol.model.config import StageName
-from idol.sampling import sample
+from idol.config.defaults import defaults
+from idol.config.model import StageName
+from idol.data.conditions import LatentBatch
+from idol.data.preparation import Preparation
+from idol.diffusion.ddim import sample
+from idol.diffusion.schedule import ddim_scheduler, noise_schedule
+from idol.encoders import LatentCodec
 from idol.saved import Trained, load_trained
-from idol.schedule import ddim_scheduler, noise_schedule
 from idol.train.cli import main
 from idol.train.data import first_clips
-from idol.train.defaults import defaults
-from idol.train.prepare import Preparation
 from idol.train.start import build
 from idol.train.validation import validate
-from preprocess.clip import Clip
+from shards.sample.clip import Clip
 from tests.idol.train.micro import write_shards
 
 SIZE, FRAMES = 32, 2

@@ -12,15 +12,14 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from idol.codec import VAECodec
-from idol.images import CLIPEncoder
+from idol.config.defaults import defaults
+from idol.data.encode import Encoding, encode
+from idol.encoders import CLIPEncoder, VAECodec
 from idol.model import DualModalUNetConfig
 from idol.saved import load_trained
-from idol.train.defaults import defaults
 from idol.train.errors import TrainError
 from idol.train.run import Run
 from idol.train.train import train
-from pipelines.encode import Encoding, encode
 from tests.idol.train.micro import SIZE, in_processes, losses_of
 
 MODEL = DualModalUNetConfig(

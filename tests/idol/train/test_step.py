@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from idol.conditions import Conditions, LatentBatch
+from idol.data.conditions import Conditions, LatentBatch
+from idol.diffusion.noise import Randomness
+from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
-from idol.schedule import noise_schedule
-from idol.train.noise import Randomness
 from idol.train.step import step_losses
 from tests.idol.train.test_learning import MICRO
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from idol.conditions import Conditions, LatentBatch
+from idol.data.conditions import Conditions, LatentBatch
+from idol.diffusion.schedule import noise_schedule
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
-from idol.schedule import noise_schedule
 from idol.train.errors import TrainError
 from idol.train.validation import validate
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from preprocess import weights
-from preprocess.depths.hdnet import weights_file
+from preprocess.annotators.hdnet import weights_file
 from preprocess.errors import InputError
 from preprocess.weights import Hub, MadeHere, Member, Url
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.clip import Clip
-from preprocess.keypoints import COCO_18, Keypoints
-from preprocess.skeleton import draw_poses
-from shards.codec import encode_clip
 from shards.dataset import open_for_build
+from shards.sample.clip import Clip
+from shards.sample.codec import encode_clip
+from shards.sample.keypoints import COCO_18, Keypoints
+from shards.sample.skeleton import draw_poses
 from shards.writer import commit_shard
 
 H, W = 16, 24  # not equal, so that swapped axes show

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from shards.errors import BadTar
+from shards.files.storage import Store
 from shards.reader import open_dataset
-from shards.storage import Store
 from shards.stream import ClipStream
 from shards.stream import cache as cache_module
 from shards.stream.cache import ShardCache

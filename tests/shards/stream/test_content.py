@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.colormap import depth_to_hot
-from preprocess.keypoints import COCO_18, Keypoints
-from preprocess.skeleton import draw_poses
-from shards.codec import encode_clip
 from shards.errors import BadSample
 from shards.reader import open_dataset
+from shards.sample.codec import encode_clip
+from shards.sample.colormap import depth_to_hot
+from shards.sample.keypoints import COCO_18, Keypoints
+from shards.sample.skeleton import draw_poses
 from shards.stream import ClipSample, ClipStream
-from shards.stream.cut import MID_GREY
-from shards.stream.draws import Draws
+from shards.stream.foreground import MID_GREY
 from shards.stream.geometry import Geometry, draw_geometry
+from shards.stream.random import Draws
 from shards.writer import commit_shard
 
 SIZE = 64

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shards.errors import BadSample, BadTar, StorageError
+from shards.inspect.verify import verify
 from shards.reader import open_dataset
 from shards.stream import ClipStream
-from shards.verify import verify
 
 
 def damage(root: Path, key: str, *, header: bool = False) -> None:

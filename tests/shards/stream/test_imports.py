@@ -17,7 +17,7 @@ def test_streaming_works_without_torch() -> None:
 
 def test_only_the_stream_meets_torch() -> None:
     program = (
-        "import sys, shards.cli, shards.commands, shards.reader\n"
+        "import sys, shards.inspect.cli, shards.inspect.commands, shards.reader\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

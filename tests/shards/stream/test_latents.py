@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shards.codec import decode_info
 from shards.errors import LatentsMissing, NotADataset
+from shards.files.storage import Store
 from shards.latents.info import LatentsInfo, open_for_encoding
 from shards.latents.members import encode_members
 from shards.reader import open_dataset, read_sample
-from shards.storage import Store
+from shards.sample.codec import decode_info
 from shards.stream import ClipStream, collate
 from shards.stream.loader import ClipLoader
 from shards.writer import commit_shard
@@ -182,7 +182,7 @@ def test_damaged_latents_count_as_a_clip_that_cannot_be_read(encoded: Path) -> N
 
 
 def test_latents_alone_are_no_dataset_to_verify(encoded: Path) -> None:
-    from shards.verify import verify
+    from shards.inspect.verify import verify
 
     with pytest.raises(NotADataset, match="verified with their dataset"):
         list(verify(str(encoded / INFO.folder)))

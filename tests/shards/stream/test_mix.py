@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shards.errors import NotADataset
-from shards.storage import Store
+from shards.files.storage import Store
 from shards.stream import ClipStream
 from shards.stream.mix import find_mix
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.stream.draws import Draws, permutation
 from shards.stream.order import BLOCK, Order, SourceOrder, shares
+from shards.stream.random import Draws, permutation
 
 counts_of_shards = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
 

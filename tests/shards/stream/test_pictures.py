@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shards.errors import BadSample
-from shards.images import encode_jpeg, encode_png
+from shards.sample.images import encode_jpeg, encode_png
 from shards.stream.pictures import decode_into
 
 

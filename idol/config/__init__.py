@@ -1,0 +1,1 @@
+"""Every plain configuration; importing it loads no torch."""

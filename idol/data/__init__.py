@@ -1,0 +1,1 @@
+"""From batches of clips to latents and conditions."""

@@ -1,0 +1,107 @@
+"""From a batch of clips to what the denoiser sees: latents and conditions (paper, sec. 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from idol.config.model import StageName
+from idol.data.conditions import Conditions, LatentBatch
+from idol.data.scale import scale_pictures
+from idol.diffusion.noise import Randomness
+from idol.encoders.image_protocol import ImageEncoder
+from idol.encoders.protocol import LatentCodec, PosteriorCodec
+from idol.model.layout import DEPTH, VIDEO
+from shards.stream import ClipBatch
+from shards.stream.request import Modality
+
+__all__ = ["MODALITIES", "Preparation"]
+
+# What each stage asks of the shards: pre-training has neither depth nor pose.
+MODALITIES: dict[StageName, frozenset[Modality]] = {
+    "pretrain": frozenset({"rgb", "reference"}),
+    "image": frozenset({"rgb", "depth", "pose", "reference"}),
+    "video": frozenset({"rgb", "depth", "pose", "reference"}),
+}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How clips become latents.
+
+    Args:
+        size: height and width of the pictures that are encoded, in pixels.
+    """
+
+    codec: LatentCodec
+    encode_image: ImageEncoder
+    size: int
+
+    def __call__(
+        self,
+        clips: ClipBatch,
+        device: torch.device,
+        *,
+        random: Randomness | None = None,
+        positions: Sequence[int] = (),
+        dropout: float = 0.0,
+    ) -> LatentBatch:
+        """Encode pictures of clips, or draw from their cached latents; with depth both modalities.
+
+        Args:
+            random, positions: sample the VAE's posteriors and the foregrounds dropped, by the
+                samples' places in the order; without them modes are taken and none is dropped.
+            dropout: share of foregrounds dropped.
+        """
+        clips = clips.map(lambda array: array.to(device, non_blocking=True))
+        kinds = {"rgb": VIDEO, "depth": DEPTH}
+        streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
+
+        def encode(name: str, purpose: str) -> Tensor:
+            return self._encode(clips, name, f"posterior-{purpose}", random, positions)
+
+        latents = [encode(name, str(label)) for name, label in streams.items()]
+        conditions = Conditions(
+            encoded_foreground_BTD=self.encode_image(clips.foreground, clips.foreground_mask),
+            background_BCHW=encode("background", "background")[:, 0],
+            pose_BFCHW=encode("pose", "pose") if _is_there(clips, "pose") else None,
+        )
+        if random is not None and dropout:
+            conditions = conditions.without_foreground(
+                random.dropped(positions, dropout).to(device)
+            )
+        return LatentBatch(
+            clips.key, torch.stack(latents, dim=1), conditions, tuple(streams.values())
+        )
+
+    def _encode(
+        self,
+        clips: ClipBatch,
+        name: str,
+        purpose: str,
+        random: Randomness | None,
+        at: Sequence[int],
+    ) -> Tensor:
+        """Latents of pictures, or drawn from their moments where those were cached."""
+        moments = clips[f"{name}_latents"]
+        given: Tensor = clips[name] if moments is None else moments
+        if name == "background":
+            given = given[:, None]
+        frames = given.shape[1]
+        noise = None
+        if random is not None and self.codec.stochastic:
+            side = self.size // self.codec.factor
+            shape = (frames, self.codec.channels, side, side)
+            noise = random.normal(purpose, at, shape).flatten(0, 1).to(given.device)
+        if moments is None:
+            pixels = scale_pictures(given.flatten(0, 1), self.size)
+            return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
+        assert isinstance(self.codec, PosteriorCodec)
+        return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
+
+
+def _is_there(clips: ClipBatch, name: str) -> bool:
+    return clips[name] is not None or clips[f"{name}_latents"] is not None

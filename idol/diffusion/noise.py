@@ -1,0 +1,48 @@
+"""All randomness of training, as functions of (seed, position, purpose).
+
+The position of a sample is its number in the stream's order, over all ranks and steps. Nothing is
+carried from step to step, so that ranks, micro-batches, devices and restarts change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shards.stream.random import Draws
+
+__all__ = ["Randomness"]
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """Draws for samples at `positions`; every tensor is made on the CPU, float32."""
+
+    seed: int
+
+    def timesteps(self, positions: Sequence[int], count: int = 1000) -> Tensor:
+        """(B,) int64 in [0, count): one for a clip, its frames and both its modalities."""
+        draws = [Draws(self.seed, "timestep", p).integer(0, count - 1) for p in positions]
+        return torch.tensor(draws)
+
+    def dropped(self, positions: Sequence[int], probability: float) -> Tensor:
+        """(B,) bool: which samples lose their foreground, for guidance."""
+        draws = [Draws(self.seed, "dropout", p).chance(probability) for p in positions]
+        return torch.tensor(draws)
+
+    def normal(self, purpose: str, positions: Sequence[int], shape: Sequence[int]) -> Tensor:
+        """(B, *shape) standard normal, independent in every element, position and purpose."""
+        out = np.empty((len(positions), math.prod(shape)), np.float32)
+        for row, position in zip(out, positions, strict=True):
+            self._generator(purpose, position).standard_normal(dtype=np.float32, out=row)
+        return torch.from_numpy(out).unflatten(1, tuple(shape))
+
+    def _generator(self, purpose: str, position: int) -> np.random.Generator:
+        key = hashlib.blake2b(repr((self.seed, purpose, position)).encode(), digest_size=16)
+        return np.random.Generator(np.random.Philox(key=int.from_bytes(key.digest(), "little")))

@@ -1,0 +1,1 @@
+"""Annotators: each computes modalities of a clip."""

@@ -1,0 +1,43 @@
+"""From the joints of COCO-WholeBody to the project's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shards.sample.keypoints import COCO_18, FACE_68, FEET_6, HAND_21, OPENPOSE_134, JointSet
+
+__all__ = ["COCO_WHOLEBODY_133", "from_coco_wholebody"]
+
+_PAIRS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+COCO_WHOLEBODY_133 = JointSet(
+    "coco_wholebody_133",
+    (
+        "nose",
+        *(f"{side}_{joint}" for joint in _PAIRS for side in ("left", "right")),
+        *FEET_6.joints,
+        *FACE_68.joints,
+        *(f"{side}_hand_{joint}" for side in ("left", "right") for joint in HAND_21.joints),
+    ),
+)
+_NECK = COCO_18.joints.index("neck")
+_OTHERS = [joint for joint in OPENPOSE_134.joints if joint != "neck"]
+_TO, _FROM = OPENPOSE_134.indices(*_OTHERS), COCO_WHOLEBODY_133.indices(*_OTHERS)
+_SHOULDERS = COCO_WHOLEBODY_133.indices("left_shoulder", "right_shoulder")
+
+
+def from_coco_wholebody(found: np.ndarray, width: int, height: int) -> np.ndarray:
+    """One person's (133, 3) x, y, score in a picture of `width` x `height` -> (134, 3) float32.
+
+    The neck is midway between the shoulders, scored as the worse of them. Scores are cut off at 1:
+    the network's are heights of peaks, mostly below it. Joints that the network puts outside the
+    picture, or scores 0 or less, are zeros: nobody can see them.
+    """
+    joints = np.zeros((len(OPENPOSE_134), 3), np.float32)
+    joints[_TO] = found[_FROM]
+    joints[_NECK, :2] = found[_SHOULDERS, :2].mean(0)
+    joints[_NECK, 2] = found[_SHOULDERS, 2].min()
+    joints[:, 2] = joints[:, 2].clip(0, 1)
+    x, y, score = joints.T
+    seen = (score > 0) & (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+    joints[~seen] = 0
+    return joints

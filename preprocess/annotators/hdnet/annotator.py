@@ -1,0 +1,104 @@
+"""HDNet as an annotator: clips of any size, with DensePose where the source has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from preprocess.annotators.choices import Record
+from preprocess.annotators.hdnet.inference import HDNet
+from preprocess.annotators.scene import Scene
+from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.crop import Crop
+from preprocess.errors import ClipError
+
+__all__ = ["SIZE", "HDNetDepth"]
+
+SIZE = 256  # what the networks were trained on
+_FOREGROUND = 100  # masks above this are the person, as in the reference
+_PARTS = 24
+_BYTES_PER_FRAME = 300 << 20  # a dozen maps of 64 channels at full size, and room for cuDNN
+
+
+class HDNetDepth:
+    """Depth of the person in each frame by itself.
+
+    The networks' depth grows away from the camera: its training turns it into points by the
+    camera's rays, with normals of surfaces that face the camera pointing to negative z.
+    """
+
+    label = "HDNet, estimated from single pictures"
+    unit = "HDNet's own scale along the viewing axis, smaller is nearer"
+    metres = False
+    densepose = True
+    whole_frame = False
+    members = ("hdnet",)
+
+    def __init__(
+        self, record: Record, networks: HDNet, *, batch: BatchSize = "auto", device: str = "cpu"
+    ) -> None:
+        """`batch` frames go through the networks at once; it does not change the result."""
+        self.record = record
+        self._networks = networks
+        self._batches = Batches(batch, device, _BYTES_PER_FRAME)
+
+    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
+        """(T, S, S) float32, NaN where `masks`, (T, S, S) uint8, is not above 100.
+
+        The frames are cropped straight to 256 x 256 from the source, and the depth is brought to
+        the clip's size. Where the scene has no DensePose the networks get zeros, which makes their
+        depth worse. Raises ClipError when what it has is no DensePose of its frames.
+        """
+        square = replace(scene.crop, size=SIZE)
+        wanted = masks > _FOREGROUND
+        foreground = np.stack([_resized(mask, SIZE) > _FOREGROUND for mask in masks])
+        people = np.flatnonzero(foreground.any((1, 2))).tolist()
+        depth = np.full(masks.shape, np.nan, np.float32)
+
+        def run(some: Sequence[int]) -> list[np.ndarray]:
+            rgb = np.stack([square.apply(scene.frames[i]) for i in some])
+            iuv = np.stack([self._iuv(scene, i, square) for i in some])
+            return list(self._networks(rgb, foreground[list(some)], iuv))
+
+        for i, raw in zip(people, self._batches.map(run, people), strict=True):
+            full = _resized(_filled(raw, foreground[i]), scene.crop.size)
+            depth[i][wanted[i]] = full[wanted[i]]
+        return depth
+
+    def _iuv(self, scene: Scene, index: int, square: Crop) -> np.ndarray:
+        """(256, 256, 3) uint8; zeros where the source has none."""
+        iuv = scene.iuv[index] if scene.iuv else None
+        if iuv is None:
+            return np.zeros((SIZE, SIZE, 3), np.uint8)
+        size, frame = iuv.shape[:2], scene.frames[index].shape[:2]
+        if size != frame:
+            raise ClipError(f"DensePose of {size[1]}x{size[0]} for a frame {frame[1]}x{frame[0]}")
+        if (parts := int(iuv[..., 2].max())) > _PARTS:
+            raise ClipError(
+                f"DensePose has a part {parts}, of {_PARTS}: its channels must be V, U, part index"
+            )
+        # Nearest: between two parts lies no third one, and U and V start anew on each.
+        return cv2.warpAffine(iuv, square.to_clip, (SIZE, SIZE), flags=cv2.INTER_NEAREST)
+
+
+def _filled(depth: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+    """The background takes the nearest foreground's depth.
+
+    So resizing can be linear, smooth inside the body, and still mixes nothing into its edge.
+    """
+    _, labels = cv2.distanceTransformWithLabels(
+        (~foreground).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros(labels.max() + 1, np.float32)
+    nearest[labels[foreground]] = depth[foreground]
+    return nearest[labels]
+
+
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    if image.shape == (size, size):
+        return image
+    how = cv2.INTER_AREA if size < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, (size, size), interpolation=how)

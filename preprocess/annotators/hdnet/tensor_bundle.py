@@ -1,0 +1,165 @@
+"""TensorFlow's tensor bundles, the checkpoints of `Saver` in TF 1 and 2, read without TensorFlow.
+
+`{prefix}.index` is a LevelDB table from variable names to protocol buffer messages that say where
+in `{prefix}.data-00000-of-00001`, ... the raw little-endian values lie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.annotators.hdnet.crc32c import masked_crc32c
+from preprocess.annotators.hdnet.leveldb_table import TableError, read_table, read_varint
+from preprocess.errors import InputError
+
+__all__ = ["load_tensor_bundle"]
+
+_BFLOAT16 = 14
+# TensorFlow's DataType numbers. Quantised integers read as the integers they are.
+_DTYPES = (
+    {1: "<f4", 2: "<f8", 19: "<f2", 8: "<c8", 18: "<c16", 10: "?"}
+    | {6: "<i1", 5: "<i2", 3: "<i4", 9: "<i8", 4: "<u1", 17: "<u2", 22: "<u4", 23: "<u8"}
+    | {11: "<i1", 12: "<u1", 13: "<i4", 15: "<i2", 16: "<u2", _BFLOAT16: "<u2"}
+)
+_NOT_NUMBERS = {7, 20, 21}  # strings, resources, variants
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One variable: what it is and where its bytes lie. `crc` is 0 where none was recorded."""
+
+    dtype: int = 0
+    shape: tuple[int, ...] = ()
+    shard: int = 0
+    offset: int = 0
+    size: int = 0
+    crc: int = 0
+    slices: int = 0
+
+
+def load_tensor_bundle(prefix: str | PathLike[str]) -> dict[str, np.ndarray]:
+    """Read every variable of the checkpoint `{prefix}.index`, `{prefix}.data-*`.
+
+    Shapes and types are the checkpoint's; bfloat16, which numpy lacks, is widened to float32
+    without loss. Entries that are no numbers (TF 2 keeps its object graph as a string) are left
+    out. Checksums are compared where the writer recorded them.
+
+    Raises InputError naming the file, and the variable where there is one, when a file is absent,
+    cut off or damaged, or uses what is not supported: compressed blocks, partitioned variables,
+    big-endian data, 8-bit and 4-bit floats and integers packed below a byte.
+    """
+    index = Path(f"{fspath(prefix)}.index")
+    shards, entries = _read_index(index)
+    variables = {}
+    for name, entry in entries.items():
+        if entry.dtype in _NOT_NUMBERS:
+            continue
+        if not 0 <= entry.shard < shards:
+            raise InputError(f"{index} is damaged: {name} lies in data file {entry.shard}")
+        data = Path(f"{fspath(prefix)}.data-{entry.shard:05d}-of-{shards:05d}")
+        variables[name] = _read_values(data, name, entry)
+    return variables
+
+
+def _read_index(path: Path) -> tuple[int, dict[str, _Entry]]:
+    """How many data files there are, and the entries by name."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} does not exist: a checkpoint is given by its prefix, the part of its files' "
+            f"names before .index and .data-00000-of-00001"
+        ) from error
+    try:
+        table = dict(read_table(content))
+        if b"" not in table:
+            raise TableError("has no header: it is a table, and not of a tensor bundle")
+        header = dict(_fields(table.pop(b"")))
+        if header.get(2, 0):
+            raise TableError("holds big-endian data, which is not supported")
+        # A key that starts with 0 names a slice of a variable that has an entry of its own.
+        entries = {k.decode(): _entry(v) for k, v in table.items() if not k.startswith(b"\0")}
+    except (TableError, UnicodeDecodeError) as error:
+        what = str(error) if isinstance(error, TableError) else f"is damaged: {error}"
+        raise InputError(f"{path} {what}. Copy the checkpoint anew if it was cut short.") from error
+    for name, entry in entries.items():
+        if entry.slices:
+            raise InputError(
+                f"{path}: {name} is a partitioned variable of {entry.slices} slices, which is not "
+                f"supported: save it whole"
+            )
+    return int(header.get(1, 1)), entries
+
+
+def _entry(message: bytes) -> _Entry:
+    """Decode a BundleEntryProto."""
+    numbers: dict[int, int] = {}
+    shape: tuple[int, ...] = ()
+    slices = 0
+    for field, value in _fields(message):
+        if field == 2 and isinstance(value, bytes):
+            dims = [d for number, d in _fields(value) if number == 2 and isinstance(d, bytes)]
+            shape = tuple(int(dict(_fields(dim)).get(1, 0)) for dim in dims)
+        elif field == 7:
+            slices += 1
+        elif isinstance(value, int):
+            numbers[field] = value
+    dtype, shard, offset, size, crc = (numbers.get(n, 0) for n in (1, 3, 4, 5, 6))
+    return _Entry(dtype, shape, shard, offset, size, crc, slices)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield field numbers and values of a protocol buffer message."""
+    at = 0
+    value: int | bytes
+    while at < len(message):
+        tag, at = read_varint(message, at)
+        if tag & 7 == 0:
+            value, at = read_varint(message, at)
+        elif tag & 7 == 2:
+            length, at = read_varint(message, at)
+            value, at = message[at : at + length], at + length
+        elif tag & 7 in (1, 5):
+            width = 8 if tag & 7 == 1 else 4
+            value, at = int.from_bytes(message[at : at + width], "little"), at + width
+        else:
+            raise TableError("is damaged: an entry is no protocol buffer message")
+        if at > len(message):
+            raise TableError("is damaged: an entry ends too early")
+        yield tag >> 3, value
+
+
+def _read_values(path: Path, name: str, entry: _Entry) -> np.ndarray:
+    if entry.dtype not in _DTYPES:
+        raise InputError(
+            f"{path}: {name} has TensorFlow type {entry.dtype}, which is not supported"
+        )
+    dtype = np.dtype(_DTYPES[entry.dtype])
+    if math.prod(entry.shape) * dtype.itemsize != entry.size:
+        raise InputError(f"{path}: {name} of shape {entry.shape} has {entry.size} bytes: damaged")
+    try:
+        with path.open("rb") as opened:
+            if (end := entry.offset + entry.size) > (length := opened.seek(0, 2)):
+                raise InputError(
+                    f"{path} is cut off: {name} ends at byte {end} of {length}. "
+                    f"Copy the checkpoint anew."
+                )
+            opened.seek(entry.offset)
+            raw = bytearray(opened.read(entry.size))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: the index says that {name} is in it") from error
+    if entry.crc and masked_crc32c(raw) != entry.crc:
+        raise InputError(
+            f"{path} is damaged: {name} has another checksum than was written. "
+            f"Copy the checkpoint anew."
+        )
+    values = np.frombuffer(raw, dtype)
+    if entry.dtype == _BFLOAT16:
+        values = (values.astype("<u4") << 16).view("<f4")
+    return values.reshape(entry.shape)

@@ -1,0 +1,59 @@
+"""Depth of whole pictures: what networks that see the whole frame share as annotators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from preprocess.annotators.choices import Record
+from preprocess.annotators.scene import Scene
+from preprocess.crop import Crop
+
+__all__ = ["Estimate", "WholeFrameDepth", "cropped"]
+
+# Frames (H, W, 3) uint8 RGB, all of one size -> (H, W) float32 each, smaller is nearer.
+Estimate = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+class WholeFrameDepth:
+    """Every pixel's depth, from a network that looks at the source's whole frames."""
+
+    metres = False
+    densepose = False
+    whole_frame = True
+    members = ("midas",)
+
+    def __init__(self, record: Record, label: str, unit: str, estimate: Estimate) -> None:
+        self.record = record
+        self.label = label
+        self.unit = unit
+        self._estimate = estimate
+
+    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
+        """(T, S, S) float32, NaN where the crop reaches beyond the frame; masks do not matter."""
+        return np.stack([cropped(depth, scene.crop) for depth in self._estimate(scene.frames)])
+
+
+def cropped(depth: np.ndarray, crop: Crop) -> np.ndarray:
+    """(H, W) float32 of a frame -> (S, S), as the clip's pictures are cropped; NaN outside.
+
+    Outside, where the picture is black, nothing is known; the edge is not mixed with it.
+    """
+    height, width = depth.shape
+    x0, y0, x1, y1 = crop.box
+    inside = depth[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    beyond = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
+    if any(beyond):
+        inside = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)
+    # Linear, where pictures are enlarged with a cubic: it makes nothing nearer than it was.
+    how = cv2.INTER_AREA if crop.side > crop.size else cv2.INTER_LINEAR
+    square = cv2.resize(inside, (crop.size, crop.size), interpolation=how)
+    scale = crop.side / crop.size
+    centres = (np.arange(crop.size) + 0.5) * scale  # from the crop's corner, in source pixels
+    beside = (centres + crop.x < 0) | (centres + crop.x > width)
+    above = (centres + crop.y < 0) | (centres + crop.y > height)
+    square[:, beside] = np.nan
+    square[above] = np.nan
+    return square

@@ -1,1 +1,0 @@
-"""Mask annotators: who is the person, pixel by pixel."""

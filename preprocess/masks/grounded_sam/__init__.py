@@ -1,5 +1,0 @@
-"""Grounded-SAM: GroundingDINO finds people, Segment Anything cuts them out."""
-
-from preprocess.masks.grounded_sam.annotator import GroundedSam, load
-
-__all__ = ["GroundedSam", "load"]

@@ -1,1 +1,0 @@
-"""Pose annotators: where the joints are."""

@@ -1,0 +1,1 @@
+"""Bytes: stores, tars, and canonical JSON."""

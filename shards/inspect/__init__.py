@@ -1,0 +1,1 @@
+"""Looking at datasets: the command `idol-shards`."""

@@ -1,0 +1,145 @@
+"""`idol-shards show`: a clip on one page, time going right, one modality a row."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+
+from shards.inspect.page import ALERT, DIM, Page
+from shards.inspect.tiles import reference_tiles, rows_of_tiles
+from shards.sample.clip import Clip
+from shards.sample.colormap import depth_to_hot
+
+__all__ = ["contact_sheet"]
+
+_COLUMNS = 8
+_TILE = 208  # side of a square tile in pixels; others have its area
+_WIDTH = 900  # of the page at least, for the title
+_GAP, _MARGIN, _LABELS, _HEAD, _TIMES, _LINE = 6, 28, 214, 92, 26, 17
+
+_TITLES = {
+    "rgb": "frames",
+    "mask": "person mask",
+    "pose": "skeleton",
+    "hdnet": "depth, person",
+    "midas": "depth, whole frame",
+}
+
+
+def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
+    """A PNG of up to 8 frames spread over a clip; `source` tells where it was read from.
+
+    Whatever `clip.info` does not say is left out; a modality the clip lacks has no row.
+    """
+    shown = np.unique(np.linspace(0, len(clip.rgb) - 1, _COLUMNS).round().astype(int))
+    rows = rows_of_tiles(clip)
+    references = reference_tiles(clip)
+    h, w = clip.rgb.shape[1:3]
+    tile_w, tile_h = round(_TILE * (w / h) ** 0.5), round(_TILE * (h / w) ** 0.5)
+    left, top = _MARGIN + _LABELS, _MARGIN + _HEAD + _TIMES
+    reference_left = left + len(shown) * (tile_w + _GAP) + 3 * _GAP
+    right = reference_left + tile_w if references else reference_left - 4 * _GAP
+    bottom = top + max(len(rows), len(references)) * (tile_h + _GAP) - _GAP
+    page = Page(max(right, _WIDTH) + _MARGIN, bottom + _MARGIN)
+
+    _header(page, clip, source)
+    for column, t in enumerate(shown):
+        x = left + column * (tile_w + _GAP)
+        page.text(x, top - 8, _time(clip.info, int(t)), size=9.5, colour=DIM)
+    for row, (modality, tiles) in enumerate(rows):
+        y = top + row * (tile_h + _GAP)
+        for column, t in enumerate(shown):
+            x = left + column * (tile_w + _GAP)
+            page.paste(x, y, _fit(tiles[t], tile_w, tile_h))
+            if row == 0 and _at(clip.info.get("person_frames"), int(t)) is False:
+                page.badge(x, y, "no person", colour=ALERT)
+        page.text(_MARGIN, y + 18, _TITLES[modality], size=12, bold=True)
+        line = y + 24
+        for text in _notes(clip.info, modality):
+            for part in textwrap.wrap(text, 30):
+                line += _LINE
+                page.text(_MARGIN, line, part, size=9.5, colour=DIM)
+        if modality == "hdnet":
+            _scale(page, line + 12, depth_to_hot(np.linspace(0, 1, 160, dtype=np.float32)[None]))
+    for row, (title, tile) in enumerate(references):
+        y = top + row * (tile_h + _GAP)
+        page.paste(reference_left, y, _fit(tile, tile_w, tile_h))
+        if row == 0:
+            page.text(reference_left, top - 8, title, size=9.5, colour=DIM)
+        else:
+            page.badge(reference_left, y, title)
+    return page.png()
+
+
+def _header(page: Page, clip: Clip, source: str) -> None:
+    info = clip.info
+    page.text(_MARGIN, _MARGIN + 22, clip.key, size=18, bold=True)
+    indices = info.get("frame_indices") or []
+    facts = [f"video {info['video']}" if info.get("video") else ""]
+    if indices:
+        steps = {b - a for a, b in pairwise(indices)}
+        every = f", every {steps.pop()}" if len(steps) == 1 and steps != {1} else ""
+        facts.append(f"frames {indices[0]} to {indices[-1]}{every} ({len(indices)})")
+    if isinstance(info.get("fps"), int | float):
+        facts.append(f"{info['fps']:.4g} fps")
+    facts.append(f"{clip.rgb.shape[2]} x {clip.rgb.shape[1]} px")
+    if isinstance(info.get("crop"), dict) and info["crop"].get("mode"):
+        facts.append(f"crop {info['crop']['mode']}")
+    page.text(_MARGIN, _MARGIN + 48, _joined(facts), size=11)
+    people = info.get("person_frames")
+    quality = [source]
+    if isinstance(people, list) and people:
+        quality.append(f"person in {sum(map(bool, people))} of {len(people)} frames")
+    page.text(_MARGIN, _MARGIN + 70, _joined(quality), size=10, colour=DIM)
+
+
+def _notes(info: dict[str, Any], modality: str) -> Iterator[str]:
+    annotator = _dict(_dict(info.get("annotators")).get(modality))
+    yield _joined([annotator.get("name", ""), annotator.get("version", "")], " ")
+    if modality == "pose":
+        keypoints = _dict(info.get("keypoints"))
+        scores = [s for s in keypoints.get("mean_score") or [] if s is not None]
+        yield str(keypoints.get("joint_set", ""))
+        yield f"mean score {sum(scores) / len(scores):.2f}" if scores else ""
+    depth = _dict(_dict(info.get("depth")).get(modality))
+    yield str(depth.get("label", ""))
+    if isinstance(depth.get("near"), int | float) and isinstance(depth.get("far"), int | float):
+        yield f"{depth['near']:.2f} to {depth['far']:.2f} {depth.get('unit') or ''}"
+    if depth.get("clamped"):
+        yield f"clamped: {depth['clamped']}"
+
+
+def _scale(page: Page, y: int, bar: np.ndarray) -> None:
+    page.paste(_MARGIN, y, np.repeat(bar, 9, axis=0))
+    page.text(_MARGIN, y + 24, "near", size=8.5, colour=DIM)
+    page.text(_MARGIN + 120, y + 24, "far", size=8.5, colour=DIM, align="right")
+    page.text(_MARGIN + 160, y + 24, "none", size=8.5, colour=DIM, align="right")
+
+
+def _time(info: dict[str, Any], t: int) -> str:
+    frame = _at(info.get("frame_indices"), t)
+    seconds = _at(info.get("timestamps"), t)
+    named = f"frame {t if frame is None else frame}"
+    return f"{named}  ·  {seconds:.2f} s" if isinstance(seconds, int | float) else named
+
+
+def _fit(tile: np.ndarray, width: int, height: int) -> np.ndarray:
+    how = cv2.INTER_NEAREST if tile.shape[0] < height else cv2.INTER_AREA
+    return cv2.resize(tile, (width, height), interpolation=how)
+
+
+def _at(values: Any, t: int) -> Any:
+    return values[t] if isinstance(values, list) and t < len(values) else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _joined(facts: list[Any], between: str = "   ·   ") -> str:
+    return between.join(str(fact) for fact in facts if fact)

@@ -1,0 +1,64 @@
+"""One frozen configuration: it names what it refuses, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from idol.config.model import ConfigError, DualModalUNetConfig
+from idol.config.presets import preset
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"cross_modal_attention": "everywhere"}, "not one of block_end, layer_end, none"),
+        ({"motion_feature": "temporal"}, "motion_feature='temporal' is not one of"),
+        ({"background_init": "random"}, "not one of copy, zero"),
+        ({"consistency_layers": "first"}, "not one of last, all"),
+        ({"temporal_layers": 1}, "must be true or false"),
+        ({"layers_per_block": 0}, "must be a positive whole number"),
+        ({"attention_levels": (True,)}, "1 entries for 4 levels"),
+        ({"attention_heads": 7}, "attention_heads=7 does not divide the 320 channels"),
+        ({"norm_groups": 3}, "norm_groups=3 does not divide the 320 channels"),
+        ({"attention_levels": (False,) * 4}, "turns attention off everywhere"),
+        ({"group_norm_across_frames": True, "temporal_layers": False}, "one-frame model"),
+        (
+            {"modality_embedding": False, "cross_modal_attention": "none"},
+            "depth could not be told from video",
+        ),
+    ],
+)
+def test_refuses_with_the_reason(settings: dict, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason.replace("(", r"\(")):
+        DualModalUNetConfig(**settings)
+
+
+def test_refuses_unknown_settings() -> None:
+    with pytest.raises(ConfigError, match="unknown setting cross_model_attention; the settings"):
+        DualModalUNetConfig.from_dict({"cross_model_attention": "none"})
+
+
+def test_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DualModalUNetConfig().attention_heads = 4  # type: ignore[misc]
+
+
+def test_survives_json() -> None:
+    for name in ("sd14", "tiny"):
+        config = preset(name)
+        assert DualModalUNetConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_unknown_preset_lists_those_there_are() -> None:
+    with pytest.raises(KeyError, match="sd14, tiny"):
+        preset("sdxl")  # type: ignore[arg-type]
+
+
+def test_single_frame_model_has_no_temporal_settings() -> None:
+    config = DualModalUNetConfig(group_norm_across_frames=True).for_single_frames()
+    assert not config.temporal_layers
+    assert not config.group_norm_across_frames
+    assert config.motion_feature == "spatial_attention"

@@ -1,0 +1,123 @@
+"""Settings: the paper's by default, mistakes named all at once, plain JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.config.defaults import defaults
+from idol.diffusion.schedule import noise_schedule
+from idol.train.cli import main, parse
+from idol.train.errors import TrainError
+from tests.idol.train.micro import micro
+
+REQUIRED = ["--shards", "a", "b", "--output", "o"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps", "rate"),
+    [("pretrain", 25_000, 1e-3), ("image", 15_000, 1e-4), ("video", 15_000, 1e-4)],
+)
+def test_defaults_are_appendix_b(stage: str, steps: int, rate: float) -> None:
+    config = parse(["--stage", stage, *REQUIRED])
+    optimizer = config.optimizer
+    assert (optimizer.steps, optimizer.learning_rate) == (steps, rate)
+    assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.98), 1e-3)
+    assert (optimizer.warm_up, optimizer.clip, optimizer.foreground_dropout) == (0.1, 1.0, 0.05)
+    assert (config.loss.motion_weight, config.loss.cross_attention_weight) == (0.01, 0.01)
+    assert (config.data.size, config.preset) == (256, "sd14")
+    assert config.frames == (8 if stage == "video" else 1)
+    assert config.shards == ("a", "b")
+
+
+def test_everything_can_be_set() -> None:
+    options = "--stage=image --preset tiny --model.motion-feature spatial_attention --steps 7"
+    config = parse([*options.split(), *REQUIRED, "--loss.average-heads", "--cut", "hap"])
+    assert config.model.motion_feature == "spatial_attention"
+    assert config.model.latent_channels == 48
+    assert (config.optimizer.steps, config.data.cut) == (7, "hap")
+    assert config.loss.average_heads
+    assert json.loads(json.dumps(config.as_json())) == config.as_json()
+
+
+def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    mistakes = "--stage video --steps 0 --size 100 --frames 1 --mirror 2 --fsdp --adam-8bit"
+    assert main([*mistakes.split(), *REQUIRED]) == 2
+    told = capsys.readouterr().err
+    for part in ("--steps", "multiple of 64", "--frames", "--mirror", "--adam-8bit"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"sample_steps": 1001}, "--sample-steps must be from 1 to 1000, not 1001"),
+        ({"seed": 2**64}, "--seed must be from 0 to 18446744073709551615, not"),
+        ({"window": 2**31}, "--window must be from 1 to 2147483647"),
+        ({"keep": 0}, "--keep must be from 1 "),
+        ({"learning_rate": float("inf")}, "--learning-rate must be a positive number, not inf"),
+        ({"clip": float("nan")}, "--clip must be a positive number, not nan"),
+        ({"weight_decay": float("inf")}, "--weight-decay must be a number from 0 on, not inf"),
+        ({"guidance": float("nan")}, "--guidance must be a number from 0 on, not nan"),
+        ({"warm_up": float("nan")}, "--warm-up must be a share from 0 to 1, not nan"),
+        ({"ema": 1.0}, "--ema, below 1"),
+        ({"betas": (0.9, float("nan"))}, "--betas must be from 0 on"),
+        ({"crop_area": (float("nan"), 1.0)}, "--crop-area must be two rising shares"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(settings: dict[str, Any], mistake: str) -> None:
+    with pytest.raises(TrainError, match=mistake):
+        defaults("video", "tiny", shards=["a"], output=Path("o"), **settings)
+
+
+def test_the_largest_settings_are_taken(tmp_path: Path, boxes: Path) -> None:
+    """torch takes the seed, NumPy the window, the sampler the steps."""
+    from idol.train.train import train
+
+    steps = noise_schedule().config.num_train_timesteps
+    largest = {"seed": 2**64 - 1, "window": 2**31 - 1, "max_frame_step": 2**31 - 1}
+    train(micro("image", boxes, tmp_path, steps=1, sample_steps=steps, **largest))
+    with pytest.raises(TrainError, match="--sample-steps"):
+        micro("image", boxes, tmp_path, sample_steps=steps + 1)
+
+
+def test_missing_stage_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(REQUIRED)
+    assert "--stage" in capsys.readouterr().err
+
+
+def test_absent_shards_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    command = ["--stage", "video", "--preset", "tiny", "--shards", nowhere]
+    assert main([*command, "--output", str(tmp_path / "o")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("idol-train: ")
+    assert nowhere in told
+    assert "Traceback" not in told
+
+
+def test_eight_bits_need_bitsandbytes(tmp_path: Path, boxes: Path) -> None:
+    from idol.train.train import train
+
+    config = defaults("pretrain", "tiny", shards=[str(boxes)], output=tmp_path, adam_8bit=True)
+    with pytest.raises(TrainError, match="pip install bitsandbytes"):
+        train(config)
+
+
+def test_help_loads_no_heavy_library() -> None:
+    heavy = ("torch", "numpy", "accelerate", "diffusers", "cv2", "pyarrow")
+    program = (
+        "import sys, idol.train.cli\n"
+        "idol.train.cli.parse(['--stage', 'video', '--shards', 'a', '--output', 'o'])\n"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

@@ -1,0 +1,126 @@
+"""A mixture of datasets is trained on as one path, by its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from idol.config.train import TrainConfig
+from idol.data.checks import check_shards, shards_digest
+from idol.data.parts import has_split, parts_of
+from idol.train.data import first_clips, open_training
+from idol.train.errors import TrainError
+from idol.train.train import train
+from shards.errors import NotADataset
+from shards.reader import open_dataset
+from shards.stream import ClipStream
+from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Datasets `held` with two clips held out, `other` with one, and `whole` with none."""
+    root = tmp_path_factory.mktemp("parts")
+    write_shards(root / "held", [clip(i) for i in range(4)], [clip(i) for i in range(4, 6)])
+    write_shards(root / "other", [clip(i) for i in range(10, 12)], [clip(12)])
+    write_shards(root / "whole", [clip(i) for i in range(20, 23)])
+    return root
+
+
+def mix(folder: Path, **weights: float) -> Path:
+    """A folder with mix.json, as `idol-prep build` leaves it, but of datasets elsewhere."""
+    folder.mkdir(exist_ok=True)
+    paths = [{"path": name, "weight": weight} for name, weight in weights.items()]
+    (folder / "mix.json").write_text(json.dumps({"schema": 1, "paths": paths}))
+    return folder
+
+
+@pytest.fixture
+def mixed(parts: Path, tmp_path: Path) -> Path:
+    return mix(tmp_path / "mix", **{str(parts / "held"): 1, str(parts / "whole"): 9})
+
+
+def keys_of(config: TrainConfig, count: int) -> list[str]:
+    batches = open_training(config, rank=0, processes=1, consumed=0, pin_memory=False)
+    return [key for batch in itertools.islice(batches, count) for key in batch.key]
+
+
+@pytest.mark.parametrize("file", ["", "mix.json"])
+def test_a_mixture_is_trained_by_its_weights(
+    parts: Path, mixed: Path, tmp_path: Path, file: str
+) -> None:
+    config = micro("video", mixed / file, tmp_path / "run", steps=2, validate_every=1)
+    keys = keys_of(config, 50)
+    weighted = ClipStream([parts / "held", parts / "whole"], weights=(1, 9), frames=2, endless=True)
+    assert keys == [sample.key for sample in itertools.islice(weighted, 100)]
+    assert 80 <= sum(int(key.rpartition("-")[2]) >= 20 for key in keys) <= 97
+    train(config)
+    assert len(losses_of(config.output)) == 2
+    assert (config.output / "validation.jsonl").exists()
+
+
+def test_other_weights_are_refused_when_a_run_goes_on(
+    parts: Path, mixed: Path, tmp_path: Path
+) -> None:
+    held, whole = str(parts / "held"), str(parts / "whole")
+    config = micro("pretrain", mixed, tmp_path / "run", steps=1)
+    train(config)
+    mix(mixed, **{held: 2, whole: 18})  # the same shares
+    train(config)
+    mix(mixed, **{held: 2, whole: 9})
+    with pytest.raises(TrainError, match="the shards, their order or a mixture's weights are not"):
+        train(config)
+
+
+def test_the_digest_of_plain_datasets_is_over_their_shards_alone(parts: Path, mixed: Path) -> None:
+    lines = []
+    for name in ("held", "whole"):
+        for shard in open_dataset(parts / name).shards:
+            manifest = shard.manifest
+            if manifest.split == "train":
+                lines.append(f"{manifest.sha256} {manifest.bytes} {len(manifest.samples)}\n")
+    plain = [str(parts / "held"), str(parts / "whole")]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert shards_digest(plain) == expected
+    assert len({shards_digest(p) for p in (plain, plain[::-1], [str(mixed)])}) == 3
+
+
+def test_validation_takes_the_parts_that_hold_some_out(
+    parts: Path, mixed: Path, tmp_path: Path
+) -> None:
+    assert has_split(str(mixed), "val")
+    [clips] = first_clips(micro("video", mixed, tmp_path), "val", 2)
+    assert set(clips.key) == {"videos-box-4", "videos-box-5"}
+    both = mix(tmp_path / "both", **{str(parts / n): 1 for n in ("other", "whole", "held")})
+    config = micro("video", both, tmp_path)
+    found = [key for batch in first_clips(config, "val", 3) for key in batch.key]
+    assert set(found) <= {"videos-box-4", "videos-box-5", "videos-box-12"}
+    assert found == [key for batch in first_clips(config, "val", 3) for key in batch.key]
+    assert parts_of([str(both)]).having("val").weights == (1, 1)
+    none = mix(tmp_path / "none", **{str(parts / "whole"): 1})
+    assert not has_split(str(none), "val")
+    with pytest.raises(TrainError, match=rf"{none}: has no val split for --validate-every"):
+        check_shards(micro("video", none, tmp_path, validate_every=1))
+
+
+def test_what_is_wrong_with_a_part_names_it(parts: Path, tmp_path: Path) -> None:
+    bare = write_shards(tmp_path / "bare", [without(clip(0), "mask")])
+    large = write_shards(tmp_path / "large", [clip(1, size=32)])
+    mixture = mix(tmp_path / "mix", **{str(parts / "held"): 1, str(bare): 1, str(large): 1})
+    with pytest.raises(TrainError) as refused:
+        check_shards(micro("pretrain", mixture, tmp_path))
+    assert f"{bare}: 1 of 1 clips have no mask" in str(refused.value)
+    assert f"5 of 16x16, such as {parts}/held/train/" in str(refused.value)
+    assert f"1 of 32x32, such as {large}/train/" in str(refused.value)
+    gone = mix(tmp_path / "gone", nowhere=1)
+    with pytest.raises(NotADataset, match="nowhere, where nothing is"):
+        check_shards(micro("pretrain", gone, tmp_path))
+
+
+def test_a_mixture_stands_alone(parts: Path, mixed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"{mixed} says itself what to mix: give it alone"):
+        parts_of([str(parts / "held"), str(mixed)])

@@ -1,0 +1,120 @@
+"""Clips become latents as the method says."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from idol.data.preparation import Preparation, scale_pictures
+from idol.diffusion.noise import Randomness
+from idol.encoders import PatchCodec
+from idol.model import DEPTH, VIDEO
+from shards.stream import ClipBatch
+
+CPU = torch.device("cpu")
+
+
+class Posterior(PatchCodec):
+    """Patches that show the noise they are given."""
+
+    stochastic = True
+
+    def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
+        latents = super().encode(pixels_NCHW)
+        return latents if noise_NCHW is None else latents + noise_NCHW
+
+
+def tokens(pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
+    return torch.ones(len(pixels_BHWC), 3, 2)
+
+
+def batch(clips: int = 3, frames: int = 2, size: int = 8) -> ClipBatch:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+    per_frame = (clips, frames, size, size)
+    return ClipBatch(
+        key=tuple(f"clip-{i}" for i in range(clips)),
+        rgb=draw(*per_frame, 3),
+        depth=draw(*per_frame, 3),
+        pose=draw(*per_frame, 3),
+        foreground=draw(clips, size, size, 3),
+        foreground_mask=draw(clips, size, size),
+        background=draw(clips, size, size, 3),
+        background_mask=draw(clips, size, size),
+        frame_indices=torch.zeros(clips, frames, dtype=torch.long),
+        consumed=clips,
+    )
+
+
+def pictures_of(latents: Tensor) -> Tensor:
+    """Latents (..., 48, h, w) back to what a clip holds: (..., H, W, 3) in 0 to 255."""
+    pixels = PatchCodec().decode(latents.flatten(0, -4)).permute(0, 2, 3, 1)
+    return ((pixels + 1) * 127.5).unflatten(0, latents.shape[:-3])
+
+
+def test_every_picture_finds_its_place() -> None:
+    clips = batch()
+    latents = Preparation(PatchCodec(), tokens, size=8)(clips, CPU)
+    assert latents.modalities == (VIDEO, DEPTH)
+    video, depth = latents.latents_BMFCHW.unbind(1)
+    conditions = latents.conditions
+    assert conditions.pose_BFCHW is not None
+    for found, expected in (
+        (video, clips.rgb),
+        (depth, clips.depth),
+        (conditions.pose_BFCHW, clips.pose),
+        (conditions.background_BCHW, clips.background),
+    ):
+        torch.testing.assert_close(pictures_of(found), expected.float(), rtol=0, atol=1e-3)
+
+
+def test_pretraining_is_video_alone() -> None:
+    clips = dataclasses.replace(batch(frames=1), depth=None, pose=None)
+    latents = Preparation(PatchCodec(), tokens, size=8)(clips, CPU)
+    assert latents.modalities == (VIDEO,)
+    assert latents.latents_BMFCHW.shape == (3, 1, 1, 48, 2, 2)
+    assert latents.conditions.pose_BFCHW is None
+
+
+def test_posteriors_are_sampled_by_place_and_purpose() -> None:
+    clips, random = batch(), Randomness(0)
+    prepare = Preparation(Posterior(), tokens, size=8)
+    modes = prepare(clips, CPU)
+    assert torch.equal(modes.latents_BMFCHW, prepare(clips, CPU).latents_BMFCHW)
+    options: dict[str, Any] = {"random": random, "positions": range(10, 13)}
+    drawn = prepare(clips, CPU, **options)
+    noise = drawn.latents_BMFCHW - modes.latents_BMFCHW
+    assert len(torch.unique(noise.flatten(0, 2).flatten(1), dim=0)) == 3 * 2 * 2
+    assert drawn.conditions.pose_BFCHW is not None
+    one = clips.map(lambda array: array[1:2])
+    alone = prepare(
+        dataclasses.replace(one, key=clips.key[1:2]), CPU, random=random, positions=[11]
+    )
+    assert torch.equal(alone.latents_BMFCHW[0], drawn.latents_BMFCHW[1])
+
+
+def test_foregrounds_are_dropped_sample_by_sample() -> None:
+    random = Randomness(1)
+    prepare = Preparation(PatchCodec(), tokens, size=8)
+    positions = [20, 21, 22]
+    conditions = prepare(batch(), CPU, random=random, positions=positions, dropout=0.5).conditions
+    dropped = random.dropped(positions, 0.5)
+    assert 0 < dropped.sum() < 3
+    assert (
+        conditions.encoded_foreground_BTD.flatten(1).eq(0).all(dim=1).tolist() == dropped.tolist()
+    )
+
+
+@pytest.mark.parametrize(("side", "expected"), [(4, [[50.0, 150.0], [200.0, 0.0]])])
+def test_smaller_pictures_are_averages(side: int, expected: list[list[float]]) -> None:
+    picture = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)
+    picture[0, 0], picture[0, 1] = 40, 60
+    scaled = scale_pictures(picture.to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3), 2)
+    torch.testing.assert_close((scaled[0, 0] + 1) * 127.5, torch.tensor(expected))

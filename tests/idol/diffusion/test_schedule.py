@@ -1,0 +1,36 @@
+"""Stable Diffusion 1.4's noise schedule, and v."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from idol.diffusion.schedule import ddim_scheduler, noise_of_v, noise_schedule, signal_share
+from tests.idol.diffusion.stubs import draw
+
+TIMESTEPS = torch.tensor([0, 500, 999])
+
+
+def test_signal_share() -> None:
+    shares = signal_share(TIMESTEPS)
+    # sqrt of betas is linear from sqrt(.00085) to sqrt(.012), worked out in float64.
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    expected = (1 - betas).cumprod(0)[TIMESTEPS].float()
+    torch.testing.assert_close(shares, expected)
+    assert shares.tolist() == pytest.approx([0.99915, 0.2763, 0.0047], rel=0.01)
+
+
+def test_v_gives_the_noise_back() -> None:
+    clean, noise = draw(3, 2, 1, 4, 5, 5), draw(3, 2, 1, 4, 5, 5, seed=1)
+    schedule = noise_schedule()
+    noisy = schedule.add_noise(clean, noise, TIMESTEPS)
+    v = schedule.get_velocity(clean, noise, TIMESTEPS)
+    torch.testing.assert_close(noise_of_v(v, noisy, TIMESTEPS), noise, rtol=0, atol=1e-5)
+    assert noise_of_v(v.bfloat16(), noisy.bfloat16(), TIMESTEPS).dtype == torch.float32
+
+
+def test_bounds_are_those_of_the_scheduler() -> None:
+    free, bound = ddim_scheduler(), ddim_scheduler(2.0)
+    assert not free.config.clip_sample
+    assert bound.config.clip_sample
+    assert bound.config.clip_sample_range == 2

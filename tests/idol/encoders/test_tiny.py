@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import torch
+
+from idol.encoders import TinyEncoder
+
+
+def test_it_sees_the_person_alone() -> None:
+    torch.manual_seed(0)
+    encoder = TinyEncoder(32)
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    mask = torch.zeros((2, 64, 64), dtype=torch.uint8)
+    mask[:, 16:48, 16:48] = 255
+    tokens = encoder(pixels, mask)
+    assert tokens.shape == (2, 17, 32)
+    other_place = torch.where(mask[..., None] > 0, pixels, 255 - pixels)
+    assert torch.equal(encoder(other_place, mask), tokens)
+    other_person = torch.where(mask[..., None] > 0, 255 - pixels, pixels)
+    assert not torch.allclose(encoder(other_person, mask), tokens)
+
+
+def test_it_takes_pictures_of_any_size_and_learns() -> None:
+    encoder = TinyEncoder(8)
+    pixels = torch.randint(0, 256, (1, 20, 30, 3), dtype=torch.uint8)
+    encoder(pixels, torch.full((1, 20, 30), 255, dtype=torch.uint8)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from shards.inspect.cli import main
+from shards.reader import open_dataset, read_sample
+from shards.sample.images import decode_image
+
+KEY = "videos-walk-16"
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from shards.inspect.cli import main; sys.exit(main(sys.argv[1:]))",
+]
+
+
+def _run_json(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, dict]:
+    code = main([str(a) for a in argv] + ["--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_ls(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", str(dataset)]) == 0
+    text = capsys.readouterr().out
+    for words in ("4 clips", KEY, "videos-walk-96", "no person", "complete"):
+        assert words in text
+    code, value = _run_json(capsys, "ls", dataset)
+    assert code == 0
+    assert value["dataset"]["totals"]["clips"] == 4
+    assert value["shards"][0]["tar"] == "train/shard-00000.tar"
+    assert value["shards"][0]["samples"][1]["key"] == KEY
+
+
+def test_stats(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, value = _run_json(capsys, "stats", dataset)
+    assert code == 0
+    assert value["counts"]["splits"]["train"]["frames"] == 12
+    assert sum(m["share"] for m in value["modalities"].values()) == pytest.approx(1, abs=1e-4)
+    assert value["quality"]["person_coverage"]["mean"] == pytest.approx(2 / 3, abs=1e-5)
+    assert value["quality"]["hdnet_flicker"]["clips"] == 4
+    assert value["worst"]["pose_jitter"].startswith("videos-walk-")
+    assert value["quarantined"] == {"no person": 1}
+    assert main(["stats", str(dataset / "val")]) == 0  # a split without a single clip
+
+
+def test_show(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "sheet.png"
+    assert main(["show", str(dataset), "videos-walk-1", "--output", str(target)]) == 0
+    assert decode_image(target.read_bytes()).ndim == 3
+    assert KEY in capsys.readouterr().out
+    _, value = _run_json(capsys, "show", dataset, "--output", target)
+    assert value["key"] == "videos-walk-0"  # the first, when none is asked for
+    assert main(["show", str(dataset / "val")]) == 2
+    assert "has no samples" in capsys.readouterr().err
+    assert main(["show", str(dataset), "--output", "a.jpg"]) == 2
+    assert "a.jpg: the picture is a PNG; name it a.png" in capsys.readouterr().err
+    assert main(["show", str(dataset), "--output", str(tmp_path / "nope/a.png")]) == 2
+    assert f"there is no folder {tmp_path / 'nope'}" in capsys.readouterr().err
+    assert not (tmp_path / "nope").exists()
+
+
+def test_verify(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(dataset)]) == 0
+    assert "no faults" in capsys.readouterr().out
+    tar = dataset / "train/shard-00000.tar"
+    tar.write_bytes(tar.read_bytes()[:-20000])
+    code, value = _run_json(capsys, "verify", dataset)
+    assert code == 1
+    assert {f["key"] for f in value["faults"]} == {"", KEY}
+    assert main(["verify", str(dataset)]) == 1
+    assert "train/shard-00000.tar" in capsys.readouterr().out
+
+
+def test_extract(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    code, value = _run_json(capsys, "extract", dataset, KEY, out)
+    assert code == 0
+    members = dict(read_sample(open_dataset(dataset).find(KEY)))
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == members
+    assert value["files"] == [str(out / name) for name in sorted(members)]
+    assert main(["extract", str(dataset), KEY, str(out)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["extract", str(dataset), KEY, str(out), "--force"]) == 0
+
+
+def test_extract_replaces_links_and_does_not_follow_them(dataset: Path, tmp_path: Path) -> None:
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    victim.write_bytes(b"precious")
+    out.mkdir()
+    (out / f"{KEY}.json").symlink_to(victim)
+    assert main(["extract", str(dataset), KEY, str(out)]) == 2
+    assert main(["extract", str(dataset), KEY, str(out), "--force"]) == 0
+    assert victim.read_bytes() == b"precious"
+    assert not (out / f"{KEY}.json").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "k/../../evil.txt"])
+def test_extract_refuses_hostile_names_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        for member in ("k.json", name):
+            info = tarfile.TarInfo(member)
+            info.size = 2
+            tar.addfile(info, io.BytesIO(b"{}"))
+    out = tmp_path / "deep" / "out"
+    assert main(["extract", str(tmp_path / "evil.tar"), "k", str(out)]) == 2
+    assert repr(name) in capsys.readouterr().err
+    assert [p.name for p in tmp_path.rglob("*")] == ["evil.tar"]
+
+
+def test_a_hostile_member_behind_a_manifest_is_refused_too(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tar = dataset / "train/shard-00000.tar"
+    tar.write_bytes(tar.read_bytes().replace(f"{KEY}.json".encode(), b"../ideos-walk-16.js"))
+    assert main(["extract", str(dataset), KEY, str(tmp_path / "out")]) == 2
+    assert "shard-00000.tar" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_errors_are_one_line(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv in (
+        ["ls", str(tmp_path / "absent")],
+        ["show", str(dataset), "videos-walk-17"],
+        ["stats", "nowhere://x"],
+        ["ls", ""],
+        ["extract", str(dataset), KEY, str(dataset / "dataset.json")],
+    ):
+        assert main(argv) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("idol-shards: ")
+        assert err.count("\n") == 1
+    assert main(["no-such-command"]) == 2
+
+
+def test_ctrl_c_and_a_closed_pipe_are_quiet(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **kwargs: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shards.inspect.commands.ls", interrupted)
+    assert main(["ls", str(dataset)]) == 130
+    assert capsys.readouterr() == ("", "")
+    for arguments in ([], ["--json"]):
+        process = subprocess.Popen(
+            [*COMMAND, "ls", str(dataset), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (141, b"")
+
+
+def test_codecs_do_not_print_what_verify_reports(dataset: Path) -> None:
+    tar = dataset / "train/shard-00000.tar"
+    data = bytearray(tar.read_bytes())
+    data[data.index(b"IDAT") + 20] ^= 0xFF
+    tar.write_bytes(data)
+    done = subprocess.run([*COMMAND, "verify", str(dataset)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be decoded" in done.stdout
+    assert done.stderr == ""
+    # Our own errors are shown, from `stats` too, which stops at the damage.
+    done = subprocess.run([*COMMAND, "stats", str(dataset)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("idol-shards: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_needs_no_heavy_imports() -> None:
+    script = (
+        "import sys; from shards.inspect.cli import main; code = main(['--help']);"
+        "heavy = {'numpy', 'cv2', 'pyarrow', 'fsspec', 'matplotlib'} & sys.modules.keys();"
+        "sys.exit(repr(heavy) if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "verify" in done.stdout

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shards.inspect.sheet import contact_sheet
+from shards.inspect.tiles import reference_tiles, rows_of_tiles
+from shards.sample.clip import Clip
+from shards.sample.colormap import depth_to_hot
+from shards.sample.images import decode_image
+
+
+def test_a_row_for_each_modality(make_clip: Callable[..., Clip]) -> None:
+    clip = make_clip()
+    rows = dict(rows_of_tiles(clip))
+    assert list(rows) == ["rgb", "mask", "pose", "hdnet", "midas"]
+    assert {tiles.shape for tiles in rows.values()} == {(3, 24, 32, 3)}
+    np.testing.assert_array_equal(rows["hdnet"], depth_to_hot(clip.hdnet))
+    drawn = clip.pose.max(axis=-1) >= 64
+    np.testing.assert_array_equal(rows["pose"][drawn], clip.pose[drawn])
+
+
+def test_foreground_and_background_are_cut_from_the_reference(
+    make_clip: Callable[..., Clip],
+) -> None:
+    clip = make_clip()
+    tiles = dict(reference_tiles(clip))
+    person = clip.reference_mask == 255
+    np.testing.assert_array_equal(tiles["foreground"][person], clip.reference[person])
+    assert (tiles["foreground"][~person] == 255).all()
+    np.testing.assert_array_equal(tiles["background"][~person], clip.reference[~person])
+
+
+@pytest.mark.parametrize("video", ["walk", "$x_1$ [red]", "舞蹈.mp4"])
+def test_a_sheet_is_a_picture_whatever_the_names(
+    make_clip: Callable[..., Clip], video: str
+) -> None:
+    clip = make_clip()
+    png = contact_sheet(replace(clip, info={**clip.info, "video": video}), source="shard")
+    page = decode_image(png)
+    assert page.dtype == np.uint8
+    assert page.shape[1] > 900
+    assert np.ptp(page) > 200
+
+
+def test_a_clip_of_one_frame_and_no_words(make_clip: Callable[..., Clip]) -> None:
+    page = decode_image(contact_sheet(Clip("k-a-0", make_clip().rgb[:1])))
+    assert page.shape[2] == 3
