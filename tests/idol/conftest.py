@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from tests.idol.small import SMALL, randomise
+from tests.idol.train.micro import clip, write_shards
 
 # The tensors of these tests are small: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -41,3 +44,10 @@ def trained(config: DualModalUNetConfig) -> DualModalDenoiser:
     model = DualModalDenoiser.from_config(config)
     randomise(model)
     return model
+
+
+@pytest.fixture(scope="session")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven clips of three frames to train on, and two held out."""
+    root = tmp_path_factory.mktemp("boxes")
+    return write_shards(root, [clip(i) for i in range(7)], [clip(i) for i in range(7, 9)])
