@@ -4,11 +4,20 @@ Nothing external is committed. Files are placed atomically under one folder: `--
 `$IDOL_WEIGHTS`, else the user's cache. `docs/weights.md` is the user's side of it.
 """
 
-from preprocess.weights.entries import Checksum, ExternalFile
+from preprocess.external_file import (
+    Checksum,
+    ExternalFile,
+    Hub,
+    MadeHere,
+    Member,
+    Sdist,
+    Source,
+    Url,
+    Wheel,
+)
 from preprocess.weights.fetch import fetch
 from preprocess.weights.registry import REGISTRY, files, folder
 from preprocess.weights.reporter import Reporter
-from preprocess.weights.sources import Hub, MadeHere, Member, Sdist, Source, Url, Wheel
 from preprocess.weights.verify import State, accept, check, checksum, locate, require, state
 
 __all__ = [

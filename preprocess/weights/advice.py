@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.weights.entries import ExternalFile
+from preprocess.external_file import ExternalFile, Hub, MadeHere, Url
 from preprocess.weights.registry import folder
-from preprocess.weights.sources import Hub, MadeHere, Url
 
 __all__ = ["command", "offline", "way_out", "ways_out"]
 

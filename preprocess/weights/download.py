@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from preprocess.errors import InputError
+from preprocess.external_file import ExternalFile, Hub
 from preprocess.weights.advice import offline
-from preprocess.weights.entries import ExternalFile
 from preprocess.weights.reporter import Reporter
-from preprocess.weights.sources import Hub
 from preprocess.weights.transport import Answer, Dropped, Unreachable, opened
 
 __all__ = ["Download", "Notes"]

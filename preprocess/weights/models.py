@@ -7,8 +7,7 @@ carries digits of its checksum (SAM: MD5, MiDaS: SHA-256) is its publisher's own
 
 from __future__ import annotations
 
-from preprocess.weights.entries import Checksum, ExternalFile
-from preprocess.weights.sources import Hub, MadeHere, Source, Url
+from preprocess.external_file import Checksum, ExternalFile, Hub, MadeHere, Source, Url
 
 __all__ = ["MODELS"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from preprocess.weights.entries import Checksum, ExternalFile
-from preprocess.weights.sources import Member, Sdist, Wheel
+from preprocess.external_file import Checksum, ExternalFile, Member, Sdist, Wheel
 
 __all__ = ["PACKAGED"]
 

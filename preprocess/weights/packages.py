@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.weights.sources import Sdist, Wheel
+from preprocess.external_file import Sdist, Wheel
 from preprocess.weights.verify import digests_of
 
 __all__ = ["unpacked"]

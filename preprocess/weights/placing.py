@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from preprocess.external_file import ExternalFile
 from preprocess.weights import lock
-from preprocess.weights.entries import ExternalFile
 from preprocess.weights.lookalikes import what_else
 from preprocess.weights.verify import digests_of, wrong_checksum
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.weights.entries import ExternalFile
+from preprocess.external_file import ExternalFile
 from preprocess.weights.models import MODELS
 from preprocess.weights.packaged import PACKAGED
 

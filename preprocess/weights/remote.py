@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from preprocess.errors import InputError
+from preprocess.external_file import ExternalFile, Hub, Url
 from preprocess.weights.download import Download
-from preprocess.weights.entries import ExternalFile
 from preprocess.weights.placing import Wrong, place
 from preprocess.weights.reporter import Reporter
-from preprocess.weights.sources import Hub, Url
 from preprocess.weights.verify import state
 
 __all__ = ["fetch_remote"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from preprocess.weights.entries import ExternalFile
-from preprocess.weights.sources import Sdist, Wheel
+from preprocess.external_file import ExternalFile, Sdist, Wheel
 
 __all__ = ["Reporter"]
 

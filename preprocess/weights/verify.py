@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from preprocess.errors import InputError
+from preprocess.external_file import ExternalFile
 from preprocess.weights import lock
 from preprocess.weights.advice import command, way_out, ways_out
-from preprocess.weights.entries import ExternalFile
 from preprocess.weights.lookalikes import what_else
 from preprocess.weights.registry import files, folder
 

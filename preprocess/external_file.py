@@ -1,14 +1,28 @@
-"""Where external files come from, as plain values: packages, the model hub, addresses, here."""
+"""An external file as a plain value: what it is, where it is from, how it is known to be right."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
-__all__ = ["Hub", "MadeHere", "Member", "Sdist", "Source", "Url", "Wheel"]
+__all__ = [
+    "Checksum",
+    "ExternalFile",
+    "Hub",
+    "MadeHere",
+    "Member",
+    "Sdist",
+    "Source",
+    "Url",
+    "Wheel",
+    "hub_endpoint",
+    "sha256_by",
+]
 
 _HUB = "https://huggingface.co"
+_SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)
@@ -91,3 +105,57 @@ Source = Member | Hub | Url | MadeHere
 def hub_endpoint() -> str:
     """The hub's address without a slash at the end."""
     return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A checksum that others state: all its hexadecimal digits, or the first ones.
+
+    `by` says who: it tells a reader how far to trust it.
+    """
+
+    algorithm: Literal["sha256", "md5"]
+    digits: str
+    by: str
+
+
+def sha256_by(digits: str, by: str = "several public projects") -> tuple[Checksum, ...]:
+    """What most entries state: a whole SHA-256, by default one that several projects agree on."""
+    return (Checksum("sha256", digits, by),)
+
+
+@dataclass(frozen=True)
+class ExternalFile:
+    """One file of the registry, found at `{folder}/{name}`.
+
+    `bytes` is None where the size is not known. Without a whole SHA-256 among `stated`, the
+    file's own is recorded on first use and compared afterwards.
+    """
+
+    name: str  # "{group}/{file}"
+    what: str
+    source: Source
+    licence: str
+    bytes: int | None
+    stated: tuple[Checksum, ...] = ()
+    # One of several from which a user chooses: never fetched with its group by advice of ours.
+    alternative: bool = False
+
+    @property
+    def group(self) -> str:
+        return self.name.split("/")[0]
+
+    @property
+    def sha256(self) -> str | None:
+        """The whole SHA-256 as stated by others, where there is one."""
+        whole = (
+            c.digits
+            for c in self.stated
+            if c.algorithm == "sha256" and len(c.digits) == _SHA256_DIGITS
+        )
+        return next(whole, None)
+
+    @property
+    def fetch_name(self) -> str:
+        """What `idol-prep weights fetch` is best given to get it: its group, or itself."""
+        return self.name if self.alternative else self.group
