@@ -1,7 +1,9 @@
-"""All randomness of training, as functions of (seed, position, purpose).
+"""All noise and chance of training, validation and sample images; there is no other.
 
-The position of a sample is its number in the stream's order, over all ranks and steps. Nothing is
-carried from step to step, so that ranks, micro-batches, devices and restarts change nothing.
+In training it is a function of (seed, purpose, position): the position of a sample is its number in
+the stream's order, over all ranks and steps. What clips are measured or shown with is a function of
+a name, such as the clip's key. Nothing is carried from step to step, so that ranks, micro-batches,
+devices and restarts change nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from shards.stream.random import Draws
 
-__all__ = ["Randomness"]
+__all__ = ["Randomness", "named_noise"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,11 @@ class Randomness:
     def _generator(self, purpose: str, position: int) -> np.random.Generator:
         key = hashlib.blake2b(repr((self.seed, purpose, position)).encode(), digest_size=16)
         return np.random.Generator(np.random.Philox(key=int.from_bytes(key.digest(), "little")))
+
+
+def named_noise(name: str, shape: Sequence[int]) -> Tensor:
+    """Standard normal noise of `shape`, float32 on the CPU: always the same for the same name."""
+    digest = hashlib.sha256(name.encode()).digest()
+    # torch's generator on the CPU takes 64 bits, and tells apart the lower ones of them alone.
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
+    return torch.randn(*shape, generator=generator)

@@ -16,6 +16,17 @@ from idol.config.losses import LossConfig
 from idol.diffusion.schedule import signal_share
 from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
+from idol.model.layout import MODALITY_NAMES
+
+__all__ = [
+    "LayerFeatures",
+    "Losses",
+    "denoising_losses",
+    "feature_gradient_norms",
+    "layer_cross_attention_loss",
+    "layer_motion_loss",
+    "training_losses",
+]
 
 
 class LayerFeatures(Protocol):
@@ -44,6 +55,18 @@ class Losses:
     denoise_M: Tensor
     motion: Tensor
     cross_attention: Tensor
+
+    def named(self) -> dict[str, Tensor]:
+        """The scalars by their names in logs, without their graph.
+
+        `total`, `denoise_video`, `denoise_depth`, `motion` and `cross_attention`; with video alone
+        (pre-training) the first two.
+        """
+        names = [f"denoise_{name}" for name in MODALITY_NAMES]
+        scalars = {"total": self.total, **dict(zip(names, self.denoise_M, strict=False))}
+        if len(self.denoise_M) > 1:
+            scalars |= {"motion": self.motion, "cross_attention": self.cross_attention}
+        return {name: scalar.detach() for name, scalar in scalars.items()}
 
 
 # Eq. 2 (two modalities) and Eq. 8 (video alone).

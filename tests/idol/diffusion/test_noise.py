@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from idol.diffusion.noise import Randomness
+from idol.diffusion.noise import Randomness, named_noise
 
 RANDOM = Randomness(3)
 
@@ -45,3 +45,11 @@ def test_timesteps_and_dropout_have_their_shares() -> None:
     assert steps.max() <= 999
     assert abs(float(steps.float().mean()) - 499.5) < 23  # 5 standard errors
     assert abs(float(RANDOM.dropped(range(4000), 0.05).float().mean()) - 0.05) < 0.018
+
+
+def test_a_name_always_gives_the_same_noise() -> None:
+    """Numbers of validations of before and after a change of code must compare."""
+    noise = named_noise("clip/50/0", (2, 3))
+    expected = torch.tensor([[1.379683, 2.060150, 0.269289], [0.803404, 0.352652, -1.241705]])
+    torch.testing.assert_close(noise, expected, rtol=0, atol=1e-6)
+    assert not torch.equal(noise, named_noise("clip/50/1", (2, 3)))

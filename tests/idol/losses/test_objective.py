@@ -115,6 +115,17 @@ def test_gradient_norms_are_those_of_the_unweighted_losses() -> None:
     assert norms["cross_attention"] > 0
 
 
+def test_losses_have_their_names_in_logs() -> None:
+    losses = training_losses(*noises(), [layer(1)], LossConfig())
+    named = losses.named()
+    assert [*named] == ["total", "denoise_video", "denoise_depth", "motion", "cross_attention"]
+    assert named["denoise_depth"] == losses.denoise_M[1]
+    assert named["motion"] == losses.motion
+    assert not any(scalar.requires_grad for scalar in named.values())
+    alone = training_losses(*noises(modalities=1), (), LossConfig()).named()
+    assert [*alone] == ["total", "denoise_video"]
+
+
 def test_gradients_flow_into_both_streams() -> None:
     layers = [layer(1)]
     training_losses(*noises(), layers, LossConfig()).total.backward()
