@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+from collections.abc import Sequence
 from typing import Literal
 
 import tyro
 
 from idol.config.presets import PresetName
+from shards.command import run
+
+__all__ = ["Model", "main"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +46,25 @@ class Model:
     compile: bool = False
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of `idol-bench`."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `idol-bench`; the exit code: 0, or as `shards.command` says."""
+    return run("idol-bench", _command, argv, errors=(OSError, ValueError))
+
+
+def _command(arguments: Sequence[str]) -> int:
     options: Model = tyro.extras.subcommand_cli_from_dict(
         {"model": Model},
         prog="idol-bench",
         description="What the model costs: parameters, FLOPs, time and memory.",
-        args=args,
+        args=arguments,
     )
     # The profiler that sees memory would write its own diary over the tables.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     from idol.bench.report import print_report
 
     print_report(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,9 +6,8 @@ import argparse
 import dataclasses
 import logging
 import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -22,14 +21,12 @@ from idol.train.checkpoint import Checkpoints
 from idol.train.errors import DivergedError, TrainError
 from idol.train.interrupt import InterruptedRun
 from idol.train.resume import read_config
+from shards.command import INTERRUPTED, run, say
 from shards.errors import ShardsError
 
 __all__ = ["main", "parse", "run_config"]
 
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
+EXIT_DIVERGED = 1
 
 
 def parse(argv: Sequence[str] | None = None) -> TrainConfig:
@@ -56,7 +53,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         TrainConfig,
         prog="idol-train",
         description=(
-            "Train a stage of IDOL on shards. The same command goes on where it was stopped. "
+            "Train a stage of IDOL on shards. Run the same command to resume. "
             "Defaults shown are those of --stage and --preset."
         ),
         default=start,
@@ -66,41 +63,38 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `idol-train`; the exit code: 0, 1 (diverged), 2 (bad input), 130 (stopped)."""
-    # Schedulers stop jobs by SIGTERM: leave as orderly as on Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run `idol-train`; the exit code: 0, 1 (diverged), or as `shards.command` says."""
     logging.basicConfig(level=logging.INFO, format="idol-train: %(message)s")
-    try:
-        config = parse(argv)
-    except BrokenPipeError:
-        # Whoever read us has gone: leave, and let Python's own flush at exit find nothing wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
-    except (TrainError, ValueError, OSError) as error:
-        _say(str(error))
-        return EXIT_BAD_INPUT
-    return run_config(config)
+    return _run(lambda arguments: _train(parse(arguments)), argv)
 
 
 def run_config(config: TrainConfig) -> int:
     """Train, and turn what stops it into one clear line and the exit code of `main`."""
-    try:
-        from idol.train.train import train
+    return _run(lambda _: _train(config), ())
 
+
+def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -> int:
+    return run(
+        _name(),
+        command,
+        argv,
+        errors=(TrainError, ShardsError, ValueError, OSError),
+        interrupted="stopped. Run the same command to resume from the newest checkpoint.",
+    )
+
+
+def _train(config: TrainConfig) -> int:
+    from idol.train.train import train
+
+    try:
         model = train(config)
     except InterruptedRun as stopped:
-        _say(f"{stopped}. The same command goes on from there.")
-        return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        _say("stopped. The same command goes on from the newest checkpoint.")
-        return EXIT_INTERRUPTED
+        say(_name(), f"{stopped}. Run the same command to resume.")
+        return INTERRUPTED
     except DivergedError as error:
-        _say(str(error))
-        return EXIT_FAILED
-    except (TrainError, ShardsError, ValueError, OSError) as error:
-        _say(str(error))
-        return EXIT_BAD_INPUT
-    if _is_first():
+        say(_name(), str(error))
+        return EXIT_DIVERGED
+    if _rank() == "0":
         print(f"the model: {model}")
     return 0
 
@@ -117,13 +111,12 @@ def _settings_of(output: Path | None, init_from: Path | None) -> DualModalUNetCo
     return read_info(find_model(init_from)).settings
 
 
-def _is_first() -> bool:
-    return os.environ.get("RANK", "0") == "0"
+def _name() -> str:
+    return "idol-train" if _rank() == "0" else f"idol-train (process {_rank()})"
 
 
-def _say(message: str) -> None:
-    rank = "" if _is_first() else f" (process {os.environ['RANK']})"
-    print(f"idol-train{rank}: {message}", file=sys.stderr)
+def _rank() -> str:
+    return os.environ.get("RANK", "0")
 
 
 if __name__ == "__main__":

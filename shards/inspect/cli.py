@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg, subcommand
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.extras import SubcommandApp
+
+from shards.command import run
+from shards.errors import ShardsError
 
 __all__ = ["main"]
 
 # Only tyro is imported here, so that --help answers at once; each command imports what it needs.
 
 _Path = Annotated[
-    str, arg(metavar="PATH", help="A dataset, a split's folder or one tar; local or s3://…")
+    Positional[str],
+    arg(metavar="PATH", help="A dataset, a split's folder or one tar; local or s3://…"),
 ]
 _Key = Annotated[
-    str, arg(metavar="KEY", help="A sample's key, or its beginning if no other begins so.")
+    Positional[str],
+    arg(metavar="KEY", help="A sample's key, or its beginning if no other begins so."),
 ]
 _Json = Annotated[bool, arg(help="Print JSON for machines.")]
 
+_app = SubcommandApp()
 
-@dataclass(frozen=True)
-class Ls:
+
+@_app.command
+def ls(path: _Path, json: _Json = False) -> int:
     """List shards and the clips in them, with those quarantined."""
+    from shards.inspect import commands
 
-    path: Positional[_Path]
-    json: _Json = False
+    return commands.ls(path, as_json=json)
 
 
-@dataclass(frozen=True)
-class Show:
-    """Draw a clip as a contact sheet: frames, mask, skeleton and depth over time."""
-
-    path: Positional[_Path]
+@_app.command
+def show(
+    path: _Path,
     key: Annotated[
         Positional[str],
         arg(metavar="[KEY]", help="Key or its beginning; without it, the first clip."),
-    ] = ""
+    ] = "",
     output: Annotated[
         Path | None,
         arg(aliases=["-o"], metavar="PNG", help="Where to write it; {key}.png by default."),
-    ] = None
-    json: _Json = False
+    ] = None,
+    json: _Json = False,
+) -> int:
+    """Draw a clip as a contact sheet: frames, mask, skeleton and depth over time."""
+    from shards.inspect import commands
+
+    return commands.show(path, key, output, as_json=json)
 
 
-@dataclass(frozen=True)
-class Stats:
+@_app.command
+def stats(path: _Path, json: _Json = False) -> int:
     """Counts, bytes by modality, and how good the annotations are.
 
     Person coverage: share of a clip's frames with a person.
@@ -63,97 +70,51 @@ class Stats:
     Depth flicker: mean absolute change of depth from frame to frame where the person's mask holds
     in both, in units of the depth map, which spans 0 to 1.
     """
+    from shards.inspect import commands
 
-    path: Positional[_Path]
-    json: _Json = False
+    return commands.stats(path, as_json=json)
 
 
-@dataclass(frozen=True)
-class Verify:
+@_app.command
+def verify(path: _Path, json: _Json = False) -> int:
     """Check everything and name the shard and key of each fault; exit code 1 if there is one.
 
     Checksums; every member decodes; shapes and frame counts agree with the json and the manifest;
     key points are finite; hot colours lie on the hot line; the index agrees with the manifests;
     cached latents are whole, finite, and of the shards as they are.
     """
+    from shards.inspect import commands
 
-    path: Positional[_Path]
-    json: _Json = False
+    return commands.verify(path, as_json=json)
 
 
-@dataclass(frozen=True)
-class Extract:
+@_app.command
+def extract(
+    path: _Path,
+    key: _Key,
+    dir: Annotated[Positional[Path], arg(metavar="DIR", help="Local folder; made if absent.")],
+    force: Annotated[bool, arg(help="Write over files that are there.")] = False,
+    json: _Json = False,
+) -> int:
     """Write a sample's members into a folder as files."""
+    from shards.inspect import commands
 
-    path: Positional[_Path]
-    key: Positional[_Key]
-    dir: Annotated[Positional[Path], arg(metavar="DIR", help="Local folder; made if absent.")]
-    force: Annotated[bool, arg(help="Write over files that are there.")] = False
-    json: _Json = False
-
-
-_Command = (
-    Annotated[Ls, subcommand("ls")]
-    | Annotated[Show, subcommand("show")]
-    | Annotated[Stats, subcommand("stats")]
-    | Annotated[Verify, subcommand("verify")]
-    | Annotated[Extract, subcommand("extract")]
-)
+    return commands.extract(path, key, dir, force=force, as_json=json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `idol-shards`; the exit code: 0, 1 for faults found, 2 for errors, 130 interrupted."""
-    try:
-        try:
-            command: Ls | Show | Stats | Verify | Extract = tyro.cli(
-                _Command,
-                config=(FlagCreatePairsOff,),
-                prog="idol-shards",
-                description="Look into a dataset, check it, take samples out.",
-                args=argv,
-            )
-        except SystemExit as stop:  # after --help, or a wrong argument
-            return int(stop.code or 0)
-        code = _run(command)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Whoever read us has gone: leave, and let Python's own flush at exit find nothing wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    """Run `idol-shards`; the exit code: 0, 1 for faults found, or as `shards.command` says."""
+    return run("idol-shards", _command, argv, errors=(ShardsError, OSError))
 
 
-def _run(command: Ls | Show | Stats | Verify | Extract) -> int:
-    from shards.errors import ShardsError
-    from shards.inspect import commands
-
-    try:
-        match command:
-            case Ls():
-                return commands.ls(command.path, as_json=command.json)
-            case Show():
-                return commands.show(
-                    command.path, command.key, command.output, as_json=command.json
-                )
-            case Stats():
-                return commands.stats(command.path, as_json=command.json)
-            case Verify():
-                return commands.verify(command.path, as_json=command.json)
-            case Extract():
-                return commands.extract(
-                    command.path,
-                    command.key,
-                    command.dir,
-                    force=command.force,
-                    as_json=command.json,
-                )
-    except (ShardsError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        print(f"idol-shards: {error}", file=sys.stderr)
-        return 2
+def _command(arguments: Sequence[str]) -> int:
+    code: int = _app.cli(
+        prog="idol-shards",
+        description="Look into a dataset, check it, take samples out.",
+        args=arguments,
+        config=(FlagCreatePairsOff,),
+    )
+    return code
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(run, videos, tmp_path, s
     assert 3 <= committed < 90
     if stop != signal.SIGKILL:
         assert process.returncode == 130
-        assert "the same command goes on" in stderr
+        assert "Run the same command to resume." in stderr
     assert json.loads((out / "dataset.json").read_text())["status"] == "building"
 
     recipe = {"clip_length": 2, "stride": 1, "clips_per_shard": 1}
