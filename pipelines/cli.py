@@ -18,6 +18,7 @@ from shards.errors import ShardsError
 
 __all__ = ["main"]
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-prep`; the exit code: 0, 1 (too much quarantined), or as `shards.command` says."""
     return run(
