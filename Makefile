@@ -12,30 +12,32 @@ WORKERS ?= 2
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# The core: build and inspect shards.
+# One list of tested versions, with checksums, constrains every installation.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock
+
+# The core: build, inspect and stream shards.
 .venv/core: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "IDOL needs Python 3.11 to 3.13, not %d.%d: set PYTHON=..." % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(INSTALL) -e .
 	@touch $@
 
 # Training and its tests need torch. Plain pip fetches it, so that an index that a user has
 # configured for CPU or CUDA builds is asked.
-.venv/train: .venv/core requirements-train.lock
+.venv/train: .venv/core
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-train.lock
+	@$(INSTALL) -e '.[train]'
 	@touch $@
 
 # The paper's own annotators.
-.venv/paper: .venv/train requirements-paper.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-paper.lock
+.venv/paper: .venv/train
+	@$(INSTALL) -e '.[train,paper]'
 	@touch $@
 
 # Everything, with the tools for tests.
-.venv/dev: .venv/paper requirements-dev.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+.venv/dev: .venv/paper
+	@$(INSTALL) -e '.[train,paper,dev]'
 	@touch $@
 
 install: .venv/core  ## Install what builds and inspects shards into .venv
@@ -85,25 +87,18 @@ bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 	@$(BIN)/python bench/annotators.py
 
 # A folder of its own: what the peers need should not get in the way of anything else.
-.venv-bench/done: requirements-bench.lock pyproject.toml | .venv/core
+.venv-bench/done: requirements.lock pyproject.toml | .venv/core
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check $(TORCH)
-	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements-bench.lock
-	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --no-deps -e .
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --constraint requirements.lock -e '.[bench]'
 	@touch $@
 
 bench-loader: .venv-bench/done  ## Streaming against webdataset, litdata and mosaicml-streaming
 	@.venv-bench/bin/python bench/loader.py
 
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--custom-compile-command "make lock" pyproject.toml
-
-lock:  ## Resolve the versions of pyproject.toml anew into the lock files
-	@$(COMPILE) --extra train --extra paper --extra dev -o requirements-dev.lock
-	@$(COMPILE) --extra train --extra paper -c requirements-dev.lock -o requirements-paper.lock
-	@$(COMPILE) --extra train -c requirements-dev.lock -o requirements-train.lock
-	@$(COMPILE) --extra bench -o requirements-bench.lock
-	@$(COMPILE) -c requirements-dev.lock -o requirements.lock
+lock:  ## Resolve the versions of pyproject.toml anew into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --all-extras --upgrade pyproject.toml -o requirements.lock
 
 clean:  ## Remove the demo's output and caches; .venv stays
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
