@@ -1,4 +1,4 @@
-"""Importing is light. Which way imports go is held by import-linter (pyproject.toml, `make lint`)."""
+"""Importing is light. Which way imports go is held by import-linter, in `make lint`."""
 
 import subprocess
 import sys
