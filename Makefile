@@ -61,8 +61,8 @@ demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all th
 	@$(TRAIN) --stage pretrain --output $(DEMO)/train/pretrain
 	@$(TRAIN) --stage image --init-from $(DEMO)/train/pretrain --output $(DEMO)/train/image
 	@$(TRAIN) --stage video --init-from $(DEMO)/train/image --output $(DEMO)/train/video
-	@$(BIN)/python -m idol.train.figures $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
-	@echo "sample pictures: $(DEMO)/train/*/pictures"
+	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
+	@echo "sample images: $(DEMO)/train/*/images"
 
 lint: .venv/dev  ## Check style and types
 	@$(BIN)/ruff check .

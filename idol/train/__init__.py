@@ -2,16 +2,16 @@
 
 | question | module |
 |---|---|
-| what can be set, within what limits, and what is it by default | `config`, `limits`, `defaults` |
-| which datasets are trained on, and what must they have | `parts`, `requirements` |
-| what is one step, and the whole loop | `step`, `loop` |
-| how do clips become latents | `prepare` |
-| where does all randomness come from | `noise` |
-| what is built, and from what | `start`, `spread` |
-| what is kept, and how does a run go on | `checkpoint`, `resume`, `frozen` |
-| what if something goes wrong | `guard`, `interrupt`, `memory` |
-| what is seen of it, and when | `reporter`, `pace` |
-| where does it go | `report`, `values`, `journal`, `progress` |
-| how good is it | `validation` |
-| what does it look like | `figures`: `samples`, `flow`, `curves` |
+| what is done, from the command to the final model | `cli`, `train` |
+| what is one step, and the whole loop | `loop` |
+| which clips come when | `data` |
+| what changes while it trains, and is saved and loaded as one | `run`, `optimizer`, `ema` |
+| what does a stage start from | `initialize` |
+| how do several processes share the work | `distributed` |
+| what is kept, and what must be the same for a run to resume | `checkpoint`, `resume`, `digests` |
+| what if something goes wrong | `errors`, `interrupt`, `memory` |
+| what is reported when, and where it is written | `monitor`, `log` |
+| how good is it, and what does it look like | `validation`; `samples`, `motion_viz`, `curves` |
+
+Settings are in `idol.config`, latents and conditions of clips in `idol.data`.
 """

@@ -1,8 +1,12 @@
-"""The losses of a run's stages over their steps, as one picture."""
+"""The losses of a run's stages over their steps, as one image.
+
+`python -m idol.train.curves STAGE_FOLDER...` draws it beside the first folder.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from idol.train.errors import TrainError
-from idol.train.journal import read_journal
-from idol.train.report import LOSSES, VALIDATION
+from idol.train.log import LOSSES, VALIDATION, read_json_lines
 
-__all__ = ["loss_curves", "smoothed"]
+__all__ = ["loss_curves", "main", "smoothed"]
 
-# Rows of the picture: their axis, and which values they show.
+# Rows of the image: their axis, and which values they show.
 _PANELS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("denoising loss", {"denoise_video": "video", "denoise_depth": "depth"}),
     (
@@ -35,7 +38,7 @@ def loss_curves(folders: Sequence[str | Path]) -> bytes:
     Raises:
         TrainError: a folder has no losses.
     """
-    # Imported here: it takes a second, and only this picture needs it.
+    # Imported here: it takes a second, and only this image needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -44,7 +47,7 @@ def loss_curves(folders: Sequence[str | Path]) -> bytes:
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(_PANELS), len(runs), squeeze=False, sharex="col", sharey="row")
     for column, (folder, rows) in enumerate(runs):
-        validation = read_journal(folder / VALIDATION)
+        validation = read_json_lines(folder / VALIDATION)
         for axes, (axis, names) in zip(grid[:, column], _PANELS, strict=True):
             _panel(axes, rows, validation, names)
             if column == 0:
@@ -57,6 +60,22 @@ def loss_curves(folders: Sequence[str | Path]) -> bytes:
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()
+
+
+def main(folders: list[str]) -> int:
+    """Draw `losses.png` beside the first folder; returns the exit status."""
+    if not folders or folders[0] in ("-h", "--help"):
+        print(__doc__.strip())
+        return 0 if folders else 2
+    try:
+        png = loss_curves(folders)
+    except TrainError as error:
+        print(error, file=sys.stderr)
+        return 1
+    path = Path(folders[0]).parent / "losses.png"
+    path.write_bytes(png)
+    print(f"loss curves: {path}")
+    return 0
 
 
 def smoothed(values: Sequence[float], steps: float) -> np.ndarray:
@@ -104,7 +123,11 @@ def _time_constant(steps: int) -> int:
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    rows = read_journal(folder / LOSSES)
+    rows = read_json_lines(folder / LOSSES)
     if not rows:
         raise TrainError(f"{folder} has no losses to draw: {LOSSES} is absent or empty")
     return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

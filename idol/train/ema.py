@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from idol.train.spread import divided_like, whole_state
+from idol.train.distributed import divided_like, whole_state
 
 __all__ = ["MovingAverage"]
 

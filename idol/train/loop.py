@@ -1,30 +1,35 @@
 """Training, the whole algorithm: Eq. 2, 7 and 8, step by step.
 
 Everything random in step n is a function of (seed, n): clips come from the stream's order, noise
-from `noise`. So nothing but weights, optimizer and the number of the step is needed to go on.
+from `noise`. So nothing but weights, optimizer and the number of the step is needed to resume.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
 from accelerate.utils import gather_object
+from diffusers import DDPMScheduler
 
+from idol.data.conditions import LatentBatch
 from idol.diffusion.noise import Randomness
 from idol.diffusion.schedule import noise_schedule
-from idol.losses import Losses
+from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
+from idol.model.layout import DEPTH
+from idol.model.unet import DenoiserOutput
 from idol.train.checkpoint import Checkpoints
 from idol.train.data import open_training, positions_of
+from idol.train.distributed import averaged_over_processes
 from idol.train.errors import DivergedError
-from idol.train.guard import is_finite
 from idol.train.interrupt import Interrupt, InterruptedRun
+from idol.train.monitor import Monitor
 from idol.train.optimizer import learning_rate
-from idol.train.reporter import Reporter
 from idol.train.run import Run
-from idol.train.spread import averaged_over_processes
-from idol.train.step import step_losses
 from shards.errors import ShardsError
 
-__all__ = ["train_steps"]
+__all__ = ["step_losses", "train_steps"]
 
 
 def train_steps(run: Run, checkpoints: Checkpoints) -> None:
@@ -39,7 +44,7 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
     device, rank = accelerator.device, accelerator.process_index
     processes, passes = accelerator.num_processes, config.run.accumulation
     random, schedule = Randomness(config.run.seed), noise_schedule()
-    with run.kept(checkpoints, ShardsError), Interrupt() as interrupt, Reporter(run) as reporter:
+    with run.kept(checkpoints, ShardsError), Interrupt() as interrupt, Monitor(run) as monitor:
         batches = open_training(
             config,
             rank=rank,
@@ -47,7 +52,7 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             consumed=progress.step * config.global_batch(processes),
             pin_memory=device.type == "cuda",
         )
-        reporter.make_up()
+        monitor.catch_up()
         while progress.step < config.optimizer.steps:
             step = progress.step
             terms: list[torch.Tensor] = []
@@ -84,10 +89,10 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             told = torch.cat([torch.stack(terms).mean(dim=0), norm.reshape(1), asked])
             *numbers, stop = accelerator.reduce(told, "mean").tolist()
 
-            taken = is_finite(numbers)
+            taken = all(map(math.isfinite, numbers))
             run.take_step(learning_rate(step, config.optimizer), finite=taken)
             progress.count(taken=taken)
-            reporter.step(step, _named(numbers[:-1]) | norms, numbers[-1])
+            monitor.step(step, _named(numbers[:-1]) | norms, numbers[-1])
 
             last = progress.step == config.optimizer.steps
             failing = progress.skipped_in_row > config.run.max_skipped
@@ -95,13 +100,56 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             if failing:  # tried again and again, it must not push better checkpoints out
                 due = progress.needs_saving
             if due:
-                reporter.flush_to_disk()
+                monitor.flush_to_disk()
                 run.save(checkpoints)
             if failing:
                 raise DivergedError(progress.skipped_in_row, progress.step, gather_object(keys))
             if stop and not last:
                 raise InterruptedRun(progress.step)
-            reporter.look()
+            monitor.evaluate_if_due()
+
+
+# Eq. 2 and 7 (Eq. 8 in pre-training), for one timestep a clip.
+def step_losses(
+    denoiser: Callable[..., DenoiserOutput],
+    batch: LatentBatch,
+    positions: Sequence[int],
+    random: Randomness,
+    schedule: DDPMScheduler,
+    config: LossConfig,
+    *,
+    gradient_norms: bool = False,
+) -> tuple[Losses, dict[str, float]]:
+    """Noise the latents, denoise them, and compare.
+
+    Args:
+        positions: of the clips in the stream's order; with `random` they give noise and timestep.
+        gradient_norms: also measure the consistency losses' gradients at the features.
+
+    Returns:
+        The losses, and if asked for the norms: `gradient_motion`, `gradient_cross_attention`.
+    """
+    latents, device = batch.latents_BMFCHW, batch.latents_BMFCHW.device
+    timesteps = random.timesteps(positions, schedule.config.num_train_timesteps).to(device)
+    noise = random.normal("noise", positions, latents.shape[1:]).to(device)
+    output = denoiser(
+        schedule.add_noise(latents, noise, timesteps),
+        timesteps,
+        batch.conditions.encoded_foreground_BTD,
+        batch.conditions.background_BCHW,
+        batch.conditions.pose_BFCHW,
+        modalities=batch.modalities,
+        return_features=_wants_features(batch, config),
+    )
+    losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, config, timesteps)
+    norms = feature_gradient_norms(losses, output.features) if gradient_norms else {}
+    return losses, {f"gradient_{name}": norm for name, norm in norms.items()}
+
+
+def _wants_features(batch: LatentBatch, config: LossConfig) -> bool:
+    """Whether the consistency losses need features: with depth, and unless they are left out."""
+    compared = config.motion_weight > 0 or config.cross_attention_weight > 0
+    return DEPTH in batch.modalities and compared
 
 
 def _terms(losses: Losses) -> torch.Tensor:

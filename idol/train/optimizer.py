@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from idol.config.train import OptimizerConfig
+from idol.train.distributed import divided_like, whole
 from idol.train.errors import TrainError
-from idol.train.spread import divided_like, whole
 
 __all__ = ["learning_rate", "load_optimizer_state", "make_optimizer", "optimizer_state"]
 

@@ -1,4 +1,4 @@
-"""A run's configuration in its output, and what of it may change when the run goes on."""
+"""A run's configuration in its output, and what of it may change when the run resumes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from idol.config.train import TrainConfig
 from idol.train.errors import TrainError
 
-__all__ = ["check_same_run", "write_config"]
+__all__ = ["check_same_run", "described", "read_config", "write_config"]
 
-FILE = "config.json"
+_FILE = "config.json"
 
 # What changes neither weights nor losses, or only moves the files they come from. The batch of a
 # step may be divided otherwise: `global_batch` says what it is together.
@@ -38,7 +38,7 @@ def described(config: TrainConfig, *, processes: int, shards_digest: str) -> dic
 
 
 def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """Raise TrainError, with the differences, unless a run may go on with other settings."""
+    """Raise TrainError, with the differences, unless a run may resume with other settings."""
     differences = [
         _OTHER_SHARDS.format(" ".join(saved["shards"])) if name == "shards_digest" else line
         for name, line in _differences(saved, now)
@@ -48,13 +48,13 @@ def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> 
         raise TrainError(
             f"{folder} holds a run with other settings:\n"
             + "".join(f"  {line}\n" for line in differences)
-            + "Give the same ones to go on, or another --output."
+            + "Give the same ones to resume, or another --output."
         )
 
 
 def read_config(output: Path) -> dict[str, Any] | None:
     """The configuration saved in an output; None if there is none. Raises TrainError."""
-    path = output / FILE
+    path = output / _FILE
     if not path.exists():
         return None
     try:
@@ -66,12 +66,12 @@ def read_config(output: Path) -> dict[str, Any] | None:
 def write_config(output: Path, values: dict[str, Any]) -> None:
     """Save the configuration, whole or not at all."""
     output.mkdir(parents=True, exist_ok=True)
-    unfinished = output / f".{FILE}"
+    unfinished = output / f".{_FILE}"
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(json.dumps(values, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(output / FILE)
+    unfinished.replace(output / _FILE)
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -22,15 +22,14 @@ from idol.model import DenoiserOutput
 from idol.saved import ModelInfo, Trained, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.checkpoint import Checkpoints, atomic_folder
+from idol.train.digests import check_frozen, frozen_digests
+from idol.train.distributed import distribute, whole, whole_state
 from idol.train.ema import MovingAverage
 from idol.train.errors import TrainError
-from idol.train.frozen import check_frozen, frozen_digests
-from idol.train.guard import Progress
+from idol.train.initialize import build
 from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
-from idol.train.spread import spread, whole, whole_state
-from idol.train.start import build
 
-__all__ = ["Run", "make_accelerator"]
+__all__ = ["Progress", "Run", "make_accelerator"]
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _STATE = "run.json"
@@ -56,6 +55,33 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             "--fsdp out"
         )
     return accelerator
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: steps done.
+        skipped, skipped_in_row: how many of them were skipped, in all and just now.
+        saved: the step of the newest checkpoint; 0 if there is none.
+    """
+
+    step: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
+    saved: int = 0
+
+    @property
+    def needs_saving(self) -> bool:
+        """Whether there is no checkpoint with these weights."""
+        return not self.saved or self.step - self.saved > self.skipped_in_row
+
+    def count(self, *, taken: bool) -> None:
+        """Count a step that was taken, or skipped."""
+        self.step += 1
+        self.skipped += not taken
+        self.skipped_in_row = 0 if taken else self.skipped_in_row + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +116,10 @@ class Run:
         if config.run.compile:
             trained.denoiser.compile_repeated_blocks()
         fsdp = config.run.fsdp
-        denoiser = spread(accelerator, trained.denoiser, fsdp=fsdp)
+        denoiser = distribute(accelerator, trained.denoiser, fsdp=fsdp)
         encoder: Any = trained.image_encoder
         if isinstance(encoder, nn.Module):
-            encoder = spread(accelerator, encoder, fsdp=fsdp)
+            encoder = distribute(accelerator, encoder, fsdp=fsdp)
         # After FSDP, for it puts others in place of the parameters.
         names = {p: name for name, p in _parameters(trained) if p.requires_grad}
         optimizer = make_optimizer(names, config.optimizer)

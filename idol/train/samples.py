@@ -15,12 +15,12 @@ from idol.diffusion.guidance import predict
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
 from idol.model.layout import DEPTH, VIDEO
-from idol.train.flow import displacements, flow_picture
+from idol.train.motion_viz import colour_motion, displacements
 from idol.train.validation import evaluating
 from shards.inspect.page import DIM, Page
 from shards.stream import ClipBatch
 
-__all__ = ["sample_pictures"]
+__all__ = ["sample_sheets"]
 
 # Early, when features are still those of the clip.
 _FEATURES_AT = 100
@@ -32,7 +32,7 @@ _Rows = list[tuple[str, list[np.ndarray]]]
 
 
 @torch.no_grad()
-def sample_pictures(
+def sample_sheets(
     denoiser: nn.Module,
     batch: LatentBatch,
     clips: ClipBatch,
@@ -122,7 +122,7 @@ def _frame_rows(
 def _motion_rows(motion_MFHW2: Tensor, modalities: tuple[int, ...], longest: float) -> _Rows:
     names = {VIDEO: "feature motion, video", DEPTH: "feature motion, depth"}
     return [
-        (names[label], [flow_picture(frame, longest) for frame in _numpy(moved)])
+        (names[label], [colour_motion(frame, longest) for frame in _numpy(moved)])
         for label, moved in zip(modalities, motion_MFHW2, strict=True)
     ]
 

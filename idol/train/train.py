@@ -14,14 +14,14 @@ from idol.config.train import TrainConfig
 from idol.data.checks import check_latents, check_shards, shards_digest
 from idol.train.checkpoint import Checkpoints
 from idol.train.errors import TrainError
+from idol.train.initialize import check_sources, going_on, with_sources
 from idol.train.lock import sole_run
+from idol.train.log import import_wandb
 from idol.train.loop import train_steps
 from idol.train.memory import out_of_memory
 from idol.train.optimizer import eight_bit_adam
-from idol.train.report import import_wandb
 from idol.train.resume import check_same_run, described, read_config, write_config
 from idol.train.run import Run, make_accelerator
-from idol.train.start import check_sources, going_on, with_sources
 
 __all__ = ["train"]
 

@@ -24,7 +24,7 @@ from idol.config.model import StageName
 from idol.config.train import TrainConfig
 from idol.model import DualModalUNetConfig
 from idol.train.cli import run_config
-from idol.train.reporter import Reporter
+from idol.train.monitor import Monitor
 from shards.dataset import open_for_build
 from shards.sample.clip import Clip
 from shards.sample.codec import encode_clip
@@ -148,13 +148,13 @@ def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
 
 
 def _train(config: TrainConfig, environment: dict[str, str], pause: float) -> None:
-    step = Reporter.step
+    step = Monitor.step
 
     def paused(*arguments: Any) -> None:
         step(*arguments)
         time.sleep(pause)
 
-    Reporter.step = paused  # type: ignore[method-assign,assignment]
+    Monitor.step = paused  # type: ignore[method-assign,assignment]
     os.environ.update(environment)
     torch.set_num_threads(1)  # as in the tests' own process: sums have the same order
     os.setpgid(0, 0)  # so that it can be signalled together with its workers

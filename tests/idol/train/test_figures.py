@@ -17,10 +17,9 @@ from idol.diffusion.guidance import predict
 from idol.encoders import PatchCodec
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.train import samples
-from idol.train.curves import smoothed
+from idol.train.curves import loss_curves, main, smoothed
 from idol.train.errors import TrainError
-from idol.train.figures import loss_curves, main, sample_pictures
-from idol.train.samples import _GAP, _HEAD, _LABELS, _MARGIN, _TILE
+from idol.train.samples import _GAP, _HEAD, _LABELS, _MARGIN, _TILE, sample_sheets
 from shards.stream import ClipBatch
 
 
@@ -74,7 +73,7 @@ def batch() -> LatentBatch:
 
 
 def sheets(model: Any, batch: LatentBatch, clips: ClipBatch, seed: int = 0) -> dict[str, Any]:
-    return sample_pictures(model, batch, clips, Codec(), steps=2, guidance=1.5, seed=seed)
+    return sample_sheets(model, batch, clips, Codec(), steps=2, guidance=1.5, seed=seed)
 
 
 def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from idol.encoders import LatentCodec
 from idol.saved import Trained, load_trained
 from idol.train.cli import main
 from idol.train.data import first_clips
-from idol.train.start import build
+from idol.train.initialize import build
 from idol.train.validation import validate
 from shards.sample.clip import Clip
 from tests.idol.train.micro import write_shards

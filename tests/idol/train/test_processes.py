@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from idol.train.journal import read_journal
-from idol.train.report import VALIDATION
+from idol.train.log import VALIDATION, read_json_lines
 from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro
 
@@ -38,7 +37,7 @@ def check_losses(output: Path, alone: Path) -> None:
 
 def check_validation(output: Path, alone: Path) -> None:
     """Clips are shared among processes, as far as they go; each is weighed once."""
-    [ours], [theirs] = (read_journal(folder / VALIDATION) for folder in (output, alone))
+    [ours], [theirs] = (read_json_lines(folder / VALIDATION) for folder in (output, alone))
     assert ours.keys() == theirs.keys() > {"denoise_video", "denoise_depth/000-249"}
     for name, value in theirs.items():
         assert ours[name] == pytest.approx(value, rel=1e-4), name

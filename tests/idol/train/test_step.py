@@ -13,7 +13,7 @@ from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
-from idol.train.step import step_losses
+from idol.train.loop import step_losses
 from tests.idol.train.test_learning import MICRO
 
 

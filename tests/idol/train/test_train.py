@@ -15,7 +15,7 @@ from idol.saved import load_trained, read_info
 from idol.train import loop
 from idol.train.data import first_clips
 from idol.train.errors import DivergedError, TrainError
-from idol.train.step import step_losses
+from idol.train.loop import step_losses
 from idol.train.train import train
 from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
 

@@ -1,4 +1,4 @@
-"""Motion fields as pictures: where features go from frame to frame (sec. 3.2, Fig. 3)."""
+"""Motion fields as images: where features go from frame to frame (sec. 3.2, Fig. 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from idol.losses.literal import motion_field
 
-__all__ = ["displacements", "flow_picture"]
+__all__ = ["colour_motion", "displacements"]
 
 
 def displacements(features_BFHWC: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ def displacements(features_BFHWC: Tensor) -> Tensor:
 
     The expected target under the motion field of Eq. 4, the loss's own, with its temperature. At
     that temperature a field is wide, and an expectation over it leans to the middle of the
-    picture, forward in time as well as backward. So this is half the difference of the two: what
+    image, forward in time as well as backward. So this is half the difference of the two: what
     stands still has none. The unit is a position of the feature map.
     """
     features_BFHWC = features_BFHWC.float()
@@ -34,7 +34,7 @@ def displacements(features_BFHWC: Tensor) -> Tensor:
     return torch.stack(moved)
 
 
-def flow_picture(displacement_HW2: np.ndarray, longest: float) -> np.ndarray:
+def colour_motion(displacement_HW2: np.ndarray, longest: float) -> np.ndarray:
     """Colour displacements, (H, W, 3) uint8 RGB: hue is direction, white is none.
 
     Args:

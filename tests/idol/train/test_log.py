@@ -16,9 +16,7 @@ import pytest
 from rich.console import Console
 
 from idol.train.errors import TrainError
-from idol.train.journal import Journal, read_journal
-from idol.train.progress import LineProgress, duration
-from idol.train.report import Log, StepReport
+from idol.train.log import JsonLines, LineDisplay, Log, StepReport, duration, read_json_lines
 
 
 def report(step: int, **changes: Any) -> StepReport:
@@ -54,10 +52,10 @@ def test_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
         for step in range(4, 7):
             log.step(report(step, gradient_norm=7.0))
         log.validation(4, {"denoise": 2.0})
-    rows = read_journal(tmp_path / "losses.jsonl")
+    rows = read_json_lines(tmp_path / "losses.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["gradient_norm"] for row in rows] == [0.1 + 0.2] * 3 + [7.0] * 3
-    assert read_journal(tmp_path / "validation.jsonl") == [{"step": 4, "denoise": 2.0}]
+    assert read_json_lines(tmp_path / "validation.jsonl") == [{"step": 4, "denoise": 2.0}]
     written = scalars(tmp_path, "run/gradient_norm")
     assert [step for step, _ in written] == [1, 2, 3, 4, 5, 6]
     assert [value for _, value in written] == pytest.approx([0.3] * 3 + [7.0] * 3)
@@ -77,13 +75,13 @@ def test_files_of_equal_runs_are_equal_whatever_their_speed(tmp_path: Path) -> N
 def test_a_torn_line_and_what_follows_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"step": 1, "x": 1}\n{"step": 2, "x": 2}\n{"step": 3, "x')
-    assert [row["step"] for row in read_journal(path)] == [1, 2]
-    journal = Journal(path, start_step=2)
-    journal.append(3, {"x": float("nan")})
+    assert [row["step"] for row in read_json_lines(path)] == [1, 2]
+    rows = JsonLines(path, start_step=2)
+    rows.append(3, {"x": float("nan")})
     # The row is with the operating system, were the process killed here.
     assert path.read_text().endswith('{"step": 3, "x": null}\n')
-    journal.close()
-    assert [row["step"] for row in read_journal(path)] == [1, 2, 3]
+    rows.close()
+    assert [row["step"] for row in read_json_lines(path)] == [1, 2, 3]
 
 
 def test_a_run_from_the_start_forgets_an_older_one(tmp_path: Path) -> None:
@@ -91,29 +89,29 @@ def test_a_run_from_the_start_forgets_an_older_one(tmp_path: Path) -> None:
         with Log(tmp_path, progress=False) as log:
             log.validation(0, {"denoise": value})
             log.step(report(1, gradient_norm=value))
-    assert [row["gradient_norm"] for row in read_journal(tmp_path / "losses.jsonl")] == [2.0]
+    assert [row["gradient_norm"] for row in read_json_lines(tmp_path / "losses.jsonl")] == [2.0]
     assert scalars(tmp_path, "run/gradient_norm") == [(1, 2.0)]
     assert scalars(tmp_path, "validation/denoise") == [(0, 2.0)]
 
 
-def test_pictures_are_files_and_events(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+def test_images_are_files_and_events(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     with Log(tmp_path, progress=False) as log:
-        log.pictures(20, {"videos-cam01-16": picture})
-    file = tmp_path / "pictures" / "videos-cam01-16-000020.png"
-    assert np.array_equal(cv2.imread(str(file))[..., ::-1], picture)
+        log.images(20, {"videos-cam01-16": image})
+    file = tmp_path / "images" / "videos-cam01-16-000020.png"
+    assert np.array_equal(cv2.imread(str(file))[..., ::-1], image)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    (image,) = events.Images("videos-cam01-16")
-    decoded = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(decoded[..., ::-1], picture)
+    (event,) = events.Images("videos-cam01-16")
+    decoded = cv2.imdecode(np.frombuffer(event.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(decoded[..., ::-1], image)
 
 
 def test_lines_come_every_ten_seconds_and_for_first_and_last_step() -> None:
     text, times = io.StringIO(), iter(range(400))
-    progress = LineProgress(Console(file=text, width=300), clock=lambda: float(next(times)))
+    progress = LineDisplay(Console(file=text, width=300), clock=lambda: float(next(times)))
     for step in range(1, 401):
         progress.step(report(step, seconds_left=400.0 - step))
     lines = text.getvalue().splitlines()
@@ -159,7 +157,7 @@ def test_a_value_that_is_not_finite_is_on_file_alone(tmp_path: Path) -> None:
         log.step(report(1))
         log.step(report(2, losses={"total": float("nan")}, skipped_steps=1))
     assert scalars(tmp_path, "loss/total") == [(1, 2.0)]
-    assert read_journal(tmp_path / "losses.jsonl")[1]["skipped_steps"] == 1
+    assert read_json_lines(tmp_path / "losses.jsonl")[1]["skipped_steps"] == 1
 
 
 def test_wandb_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,9 +183,9 @@ def test_wandb_is_one_run_however_often_resumed(
         with Log(tmp_path, start_step=step - 1, progress=False, wandb=True) as log:
             log.step(report(step))
     with Log(tmp_path, start_step=2, progress=False, wandb=True) as log:
-        log.pictures(2, {"clip": np.zeros((4, 6, 3), np.uint8)})
+        log.images(2, {"clip": np.zeros((4, 6, 3), np.uint8)})
     assert len({options["id"] for options in started}) == 1
     assert [step for step, _ in logged] == [1, 2, 2]
     assert logged[1][1]["loss/total"] == 1.0
-    assert logged[2][1] == {"pictures/clip": ("image", (4, 6, 3))}
+    assert logged[2][1] == {"images/clip": ("image", (4, 6, 3))}
     assert len(finished) == 3

@@ -8,7 +8,7 @@ import torch
 
 from idol.losses import motion_consistency
 from idol.losses.literal import motion_field
-from idol.train.flow import displacements, flow_picture
+from idol.train.motion_viz import colour_motion, displacements
 
 
 def features(frames: int = 3, channels: int = 400) -> torch.Tensor:
@@ -66,6 +66,6 @@ def test_equal_displacements_are_what_the_loss_rewards() -> None:
 def test_colours_of_directions(
     displacement: tuple[float, float], colour: tuple[int, int, int]
 ) -> None:
-    picture = flow_picture(np.array(displacement, np.float32).reshape(1, 1, 2), longest=2)
+    picture = colour_motion(np.array(displacement, np.float32).reshape(1, 1, 2), longest=2)
     assert picture.dtype == np.uint8
     assert np.abs(picture[0, 0].astype(int) - colour).max() <= 1

@@ -1,7 +1,10 @@
-"""When a run tells what: each step's numbers, validation and pictures at intervals."""
+"""When a run reports what: each step's losses and speed, validation and samples at intervals."""
 
 from __future__ import annotations
 
+import resource
+import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from functools import partial
@@ -16,26 +19,25 @@ from idol.config.train import TrainConfig
 from idol.data.parts import has_split
 from idol.diffusion.schedule import noise_schedule
 from idol.train.data import first_clips
-from idol.train.figures import sample_pictures
+from idol.train.log import Log, StepReport
 from idol.train.optimizer import learning_rate
-from idol.train.pace import Pace, peak_memory
-from idol.train.report import Log, StepReport
 from idol.train.run import Run
+from idol.train.samples import sample_sheets
 from idol.train.validation import validate
 
-__all__ = ["Reporter"]
+__all__ = ["Monitor", "Throughput"]
 
-# Pictures of the same clips from the same noise each time, so that they can be compared.
-_PICTURE_SEED = 0
+# Samples of the same clips from the same noise each time, so that they can be compared.
+_SAMPLE_SEED = 0
 
 
-class Reporter:
-    """Writes in the main process; computes validation and pictures in all, as FSDP needs it."""
+class Monitor:
+    """Writes in the main process; validates and samples in all, as FSDP needs it."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._config: TrainConfig = run.config
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._files = ExitStack()
         self._log: Log | None = None
         self._validates = all(has_split(path, "val") for path in self._config.shards)
@@ -52,7 +54,7 @@ class Reporter:
                     progress=report.progress,
                 )
             )
-        self._pace.pause()
+        self._throughput.pause()
         return self
 
     def __exit__(
@@ -64,12 +66,12 @@ class Reporter:
         self._files.__exit__(kind, error, traceback)
 
     def step(self, step: int, losses: Mapping[str, float], gradient_norm: float) -> None:
-        """Tell of `step`, counted from 0, which was just counted in the run's progress."""
-        run, config, seconds = self._run, self._config, self._pace.tick()
+        """Log `step`, counted from 0, which was just counted in the run's progress."""
+        run, config, seconds = self._run, self._config, self._throughput.tick()
         if self._log is None:
             return
         clips = config.global_batch(run.accelerator.num_processes)
-        left = (config.optimizer.steps - step - 1) * seconds if self._pace.is_known else 0.0
+        left = (config.optimizer.steps - step - 1) * seconds if self._throughput.is_known else 0.0
         self._log.step(
             StepReport(
                 step=step + 1,
@@ -78,35 +80,35 @@ class Reporter:
                 learning_rate=learning_rate(step, config.optimizer),
                 gradient_norm=gradient_norm,
                 images_per_second=clips * config.frames / seconds,
-                memory_bytes=peak_memory(run.accelerator.device),
+                memory_bytes=_peak_memory(run.accelerator.device),
                 seconds_left=left,
                 skipped_steps=run.progress.skipped,
             )
         )
 
-    def look(self) -> None:
-        """Validate and draw samples where they are due after the run's last step."""
-        self._look(validated=False, drawn=False)
+    def evaluate_if_due(self) -> None:
+        """Validate and sample where that is due after the run's last step."""
+        self._evaluate(validated=False, sampled=False)
 
-    def make_up(self) -> None:
-        """`look`, when a run goes on, at what it was stopped before or amidst."""
-        done, told = self._run.progress.step, [False, False]
+    def catch_up(self) -> None:
+        """`evaluate_if_due`, when a run resumes, for what it was stopped before or amidst."""
+        step, logged = self._run.progress.step, [False, False]
         if self._log is not None:
-            told = [self._log.has_validation(done), self._log.has_pictures(done)]
-        validated, drawn = broadcast_object_list(told)
-        if done:
-            self._look(validated=validated, drawn=drawn)
+            logged = [self._log.has_validation(step), self._log.has_images(step)]
+        validated, sampled = broadcast_object_list(logged)
+        if step:
+            self._evaluate(validated=validated, sampled=sampled)
 
-    def _look(self, *, validated: bool, drawn: bool) -> None:
+    def _evaluate(self, *, validated: bool, sampled: bool) -> None:
         report, run = self._config.report, self._run
         done, steps = run.progress.step, self._config.optimizer.steps
         every = report.checkpoint_every if report.validate_every is None else report.validate_every
         with run.average.in_place() if run.average else nullcontext():
-            if self._validates and not validated and is_due(every, done, steps):
+            if self._validates and not validated and _is_due(every, done, steps):
                 self._validate(done)
-            if not drawn and is_due(report.sample_every, done, steps):
-                self._draw(done)
-        self._pace.pause()
+            if not sampled and _is_due(report.sample_every, done, steps):
+                self._sample(done)
+        self._throughput.pause()
 
     def flush_to_disk(self) -> None:
         """Make sure that the losses so far outlive the machine."""
@@ -132,24 +134,62 @@ class Reporter:
         if self._log is not None:
             self._log.validation(step, values)
 
-    def _draw(self, step: int) -> None:
+    def _sample(self, step: int) -> None:
         run, report = self._run, self._config.report
         split = "val" if self._validates else "train"
         [clips] = first_clips(self._config, split, 1, pictures=True)
         with torch.no_grad(), run.evaluating() as (denoiser, prepare):
-            pictures = sample_pictures(
+            sheets = sample_sheets(
                 denoiser,
                 prepare(clips, run.accelerator.device),
                 clips,
                 run.trained.codec,
                 steps=report.sample_steps,
                 guidance=report.guidance,
-                seed=_PICTURE_SEED,
+                seed=_SAMPLE_SEED,
             )
         if self._log is not None:
-            self._log.pictures(step, pictures)
+            self._log.images(step, sheets)
 
 
-def is_due(every: int, done: int, steps: int) -> bool:
+def _is_due(every: int, done: int, steps: int) -> bool:
     """Whether something that happens `every` so many steps, and at the end, is due."""
     return every > 0 and (done % every == 0 or done == steps)
+
+
+class Throughput:
+    """Seconds of a step, smoothed over about the last twenty.
+
+    The first one, which warms up, is forgotten as soon as there is another.
+    """
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._steps = 0
+        self.seconds = 0.0
+
+    def tick(self) -> float:
+        """Note that a step is done; seconds that one takes."""
+        now = time.perf_counter()
+        took, self._last = now - self._last, now
+        weight = 1 / min(max(self._steps, 1), 20)
+        self.seconds += weight * (took - self.seconds)
+        self._steps += 1
+        return self.seconds
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a step was seen beside the first one, which starts workers and makes kernels."""
+        return self._steps > 1
+
+    def pause(self) -> None:
+        """Leave the time since the last step out: it went into something else."""
+        self._last = time.perf_counter()
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes at most, so far: of the GPU's memory that torch took, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

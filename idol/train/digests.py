@@ -1,4 +1,4 @@
-"""The identity of the networks that a run does not train, and its latents and tokens come from."""
+"""The identity of the networks that a run does not train: its latents and tokens come from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def frozen_digests(trained: Trained) -> dict[str, str]:
 
 
 def check_frozen(before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Raise TrainError unless a run goes on with the frozen networks that it began with."""
+    """Raise TrainError unless a run resumes with the frozen networks that it began with."""
     raise_if_any(
         [
             f"{_OPTIONS[name]}: give the one of before, or another --output"

@@ -13,13 +13,13 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["averaged_over_processes", "divided_like", "spread", "whole", "whole_state"]
+__all__ = ["averaged_over_processes", "distribute", "divided_like", "whole", "whole_state"]
 
 # Divided apart, so that only one at a time is whole in memory: they hold nearly all parameters.
 _UNITS = ("ResBlock", "Transformer", "CrossModalAttention")
 
 
-def spread(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn.Module:
+def distribute(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn.Module:
     """Move a module to this process's device and let all processes train it together."""
     if not fsdp:
         return accelerator.prepare_model(module)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from idol.train.frozen import _digest
+from idol.train.digests import _digest
 
 
 class Scaled(nn.Linear):

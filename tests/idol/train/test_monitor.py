@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from idol.train import pace
-from idol.train.pace import Pace
+from idol.train import monitor
+from idol.train.monitor import Throughput
 
 
 def test_the_first_step_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: now[0])
-    clock = Pace()
+    monkeypatch.setattr(monitor.time, "perf_counter", lambda: now[0])
+    clock = Throughput()
 
     def step(seconds: float) -> float:
         now[0] += seconds

@@ -16,7 +16,7 @@ import idol.train.loop as loop
 from idol.train.checkpoint import Checkpoints
 from idol.train.cli import parse, run_config
 from idol.train.errors import DivergedError
-from idol.train.reporter import Reporter
+from idol.train.monitor import Monitor
 from idol.train.run import Run
 from idol.train.train import train
 from shards.errors import StorageError
@@ -34,40 +34,40 @@ LOOKS: dict[str, Any] = {
 }
 
 
-def pictures(output: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (output / "pictures").iterdir()}
+def images(output: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (output / "images").iterdir()}
 
 
 @pytest.fixture(scope="module")
 def looked_at(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("looked") / "run"
     train(micro("image", boxes, output, **LOOKS))
-    assert {name.rpartition("-")[2] for name in pictures(output)} == {"000002.png", "000004.png"}
+    assert {name.rpartition("-")[2] for name in images(output)} == {"000002.png", "000004.png"}
     return output
 
 
 @pytest.mark.parametrize("step", [2, 4])
-@pytest.mark.parametrize("within", ["_validate", "_draw"])
+@pytest.mark.parametrize("within", ["_validate", "_sample"])
 def test_validation_and_pictures_that_a_stop_cut_off_are_made_up(
     boxes: Path, tmp_path: Path, looked_at: Path, monkeypatch: pytest.MonkeyPatch, step: int,
     within: str,
 ) -> None:  # fmt: skip
-    original = getattr(Reporter, within)
+    original = getattr(Monitor, within)
 
-    def stopped(self: Reporter, done: int) -> None:
+    def stopped(self: Monitor, done: int) -> None:
         if done == step:
             raise KeyboardInterrupt
         original(self, done)
 
     config = micro("image", boxes, tmp_path / "run", **LOOKS)
     with monkeypatch.context() as context:
-        context.setattr(Reporter, within, stopped)
+        context.setattr(Monitor, within, stopped)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     train(config)
     for name in ("validation.jsonl", "losses.jsonl"):
         assert (config.output / name).read_bytes() == (looked_at / name).read_bytes()
-    assert pictures(config.output) == pictures(looked_at)
+    assert images(config.output) == images(looked_at)
     assert weights_of(config.output / "model") == weights_of(looked_at / "model")
 
 
@@ -76,8 +76,8 @@ def test_what_was_looked_at_is_not_again(
 ) -> None:
     config = micro("image", boxes, tmp_path / "run", **LOOKS)
     train(config)
-    monkeypatch.setattr(Reporter, "_validate", None)
-    monkeypatch.setattr(Reporter, "_draw", None)
+    monkeypatch.setattr(Monitor, "_validate", None)
+    monkeypatch.setattr(Monitor, "_sample", None)
     train(config)
 
 
