@@ -6,8 +6,9 @@ TORCH := torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 DEMO := demo
 WORKERS ?= 2
+REF ?= HEAD
 
-.PHONY: help install install-train install-paper demo demo-train test test-slow test-gpu lint bench bench-loader lock clean
+.PHONY: help install install-train install-paper demo demo-train test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -95,6 +96,10 @@ bench: .venv/dev  ## Benchmarks: ratios, each measured in one run
 
 bench-loader: .venv-bench/done  ## Streaming against webdataset, litdata and mosaicml-streaming
 	@.venv-bench/bin/python bench/loader.py
+
+same-bytes: .venv/train  ## Compare the demo's bytes and losses with those at commit REF
+	@$(BIN)/idol-prep weights fetch lite footage
+	@$(BIN)/python bench/same_bytes.py $(REF)
 
 lock:  ## Resolve the versions of pyproject.toml anew into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
