@@ -105,12 +105,14 @@ def _settings(name: str) -> dict[str, Any]:
     """A recipe's settings, or those of a built dataset."""
     if not Path(name).expanduser().is_dir():
         return _resolved(load_recipe(name))
-    from pipelines.run import read_mix
     from shards.dataset import read_info
+    from shards.mix import read_mix
 
     folder = Path(name).expanduser()
     if mix := read_mix(folder):
-        built = [{"name": n, "weight": w, **_settings(str(folder / n))} for n, w in mix]
+        built = [
+            {"name": e.path, "weight": e.weight, **_settings(str(folder / e.path))} for e in mix
+        ]
         for source in built:
             del source["compute"]  # which a recipe says once for all
         return {"sources": built}

@@ -11,12 +11,10 @@ from pipelines.build import Where, build, plan_build
 from pipelines.recipe import Recipe
 from pipelines.recipe_file import SourceEntry
 from preprocess.errors import InputError
-from shards.files.canonical import canonical_json, parse_json
 from shards.files.storage import Store
+from shards.mix import MIX, write_mix
 
-__all__ = ["Options", "read_mix", "run_mixture", "run_one"]
-
-MIX = "mix.json"
+__all__ = ["Options", "run_mixture", "run_one"]
 
 
 @dataclass(frozen=True)
@@ -65,21 +63,9 @@ def run_mixture(
         place = replace(where, source=paths[entry.name], out=store.url(entry.name))
         failed += run_one(entry.recipe, place, options)
     if not options.dry_run:
-        mix = [{"path": entry.name, "weight": entry.weight} for entry in entries]
-        store.write_bytes(MIX, canonical_json({"schema": 1, "paths": mix}, indent=2))
+        write_mix(store, {entry.name: entry.weight for entry in entries})
         show.mixed(store.url(MIX))
     return failed
-
-
-def read_mix(folder: Path) -> list[tuple[str, float]]:
-    """Names and weights of a folder's mix.json; none where there is no such file."""
-    store = Store.at(folder)
-    if store.size(MIX) is None:
-        return []
-    try:
-        return [(str(e["path"]), float(e["weight"])) for e in parse_json(store.read(MIX))["paths"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{store.url(MIX)} is damaged: build the mixture again") from error
 
 
 def _paths(entries: Sequence[SourceEntry], given: Sequence[str], folder: Path) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from shards.dataset import DatasetInfo, read_info
 from shards.errors import BadManifest, NotADataset, UnknownKey
 from shards.files.storage import Store
 from shards.files.tars import read_members
+from shards.latents.info import Latents
 from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
 from shards.sample.clip import Clip
 from shards.sample.codec import decode_clip
@@ -60,16 +61,44 @@ class Dataset:
     """The committed shards of a dataset, of one split of it, or a single tar; see `open_dataset`.
 
     `ignored` says why other shards found there do not exist: no valid manifest.
+    `latents`: the cached latents opened with it, if any; see `latents.find.with_latents`.
     """
 
     url: str
     info: DatasetInfo | None
     shards: tuple[Shard, ...]
     ignored: tuple[BadManifest, ...] = ()
+    latents: Latents | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
         return tuple(sorted({shard.manifest.split for shard in self.shards}))
+
+    def has_split(self, split: str) -> bool:
+        """Whether there are clips in a split of this name."""
+        return any(s.manifest.split == split and s.manifest.samples for s in self.shards)
+
+    def shards_of(self, split: str | None = None) -> tuple[Shard, ...]:
+        """The shards of a split: `train`, or the only one, unless given.
+
+        A split's folder, or a tar, is taken whole. Raises NotADataset where there are no clips.
+        """
+        if not any(shard.manifest.samples for shard in self.shards):
+            raise NotADataset(f"{self.url}: holds no clips")
+        if all("/" not in shard.name for shard in self.shards):
+            return self.shards
+        splits = self.splits
+        if split is None:
+            split = splits[0] if len(splits) == 1 else "train"
+        if split not in splits:
+            there = ", ".join(splits)
+            raise NotADataset(f"{self.url}: has no split {split!r}; there are: {there}")
+        if not self.has_split(split):
+            raise NotADataset(
+                f"{self.url}: its split {split!r} holds no clips: `idol-shards stats` says what "
+                "failed; if too many videos were held out, build with a smaller --val-fraction"
+            )
+        return tuple(shard for shard in self.shards if shard.manifest.split == split)
 
     @cached_property
     def entries(self) -> dict[str, Entry]:

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from idol.config.train import TrainConfig
-from idol.data.parts import has_split, label, parts_of
+from idol.data.parts import has_split, parts_of
 from idol.train.data import latents_folder
 from idol.train.errors import raise_if_any
 from shards.errors import LatentsMissing
-from shards.latents.find import sidecars_of
+from shards.latents.find import sidecars_of, with_latents
 from shards.manifest import Sample
-from shards.reader import Shard
-from shards.stream.catalogue import DataPath, find_shards
+from shards.reader import Dataset, Shard
 from shards.stream.order import shares
 
 __all__ = ["check_latents", "check_shards", "shards_digest"]
@@ -40,9 +39,9 @@ def check_shards(config: TrainConfig) -> None:
         ValueError: a mixture is not alone.
     """
     parts = parts_of(config.shards)
-    mistakes = _mistakes(parts.paths, config)
+    mistakes = _mistakes(parts.datasets, config)
     if _looks_at_val(config):
-        mistakes += _mistakes(parts.having("val").paths, config, "val")
+        mistakes += _mistakes(parts.having("val").datasets, config, "val")
     if config.report.validate_every:
         mistakes += [
             f"{path}: has no val split for --validate-every: `idol-prep build --val-fraction 0.1` "
@@ -65,10 +64,12 @@ def check_latents(config: TrainConfig) -> None:
         return
     mistakes = []
     parts = parts_of(config.shards)
-    held_out = parts.having("val").paths
-    for path, split in [*((p, None) for p in parts.paths), *((p, "val") for p in held_out)]:
+    held_out = parts.having("val").datasets
+    for dataset, split in [*((d, None) for d in parts.datasets), *((d, "val") for d in held_out)]:
         try:
-            sidecars_of(find_shards(path, split=split)[0], wanted)
+            latents = with_latents(dataset, wanted).latents
+            assert latents is not None
+            sidecars_of(latents, dataset.shards_of(split))
         except LatentsMissing as error:
             mistakes.append(str(error))
     raise_if_any(mistakes, f"--latents of {config.vae} at --size {config.data.size} are missing")
@@ -82,10 +83,10 @@ def shards_digest(paths: Sequence[str]) -> str:
     digest = hashlib.sha256()
     parts = parts_of(paths)
     counts = shares(parts.weights) if parts.weights else None
-    for number, path in enumerate(parts.paths):
+    for number, dataset in enumerate(parts.datasets):
         if counts is not None:
             digest.update(f"mixed {counts[number]}\n".encode())
-        for shard in find_shards(path)[0]:
+        for shard in dataset.shards_of():
             manifest = shard.manifest
             digest.update(f"{manifest.sha256} {manifest.bytes} {len(manifest.samples)}\n".encode())
     return digest.hexdigest()
@@ -106,13 +107,13 @@ def _looks_at_val(config: TrainConfig) -> bool:
 
 
 def _mistakes(
-    paths: Sequence[DataPath], config: TrainConfig, split: str | None = None
+    datasets: Sequence[Dataset], config: TrainConfig, split: str | None = None
 ) -> list[str]:
     mistakes = []
     clips: list[tuple[Shard, Sample]] = []
-    for path in paths:
-        [shards] = find_shards(path, split=split)
-        where = label(path) + (f", split {split}" if split else "")
+    for dataset in datasets:
+        shards = dataset.shards_of(split)
+        where = dataset.url + (f", split {split}" if split else "")
         mistakes += [f"{where}: {lack}" for lack in _lacks(shards, config)]
         clips += [(shard, sample) for shard in shards for sample in shard.manifest.samples]
     return mistakes + _sizes([clip for clip in clips if clip[1].frames >= config.frames])

@@ -15,6 +15,7 @@ from shards.latents.info import LatentsInfo, open_for_encoding
 from shards.latents.members import encode_members
 from shards.latents.pictures import clip_pictures
 from shards.manifest import Manifest, list_shards, load_manifests, shard_name
+from shards.mix import read_mix
 from shards.reader import Entry, Shard, open_dataset, read_sample
 from shards.writer import commit_shard
 
@@ -116,12 +117,10 @@ def encode(encoding: Encoding, reporter: EncodeReporter | None = None) -> Encode
 
 
 def _shards_of(root: Store) -> list[Shard]:
-    from shards.stream.mix import find_mix
-
-    if (mix := find_mix(root)) is not None:
+    if (mix := read_mix(root)) is not None:
         raise InputError(
             f"{root.url()} is a mixture: encode each of its datasets by itself, "
-            + ", ".join(path.url() for path in mix.paths)
+            + ", ".join(entry.store.url() for entry in mix)
         )
     dataset = open_dataset(root)
     if dataset.ignored:

@@ -1,4 +1,4 @@
-"""The clips of a run, in batches, and where each stands in the order."""
+"""The clips of a run, in batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shards.latents.info import folder_name
 from shards.stream import ClipBatch, ClipStream
 from shards.stream.loader import ClipLoader, to_tensors
 
-__all__ = ["first_clips", "latents_folder", "open_training", "positions_of"]
+__all__ = ["first_clips", "latents_folder", "open_training"]
 
 # Clips at a time where no gradient is needed, if they divide what is asked for.
 _BATCHES = (4, 3, 2, 1)
@@ -48,12 +48,6 @@ def open_training(
         yield batch
 
 
-def positions_of(batch: ClipBatch, *, rank: int, processes: int) -> range:
-    """Where the batch's samples stand in the order of all ranks."""
-    start = batch.consumed - len(batch) * processes
-    return range(start + rank, batch.consumed, processes)
-
-
 def latents_folder(config: TrainConfig) -> str | None:
     """Which cached latents the run takes: those of its VAE and size; None for pictures.
 
@@ -78,8 +72,7 @@ def first_clips(
         parts = parts.having(split)
     size = next(size for size in _BATCHES if count % size == 0)
     stream = ClipStream(
-        parts.paths,
-        weights=parts.weights,
+        parts,
         frames=config.frames,
         batch_size=size,
         modalities=MODALITIES[config.stage],

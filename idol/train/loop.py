@@ -20,7 +20,7 @@ from idol.losses import LossConfig, Losses, feature_gradient_norms, training_los
 from idol.model.layout import DEPTH
 from idol.model.unet import DenoiserOutput
 from idol.train.checkpoint import Checkpoints
-from idol.train.data import open_training, positions_of
+from idol.train.data import open_training
 from idol.train.distributed import averaged_over_processes
 from idol.train.errors import DivergedError
 from idol.train.interrupt import Interrupt, InterruptedRun
@@ -61,19 +61,18 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
             for number in range(passes):
                 last_pass = number == passes - 1
                 clips = next(batches)
-                positions = positions_of(clips, rank=rank, processes=processes)
                 with averaged_over_processes(run.modules, now=last_pass):
                     batch = run.prepare(
                         clips,
                         device,
                         random=random,
-                        positions=positions,
+                        positions=clips.positions,
                         dropout=config.optimizer.foreground_dropout,
                     )
                     losses, norms = step_losses(
                         run.denoise,
                         batch,
-                        positions,
+                        clips.positions,
                         random,
                         schedule,
                         config.loss,

@@ -3,26 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shards.errors import BadManifest, LatentsMissing
 from shards.files.storage import Store
-from shards.latents.info import LatentsInfo, list_latents
+from shards.latents.info import Latents, LatentsInfo, list_latents
 from shards.manifest import load_manifests
-from shards.reader import Shard
+from shards.reader import Dataset, Shard
 
-__all__ = ["choose_latents", "place_of", "sidecars_of"]
-
-
-def place_of(shard: Shard) -> tuple[Store, str]:
-    """The root of the dataset that a shard is in, and its split's folder."""
-    folder = shard.name.rpartition("/")[0]
-    if folder:
-        return shard.store, folder
-    root, _, split = shard.store.root.rpartition("/")
-    return Store(shard.store.fs, root), split
+__all__ = ["sidecars_of", "with_latents"]
 
 
-def choose_latents(root: Store, wanted: str | bool) -> LatentsInfo:
+def with_latents(dataset: Dataset, wanted: str | bool) -> Dataset:
+    """The dataset with its latents opened: by their folder's name, or with True the only ones.
+
+    Their manifests are read, unless they are open already.
+    Raises LatentsMissing, saying how they are made.
+    """
+    opened = dataset.latents
+    if opened is not None and wanted in (True, opened.info.folder):
+        return dataset
+    places = {_place(shard): None for shard in dataset.shards}
+    root = _root(dataset.shards[0])
+    info = _choose(root, wanted)
+    manifests = load_manifests(root.folder(info.folder), places)
+    return replace(dataset, latents=Latents(root, info, dict(zip(places, manifests, strict=True))))
+
+
+def sidecars_of(latents: Latents, shards: Sequence[Shard]) -> list[Shard]:
+    """The shard of latents of each of a dataset's shards.
+
+    Raises LatentsMissing when some are absent or outdated.
+    """
+    store = latents.root.folder(latents.info.folder)
+    found, absent, outdated = [], [], []
+    for shard in shards:
+        split, _ = place = _place(shard)
+        manifest = latents.manifests[place]
+        if isinstance(manifest, BadManifest):
+            absent.append(shard.url)
+        elif manifest.fingerprint != latents.info.fingerprint(shard.manifest):
+            outdated.append(shard.url)
+        else:
+            found.append(Shard(store, f"{split}/{manifest.tar}", manifest))
+    for urls, what in ((absent, "have no latents"), (outdated, "changed since")):
+        if urls:
+            raise LatentsMissing(
+                f"{store.url()}: {len(urls)} of {len(shards)} shards {what}, such as {urls[0]}: "
+                f"{_make(latents.root, latents.info.folder)}"
+            )
+    return found
+
+
+def _root(shard: Shard) -> Store:
+    """The root of the dataset that a shard is in, be it opened there or in its split's folder."""
+    if "/" in shard.name:
+        return shard.store
+    return Store(shard.store.fs, shard.store.root.rpartition("/")[0])
+
+
+def _place(shard: Shard) -> tuple[str, int]:
+    """Its split's folder, and its index."""
+    folder = shard.name.rpartition("/")[0] or shard.store.root.rpartition("/")[2]
+    return folder, shard.manifest.index
+
+
+def _choose(root: Store, wanted: str | bool) -> LatentsInfo:
     """The latents of a dataset by their folder's name, or with True the only ones.
 
     Raises LatentsMissing, saying how they are made.
@@ -38,38 +84,6 @@ def choose_latents(root: Store, wanted: str | bool) -> LatentsInfo:
     if len(found) > 1:
         raise LatentsMissing(f"{root.url()}: has several latents: name one of {', '.join(found)}")
     return next(iter(found.values()))
-
-
-def sidecars_of(shards: Sequence[Shard], folder: str) -> list[Shard]:
-    """The shard of latents of each shard, from the folder of this name in each one's dataset.
-
-    Raises LatentsMissing when there is no such folder, or some are absent or outdated.
-    """
-    by_root: dict[str, list[int]] = {}
-    places = [place_of(shard) for shard in shards]
-    for i, (root, _) in enumerate(places):
-        by_root.setdefault(root.url(), []).append(i)
-    found: dict[int, Shard] = {}
-    for own in by_root.values():
-        root = places[own[0]][0]
-        info = choose_latents(root, folder)
-        store = root.folder(folder)
-        manifests = load_manifests(store, [(places[i][1], shards[i].manifest.index) for i in own])
-        absent, outdated = [], []
-        for i, manifest in zip(own, manifests, strict=True):
-            if isinstance(manifest, BadManifest):
-                absent.append(shards[i].url)
-            elif manifest.fingerprint != info.fingerprint(shards[i].manifest):
-                outdated.append(shards[i].url)
-            else:
-                found[i] = Shard(store, f"{places[i][1]}/{manifest.tar}", manifest)
-        for urls, what in ((absent, "have no latents"), (outdated, "changed since")):
-            if urls:
-                raise LatentsMissing(
-                    f"{store.url()}: {len(urls)} of {len(own)} shards {what}, such as {urls[0]}: "
-                    f"{_make(root, folder)}"
-                )
-    return [found[i] for i in range(len(shards))]
 
 
 def _make(root: Store, folder: str | None = None) -> str:

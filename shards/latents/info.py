@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from shards.errors import RecipeMismatch, ShardsError
+from shards.errors import BadManifest, RecipeMismatch, ShardsError
 from shards.files.canonical import canonical_json, parse_json, sha256
 from shards.files.storage import Store
 from shards.manifest import Manifest
 
 __all__ = [
     "FILE",
+    "Latents",
     "LatentsInfo",
     "folder_name",
     "is_latents_folder",
@@ -55,6 +57,19 @@ class LatentsInfo:
     def fingerprint(self, source: Manifest) -> str:
         """What the manifest of a shard of latents bears: the encoding and the shard encoded."""
         return sha256(canonical_json({"latents": asdict(self), "source": source.sha256}))
+
+
+@dataclass(frozen=True)
+class Latents:
+    """One folder of latents in the dataset at `root`, opened.
+
+    `manifests` by split and index, one for each shard of the dataset; a BadManifest says why a
+    shard of latents does not exist.
+    """
+
+    root: Store
+    info: LatentsInfo
+    manifests: Mapping[tuple[str, int], Manifest | BadManifest]
 
 
 def folder_name(vae_sha256: str, size: int) -> str:

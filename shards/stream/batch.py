@@ -78,11 +78,13 @@ class ClipSample(_Content):
                      (T, 2C, h, w) float16: the frames' moments, means before logarithms of
                      variances, unscaled, in place of the pictures; `background_latents`
                      (2C, h, w). See `shards.latents`.
+    `position`       the sample's place in the order of all ranks.
     `consumed`       the state to go on from after this sample, on all ranks: samples consumed.
     `skipped`        one line for each clip that could not be read and that this one stands in for.
     """
 
     key: str
+    position: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,11 +92,13 @@ class ClipBatch(_Content):
     """B samples of one rank: every array of `ClipSample` with B in front, e.g. rgb (B, T, H, W, 3).
 
     `key`       B keys; `frame_indices` (B, T) int64.
+    `positions` the samples' places in the order of all ranks.
     `consumed`  the state to go on from after this batch, on all ranks: samples consumed.
     `skipped`   those of all samples.
     """
 
     key: tuple[str, ...]
+    positions: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.key)
@@ -109,6 +113,7 @@ def collate(samples: Sequence[ClipSample]) -> ClipBatch:
     arrays = {name: np.stack([getattr(sample, name) for sample in samples]) for name in names}
     return ClipBatch(
         key=tuple(sample.key for sample in samples),
+        positions=tuple(sample.position for sample in samples),
         consumed=samples[-1].consumed,
         skipped=tuple(line for sample in samples for line in sample.skipped),
         **arrays,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,20 +10,16 @@ from functools import cached_property
 from shards.errors import BadSample, NotADataset
 from shards.files.storage import Store
 from shards.manifest import Sample
-from shards.reader import Shard, open_dataset
+from shards.reader import Shard
 from shards.sample.members import JSON
 
 __all__ = [
     "Catalogue",
     "ClipEntry",
-    "DataPath",
     "ShardEntry",
     "Source",
-    "find_shards",
     "make_catalogue",
 ]
-
-DataPath = str | os.PathLike[str] | Store
 
 _log = logging.getLogger(__name__)
 
@@ -78,21 +73,6 @@ class Catalogue:
     size: tuple[int, int]
 
 
-def find_shards(
-    paths: DataPath | Sequence[DataPath], *, split: str | None = None, separate: bool = False
-) -> list[list[Shard]]:
-    """Shards at one or several paths, as one source, or with `separate` as a source each.
-
-    A path is a dataset, of which `split` is taken (`train` unless given, or the only one), a
-    split's folder, or a tar. Raises NotADataset for a path without clips or without that split.
-    """
-    listed: list[DataPath] = [paths] if isinstance(paths, (str, os.PathLike, Store)) else [*paths]
-    if not listed:
-        raise NotADataset("no path of a dataset was given")
-    found = [_shards_at(path, split) for path in listed]
-    return found if separate else [[shard for shards in found for shard in shards]]
-
-
 def make_catalogue(
     found: Sequence[Sequence[Shard]], *, frames: int, stored: Collection[str]
 ) -> Catalogue:
@@ -113,29 +93,6 @@ def make_catalogue(
             _log.warning("%d of %d clips have fewer than %d frames: left out", short, total, frames)
         sources.append(source)
     return Catalogue(tuple(sources), next(iter(sizes)))
-
-
-def _shards_at(path: DataPath, split: str | None) -> list[Shard]:
-    dataset = open_dataset(path)
-    for error in dataset.ignored:
-        _log.warning("left out: %s", error)
-    if not any(shard.manifest.samples for shard in dataset.shards):
-        raise NotADataset(f"{dataset.url}: holds no clips")
-    if all("/" not in shard.name for shard in dataset.shards):  # a split's folder, or a tar
-        return list(dataset.shards)
-    splits = dataset.splits
-    if split is None:
-        split = splits[0] if len(splits) == 1 else "train"
-    if split not in splits:
-        there = ", ".join(splits) or "none"
-        raise NotADataset(f"{dataset.url}: has no split {split!r}; there are: {there}")
-    chosen = [shard for shard in dataset.shards if shard.manifest.split == split]
-    if not any(shard.manifest.samples for shard in chosen):
-        raise NotADataset(
-            f"{dataset.url}: its split {split!r} holds no clips: `idol-shards stats` says what "
-            "failed; if too many videos were held out, build with a smaller --val-fraction"
-        )
-    return chosen
 
 
 def _entry(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from shards.latents.info import Latents
+from shards.mix import DataPath, Mixture, open_mixture
+from shards.reader import Dataset
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import ShardCache
-from shards.stream.catalogue import DataPath, find_shards, make_catalogue
+from shards.stream.catalogue import make_catalogue
 from shards.stream.foreground import Cut
-from shards.stream.mix import expand_mix
 from shards.stream.order import Order, SourceOrder, shares
 from shards.stream.prefetch import DownloadAhead
 from shards.stream.recycle import Memory
 from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
 from shards.stream.sample_builder import SampleMaker
 from shards.stream.shard_reader import ShardFiles
-from shards.stream.sidecars import attach_latents, latents_of
+from shards.stream.sidecars import attach_latents
 from shards.stream.torchbase import IterableDataset, worker_turn
 
 __all__ = ["ClipStream"]
@@ -29,8 +31,10 @@ class ClipStream(IterableDataset):
     `world_size` takes every `world_size`-th. `state_dict()` is one integer, the samples consumed
     by all ranks: from it any number of ranks and workers goes on with the same global batches.
 
-    paths           a dataset, a split's folder, a tar, or several of these; local or `s3://…`.
-                    Or a mix file, or its folder, which brings weights along; see `mix`.
+    data            an opened dataset (`open_dataset`) or mixture (`open_mixture`), whose manifests
+                    are not read again; or the path, local or `s3://…`, of a dataset, a split's
+                    folder or a tar; or several of these. Or the path of a mix file or its folder,
+                    which brings weights along; see `shards.mix`.
     frames          T: frames of a sample; clips with fewer are left out.
     batch_size      None yields a `ClipSample` at a time; a number yields a `ClipBatch` of so many
                     on this rank, decoded in place. Give torch's DataLoader `batch_size=None`, so
@@ -44,8 +48,8 @@ class ClipStream(IterableDataset):
     crop_area, mirror
                     random crop (lowest and highest share of the area) and probability of a mirror
                     image, the same for all pictures of a sample; skeletons are drawn anew.
-    weights         one for each path: mix the paths in these shares, each at its own pace.
-                    Without them all paths are shuffled together, and an epoch has each clip once.
+    weights         one for each dataset: mix them in these proportions, each at its own pace.
+                    Without them all are shuffled together, and an epoch has each clip once.
     split           of a dataset given by its root: `train`, or the only one, unless given.
     shuffle         False: clips as stored, first frames, nothing drawn; for evaluation.
     window          shards shuffled together, and so open at a time.
@@ -68,7 +72,7 @@ class ClipStream(IterableDataset):
 
     def __init__(
         self,
-        paths: DataPath | Sequence[DataPath],
+        data: Mixture | Dataset | DataPath | Sequence[Dataset | DataPath],
         *,
         frames: int = 8,
         seed: int = 0,
@@ -95,10 +99,15 @@ class ClipStream(IterableDataset):
             raise ValueError(f"rank {rank} is not one of {world_size}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        paths, weights = expand_mix(paths, weights)
-        found = find_shards(paths, split=split, separate=weights is not None)
-        if weights is not None and len(weights) != len(found):
-            raise ValueError(f"{len(weights)} weights for {len(found)} paths: give one for each")
+        mixture = open_mixture(data, weights)
+        chosen = [dataset.shards_of(split) for dataset in mixture.datasets]
+        cached: list[Latents] = []
+        if latents:
+            mixture = mixture.with_latents(latents)
+            cached = [dataset.latents for dataset in mixture.datasets if dataset.latents]
+        found = [[shard for shards in chosen for shard in shards]]
+        if mixture.weights is not None:
+            found = [list(shards) for shards in chosen]
         there = next(s.sizes for shard in found[0] for s in shard.manifest.samples)
         depth = depth_there(there) if depth is None else depth
         request = Request(
@@ -113,16 +122,18 @@ class ClipStream(IterableDataset):
             max_frame_step=max_frame_step,
             crop_area=crop_area,
             mirror=mirror,
-            latents=latents_of(found, latents) if latents else None,
+            latents=cached[0].info if cached else None,
         )
         catalogue = make_catalogue(found, frames=frames, stored=request.stored)
-        if request.latents is not None:
-            catalogue = attach_latents(catalogue, found, request)
+        if cached:
+            catalogue = attach_latents(catalogue, list(zip(cached, chosen, strict=True)), request)
         sources = [
             SourceOrder(source.counts, seed, number, window, shuffle)
             for number, source in enumerate(catalogue.sources)
         ]
-        self._order = Order(tuple(sources), seed, shares(weights) if weights else (1,))
+        self._order = Order(
+            tuple(sources), seed, shares(mixture.weights) if mixture.weights else (1,)
+        )
         shard_cache = None if cache is None else ShardCache(cache, cache_limit)
         self._maker = SampleMaker(
             catalogue,

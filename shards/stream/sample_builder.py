@@ -59,6 +59,7 @@ class SampleMaker:
         key, indices, skipped = self._fill(arrays, position)
         return ClipSample(
             key=key,
+            position=position,
             frame_indices=np.array(indices, np.int64),
             consumed=consumed,
             skipped=skipped,
@@ -75,6 +76,7 @@ class SampleMaker:
         keys, indices, skipped = zip(*filled, strict=True)
         return ClipBatch(
             key=keys,
+            positions=tuple(positions),
             frame_indices=np.array(indices, np.int64),
             consumed=consumed,
             skipped=tuple(line for lines in skipped for line in lines),

@@ -1,4 +1,4 @@
-"""The latents of a stream's clips: found, and found to be theirs, before any tar is read."""
+"""The latents of a stream's clips, found to be theirs before any tar is read."""
 
 from __future__ import annotations
 
@@ -6,48 +6,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shards.errors import LatentsMissing
-from shards.latents.find import choose_latents, place_of, sidecars_of
-from shards.latents.info import LatentsInfo
+from shards.latents.find import sidecars_of
+from shards.latents.info import Latents
 from shards.reader import Shard
 from shards.stream.catalogue import Catalogue, ClipEntry, ShardEntry, Source
 from shards.stream.request import Request
 
-__all__ = ["attach_latents", "latents_of"]
-
-
-def latents_of(found: Sequence[Sequence[Shard]], wanted: str | bool) -> LatentsInfo:
-    """The latents to take of all datasets: of one VAE, and one size.
-
-    Raises LatentsMissing.
-    """
-    roots = {place_of(shard)[0].url(): place_of(shard)[0] for shards in found for shard in shards}
-    infos = {url: choose_latents(root, wanted) for url, root in roots.items()}
-    first, *others = infos.items()
-    for url, info in others:
-        if info.folder != first[1].folder:
-            raise LatentsMissing(
-                f"{url} has {info.folder}, but {first[0]} has {first[1].folder}: encode all "
-                "datasets of a stream with one VAE and size"
-            )
-    return first[1]
+__all__ = ["attach_latents"]
 
 
 def attach_latents(
-    catalogue: Catalogue, found: Sequence[Sequence[Shard]], request: Request
+    catalogue: Catalogue,
+    latents: Sequence[tuple[Latents, Sequence[Shard]]],
+    request: Request,
 ) -> Catalogue:
     """The catalogue with the tar of latents beside each shard that has clips.
 
-    Raises LatentsMissing for absent or outdated ones, or ones without a modality.
+    `latents` are those of each dataset, with its shards.
+    Raises LatentsMissing for absent or outdated ones, or ones without a clip or a modality.
     """
-    assert request.latents is not None
+    needed = {entry.url for source in catalogue.sources for entry in source.shards if entry.clips}
+    sidecars: dict[str, Shard] = {}
+    for opened, shards in latents:
+        own = [shard for shard in shards if shard.url in needed]
+        beside = sidecars_of(opened, own)
+        sidecars |= {shard.url: sidecar for shard, sidecar in zip(own, beside, strict=True)}
     sources = []
-    for source, shards in zip(catalogue.sources, found, strict=True):
-        filled = [i for i, entry in enumerate(source.shards) if entry.clips]
-        own = sidecars_of([shards[i] for i in filled], request.latents.folder)
-        sidecars = dict(zip(filled, own, strict=True))
+    for source in catalogue.sources:
         entries = [
-            replace(entry, latents=_entry(entry, sidecars[i], request)) if i in sidecars else entry
-            for i, entry in enumerate(source.shards)
+            replace(entry, latents=_entry(entry, sidecars[entry.url], request))
+            if entry.clips
+            else entry
+            for entry in source.shards
         ]
         sources.append(Source(tuple(entries)))
     return replace(catalogue, sources=tuple(sources))

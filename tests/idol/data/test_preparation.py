@@ -41,6 +41,7 @@ def batch(clips: int = 3, frames: int = 2, size: int = 8) -> ClipBatch:
     per_frame = (clips, frames, size, size)
     return ClipBatch(
         key=tuple(f"clip-{i}" for i in range(clips)),
+        positions=tuple(range(clips)),
         rgb=draw(*per_frame, 3),
         depth=draw(*per_frame, 3),
         pose=draw(*per_frame, 3),

@@ -19,7 +19,7 @@ from idol.data.encode import Encoding, encode
 from idol.data.preparation import Preparation
 from idol.diffusion.noise import Randomness
 from idol.encoders import VAECodec
-from idol.train.data import first_clips, latents_folder, open_training, positions_of
+from idol.train.data import first_clips, latents_folder, open_training
 from idol.train.errors import TrainError
 from shards.dataset import open_for_build
 from shards.sample.codec import encode_clip
@@ -83,7 +83,7 @@ def batches(run: TrainConfig, codec: VAECodec, count: int) -> list[LatentBatch]:
     stream = open_training(run, rank=0, processes=1, consumed=4, pin_memory=False)
     made = []
     for clips, _ in zip(stream, range(count), strict=False):
-        at = positions_of(clips, rank=0, processes=1)
+        at = clips.positions
         made.append(prepare(clips, torch.device("cpu"), random=random, positions=at, dropout=0.3))
     return made
 

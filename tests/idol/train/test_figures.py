@@ -45,6 +45,7 @@ def clips() -> ClipBatch:
     mask = torch.full((2, 16, 16), 255, dtype=torch.uint8)
     return ClipBatch(
         key=("one", "two"),
+        positions=(0, 1),
         rgb=pictures(2, 2),
         depth=pictures(2, 2),
         pose=pictures(2, 2),

@@ -17,11 +17,11 @@ from shards.reader import open_dataset
 from shards.stream import ClipStream
 from shards.stream import cache as cache_module
 from shards.stream.cache import ShardCache
-from shards.stream.catalogue import ShardEntry, find_shards, make_catalogue
+from shards.stream.catalogue import ShardEntry, make_catalogue
 
 
 def entries(path: str | Store) -> list[ShardEntry]:
-    found = find_shards(path)
+    found = [open_dataset(path).shards_of()]
     return list(make_catalogue(found, frames=1, stored={"rgb"}).sources[0].shards)
 
 

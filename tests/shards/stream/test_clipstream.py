@@ -118,6 +118,19 @@ def test_every_item_carries_the_state_to_go_on_from(tiny: Path) -> None:
     assert rest  # from the end of an epoch on, the next one
 
 
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_items_say_where_they_stand_in_the_order_of_all_ranks(tiny: Path, rank: int) -> None:
+    order = keys(ClipStream(tiny, frames=1, endless=True), 100)
+    ranked: dict[str, Any] = {"frames": 1, "rank": rank, "world_size": 3, "endless": True}
+    batches = ClipStream(tiny, batch_size=4, **ranked)
+    for start, batch in zip((0, 12, 24), batches, strict=False):
+        assert batch.positions == tuple(range(start + rank, start + 12, 3))
+        assert batch.key == tuple(order[position] for position in batch.positions)
+    samples = list(itertools.islice(ClipStream(tiny, **ranked), 20))
+    assert [sample.position for sample in samples] == list(range(rank, 60, 3))
+    assert collate(samples[:5]).positions == tuple(range(rank, 15, 3))
+
+
 def test_resuming_decodes_nothing_that_was_consumed(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from shards.errors import NotADataset
 from shards.files.storage import Store
+from shards.mix import read_mix
 from shards.stream import ClipStream
-from shards.stream.mix import find_mix
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_in_an_object_store(memory_url: str, build_tiny: Callable[..., Path]) ->
 
 def test_a_dataset_with_such_a_file_in_it_is_a_dataset(home: Path) -> None:
     write(home / "a/mix.json", {**B, "path": "../deep/b"})
-    assert find_mix(home / "a") is None
+    assert read_mix(home / "a") is None
     assert {key[0] for key in keys(home / "a")} == {"a"}
 
 
