@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.sources.base import Listing, Split, Unreadable, Video
 from shards.files.canonical import canonical_json
+from shards.files.digest import sha256
 from shards.sample.keys import make_key
 
 __all__ = ["Plan", "PlannedClip", "Task", "make_plan"]
@@ -88,7 +88,7 @@ class Plan:
             for v in self.videos
         ]
         failed = [u.id for u in self.unreadable]
-        digest = hashlib.sha256(canonical_json([rows, failed])).hexdigest()
+        digest = sha256(canonical_json([rows, failed]))
         return {
             "videos": len(self.videos),
             "frames": sum(video.frames for video in self.videos),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from preprocess.errors import ClipError
+from shards.files.digest import sha256
 
 __all__ = [
     "Frame",
@@ -62,7 +62,7 @@ class FrameFolder:
     def fingerprint(self) -> str:
         """Of the pictures' names and sizes in bytes; one that is absent has no size."""
         files = [(path.name, _size(path)) for path in self.paths]
-        return hashlib.sha256(repr(files).encode(errors="surrogateescape")).hexdigest()
+        return sha256(repr(files).encode(errors="surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,7 @@ class PictureFile:
 
     def fingerprint(self) -> str:
         """Of the picture's name and size in bytes; the file is not touched."""
-        return hashlib.sha256(
-            f"{self.name} {self.bytes}".encode(errors="surrogateescape")
-        ).hexdigest()
+        return sha256(f"{self.name} {self.bytes}".encode(errors="surrogateescape"))
 
 
 def _size(path: Path) -> int | None:

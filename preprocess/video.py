@@ -8,7 +8,6 @@ it cannot be off by one. Files without usable time stamps are decoded from the s
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame
+from shards.files.digest import sha256
 
 __all__ = ["Timeline", "VideoFile"]
 
@@ -66,7 +66,7 @@ class VideoFile:
             ends = opened.read(_END_BYTES)
             opened.seek(max(size - _END_BYTES, 0))
             ends += opened.read()
-        return hashlib.sha256(b"%d " % size + ends).hexdigest()
+        return sha256(b"%d " % size + ends)
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames at strictly increasing indices; raises ClipError as `FrameReader`."""

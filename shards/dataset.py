@@ -10,7 +10,8 @@ from typing import Any
 
 from shards.describe import count_totals
 from shards.errors import BadManifest, NotADataset, RecipeMismatch
-from shards.files.canonical import canonical_json, parse_json, sha256
+from shards.files.canonical import canonical_json, parse_json
+from shards.files.digest import sha256
 from shards.files.storage import Store
 from shards.index import INDEX, index_bytes
 from shards.latents.info import is_latents_folder

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Checkpoints", "atomic_folder"]
+from shards.files.atomic import atomic_folder
+from shards.files.digest import sha256_file
+
+__all__ = ["Checkpoints"]
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
-_PREFIX, _UNFINISHED = "step-", ".unfinished-"
+_PREFIX = "step-"
 _NAME = re.compile(_PREFIX + r"\d{8,}")
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Checkpoints:
             files = {
                 file.relative_to(unfinished).as_posix(): {
                     "bytes": file.stat().st_size,
-                    "sha256": _sha256(file),
+                    "sha256": sha256_file(file),
                 }
                 for file in _files(unfinished)
             }
@@ -79,58 +79,12 @@ def find_damage(path: Path) -> str | None:
             if (path / name).stat().st_size != written["bytes"]:
                 return f"{name} has another size than when it was written"
         for name, written in manifest["files"].items():
-            if _sha256(path / name) != written["sha256"]:
+            if sha256_file(path / name) != written["sha256"]:
                 return f"{name} has another checksum than when it was written"
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         return f"its manifest or a file of it is missing or damaged ({error})"
     return None
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill that becomes `path`, whole and flushed to disk, or nothing at all.
-
-    A folder that has the name is replaced.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed process was writing.
-    for left in path.parent.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(left)
-    unfinished = path.parent / f"{_UNFINISHED}{path.name}"
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        for entry in (*_files(unfinished), *_folders(unfinished)):
-            _flush(entry)
-        if path.exists():
-            replaced = path.parent / f"{_UNFINISHED}replaced-{path.name}"
-            path.rename(replaced)
-            unfinished.rename(path)
-            shutil.rmtree(replaced)
-        else:
-            unfinished.rename(path)
-        _flush(path.parent)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

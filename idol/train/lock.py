@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from idol.train.errors import TrainError
+from shards.files.locks import LOCK, Taken, exclusive
 
 __all__ = ["sole_run"]
-
-_FILE = ".lock"
-_TAKEN = (errno.EACCES, errno.EAGAIN)
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
@@ -28,16 +23,11 @@ def sole_run(output: Path) -> Iterator[None]:
         output.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise TrainError(f"{output} is a file, or lies in one: --output takes a folder") from error
-    with (output / _FILE).open("w") as file:
-        try:
-            # Not flock: a killed run's loading processes would inherit it and hold it on.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _TAKEN:
-                raise TrainError(
-                    f"{output} is in use by another idol-train: wait for it, stop it, or give "
-                    "another --output"
-                ) from error
-            if error.errno not in _UNSUPPORTED:
-                raise
-        yield
+    try:
+        with exclusive(output / LOCK, wait=False, optional=True):
+            yield
+    except Taken as error:
+        raise TrainError(
+            f"{output} is in use by another idol-train: wait for it, stop it, or give another "
+            "--output"
+        ) from error

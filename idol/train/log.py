@@ -5,7 +5,6 @@ A run that is resumed continues the same files, with each step in them once.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import math
@@ -25,6 +24,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from idol.train.errors import TrainError
+from shards.files.atomic import write_atomically
+from shards.files.digest import sha256
 from shards.inspect.console import QuietConsole, human_bytes
 
 __all__ = [
@@ -156,9 +157,7 @@ class Log:
         for name, image in images.items():
             path = folder / _image_name(name, step)
             _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-            unfinished = path.with_suffix(".unfinished")
-            unfinished.write_bytes(png.tobytes())
-            unfinished.replace(path)
+            write_atomically(path, png.tobytes())
             if self._events is not None:
                 self._events.add_image(name, image, step, dataformats="HWC")
             self._line(f"image after step {step}: {path}")
@@ -236,7 +235,7 @@ def import_wandb() -> ModuleType:
 
 
 def _start_wandb(module: ModuleType, folder: Path) -> Any:
-    identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    identity = sha256(str(folder.resolve()).encode())[:16]
     return module.init(
         project="idol", name=folder.name, id=identity, dir=str(folder), resume="allow"
     )
@@ -289,12 +288,7 @@ def _keep(path: Path, last_step: int) -> None:
     if not path.exists():
         return
     rows = [row for row in read_json_lines(path) if 0 < row["step"] <= last_step]
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(map(_line, rows))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_atomically(path, "".join(map(_line, rows)).encode())
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from idol.config.train import TrainConfig
 from idol.train.errors import TrainError
+from shards.files.atomic import write_atomically
 
 __all__ = ["check_same_run", "described", "read_config", "write_config"]
 
@@ -65,13 +65,7 @@ def read_config(output: Path) -> dict[str, Any] | None:
 
 def write_config(output: Path, values: dict[str, Any]) -> None:
     """Save the configuration, whole or not at all."""
-    output.mkdir(parents=True, exist_ok=True)
-    unfinished = output / f".{_FILE}"
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(values, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(output / _FILE)
+    write_atomically(output / _FILE, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -21,13 +21,14 @@ from idol.data.preparation import Preparation
 from idol.model import DenoiserOutput
 from idol.saved import ModelInfo, Trained, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
-from idol.train.checkpoint import Checkpoints, atomic_folder
+from idol.train.checkpoint import Checkpoints
 from idol.train.digests import check_frozen, frozen_digests
 from idol.train.distributed import distribute, whole, whole_state
 from idol.train.ema import MovingAverage
 from idol.train.errors import TrainError
 from idol.train.initialize import build
 from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
+from shards.files.atomic import atomic_folder
 
 __all__ = ["Progress", "Run", "make_accelerator"]
 

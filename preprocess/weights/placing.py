@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from preprocess.external_file import ExternalFile
-from preprocess.weights import lock
+from preprocess.weights import checksums
 from preprocess.weights.lookalikes import what_else
 from preprocess.weights.verify import digests_of, wrong_checksum
+from shards.files.atomic import publish
 
 __all__ = ["Wrong", "place"]
 
@@ -44,20 +44,18 @@ def place(
         raise Wrong(
             f"was damaged on its way: its sha256 is {sha256}, not {served} as its server says"
         )
-    recorded = lock.read(root).get(entry.name)
+    recorded = checksums.read(root).get(entry.name)
     if entry.sha256 is None and recorded and recorded.sha256 != sha256:
         raise Wrong(
             f"is not the one that was here before: its sha256 is {sha256}, not {recorded.sha256}. "
             f"To take it, run `idol-prep weights accept {entry.name}` and fetch again"
         )
-    with open(new, "rb") as opened:
-        os.fsync(opened.fileno())
-    os.chmod(new, 0o644)
+    new.chmod(0o644)
     target = root / entry.name
-    os.replace(new, target)
+    publish(new, target)
     status = target.stat()
-    lock.record(
+    checksums.record(
         root,
         entry.name,
-        lock.Recorded(sha256, size, status.st_mtime_ns, entry.source.label, revision),
+        checksums.Recorded(sha256, size, status.st_mtime_ns, entry.source.label, revision),
     )

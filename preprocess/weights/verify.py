@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Literal
 
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
-from preprocess.weights import lock
+from preprocess.weights import checksums
 from preprocess.weights.advice import command, way_out, ways_out
 from preprocess.weights.lookalikes import what_else
 from preprocess.weights.registry import files, folder
+from shards.files.digest import digests
 
 __all__ = [
     "State",
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 State = Literal["ok", "absent", "damaged", "unrecorded"]
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def accept(entry: ExternalFile, root: str | Path | None = None) -> bool:
     Raises InputError where others state its checksum, and it is another.
     """
     base = folder(root)
-    lock.forget(base, entry.name)
+    checksums.forget(base, entry.name)
     if not (base / entry.name).is_file():
         return False
     _usable(entry, base)
@@ -127,12 +126,8 @@ def wrong_checksum(entry: ExternalFile, digests: dict[str, str]) -> str | None:
 
 def digests_of(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
     """Hexadecimal digests of a file, read once."""
-    hashes = {a: hashlib.new(a, usedforsecurity=False) for a in {*algorithms, "sha256"}}
     with open(path, "rb") as opened:
-        while chunk := opened.read(_CHUNK):
-            for running in hashes.values():
-                running.update(chunk)
-    return {algorithm: running.hexdigest() for algorithm, running in hashes.items()}
+        return digests(opened, {*algorithms, "sha256"})
 
 
 def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verdict:
@@ -142,17 +137,17 @@ def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verd
     status = path.stat()
     if entry.bytes not in (None, status.st_size):
         return _Verdict("damaged", _cut(status.st_size, entry))
-    recorded = lock.read(root).get(entry.name)
+    recorded = checksums.read(root).get(entry.name)
     expected = entry.sha256 or (recorded.sha256 if recorded else None)
     seen = recorded is not None and recorded.is_of(status) and recorded.sha256 == expected
     if seen and not thorough:
         return _Verdict("ok", sha256=expected, status=status)
     if other := what_else(path):
         return _Verdict("damaged", f"is {other}")
-    digests = digests_of(path, (c.algorithm for c in entry.stated))
-    if wrong := wrong_checksum(entry, digests):
+    found = digests_of(path, (c.algorithm for c in entry.stated))
+    if wrong := wrong_checksum(entry, found):
         return _Verdict("damaged", f"is damaged ({wrong})")
-    sha256 = digests["sha256"]
+    sha256 = found["sha256"]
     if expected is None:
         return _Verdict("unrecorded", sha256=sha256, status=status)
     if sha256 != expected:
@@ -183,11 +178,11 @@ def _remember(
     status: os.stat_result,
     revision: str | None = None,
 ) -> None:
-    recorded = lock.Recorded(
+    recorded = checksums.Recorded(
         sha256, status.st_size, status.st_mtime_ns, entry.source.label, revision
     )
     try:
-        lock.record(root, entry.name, recorded)
+        checksums.record(root, entry.name, recorded)
     except OSError as error:
         # A folder that others share may be read-only: then the file is read at every use.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -5,11 +5,10 @@ And JSON from anyone, which may be made to break its reader.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
-__all__ = ["canonical_json", "parse_json", "sha256"]
+__all__ = ["canonical_json", "parse_json"]
 
 
 def canonical_json(value: Any, *, indent: int | None = None) -> bytes:
@@ -35,8 +34,3 @@ def parse_json(data: bytes) -> Any:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 20 else float(digits)
-
-
-def sha256(data: bytes) -> str:
-    """SHA-256 of bytes as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()

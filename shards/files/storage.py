@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,10 +15,10 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from shards.errors import StorageError
+from shards.files.atomic import TEMPORARY, publish, sync, temporary_path
+from shards.files.locks import LOCK
 
 __all__ = ["Output", "Store"]
-
-_TEMPORARY = re.compile(r"\..*\.tmp-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,11 @@ class Store:
     def list(self, name: str = "") -> dict[str, bool]:
         """Entries of a folder by name, True for folders. An absent folder is an empty one.
 
-        Temporaries that a killed writer left are not shown.
+        Temporaries that a killed writer left, and locks, are not shown.
         """
         entries = self._entries(name)
-        return {n: entries[n] for n in sorted(entries) if not _TEMPORARY.fullmatch(n)}
+        shown = (n for n in sorted(entries) if n != LOCK and not TEMPORARY.fullmatch(n))
+        return {n: entries[n] for n in shown}
 
     def read(self, name: str = "", start: int | None = None, end: int | None = None) -> bytes:
         """A file's bytes, or those from `start` up to `end`."""
@@ -104,7 +103,7 @@ class Store:
                 path = Path(self._path(name))
             else:
                 path = Path(scratch.enter_context(tempfile.TemporaryDirectory()), "upload")
-            temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
+            temporary = temporary_path(path)
             with self._told("write", name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = temporary.open("xb")
@@ -113,10 +112,8 @@ class Store:
                     yield Output(self, name, file)
                     with self._told("write", name):
                         file.flush()
-                        os.fsync(file.fileno())
                 with self._told("write", name):
-                    temporary.replace(path)
-                    _sync_folder(path.parent)
+                    publish(temporary, path)
                     if not self.is_local:
                         self.fs.put_file(str(path), self._path(name))
             except BaseException:
@@ -137,12 +134,12 @@ class Store:
             except FileNotFoundError:
                 return
             if self.is_local:
-                _sync_folder(Path(path).parent)
+                sync(Path(path).parent)
 
     def sweep(self, name: str = "", file: str = "") -> None:
         """Remove temporaries that a killed writer left in a folder, or of one `file` there."""
         for entry in self._entries(name):
-            if _TEMPORARY.fullmatch(entry) and entry.startswith(f".{file}"):
+            if TEMPORARY.fullmatch(entry) and entry.startswith(f".{file}"):
                 self.remove(f"{name}/{entry}" if name else entry)
 
     def _entries(self, name: str) -> dict[str, bool]:
@@ -197,15 +194,3 @@ class Output:
 
     def tell(self) -> int:
         return self.bytes
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on disk only when the folder is. Some systems cannot open folders: no harm.
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

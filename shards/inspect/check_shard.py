@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shards.errors import BadTar, ShardsError
+from shards.files.digest import digests
 from shards.files.storage import Store
 from shards.files.tars import read_members
 from shards.inspect.check_sample import sample_faults
@@ -92,10 +92,8 @@ def _sample_faults(store: Store, name: str, manifest: Manifest) -> Iterator[Faul
 
 def checksum(store: Store, name: str) -> str:
     """SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    for chunk in _chunks(store, name):
-        digest.update(chunk)
-    return digest.hexdigest()
+    with store.open(name) as file:
+        return digests(file)["sha256"]
 
 
 def _chunks(store: Store, name: str, start: int = 0) -> Iterator[bytes]:

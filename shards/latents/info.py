@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from shards.errors import BadManifest, RecipeMismatch, ShardsError
-from shards.files.canonical import canonical_json, parse_json, sha256
+from shards.files.canonical import canonical_json, parse_json
+from shards.files.digest import sha256
 from shards.files.storage import Store
 from shards.manifest import Manifest
 

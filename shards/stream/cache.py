@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 from shards.errors import BadTar, StorageError
+from shards.files.digest import sha256
+from shards.files.locks import Taken, exclusive
 from shards.files.storage import Store
 from shards.stream.catalogue import ShardEntry
 
@@ -58,16 +59,15 @@ class ShardCache:
         with ExitStack() as stack:
             # Held for a moment by who sweeps, it would look as if another were downloading.
             with nullcontext() if wait else self._unswept():
-                part = stack.enter_context(_locked(place.with_suffix(".part"), wait))
-            if part is None:
-                return
-            if place.exists():
-                # Another placed it between our look and our lock: this file is a new, empty one.
-                place.with_suffix(".part").unlink()
+                try:
+                    stack.enter_context(exclusive(_lock_of(place), wait=wait))
+                except Taken:
+                    return
+            if place.exists():  # another placed it between our look and our lock
                 return
             with self._unswept():
                 self._make_room(shard.bytes)
-            _place(shard, part, place)
+            _place(shard, place)
 
     def _path(self, shard: ShardEntry) -> Path:
         return self.folder / f"{_identity(shard)}.tar"
@@ -79,15 +79,9 @@ class ShardCache:
         except OSError as error:
             raise StorageError(f"cannot cache {shard.url} in {self.folder}: {error}") from error
 
-    @contextmanager
-    def _unswept(self) -> Iterator[None]:
-        """Nobody else makes room meanwhile; the lock's file stays in the folder."""
-        with open(self.folder / ".room", "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)
+    def _unswept(self) -> AbstractContextManager[None]:
+        """Nobody else makes room meanwhile."""
+        return exclusive(self.folder / ".room")
 
     def _make_room(self, needed: int) -> None:
         found = []
@@ -117,51 +111,29 @@ def _open_existing(place: Path) -> BinaryIO | None:
     return file
 
 
-@contextmanager
-def _locked(path: Path, wait: bool) -> Iterator[BinaryIO | None]:
-    """The file, made if absent, held alone; None if its name has gone to another meanwhile.
-
-    None, too, if another holds it and this one would not wait.
-    """
-    with open(path, "a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield None
-            return
-        try:
-            yield file if _names(path, file) else None
-        finally:
-            # To close the file is not enough: a process forked meanwhile has it open as well.
-            fcntl.flock(file, fcntl.LOCK_UN)
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.stem}.lock")
 
 
-def _names(path: Path, file: BinaryIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def _sweep(path: Path) -> int:
+def _sweep(part: Path) -> int:
     """Remove what a killed process was downloading; the bytes of one still at work."""
     try:
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return os.fstat(file.fileno()).st_size
-            if _names(path, file):
-                path.unlink()
+        try:
+            with exclusive(_lock_of(part), wait=False):
+                part.unlink()
+        except Taken:
+            return part.stat().st_size
     except FileNotFoundError:
         pass
     return 0
 
 
-def _place(shard: ShardEntry, part: BinaryIO, place: Path) -> None:
+def _place(shard: ShardEntry, place: Path) -> None:
     temporary = place.with_suffix(".part")
     try:
-        _download(shard, part)
+        with temporary.open("wb") as part:
+            _download(shard, part)
+        # Not flushed to disk: what a power cut damages, the next download replaces.
         temporary.rename(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -191,7 +163,7 @@ def _download(shard: ShardEntry, part: BinaryIO) -> None:
 
 def _identity(shard: ShardEntry) -> str:
     # Another's tar has no manifest: then its address and size must do.
-    return shard.sha256 or hashlib.sha256(f"{shard.url} {shard.bytes}".encode()).hexdigest()
+    return shard.sha256 or sha256(f"{shard.url} {shard.bytes}".encode())
 
 
 def in_this_process(store: Store) -> Store:

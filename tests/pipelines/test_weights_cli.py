@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from pipelines import weights_show
 from pipelines.cli import main
 from preprocess import weights
-from preprocess.weights import lock
+from preprocess.weights import checksums
 
 
 @pytest.fixture
@@ -115,5 +115,5 @@ def test_converted_weights_are_recorded_and_made_anew_without_complaint(tmp_path
         options = ["--weights", str(tmp_path)]
         assert main(["weights", "convert-hdnet", str(tmp_path), *options]) == 0
         assert main(["weights", "check", "hdnet", *options]) == 0
-    recorded = json.loads((tmp_path / lock.LOCK_NAME).read_text())["files"]
+    recorded = json.loads((tmp_path / checksums.NAME).read_text())["files"]
     assert recorded["hdnet/hdnet.safetensors"]["size"] == len(b"second")

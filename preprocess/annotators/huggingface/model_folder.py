@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from preprocess.errors import InputError
+from shards.files.digest import sha256_file
 
 __all__ = ["folder_checksums", "folder_name", "model_folder"]
 
@@ -41,11 +41,8 @@ def model_folder(model: str) -> Path:
 def folder_checksums(model: str) -> dict[str, str]:
     """SHA-256 of the files that the model is made of, by name. Raises as `model_folder`."""
     folder = model_folder(model)
-    sums = {}
-    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
-        with path.open("rb") as opened:
-            sums[path.name] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return sums
+    paths = sorted({path for pattern in _FILES for path in folder.glob(pattern)})
+    return {path.name: sha256_file(path) for path in paths}
 
 
 def _from_hub(model: str) -> Path:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from preprocess.errors import InputError
 from preprocess.weights.lookalikes import what_else
+from shards.files.atomic import atomic_file
 
 __all__ = ["load_state", "save_state"]
 
@@ -57,13 +56,8 @@ def save_state(state: Mapping[str, Tensor], path: Path) -> None:
 
     Tensors that share memory are written each for itself, as safetensors has to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".idol-") as scratch:
-        new = Path(scratch) / path.name
+    with atomic_file(path) as new:
         save_file({key: value.contiguous().clone() for key, value in state.items()}, new)
-        with open(new, "rb") as opened:
-            os.fsync(opened.fileno())
-        os.replace(new, path)
 
 
 def _safe(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
+from shards.files.digest import sha256
 
 __all__ = ["Segmentation", "pack_segmentation", "run_lengths"]
 
@@ -39,7 +39,7 @@ class Segmentation:
             yield Frame(index, np.repeat(mask[..., None], 3, axis=2), 0.0)
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(repr(self).encode()).hexdigest()
+        return sha256(repr(self).encode())
 
     def _draw(self) -> np.ndarray:
         fine = np.zeros((self.height * _FINER, self.width * _FINER), np.uint8)

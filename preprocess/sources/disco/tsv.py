@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, decode_image
+from shards.files.digest import sha256
 
 __all__ = ["MISSING", "TsvIndex", "TsvPictures", "index_tsv", "picture_of_line"]
 
@@ -81,7 +81,7 @@ class TsvPictures:
     def fingerprint(self) -> str:
         """Of the lines' keys and lengths."""
         lines = repr(list(zip(self.keys, self.lengths, strict=True)))
-        return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+        return sha256(lines.encode(errors="surrogateescape"))
 
 
 def index_tsv(path: Path) -> TsvIndex:

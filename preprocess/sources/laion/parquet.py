@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, decode_image
+from shards.files.digest import sha256
 
 __all__ = ["ParquetPicture", "picture_column", "picture_rows", "string_columns"]
 
@@ -49,7 +49,7 @@ class ParquetPicture:
     def fingerprint(self) -> str:
         """Of the picture's place and the size of its row group."""
         text = f"{os.path.basename(self.path)} {self.column} {self.group} {self.row} {self.rows}"
-        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        return sha256(text.encode(errors="surrogateescape"))
 
 
 @lru_cache(maxsize=2)

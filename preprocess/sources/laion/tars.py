@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, decode_image
 from preprocess.sources.files import PICTURE_SUFFIXES
+from shards.files.digest import sha256
 
 __all__ = ["TarPicture", "scan_tar"]
 
@@ -41,7 +41,7 @@ class TarPicture:
     def fingerprint(self) -> str:
         """Of the picture's name, place and size."""
         text = f"{self.name} {self.offset} {self.size}"
-        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        return sha256(text.encode(errors="surrogateescape"))
 
 
 def scan_tar(path: Path) -> tuple[list[TarPicture], str | None]:

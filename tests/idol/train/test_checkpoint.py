@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from idol.train.checkpoint import Checkpoints, atomic_folder, find_damage
+from idol.train.checkpoint import Checkpoints, find_damage
+from shards.files.atomic import atomic_folder
 
 
 def fill(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from preprocess import weights
 from preprocess.errors import InputError
-from preprocess.weights import Checksum, Hub, Reporter, Url, lock
+from preprocess.weights import Checksum, Hub, Reporter, Url, checksums
 
 from .conftest import sha256
 from .publisher import Served
@@ -41,8 +41,8 @@ def fetch(entry, root, reporter=None):
 
 
 def placed(root: Path) -> list[str]:
-    """Every file below the folder but the lock and its lock."""
-    found = (p for p in root.rglob("*") if p.is_file() and lock.LOCK_NAME not in p.name)
+    """Every file below the folder but the recorded checksums."""
+    found = (p for p in root.rglob("*") if p.is_file() and checksums.NAME not in p.name)
     return sorted(p.relative_to(root).as_posix() for p in found)
 
 
@@ -306,7 +306,7 @@ def test_other_publishers_get_no_token(offered, publisher, tmp_path, monkeypatch
 
 def test_the_hub_s_commit_is_recorded(hub, tmp_path):
     fetch(hub[1], tmp_path)
-    recorded = lock.read(tmp_path)["tests/a.bin"]
+    recorded = checksums.read(tmp_path)["tests/a.bin"]
     assert recorded.revision == REVISION
     assert recorded.source == "hub:owner/name@main"
 

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from preprocess.weights import Reporter, Url, fetch, files, lock
+from preprocess.weights import Reporter, Url, checksums, fetch, files
 
 from .conftest import sha256
 from .publisher import Served
@@ -120,7 +120,7 @@ def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
     assert target.read_bytes() == CONTENT
     assert len(publisher.asked) == 1
     assert sorted(p.name for p in target.parent.iterdir()) == [target.name]
-    assert lock.read(tmp_path)[NAME].sha256 == sha256(CONTENT)
+    assert checksums.read(tmp_path)[NAME].sha256 == sha256(CONTENT)
 
 
 def test_a_part_that_was_dropped_while_we_waited_is_not_written_to(publisher, make_entry, tmp_path):

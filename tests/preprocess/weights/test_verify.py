@@ -7,7 +7,7 @@ import pytest
 
 from preprocess import weights
 from preprocess.errors import InputError
-from preprocess.weights import Checksum, MadeHere, lock, verify
+from preprocess.weights import Checksum, MadeHere, checksums, verify
 
 from .conftest import sha256
 
@@ -137,7 +137,7 @@ def test_a_read_only_folder_works_and_stays_as_it_is(make_entry, tmp_path, monke
     def refuse(*_):
         raise PermissionError(13, "read-only")
 
-    monkeypatch.setattr(lock, "record", refuse)
+    monkeypatch.setattr(checksums, "record", refuse)
     assert weights.checksum("tests/a.bin", tmp_path) == sha256(CONTENT)
     require(tmp_path)
 
@@ -157,7 +157,7 @@ def test_what_is_no_weights_is_never_recorded_as_such(content, found, make_entry
     assert weights.state(entry, tmp_path) == "damaged"
     with pytest.raises(InputError, match=found):
         weights.checksum("tests/a.bin", tmp_path)
-    assert lock.read(tmp_path) == {}
+    assert checksums.read(tmp_path) == {}
 
 
 def test_an_empty_file_is_not_located(make_entry, tmp_path):

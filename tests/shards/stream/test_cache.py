@@ -63,14 +63,14 @@ def test_a_shard_placed_between_look_and_lock_leaves_no_part(
 ) -> None:
     shard = entries(remote)[0]
     cache = ShardCache(tmp_path, 2**20)
-    locked = cache_module._locked
+    exclusive = cache_module.exclusive
 
-    def late(path: Path, wait: bool) -> object:
-        monkeypatch.setattr(cache_module, "_locked", locked)
+    def late(path: Path, *, wait: bool) -> object:
+        monkeypatch.setattr(cache_module, "exclusive", exclusive)
         ShardCache(tmp_path, 2**20).open(shard).close()  # somebody else is quicker
-        return locked(path, wait)
+        return exclusive(path, wait=wait)
 
-    monkeypatch.setattr(cache_module, "_locked", late)
+    monkeypatch.setattr(cache_module, "exclusive", late)
     cache.open(shard).close()
     assert [path.name for path in tmp_path.glob("[!.]*")] == [f"{shard.sha256}.tar"]
 

@@ -1,4 +1,4 @@
-"""The lock file: checksums of the files that were found right, or were met first, in a folder.
+"""Recorded checksums: those of the files that were found right, or were met first, in a folder.
 
 `{folder}/checksums.json` is what an unstated checksum is compared with, and it spares hashing
 gigabytes again: a file of the same size and time of change is taken for the same.
@@ -6,20 +6,19 @@ gigabytes again: a file of the same size and time of change is taken for the sam
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from preprocess.errors import InputError
+from shards.files.atomic import write_atomically
+from shards.files.locks import exclusive
 
-__all__ = ["LOCK_NAME", "Recorded", "forget", "read", "record"]
+__all__ = ["NAME", "Recorded", "forget", "read", "record"]
 
-LOCK_NAME = "checksums.json"
+NAME = "checksums.json"
 _VERSION = 1
 
 
@@ -43,9 +42,9 @@ class Recorded:
 def read(root: Path) -> dict[str, Recorded]:
     """The records in a folder, by the files' names; {} where there are none.
 
-    Raises InputError when the lock file cannot be understood.
+    Raises InputError when the file cannot be understood.
     """
-    path = root / LOCK_NAME
+    path = root / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
@@ -71,22 +70,9 @@ def forget(root: Path, name: str) -> None:
 
 
 def _change(root: Path, change: Callable[[dict[str, Recorded]], object]) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    with _held(root / f".{LOCK_NAME}.lock"):
+    with exclusive(root / f".{NAME}.lock"):
         records = read(root)
         change(records)
         files = {name: asdict(records[name]) for name in sorted(records)}
         text = json.dumps({"version": _VERSION, "files": files}, indent=1) + "\n"
-        with tempfile.NamedTemporaryFile("w", dir=root, prefix=".idol-", delete=False) as new:
-            new.write(text)
-            new.flush()
-            os.fsync(new.fileno())
-        os.chmod(new.name, 0o644)
-        os.replace(new.name, root / LOCK_NAME)
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        write_atomically(root / NAME, text.encode())

@@ -1,0 +1,102 @@
+"""Files and folders that are whole or absent: written aside, flushed to disk, renamed."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = [
+    "TEMPORARY",
+    "atomic_file",
+    "atomic_folder",
+    "publish",
+    "sync",
+    "temporary_path",
+    "write_atomically",
+]
+
+# What a killed writer may leave of a file.
+TEMPORARY = re.compile(r"\..*\.tmp-[0-9a-f]{8}")
+_UNFINISHED = ".unfinished-"
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; the file takes its name, whole, if the block ends without an error.
+
+    The path lies in the same folder, which is made if absent.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(path)
+    try:
+        yield temporary
+        publish(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """`atomic_file` for what is already in memory."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill that becomes `path`, whole and flushed to disk, or nothing at all.
+
+    A folder that has the name is replaced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # What a killed process was writing.
+    for left in path.parent.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left)
+    unfinished = path.parent / f"{_UNFINISHED}{path.name}"
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        for entry in (unfinished, *unfinished.rglob("*")):
+            sync(entry)
+        if path.exists():
+            replaced = path.parent / f"{_UNFINISHED}replaced-{path.name}"
+            path.rename(replaced)
+            unfinished.rename(path)
+            shutil.rmtree(replaced)
+        else:
+            unfinished.rename(path)
+        sync(path.parent)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def temporary_path(path: Path) -> Path:
+    """A new name beside `path`, which `TEMPORARY` matches."""
+    return path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Flush a written file to disk and give it its name, in place of what had it before."""
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file's bytes, or a folder's names, to disk: a rename is there when its folder is."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        if path.is_dir():  # some systems cannot open folders: no harm
+            return
+        raise
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

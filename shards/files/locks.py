@@ -1,0 +1,53 @@
+"""Exclusive locks between processes; the system frees one when its holder ends, killed or not."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["LOCK", "Taken", "exclusive"]
+
+LOCK = ".lock"  # in a folder that one process alone may write to
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+class Taken(Exception):
+    """Another holds the lock; the message is its path."""
+
+
+@contextmanager
+def exclusive(path: Path, *, wait: bool = True, optional: bool = False) -> Iterator[None]:
+    """Hold the lock that the file `path` stands for; its folder is made if absent.
+
+    Threads of one process exclude each other as well, and a process forked meanwhile does not
+    hold it. The file is there while the lock is held, and after a kill, which does no harm.
+
+    Args:
+        wait: until it is free.
+        optional: do without on a file system that has no locks.
+
+    Raises:
+        Taken: another holds it, and this one would not wait.
+        OSError: the file cannot be made.
+    """
+    from filelock import FileLock, Timeout  # a tenth of a second, for what few commands need
+
+    lock = FileLock(path, blocking=wait, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise Taken(str(path)) from error
+    except OSError as error:
+        if not optional or error.errno not in _UNSUPPORTED:
+            raise
+        yield
+        return
+    try:
+        yield
+    finally:
+        # While it is held: who waits for it sees that the file has gone, and makes a new one.
+        path.unlink(missing_ok=True)
+        lock.release()
