@@ -11,10 +11,16 @@ from transformers import (
     BeitConfig,
     DepthAnythingConfig,
     DepthAnythingForDepthEstimation,
+    DepthProConfig,
+    DepthProForDepthEstimation,
+    DepthProImageProcessor,
     Dinov2Config,
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessor,
+    GLPNConfig,
+    GLPNForDepthEstimation,
+    GLPNImageProcessor,
     ViTConfig,
     ViTForImageClassification,
     ZoeDepthConfig,
@@ -103,11 +109,47 @@ def zoedepth():
     return ZoeDepthForDepthEstimation(config), processor
 
 
+def depth_pro():
+    """As published, with a network for the camera's angle of view, from which it knows metres."""
+    encoder = Dinov2Config(**BACKBONE, image_size=32, patch_size=8).to_dict()
+    config = DepthProConfig(
+        patch_size=32,
+        fusion_hidden_size=8,
+        intermediate_hook_ids=[3, 1],
+        intermediate_feature_dims=[8, 8],
+        scaled_images_feature_dims=[8, 8, 8],
+        merge_padding_value=1,
+        use_fov_model=True,
+        image_model_config=encoder,
+        patch_model_config=encoder,
+        fov_model_config=encoder,
+    )
+    model = DepthProForDepthEstimation(config)
+    with torch.no_grad():
+        model.head.layers[-2].bias.fill_(5)  # inverse depth: none is 0, which means infinity
+        model.fov_model.head.layers[-1].bias.fill_(50)  # degrees
+    return model, DepthProImageProcessor(size={"height": 128, "width": 128})
+
+
+def glpn():
+    config = GLPNConfig(
+        hidden_sizes=[8, 8, 16, 16],
+        num_attention_heads=[1, 1, 2, 2],
+        depths=[1, 1, 1, 1],
+        mlp_ratios=[2, 2, 2, 2],
+        decoder_hidden_size=8,
+    )
+    return GLPNForDepthEstimation(config), GLPNImageProcessor()
+
+
+# How to make each, and what its numbers are.
 KINDS = {
-    "depth_anything": (depth_anything, True),
-    "metric": (lambda: depth_anything(depth_estimation_type="metric", max_depth=20), False),
-    "dpt": (dpt, True),
-    "zoedepth": (zoedepth, False),
+    "depth_anything": (depth_anything, "inverse"),
+    "metric": (lambda: depth_anything(depth_estimation_type="metric", max_depth=20), "metres"),
+    "dpt": (dpt, "inverse"),
+    "zoedepth": (zoedepth, "metres"),
+    "depth_pro": (depth_pro, "metres"),
+    "glpn": (glpn, "metres"),
 }
 
 
@@ -148,11 +190,10 @@ def run(folder, *, batch="auto", crop=None):
 @pytest.mark.parametrize("kind", KINDS)
 def test_depth_is_the_librarys_own_and_grows_with_distance(saved, kind):
     folder = saved(kind)
-    inverse = KINDS[kind][1]
     annotator, depth = run(folder)
     assert annotator.label.startswith("hf:tiny (")
-    assert ("inverse" in annotator.unit) == inverse
-    assert ("metres" in annotator.unit) != inverse
+    assert KINDS[kind][1] in annotator.unit
+    inverse = "inverse" in annotator.unit
     published = pipeline("depth-estimation", model=str(folder), device="cpu")
     for frame, found in zip(FRAMES, depth, strict=True):
         expected = published(Image.fromarray(frame))["predicted_depth"].numpy()
@@ -193,10 +234,17 @@ def test_a_kind_whose_numbers_are_not_known_is_refused(saved):
 
 
 def test_dpt_on_dinov2_is_metric(saved):
-    from preprocess.annotators.huggingface.network import _is_inverse
+    from preprocess.annotators.huggingface.network import INVERSE, METRIC, _unit
 
-    assert not _is_inverse("dinov2", DPTConfig(backbone_config=Dinov2Config(), is_hybrid=False))
-    assert _is_inverse("hybrid", DPTConfig(is_hybrid=True))
+    assert _unit("dinov2", DPTConfig(backbone_config=Dinov2Config(), is_hybrid=False)) == METRIC
+    assert _unit("hybrid", DPTConfig(is_hybrid=True)) == INVERSE
+
+
+def test_depth_pro_without_an_angle_of_view_knows_no_metres():
+    from preprocess.annotators.huggingface.network import METRIC, RELATIVE, _unit
+
+    assert _unit("published", DepthProConfig(use_fov_model=True)) == METRIC
+    assert _unit("bare", DepthProConfig(use_fov_model=False)) == RELATIVE
 
 
 def test_weights_of_another_model_are_refused(saved):
