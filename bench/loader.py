@@ -60,7 +60,7 @@ def made_clips(count: int, frames: int, size: int = 256) -> dict[str, Clip]:
             pose.append(skeleton)
         info = {"frame_indices": list(range(frames)), "size": [size, size]}
         key = f"made-{number:05d}-0"
-        arrays = {"mask": mask, "pose": pose, "hdnet": depth}
+        arrays = {"mask": mask, "pose": pose, "depth_person": depth}
         stacked = {name: np.stack(array) for name, array in arrays.items()}
         clips[key] = Clip(key, np.stack(rgb), info=info, **stacked)
     return clips

@@ -72,7 +72,7 @@ def annotate(
         )
 
     info: dict[str, Any] = {
-        "schema": 1,
+        "schema": 2,
         "key": request.key,
         "dataset": request.dataset,
         "video": video.id,

@@ -9,17 +9,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from shards.describe import count_totals
-from shards.errors import BadManifest, NotADataset, RecipeMismatch
+from shards.errors import BadManifest, NotADataset, OldSchema, RecipeMismatch
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.digest import sha256
 from shards.files.storage import Store
 from shards.index import INDEX, index_bytes
 from shards.latents.info import is_latents_folder
-from shards.manifest import Manifest, list_shards, load_manifests, shard_name
+from shards.manifest import SCHEMA, Manifest, list_shards, load_manifests, old_schema, shard_name
 
 __all__ = ["FILE", "Build", "DatasetInfo", "fingerprint", "open_for_build", "read_info"]
 
-SCHEMA = 1
 FILE = "dataset.json"
 _REMAKE = f"delete {FILE} and run the same build command again: shards that are whole are kept"
 
@@ -61,7 +60,7 @@ def fingerprint(recipe: Mapping[str, Any]) -> str:
 def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:
     """What a folder's `dataset.json` says; None when there is none.
 
-    Raises NotADataset when it is damaged or was written by a newer version.
+    Raises NotADataset when it is damaged or was written by a newer version, OldSchema by an older.
     """
     store = Store.at(root)
     if store.size(FILE) is None:
@@ -78,6 +77,8 @@ def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:
             f"{store.url(FILE)}: has schema {schema}, this version reads up to {SCHEMA}: "
             "upgrade idol-video"
         )
+    if schema < SCHEMA:
+        raise OldSchema(f"{store.url(FILE)}: {old_schema(schema)}")
     for name in (*_FIELDS, "fingerprint"):
         kind = str if name in ("status", "fingerprint") else dict
         if not isinstance(value.get(name), kind):

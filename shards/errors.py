@@ -8,6 +8,7 @@ __all__ = [
     "BadTar",
     "LatentsMissing",
     "NotADataset",
+    "OldSchema",
     "RecipeMismatch",
     "ShardsError",
     "StorageError",
@@ -39,6 +40,10 @@ class BadManifest(ShardsError):
 
 class NotADataset(ShardsError):
     """A path holds no dataset of ours, or one written by a newer version."""
+
+
+class OldSchema(NotADataset):
+    """A dataset, or a shard of one, was written by an older version: it has to be built again."""
 
 
 class RecipeMismatch(ShardsError):

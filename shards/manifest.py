@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from shards.errors import BadManifest
+from shards.errors import BadManifest, OldSchema
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.storage import Store
 
@@ -22,11 +22,14 @@ __all__ = [
     "load_manifest",
     "load_manifests",
     "manifest_bytes",
+    "old_schema",
     "parse_manifest",
     "shard_name",
 ]
 
-SCHEMA = 1
+# Of manifests and of `dataset.json`: raised when names or meanings on disk change. Version 1 had
+# the members `hdnet` and `midas` where there are `depth_person` and `depth_frame` now.
+SCHEMA = 2
 _NUMBER = (int, float)
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 
@@ -98,7 +101,11 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """The manifest in a file's bytes. Raises BadManifest, saying what is wrong with it."""
+    """The manifest in a file's bytes.
+
+    Raises BadManifest, saying what is wrong with it; OldSchema, naming the schema, for one of an
+    older version.
+    """
     try:
         value = parse_json(data)
     except ValueError as error:
@@ -108,6 +115,8 @@ def parse_manifest(data: bytes) -> Manifest:
         raise BadManifest("is not a shard's manifest")
     if schema > SCHEMA:
         raise BadManifest(f"has schema {schema}; this version reads up to {SCHEMA}: upgrade")
+    if schema < SCHEMA:
+        raise OldSchema(old_schema(schema))
     manifest = Manifest(
         split=_get(value, "split", str),
         index=_get(value, "index", int),
@@ -134,6 +143,14 @@ def parse_manifest(data: bytes) -> Manifest:
     return manifest
 
 
+def old_schema(schema: int) -> str:
+    """What is said of a file of an older schema, after its name."""
+    return (
+        f"has schema {schema}, this version reads {SCHEMA}: "
+        "build the dataset again, into an empty folder"
+    )
+
+
 def shard_name(index: int) -> str:
     """`shard-00000`: what a shard's tar and manifest are called, without extension."""
     return f"shard-{index:05d}"
@@ -152,6 +169,7 @@ def load_manifest(store: Store, split: str, index: int) -> Manifest:
     """The manifest of a committed shard. Raises BadManifest, naming the file, if there is none.
 
     Committed means: the manifest parses, the tar is there and has the size it says.
+    Raises OldSchema for a shard of an older version, which must not be taken for an absent one.
     `split` is the folder's name in the store, "" for the store itself.
     """
     name = f"{split}/{shard_name(index)}" if split else shard_name(index)
@@ -159,8 +177,8 @@ def load_manifest(store: Store, split: str, index: int) -> Manifest:
         raise BadManifest(f"{store.url(name)}.json: there is none, so the shard does not exist")
     try:
         manifest = parse_manifest(store.read(f"{name}.json"))
-    except BadManifest as error:
-        raise BadManifest(f"{store.url(name)}.json: {error}") from error
+    except (BadManifest, OldSchema) as error:
+        raise type(error)(f"{store.url(name)}.json: {error}") from error
     if manifest.index != index or (split and manifest.split != split):
         raise BadManifest(
             f"{store.url(name)}.json: is that of {manifest.split}/{shard_name(manifest.index)}"

@@ -27,7 +27,7 @@ class DataConfig:
     """Height and width of training pictures, in pixels; shards of another size are resized."""
     frames: int = 8
     """Frames of a clip in the video stage."""
-    depth: Literal["hdnet", "midas"] = "hdnet"
+    depth: Literal["person", "frame"] = "person"
     """Which depth of the shards the depth stream learns."""
     cut: Literal["haop", "hap"] = "haop"
     """Pre-training: outpainting (the paper, sec. 3.3), or plain attributes for the ablation."""

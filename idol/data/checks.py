@@ -23,8 +23,8 @@ _MADE_BY = {
     "mask": "`idol-prep build --mask lite`",
     "pose": "`idol-prep build --pose lite`",
     "keypoints": "`idol-prep build --pose lite`, or leave out --mirror and --crop-area",
-    "hdnet": "`idol-prep build --depth lite` (or train with --depth midas, if that is there)",
-    "midas": "`idol-prep build` with MiDaS depth (or train with --depth hdnet, if that is there)",
+    "depth_person": "`idol-prep build --depth lite` (or train with --depth frame, if it is there)",
+    "depth_frame": "`idol-prep build --depth midas` (or train with --depth person, if it is there)",
     "reference": "`idol-prep build --mask lite`, which keeps each video's reference frame",
     "reference_mask": "`idol-prep build --mask lite`",
 }
@@ -98,7 +98,7 @@ def needed(config: TrainConfig) -> tuple[str, ...]:
         return ("rgb", "mask")
     moved = config.data.mirror > 0 or config.data.crop_area[0] < 1
     drawn = ("keypoints",) if moved else ()
-    return ("rgb", "pose", *drawn, config.data.depth, "reference", "reference_mask")
+    return ("rgb", "pose", *drawn, f"depth_{config.data.depth}", "reference", "reference_mask")
 
 
 def _looks_at_val(config: TrainConfig) -> bool:

@@ -102,19 +102,19 @@ class AnnotatorChoice:
 
     @property
     def depth_members(self) -> dict[str, str]:
-        """Who makes which depth member of a sample."""
+        """Who makes which depth member of a sample: the person's first, however they were given."""
         made: dict[str, str] = {}
-        for name in self.depth:
+        for name in sorted(self.depth, key=lambda name: name != "hdnet"):
             if name == "lite":
-                made |= {"hdnet": name, "midas": name}
+                made |= {"depth_person": name, "depth_frame": name}
             elif name != "none":
-                made["hdnet" if name == "hdnet" else "midas"] = name
+                made["depth_person" if name == "hdnet" else "depth_frame"] = name
         return made
 
     @property
     def depth_annotators(self) -> tuple[str, ...]:
         """Names in the order of their members, however they were given."""
-        return tuple(dict.fromkeys(self.depth_members[m] for m in sorted(self.depth_members)))
+        return tuple(dict.fromkeys(self.depth_members.values()))
 
     @property
     def networks(self) -> bool:

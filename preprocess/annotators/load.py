@@ -138,7 +138,7 @@ class _Loader:
             from preprocess.annotators import hdnet
 
             return hdnet.load(
-                self.records["hdnet"],
+                self.records["depth_person"],
                 self.locate,
                 device=run.device,
                 half=run.half,
@@ -148,7 +148,7 @@ class _Loader:
             from preprocess.annotators import midas
 
             return midas.load(
-                self.records["midas"],
+                self.records["depth_frame"],
                 self.locate,
                 device=run.device,
                 half=run.half,
@@ -159,13 +159,13 @@ class _Loader:
 
             # A hub's name may have come to mean other files since the build was planned.
             folder = model_folder(model)
-            if folder_checksums(str(folder)) != self.records["midas"].weights:
+            if folder_checksums(str(folder)) != self.records["depth_frame"].weights:
                 raise InputError(
                     f"hf:{model} has other files here ({folder}) than where the build was "
                     "planned: copy one folder to all machines and give --depth hf:FOLDER"
                 )
             return huggingface.load(
-                self.records["midas"],
+                self.records["depth_frame"],
                 str(folder),
                 device=run.device,
                 half=run.half,
@@ -173,7 +173,7 @@ class _Loader:
             )
         from preprocess.annotators.lite.depth.pose_derived import LiteDepth
 
-        return LiteDepth(self.records["hdnet"])
+        return LiteDepth(self.records["depth_person"])
 
 
 def load(

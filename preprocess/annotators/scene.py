@@ -67,7 +67,7 @@ class DepthAnnotator(Protocol):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Of a sample that it fills: "hdnet", "midas" or both."""
+        """Of a sample that it fills: "depth_person", "depth_frame" or both."""
         ...
 
     def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:

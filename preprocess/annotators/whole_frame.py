@@ -23,7 +23,7 @@ class WholeFrameDepth:
     metres = False
     densepose = False
     whole_frame = True
-    members = ("midas",)
+    members = ("depth_frame",)
 
     def __init__(self, record: Record, label: str, unit: str, estimate: Estimate) -> None:
         self.record = record

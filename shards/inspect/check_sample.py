@@ -59,7 +59,7 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
             shape = shape or array.shape[:2]
             if array.shape[:2] != shape:
                 yield f"{name}: is {_size(array.shape)}, not {_size(shape)}"
-            if modality == "hdnet":
+            if modality == "depth_person":
                 yield from _hot_faults(name, array)
     if "rgb" not in found:
         yield f"{sample.key}: has no rgb frames"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shards.errors import BadTar, ShardsError
+from shards.errors import BadTar, OldSchema, ShardsError
 from shards.files.digest import digests
 from shards.files.storage import Store
 from shards.files.tars import read_members
@@ -37,6 +37,8 @@ def check_shard(store: Store, split: str, index: int) -> tuple[Manifest | None, 
         return None, [Fault(f"{name}.tar", "", what)]
     try:
         manifest = parse_manifest(store.read(f"{name}.json"))
+    except OldSchema as error:
+        raise OldSchema(f"{store.url(name)}.json: {error}") from error
     except ShardsError as error:
         return None, [Fault(f"{name}.json", "", str(error))]
     faults = []

@@ -26,8 +26,8 @@ _TITLES = {
     "rgb": "frames",
     "mask": "person mask",
     "pose": "skeleton",
-    "hdnet": "depth, person",
-    "midas": "depth, whole frame",
+    "depth_person": "depth, person",
+    "depth_frame": "depth, whole frame",
 }
 
 
@@ -64,7 +64,7 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
             for part in textwrap.wrap(text, 30):
                 line += _LINE
                 page.text(_MARGIN, line, part, size=9.5, colour=DIM)
-        if modality == "hdnet":
+        if modality == "depth_person":
             _scale(page, line + 12, depth_to_hot(np.linspace(0, 1, 160, dtype=np.float32)[None]))
     for row, (title, tile) in enumerate(references):
         y = top + row * (tile_h + _GAP)

@@ -25,7 +25,7 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
     `modalities`  clips with it, bytes, share of all data, bytes per frame.
     `quality`     over clips, {clips, mean, p5, p95, max}; a measure no clip has is left out:
                   person_coverage (share of frames with a person), keypoint_score (mean score),
-                  pose_jitter, hdnet_flicker, midas_flicker (see `metrics`).
+                  pose_jitter, depth_person_flicker, depth_frame_flicker (see `metrics`).
     `worst`       the clip with the highest value of each of the last three.
     `quarantined` reasons and how often.
     `track`       wraps the iteration over samples, to show progress.
@@ -37,7 +37,7 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
         for name, value in _clip_measures(entry).items():
             if value is not None and np.isfinite(value):
                 measures.setdefault(name, []).append((value, entry.key))
-    rough = ("pose_jitter", "hdnet_flicker", "midas_flicker")
+    rough = ("pose_jitter", "depth_person_flicker", "depth_frame_flicker")
     return {
         "counts": count_totals([shard.manifest for shard in dataset.shards]),
         "modalities": _modalities(entries),
@@ -55,13 +55,14 @@ def _clip_measures(entry: Entry) -> dict[str, float | None]:
         "person_coverage": sample.person_coverage,
         "keypoint_score": sample.keypoint_score,
     }
-    wanted = [name for name in ("keypoints", "mask", "hdnet", "midas") if name in sample.sizes]
+    needed = ("keypoints", "mask", "depth_person", "depth_frame")
+    wanted = [name for name in needed if name in sample.sizes]
     if not wanted:
         return measures
     arrays = decode_arrays(read_sample(entry), modalities=wanted)
     if "keypoints" in arrays:
         measures["pose_jitter"] = pose_jitter(arrays["keypoints"])
-    for depth in ("hdnet", "midas"):
+    for depth in ("depth_person", "depth_frame"):
         if depth in arrays and "mask" in arrays:
             measures[f"{depth}_flicker"] = depth_flicker(arrays[depth], arrays["mask"])
     return measures

@@ -18,8 +18,8 @@ _MEASURES = {
     "person_coverage": ("person coverage", 1, ""),
     "keypoint_score": ("keypoint score", 1, ""),
     "pose_jitter": ("pose jitter", 100, "% of body"),
-    "hdnet_flicker": ("depth flicker, person", 1, "depth"),
-    "midas_flicker": ("depth flicker, frame", 1, "depth"),
+    "depth_person_flicker": ("depth flicker, person", 1, "depth"),
+    "depth_frame_flicker": ("depth flicker, frame", 1, "depth"),
 }
 
 

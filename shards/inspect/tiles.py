@@ -24,11 +24,11 @@ def rows_of_tiles(clip: Clip) -> list[tuple[str, np.ndarray]]:
         # Limbs are often drawn at less than full brightness: they are opaque all the same.
         opaque = np.minimum(clip.pose.max(axis=-1, keepdims=True) / np.float32(64), 1)
         rows.append(("pose", _blend(clip.rgb * np.float32(0.4), clip.pose, opaque)))
-    if clip.hdnet is not None:
-        rows.append(("hdnet", depth_to_hot(clip.hdnet)))
-    if clip.midas is not None:
-        grey = (clip.midas * 255 + 0.5).astype(np.uint8)
-        rows.append(("midas", np.repeat(grey[..., None], 3, axis=-1)))
+    if clip.depth_person is not None:
+        rows.append(("depth_person", depth_to_hot(clip.depth_person)))
+    if clip.depth_frame is not None:
+        grey = (clip.depth_frame * 255 + 0.5).astype(np.uint8)
+        rows.append(("depth_frame", np.repeat(grey[..., None], 3, axis=-1)))
     return rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from shards.dataset import FILE, DatasetInfo, read_info
 from shards.describe import count_totals
-from shards.errors import NotADataset, ShardsError
+from shards.errors import NotADataset, OldSchema, ShardsError
 from shards.files.storage import Store
 from shards.index import INDEX, index_rows, read_index
 from shards.inspect.check_shard import Fault, check_shard, check_tar
@@ -27,7 +27,7 @@ def verify(
     Checks dataset.json, every manifest, every tar's checksum and layout, every sample (see
     `sample_faults`), that index and totals agree with the manifests, and cached latents. Goes on
     after each fault. `track` wraps the iteration over shards, to show progress.
-    Raises NotADataset when there is nothing to verify.
+    Raises NotADataset when there is nothing to verify, OldSchema for a dataset of an older version.
     """
     store = Store.at(path)
     if store.size() is not None:
@@ -40,6 +40,8 @@ def verify(
     info, damaged = None, False
     try:
         info = read_info(store)
+    except OldSchema:
+        raise
     except NotADataset as error:
         damaged = True
         yield Fault(FILE, "", str(error).removeprefix(f"{store.url(FILE)}: "))

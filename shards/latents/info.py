@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from shards.errors import BadManifest, RecipeMismatch, ShardsError
+from shards.errors import BadManifest, OldSchema, RecipeMismatch, ShardsError
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.digest import sha256
 from shards.files.storage import Store
@@ -23,7 +23,8 @@ __all__ = [
     "read_latents_info",
 ]
 
-SCHEMA = 1
+# Version 1 had other names of members, those of datasets of schema 1.
+SCHEMA = 2
 FILE = "latents.json"
 _FOLDER = re.compile(r"latents-[0-9a-f]{12}-[0-9]+")
 
@@ -89,8 +90,14 @@ def read_latents_info(store: Store) -> LatentsInfo | None:
         return None
     try:
         value = parse_json(store.read(FILE))
-        if value.pop("schema") > SCHEMA:
+        schema = value.pop("schema")
+        if schema > SCHEMA:
             raise ShardsError(f"{store.url(FILE)}: is of a newer version: upgrade idol-video")
+        if schema < SCHEMA:
+            raise OldSchema(
+                f"{store.url(FILE)}: has schema {schema}, this version reads {SCHEMA}: delete the "
+                "folder and run `idol-prep encode` again"
+            )
         info = LatentsInfo(**value)
         if any(type(value[f.name]).__name__ != f.type for f in fields(info)):
             raise ValueError("a field of another type")

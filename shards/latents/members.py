@@ -1,7 +1,8 @@
 """What is stored of a clip: its frames' moments, one array a modality.
 
 {key}.json                     key, and the clip's frame_indices
-{key}.rgb_latents.npy          (T, 2C, h, w) float16, as pose_latents, hdnet_latents, midas_latents
+{key}.rgb_latents.npy          (T, 2C, h, w) float16; pose_latents, depth_person_latents and
+                               depth_frame_latents likewise
 {key}.background_latents.npy   (2C, h, w) float16
 
 Moments are the means of the VAE's posterior, then the logarithms of its variances, unscaled.
@@ -20,7 +21,13 @@ from shards.files.canonical import canonical_json
 
 __all__ = ["LATENTS", "decode_moments", "encode_members", "latents_member"]
 
-LATENTS = ("rgb_latents", "pose_latents", "hdnet_latents", "midas_latents", "background_latents")
+LATENTS = (
+    "rgb_latents",
+    "pose_latents",
+    "depth_person_latents",
+    "depth_frame_latents",
+    "background_latents",
+)
 
 # Ours is 128 bytes; a header that claims more is not one of ours.
 _HEADER = 512

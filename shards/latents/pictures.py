@@ -31,7 +31,7 @@ def clip_pictures(
     clip = ClipEntry(sample.key, sample.offset, sample.length, sample.frames)
     there = sample.sizes
 
-    def filled(wanted: Modality, depth: Depth = "hdnet") -> dict[str, np.ndarray]:
+    def filled(wanted: Modality, depth: Depth = "person") -> dict[str, np.ndarray]:
         request = Request(
             frames=sample.frames,
             modalities=frozenset({wanted}),
@@ -48,10 +48,10 @@ def clip_pictures(
     pictures = {"rgb_latents": filled("rgb")["rgb"]}
     if there.get("pose"):
         pictures["pose_latents"] = filled("pose")["pose"]
-    depths: tuple[Depth, ...] = ("hdnet", "midas")
+    depths: tuple[Depth, ...] = ("person", "frame")
     for depth in depths:
-        if there.get(depth):
-            pictures[f"{depth}_latents"] = filled("depth", depth)["depth"]
+        if there.get(f"depth_{depth}"):
+            pictures[f"depth_{depth}_latents"] = filled("depth", depth)["depth"]
     if there.get("reference") and there.get("reference_mask"):
         pictures["background_latents"] = filled("reference")["background"][None]
     info = decode_info(

@@ -22,21 +22,21 @@ __all__ = ["array_to_member", "from_stored", "is_hot", "member_to_array", "to_st
 _HOT_LINE = np.clip(np.arange(766)[:, None] - (0, 255, 510), 0, 255).astype(np.uint8)
 _HOT_DEPTHS = hot_to_depth(_HOT_LINE)[0]
 _HOT_EXISTS = (depth_to_hot(_HOT_DEPTHS) == _HOT_LINE).all(axis=-1)  # not the darkest: hot is red
-_GREY = {"midas": np.uint16, "mask": np.uint8, "reference_mask": np.uint8}
+_GREY = {"depth_frame": np.uint16, "mask": np.uint8, "reference_mask": np.uint8}
 
 
 def to_stored(modality: str, array: np.ndarray) -> np.ndarray:
-    """`hdnet` (T, H, W) in [0, 1] to (T, H, W, 3) `hot` colours, `midas` to 16-bit grey."""
-    if modality == "hdnet":
+    """Depth (T, H, W) in [0, 1]: the person's to (T, H, W, 3) `hot` colours, else 16-bit grey."""
+    if modality == "depth_person":
         return depth_to_hot(array)
-    return depth_to_grey(array) if modality == "midas" else array
+    return depth_to_grey(array) if modality == "depth_frame" else array
 
 
 def from_stored(modality: str, array: np.ndarray) -> np.ndarray:
     """Undoes `to_stored`; float32 depth in [0, 1]."""
-    if modality == "hdnet":
+    if modality == "depth_person":
         return _HOT_DEPTHS[_rgb_sum(array)]
-    return grey_to_depth(array) if modality == "midas" else array
+    return grey_to_depth(array) if modality == "depth_frame" else array
 
 
 def is_hot(rgb: np.ndarray) -> np.ndarray:

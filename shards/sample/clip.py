@@ -24,9 +24,11 @@ class Clip:
     `pose`       (T, S, S, 3) uint8, the drawn skeleton on black; or None.
     `keypoints`  (T, people, joints, 3) float32: x, y in pixels of the clip, score in [0, 1];
                  or None.
-    `hdnet`      (T, S, S) float32 in [0, 1]: foreground depth, 0 near to .75 far,
-                 background 1; or None.
-    `midas`      (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far; or None.
+    `depth_person`
+                 (T, S, S) float32 in [0, 1]: depth of the person, 0 near to .75 far, background 1;
+                 or None.
+    `depth_frame`
+                 (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far; or None.
     `reference`, `reference_mask`
                  (S, S, 3) and (S, S) uint8: the video's reference frame in this clip's crop; or
                  None.
@@ -40,8 +42,8 @@ class Clip:
     mask: np.ndarray | None = None
     pose: np.ndarray | None = None
     keypoints: np.ndarray | None = None
-    hdnet: np.ndarray | None = None
-    midas: np.ndarray | None = None
+    depth_person: np.ndarray | None = None
+    depth_frame: np.ndarray | None = None
     reference: np.ndarray | None = None
     reference_mask: np.ndarray | None = None
     info: dict[str, Any] = field(default_factory=dict)
@@ -54,8 +56,8 @@ class Clip:
             "rgb": ((t, h, w, 3), np.uint8),
             "mask": ((t, h, w), np.uint8),
             "pose": ((t, h, w, 3), np.uint8),
-            "hdnet": ((t, h, w), np.float32),
-            "midas": ((t, h, w), np.float32),
+            "depth_person": ((t, h, w), np.float32),
+            "depth_frame": ((t, h, w), np.float32),
             "reference": ((h, w, 3), np.uint8),
             "reference_mask": ((h, w), np.uint8),
         }

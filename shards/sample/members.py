@@ -1,7 +1,7 @@
 """Members of a sample: which file holds which modality, and how it is named.
 
 {key}.json               what the clip is, and who annotated it
-{key}.rgb.000.jpg ...    one file a frame, for rgb, mask, pose, hdnet and midas
+{key}.rgb.000.jpg ...    one file a frame, for rgb, mask, pose, depth_person and depth_frame
 {key}.keypoints.npy      one file a clip, for keypoints, reference and reference_mask
 """
 
@@ -28,8 +28,8 @@ KINDS = {
     "mask": Kind("png", per_frame=True),
     "pose": Kind("png", per_frame=True),
     "keypoints": Kind("npy", per_frame=False),
-    "hdnet": Kind("png", per_frame=True),
-    "midas": Kind("png", per_frame=True),
+    "depth_person": Kind("png", per_frame=True),
+    "depth_frame": Kind("png", per_frame=True),
     "reference": Kind("jpg", per_frame=False),
     "reference_mask": Kind("png", per_frame=False),
 }

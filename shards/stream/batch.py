@@ -66,8 +66,8 @@ class ClipSample(_Content):
     `rgb`            (T, H, W, 3) uint8.
     `mask`           (T, H, W) uint8, 0 background to 255 person.
     `pose`           (T, H, W, 3) uint8, the drawn skeleton on black.
-    `depth`          (T, H, W, 3) uint8, as the model sees it: HDNet's in `hot` colours, MiDaS' in
-                     grey, rounded to 8 bits.
+    `depth`          (T, H, W, 3) uint8, as the model sees it: the person's in `hot` colours, that
+                     of the whole frame in grey, rounded to 8 bits.
     `foreground`, `foreground_mask`
                      (H, W, 3), (H, W) uint8: the person's picture with its surroundings, which
                      the mask removes after CLIP's normalisation.

@@ -41,7 +41,7 @@ class ClipStream(IterableDataset):
                     that its workers take turns by whole batches and change nothing.
     modalities      which of rgb (always there), mask, pose, depth and reference (foreground and
                     background) to decode; unless given, all that the first clip has.
-    depth           hdnet or midas; unless given, the one that is there, hdnet of both.
+    depth           person or frame; unless given, the one that is there, person of both.
     cut             foreground and background come from the reference frame ("reference"), or
                     from the image itself, by the rules of "hap" or "haop" pre-training.
     max_frame_step  a sample's frames are 1 to so many frames of the clip apart, as drawn.

@@ -49,10 +49,10 @@ def fill_sample(
     for name in ("rgb", "mask", "pose", "depth"):
         if name not in out or (name == "pose" and geometry != IDENTITY):
             continue
-        stored = request.depth if name == "depth" else name
+        stored = f"depth_{request.depth}" if name == "depth" else name
         for row, frame in zip(out[name], window, strict=True):
             _decode(row, members, clip.key, stored, frame)
-        geometry.apply(out[name], exact=stored in ("hdnet", "mask"))
+        geometry.apply(out[name], exact=stored in ("depth_person", "mask"))
     if "pose" in out and geometry != IDENTITY:
         points = _keypoints(members, clip)[list(window)]
         redraw_pose(points, info.get("keypoints"), geometry, out["pose"], clip.key)

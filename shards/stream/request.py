@@ -12,7 +12,7 @@ from shards.stream.foreground import Cut
 __all__ = ["Depth", "Modality", "Request", "depth_there", "modalities_there"]
 
 Modality = Literal["rgb", "mask", "pose", "depth", "reference"]
-Depth = Literal["hdnet", "midas"]
+Depth = Literal["person", "frame"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Request:
         """Modalities that the tars must have, by the names of `shards.sample.members`."""
         stored: set[str] = {"rgb", *(self.modalities & {"mask", "pose"})}
         if "depth" in self.modalities:
-            stored.add(self.depth)
+            stored.add(f"depth_{self.depth}")
         if "pose" in self.modalities and self.moves:
             stored.add("keypoints")
         if "reference" in self.modalities:
@@ -80,7 +80,7 @@ class Request:
         """What is taken from latents: a sample's array to the member of the tar."""
         if self.latents is None:
             return {}
-        stored = {"rgb": "rgb", "pose": "pose", "depth": self.depth}
+        stored = {"rgb": "rgb", "pose": "pose", "depth": f"depth_{self.depth}"}
         cached = {
             f"{name}_latents": f"{member}_latents"
             for name, member in stored.items()
@@ -116,15 +116,15 @@ def modalities_there(stored: Collection[str], depth: Depth, cut: Cut) -> frozens
         "rgb": True,
         "mask": "mask" in stored,
         "pose": "pose" in stored,
-        "depth": depth in stored,
+        "depth": f"depth_{depth}" in stored,
         "reference": all(name in stored for name in _parts_of(cut)),
     }
     return frozenset(name for name, is_there in there.items() if is_there)
 
 
 def depth_there(stored: Collection[str]) -> Depth:
-    """HDNet's depth, the paper's default, unless MiDaS' is the only one."""
-    return "midas" if "midas" in stored and "hdnet" not in stored else "hdnet"
+    """The person's depth, the paper's default, unless the whole frame's is the only one."""
+    return "frame" if "depth_frame" in stored and "depth_person" not in stored else "person"
 
 
 def _parts_of(cut: Cut) -> frozenset[str]:

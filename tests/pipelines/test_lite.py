@@ -42,7 +42,7 @@ def dataset(source, tmp_path_factory):
 def test_samples_have_every_modality(dataset):
     for clip in dataset.clips():
         assert clip.modalities == (
-            *("rgb", "mask", "pose", "keypoints", "hdnet", "midas"),
+            *("rgb", "mask", "pose", "keypoints", "depth_person", "depth_frame"),
             *("reference", "reference_mask"),
         )
         assert clip.rgb.shape == (4, 128, 128, 3)
@@ -84,11 +84,11 @@ def test_the_box_in_the_json_is_what_was_cut_out(dataset, footage):
 def test_depth_is_of_the_person_alone_and_labelled(dataset):
     for clip in dataset.clips():
         inside = clip.mask > 127
-        assert (clip.hdnet[~inside] == 1).all()
-        assert clip.hdnet[inside].max() <= 0.7508
-        assert (depth_to_hot(clip.hdnet)[~inside] == 255).all()
-        np.testing.assert_allclose(clip.hdnet, clip.midas, atol=8e-4)
-        for modality in ("hdnet", "midas"):
+        assert (clip.depth_person[~inside] == 1).all()
+        assert clip.depth_person[inside].max() <= 0.7508
+        assert (depth_to_hot(clip.depth_person)[~inside] == 255).all()
+        np.testing.assert_allclose(clip.depth_person, clip.depth_frame, atol=8e-4)
+        for modality in ("depth_person", "depth_frame"):
             described = clip.info["depth"][modality]
             assert described["label"] == "pose-derived, not measured"
             assert described["near"] < 0 < described["far"]
@@ -97,7 +97,8 @@ def test_depth_is_of_the_person_alone_and_labelled(dataset):
 
 def test_clips_of_a_video_share_its_range(dataset):
     ranges = {
-        (c.info["depth"]["hdnet"]["near"], c.info["depth"]["hdnet"]["far"]) for c in dataset.clips()
+        (c.info["depth"]["depth_person"]["near"], c.info["depth"]["depth_person"]["far"])
+        for c in dataset.clips()
     }
     assert len(ranges) == 1
 
@@ -155,4 +156,4 @@ def test_without_a_threshold_such_clips_are_kept(tmp_path, make_video):
     assert clip.info["person_frames"] == [False] * 4
     assert not clip.mask.any()
     assert not clip.pose.any()
-    assert (clip.hdnet == 1).all()
+    assert (clip.depth_person == 1).all()

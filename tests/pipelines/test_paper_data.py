@@ -131,7 +131,7 @@ def check(source, clips, networks, read, rounded=0.0):
                 levels = np.abs(stored.astype(int) - depth_to_hot(expected[first + t]))
                 assert levels.max() <= 1
                 assert (levels > 0).mean() <= rounded
-            assert clip.info["depth"]["hdnet"]["densepose"] is True
+            assert clip.info["depth"]["depth_person"]["densepose"] is True
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def read_hot(tmp_path):
 
     def read(key, t):
         members = dict(read_sample(open_dataset(tmp_path / "out").find(key)))
-        buffer = np.frombuffer(members[f"{key}.hdnet.{t:03d}.png"], np.uint8)
+        buffer = np.frombuffer(members[f"{key}.depth_person.{t:03d}.png"], np.uint8)
         return cv2.imdecode(buffer, cv2.IMREAD_COLOR)[..., ::-1]
 
     return read
@@ -157,8 +157,8 @@ def test_tiktoks_own_masks_and_densepose_give_the_published_depth(
     (checksum,) = {w["sha256"] for w in summary.info.weights.values()}
     assert checksum == hashlib.sha256((tmp_path / "weights" / NAME).read_bytes()).hexdigest()
     assert summary.info.software["torch"] == torch.__version__.split("+")[0]
-    assert summary.info.recipe["annotators"]["hdnet"]["name"] == "hdnet"
-    assert "midas" not in summary.info.recipe["annotators"]
+    assert summary.info.recipe["annotators"]["depth_person"]["name"] == "hdnet"
+    assert "depth_frame" not in summary.info.recipe["annotators"]
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_without_densepose_it_is_said_once_and_recorded(
     summary, clips = make(tiktok, tmp_path, 64)
     (notice,) = summary.info.extras["notices"]
     assert notice.startswith("1 of 2 videos (first: 00335) are without DensePose: HDNet gets zeros")
-    used = {k: clip.info["depth"]["hdnet"]["densepose"] for k, clip in clips.items()}
+    used = {k: clip.info["depth"]["depth_person"]["densepose"] for k, clip in clips.items()}
     assert used == {k: "00001" in k for k in clips}
 
 

@@ -73,7 +73,12 @@ def checked(out, weights, made_by, keys=KEYS):
     return info, clips
 
 
-PAPER = {"mask": "grounded-sam", "pose": "openpose", "hdnet": "hdnet", "midas": "midas"}
+PAPER = {
+    "mask": "grounded-sam",
+    "pose": "openpose",
+    "depth_person": "hdnet",
+    "depth_frame": "midas",
+}
 
 
 def holds_what_training_wants(clips, *, posed=True):
@@ -82,11 +87,11 @@ def holds_what_training_wants(clips, *, posed=True):
         assert (clip.mask > 127).any()
         assert clip.keypoints[..., 2].any() == clip.pose.any() == posed
         inside = clip.mask > 100
-        assert clip.hdnet[inside].max() <= 0.75 + 1e-3
-        assert (clip.hdnet[~inside] == 1).all()
-        assert np.ptp(clip.hdnet[inside]) > 0.1
-        assert len(np.unique(clip.midas)) > 9
-        assert clip.info["depth"]["hdnet"]["densepose"] is True
+        assert clip.depth_person[inside].max() <= 0.75 + 1e-3
+        assert (clip.depth_person[~inside] == 1).all()
+        assert np.ptp(clip.depth_person[inside]) > 0.1
+        assert len(np.unique(clip.depth_frame)) > 9
+        assert clip.info["depth"]["depth_person"]["densepose"] is True
         assert set(clip.info["person_frames"]) == {True}
 
 
@@ -102,7 +107,7 @@ def test_the_papers_recipe(prep, small, capsys):
     # MiDaS' stand-in says: what is bright is near.
     for clip in clips:
         brightness = clip.rgb.mean(-1).ravel()
-        assert np.corrcoef(clip.midas.ravel(), brightness)[0, 1] < -0.9
+        assert np.corrcoef(clip.depth_frame.ravel(), brightness)[0, 1] < -0.9
 
 
 def test_weights_that_change_are_refused(prep, small, capsys):
@@ -129,7 +134,7 @@ def test_weights_that_change_are_refused(prep, small, capsys):
     ("said", "made_by"),
     [
         (["--pose", "dwpose", "--pose-style", "dwpose"], {"pose": "dwpose"}),
-        (["--depth", "hdnet", "hf:{}/depth-model"], {"midas": "hf:depth-model"}),
+        (["--depth", "hdnet", "hf:{}/depth-model"], {"depth_frame": "hf:depth-model"}),
         (["--mask", "source", "--people", "all"], {"mask": "source-mask"}),
         (["--smooth-masks", "--person", "central", "--batch", "1"], {}),
     ],

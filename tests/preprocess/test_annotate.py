@@ -53,7 +53,7 @@ class Depth:
     def __init__(self, name, *, whole_frame=False):
         self.record = Record(name, "1", {})
         self.whole_frame = whole_frame
-        self.members = ("midas",) if whole_frame else ("hdnet",)
+        self.members = ("depth_frame",) if whole_frame else ("depth_person",)
         self.looked = 0
 
     def depths(self, scene, masks):
@@ -95,28 +95,30 @@ def make(
 
 
 def test_two_depths_each_have_their_member_range_and_label():
-    clip = make([110, 120], 0, Depth("hdnet"), Depth("midas", whole_frame=True), mask=Bright())
-    person, whole = clip.info["depth"]["hdnet"], clip.info["depth"]["midas"]
+    clip = make(
+        [110, 120], 0, Depth("depth_person"), Depth("depth_frame", whole_frame=True), mask=Bright()
+    )
+    person, whole = clip.info["depth"]["depth_person"], clip.info["depth"]["depth_frame"]
     # 110 to 121, 0.5 % cut off each end, and .15 or .05 of that added
     assert person["near"] == pytest.approx(110 - 0.15 * 11, abs=0.1)
     assert whole["far"] == pytest.approx(121 + 0.05 * 11, abs=0.1)
-    assert clip.hdnet.max() < FOREGROUND_DEPTH_END
-    assert clip.midas.max() > 0.9
-    assert clip.midas.min() < 0.1
+    assert clip.depth_person.max() < FOREGROUND_DEPTH_END
+    assert clip.depth_frame.max() > 0.9
+    assert clip.depth_frame.min() < 0.1
 
 
 def test_depth_of_the_whole_frame_needs_no_mask_and_has_no_background():
-    clip = make([3, 4], 0, Depth("midas", whole_frame=True), mask_name="none")
+    clip = make([3, 4], 0, Depth("depth_frame", whole_frame=True), mask_name="none")
     assert clip.mask is None
-    assert clip.hdnet is None
-    assert (np.diff(clip.midas[0, 0]) > 0).all()
+    assert clip.depth_person is None
+    assert (np.diff(clip.depth_frame[0, 0]) > 0).all()
     assert clip.info["person_frames"] is None
 
 
 def test_a_video_without_anybody_is_plain_background():
-    clip = make([1, 2, 3], 0, Depth("hdnet"), mask=Bright())
-    assert (clip.hdnet == 1).all()
-    described = clip.info["depth"]["hdnet"]
+    clip = make([1, 2, 3], 0, Depth("depth_person"), mask=Bright())
+    assert (clip.depth_person == 1).all()
+    described = clip.info["depth"]["depth_person"]
     assert (described["near"], described["far"], described["clamped"]) == (None, None, 0)
     assert clip.info["person_frames"] == [False, False]
 
@@ -125,14 +127,14 @@ def test_a_person_whom_the_survey_missed_has_no_scale_to_be_put_on():
     values = [10] * 33
     values[3] = 200  # 16 frames of 33 are surveyed: 0, 2, 4, ...
     with pytest.raises(ClipError, match="no depth range: the 16 frames"):
-        make(values, 2, Depth("hdnet"), mask=Bright())
-    assert make(values, 5, Depth("hdnet"), mask=Bright()).hdnet.min() == 1
+        make(values, 2, Depth("depth_person"), mask=Bright())
+    assert make(values, 5, Depth("depth_person"), mask=Bright()).depth_person.min() == 1
 
 
 def test_a_depth_far_from_zero_is_not_put_on_a_persons_metres():
-    clip = make([210, 220], 0, Depth("hdnet"), mask=Bright())
-    assert clip.info["depth"]["hdnet"]["near"] > 200
-    assert clip.info["depth"]["hdnet"]["clamped"] == 0
+    clip = make([210, 220], 0, Depth("depth_person"), mask=Bright())
+    assert clip.info["depth"]["depth_person"]["near"] > 200
+    assert clip.info["depth"]["depth_person"]["clamped"] == 0
 
 
 def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
@@ -145,15 +147,15 @@ def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
 
 
 def test_a_picture_is_looked_at_once():
-    mask, depth = Bright(), Depth("hdnet")
+    mask, depth = Bright(), Depth("depth_person")
     clip = make([200], 0, depth, mask=mask, length=1)
     assert (clip.mask == 255).all()
-    assert np.ptp(clip.hdnet) > 0.5
+    assert np.ptp(clip.depth_person) > 0.5
     assert (mask.looked, depth.looked) == (1, 1)
 
 
 def test_depth_of_the_whole_frame_asks_for_no_more_masks():
-    mask, depth = Bright(), Depth("midas", whole_frame=True)
+    mask, depth = Bright(), Depth("depth_frame", whole_frame=True)
     make([200] * 20, 0, depth, mask=mask)
     assert (mask.looked, depth.looked) == (1 + 2, 16 + 2)
 

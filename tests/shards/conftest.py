@@ -48,7 +48,7 @@ def make_clip() -> Callable[..., Clip]:
             "size": [W, H],
             "person_frames": [True, True, False],
             "keypoints": {"joint_set": "openpose18", "people": 1, "mean_score": [0.5, 0.7, None]},
-            "depth": {"hdnet": {"label": "pose-derived, not measured"}},
+            "depth": {"depth_person": {"label": "pose-derived, not measured"}},
             "annotators": {"pose": {"name": "lite", "version": "1"}},
         }
         return Clip(
@@ -57,8 +57,8 @@ def make_clip() -> Callable[..., Clip]:
             mask=mask,
             pose=rng.integers(0, 256, (T, H, W, 3), np.uint8),
             keypoints=keypoints.astype(np.float32),
-            hdnet=np.where(mask > 127, person, 1).astype(np.float32),
-            midas=_smooth(rng, T, H, W).astype(np.float32),
+            depth_person=np.where(mask > 127, person, 1).astype(np.float32),
+            depth_frame=_smooth(rng, T, H, W).astype(np.float32),
             reference=rgb[0],
             reference_mask=mask[0],
             info=info,

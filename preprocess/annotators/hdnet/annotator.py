@@ -35,7 +35,7 @@ class HDNetDepth:
     metres = False
     densepose = True
     whole_frame = False
-    members = ("hdnet",)
+    members = ("depth_person",)
 
     def __init__(
         self, record: Record, networks: HDNet, *, batch: BatchSize = "auto", device: str = "cpu"

@@ -114,7 +114,13 @@ def test_moments_are_those_of_the_vae(dataset: Path, base: Path) -> None:
             return vae.encode(scaled).latent_dist.parameters.numpy()
 
     assert set(moments) == {
-        *("rgb_latents", "pose_latents", "hdnet_latents", "midas_latents", "background_latents")
+        *(
+            "rgb_latents",
+            "pose_latents",
+            "depth_person_latents",
+            "depth_frame_latents",
+            "background_latents",
+        )
     }
     for name in ("rgb", "pose"):
         found = moments[f"{name}_latents"]

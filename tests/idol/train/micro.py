@@ -59,7 +59,7 @@ def clip(seed: int, frames: int = 3, size: int = SIZE) -> Clip:
         rgb=rgb,
         mask=mask,
         pose=pose,
-        hdnet=np.where(mask > 0, 0.5, 1).astype(np.float32),
+        depth_person=np.where(mask > 0, 0.5, 1).astype(np.float32),
         reference=rgb[0],
         reference_mask=mask[0],
         info={"frame_indices": list(range(frames)), "size": [size, size]},

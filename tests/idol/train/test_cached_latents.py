@@ -89,7 +89,7 @@ def batches(run: TrainConfig, codec: VAECodec, count: int) -> list[LatentBatch]:
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "image", "video"])
-@pytest.mark.parametrize("depth", ["hdnet", "midas"])
+@pytest.mark.parametrize("depth", ["person", "frame"])
 def test_batches_agree_to_float16(shards: Path, vae: Path, stage: Any, depth: Any) -> None:
     codec = VAECodec.from_pretrained(vae)
     lazy = VAECodec.from_pretrained(vae, lazily=True)

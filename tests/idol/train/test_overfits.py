@@ -46,7 +46,7 @@ def drawn(number: int) -> Clip:
         rgb=rgb,
         mask=mask,
         pose=pose,
-        hdnet=np.where(mask > 0, 0.3, 1).astype(np.float32),
+        depth_person=np.where(mask > 0, 0.3, 1).astype(np.float32),
         reference=rgb[0],
         reference_mask=mask[0],
         info={"frame_indices": list(range(FRAMES)), "size": [SIZE, SIZE]},

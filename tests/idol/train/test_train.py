@@ -160,7 +160,7 @@ def test_out_of_memory_says_what_would_fit(
 
 
 def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
-    bare = [without(clip(i), "hdnet", "pose") for i in range(3)]
+    bare = [without(clip(i), "depth_person", "pose") for i in range(3)]
     shards = write_shards(tmp_path / "bare", bare)
     config = micro("video", shards, tmp_path / "run", frames=5, validate_every=10)
     with pytest.raises(TrainError) as refused:
@@ -168,7 +168,9 @@ def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
     message = str(refused.value)
     assert f"{shards}: no clip has 5 frames, the longest has 3: `idol-prep build --clip" in message
     assert "3 of 3 clips have no pose: make it with `idol-prep build --pose lite`" in message
-    assert "3 of 3 clips have no hdnet: make it with `idol-prep build --depth lite`" in message
+    assert (
+        "3 of 3 clips have no depth_person: make it with `idol-prep build --depth lite`" in message
+    )
     assert "has no val split for --validate-every: `idol-prep build --val-fraction" in message
     assert not (tmp_path / "run").exists()
 
@@ -187,11 +189,14 @@ def test_as_many_clips_are_looked_at_as_asked_for(boxes: Path, tmp_path: Path, c
 
 
 def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
-    some = [without(clip(0), "hdnet", "pose", "mask"), without(clip(1), "hdnet", "pose")]
+    some = [
+        without(clip(0), "depth_person", "pose", "mask"),
+        without(clip(1), "depth_person", "pose"),
+    ]
     shards = write_shards(tmp_path / "some", some)
     with pytest.raises(TrainError, match="1 of 2 clips have no mask"):
         train(micro("pretrain", shards, tmp_path / "run"))
-    enough = write_shards(tmp_path / "enough", [some[1], without(clip(2), "hdnet", "pose")])
+    enough = write_shards(tmp_path / "enough", [some[1], without(clip(2), "depth_person", "pose")])
     for cut in ("haop", "hap"):
         train(micro("pretrain", enough, tmp_path / cut, steps=1, cut=cut))
     first = [losses_of(tmp_path / cut)[0]["total"] for cut in ("haop", "hap")]

@@ -20,7 +20,7 @@ class Depth:
     label = unit = "made"
     record = RECORD
     metres = whole_frame = False
-    members = ("hdnet",)
+    members = ("depth_person",)
 
     def __init__(self, densepose, near=1.0, far=1.0):
         self.densepose = densepose
@@ -91,8 +91,8 @@ def test_a_scale_of_its_own_fills_the_range_and_is_that_of_the_clip_s_crop(folde
     depth = Depth(densepose=True, near=7.0, far=7.1)
     clip = make(folder, depth)
     assert set(depth.modes) == {"center"}
-    assert np.ptp(clip.hdnet) > 0.5  # metres would have been widened to 0.3
-    assert clip.info["depth"]["hdnet"]["far"] < 7.2
+    assert np.ptp(clip.depth_person) > 0.5  # metres would have been widened to 0.3
+    assert clip.info["depth"]["depth_person"]["far"] < 7.2
 
 
 def test_a_video_without_the_folder_has_none(folder):

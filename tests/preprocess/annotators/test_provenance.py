@@ -42,8 +42,8 @@ def test_lite_records_are_what_they_were():
         "person": Record("lite-person", "1", body),
         "mask": Record("lite-mask", "1", body),
         "pose": Record("lite-pose", "1", body),
-        "hdnet": Record("lite-depth", "1", body),
-        "midas": Record("lite-depth", "1", body),
+        "depth_person": Record("lite-depth", "1", body),
+        "depth_frame": Record("lite-depth", "1", body),
     }
     assert list(found["mask"].as_json()) == ["name", "version", "weights"]
     assert len(records(AnnotatorChoice(pose_style="dwpose"))["pose"].weights) == 7
@@ -53,8 +53,8 @@ def test_the_papers_choice():
     assert made_by(PAPER) == {
         "mask": "grounded-sam",
         "pose": "openpose",
-        "hdnet": "hdnet",
-        "midas": "midas",
+        "depth_person": "hdnet",
+        "depth_frame": "midas",
     }
     assert names(PAPER) == {
         *("sam/sam_vit_h_4b8939.pth", "groundingdino/groundingdino_swint_ogc.pth"),
@@ -87,7 +87,9 @@ def test_a_file_of_unknown_checksum_is_recorded_as_it_is(tmp_path):
     (tmp_path / "hdnet").mkdir()
     (tmp_path / "hdnet" / "hdnet.safetensors").write_bytes(b"weights")
     checksum = hashlib.sha256(b"weights").hexdigest()
-    assert records(choice, tmp_path)["hdnet"].weights == {"hdnet/hdnet.safetensors": checksum}
+    assert records(choice, tmp_path)["depth_person"].weights == {
+        "hdnet/hdnet.safetensors": checksum
+    }
     assert weights.checksum("hdnet/hdnet.safetensors", tmp_path) == checksum
 
 
@@ -126,8 +128,8 @@ def test_a_models_folder_is_known_by_its_files(tmp_path):
     }
     assert folder_name(str(folder)) == "depth-anything"
     choice = AnnotatorChoice("none", "none", depth=(f"hf:{folder}",), crop="center")
-    assert records(choice)["midas"].name == "hf:depth-anything"
-    assert str(tmp_path) not in json.dumps(records(choice)["midas"].as_json())
+    assert records(choice)["depth_frame"].name == "hf:depth-anything"
+    assert str(tmp_path) not in json.dumps(records(choice)["depth_frame"].as_json())
 
 
 def test_a_model_that_cannot_be_had(tmp_path):

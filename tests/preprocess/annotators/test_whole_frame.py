@@ -61,6 +61,6 @@ def test_frames_go_through_at_their_own_size():
     np.testing.assert_array_equal(depth, np.float32([0, 10, 20])[:, None, None] + np.zeros((8, 8)))
     assert (annotator.record, annotator.label, annotator.unit) == (RECORD, "a label", "a unit")
     assert annotator.whole_frame
-    assert annotator.members == ("midas",)
+    assert annotator.members == ("depth_frame",)
     assert not annotator.metres
     assert not annotator.densepose

@@ -16,9 +16,9 @@ from shards.sample.images import decode_image
 def test_a_row_for_each_modality(make_clip: Callable[..., Clip]) -> None:
     clip = make_clip()
     rows = dict(rows_of_tiles(clip))
-    assert list(rows) == ["rgb", "mask", "pose", "hdnet", "midas"]
+    assert list(rows) == ["rgb", "mask", "pose", "depth_person", "depth_frame"]
     assert {tiles.shape for tiles in rows.values()} == {(3, 24, 32, 3)}
-    np.testing.assert_array_equal(rows["hdnet"], depth_to_hot(clip.hdnet))
+    np.testing.assert_array_equal(rows["depth_person"], depth_to_hot(clip.depth_person))
     drawn = clip.pose.max(axis=-1) >= 64
     np.testing.assert_array_equal(rows["pose"][drawn], clip.pose[drawn])
 

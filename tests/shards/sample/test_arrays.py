@@ -8,10 +8,10 @@ from shards.sample.colormap import depth_to_hot, hot_to_depth
 
 def test_the_table_and_the_colour_map_agree() -> None:
     depth = np.linspace(0, 1, 300 * 300, dtype=np.float32).reshape(1, 300, 300)
-    hot = to_stored("hdnet", depth)
+    hot = to_stored("depth_person", depth)
     np.testing.assert_array_equal(hot, depth_to_hot(depth))
-    np.testing.assert_array_equal(from_stored("hdnet", hot), hot_to_depth(hot)[0])
-    np.testing.assert_allclose(from_stored("hdnet", hot), depth, rtol=0, atol=7.5e-4)
+    np.testing.assert_array_equal(from_stored("depth_person", hot), hot_to_depth(hot)[0])
+    np.testing.assert_allclose(from_stored("depth_person", hot), depth, rtol=0, atol=7.5e-4)
 
 
 def test_colours_of_the_map_are_told_from_others() -> None:

@@ -17,11 +17,11 @@ def test_members_are_named_and_sorted_as_the_layout_says(make_clip: MakeClip) ->
     names = [name for name, _ in encode_clip(make_clip("k-a-0"))]
     frames = range(3)
     assert names == [
-        *(f"k-a-0.hdnet.00{t}.png" for t in frames),
+        *(f"k-a-0.depth_frame.00{t}.png" for t in frames),
+        *(f"k-a-0.depth_person.00{t}.png" for t in frames),
         "k-a-0.json",
         "k-a-0.keypoints.npy",
         *(f"k-a-0.mask.00{t}.png" for t in frames),
-        *(f"k-a-0.midas.00{t}.png" for t in frames),
         *(f"k-a-0.pose.00{t}.png" for t in frames),
         "k-a-0.reference.jpg",
         "k-a-0.reference_mask.png",
@@ -35,8 +35,8 @@ def test_round_trip_loses_only_what_the_formats_lose(make_clip: MakeClip) -> Non
     assert back.modalities == clip.modalities
     for name in ("mask", "pose", "keypoints", "reference_mask"):
         np.testing.assert_array_equal(getattr(back, name), getattr(clip, name))
-    np.testing.assert_allclose(back.hdnet, clip.hdnet, rtol=0, atol=7.5e-4)
-    np.testing.assert_allclose(back.midas, clip.midas, rtol=0, atol=0.51 / 65535)
+    np.testing.assert_allclose(back.depth_person, clip.depth_person, rtol=0, atol=7.5e-4)
+    np.testing.assert_allclose(back.depth_frame, clip.depth_frame, rtol=0, atol=0.51 / 65535)
     for name in ("rgb", "reference"):
         error = getattr(back, name).astype(float) - getattr(clip, name)
         assert 10 * np.log10(255**2 / np.mean(error**2)) > 40  # dB
@@ -45,8 +45,10 @@ def test_round_trip_loses_only_what_the_formats_lose(make_clip: MakeClip) -> Non
 
 def test_every_depth_survives_storage_to_the_bound_of_the_colour_map(make_clip: MakeClip) -> None:
     depth = np.linspace(0, 1, 3 * 24 * 32, dtype=np.float32).reshape(3, 24, 32)
-    back = decode_clip(encode_clip(replace(make_clip(), hdnet=depth)), modalities=["hdnet"])
-    np.testing.assert_allclose(back.hdnet, depth, rtol=0, atol=7.5e-4)
+    back = decode_clip(
+        encode_clip(replace(make_clip(), depth_person=depth)), modalities=["depth_person"]
+    )
+    np.testing.assert_allclose(back.depth_person, depth, rtol=0, atol=7.5e-4)
 
 
 def test_red_stays_red(make_clip: MakeClip) -> None:

@@ -36,16 +36,16 @@ def test_all_that_is_there_is_decoded_by_default(full: Path) -> None:
         np.testing.assert_array_equal(sample.rgb, clip.rgb)
         np.testing.assert_array_equal(sample.mask, clip.mask)
         np.testing.assert_array_equal(sample.pose, clip.pose)
-        np.testing.assert_array_equal(sample.depth, depth_to_hot(clip.hdnet))
+        np.testing.assert_array_equal(sample.depth, depth_to_hot(clip.depth_person))
         np.testing.assert_array_equal(sample.foreground, clip.reference)
         np.testing.assert_array_equal(sample.foreground_mask, clip.reference_mask)
 
 
-def test_midas_is_grey_rounded_to_8_bits(full: Path) -> None:
+def test_depth_of_the_frame_is_grey_rounded_to_8_bits(full: Path) -> None:
     dataset = open_dataset(full)
-    for sample in ClipStream(full, depth="midas", modalities=["depth"]):
-        midas = dataset.read(sample.key, frames=sample.frame_indices.tolist()).midas
-        expected = (midas * 255 + 0.5).astype(np.uint8)
+    for sample in ClipStream(full, depth="frame", modalities=["depth"]):
+        clip = dataset.read(sample.key, frames=sample.frame_indices.tolist())
+        expected = (clip.depth_frame * 255 + 0.5).astype(np.uint8)
         assert sample.depth.shape == (8, SIZE, SIZE, 3)
         np.testing.assert_allclose(sample.depth[..., 0].astype(int), expected, atol=1)
         assert (sample.depth == sample.depth[..., :1]).all()

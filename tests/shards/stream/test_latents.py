@@ -23,7 +23,7 @@ from shards.writer import commit_shard
 INFO = LatentsInfo(vae_sha256="ab" * 32, size=24, channels=2, factor=4, precision="float32")
 OTHER = LatentsInfo(vae_sha256="cd" * 32, size=24, channels=2, factor=4, precision="float32")
 SHAPE = (4, 6, 6)
-NUMBERS = {"rgb": 0, "pose": 100, "hdnet": 200, "midas": 300}
+NUMBERS = {"rgb": 0, "pose": 100, "depth_person": 200, "depth_frame": 300}
 
 
 def numbered(root: Path, info: LatentsInfo = INFO, names: Any = NUMBERS) -> None:
@@ -59,7 +59,7 @@ def encoded(full: Path, tmp_path: Path) -> Path:
 
 def test_frames_are_those_of_the_pictures(encoded: Path) -> None:
     """The same draws: window and order are as without latents."""
-    options: dict[str, Any] = {"frames": 3, "seed": 5, "depth": "midas"}
+    options: dict[str, Any] = {"frames": 3, "seed": 5, "depth": "frame"}
     plain = ClipStream(encoded, **options)
     cached = ClipStream(encoded, **options, latents=True)
     for with_pictures, item in itertools.islice(zip(plain, cached, strict=True), 5):
@@ -162,7 +162,7 @@ def test_latents_of_another_version_are_refused(encoded: Path) -> None:
 def test_a_modality_without_latents_is_told(full: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     shutil.copytree(full, root)
-    numbered(root, names=("rgb", "hdnet"))
+    numbered(root, names=("rgb", "depth_person"))
     with pytest.raises(LatentsMissing, match="videos-walk-0: has no pose_latents"):
         ClipStream(root, latents=True)
     assert ClipStream(root, modalities=("rgb", "depth"), latents=True).epoch_size == 5

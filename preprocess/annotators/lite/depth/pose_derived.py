@@ -21,7 +21,7 @@ class LiteDepth:
     metres = True
     densepose = False
     whole_frame = False
-    members = ("hdnet", "midas")
+    members = ("depth_person", "depth_frame")
 
     def __init__(self, record: Record) -> None:
         self.record = record
