@@ -18,7 +18,8 @@ from pipelines.worker import Made, Setup, TaskResult
 from preprocess import weights
 from preprocess.annotators import provenance as makers
 from preprocess.errors import InputError
-from preprocess.sources.base import Split, list_videos
+from preprocess.sources.registry import list_videos
+from preprocess.sources.values import Split
 from shards.dataset import Build, DatasetInfo, open_for_build
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, find_manifest

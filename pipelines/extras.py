@@ -10,7 +10,8 @@ from pipelines.recipe import Recipe
 from preprocess.annotators import provenance as makers
 from preprocess.errors import InputError
 from preprocess.frames import FrameFolder
-from preprocess.sources.base import Listing, Video, numerically
+from preprocess.sources.files import numerically
+from preprocess.sources.values import Listing, Video
 
 __all__ = ["check_masks", "notices", "with_densepose"]
 

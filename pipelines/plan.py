@@ -10,7 +10,7 @@ from pipelines.recipe import Recipe
 from pipelines.splits import split_videos
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
-from preprocess.sources.base import Listing, Split, Unreadable, Video
+from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.canonical import canonical_json
 from shards.files.digest import sha256
 from shards.sample.keys import make_key

@@ -6,8 +6,8 @@ import hashlib
 import re
 
 from pipelines.recipe import Recipe
-from preprocess.sources.base import Split, Video
 from preprocess.sources.disco.listing import HELD_OUT
+from preprocess.sources.values import Split, Video
 
 __all__ = ["EVALUATION_IDS", "split_videos"]
 

@@ -15,7 +15,7 @@ from preprocess.crop import Crop
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
-from preprocess.sources.base import Video
+from preprocess.sources.values import Video
 from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, masks_for, survey
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
 from shards.sample.keypoints import Keypoints

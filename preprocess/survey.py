@@ -17,7 +17,7 @@ from preprocess.crop import Crop, centre_crop, subject_crop, whole_frame
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
-from preprocess.sources.base import Video
+from preprocess.sources.values import Video
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "masks_for", "survey"]
 

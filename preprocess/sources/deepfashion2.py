@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.sources.base import Listing, Split, Video
 from preprocess.sources.files import find_pictures, stem
+from preprocess.sources.values import Listing, Split, Video
 
 _SPLITS: dict[str, Split] = {"train": "train", "validation": "val"}
 

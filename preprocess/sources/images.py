@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.sources.base import Listing, Video
 from preprocess.sources.files import PICTURE_SUFFIXES, find_pictures, unique_names
+from preprocess.sources.values import Listing, Video
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.sources.base import Listing, find_files, probe_videos
+from preprocess.sources.files import find_files
+from preprocess.sources.values import Listing
+from preprocess.sources.videos import probe_videos
 from preprocess.sources.where import parse_where
 
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})_rgb", re.IGNORECASE)

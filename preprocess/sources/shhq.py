@@ -7,8 +7,8 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.frames import PictureFile
-from preprocess.sources.base import Listing, Video
 from preprocess.sources.files import find_pictures, stem, unique_names
+from preprocess.sources.values import Listing, Video
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:

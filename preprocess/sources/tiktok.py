@@ -7,7 +7,8 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.frames import FrameFolder
-from preprocess.sources.base import Listing, Unreadable, Video, find_files, numerically
+from preprocess.sources.files import find_files, numerically
+from preprocess.sources.values import Listing, Unreadable, Video
 
 FPS = 30.0
 HELD_OUT = range(335, 341)  # the public split by folder: 1-334 train, 335-340 held out

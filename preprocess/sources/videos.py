@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.sources.base import Listing, find_files, probe_videos, unique_ids
+from preprocess.sources.files import find_files, unique_ids
+from preprocess.sources.values import Listing, Unreadable, Video
+from preprocess.video import VideoFile
+
+__all__ = ["listing", "probe_videos"]
 
 SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
@@ -21,3 +26,37 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         raise InputError(f"{source} holds no video file ({', '.join(SUFFIXES)})")
     ids = unique_ids(source, paths)
     return probe_videos(paths, ids, ids, on_file)
+
+
+def probe_videos(
+    paths: list[Path],
+    ids: list[str],
+    groups: list[str],
+    on_file: Callable[[], None],
+) -> Listing:
+    """Count the frames of video files, several at a time: it is reading, not computing."""
+
+    def probe(item: tuple[Path, str, str]) -> list[Video | Unreadable]:
+        path, video_id, group = item
+        reader = VideoFile(path)
+        try:
+            timeline = reader.timeline()
+        except InputError as error:
+            return [Unreadable(video_id, str(error))]
+        finally:
+            on_file()
+        if not timeline.frames:
+            return [Unreadable(video_id, f"{path} has no frames")]
+        video = Video(video_id, timeline.frames, timeline.fps, reader, group)
+        if timeline.frames >= timeline.promised:
+            return [video]
+        cut = f"{path} is cut off: {timeline.frames} of {timeline.promised} frames are there"
+        return [video, Unreadable(video_id, cut)]
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        probed = pool.map(probe, zip(paths, ids, groups, strict=True))
+        results = [result for several in probed for result in several]
+    return Listing(
+        tuple(r for r in results if isinstance(r, Video)),
+        tuple(r for r in results if isinstance(r, Unreadable)),
+    )

@@ -18,7 +18,7 @@ from pipelines.recipe import Recipe
 from preprocess.crop import Crop
 from preprocess.errors import InputError
 from preprocess.frames import Frame
-from preprocess.sources.base import Listing, Video
+from preprocess.sources.values import Listing, Video
 from shards.errors import RecipeMismatch
 from shards.reader import open_dataset
 from tests.conftest import numbered_frame, read_number

@@ -10,7 +10,7 @@ from pipelines.cli import main
 from pipelines.extras import notices, with_densepose
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 
 DENSE = np.zeros((64, 96, 3), np.uint8)
 

@@ -7,7 +7,7 @@ import pytest
 from pipelines.plan import CLIPS_PER_TASK, make_plan
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
-from preprocess.sources.base import Listing, Video
+from preprocess.sources.values import Listing, Video
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from pipelines.recipe import Recipe
 from pipelines.splits import EVALUATION_IDS, split_videos
-from preprocess.sources.base import Video
+from preprocess.sources.values import Video
 from tests.pipelines.test_plan import Nothing
 
 

@@ -11,7 +11,7 @@ from pipelines.recipe import Recipe
 from pipelines.worker import Made, Setup, Worker
 from preprocess.annotators.choices import Hardware
 from preprocess.frames import Frame
-from preprocess.sources.base import Listing, Video
+from preprocess.sources.values import Listing, Video
 from tests.pipelines.conftest import BARE
 from tests.pipelines.test_plan import Nothing
 

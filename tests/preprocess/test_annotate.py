@@ -10,7 +10,7 @@ from preprocess.annotators.choices import AnnotatorChoice, Record
 from preprocess.annotators.load import Annotators
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
-from preprocess.sources.base import Video
+from preprocess.sources.values import Video
 from shards.sample.clip import FOREGROUND_DEPTH_END
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
 

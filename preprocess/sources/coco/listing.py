@@ -14,9 +14,9 @@ from typing import Any
 
 from preprocess.errors import InputError
 from preprocess.frames import PictureFile
-from preprocess.sources.base import Listing, Split, Unreadable, Video, find_files
 from preprocess.sources.coco.segmentation import Segmentation, pack_segmentation
-from preprocess.sources.files import find_pictures, stem
+from preprocess.sources.files import find_files, find_pictures, stem
+from preprocess.sources.values import Listing, Split, Unreadable, Video
 
 # Which pictures are taken: exactly one person and no crowd of them, the person's own pixels at
 # least this share of the picture, and this many of the 17 keypoints labelled where they are given.

@@ -29,7 +29,6 @@ _CHUNK = 1 << 22
 _HEAD = 512  # bytes in which a line's key must end
 _LONGEST_LINE = 1 << 28
 _LEAST_PICTURE = 64  # characters; the smallest PNG takes more
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,20 +114,17 @@ def index_tsv(path: Path) -> TsvIndex:
 
 
 def picture_of_line(line: bytes, name: str) -> bytes:
-    """The picture file in a line; `name` is what the ClipError calls it.
+    """The image file in a line; `name` is what the ClipError calls it.
 
-    The columns are a key, base64, and perhaps labels around it; a last column `False` says that
-    the picture stands for none, as in masks of frames in which nobody was found.
+    The columns are a key, base64, and of masks perhaps whether it is valid: `False` where nobody
+    was found.
     """
     columns = line.rstrip(b"\r\n").split(b"\t")[1:]
-    text = max(columns, key=len, default=b"").strip()
-    if len(columns) > 1 and columns[-1].strip().lower() in (b"false", b"0"):
+    if len(columns) > 1 and columns[-1].strip() == b"False":
         raise ClipError(f"{name} is marked as not valid")
-    if text[:2] in (b"b'", b'b"'):  # bytes that were written with Python's str()
-        text = text[2:-1]
-    text = text.rstrip(b"=").translate(_URL_SAFE)
+    text = max(columns, key=len, default=b"").strip()
     try:
-        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ClipError(f"{name} is not base64: {error}") from error
 
@@ -160,7 +156,7 @@ def _by_scan(path: Path) -> Iterator[tuple[int, int, bytes]]:
 def _by_lineidx(path: Path) -> list[tuple[int, int, bytes]]:
     """The same by the offsets in `.lineidx`, or nothing where there is none that fits the file."""
     try:
-        offsets = _read_lineidx(path)
+        offsets = _increasing(map(int, path.with_suffix(".lineidx").read_text().split()))
         size = path.stat().st_size
         lines = []
         with open(path, "rb") as opened:
@@ -180,18 +176,6 @@ def _by_lineidx(path: Path) -> list[tuple[int, int, bytes]]:
         return lines
     except (OSError, ValueError, IndexError):
         return []
-
-
-def _read_lineidx(path: Path) -> Sequence[int]:
-    text, binary = path.with_suffix(".lineidx"), path.with_suffix(".lineidx.8b")
-    if text.is_file():
-        return _increasing(int(line) for line in text.read_text().split())
-    if binary.is_file():
-        content = binary.read_bytes()
-        return _increasing(
-            int.from_bytes(content[at : at + 8], "little") for at in range(0, len(content), 8)
-        )
-    return ()
 
 
 def _increasing(offsets: Iterable[int]) -> list[int]:

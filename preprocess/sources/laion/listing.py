@@ -11,8 +11,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
-from preprocess.sources.base import Listing, Unreadable, Video, find_files
-from preprocess.sources.files import find_pictures, stem, unique_names
+from preprocess.sources.files import find_files, find_pictures, stem, unique_names
 from preprocess.sources.laion.lists import (
     PATH_COLUMNS,
     URL_COLUMNS,
@@ -21,6 +20,7 @@ from preprocess.sources.laion.lists import (
 )
 from preprocess.sources.laion.parquet import picture_column, picture_rows, string_columns
 from preprocess.sources.laion.tars import scan_tar
+from preprocess.sources.values import Listing, Unreadable, Video
 
 Named = tuple[str, FrameReader]
 

@@ -9,7 +9,7 @@ from preprocess.annotate import ClipRequest, annotate, survey
 from preprocess.annotators.choices import AnnotatorChoice, Record
 from preprocess.annotators.load import Annotators
 from preprocess.errors import ClipError
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 
 SIZE = 32
 CHOICE = AnnotatorChoice(mask="none", pose="none", depth=("none",), crop="center")

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from preprocess.errors import ClipError
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 from tests.conftest import numbered_frame, read_number
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.sources.base import DATASETS, list_videos, numerically
+from preprocess.sources.files import numerically
 from preprocess.sources.ntu120 import NtuName, parse_name
+from preprocess.sources.registry import DATASETS, list_videos
 from tests.conftest import numbered_frame, read_number
 
 

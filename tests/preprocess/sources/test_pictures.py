@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 
 
 def test_shhq(tmp_path, write_image, real_frames, real_masks, read):

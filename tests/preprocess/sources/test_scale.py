@@ -2,7 +2,7 @@
 
 import pickle
 
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 
 
 def test_a_picture_costs_few_bytes_in_a_plan_and_is_not_opened(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import InputError
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 
 WIDTH, HEIGHT = 90, 160
 BOX = [[10, 20, 60, 20, 60, 120, 10, 120]]  # 50x100 of 90x160

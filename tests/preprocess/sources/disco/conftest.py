@@ -25,8 +25,6 @@ def write_tsv() -> Callable[..., Path]:
                 opened.write(b"\t".join(columns) + end.encode())
         if lineidx:
             path.with_suffix(".lineidx").write_text("".join(f"{o}\n" for o in offsets))
-            packed = b"".join(o.to_bytes(8, "little") for o in offsets)
-            path.with_suffix(".lineidx.8b").write_bytes(packed)
         return path
 
     return write

@@ -1,13 +1,11 @@
 """A TSV distribution becomes videos: frames in order, masks by key, splits by file."""
 
-import json
-
 import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.sources.base import list_videos
 from preprocess.sources.disco.listing import video_and_number
+from preprocess.sources.registry import list_videos
 from tests.conftest import numbered_frame, read_number
 
 
@@ -38,7 +36,7 @@ def distribution(tmp_path, write_tsv, real_frames, real_masks, encoded):
         rows = [(key, encoded(real_frames[i])) for i, key in enumerate(train)]
         masks = [(key, encoded(real_masks[i]), True) for i, key in enumerate(train)]
         masks[4] = (train[4], encoded(np.zeros((160, 90, 3), np.uint8)), False)
-        spans = [(key, [0, 2] if i < 3 else [3, 5]) for i, key in enumerate(train)]
+        spans = [(key, [-(i % 3), 2 - i % 3]) for i, key in enumerate(train)]
         write_tsv(root / "train_images.tsv", rows, **options)
         write_tsv(root / "train_masks.tsv", masks[:0:-1], **options)
         write_tsv(root / "train_poses.tsv", rows[:2], **options)
@@ -79,38 +77,6 @@ def test_a_distribution_in_its_published_layout(
     assert close < 6  # a JPEG, and the earlier frame first
 
 
-def test_yaml_files_name_what_belongs_together(tmp_path, distribution, real_masks, read):
-    root = distribution()
-    folder = root / "TikTokDance"
-    for role in ("images", "masks", "vid2line"):
-        (folder / f"train_{role}.tsv").rename(folder / f"{role[0]}.tsv")
-        (folder / f"train_{role}.lineidx").unlink()
-    (root / "composite").mkdir()
-    (root / "composite" / "train_TiktokDance-poses-masks.yaml").write_text(
-        "composite: true\nimg: [../TikTokDance/i.tsv]\nmasks: [../TikTokDance/m.tsv]\n"
-        "vid2line: [../TikTokDance/v.tsv]\ncaption_linelist: train.caption.linelist.tsv\n"
-    )
-    listing = list_videos("disco", root)
-    assert [(v.id, v.split) for v in listing.videos] == [
-        ("201_002", "val"),
-        ("00001", "train"),
-        ("00002", "train"),
-    ]
-    np.testing.assert_array_equal(read(listing.videos[2].masks, 2), real_masks[5])
-
-
-def test_a_yaml_file_that_names_what_is_not_there_does_no_harm(distribution):
-    root = distribution()
-    expected = list_videos("disco", root)
-    (root / "TikTokDance" / "train.yaml").write_text(
-        "composite: false\nimg: train_img.tsv\nmasks: train_masks.tsv\nposes: gone.tsv\n"
-    )
-    assert list_videos("disco", root) == expected
-    (root / "TikTokDance" / "train.yaml").write_text("img: [")
-    with pytest.raises(InputError, match=r"train\.yaml cannot be read as yaml"):
-        list_videos("disco", root)
-
-
 def numbered(write_tsv, encoded, path, keys):
     write_tsv(path, [(key, encoded(numbered_frame(i))) for i, key in enumerate(keys)])
 
@@ -128,40 +94,6 @@ def test_frames_are_ordered_by_the_number_in_the_key(tmp_path, write_tsv, encode
     numbered(write_tsv, encoded, tmp_path / "train_images.tsv", keys)
     listing = list_videos("disco", tmp_path)
     assert [(v.id, order(v)) for v in listing.videos] == [("v", [1, 0, 3]), ("w", [4, 2])]
-
-
-def test_vid2line_joins_frames_whose_keys_tell_nothing(tmp_path, write_tsv, encoded):
-    keys = ["000007", "000003", "000005", "000001"]
-    numbered(write_tsv, encoded, tmp_path / "images.tsv", keys)
-    assert len(list_videos("disco", tmp_path).videos) == 4
-    (tmp_path / "vid2line.json").write_text(json.dumps({"dance": [0, 2], "walk": [1, 3]}))
-    listing = list_videos("disco", tmp_path)
-    assert [(v.id, order(v)) for v in listing.videos] == [("dance", [2, 0]), ("walk", [3, 1])]
-    assert [v.split for v in listing.videos] == [None, None]
-
-
-def test_vid2line_of_another_order_of_lines_is_told_and_not_followed(tmp_path, write_tsv, encoded):
-    keys = ["v_1", "w_1", "v_2", "w_2"]
-    numbered(write_tsv, encoded, tmp_path / "train_images.tsv", keys)
-    (tmp_path / "train_vid2line.json").write_text(json.dumps({"v": [0, 1], "w": [2, 3]}))
-    listing = list_videos("disco", tmp_path)
-    assert [(v.id, order(v)) for v in listing.videos] == [("v", [0, 2]), ("w", [1, 3])]
-    (fault,) = listing.unreadable
-    assert (fault.id, fault.reason) == (
-        "train_vid2line.json",
-        "train_vid2line.json does not fit the keys in train_images.tsv; videos are told by the "
-        "pictures' keys",
-    )
-
-
-def test_what_vid2line_leaves_out_is_told(tmp_path, write_tsv, encoded):
-    numbered(write_tsv, encoded, tmp_path / "train_images.tsv", ["v_1", "v_2", "w_1"])
-    (tmp_path / "train_vid2line.json").write_text(json.dumps({"v": [0, 1]}))
-    listing = list_videos("disco", tmp_path)
-    assert [v.id for v in listing.videos] == ["v"]
-    assert [u.reason for u in listing.unreadable] == [
-        "train_images.tsv has 1 pictures that are in no video"
-    ]
 
 
 def test_pictures_for_pre_training_are_videos_of_one_frame(tmp_path, write_tsv, encoded):
@@ -190,39 +122,14 @@ def test_held_out_videos_are_never_trained_on(tmp_path, write_tsv, encoded):
     ]
 
 
-def test_roles_may_be_folders(tmp_path, write_tsv, encoded, read):
-    for split in ("train", "val"):
-        for role in ("images", "masks"):
-            numbered(write_tsv, encoded, tmp_path / role / f"{split}.tsv", [f"{split}er_1.png"])
-    listing = list_videos("disco", tmp_path)
-    assert [(v.id, v.split, v.masks.path.parent.name) for v in listing.videos] == [
-        ("trainer", "train", "masks"),
-        ("valer", "val", "masks"),
-    ]
-
-
-def test_one_file_of_masks_may_serve_all_splits(tmp_path, write_tsv, encoded):
-    for split in ("train", "val"):
-        numbered(write_tsv, encoded, tmp_path / f"{split}_images.tsv", [f"{split}er_1.png"])
-    numbered(write_tsv, encoded, tmp_path / "masks.tsv", ["valer_1.png", "trainer_1.png"])
-    masks = {v.id: order_of(v.masks) for v in list_videos("disco", tmp_path).videos}
-    assert masks == {"trainer": [1], "valer": [0]}
-
-
-def test_a_file_under_a_name_of_its_own_is_found_by_its_pictures(tmp_path, write_tsv, encoded):
-    numbered(write_tsv, encoded, tmp_path / "dances.tsv", ["v_1.png", "v_2.png"])
-    (tmp_path / "table.tsv").write_text("a\tb\n1\t2\n")
-    assert [v.id for v in list_videos("disco", tmp_path).videos] == ["v"]
-
-
 def test_a_folder_of_other_tables_is_not_this_layout(tmp_path):
     (tmp_path / "table.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(InputError, match=r"not in DisCo's layout: expected .*train_images\.tsv"):
         list_videos("disco", tmp_path)
 
 
-def test_an_empty_file_of_pictures_is_told(tmp_path, write_tsv, encoded):
+def test_an_empty_file_of_images_is_named(tmp_path, write_tsv, encoded):
     numbered(write_tsv, encoded, tmp_path / "train_images.tsv", ["v_1.png"])
     (tmp_path / "val_images.tsv").write_bytes(b"")
     listing = list_videos("disco", tmp_path)
-    assert [u.reason for u in listing.unreadable] == ["val_images.tsv has no picture"]
+    assert [u.reason for u in listing.unreadable] == ["val_images.tsv has no image"]

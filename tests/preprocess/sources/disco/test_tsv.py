@@ -37,17 +37,13 @@ def test_every_line_is_found(tmp_path, write_tsv, rows, end, lineidx):
     assert numbers(pictures(index, ["v_0003.png", "v_0000.png"])) == [3, 0]
 
 
-def test_both_kinds_of_lineidx_and_none_say_the_same(tmp_path, write_tsv, rows):
+def test_lineidx_and_a_pass_over_the_file_say_the_same(tmp_path, write_tsv, rows):
     path = write_tsv(tmp_path / "a.tsv", rows)
     by_text = index_tsv(path)
     path.with_suffix(".lineidx").unlink()
-    by_bytes = index_tsv(path)
-    path.with_suffix(".lineidx.8b").unlink()
     by_pass = index_tsv(path)
-    for other in (by_bytes, by_pass):
-        assert (by_text.keys, by_text.offsets, by_text.lengths) == (
-            *(other.keys, other.offsets, other.lengths),
-        )
+    assert by_text.keys == by_pass.keys
+    assert (by_text.offsets, by_text.lengths) == (by_pass.offsets, by_pass.lengths)
 
 
 def test_lineidx_that_does_not_fit_is_not_believed(tmp_path, write_tsv, rows):
@@ -108,22 +104,10 @@ def test_a_large_file_is_never_in_memory(tmp_path):
     assert len(index.rows) == 100
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        lambda text: text.rstrip(b"="),
-        lambda text: text.replace(b"+", b"-").replace(b"/", b"_"),
-        lambda text: b"b'" + text + b"'",
-        lambda text: text + b"\t" + b"a caption",
-        lambda text: b"0\t" + text,
-        lambda text: text + b"\tTrue",
-        lambda text: b" " + text + b" \r",
-    ],
-    ids=["padding", "url", "bytes", "after", "before", "valid", "spaces"],
-)
-def test_base64_as_others_write_it(form):
+@pytest.mark.parametrize("end", [b"\n", b"\tTrue\n", b" \r\n"])
+def test_the_image_is_the_base64_of_its_line(end):
     content = bytes(range(256)) + b"x"
-    assert picture_of_line(b"key\t" + form(base64.b64encode(content)) + b"\n", "it") == content
+    assert picture_of_line(b"key\t" + base64.b64encode(content) + end, "it") == content
 
 
 def test_a_line_marked_as_not_valid_has_no_picture():
@@ -140,7 +124,7 @@ def test_damage_costs_the_frame_and_says_which(tmp_path, write_tsv, rows):
     results = list(read_each(pictures(index_tsv(write_tsv(tmp_path / "a.tsv", lines))), range(5)))
     assert [read_number(results[i].rgb) for i in (0, 4)] == [0, 4]
     reasons = [str(results[i]).removeprefix(f"{tmp_path}/a.tsv: ") for i in (1, 2, 3)]
-    assert reasons[0] == "v_0001.png is not a picture that can be decoded"
+    assert reasons[0].startswith("v_0001.png is not base64")
     assert reasons[1].startswith("v_0002.png is not base64")
     assert reasons[2] == "v_0003.png is not a picture that can be decoded"
 

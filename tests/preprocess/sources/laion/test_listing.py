@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.sources.base import list_videos
+from preprocess.sources.registry import list_videos
 from tests.conftest import numbered_frame, read_number
 
 

@@ -1,0 +1,72 @@
+"""The datasets whose published layouts are read, and listing a source of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from preprocess.annotators.choices import DatasetName
+from preprocess.errors import InputError
+from preprocess.sources import (
+    coco,
+    deepfashion2,
+    disco,
+    images,
+    laion,
+    ntu120,
+    shhq,
+    tiktok,
+    videos,
+)
+from preprocess.sources.values import Listing, Unreadable
+
+__all__ = ["DATASETS", "list_videos"]
+
+DATASETS: tuple[str, ...] = get_args(DatasetName)
+
+_LISTINGS: dict[str, Callable[[Path, Callable[[], None]], Listing]] = {
+    "tiktok": tiktok.listing,
+    "ntu120": ntu120.listing,
+    "disco": disco.listing,
+    "coco": coco.listing,
+    "shhq": shhq.listing,
+    "deepfashion2": deepfashion2.listing,
+    "laion": laion.listing,
+    "videos": videos.listing,
+    "images": images.listing,
+}
+
+
+def list_videos(
+    dataset: str,
+    source: Path,
+    on_file: Callable[[], None] = lambda: None,
+    where: str | None = None,
+) -> Listing:
+    """List the videos of a source folder; `on_file` is called as each file has been looked at.
+
+    `where` keeps the videos of `ntu120` for which it holds, as in "performer in (1, 2) and
+    camera == 1"; see `preprocess.sources.where`.
+    Raises InputError when the folder is absent, or holds nothing in the dataset's layout, or when
+    `where` cannot be used.
+    """
+    if dataset not in _LISTINGS:
+        raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
+    if where is not None and dataset != "ntu120":
+        raise InputError(
+            f"--where {where!r} cannot be used with {dataset}: only the file names of ntu120 tell "
+            "setup, camera, performer, replication and action"
+        )
+    if not source.is_dir():
+        kind = "is a file, not a folder" if source.exists() else "does not exist"
+        raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
+    if where is None:
+        listing = _LISTINGS[dataset](source, on_file)
+    else:
+        listing = ntu120.listing(source, on_file, where)
+    # Reasons end up in the dataset, whose bytes must not depend on where the source lies.
+    unreadable = tuple(
+        Unreadable(u.id, u.reason.replace(f"{source}/", "")) for u in listing.unreadable
+    )
+    return Listing(listing.videos, unreadable)

@@ -1,0 +1,49 @@
+"""What every source gives: a `Listing` of `Video`s, in an order that depends on names alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from preprocess.frames import FrameReader
+
+__all__ = ["Listing", "Split", "Unreadable", "Video"]
+
+Split = Literal["train", "val"]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A run of frames in the source; a single picture is a video of one frame.
+
+    `id` is unique in the source. `group` is what must not be torn between train and val (the
+    video itself, or its performer). `split` is the published one, or None where none is.
+    `densepose` and `masks` read the source's own DensePose pictures and person masks of the same
+    indices; None where the source has none at all, and reading one that is missing raises a
+    ClipError that names it. Masks are white (or grey, for soft edges) where the person is.
+    """
+
+    id: str
+    frames: int
+    fps: float
+    reader: FrameReader
+    group: str
+    split: Split | None = None
+    densepose: FrameReader | None = None
+    masks: FrameReader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file of the source that gives no video, or not all of it, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The videos of a source, and what of it cannot be used."""
+
+    videos: tuple[Video, ...]
+    unreadable: tuple[Unreadable, ...] = ()
