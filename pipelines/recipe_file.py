@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import difflib
-import math
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from types import GenericAlias
+from typing import Annotated, Any, Required, get_origin, get_type_hints
+
+import yaml
 
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe, RecipeMistakes
-from pipelines.typed import WrongType, convert, field_types
-from pipelines.yaml_lines import Section, read_section
 from preprocess.errors import InputError
+from shards.options import Given, options_of, section
 
 __all__ = ["RecipeFile", "SourceEntry", "load_recipe", "packaged", "parse_recipe"]
 
 _GPUS = ("mask", "pose", "depth")
 _PAPER = {"tiktok": "paper-tiktok", "ntu120": "paper-ntu120"}
 _LARGEST = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+_Path = tuple[str | int, ...]  # keys and positions that lead to a value of the file
 
 
 @dataclass(frozen=True)
@@ -95,135 +97,221 @@ def load_recipe(name: str, dataset: str | None = None) -> RecipeFile:
 
 def parse_recipe(text: str, title: str, folder: Path = Path()) -> RecipeFile:
     """Read and check a recipe's text. Raises InputError naming every mistake with its line."""
-    top = read_section(text, title)
-    reader = _Reader()
-    fields = field_types(Recipe)
-    settings = reader.fields(top, fields, beside=("compute", "sources"))
-    compute = reader.compute(top)
-    usable = reader.recipe(top, settings) is not None
-    sources = reader.sources(top, settings if usable else {}, fields)
-    if reader.mistakes:
-        lines = [f"line {line}: {text}" for line, text in sorted(set(reader.mistakes))]
+    checked = _Checked(_Yaml(text, title))
+    content = checked.content
+    compute, sources = content.pop("compute", {}), content.pop("sources", ())
+    compute |= {f"{modality}_gpus": share for modality, share in compute.pop("gpus", {}).items()}
+    usable = checked.make(Recipe, (), {"dataset": _ANY_DATASET, **content})
+    made_of = checked.make(Compute, ("compute",), compute)
+    if sources and "dataset" in content:
+        checked.mistake(("dataset",), "dataset is that of each source: say it there")
+    entries: dict[str, SourceEntry] = {}
+    for number, source in enumerate(sources):
+        at = ("sources", number)
+        own = {key: source.pop(key, None) for key in ("name", "path", "weight")}
+        common = content if usable else {}
+        recipe = checked.make(Recipe, at, {"dataset": _ANY_DATASET, **common, **source})
+        if own["name"] and own["name"] in entries:
+            checked.mistake((*at, "name"), f"name {own['name']} is that of another source as well")
+        elif recipe:
+            entries[own["name"]] = SourceEntry(**own, recipe=recipe)
+    if checked.mistakes:
+        lines = [f"line {line}: {text}" for line, text in sorted(set(checked.mistakes))]
         raise RecipeMistakes(lines, title)
-    return RecipeFile(title, text, folder, settings, compute, sources)
+    assert made_of is not None
+    return RecipeFile(title, text, folder, content, made_of, tuple(entries.values()))
 
 
-class _Reader:
-    """Collects the mistakes of all sections."""
+# Which dataset is often left to the command line: TikTok's allows everything.
+_ANY_DATASET = "tiktok"
 
-    def __init__(self) -> None:
-        self.mistakes: list[tuple[int, str]] = []
 
-    def fields(
-        self, section: Section, types: Mapping[str, Any], beside: Collection[str] = ()
-    ) -> dict[str, Any]:
-        """The values that fit their fields; the others become mistakes."""
-        self.mistakes += section.faults
-        good = {}
-        for key, value in section.values.items():
-            line = section.lines[key]
-            if key in beside:
-                continue
-            if key not in types:
-                self.unknown(line, key, (*types, *beside))
-                continue
+class _Yaml:
+    """A file's content in plain values, sequences as tuples, and the line of every key and item.
+
+    Raises InputError naming the line where it is no YAML, or no mapping.
+    """
+
+    def __init__(self, text: str, title: str) -> None:
+        self.lines: dict[_Path, int] = {(): 1}
+        self.duplicates: list[tuple[int, str]] = []
+        self.content: dict[str, Any] = {}
+        self._loader = yaml.SafeLoader(text)
+        try:
+            node = self._loader.get_single_node()
+            if node is None:
+                return
+            if not isinstance(node, yaml.MappingNode):
+                raise InputError(f"{title} must hold lines of `name: value`")
+            self.content = self._value(node, ())
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or str(error)
+            raise InputError(f"{title}{line}: is not YAML: {problem}") from error
+        except RecursionError as error:
+            raise InputError(f"{title}: is nested too deeply to be a recipe") from error
+        finally:
+            self._loader.dispose()
+
+    def line(self, at: _Path) -> int:
+        """Of the value, or of the innermost one around it that is there."""
+        return self.lines[at] if at in self.lines else self.line(at[:-1])
+
+    def _value(self, node: yaml.Node, at: _Path) -> Any:
+        self.lines.setdefault(at, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(self._value(item, (*at, n)) for n, item in enumerate(node.value))
+        if not isinstance(node, yaml.MappingNode):
             try:
-                good[key] = convert(_plain(value), types[key])
-            except WrongType as error:
-                self.mistakes.append((line, f"{key} {error}"))
-        return good
+                return self._loader.construct_object(node, deep=True)
+            except (ValueError, LookupError):  # such as the date 2026-99-99
+                return str(node.value)
+        values = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            line = key_node.start_mark.line + 1
+            if key in values:
+                first = self.lines[*at, key]
+                self.duplicates.append((line, f'duplicate key "{key}" (first on line {first})'))
+                continue
+            self.lines[*at, key] = line
+            values[key] = self._value(value_node, (*at, key))
+        return values
 
-    def unknown(self, line: int, key: str, known: Collection[str]) -> None:
-        near = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        self.mistakes.append((line, f"{key} is unknown; {hint}"))
 
-    def recipe(self, section: Section, settings: Mapping[str, Any]) -> Recipe | None:
-        """The recipe of what fits; what contradicts itself becomes mistakes."""
+class _Checked:
+    """What of a file has the right types, and the mistakes of the rest, with their lines."""
+
+    def __init__(self, file: _Yaml) -> None:
+        from pydantic import ValidationError
+
+        self._line = file.line
+        self.mistakes = list(file.duplicates)
         try:
-            # Which dataset is often left to the command line: TikTok's allows everything.
-            return Recipe(**{"dataset": "tiktok", **settings})
+            content = _with_lists(file.content)
+            self.content: Given = _adapter().validate_python(content)
+        except ValidationError as error:
+            wrong: dict[_Path, list[Any]] = {}
+            for fault in error.errors():
+                at = fault["loc"]
+                # pydantic adds which alternative of a union did not fit.
+                while at not in file.lines and fault["type"] != "missing":
+                    at = at[:-1]
+                wrong.setdefault(at, []).append(fault)
+            for at, faults in wrong.items():
+                self.mistake(at, _told(at, faults))
+            # A source keeps its place; of any other list none is right where an item is wrong.
+            items = {at for at in wrong if isinstance(at[-1], int) and at[:-1] != ("sources",)}
+            self.content = _without(content, {at[:-1] if at in items else at for at in wrong})
+
+    def mistake(self, at: _Path, text: str) -> None:
+        self.mistakes.append((self._line(at), text))
+
+    def make(self, kind: type[Any], at: _Path, settings: Given) -> Any:
+        """The dataclass; None where its settings contradict each other, which become mistakes."""
+        try:
+            return kind(**settings)
         except RecipeMistakes as error:
-            self.contradictions(section, error)
+            for mistake in error.mistakes:
+                self.mistake((*at, mistake.split()[0]), mistake)
             return None
 
-    def contradictions(self, section: Section, error: RecipeMistakes) -> None:
-        for mistake in error.mistakes:
-            line = section.lines.get(mistake.split()[0], section.line)
-            self.mistakes.append((line, mistake))
 
-    def compute(self, top: Section) -> Compute:
-        section = top.values.get("compute")
-        if section is None:
-            return Compute()
-        if not isinstance(section, Section):
-            self.mistakes.append((top.lines["compute"], "compute must be a section of settings"))
-            return Compute()
-        types = field_types(Compute)
-        shares = {f"{modality}_gpus" for modality in _GPUS}
-        settings = self.fields(
-            section, {k: t for k, t in types.items() if k not in shares}, beside=("gpus",)
+@cache
+def _types() -> dict[_Path, Any]:
+    """What the sections of a file hold, by the names that lead to them; all of it is optional."""
+    from pydantic import Field
+
+    recipe = get_type_hints(options_of(Recipe), include_extras=True)
+    compute = get_type_hints(options_of(Compute), include_extras=True)
+    folder_name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    needed = {"name": folder_name, "dataset": recipe["dataset"], "weight": weight}
+    required = {name: Required[hint] for name, hint in needed.items()}
+    source = section("source", {**recipe, "path": str, **required})
+    gpus = section("gpus", {modality: compute.pop(f"{modality}_gpus") for modality in _GPUS})
+    computing = section("compute", {**compute, "gpus": gpus})
+    sources = GenericAlias(tuple, (source, ...))
+    top = section("recipe", {**recipe, "compute": computing, "sources": sources})
+    return {(): top, ("sources",): source, ("compute",): computing, ("compute", "gpus"): gpus}
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(_types()[()])
+
+
+def _with_lists(content: Given) -> Given:
+    """One name serves as a list of names, in the sources as well."""
+    hints = get_type_hints(Recipe)
+    sources = content.get("sources")
+    if isinstance(sources, tuple):
+        sections = tuple(_with_lists(s) if isinstance(s, dict) else s for s in sources)
+        content = {**content, "sources": sections}
+    return {
+        key: (value,) if isinstance(value, str) and get_origin(hints.get(key)) is tuple else value
+        for key, value in content.items()
+    }
+
+
+def _without(value: Any, wrong: Collection[_Path], at: _Path = ()) -> Any:
+    """The content without values at these paths; empty sections in place of items."""
+    if isinstance(value, dict):
+        inner = {key: (item, (*at, key)) for key, item in value.items()}
+        return {k: _without(v, wrong, path) for k, (v, path) in inner.items() if path not in wrong}
+    if isinstance(value, tuple):
+        return tuple(
+            {} if (*at, n) in wrong else _without(item, wrong, (*at, n))
+            for n, item in enumerate(value)
         )
-        gpus = section.values.get("gpus")
-        if isinstance(gpus, Section):
-            given = self.fields(gpus, dict.fromkeys(_GPUS, float))
-            settings |= {f"{modality}_gpus": share for modality, share in given.items()}
-        elif gpus is not None:
-            text = "gpus must be a section with shares for mask, pose and depth"
-            self.mistakes.append((section.lines["gpus"], text))
-        try:
-            return Compute(**settings)
-        except RecipeMistakes as error:
-            self.contradictions(section, error)
-            return Compute()
+    return value
 
-    def sources(
-        self, top: Section, settings: Mapping[str, Any], types: Mapping[str, Any]
-    ) -> tuple[SourceEntry, ...]:
-        listed = top.values.get("sources")
-        if listed is None:
-            return ()
-        line = top.lines["sources"]
-        if not isinstance(listed, list) or not all(isinstance(s, Section) for s in listed):
-            text = "sources must be a list, each with name, dataset and weight"
-            self.mistakes.append((line, text))
-            return ()
-        if "dataset" in settings:
-            text = "dataset is that of each source: say it there"
-            self.mistakes.append((top.lines["dataset"], text))
-        entries: list[SourceEntry] = []
-        for section in listed:
-            entry = self.source(section, settings, types)
-            if entry and any(entry.name == other.name for other in entries):
-                text = f"name {entry.name} is that of another source as well"
-                self.mistakes.append((section.lines["name"], text))
-            elif entry:
-                entries.append(entry)
-        return tuple(entries)
 
-    def source(
-        self, section: Section, settings: Mapping[str, Any], types: Mapping[str, Any]
-    ) -> SourceEntry | None:
-        own = {"name": str, "path": str, "weight": float}
-        given = self.fields(section, {**own, **types})
-        for wanted in ("name", "dataset", "weight"):
-            if wanted not in section.values:
-                self.mistakes.append((section.line, f"{wanted} is missing from this source"))
-        name, weight = given.get("name"), given.get("weight")
-        if name is not None and not _NAME.fullmatch(name):
-            text = f"name {name!r} becomes a folder's: use letters, digits, - and _"
-            self.mistakes.append((section.lines["name"], text))
-        if weight is not None and not (math.isfinite(weight) and weight > 0):
-            self.mistakes.append(
-                (section.lines["weight"], f"weight must be above 0, not {weight:g}")
+_TYPES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "a section of settings",
+}
+
+
+def _told(at: _Path, faults: list[Any]) -> str:
+    """What is wrong with a value, in our words, from all that pydantic says of it."""
+    key = next(str(name) for name in reversed(at) if isinstance(name, str))
+    kind, found = faults[0]["type"], faults[0]["input"]
+    match kind:
+        case "extra_forbidden":
+            known = _types()[tuple(name for name in at[:-1] if isinstance(name, str))]
+            names = [*known.__annotations__]
+            near = difflib.get_close_matches(key.replace("-", "_"), names, n=1)
+            return f"{key} is unknown; " + (
+                f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
             )
-        fields = {key: value for key, value in given.items() if key not in own}
-        recipe = self.recipe(section, {**settings, **fields})
-        if recipe is None or name is None or weight is None:
-            return None
-        return SourceEntry(name, given.get("path"), weight, recipe)
+        case "missing":
+            return f"{key} is missing from this source"
+        case "string_pattern_mismatch":
+            return f"{key} {found!r} is used as a folder name; use only letters, digits, - and _"
+        case "greater_than" | "finite_number":
+            return f"{key} must be above 0, not {found:g}"
+    wanted = [
+        fault["ctx"]["expected"].replace("'", "")
+        if fault["type"] == "literal_error"
+        else _TYPES.get(fault["type"], fault["msg"])
+        for fault in faults
+    ]
+    return f"{key} must be {' or '.join(wanted)}, not {_shown(found)}"
 
 
-def _plain(value: object) -> object:
-    """Sections as plain mappings, for the messages."""
-    return value.values if isinstance(value, Section) else value
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (quote it if text is meant)"
+    if isinstance(value, dict | tuple):
+        return f"a {'list' if isinstance(value, tuple) else 'section'}"
+    return repr(value) if isinstance(value, str) else str(value)

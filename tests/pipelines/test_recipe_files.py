@@ -42,7 +42,7 @@ def test_every_mistake_is_named_with_its_line():
         "line 6: limit must be a whole number, not 2.5",
         "line 7: depth lite cannot be combined, as in: hdnet lite",
         "line 8: pose must be lite, openpose, dwpose or none, not 'openpoze'",
-        "line 9: size is said twice, first in line 3",
+        'line 9: duplicate key "size" (first on line 3)',
         "line 11: batch must be at least 1, or auto, not -1",
         "line 12: gpu is unknown; did you mean gpus?",
         "line 13: mask must be a number, not 'a lot'",
@@ -62,7 +62,7 @@ def test_mistakes_of_sources():
     )
     assert found == [
         "line 1: dataset is that of each source: say it there",
-        "line 3: name 'a/b' becomes a folder's: use letters, digits, - and _",
+        "line 3: name 'a/b' is used as a folder name; use only letters, digits, - and _",
         "line 5: weight must be above 0, not 0",
         "line 6: weight is missing from this source",
         "line 8: wieght is unknown; did you mean weight?",

@@ -1,0 +1,70 @@
+"""A dataclass's fields as options that may all be left out, on a command line or in a file.
+
+What was given is then told from what was not, and goes before defaults that are known only later:
+those of a recipe file, or of a preset.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Required, get_args, get_origin, get_type_hints
+
+import tyro
+from docstring_parser import parse_from_object
+from typing_extensions import TypedDict
+
+__all__ = ["Given", "options_of", "section", "shown"]
+
+Given = dict[str, Any]
+"""What was given of a dataclass's fields, by their names; nested dataclasses likewise."""
+
+
+def options_of(
+    kind: type,
+    *,
+    required: Collection[str] = (),
+    default_of: Callable[[str], str] | None = None,
+    _prefix: str = "",
+) -> Any:
+    """A TypedDict of the dataclass's fields, of which `required` alone must be given.
+
+    `tyro.cli` parses it, with the fields' docstrings as help; pydantic validates it. Fields that
+    are dataclasses become such TypedDicts as well. `default_of` says what help tells of the
+    default of a field, by its dotted name; unless given, that of the dataclass.
+    """
+    docs = {p.arg_name: p.description or "" for p in parse_from_object(kind).params}
+    hints = get_type_hints(kind, include_extras=True)
+    options: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        hint, name = hints[field.name], _prefix + field.name
+        plain, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if dataclasses.is_dataclass(plain):
+            assert isinstance(plain, type)
+            plain = options_of(plain, default_of=default_of, _prefix=f"{name}.")
+        else:
+            default = default_of(name) if default_of else shown(field.default)
+            told = tyro.conf.arg(
+                help=" ".join(docs.get(field.name, "").split()),
+                help_behavior_hint=f"(default: {default})" if default else "",
+            )
+            # Of a flag that may be left out, both ways must be there to be given.
+            marks = [told, *(mark for mark in marks if mark is not tyro.conf.FlagCreatePairsOff)]
+        option = Annotated[(plain, *marks)] if marks else plain
+        options[field.name] = Required[option] if field.name in required else option
+    return section(kind.__name__, options)
+
+
+def section(name: str, fields: Given) -> Any:
+    """A TypedDict of these fields, all optional; pydantic takes no others and converts nothing."""
+    make: Any = TypedDict  # whose names, to mypy, are known beforehand
+    kind = make(name, fields, total=False)
+    kind.__pydantic_config__ = {"extra": "forbid", "strict": True}
+    return kind
+
+
+def shown(value: object) -> str:
+    """A default as it would be typed; empty where there is none."""
+    if value is None or value is dataclasses.MISSING:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
