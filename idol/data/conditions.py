@@ -23,6 +23,14 @@ class Conditions:
     background_BCHW: Tensor
     pose_BFCHW: Tensor | None = None
 
+    def to(self, device: torch.device) -> Conditions:
+        """The same on another device."""
+        return Conditions(
+            self.encoded_foreground_BTD.to(device),
+            self.background_BCHW.to(device),
+            None if self.pose_BFCHW is None else self.pose_BFCHW.to(device),
+        )
+
     def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
         """The unconditional branch of classifier-free guidance: tokens of zeros.
 

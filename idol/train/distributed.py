@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -13,7 +14,15 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["averaged_over_processes", "distribute", "divided_like", "whole", "whole_state"]
+__all__ = [
+    "average_gradients",
+    "distribute",
+    "divided_like",
+    "mean_over_passes",
+    "mean_over_processes",
+    "whole",
+    "whole_state",
+]
 
 # Divided apart, so that only one at a time is whole in memory: they hold nearly all parameters.
 _UNITS = ("ResBlock", "Transformer", "CrossModalAttention")
@@ -37,7 +46,7 @@ def distribute(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn
 
 
 @contextmanager
-def averaged_over_processes(modules: Sequence[nn.Module], *, now: bool) -> Iterator[None]:
+def average_gradients(modules: Sequence[nn.Module], *, now: bool) -> Iterator[None]:
     """Average gradients over processes in the backward passes in here, or not yet."""
     with ExitStack() as stack:
         for module in modules:
@@ -46,6 +55,20 @@ def averaged_over_processes(modules: Sequence[nn.Module], *, now: bool) -> Itera
             elif isinstance(module, DistributedDataParallel) and not now:
                 stack.enter_context(module.no_sync())
         yield
+
+
+def mean_over_passes(passes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of scalars of the same names over the passes of a step."""
+    means = torch.stack([torch.stack([*scalars.values()]) for scalars in passes]).mean(dim=0)
+    return dict(zip(passes[0], means, strict=True))
+
+
+def mean_over_processes(
+    accelerator: Accelerator, scalars: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Mean of scalars over processes, the same in each of them, by one exchange."""
+    means = accelerator.reduce(torch.stack([*scalars.values()]), "mean").tolist()
+    return dict(zip(scalars, means, strict=True))
 
 
 def whole(tensor: Tensor) -> Tensor:

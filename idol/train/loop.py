@@ -7,21 +7,21 @@ from `noise`. So nothing but weights, optimizer and the number of the step is ne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import torch
 from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
+from torch import Tensor
 
 from idol.data.conditions import LatentBatch
+from idol.diffusion.guidance import Denoiser, predict
 from idol.diffusion.noise import Randomness
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.model.layout import DEPTH
-from idol.model.unet import DenoiserOutput
 from idol.train.checkpoint import Checkpoints
 from idol.train.data import open_training
-from idol.train.distributed import averaged_over_processes
+from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
 from idol.train.errors import DivergedError
 from idol.train.interrupt import Interrupt, InterruptedRun
 from idol.train.monitor import Monitor
@@ -55,13 +55,13 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
         monitor.catch_up()
         while progress.step < config.optimizer.steps:
             step = progress.step
-            terms: list[torch.Tensor] = []
+            terms: list[dict[str, Tensor]] = []
             norms: dict[str, float] = {}
             keys: list[str] = []
             for number in range(passes):
                 last_pass = number == passes - 1
                 clips = next(batches)
-                with averaged_over_processes(run.modules, now=last_pass):
+                with average_gradients(run.modules, now=last_pass):
                     batch = run.prepare(
                         clips,
                         device,
@@ -79,19 +79,22 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
                         gradient_norms=last_pass and run.measures_gradients(step),
                     )
                     accelerator.backward(losses.total / passes)
-                terms.append(_terms(losses))
+                terms.append(losses.named())
                 keys += clips.key
             norm = run.clip_gradients()
 
             # One exchange tells all processes the same: losses, gradient, and whether to stop.
-            asked = norm.new_tensor([float(interrupt.requested)])
-            told = torch.cat([torch.stack(terms).mean(dim=0), norm.reshape(1), asked])
-            *numbers, stop = accelerator.reduce(told, "mean").tolist()
+            asked = norm.new_tensor(float(interrupt.requested))
+            told = mean_over_processes(
+                accelerator, {**mean_over_passes(terms), "gradient_norm": norm, "stop": asked}
+            )
+            stop = told.pop("stop")
 
-            taken = all(map(math.isfinite, numbers))
+            taken = all(map(math.isfinite, told.values()))
             run.take_step(learning_rate(step, config.optimizer), finite=taken)
             progress.count(taken=taken)
-            monitor.step(step, _named(numbers[:-1]) | norms, numbers[-1])
+            gradient_norm = told.pop("gradient_norm")
+            monitor.step(step, told | norms, gradient_norm)
 
             last = progress.step == config.optimizer.steps
             failing = progress.skipped_in_row > config.run.max_skipped
@@ -110,7 +113,7 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
 
 # Eq. 2 and 7 (Eq. 8 in pre-training), for one timestep a clip.
 def step_losses(
-    denoiser: Callable[..., DenoiserOutput],
+    denoiser: Denoiser,
     batch: LatentBatch,
     positions: Sequence[int],
     random: Randomness,
@@ -131,12 +134,11 @@ def step_losses(
     latents, device = batch.latents_BMFCHW, batch.latents_BMFCHW.device
     timesteps = random.timesteps(positions, schedule.config.num_train_timesteps).to(device)
     noise = random.normal("noise", positions, latents.shape[1:]).to(device)
-    output = denoiser(
+    output = predict(
+        denoiser,
         schedule.add_noise(latents, noise, timesteps),
         timesteps,
-        batch.conditions.encoded_foreground_BTD,
-        batch.conditions.background_BCHW,
-        batch.conditions.pose_BFCHW,
+        batch.conditions,
         modalities=batch.modalities,
         return_features=_wants_features(batch, config),
     )
@@ -149,17 +151,3 @@ def _wants_features(batch: LatentBatch, config: LossConfig) -> bool:
     """Whether the consistency losses need features: with depth, and unless they are left out."""
     compared = config.motion_weight > 0 or config.cross_attention_weight > 0
     return DEPTH in batch.modalities and compared
-
-
-def _terms(losses: Losses) -> torch.Tensor:
-    """The objective and its terms, one after the other, without their graph."""
-    scalars = (losses.total, *losses.denoise_M, losses.motion, losses.cross_attention)
-    return torch.stack([scalar.detach() for scalar in scalars])
-
-
-def _named(numbers: list[float]) -> dict[str, float]:
-    """What `_terms` put in order, by name; pre-training has video alone."""
-    if len(numbers) == 4:
-        return {"total": numbers[0], "denoise_video": numbers[1]}
-    names = ("total", "denoise_video", "denoise_depth", "motion", "cross_attention")
-    return dict(zip(names, numbers, strict=True))

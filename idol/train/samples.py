@@ -1,8 +1,6 @@
-"""What the model makes of a clip's conditions, beside the clip: one sheet a clip."""
+"""Samples: what the model makes of a clip's conditions, beside the clip, a sheet each."""
 
 from __future__ import annotations
-
-import hashlib
 
 import cv2
 import numpy as np
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from idol.data.conditions import LatentBatch
 from idol.diffusion.ddim import sample
 from idol.diffusion.guidance import predict
+from idol.diffusion.noise import named_noise
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
 from idol.model.layout import DEPTH, VIDEO
@@ -59,7 +58,8 @@ def sample_sheets(
         By clip key, a sheet (H, W, 3) uint8 RGB.
     """
     latents = batch.latents_BMFCHW
-    noise = torch.stack([_noise(seed, key, latents.shape[1:]) for key in batch.key]).to(latents)
+    noise = torch.stack([named_noise(f"{seed}/{key}", latents.shape[1:]) for key in batch.key])
+    noise = noise.to(latents)
     with evaluating(denoiser):
         generated = sample(
             denoiser,
@@ -163,12 +163,6 @@ def _fit(tile: np.ndarray) -> np.ndarray:
     larger = tile.shape[0] > _TILE
     how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
     return cv2.resize(tile, (_TILE, _TILE), interpolation=how)
-
-
-def _noise(seed: int, key: str, shape: torch.Size) -> Tensor:
-    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
-    return torch.randn(*shape, generator=generator)
 
 
 def _numpy(array: np.ndarray | Tensor) -> np.ndarray:

@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,16 +14,16 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from idol.data.conditions import Conditions, LatentBatch
+from idol.data.conditions import LatentBatch
 from idol.diffusion.guidance import predict
-from idol.model.layout import DEPTH, VIDEO
+from idol.diffusion.noise import named_noise
+from idol.model.layout import MODALITY_NAMES
 from idol.train.errors import TrainError
 
 __all__ = ["TIMESTEPS", "evaluating", "validate"]
 
 TIMESTEPS = tuple(range(50, 1000, 100))
 
-_NAMES = {VIDEO: "video", DEPTH: "depth"}
 _BAND = 250
 
 
@@ -43,7 +42,7 @@ def validate(
     The denoiser's modes and torch's random state are afterwards as they were.
 
     Args:
-        batches: of clips, this process's share of them; their modalities are alike.
+        batches: of clips, those of this process; their modalities are alike.
         schedule: `idol.diffusion.schedule.noise_schedule()`.
         timesteps: 0 to 999, each a forward for each batch.
         device: where the denoiser is.
@@ -59,7 +58,7 @@ def validate(
     """
     device = torch.device(device)
     # The last column counts clips.
-    sums_MT = torch.zeros(len(_NAMES), len(timesteps) + 1, dtype=torch.float64)
+    sums_MT = torch.zeros(len(MODALITY_NAMES), len(timesteps) + 1, dtype=torch.float64)
     devices = [] if device.type == "cpu" else [device]
     with (
         evaluating(denoiser),
@@ -100,39 +99,25 @@ def _losses(
     """Each modality's mean squared errors at one timestep, summed over clips: (M,) float64."""
     latents = batch.latents_BMFCHW.to(device)
     shape = latents.shape[2:]
-    noise = torch.stack(
+    # Of each modality by itself, so that video's is the same with depth and without.
+    noise_BMFCHW = torch.stack(
         [
-            torch.stack([_noise(key, timestep, label, shape) for label in batch.modalities])
+            named_noise(f"{key}/{timestep}/{label}", shape)
             for key in batch.key
+            for label in batch.modalities
         ]
-    ).to(device)
+    )
+    noise_BMFCHW = noise_BMFCHW.view(latents.shape).to(device)
     timesteps_B = torch.full((len(latents),), timestep, device=device)
     output = predict(
         denoiser,
-        schedule.add_noise(latents, noise.to(latents.dtype), timesteps_B),
+        schedule.add_noise(latents, noise_BMFCHW.to(latents.dtype), timesteps_B),
         timesteps_B,
-        _moved(batch.conditions, device),
+        batch.conditions.to(device),
         modalities=batch.modalities,
     )
-    difference = output.noise_pred_BMFCHW.float() - noise
+    difference = output.noise_pred_BMFCHW.float() - noise_BMFCHW
     return difference.square().flatten(2).mean(dim=2).sum(dim=0, dtype=torch.float64).cpu()
-
-
-def _noise(key: str, timestep: int, label: int, shape: Sequence[int]) -> Tensor:
-    """Standard normal noise of one modality of a clip, whatever else is in its batch."""
-    digest = hashlib.sha256(f"{key}/{timestep}/{label}".encode()).digest()
-    # torch's generator on the CPU takes 64 bits, and tells apart the lower ones of them alone.
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
-    return torch.randn(*shape, generator=generator)
-
-
-def _moved(conditions: Conditions, device: torch.device) -> Conditions:
-    pose_BFCHW = conditions.pose_BFCHW
-    return Conditions(
-        conditions.encoded_foreground_BTD.to(device),
-        conditions.background_BCHW.to(device),
-        None if pose_BFCHW is None else pose_BFCHW.to(device),
-    )
 
 
 def _summary(sums_MT: Tensor, timesteps: Sequence[int]) -> dict[str, float]:
@@ -141,7 +126,7 @@ def _summary(sums_MT: Tensor, timesteps: Sequence[int]) -> dict[str, float]:
     for column, timestep in enumerate(timesteps):
         first = timestep // _BAND * _BAND
         bands.setdefault(f"{first:03d}-{first + _BAND - 1:03d}", []).append(column)
-    for label, name in _NAMES.items():
+    for label, name in enumerate(MODALITY_NAMES):
         clips = float(sums_MT[label, -1])
         if not clips:
             continue
