@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -14,12 +15,20 @@ from shards.files.canonical import canonical_json, parse_json
 from shards.files.digest import sha256
 from shards.files.storage import Store
 from shards.index import INDEX, index_bytes
-from shards.latents.info import is_latents_folder
 from shards.manifest import SCHEMA, Manifest, list_shards, load_manifests, old_schema, shard_name
 
-__all__ = ["FILE", "Build", "DatasetInfo", "fingerprint", "open_for_build", "read_info"]
+__all__ = [
+    "FILE",
+    "Build",
+    "DatasetInfo",
+    "fingerprint",
+    "is_latents_folder",
+    "open_for_build",
+    "read_info",
+]
 
 FILE = "dataset.json"
+_LATENTS = re.compile(r"latents-[0-9a-f]{12}-[0-9]+")
 _REMAKE = f"delete {FILE} and run the same build command again: shards that are whole are kept"
 
 
@@ -55,6 +64,11 @@ _FIELDS = tuple(field.name for field in fields(DatasetInfo))
 def fingerprint(recipe: Mapping[str, Any]) -> str:
     """SHA-256 of a recipe's canonical JSON, 64 hexadecimal digits."""
     return sha256(canonical_json(recipe))
+
+
+def is_latents_folder(name: str) -> bool:
+    """Whether a folder of a dataset holds cached latents (`shards.latents`), by its name."""
+    return _LATENTS.fullmatch(name) is not None
 
 
 def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:

@@ -17,7 +17,8 @@ from shards.dataset import FILE
 from shards.errors import LatentsMissing, NotADataset
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.storage import Store
-from shards.latents.find import with_latents
+from shards.latents.find import open_latents
+from shards.latents.info import Latents
 from shards.reader import Dataset, open_dataset
 
 __all__ = ["MIX", "DataPath", "MixEntry", "Mixture", "open_mixture", "read_mix", "write_mix"]
@@ -32,13 +33,14 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Mixture:
     """Opened datasets. With `weights`, one for each, they are mixed in these proportions; without,
-    they are shuffled together.
+    they are shuffled together. `latents` are their cached latents, one for each, if opened.
 
     Raises ValueError for another number of weights than of datasets.
     """
 
     datasets: tuple[Dataset, ...]
     weights: tuple[float, ...] | None = None
+    latents: tuple[Latents, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.weights is not None and len(self.weights) != len(self.datasets):
@@ -49,23 +51,29 @@ class Mixture:
     def having(self, split: str) -> Mixture:
         """Those datasets that have clips in this very split; weights keep their proportions."""
         chosen = [i for i, dataset in enumerate(self.datasets) if dataset.has_split(split)]
-        weights = None if self.weights is None else tuple(self.weights[i] for i in chosen)
-        return Mixture(tuple(self.datasets[i] for i in chosen), weights)
+        return Mixture(
+            tuple(self.datasets[i] for i in chosen),
+            self.weights and tuple(self.weights[i] for i in chosen),
+            self.latents and tuple(self.latents[i] for i in chosen),
+        )
 
     def with_latents(self, wanted: str | bool) -> Mixture:
         """The same with the cached latents of every dataset opened: of one VAE, and one size.
 
-        `wanted` is the name of their folder, or True for the only ones. Raises LatentsMissing.
+        `wanted` is the name of their folder, or True for the only ones; what is open already is
+        not opened again. Raises LatentsMissing.
         """
-        datasets = tuple(with_latents(dataset, wanted) for dataset in self.datasets)
-        folders = {d.latents.info.folder: d.url for d in reversed(datasets) if d.latents}
+        if self.latents and wanted in (True, self.latents[0].info.folder):
+            return self
+        latents = tuple(open_latents(dataset, wanted) for dataset in self.datasets)
+        folders = {opened.info.folder: opened.root.url() for opened in reversed(latents)}
         if len(folders) > 1:
             (other, there), *_, (first, here) = folders.items()
             raise LatentsMissing(
                 f"{there} has {other}, but {here} has {first}: encode all datasets of a stream "
                 "with one VAE and size"
             )
-        return replace(self, datasets=datasets)
+        return replace(self, latents=latents)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from shards.dataset import DatasetInfo, read_info
 from shards.errors import BadManifest, NotADataset, UnknownKey
 from shards.files.storage import Store
 from shards.files.tars import read_members
-from shards.latents.info import Latents
 from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
 from shards.sample.clip import Clip
 from shards.sample.codec import decode_clip
@@ -61,14 +60,12 @@ class Dataset:
     """The committed shards of a dataset, of one split of it, or a single tar; see `open_dataset`.
 
     `ignored` says why other shards found there do not exist: no valid manifest.
-    `latents`: the cached latents opened with it, if any; see `latents.find.with_latents`.
     """
 
     url: str
     info: DatasetInfo | None
     shards: tuple[Shard, ...]
     ignored: tuple[BadManifest, ...] = ()
-    latents: Latents | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:

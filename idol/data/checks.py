@@ -11,7 +11,7 @@ from idol.data.parts import has_split, parts_of
 from idol.train.data import latents_folder
 from idol.train.errors import raise_if_any
 from shards.errors import LatentsMissing
-from shards.latents.find import sidecars_of, with_latents
+from shards.latents.find import open_latents, sidecars_of
 from shards.manifest import Sample
 from shards.reader import Dataset, Shard
 from shards.stream.order import shares
@@ -67,9 +67,7 @@ def check_latents(config: TrainConfig) -> None:
     held_out = parts.having("val").datasets
     for dataset, split in [*((d, None) for d in parts.datasets), *((d, "val") for d in held_out)]:
         try:
-            latents = with_latents(dataset, wanted).latents
-            assert latents is not None
-            sidecars_of(latents, dataset.shards_of(split))
+            sidecars_of(open_latents(dataset, wanted), dataset.shards_of(split))
         except LatentsMissing as error:
             mistakes.append(str(error))
     raise_if_any(mistakes, f"--latents of {config.vae} at --size {config.data.size} are missing")

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from shards.dataset import is_latents_folder
 from shards.errors import BadManifest, BadSample, ShardsError
 from shards.files.storage import Store
 from shards.files.tars import read_members
 from shards.inspect.check_shard import Fault, checksum
-from shards.latents.info import LatentsInfo, is_latents_folder, read_latents_info
+from shards.latents.info import LatentsInfo, read_latents_info
 from shards.latents.members import LATENTS, decode_moments, latents_member
 from shards.manifest import Manifest, Sample, list_shards, load_manifest, shard_name
 from shards.sample.codec import decode_info

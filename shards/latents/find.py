@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from shards.errors import BadManifest, LatentsMissing
 from shards.files.storage import Store
@@ -11,23 +10,19 @@ from shards.latents.info import Latents, LatentsInfo, list_latents
 from shards.manifest import load_manifests
 from shards.reader import Dataset, Shard
 
-__all__ = ["sidecars_of", "with_latents"]
+__all__ = ["open_latents", "sidecars_of"]
 
 
-def with_latents(dataset: Dataset, wanted: str | bool) -> Dataset:
-    """The dataset with its latents opened: by their folder's name, or with True the only ones.
+def open_latents(dataset: Dataset, wanted: str | bool) -> Latents:
+    """The latents of a dataset, by their folder's name, or with True the only ones.
 
-    Their manifests are read, unless they are open already.
     Raises LatentsMissing, saying how they are made.
     """
-    opened = dataset.latents
-    if opened is not None and wanted in (True, opened.info.folder):
-        return dataset
     places = {_place(shard): None for shard in dataset.shards}
     root = _root(dataset.shards[0])
     info = _choose(root, wanted)
     manifests = load_manifests(root.folder(info.folder), places)
-    return replace(dataset, latents=Latents(root, info, dict(zip(places, manifests, strict=True))))
+    return Latents(root, info, dict(zip(places, manifests, strict=True)))
 
 
 def sidecars_of(latents: Latents, shards: Sequence[Shard]) -> list[Shard]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from shards.dataset import is_latents_folder
 from shards.errors import BadManifest, OldSchema, RecipeMismatch, ShardsError
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.digest import sha256
@@ -17,7 +17,6 @@ __all__ = [
     "Latents",
     "LatentsInfo",
     "folder_name",
-    "is_latents_folder",
     "list_latents",
     "open_for_encoding",
     "read_latents_info",
@@ -26,7 +25,6 @@ __all__ = [
 # Version 1 had other names of members, those of datasets of schema 1.
 SCHEMA = 2
 FILE = "latents.json"
-_FOLDER = re.compile(r"latents-[0-9a-f]{12}-[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +75,6 @@ class Latents:
 def folder_name(vae_sha256: str, size: int) -> str:
     """The folder of a VAE's latents of pictures of a size, in a dataset."""
     return f"latents-{vae_sha256[:12]}-{size}"
-
-
-def is_latents_folder(name: str) -> bool:
-    """Whether a folder of a dataset holds latents, by its name."""
-    return _FOLDER.fullmatch(name) is not None
 
 
 def read_latents_info(store: Store) -> LatentsInfo | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from shards.latents.info import Latents
 from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
 from shards.stream.batch import ClipBatch, ClipSample
@@ -101,10 +100,7 @@ class ClipStream(IterableDataset):
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         mixture = open_mixture(data, weights)
         chosen = [dataset.shards_of(split) for dataset in mixture.datasets]
-        cached: list[Latents] = []
-        if latents:
-            mixture = mixture.with_latents(latents)
-            cached = [dataset.latents for dataset in mixture.datasets if dataset.latents]
+        cached = (mixture.with_latents(latents).latents or ()) if latents else ()
         found = [[shard for shards in chosen for shard in shards]]
         if mixture.weights is not None:
             found = [list(shards) for shards in chosen]

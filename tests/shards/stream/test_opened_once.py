@@ -11,7 +11,6 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from shards.files.storage import Store
-from shards.latents.find import with_latents
 from shards.mix import open_mixture, write_mix
 from shards.reader import open_dataset
 from shards.stream import ClipStream
@@ -62,7 +61,7 @@ def test_streams_of_an_opened_mixture_read_no_manifest_again(home: Store) -> Non
         stream = ClipStream(mixture, frames=1, latents=latents, endless=True)
         assert stream.epoch_size == 12
         next(iter(stream))
-    ClipStream(mixture.having("train"), frames=1)
+    ClipStream(mixture.having("train"), frames=1, latents=True)
     ClipStream(mixture.with_latents(INFO.folder), frames=1, latents=True)
     manifests = {path for path in CountingFileSystem.reads if "/shard-" in path}
     assert len(manifests) == 2 * 3  # of pictures and of latents
@@ -70,12 +69,13 @@ def test_streams_of_an_opened_mixture_read_no_manifest_again(home: Store) -> Non
 
 
 def test_an_opened_dataset_streams_as_its_path_does(home: Store) -> None:
-    dataset = with_latents(open_dataset(home.folder("a")), True)
-    options: dict[str, Any] = {"frames": 1, "latents": True}
+    dataset = open_dataset(home.folder("a"))
+    options: dict[str, Any] = {"frames": 1}
     expected = [sample.key for sample in ClipStream(home.folder("a"), **options)]
     CountingFileSystem.reads.clear()
     for data in (dataset, [dataset], open_mixture(dataset)):
         assert [sample.key for sample in ClipStream(data, **options)] == expected
+    assert not any("/train/" in path for path in CountingFileSystem.reads)
     both = [dataset, open_dataset(home.folder("b"))]
     reads = CountingFileSystem.reads
     reads.clear()
