@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from idol.config.model import DualModalUNetConfig, StageName
-from idol.config.presets import PresetName
+from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.encoders import PatchCodec, TinyEncoder
 from idol.encoders.protocol import LatentCodec
 from idol.tensors import read_tensors, write_tensors

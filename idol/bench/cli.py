@@ -10,7 +10,8 @@ from typing import Literal
 
 import tyro
 
-from idol.config.presets import PresetName
+from idol.config.model import PresetName
+from idol.errors import IdolError
 from shards.command import run
 
 __all__ = ["Model", "main"]
@@ -48,7 +49,7 @@ class Model:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-bench`; the exit code: 0, or as `shards.command` says."""
-    return run("idol-bench", _command, argv, errors=(OSError, ValueError))
+    return run("idol-bench", _command, argv, errors=(IdolError, OSError, ValueError))
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from idol.bench.cost import (
     step_flops,
 )
 from idol.bench.measure import measure
-from idol.config.presets import PresetName
+from idol.config.model import PresetName
 from idol.losses import LossConfig, training_losses
 from idol.model import DualModalUNetConfig, preset
 from idol.model.stages import StageName

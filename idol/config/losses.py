@@ -1,10 +1,13 @@
-"""Weights and switches of the objective, as plain values: importing them loads no library."""
+"""Weights and switches of the objective."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Literal
+from typing import Annotated, Literal
+
+from idol.config.checks import NOT_NEGATIVE, ConfigError, mistakes_in
+
+__all__ = ["DenoiseError", "LossConfig", "MotionReduction"]
 
 MotionReduction = Literal["mean", "sum_targets"]
 DenoiseError = Literal["noise", "v"]
@@ -23,17 +26,20 @@ class LossConfig:
             of the noise, late timesteps leave errors so small that they would hardly be learnt.
 
     Raises:
-        ValueError: a weight is negative or not finite.
+        ConfigError: naming every weight that is negative or not finite, and every unknown choice.
     """
 
-    motion_weight: float = 0.01
-    cross_attention_weight: float = 0.01
+    motion_weight: Annotated[float, NOT_NEGATIVE] = 0.01
+    cross_attention_weight: Annotated[float, NOT_NEGATIVE] = 0.01
     motion_reduction: MotionReduction = "mean"
     average_heads: bool = False
     denoise_error: DenoiseError = "noise"
 
     def __post_init__(self) -> None:
-        for name in ("motion_weight", "cross_attention_weight"):
-            weight = getattr(self, name)
-            if not (weight >= 0 and math.isfinite(weight)):
-                raise ValueError(f"{name}={weight} must be a number from 0 on")
+        if mistakes := [f"{name} {fault}" for name, fault in mistakes_in(self)]:
+            raise ConfigError("; ".join(mistakes))
+
+    @property
+    def compares(self) -> bool:
+        """Whether a consistency loss counts, so that the model's features are needed."""
+        return self.motion_weight > 0 or self.cross_attention_weight > 0

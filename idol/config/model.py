@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
+
+from idol.config.checks import ConfigError, at_least, mistakes_in
+
+__all__ = [
+    "BackgroundInit",
+    "ConsistencyLayers",
+    "CrossModalPlacement",
+    "DualModalUNetConfig",
+    "MotionFeature",
+    "Prediction",
+    "PresetName",
+    "StageName",
+]
 
 CrossModalPlacement = Literal["block_end", "layer_end", "none"]
 MotionFeature = Literal["temporal_attention", "spatial_attention"]
@@ -12,18 +25,10 @@ ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
 Prediction = Literal["noise", "v"]
 StageName = Literal["pretrain", "image", "video"]
+PresetName = Literal["sd14", "tiny"]
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "cross_modal_attention": get_args(CrossModalPlacement),
-    "motion_feature": get_args(MotionFeature),
-    "consistency_layers": get_args(ConsistencyLayers),
-    "background_init": get_args(BackgroundInit),
-    "prediction": get_args(Prediction),
-}
-
-
-class ConfigError(ValueError):
-    """A setting that is unknown, or contradicts another one; the message says which and why."""
+# What there must be at least one of.
+_Count = Annotated[int, at_least(1)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,14 +65,14 @@ class DualModalUNetConfig:
         ConfigError: for a value outside its choices, or two settings that contradict each other.
     """
 
-    latent_channels: int = 4
+    latent_channels: _Count = 4
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     attention_levels: tuple[bool, ...] = (True, True, True, False)
-    layers_per_block: int = 2
-    attention_heads: int = 8
-    norm_groups: int = 32
-    cross_attention_dim: int = 768
-    foreground_dim: int = 1024
+    layers_per_block: _Count = 2
+    attention_heads: _Count = 8
+    norm_groups: _Count = 32
+    cross_attention_dim: _Count = 768
+    foreground_dim: _Count = 1024
 
     temporal_layers: bool = True
     modality_embedding: bool = True
@@ -81,7 +86,8 @@ class DualModalUNetConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
         object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
-        self._check_choices()
+        if mistakes := [f"{name} {fault}" for name, fault in mistakes_in(self)]:
+            raise ConfigError("; ".join(mistakes))
         self._check_sizes()
         self._check_contradictions()
 
@@ -126,18 +132,6 @@ class DualModalUNetConfig:
             group_norm_across_frames=False,
             motion_feature="spatial_attention",
         )
-
-    def _check_choices(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise ConfigError(f"{name}={value!r} is not one of {', '.join(choices)}")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type == "bool" and not isinstance(value, bool):
-                raise ConfigError(f"{field.name}={value!r} must be true or false")
-            if field.type == "int" and (type(value) is not int or value < 1):
-                raise ConfigError(f"{field.name}={value!r} must be a positive whole number")
 
     def _check_sizes(self) -> None:
         if len(self.attention_levels) != len(self.block_out_channels):

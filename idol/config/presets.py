@@ -1,12 +1,18 @@
-"""The two model sizes: `sd14` is the paper, `tiny` is the same architecture on a laptop."""
+"""The two presets: `sd14` is the paper, `tiny` is the same architecture on a laptop."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
 
-from idol.config.model import DualModalUNetConfig
+import tyro
 
-PresetName = Literal["sd14", "tiny"]
+from idol.config.checks import ConfigError
+from idol.config.losses import LossConfig
+from idol.config.model import DualModalUNetConfig, PresetName, StageName
+from idol.config.train import DataConfig, OptimizerConfig, ReportConfig, RunConfig, TrainConfig
+
+__all__ = ["defaults", "preset"]
 
 # Stable Diffusion 1.4 with CLIP ViT-L/14 tokens: the defaults of the configuration.
 _SD14 = DualModalUNetConfig()
@@ -26,15 +32,66 @@ _TINY = DualModalUNetConfig(
     prediction="v",
 )
 
-_PRESETS = {"sd14": _SD14, "tiny": _TINY}
+_PRESETS: dict[PresetName, DualModalUNetConfig] = {"sd14": _SD14, "tiny": _TINY}
+
+# Appendix B: steps and learning rate; clips of a pass in one process (we).
+_SD14_STEPS = {
+    "pretrain": (25_000, 1e-3, 16),
+    "image": (15_000, 1e-4, 8),
+    "video": (15_000, 1e-4, 1),
+}
+
+# Ours: a model this small learns in minutes, from high rates.
+_TINY_STEPS = {"pretrain": (150, 3e-3, 4), "image": (800, 3e-3, 4), "video": (200, 1e-3, 1)}
+_TINY_REPORT = ReportConfig(
+    checkpoint_every=100,
+    validation_clips=4,
+    sample_every=300,
+    sample_steps=20,
+    gradient_norms_every=50,
+)
 
 
 def preset(name: PresetName) -> DualModalUNetConfig:
-    """Return the configuration called `name`.
+    """Return the model's configuration in the preset called `name`.
 
     Raises:
-        KeyError: there is no such preset; the message lists those there are.
+        ConfigError: there is no such preset; the message lists those there are.
     """
     if name not in _PRESETS:
-        raise KeyError(f"no preset {name!r}: there are {', '.join(_PRESETS)}")
+        raise ConfigError(f"no preset {name!r}: there are {', '.join(_PRESETS)}")
     return _PRESETS[name]
+
+
+def defaults(
+    stage: StageName,
+    preset_name: PresetName = "sd14",
+    *,
+    shards: Sequence[str] = tyro.MISSING,
+    output: Path = tyro.MISSING,
+    model: DualModalUNetConfig | None = None,
+) -> TrainConfig:
+    """The configuration of a stage; `dataclasses.replace` changes it and its parts.
+
+    Args:
+        shards, output: of the run; absent only where a command line gives them.
+        model: the sizes and switches to train with; default: the preset's.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+    tiny = preset_name == "tiny"
+    model = model or preset(preset_name)
+    steps, learning_rate, batch_size = (_TINY_STEPS if tiny else _SD14_STEPS)[stage]
+    return TrainConfig(
+        stage=stage,
+        preset=preset_name,
+        shards=shards if shards is tyro.MISSING else tuple(shards),
+        output=output,
+        data=DataConfig(size=64, workers=1) if tiny else DataConfig(),
+        optimizer=OptimizerConfig(steps=steps, learning_rate=learning_rate),
+        run=RunConfig(batch_size=batch_size),
+        report=_TINY_REPORT if tiny else ReportConfig(),
+        loss=LossConfig(denoise_error=model.prediction),
+        model=model,
+    )

@@ -1,73 +1,87 @@
-"""Everything a run can be told, as plain values: importing them loads no library."""
+"""Every setting of a training run, its range beside it."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from idol.config.limits import mistakes_in
+from idol.config.checks import (
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    ConfigError,
+    Range,
+    at_least,
+    mistakes_in,
+)
 from idol.config.losses import LossConfig
-from idol.config.model import DualModalUNetConfig, StageName
-from idol.config.presets import PresetName
-from idol.train.errors import raise_if_any
+from idol.config.model import DualModalUNetConfig, PresetName, StageName
 
 __all__ = ["DataConfig", "OptimizerConfig", "ReportConfig", "RunConfig", "TrainConfig"]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+_BELOW_1 = Range(0, 1, below_high=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """What is taken from the shards."""
 
-    size: int = 256
-    """Height and width of training pictures, in pixels; shards of another size are resized."""
-    frames: int = 8
+    size: Annotated[int, at_least(1)] = 256
+    """Height and width of training images, in pixels; shards of another size are resized."""
+    frames: Annotated[int, at_least(1)] = 8
     """Frames of a clip in the video stage."""
     depth: Literal["person", "frame"] = "person"
     """Which depth of the shards the depth stream learns."""
     cut: Literal["haop", "hap"] = "haop"
     """Pre-training: outpainting (the paper, sec. 3.3), or plain attributes for the ablation."""
-    mirror: float = 0.0
+    mirror: Annotated[float, FRACTION] = 0.0
     """Probability of a mirror image."""
     latents: Flag = False
-    """Take the VAE's latents that `idol-prep encode` cached in place of pictures."""
-    crop_area: tuple[float, float] = (1.0, 1.0)
-    """Lowest and highest share of the area that a random crop keeps."""
-    max_frame_step: int = 4
-    """Frames of a sample are 1 to so many frames of the clip apart, as drawn."""
-    window: int = 16
+    """Take the VAE's latents that `idol-prep encode` cached in place of images."""
+    crop_area: Annotated[tuple[float, float], Range(0, 1, above_low=True)] = (1.0, 1.0)
+    """Lowest and highest fraction of the area that a random crop keeps."""
+    max_frame_step: Annotated[int, at_least(1)] = 4
+    """Largest temporal stride of a sample's frames, which is drawn uniformly from 1 on."""
+    window: Annotated[int, at_least(1)] = 16
     """Shards shuffled together."""
     cache: str | None = None
     """Folder for whole shards of an object store."""
-    cache_limit: int = 100 * 2**30
+    cache_limit: Annotated[int, at_least(1, 2**63 - 1)] = 100 * 2**30
     """Size of that folder, in bytes."""
-    workers: int = 4
+    workers: Annotated[int, at_least(0)] = 4
     """Processes that decode, for each training process; 0 decodes in the training process."""
+
+    @property
+    def moves_images(self) -> bool:
+        """Whether images may be cropped or mirrored at random."""
+        return self.crop_area[0] < 1 or self.mirror > 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """AdamW and its schedule."""
 
-    steps: int
+    steps: Annotated[int, at_least(1)]
     """Optimizer steps of the stage."""
-    learning_rate: float
+    learning_rate: Annotated[float, POSITIVE]
     """Highest learning rate, reached after warm-up; it then falls linearly to zero."""
-    warm_up: float = 0.1
-    """Share of the steps in which the learning rate rises."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    warm_up: Annotated[float, FRACTION] = 0.1
+    """Fraction of the steps in which the learning rate rises."""
+    betas: Annotated[tuple[float, float], _BELOW_1] = (0.9, 0.98)
     """AdamW's decay rates."""
-    weight_decay: float = 1e-3
+    weight_decay: Annotated[float, NOT_NEGATIVE] = 1e-3
     """AdamW's weight decay."""
-    clip: float = 1.0
+    clip: Annotated[float, POSITIVE] = 1.0
     """Largest norm of the gradient; a larger one is scaled down."""
-    foreground_dropout: float = 0.05
-    """Share of samples that lose their foreground, for guidance."""
-    ema: float = 0.0
+    foreground_dropout: Annotated[float, FRACTION] = 0.05
+    """Fraction of samples that lose their foreground, for guidance."""
+    ema: Annotated[float, _BELOW_1] = 0.0
     """Decay of the average of weights that is saved in place of the last ones; 0 is none."""
     adam_8bit: Flag = False
     """Keep the optimizer's states in 8 bits (needs bitsandbytes and a GPU)."""
@@ -77,11 +91,11 @@ class OptimizerConfig:
 class RunConfig:
     """How the steps are computed; the batch of a step is all of it together."""
 
-    batch_size: int
+    batch_size: Annotated[int, at_least(1)]
     """Clips in a pass of one process. A step has batch_size x accumulation x processes."""
-    accumulation: int = 1
+    accumulation: Annotated[int, at_least(1)] = 1
     """Passes whose gradients are averaged into one step."""
-    seed: int = 0
+    seed: Annotated[int, at_least(0, 2**64 - 1)] = 0
     """Of the order of clips, every noise, and fresh weights; from 0 to 2^64 - 1."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of activations; weights stay in float32."""
@@ -93,7 +107,7 @@ class RunConfig:
     """Divide weights, gradients and optimizer states among the processes."""
     cpu: Flag = False
     """Train on the CPU even if there is a GPU."""
-    max_skipped: int = 10
+    max_skipped: Annotated[int, at_least(0)] = 10
     """Stop when more than so many steps in a row had no finite loss or gradient."""
 
 
@@ -101,22 +115,22 @@ class RunConfig:
 class ReportConfig:
     """How often what is written, in steps; 0 is never."""
 
-    checkpoint_every: int = 500
+    checkpoint_every: Annotated[int, at_least(1)] = 500
     """Steps between checkpoints; the last step always leaves one."""
-    keep: int = 2
+    keep: Annotated[int, at_least(1)] = 2
     """Checkpoints that are kept."""
-    validate_every: int | None = None
+    validate_every: Annotated[int | None, at_least(0)] = None
     """Steps between validations. Unless given: as checkpoints, if there is a val split: of every
     dataset, or of any one in a mixture."""
-    validation_clips: int = 16
+    validation_clips: Annotated[int, at_least(1)] = 16
     """Clips of the val split that a validation takes."""
-    sample_every: int = 500
-    """Steps between sample pictures."""
-    sample_steps: int = 50
-    """DDIM steps of a sample picture, at most 1000."""
-    guidance: float = 1.5
-    """Guidance scale of sample pictures."""
-    gradient_norms_every: int = 100
+    sample_every: Annotated[int, at_least(0)] = 500
+    """Steps between sample images."""
+    sample_steps: Annotated[int, at_least(1, 1000)] = 50
+    """DDIM steps of a sample image, at most 1000."""
+    guidance: Annotated[float, NOT_NEGATIVE] = 1.5
+    """Guidance scale of sample images."""
+    gradient_norms_every: Annotated[int, at_least(0)] = 100
     """Steps between measurements of the consistency losses' gradients at the features."""
     tensorboard: bool = True
     """Write TensorBoard events into the output folder."""
@@ -128,10 +142,10 @@ class ReportConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A stage of training; `defaults.defaults` fills in what a stage and preset have by default.
+    """A stage of training; `idol.config.defaults` fills in what a stage and preset have by default.
 
     Raises:
-        TrainError: naming every mistake at once.
+        ConfigError: naming every mistake at once.
     """
 
     stage: StageName
@@ -141,7 +155,7 @@ class TrainConfig:
     shards: tuple[str, ...]
     """Datasets, split folders or tars, or one mixture (the folder of a mix.json); or s3://..."""
     output: Path
-    """Folder of this run; the same command again goes on from its newest checkpoint."""
+    """Folder of this run; the same command again resumes from its newest checkpoint."""
     init_from: Path | None = None
     """Output of the stage before."""
     base: Path | None = None
@@ -158,7 +172,15 @@ class TrainConfig:
     model: DualModalUNetConfig = dataclasses.field(default_factory=DualModalUNetConfig)
 
     def __post_init__(self) -> None:
-        raise_if_any(list(mistakes_in(self)), "this run cannot be started")
+        parts = (self.data, self.optimizer, self.run, self.report)
+        mistakes = [
+            f"--{name.replace('_', '-')} {fault}"
+            for part in parts
+            for name, fault in mistakes_in(part)
+        ]
+        if mistakes := [*mistakes, *self._contradictions()]:
+            lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+            raise ConfigError(f"this run cannot be started:{lines}")
 
     @property
     def frames(self) -> int:
@@ -172,6 +194,32 @@ class TrainConfig:
     def as_json(self) -> dict[str, Any]:
         """Every setting as plain JSON."""
         return _plain(dataclasses.asdict(self))
+
+    def _contradictions(self) -> Iterator[str]:
+        data, run = self.data, self.run
+        if not self.shards:
+            yield "--shards names no dataset"
+        if data.crop_area[0] > data.crop_area[1]:
+            yield f"--crop-area must rise, not {data.crop_area[0]} {data.crop_area[1]}"
+        if data.latents and self.preset == "tiny":
+            yield "--latents are of a VAE, and preset tiny has none: leave it out"
+        if data.latents and data.moves_images:
+            yield "--latents are of whole images: leave them out, or --crop-area and --mirror"
+        if data.size % (divisor := self._divisor()):
+            yield f"--size must be a multiple of {divisor}, not {data.size}"
+        if self.stage == "video" and data.frames < 2:
+            yield "--frames must be at least 2 in stage video"
+        if not self.model.temporal_layers:
+            yield "--model.temporal-layers follows from the stage: leave it on"
+        if run.fsdp and run.mixed_precision == "fp16":
+            yield "--fsdp and --mixed-precision fp16 do not work together: use bf16"
+        if run.fsdp and self.optimizer.adam_8bit:
+            yield "--fsdp divides the optimizer's states already: leave out --adam-8bit"
+
+    def _divisor(self) -> int:
+        # Pixels of a latent, halved between the levels of the U-Net.
+        latent: int = 4 if self.preset == "tiny" else 8
+        return latent * 2 ** (len(self.model.block_out_channels) - 1)
 
 
 def _plain(value: Any) -> Any:

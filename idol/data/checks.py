@@ -94,8 +94,7 @@ def needed(config: TrainConfig) -> tuple[str, ...]:
     """Members that every clip must have, as `shards.sample.members` calls them."""
     if config.stage == "pretrain":
         return ("rgb", "mask")
-    moved = config.data.mirror > 0 or config.data.crop_area[0] < 1
-    drawn = ("keypoints",) if moved else ()
+    drawn = ("keypoints",) if config.data.moves_images else ()
     return ("rgb", "pose", *drawn, f"depth_{config.data.depth}", "reference", "reference_mask")
 
 

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from idol.config.model import ConfigError as ConfigError
+    from idol.config.checks import ConfigError as ConfigError
     from idol.config.model import DualModalUNetConfig as DualModalUNetConfig
     from idol.config.presets import preset as preset
     from idol.model.controlnet import ControlResiduals as ControlResiduals
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "CheckpointError": "idol.model.saving",
     "ClipLayout": "idol.model.layout",
-    "ConfigError": "idol.config.model",
+    "ConfigError": "idol.config.checks",
     "ConsistencyFeatures": "idol.model.unet",
     "ControlResiduals": "idol.model.controlnet",
     "DEPTH": "idol.model.layout",

@@ -13,7 +13,8 @@ import torch
 import torch._dynamo
 from torch import Tensor, nn
 
-from idol.config.model import ConfigError, DualModalUNetConfig
+from idol.config.checks import ConfigError
+from idol.config.model import DualModalUNetConfig
 from idol.model.controlnet import PoseControlNet
 from idol.model.foreground import ForegroundProjection
 from idol.model.layout import DEPTH, VIDEO

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from idol.config.model import ConfigError, DualModalUNetConfig
+from idol.config.checks import ConfigError
+from idol.config.model import DualModalUNetConfig
 from idol.model.denoiser import DualModalDenoiser, is_temporal
 from idol.model.saving import CheckpointError, raise_if_different
 from idol.model.unet import DualModalUNet

@@ -13,12 +13,12 @@ from typing import get_args
 
 import tyro
 
-from idol.config.defaults import defaults
-from idol.config.model import DualModalUNetConfig, StageName
-from idol.config.presets import PresetName
+from idol.config.model import DualModalUNetConfig, PresetName, StageName
+from idol.config.presets import defaults
 from idol.config.train import TrainConfig
+from idol.errors import IdolError
 from idol.train.checkpoint import Checkpoints
-from idol.train.errors import DivergedError, TrainError
+from idol.train.errors import DivergedError
 from idol.train.interrupt import InterruptedRun
 from idol.train.resume import read_config
 from shards.command import INTERRUPTED, run, say
@@ -33,7 +33,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
     """The configuration of a command line, with the defaults of its stage and preset.
 
     Raises:
-        TrainError, ValueError: settings that contradict each other.
+        ConfigError: settings that contradict each other.
         SystemExit: it is no command line of ours, or asks for help.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -78,7 +78,7 @@ def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) ->
         _name(),
         command,
         argv,
-        errors=(TrainError, ShardsError, ValueError, OSError),
+        errors=(IdolError, ShardsError, ValueError, OSError),
         interrupted="stopped. Run the same command to resume from the newest checkpoint.",
     )
 

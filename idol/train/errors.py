@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from idol.errors import IdolError
+
 __all__ = ["DivergedError", "TrainError", "raise_if_any"]
 
 
-class TrainError(Exception):
-    """Base of the errors meant for a user: what happened, to what, and what to do."""
+class TrainError(IdolError):
+    """A run cannot begin, or cannot go on."""
 
 
 class DivergedError(TrainError):

@@ -149,5 +149,4 @@ def step_losses(
 
 def _wants_features(batch: LatentBatch, config: LossConfig) -> bool:
     """Whether the consistency losses need features: with depth, and unless they are left out."""
-    compared = config.motion_weight > 0 or config.cross_attention_weight > 0
-    return DEPTH in batch.modalities and compared
+    return DEPTH in batch.modalities and config.compares

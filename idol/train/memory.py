@@ -119,8 +119,9 @@ def _smaller(config: TrainConfig, processes: int) -> dict[str, TrainConfig]:
     if not optimizer.adam_8bit and not run.fsdp:
         small = dataclasses.replace(optimizer, adam_8bit=True)
         ways["--adam-8bit"] = dataclasses.replace(config, optimizer=small)
-    data, whole = config.data, config.data.mirror == 0 and config.data.crop_area[0] == 1
-    if config.preset == "sd14" and config.stage != "pretrain" and whole and not data.latents:
+    data = config.data
+    can_cache = config.preset == "sd14" and config.stage != "pretrain"
+    if can_cache and not data.moves_images and not data.latents:
         cached = dataclasses.replace(data, latents=True)
         drawless = dataclasses.replace(config.report, sample_every=0)
         option = "--latents --sample-every 0, after `idol-prep encode`"
@@ -162,8 +163,7 @@ def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
         (weights if storage in own else kept)[storage] = tensor
         return tensor
 
-    compared = config.loss.motion_weight > 0 or config.loss.cross_attention_weight > 0
-    features = config.stage != "pretrain" and compared
+    features = config.stage != "pretrain" and config.loss.compares
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, _EfficientAttention():
         output = model(**inputs, return_features=features)

@@ -6,12 +6,11 @@ import dataclasses
 import importlib
 import re
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from idol.config.model import _CHOICES
-from idol.losses import LossConfig
-from idol.model import DualModalUNetConfig
+from idol.config import DualModalUNetConfig, LossConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "method.md").read_text()
@@ -40,7 +39,8 @@ def test_dotted_names_exist(name: str) -> None:
 def test_switches_and_values_exist() -> None:
     fields = {field.name for field in dataclasses.fields(DualModalUNetConfig)}
     fields |= {f"LossConfig.{field.name}" for field in dataclasses.fields(LossConfig)}
-    values = {value for choices in _CHOICES.values() for value in choices}
+    kinds = get_type_hints(DualModalUNetConfig).values()
+    values = {value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)}
     values |= {"mean", "sum_targets", "conv_in"}
     others = [name for name in QUOTED if not name.startswith("idol.")]
     for name in others:

@@ -7,19 +7,19 @@ import json
 
 import pytest
 
-from idol.config.model import ConfigError, DualModalUNetConfig
-from idol.config.presets import preset
+from idol.config import ConfigError, DualModalUNetConfig, preset
 
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"cross_modal_attention": "everywhere"}, "not one of block_end, layer_end, none"),
-        ({"motion_feature": "temporal"}, "motion_feature='temporal' is not one of"),
-        ({"background_init": "random"}, "not one of copy, zero"),
-        ({"consistency_layers": "first"}, "not one of last, all"),
+        ({"cross_modal_attention": "everywhere"}, "must be one of block_end, layer_end, none"),
+        ({"motion_feature": "temporal"}, "motion_feature must be one of .*, not 'temporal'"),
+        ({"background_init": "random"}, "must be one of copy, zero"),
+        ({"consistency_layers": "first"}, "must be one of last, all"),
         ({"temporal_layers": 1}, "must be true or false"),
-        ({"layers_per_block": 0}, "must be a positive whole number"),
+        ({"layers_per_block": 0}, "layers_per_block must be from 1 to 2147483647, not 0"),
+        ({"layers_per_block": 1.5}, "must be a whole number, not 1.5"),
         ({"attention_levels": (True,)}, "1 entries for 4 levels"),
         ({"attention_heads": 7}, "attention_heads=7 does not divide the 320 channels"),
         ({"norm_groups": 3}, "norm_groups=3 does not divide the 320 channels"),
@@ -53,8 +53,17 @@ def test_survives_json() -> None:
 
 
 def test_unknown_preset_lists_those_there_are() -> None:
-    with pytest.raises(KeyError, match="sd14, tiny"):
+    with pytest.raises(ConfigError, match=r"^no preset 'sdxl': there are sd14, tiny$"):
         preset("sdxl")  # type: ignore[arg-type]
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        DualModalUNetConfig(prediction="x0", norm_groups=0, temporal_layers=1)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        "norm_groups must be from 1 to 2147483647, not 0; temporal_layers must be true or false, "
+        "not 1; prediction must be one of noise, v, not 'x0'"
+    )
 
 
 def test_single_frame_model_has_no_temporal_settings() -> None:

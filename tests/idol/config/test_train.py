@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from idol.config.defaults import defaults
+from idol.config import ConfigError
 from idol.diffusion.schedule import noise_schedule
 from idol.train.cli import main, parse
 from idol.train.errors import TrainError
-from tests.idol.train.micro import micro
+from tests.idol.train.micro import configured, micro
 
 REQUIRED = ["--shards", "a", "b", "--output", "o"]
 
@@ -60,19 +60,23 @@ def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         ({"seed": 2**64}, "--seed must be from 0 to 18446744073709551615, not"),
         ({"window": 2**31}, "--window must be from 1 to 2147483647"),
         ({"keep": 0}, "--keep must be from 1 "),
-        ({"learning_rate": float("inf")}, "--learning-rate must be a positive number, not inf"),
-        ({"clip": float("nan")}, "--clip must be a positive number, not nan"),
-        ({"weight_decay": float("inf")}, "--weight-decay must be a number from 0 on, not inf"),
-        ({"guidance": float("nan")}, "--guidance must be a number from 0 on, not nan"),
-        ({"warm_up": float("nan")}, "--warm-up must be a share from 0 to 1, not nan"),
-        ({"ema": 1.0}, "--ema, below 1"),
-        ({"betas": (0.9, float("nan"))}, "--betas must be from 0 on"),
-        ({"crop_area": (float("nan"), 1.0)}, "--crop-area must be two rising shares"),
+        ({"learning_rate": float("inf")}, "--learning-rate must be > 0 and finite, not inf"),
+        ({"clip": float("nan")}, "--clip must be > 0 and finite, not nan"),
+        ({"weight_decay": float("inf")}, "--weight-decay must be >= 0 and finite, not inf"),
+        ({"guidance": float("nan")}, "--guidance must be >= 0 and finite, not nan"),
+        ({"warm_up": float("nan")}, "--warm-up must be from 0 to 1, not nan"),
+        ({"ema": 1.0}, "--ema must be >= 0 and < 1, not 1.0"),
+        ({"betas": (0.9, float("nan"))}, "--betas must be >= 0 and < 1, not "),
+        ({"crop_area": (float("nan"), 1.0)}, "--crop-area must be > 0 and <= 1, not "),
+        ({"crop_area": (0.0, 1.0)}, "--crop-area must be > 0 and <= 1, not "),
+        ({"crop_area": (0.9, 0.5)}, "--crop-area must rise, not 0.9 0.5"),
+        ({"batch_size": 1.5}, "--batch-size must be a whole number, not 1.5"),
+        ({"depth": "both"}, "--depth must be one of "),
     ],
 )
 def test_numbers_out_of_range_are_refused(settings: dict[str, Any], mistake: str) -> None:
-    with pytest.raises(TrainError, match=mistake):
-        defaults("video", "tiny", shards=["a"], output=Path("o"), **settings)
+    with pytest.raises(ConfigError, match=mistake):
+        configured("video", "tiny", "a", Path("o"), **settings)
 
 
 def test_the_largest_settings_are_taken(tmp_path: Path, boxes: Path) -> None:
@@ -82,7 +86,7 @@ def test_the_largest_settings_are_taken(tmp_path: Path, boxes: Path) -> None:
     steps = noise_schedule().config.num_train_timesteps
     largest = {"seed": 2**64 - 1, "window": 2**31 - 1, "max_frame_step": 2**31 - 1}
     train(micro("image", boxes, tmp_path, steps=1, sample_steps=steps, **largest))
-    with pytest.raises(TrainError, match="--sample-steps"):
+    with pytest.raises(ConfigError, match="--sample-steps"):
         micro("image", boxes, tmp_path, sample_steps=steps + 1)
 
 
@@ -107,7 +111,7 @@ def test_absent_shards_are_one_clear_line(
 def test_eight_bits_need_bitsandbytes(tmp_path: Path, boxes: Path) -> None:
     from idol.train.train import train
 
-    config = defaults("pretrain", "tiny", shards=[str(boxes)], output=tmp_path, adam_8bit=True)
+    config = configured("pretrain", "tiny", boxes, tmp_path, adam_8bit=True)
     with pytest.raises(TrainError, match="pip install bitsandbytes"):
         train(config)
 

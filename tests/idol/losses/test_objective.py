@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from idol.config import ConfigError
 from idol.diffusion.schedule import noise_of_v, noise_schedule
 from idol.losses import (
     LossConfig,
@@ -100,9 +101,11 @@ def test_a_weight_of_zero_leaves_a_loss_out() -> None:
     config = LossConfig(motion_weight=0, cross_attention_weight=0)
     losses = training_losses(*noises(), [layer(1)], config)
     assert losses.motion == losses.cross_attention == 0
-    with pytest.raises(ValueError, match="motion_weight=-1 must be a number from 0 on"):
+    with pytest.raises(ConfigError, match="motion_weight must be >= 0 and finite, not -1"):
         LossConfig(motion_weight=-1)
-    with pytest.raises(ValueError, match="cross_attention_weight=inf must be a number from 0 on"):
+    with pytest.raises(
+        ConfigError, match="cross_attention_weight must be >= 0 and finite, not inf"
+    ):
         LossConfig(cross_attention_weight=float("inf"))
 
 

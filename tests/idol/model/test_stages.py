@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from idol.config.model import ConfigError
+from idol.config import ConfigError
 from idol.losses import LossConfig, training_losses
 from idol.model import (
     VIDEO,

@@ -19,9 +19,8 @@ import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 
-from idol.config.defaults import defaults
-from idol.config.model import StageName
-from idol.config.train import TrainConfig
+from idol.config import TrainConfig, defaults
+from idol.config.model import PresetName, StageName
 from idol.model import DualModalUNetConfig
 from idol.train.cli import run_config
 from idol.train.monitor import Monitor
@@ -81,6 +80,24 @@ def write_shards(root: Path, train: list[Clip], val: list[Clip] | None = None) -
     return root
 
 
+def configured(
+    stage: StageName,
+    preset: PresetName,
+    shards: Path | str,
+    output: Path,
+    *,
+    model: DualModalUNetConfig | None = None,
+    **settings: Any,
+) -> TrainConfig:
+    """The defaults with other settings, also of the configuration's parts, by their names."""
+    config = defaults(stage, preset, shards=[str(shards)], output=output, model=model)
+    for name in ("data", "optimizer", "run", "report"):
+        part = getattr(config, name)
+        own = {f.name for f in dataclasses.fields(part)} & settings.keys()
+        settings[name] = dataclasses.replace(part, **{key: settings.pop(key) for key in own})
+    return dataclasses.replace(config, **settings)
+
+
 def micro(stage: StageName, shards: Path, output: Path, **settings: Any) -> TrainConfig:
     """A configuration of a few quick steps, silent."""
     values: dict[str, Any] = {
@@ -98,7 +115,7 @@ def micro(stage: StageName, shards: Path, output: Path, **settings: Any) -> Trai
         "model": MODEL,
         **settings,
     }
-    return defaults(stage, "tiny", shards=[str(shards)], output=output, **values)
+    return configured(stage, "tiny", shards, output, **values)
 
 
 def losses_of(output: Path) -> list[dict[str, Any]]:

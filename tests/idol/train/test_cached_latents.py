@@ -11,8 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from idol.config.defaults import defaults
-from idol.config.train import TrainConfig
+from idol.config import ConfigError, TrainConfig
 from idol.data.checks import check_latents
 from idol.data.conditions import LatentBatch
 from idol.data.encode import Encoding, encode
@@ -24,6 +23,7 @@ from idol.train.errors import TrainError
 from shards.dataset import open_for_build
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
+from tests.idol.train.micro import configured
 from tests.shards.stream.conftest import full_clip
 
 SIZE = 64
@@ -64,11 +64,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory, vae: Path) -> Path:
 
 
 def config(shards: Path, vae: Path, stage: Any = "video", **settings: Any) -> TrainConfig:
-    return defaults(
+    return configured(
         stage,
         "sd14",
-        shards=[str(shards)],
-        output=shards / "unused",
+        shards,
+        shards / "unused",
         **{"vae": vae, "size": SIZE, "batch_size": 2, "workers": 0, "frames": 3, **settings},
     )
 
@@ -171,10 +171,10 @@ def test_every_part_of_a_mixture_needs_them(shards: Path, vae: Path, tmp_path: P
 
 
 def test_what_latents_do_not_go_with_is_told(shards: Path, vae: Path) -> None:
-    with pytest.raises(TrainError, match="leave them out, or --crop-area and --mirror"):
+    with pytest.raises(ConfigError, match="leave them out, or --crop-area and --mirror"):
         config(shards, vae, latents=True, mirror=0.5)
-    with pytest.raises(TrainError, match="preset tiny has none"):
-        defaults("image", "tiny", shards=["x"], output=Path("x"), latents=True)
+    with pytest.raises(ConfigError, match="preset tiny has none"):
+        configured("image", "tiny", "x", Path("x"), latents=True)
 
 
 def test_a_model_saved_anew_has_the_same_vae(shards: Path, vae: Path, tmp_path: Path) -> None:

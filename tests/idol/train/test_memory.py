@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from idol.bench.cost import build, parameters
-from idol.config.defaults import defaults
 from idol.config.model import StageName
 from idol.train.memory import estimate
-from tests.idol.train.micro import MODEL, micro
+from tests.idol.train.micro import MODEL, configured, micro
 
 
 def of(**settings: Any) -> Any:
@@ -65,5 +64,5 @@ def test_gradients_come_as_activations_go_unless_they_stay() -> None:
 def test_it_is_near_what_was_measured(
     stage: StageName, settings: dict[str, Any], measured: float
 ) -> None:
-    config = defaults(stage, "sd14", shards=["shards"], output=Path("output"), **settings)
+    config = configured(stage, "sd14", "shards", Path("output"), **settings)
     assert estimate(config).total == pytest.approx(measured * 1e9, rel=0.05)

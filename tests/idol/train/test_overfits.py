@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from idol.config.defaults import defaults
+from idol.config import defaults
 from idol.config.model import StageName
 from idol.data.conditions import LatentBatch
 from idol.data.preparation import Preparation
@@ -22,7 +22,7 @@ from idol.train.data import first_clips
 from idol.train.initialize import build
 from idol.train.validation import validate
 from shards.sample.clip import Clip
-from tests.idol.train.micro import write_shards
+from tests.idol.train.micro import configured, write_shards
 
 SIZE, FRAMES = 32, 2
 STEPS: dict[StageName, int] = {"pretrain": 60, "image": 240, "video": 120}
@@ -54,8 +54,7 @@ def drawn(number: int) -> Clip:
 
 
 def the_four(shards: Path, trained: Trained) -> LatentBatch:
-    values = {"size": SIZE, "frames": FRAMES}
-    config = defaults("video", "tiny", shards=[str(shards)], output=Path("none"), **values)
+    config = configured("video", "tiny", shards, Path("none"), size=SIZE, frames=FRAMES)
     [clips] = first_clips(config, "train", 4)
     prepare = Preparation(trained.codec, trained.image_encoder, SIZE)
     with torch.no_grad():

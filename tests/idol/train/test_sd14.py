@@ -12,7 +12,6 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from idol.config.defaults import defaults
 from idol.data.encode import Encoding, encode
 from idol.encoders import CLIPEncoder, VAECodec
 from idol.model import DualModalUNetConfig
@@ -20,7 +19,7 @@ from idol.saved import load_trained
 from idol.train.errors import TrainError
 from idol.train.run import Run
 from idol.train.train import train
-from tests.idol.train.micro import SIZE, in_processes, losses_of
+from tests.idol.train.micro import SIZE, configured, in_processes, losses_of
 
 MODEL = DualModalUNetConfig(
     block_out_channels=(8, 8),
@@ -81,7 +80,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(stage: Any, shards: Path, output: Path, **settings: Any) -> Any:
     values = {**QUIET, "model": MODEL, **settings}
-    return defaults(stage, "sd14", shards=[str(shards)], output=output, **values)
+    return configured(stage, "sd14", shards, output, **values)
 
 
 def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) -> None:
