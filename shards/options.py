@@ -7,14 +7,17 @@ those of a recipe file, or of a preset.
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Collection
-from typing import Annotated, Any, Required, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Required, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 from docstring_parser import parse_from_object
-from typing_extensions import TypedDict
+from typing_extensions import Doc, TypedDict
 
-__all__ = ["Given", "options_of", "section", "shown"]
+__all__ = ["Given", "options_of", "replaced", "section", "shown"]
+
+_T = TypeVar("_T")
 
 Given = dict[str, Any]
 """What was given of a dataclass's fields, by their names; nested dataclasses likewise."""
@@ -33,7 +36,7 @@ def options_of(
     are dataclasses become such TypedDicts as well. `default_of` says what help tells of the
     default of a field, by its dotted name; unless given, that of the dataclass.
     """
-    docs = {p.arg_name: p.description or "" for p in parse_from_object(kind).params}
+    docs = _docs(kind)
     hints = get_type_hints(kind, include_extras=True)
     options: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
@@ -44,12 +47,9 @@ def options_of(
             plain = options_of(plain, default_of=default_of, _prefix=f"{name}.")
         else:
             default = default_of(name) if default_of else shown(field.default)
-            told = tyro.conf.arg(
-                help=" ".join(docs.get(field.name, "").split()),
-                help_behavior_hint=f"(default: {default})" if default else "",
-            )
-            # Of a flag that may be left out, both ways must be there to be given.
-            marks = [told, *(mark for mark in marks if mark is not tyro.conf.FlagCreatePairsOff)]
+            doc = next((m.documentation for m in marks if isinstance(m, Doc)), docs[field.name])
+            hint = f"(default: {default})" if default else ""
+            marks.append(tyro.conf.arg(help=" ".join(doc.split()), help_behavior_hint=hint))
         option = Annotated[(plain, *marks)] if marks else plain
         options[field.name] = Required[option] if field.name in required else option
     return section(kind.__name__, options)
@@ -63,8 +63,28 @@ def section(name: str, fields: Given) -> Any:
     return kind
 
 
+def replaced(value: _T, given: Given) -> _T:
+    """The dataclass with what was given in place of its fields; raises as its own checks do."""
+    changes = {
+        name: replaced(getattr(value, name), new) if isinstance(new, dict) else new
+        for name, new in given.items()
+    }
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+
+
 def shown(value: object) -> str:
     """A default as it would be typed; empty where there is none."""
     if value is None or value is dataclasses.MISSING:
         return ""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _docs(kind: type) -> defaultdict[str, str]:
+    """What the docstrings of the dataclass, and of those it inherits from, say of each field."""
+    docs: defaultdict[str, str] = defaultdict(str)
+    for parent in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(parent):
+            for described in parse_from_object(parent).params:
+                names = described.arg_name.split(", ")
+                docs |= dict.fromkeys(names, described.description or "")
+    return docs

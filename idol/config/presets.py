@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
-
 from idol.config.checks import ConfigError
 from idol.config.losses import LossConfig
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
@@ -67,14 +65,14 @@ def defaults(
     stage: StageName,
     preset_name: PresetName = "sd14",
     *,
-    shards: Sequence[str] = tyro.MISSING,
-    output: Path = tyro.MISSING,
+    shards: Sequence[str],
+    output: Path,
     model: DualModalUNetConfig | None = None,
 ) -> TrainConfig:
     """The configuration of a stage; `dataclasses.replace` changes it and its parts.
 
     Args:
-        shards, output: of the run; absent only where a command line gives them.
+        shards, output: of the run.
         model: the sizes and switches to train with; default: the preset's.
 
     Raises:
@@ -86,7 +84,7 @@ def defaults(
     return TrainConfig(
         stage=stage,
         preset=preset_name,
-        shards=shards if shards is tyro.MISSING else tuple(shards),
+        shards=tuple(shards),
         output=output,
         data=DataConfig(size=64, workers=1) if tiny else DataConfig(),
         optimizer=OptimizerConfig(steps=steps, learning_rate=learning_rate),

@@ -23,8 +23,6 @@ from idol.config.model import DualModalUNetConfig, PresetName, StageName
 
 __all__ = ["DataConfig", "OptimizerConfig", "ReportConfig", "RunConfig", "TrainConfig"]
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-
 _BELOW_1 = Range(0, 1, below_high=True)
 
 
@@ -42,7 +40,7 @@ class DataConfig:
     """Pre-training: outpainting (the paper, sec. 3.3), or plain attributes for the ablation."""
     mirror: Annotated[float, FRACTION] = 0.0
     """Probability of a mirror image."""
-    latents: Flag = False
+    latents: bool = False
     """Take the VAE's latents that `idol-prep encode` cached in place of images."""
     crop_area: Annotated[tuple[float, float], Range(0, 1, above_low=True)] = (1.0, 1.0)
     """Lowest and highest fraction of the area that a random crop keeps."""
@@ -83,7 +81,7 @@ class OptimizerConfig:
     """Fraction of samples that lose their foreground, for guidance."""
     ema: Annotated[float, _BELOW_1] = 0.0
     """Decay of the average of weights that is saved in place of the last ones; 0 is none."""
-    adam_8bit: Flag = False
+    adam_8bit: bool = False
     """Keep the optimizer's states in 8 bits (needs bitsandbytes and a GPU)."""
 
 
@@ -99,13 +97,13 @@ class RunConfig:
     """Of the order of clips, every noise, and fresh weights; from 0 to 2^64 - 1."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of activations; weights stay in float32."""
-    gradient_checkpointing: Flag = False
+    gradient_checkpointing: bool = False
     """Recompute layers in backward: less memory, about a third more time."""
-    compile: Flag = False
+    compile: bool = False
     """Run repeated blocks through torch.compile."""
-    fsdp: Flag = False
+    fsdp: bool = False
     """Divide weights, gradients and optimizer states among the processes."""
-    cpu: Flag = False
+    cpu: bool = False
     """Train on the CPU even if there is a GPU."""
     max_skipped: Annotated[int, at_least(0)] = 10
     """Stop when more than so many steps in a row had no finite loss or gradient."""
@@ -134,7 +132,7 @@ class ReportConfig:
     """Steps between measurements of the consistency losses' gradients at the features."""
     tensorboard: bool = True
     """Write TensorBoard events into the output folder."""
-    wandb: Flag = False
+    wandb: bool = False
     """Log to Weights & Biases, if installed."""
     progress: bool = True
     """Show progress in the terminal."""

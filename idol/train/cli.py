@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -23,6 +22,7 @@ from idol.train.interrupt import InterruptedRun
 from idol.train.resume import read_config
 from shards.command import INTERRUPTED, run, say
 from shards.errors import ShardsError
+from shards.options import Given, options_of, replaced, shown
 
 __all__ = ["main", "parse", "run_config"]
 
@@ -30,36 +30,56 @@ EXIT_DIVERGED = 1
 
 
 def parse(argv: Sequence[str] | None = None) -> TrainConfig:
-    """The configuration of a command line, with the defaults of its stage and preset.
+    """The configuration of a command line: what is given, and else the stage's and preset's.
 
     Raises:
         ConfigError: settings that contradict each other.
         SystemExit: it is no command line of ours, or asks for help.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--stage", choices=get_args(StageName))
-    first.add_argument("--preset", choices=get_args(PresetName))
-    first.add_argument("--init-from", type=Path)
-    first.add_argument("--output", type=Path)
-    known, _ = first.parse_known_args(argv)
-    start = defaults(
-        known.stage or "video",
-        known.preset or "sd14",
-        model=_settings_of(known.output, known.init_from),
-    )
-    if known.stage is None:  # it is asked for, and what is shown is for the last stage
-        start = dataclasses.replace(start, stage=tyro.MISSING)
-    return tyro.cli(
-        TrainConfig,
+    required = ("stage", "shards", "output")
+    given: Given = tyro.cli(
+        options_of(TrainConfig, required=required, default_of=_default_of),
         prog="idol-train",
-        description=(
-            "Train a stage of IDOL on shards. Run the same command to resume. "
-            "Defaults shown are those of --stage and --preset."
-        ),
-        default=start,
+        description="Train a stage of IDOL on shards. Run the same command to resume.",
         args=argv,
         config=(tyro.conf.DisallowNone,),
     )
+    start = defaults(
+        given["stage"],
+        given.get("preset", TrainConfig.preset),
+        shards=given["shards"],
+        output=given["output"],
+        model=_settings_of(given["output"], given.get("init_from")),
+    )
+    return replaced(start, given)
+
+
+def _default_of(name: str) -> str:
+    """What help says of a setting's default, in all stages of both presets."""
+    if "." not in name:
+        return shown(getattr(TrainConfig, name, None))
+    part, field = name.split(".")
+    told = {}
+    for preset in get_args(PresetName):
+        stages_of: dict[str, list[str]] = {}
+        for stage in get_args(StageName):
+            value = shown(getattr(getattr(_starts()[preset, stage], part), field))
+            stages_of.setdefault(value, []).append(stage)
+        each = [f"{value} in {' and '.join(stages)}" for value, stages in stages_of.items()]
+        told[preset] = ", ".join(stages_of if len(stages_of) == 1 else each)
+    first, *others = get_args(PresetName)
+    return told[first] + "".join(
+        f"; {other}: {told[other]}" for other in others if told[other] != told[first]
+    )
+
+
+@cache
+def _starts() -> dict[tuple[PresetName, StageName], TrainConfig]:
+    return {
+        (preset, stage): defaults(stage, preset, shards=["-"], output=Path("-"))
+        for preset in get_args(PresetName)
+        for stage in get_args(StageName)
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

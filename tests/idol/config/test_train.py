@@ -45,6 +45,28 @@ def test_everything_can_be_set() -> None:
     assert json.loads(json.dumps(config.as_json())) == config.as_json()
 
 
+def test_only_what_is_given_goes_before_the_defaults_of_stage_and_preset() -> None:
+    config = parse(["--stage", "image", "--preset", "tiny", *REQUIRED, "--sample-steps", "50"])
+    assert (config.data.size, config.optimizer.steps) == (64, 800)
+    assert (config.report.sample_steps, config.report.checkpoint_every) == (50, 100)
+    assert config.loss.denoise_error == "v"
+    off = parse(["--stage", "video", *REQUIRED, "--no-tensorboard", "--latents"])
+    assert (off.report.tensorboard, off.report.progress, off.data.latents) == (False, True, True)
+
+
+def test_help_tells_the_defaults_of_all_stages_and_presets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    told = "".join(c for c in capsys.readouterr().out if c not in "│").split()
+    text = " ".join(told)
+    assert "(default: 256; tiny: 64)" in text
+    assert (
+        "(default: 25000 in pretrain, 15000 in image and video; "
+        "tiny: 150 in pretrain, 800 in image, 200 in video)" in text
+    )
+
+
 def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     mistakes = "--stage video --steps 0 --size 100 --frames 1 --mirror 2 --fsdp --adam-8bit"
     assert main([*mistakes.split(), *REQUIRED]) == 2
