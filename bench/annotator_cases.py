@@ -18,13 +18,14 @@ import torch
 from torch import nn
 
 from preprocess import weights
-from preprocess.annotators.choices import Record
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.device import half_precision
+from preprocess.external_file import ExternalFile
 
 __all__ = ["CASES", "Case", "Setting"]
 
-RECORD = Record("bench", "1", {})
 Frames = Sequence[np.ndarray]
 
 
@@ -36,12 +37,16 @@ class Setting:
     sam: str
     scratch: Path  # for folders that a library wants to read
 
+    @property
+    def hardware(self) -> Hardware:
+        return Hardware(self.device, self.half, self.batch)
+
     def cut(self, frames: Frames) -> Iterator[Frames]:
         for start in range(0, len(frames), self.batch):
             yield frames[start : start + self.batch]
 
     def forward(self, network: nn.Module, *inputs: Any, **keywords: Any) -> Any:
-        with torch.inference_mode(), half_precision(self.device, self.half):
+        with torch.inference_mode(), half_precision(self.hardware):
             return network(*inputs, **keywords)
 
 
@@ -51,6 +56,10 @@ class Case:
 
     annotate: Callable[[Scene], object]
     bare: Callable[[Frames], object]
+
+
+def located(file: ExternalFile) -> Path:
+    return weights.locate(file.name)
 
 
 def randomised(module: nn.Module) -> Any:
@@ -75,15 +84,14 @@ def grounded_sam(setting: Setting) -> Case:
     from segment_anything import sam_model_registry
     from segment_anything.utils.transforms import ResizeLongestSide
 
-    from preprocess.annotators.grounded_sam import GroundedSam
+    from preprocess.annotators.grounded_sam.annotator import GroundedSam
     from preprocess.annotators.grounded_sam.choose import Detections
     from preprocess.annotators.grounded_sam.detector import Detector, build_network
     from preprocess.annotators.grounded_sam.segmenter import Segmenter
 
     dino = build_network(_bert_folder(setting.scratch / "bert")).to(setting.device)
     sam = sam_model_registry[setting.sam]().requires_grad_(False).to(setting.device)
-    options = {"device": setting.device, "half": setting.half, "batch": setting.batch}
-    detector = Detector(dino, **options)
+    detector = Detector(dino, setting.hardware)
 
     def box_of(frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
@@ -95,7 +103,7 @@ def grounded_sam(setting: Setting) -> Case:
         return [Detections(box_of(frame), np.ones(1, np.float32)) for frame in frames]
 
     annotator = GroundedSam(
-        RECORD, detect, Segmenter(sam, **options), people="one", person="largest", smooth=False
+        detect, Segmenter(sam, setting.hardware), people="one", person="largest", smooth=False
     )
     transform = T.Compose(
         [
@@ -146,15 +154,12 @@ def openpose(setting: Setting) -> Case:
     from preprocess.annotators.openpose.annotator import OpenPose
     from preprocess.annotators.openpose.body import HEIGHT
     from preprocess.annotators.openpose.networks import Network
-    from preprocess.annotators.torch.batching import Batches
     from preprocess.annotators.torch.packages import import_controlnet_aux
 
     _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
     module = randomised(body.bodypose_model()).to(setting.device)
-    network = Network(
-        module, setting.device, half=setting.half, batches=Batches(setting.batch, "cpu", 1)
-    )
-    annotator = OpenPose(RECORD, network, None, None, people="one", person="largest", smooth=False)
+    network = Network(module, setting.hardware, 1)
+    annotator = OpenPose(network, None, None, people="one", person="largest", smooth=False)
 
     def bare(frames: Frames) -> None:
         height, width = frames[0].shape[:2]
@@ -170,14 +175,10 @@ def openpose(setting: Setting) -> Case:
 
 def midas(setting: Setting) -> Case:
     from preprocess.annotators.midas.network import Midas, build_dpt_hybrid, network_size
-    from preprocess.annotators.torch.batching import Batches
     from preprocess.annotators.whole_frame import WholeFrameDepth
 
     module = randomised(build_dpt_hybrid()).to(setting.device)
-    network = Midas(
-        module, setting.device, half=setting.half, batches=Batches(setting.batch, "cpu", 1)
-    )
-    annotator = WholeFrameDepth(RECORD, "", "", network)
+    annotator = WholeFrameDepth("", "", Midas(module, setting.hardware))
 
     def bare(frames: Frames) -> None:
         height, width = frames[0].shape[:2]
@@ -200,8 +201,6 @@ def huggingface(setting: Setting) -> Case:
         DPTImageProcessor,
     )
 
-    from preprocess.annotators.huggingface import load
-
     backbone = Dinov2Config(
         image_size=518,
         patch_size=14,
@@ -223,13 +222,8 @@ def huggingface(setting: Setting) -> Case:
         size={"height": 518, "width": 518}, keep_aspect_ratio=True, ensure_multiple_of=14
     )
     processor.save_pretrained(setting.scratch / "depth")
-    annotator = load(
-        RECORD,
-        str(setting.scratch / "depth"),
-        device=setting.device,
-        half=setting.half,
-        batch=setting.batch,
-    )
+    (chosen,) = AnnotatorChoice("none", "none", (f"hf:{setting.scratch / 'depth'}",)).depths
+    annotator = chosen.load(located, setting.hardware)
     module = module.requires_grad_(False).eval().to(setting.device)
 
     def bare(frames: Frames) -> None:
@@ -252,7 +246,7 @@ def hdnet(setting: Setting) -> Case:
         "normal": randomised(HourglassNetwork(3, 3)),
         "depth": randomised(HourglassNetwork(9, 1)),
     }
-    annotator = HDNetDepth(RECORD, HDNet(networks, setting.device), batch=setting.batch)
+    annotator = HDNetDepth(HDNet(networks, setting.hardware), setting.hardware)
 
     def annotate(scene: Scene) -> np.ndarray:
         iuv = tuple(np.zeros_like(frame) for frame in scene.frames)
@@ -279,7 +273,7 @@ def lite(setting: Setting) -> Case:
     def locate(name: str) -> Path:
         return weights.locate(f"lite/{name}")
 
-    tracker, annotator = LitePerson(locate, hands=False, face=False), LiteMask(RECORD)
+    tracker, annotator = LitePerson(locate, hands=False, face=False), LiteMask()
     asked: list[tuple[Network, np.ndarray]] = []
     run = Network.__call__
 
@@ -290,7 +284,7 @@ def lite(setting: Setting) -> Case:
     def annotate(scene: Scene) -> np.ndarray:
         asked.clear()
         people = tuple(tracker.track(scene.frames))
-        return annotator.masks(Scene(scene.frames, people, scene.crop, scene.fps))
+        return annotator.masks(Scene(scene.frames, people, scene.crop, scene.fps)).clip
 
     def bare(frames: Frames) -> None:
         for network, picture in asked:
@@ -302,17 +296,10 @@ def lite(setting: Setting) -> Case:
 
 def dwpose(setting: Setting) -> Case:
     """From its published files: there is no building ONNX networks of their size here."""
-    from preprocess.annotators.dwpose import DETECTOR, POSE, load
+    from preprocess.annotators.dwpose.spec import DETECTOR, POSE
 
-    annotator = load(
-        RECORD,
-        weights.locate,
-        people="one",
-        person="largest",
-        smooth=False,
-        device=setting.device,
-        batch=setting.batch,
-    )
+    choice = AnnotatorChoice("none", "dwpose", ("none",), smooth=False)
+    annotator = choice.chosen["pose"].load(located, setting.hardware)
     sessions = _onnx_session(DETECTOR, setting), _onnx_session(POSE, setting)
 
     def bare(frames: Frames) -> None:
@@ -325,11 +312,11 @@ def dwpose(setting: Setting) -> Case:
     return Case(annotator.keypoints, bare)
 
 
-def _onnx_session(name: str, setting: Setting) -> Any:
+def _onnx_session(file: ExternalFile, setting: Setting) -> Any:
     from onnxruntime import InferenceSession
 
     kind = "CUDA" if setting.device.startswith("cuda") else "CPU"
-    return InferenceSession(weights.locate(name), providers=[f"{kind}ExecutionProvider"])
+    return InferenceSession(located(file), providers=[f"{kind}ExecutionProvider"])
 
 
 def _no_masks(scene: Scene) -> np.ndarray:

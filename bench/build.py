@@ -53,7 +53,7 @@ class Clock(Reporter):
 
 def plain_loop(plan: Plan) -> Clock:
     """The same annotators on the same clips, nothing encoded or written."""
-    annotators = load(plan.recipe.annotators)
+    annotators = load(plan.recipe)
     clock = Clock()
     surveyed: dict[int, object] = {}
     for task in plan.tasks(plan.shards):
@@ -87,7 +87,7 @@ def through_build(plan: Plan, source: Path, workers: int) -> tuple[Clock, float]
 
 def parts(plan: Plan) -> dict[str, float]:
     """Milliseconds a frame of one video's decoding, annotating, encoding and writing."""
-    annotators = load(plan.recipe.annotators)
+    annotators = load(plan.recipe)
     video = plan.videos[-1]
     seen = survey(video, annotators, plan.recipe.size)
     started = time.perf_counter()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pipelines.compute import Compute
 from pipelines.engine import Cluster, run_here, run_on_ray
-from pipelines.extras import check_masks, notices, with_densepose
 from pipelines.folder_lock import alone_in
+from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Made, Setup, TaskResult
-from preprocess import weights
-from preprocess.annotators import provenance as makers
+from preprocess.annotators.provenance import provenance
 from preprocess.errors import InputError
+from preprocess.sources.densepose import with_densepose
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from shards.dataset import Build, DatasetInfo, open_for_build
@@ -47,16 +47,13 @@ class Where:
 
         Raises InputError for files, packages or a GPU that are missing.
         """
-        choice = plan.recipe.annotators
-        makers.software(choice)
-        weights.require(makers.required_files(choice), self.weights)
-        hardware = self.compute.hardware(choice, elsewhere=self.address is not None)
-        records = makers.records(choice, self.weights)
-        return Setup(self.source, self.weights, hardware, records)
+        made_by = provenance(plan.recipe, self.weights)
+        hardware = self.compute.hardware(plan.recipe, elsewhere=self.address is not None)
+        return Setup(self.source, self.weights, hardware, made_by)
 
     def cluster(self, plan: Plan, setup: Setup) -> Cluster:
         """How many workers, where, and what each asks for."""
-        choice = plan.recipe.annotators
+        choice = plan.recipe
         workers = self.workers
         if workers is None:
             workers = self.compute.default_workers(choice, setup.hardware)
@@ -91,17 +88,15 @@ def plan_build(
     recipe: Recipe,
     source: Path,
     on_file: Callable[[], None] = lambda: None,
-    *,
-    densepose: Path | None = None,
 ) -> Plan:
-    """List the source and plan its clips; `densepose` is a folder of DensePose pictures.
+    """List the source and plan its clips.
 
     Raises InputError when there is nothing to do, or the source lacks what the recipe wants.
     """
     listing = list_videos(recipe.dataset, source, on_file, recipe.where)
-    check_masks(recipe, listing)
-    if densepose is not None:
-        listing = with_densepose(listing, densepose)
+    check_source(recipe, listing)
+    if recipe.densepose is not None and "densepose" not in recipe.chosen:
+        listing = with_densepose(listing, Path(recipe.densepose).expanduser())
     return make_plan(recipe, listing)
 
 
@@ -133,11 +128,11 @@ def _build(
     session = open_for_build(
         store,
         {
-            **recipe.as_json(setup.records, half=setup.hardware.half),
+            **recipe.as_json(setup.made_by.records, half=setup.hardware.half),
             "source": plan.source_summary(),
         },
-        software=makers.software(recipe.annotators) | {"python": platform.python_version()},
-        weights=_weights(recipe, setup),
+        software={**setup.made_by.software, "python": platform.python_version()},
+        weights=setup.made_by.weights(),
         extras={
             "short_videos": list(plan.short),
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],
@@ -160,16 +155,6 @@ def _build(
     manifests.sort(key=lambda m: (m.split, m.index))
     quarantined = tuple(q for manifest in manifests for q in manifest.quarantined)
     return BuildSummary(info, quarantined, len(pending), len(kept))
-
-
-def _weights(recipe: Recipe, setup: Setup) -> dict[str, dict[str, str]]:
-    """Checksum and licence of each file that is used; a model's own files come without licence."""
-    licences = {f.name: f.licence for f in makers.required_files(recipe.annotators)}
-    return {
-        name: {"sha256": checksum, "licence": licences.get(name, "see the model's own page")}
-        for record in setup.records.values()
-        for name, checksum in record.weights.items()
-    }
 
 
 def _make_shards(

@@ -55,7 +55,6 @@ def build_command(preset: RecipeFile, arguments: Sequence[str]) -> Callable[...,
         compute: tyro.conf.OmitArgPrefixes[Compute] = preset.compute,
         source: Any = () if preset.sources else tyro.MISSING,
         recipe: str | None = None,
-        densepose: Path | None = None,
         workers: int | None = None,
         address: str | None = None,
         weights: Path | None = None,
@@ -73,7 +72,6 @@ def build_command(preset: RecipeFile, arguments: Sequence[str]) -> Callable[...,
             source: Folder of the dataset, in its published layout; for a recipe of several
                 sources NAME=PATH for each.
             out: Folder or URL (s3://...) of the shards; new, empty, or of the same recipe.
-            densepose: Folder with DensePose IUV pictures, {video id}/*.png, one a frame.
             workers: Ray workers; 0 works in this process without Ray. Default: one a core, or
                 as many as GPUs and memory hold.
             address: Address of a running Ray cluster to join.
@@ -89,14 +87,14 @@ def build_command(preset: RecipeFile, arguments: Sequence[str]) -> Callable[...,
             raise InputError(f"--workers must be 0 or more, not {workers}")
         if max_quarantine < 0:
             raise InputError(f"--max-quarantine must be 0 or more, not {max_quarantine}")
-        options = Options(densepose, retry_quarantined, dry_run)
+        options = Options(retry_quarantined, dry_run)
         where = Where(Path(), out, workers, address, weights, compute)
         if preset.sources:
             given = _given(arguments)
             if "dataset" in given:
                 raise InputError(f"--dataset: each source of {preset.title} has its own")
             changes = {name: getattr(settings, name) for name in given}
-            if densepose is not None:
+            if "densepose" in given:
                 raise InputError("--densepose is for one source: build those that want it alone")
             entries = [replace(e, recipe=replace(e.recipe, **changes)) for e in preset.sources]
             failed = run_mixture(entries, source, preset.folder, where, options)

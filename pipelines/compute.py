@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.recipe import RecipeMistakes
-from preprocess.annotators.choices import AnnotatorChoice, Hardware
+from preprocess.annotators.choices import AnnotatorChoice
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 
 __all__ = ["Compute"]
 
-# Shares of a GPU that leave room on one of 24 GB for two workers with the paper's annotators.
-_SHARES = {"mask": 0.25, "pose": 0.1, "depth": 0.15}
+_KINDS = ("mask", "pose", "depth")
 _WORKER_BYTES = 6 << 30  # memory of a worker that holds the paper's networks, on a CPU
 
 
@@ -34,11 +34,11 @@ class Compute:
     batch: int | Literal["auto"] = "auto"
     """Pictures in a forward of the paper's annotators; auto: what the GPU's memory holds."""
     mask_gpus: float | None = None
-    """Share of a GPU that a worker asks for to make masks. Default: 0.25."""
+    """Fraction of a GPU that a worker asks for to make masks. Default: the annotator's own."""
     pose_gpus: float | None = None
-    """Share of a GPU that a worker asks for to find key points. Default: 0.1."""
+    """Fraction of a GPU that a worker asks for to find key points. Default: the annotator's own."""
     depth_gpus: float | None = None
-    """Share of a GPU that a worker asks for to make depth. Default: 0.15."""
+    """Fraction of a GPU that a worker asks for to make depth. Default: the annotator's own."""
 
     def __post_init__(self) -> None:
         if mistakes := list(self._mistakes()):
@@ -47,10 +47,10 @@ class Compute:
     def _mistakes(self) -> Iterator[str]:
         if self.batch != "auto" and self.batch < 1:
             yield f"batch must be at least 1, or auto, not {self.batch}"
-        for modality in _SHARES:
-            value = self.share(modality)
-            if not (math.isfinite(value) and 0 <= value <= 8):
-                yield f"{modality}_gpus must be between 0 and 8, not {value}"
+        for kind in _KINDS:
+            value = self._given(kind)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= 8):
+                yield f"{kind}_gpus must be between 0 and 8, not {value}"
         if self.device == "cpu" and self.precision == "fp16":
             yield "precision fp16 needs a GPU: use fp32 or auto with device cpu"
 
@@ -76,9 +76,7 @@ class Compute:
         """What Ray is asked for; above one GPU a whole number, since Ray gives no other."""
         if hardware.device == "cpu":
             return 0.0
-        light = {"lite", "source", "none"}
-        made = {"mask": (choice.mask,), "pose": (choice.pose,), "depth": choice.depth}
-        total = sum(self.share(m) for m, names in made.items() if not light.issuperset(names))
+        total = sum(self.gpus(choice).values())
         return float(math.ceil(total)) if total > 1 else round(total, 4)
 
     def default_workers(self, choice: AnnotatorChoice, hardware: Hardware) -> int:
@@ -96,7 +94,19 @@ class Compute:
         fitting = gpus * int(1 / share) if 0 < share <= 1 else gpus // max(int(share), 1)
         return max(1, min(cores, fitting or cores))
 
-    def share(self, modality: str) -> float:
-        """Of a GPU, for "mask", "pose" or "depth"."""
-        given: float | None = getattr(self, f"{modality}_gpus")
-        return _SHARES[modality] if given is None else given
+    def gpus(self, choice: AnnotatorChoice) -> dict[str, float]:
+        """Fractions of a GPU by option ("mask", "pose", "depth"), for those that a GPU speeds up.
+
+        Annotators of one option run one after the other: the largest fraction serves both.
+        """
+        fractions: dict[str, float] = {}
+        for chosen in choice.chosen.values():
+            option, own = chosen.spec.option, chosen.spec.gpu
+            if own:
+                given = self._given(option)
+                fractions[option] = max(fractions.get(option, 0), own if given is None else given)
+        return fractions
+
+    def _given(self, option: str) -> float | None:
+        fraction: float | None = getattr(self, f"{option}_gpus", None)
+        return fraction

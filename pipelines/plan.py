@@ -97,12 +97,7 @@ class Plan:
         }
 
     def _extras(self, video: Video) -> list[FrameReader | None]:
-        wanted = []
-        if self.recipe.mask == "source":
-            wanted.append(video.masks)
-        if "hdnet" in self.recipe.depth:
-            wanted.append(video.densepose)
-        return wanted
+        return [getattr(video, images.of) for images in self.recipe.reads]
 
     def tasks(self, of: Iterable[tuple[Split, int]]) -> list[Task]:
         """The named shards' clips, cut where the video changes and every CLIPS_PER_TASK clips."""

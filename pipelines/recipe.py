@@ -7,21 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from preprocess.annotators.choices import (
-    IMAGE_DATASETS,
-    AnnotatorChoice,
-    CropMode,
-    DatasetName,
-    MaskName,
-    PeopleMode,
-    PersonMode,
-    PoseName,
-    PoseStyle,
-    Record,
-    SamSize,
-    split_model,
-)
-from preprocess.annotators.huggingface.model_folder import folder_name
+from preprocess.annotators.choices import IMAGE_DATASETS, AnnotatorChoice, DatasetName
+from preprocess.annotators.registry import NONE
+from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
 
 __all__ = ["Recipe", "RecipeMistakes"]
@@ -36,8 +24,8 @@ class RecipeMistakes(InputError):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What to make of a source. Raises RecipeMistakes naming every mistake at once."""
+class _Clips:
+    """Which frames of a source become clips."""
 
     dataset: DatasetName
     """Layout of the source."""
@@ -54,60 +42,6 @@ class Recipe:
     """Take every n-th source frame."""
     size: int = 256
     """Height and width of the clip in pixels."""
-    crop: CropMode = "subject"
-    """subject: a stable square around the person; center: the middle square; none: the whole frame
-    with black bars."""
-    mask: MaskName = "lite"
-    """Who makes the person masks; source: the dataset's own."""
-    pose: PoseName = "lite"
-    """Who finds the key points."""
-    pose_style: PoseStyle = "openpose"
-    """How skeletons are drawn: openpose (18 body joints) or dwpose (with hands and face)."""
-    depth: tuple[str, ...] = ("lite",)
-    """Who makes the depth: lite (derived from the pose, not measured), none, or hdnet, midas or
-    hf:MODEL_OR_FOLDER; also two: hdnet midas."""
-    people: PeopleMode = "one"
-    """Whom masks and key points show: one person, or all."""
-    person: PersonMode = "largest"
-    """Which one, where people are found by the paper's annotators."""
-    sam: SamSize = "vit_h"
-    """Size of SAM in grounded-sam."""
-    smooth: bool = True
-    """Smooth key points over time (one-euro filter)."""
-    smooth_masks: bool = False
-    """Smooth masks of grounded-sam over time, where they flicker."""
-    min_person_frames: float = 0.5
-    """Share of a clip's frames, 0 to 1, in which a person must be found; other clips are
-    quarantined."""
-    clips_per_shard: int = 64
-    """Clips in a tar."""
-    val_fraction: float = 0.1
-    """Share of videos held out where the dataset publishes no split."""
-    limit: int | None = None
-    """Make only the first n clips."""
-
-    def __post_init__(self) -> None:
-        if mistakes := list(self._mistakes()):
-            raise RecipeMistakes(mistakes)
-
-    def _mistakes(self) -> Iterator[str]:
-        """One line each, beginning with the field's name."""
-        counts = ("clip_length", "stride", "frame_step", "clips_per_shard", "limit")
-        for name in counts:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                yield f"{name} must be at least 1, not {value}"
-        if not 16 <= self.size <= 4096:
-            yield f"size must be between 16 and 4096 pixels, not {self.size}"
-        if self.dataset in IMAGE_DATASETS and self.clip_length not in (None, 1):
-            yield f"clip_length must be 1 for {self.dataset}, not {self.clip_length}"
-        for name in ("min_person_frames", "val_fraction"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and 0 <= value <= 1):
-                yield f"{name} must be a share between 0 and 1, not {value}"
-        if self.split == "disco" and self.dataset in {*IMAGE_DATASETS, "ntu120", "videos"}:
-            yield f"split disco names videos of tiktok and disco; {self.dataset} has none of them"
-        yield from self.annotators.mistakes()
 
     @property
     def frames(self) -> int:
@@ -124,29 +58,51 @@ class Recipe:
         """Source frames between the starts of successive clips."""
         return self.stride or self.frames * self.frame_step
 
-    @property
-    def annotators(self) -> AnnotatorChoice:
-        return AnnotatorChoice(
-            mask=self.mask,
-            pose=self.pose,
-            pose_style=self.pose_style,
-            depth=self.depth,
-            smooth=self.smooth,
-            crop=self.crop,
-            people=self.people,
-            person=self.person,
-            sam=self.sam,
-            smooth_masks=self.smooth_masks,
-        )
+
+@dataclass(frozen=True)
+class Recipe(AnnotatorChoice, _Clips):
+    """What to make of a source. Raises RecipeMistakes naming every mistake at once."""
+
+    min_person_frames: float = 0.5
+    """Fraction of a clip's frames, 0 to 1, in which a person must be found; other clips are
+    quarantined."""
+    clips_per_shard: int = 64
+    """Clips in a tar."""
+    val_fraction: float = 0.1
+    """Fraction of videos held out where the dataset publishes no split."""
+    limit: int | None = None
+    """Make only the first n clips."""
+
+    def __post_init__(self) -> None:
+        if mistakes := list(self.mistakes()):
+            raise RecipeMistakes(mistakes)
+
+    def mistakes(self) -> Iterator[str]:
+        """One line each, beginning with the field's name."""
+        counts = ("clip_length", "stride", "frame_step", "clips_per_shard", "limit")
+        for name in counts:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                yield f"{name} must be at least 1, not {value}"
+        if not 16 <= self.size <= 4096:
+            yield f"size must be between 16 and 4096 pixels, not {self.size}"
+        if self.dataset in IMAGE_DATASETS and self.clip_length not in (None, 1):
+            yield f"clip_length must be 1 for {self.dataset}, not {self.clip_length}"
+        for name in ("min_person_frames", "val_fraction"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= 1):
+                yield f"{name} must be a fraction between 0 and 1, not {value}"
+        if self.split == "disco" and self.dataset in {*IMAGE_DATASETS, "ntu120", "videos"}:
+            yield f"split disco names videos of tiktok and disco; {self.dataset} has none of them"
+        yield from super().mistakes()
 
     def resolved(self) -> dict[str, Any]:
-        """All fields with defaults resolved, as plain JSON; a model's folder without its place."""
-        depth = [
-            f"hf:{folder_name(model)}" if (model := split_model(name)) else name
-            for name in self.annotators.depth_annotators or ("none",)
-        ]
+        """All fields with defaults resolved, as plain JSON; models and folders without their
+        place, and `densepose` not at all: it counts by the source's digest or its record."""
+        fields = asdict(self)
+        del fields["densepose"]
         lengths = {"clip_length": self.frames, "stride": self.clip_stride}
-        return {**asdict(self), **lengths, "depth": depth}
+        return {**fields, **lengths, "depth": [c.name for c in self.depths] or [NONE]}
 
     def as_json(self, records: Mapping[str, Record], *, half: bool = False) -> dict[str, Any]:
         """What is fingerprinted: all fields, who makes each modality, and in which precision."""

@@ -81,22 +81,27 @@ def _said(values: dict[str, Any], key: str) -> str:
 
 
 def _resolved(recipe: RecipeFile) -> dict[str, Any]:
-    compute = {
+    compute: dict[str, Any] = {
         "device": recipe.compute.device,
         "precision": recipe.compute.precision,
         "batch": recipe.compute.batch,
-        "gpus": {m: recipe.compute.share(m) for m in ("mask", "pose", "depth")},
     }
+    recipes = [s.recipe for s in recipe.sources] or [_recipe(recipe)]
+    compute["gpus"] = {k: gpus for r in recipes for k, gpus in recipe.compute.gpus(r).items()}
     if not recipe.sources:
-        return {**_fields(recipe.settings), "compute": compute}
+        return {**_fields(recipe), "compute": compute}
     sources = [{"name": s.name, "weight": s.weight, **s.recipe.resolved()} for s in recipe.sources]
     return {"compute": compute, "sources": sources}
 
 
-def _fields(settings: Any) -> dict[str, Any]:
+def _recipe(recipe: RecipeFile) -> Recipe:
+    return Recipe(**{"dataset": "tiktok", **recipe.settings})
+
+
+def _fields(recipe: RecipeFile) -> dict[str, Any]:
     """What the recipe says with defaults; without a dataset, lengths that depend on it are open."""
-    resolved = Recipe(**{"dataset": "tiktok", **settings}).resolved()
-    if "dataset" not in settings:
+    resolved = _recipe(recipe).resolved()
+    if "dataset" not in recipe.settings:
         resolved["dataset"] = None
     return resolved
 

@@ -21,7 +21,6 @@ __all__ = ["Options", "run_mixture", "run_one"]
 class Options:
     """How a build goes about it."""
 
-    densepose: Path | None = None
     retry_quarantined: bool = False
     dry_run: bool = False
 
@@ -29,7 +28,7 @@ class Options:
 def run_one(recipe: Recipe, where: Where, options: Options) -> int:
     """Plan, build and show one dataset; the number of clips and files that could not be used."""
     with show.listing() as on_file:
-        plan = plan_build(recipe, where.source, on_file, densepose=options.densepose)
+        plan = plan_build(recipe, where.source, on_file)
     show.plan(plan)
     if options.dry_run:
         show.cost(plan, where)

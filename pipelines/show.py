@@ -14,11 +14,10 @@ from rich.table import Table
 
 from pipelines.build import BuildSummary, Reporter, Where
 from pipelines.estimate import estimate
-from pipelines.extras import notices
+from pipelines.notices import notices
 from pipelines.plan import Plan
 from pipelines.units import duration
 from pipelines.worker import Made, TaskResult
-from preprocess.annotators.provenance import makers
 from preprocess.errors import InputError
 from shards.inspect.console import QuietConsole, human_bytes
 from shards.manifest import Manifest
@@ -59,7 +58,7 @@ def plan(plan: Plan) -> None:
     step = f", every {recipe.frame_step}. frame" if recipe.frame_step > 1 else ""
     table.add_row("clips", f"{plan.clips} of {recipe.frames} frames{step}, {recipe.size} px")
     table.add_row("shards", str(len(plan.shards)))
-    made_by = [f"{k}: {m.name}" for k, m in makers(recipe.annotators).items() if k != "person"]
+    made_by = [f"{m}: {c.title}" for m, c in recipe.chosen.items() if m != "person"]
     table.add_row("annotations", ", ".join(made_by) or "none")
     if plan.short:
         table.add_row("too short", f"{len(plan.short)} of them, under {recipe.span} frames")

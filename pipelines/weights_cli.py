@@ -10,6 +10,7 @@ from tyro.extras import SubcommandApp
 
 from pipelines import weights_show
 from preprocess import weights as registry
+from preprocess.annotators.hdnet.spec import WEIGHTS
 from preprocess.errors import InputError
 from shards.inspect.console import QuietConsole, human_bytes
 
@@ -121,15 +122,14 @@ def convert_hdnet(
     except ModuleNotFoundError as error:
         raise _needs_training(error, "convert-hdnet") from error
 
-    path = output or registry.folder(weights) / weights_file.FILE_NAME
+    path = output or registry.folder(weights) / WEIGHTS.name
     found = weights_file.read_checkpoints(ckpt_dir)
     for kind, network in found.items():
         step = "" if network.step is None else f", step {network.step}"
         console.print(f"{kind}: {network.parameters:,} parameters in {network.prefix}{step}")
     weights_file.save_networks({kind: network.state for kind, network in found.items()}, path)
     if output is None:
-        for f in registry.files(weights_file.FILE_NAME):
-            registry.accept(f, weights)
+        registry.accept(WEIGHTS, weights)
     console.print(f"written: {path} ({human_bytes(path.stat().st_size)})")
     return 0
 

@@ -11,8 +11,9 @@ from types import MappingProxyType
 
 from pipelines.plan import Plan, PlannedClip, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
-from preprocess.annotators.choices import Hardware, Record
 from preprocess.annotators.load import load
+from preprocess.annotators.provenance import Provenance
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
 from shards.manifest import Quarantined
@@ -45,7 +46,7 @@ class Setup:
     source: Path
     weights: Path | None
     hardware: Hardware
-    records: Mapping[str, Record]
+    made_by: Provenance
 
 
 class Worker:
@@ -58,7 +59,10 @@ class Worker:
         self._plan = plan
         self._source = setup.source
         self._annotators = load(
-            plan.recipe.annotators, setup.weights, hardware=setup.hardware, records=setup.records
+            plan.recipe,
+            setup.weights,
+            hardware=setup.hardware,
+            records=setup.made_by.records,
         )
         # One clip is compressed while the next is annotated. One thread for all tasks: where one
         # ends, Python functions run in which Ctrl-C would be printed and forgotten.

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from preprocess.annotators.lite.extent import person_boxes
 from preprocess.annotators.lite.person import PersonFrame
-from preprocess.annotators.load import Annotators
-from preprocess.annotators.scene import DepthAnnotator, Scene
+from preprocess.annotators.load import Annotators, Depth
+from preprocess.annotators.scene import Masks, Scene
 from preprocess.crop import Crop
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.sources.values import Video
-from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, masks_for, survey
+from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, survey
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
 from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import draw_poses
@@ -58,12 +59,12 @@ def annotate(
     alone = request.frame_indices == (survey.reference.index,)
     people = survey.reference_people if alone else annotators.people(images)
     square = choose_crop(choice.crop, images[0], people, size)
-    densepose = any(annotator.densepose for annotator in annotators.depths)
-    scene = make_scene(
-        video, annotators, frames, people, square, video.fps / step, densepose=densepose
-    )
-    masks = _masks(annotators, scene, survey, alone)
-    keypoints = annotators.pose.keypoints(scene) if annotators.pose else None
+    scene = make_scene(video, annotators, frames, people, square, video.fps / step)
+    made = _masks(annotators, scene, survey, alone)
+    masks = made.clip if made else None
+    keypoints = None
+    if annotators.pose:
+        keypoints = annotators.pose.keypoints(_boxed(annotators, scene, made))
     found = _person_frames(annotators, people, masks, keypoints)
     if found is not None and sum(found) < min_person_frames * len(found):
         raise ClipError(
@@ -89,7 +90,7 @@ def annotate(
         "annotators": {name: record.as_json() for name, record in annotators.records.items()},
     }
     arrays: dict[str, np.ndarray] = {}
-    if masks is not None and choice.mask != "none":
+    if masks is not None:
         arrays["mask"] = masks
         arrays["reference_mask"] = _reference_mask(annotators, survey, square, scene.fps)
     if annotators.pose and keypoints is not None:
@@ -104,13 +105,13 @@ def annotate(
             "people": keypoints.points.shape[1],
             "mean_score": _mean_scores(keypoints.points),
         }
-    for number, annotator in enumerate(annotators.depths):
+    for number, by in enumerate(annotators.depths):
         if alone and survey.depths:
             raw = survey.depths[number]  # computed already
         else:
-            raw = annotator.depths(scene, masks_for(annotator, masks, scene))
-        depth, described = _depth(annotator, scene, raw, survey.ranges[number])
-        for member in annotator.members:
+            raw = by.annotator.depths(scene, masks)
+        depth, described = _depth(by, scene, raw, survey.ranges[number])
+        for member in by.spec.fills:
             arrays[member] = depth
             info.setdefault("depth", {})[member] = described
     return Clip(
@@ -122,10 +123,17 @@ def annotate(
     )
 
 
-def _masks(annotators: Annotators, scene: Scene, survey: Survey, alone: bool) -> np.ndarray | None:
-    if alone and survey.reference_mask is not None:
-        return scene.crop.apply(survey.reference_mask)[None]  # looked for already
+def _masks(annotators: Annotators, scene: Scene, survey: Survey, alone: bool) -> Masks | None:
+    if alone and survey.reference_mask is not None:  # looked for already
+        return Masks(scene.crop.apply(survey.reference_mask)[None], (survey.reference_boxes,))
     return annotators.mask.masks(scene) if annotators.mask else None
+
+
+def _boxed(annotators: Annotators, scene: Scene, masks: Masks | None) -> Scene:
+    """The scene with people's boxes, where the pose annotator asks for them."""
+    if not annotators.chosen["pose"].spec.needs_boxes:
+        return scene
+    return replace(scene, boxes=masks.boxes if masks else person_boxes(scene.people, scene.frames))
 
 
 def _reference_mask(annotators: Annotators, survey: Survey, square: Crop, fps: float) -> np.ndarray:
@@ -133,30 +141,30 @@ def _reference_mask(annotators: Annotators, survey: Survey, square: Crop, fps: f
         return square.apply(survey.reference_mask)
     assert annotators.mask is not None
     reference = Scene((survey.reference.rgb,), survey.reference_people, square, fps)
-    return annotators.mask.masks(reference)[0]
+    return annotators.mask.masks(reference).clip[0]
 
 
 def _depth(
-    annotator: DepthAnnotator,
+    by: Depth,
     scene: Scene,
     raw: np.ndarray,
     near_far: tuple[float, float] | None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """A sample's depth, (T, S, S) float32 in [0, 1], and what its json says of it."""
-    described: dict[str, Any] = {"label": annotator.label, "unit": annotator.unit}
-    if annotator.densepose:
+    described: dict[str, Any] = {"label": by.annotator.label, "unit": by.annotator.unit}
+    if by.spec.reads and by.spec.reads.of == "densepose":
         described["densepose"] = bool(scene.iuv)
     if near_far is None:
         if np.isfinite(raw).any():
             raise ClipError(
                 f"no depth range: the {SURVEY_FRAMES} frames over which this video's range is "
-                f"measured show nobody, this clip does, and {annotator.record.name} has a scale "
+                f"measured show nobody, this clip does, and {by.record.name} has a scale "
                 "of its own"
             )
         empty = np.full(raw.shape, BACKGROUND_DEPTH, np.float32)
         return empty, {**described, "near": None, "far": None, "clamped": 0}
     near, far = near_far
-    end = BACKGROUND_DEPTH if annotator.whole_frame else FOREGROUND_DEPTH_END
+    end = BACKGROUND_DEPTH if by.spec.whole_frame else FOREGROUND_DEPTH_END
     depth, clamped = normalize_depth(raw, near, far, end=end)
     measured = {"near": round(near, 6), "far": round(far, 6), "clamped": clamped}
     return depth, {**described, **measured}
@@ -171,8 +179,7 @@ def _person_frames(
     """By those who look for people in whole frames, else by the lite tracker."""
     if annotators.mask_of_frame and masks is not None:
         return [bool((mask > 127).any()) for mask in masks]
-    if annotators.choice.mask == "none" and annotators.choice.pose in ("openpose", "dwpose"):
-        assert keypoints is not None
+    if masks is None and keypoints is not None and annotators.chosen["pose"].spec.finds_people:
         return [bool((frame[..., 2] > 0).any()) for frame in keypoints.points]
     return [person is not None for person in people] if people else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.choices import CropMode
+from preprocess.annotators.spec import CropMode
 
 __all__ = ["Box", "Crop", "centre_crop", "subject_crop", "whole_frame"]
 

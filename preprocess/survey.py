@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.choices import CropMode
 from preprocess.annotators.lite.extent import person_box
 from preprocess.annotators.lite.person import PersonFrame
-from preprocess.annotators.load import Annotators
-from preprocess.annotators.scene import DepthAnnotator, Scene
-from preprocess.crop import Crop, centre_crop, subject_crop, whole_frame
+from preprocess.annotators.load import Annotators, Depth
+from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import CropMode
+from preprocess.crop import Box, Crop, centre_crop, subject_crop, whole_frame
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
 from preprocess.sources.values import Video
 
-__all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "masks_for", "survey"]
+__all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]
 
 SURVEY_FRAMES = 16
 _PERSON = 127  # masks above this are the person
@@ -42,6 +42,7 @@ class Survey:
     reference: Frame
     reference_people: tuple[PersonFrame | None, ...]
     reference_mask: np.ndarray | None
+    reference_boxes: tuple[Box, ...]
     person: bool | None
     ranges: tuple[tuple[float, float] | None, ...]
     depths: tuple[np.ndarray, ...] = ()
@@ -59,7 +60,7 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
     best: _Seen | None = None
     raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
     failures: list[ClipError] = []
-    of_person = any(not annotator.whole_frame for annotator in annotators.depths)
+    of_person = any(not by.spec.whole_frame for by in annotators.depths)
     for frame in read_each(video.reader, indices.tolist()):
         if isinstance(frame, ClipError):
             failures.append(frame)
@@ -74,18 +75,18 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
             best = seen
         if not annotators.depths and seen.person is not False:
             break  # the reference is found, and nothing else is wanted
-        for annotator, found in zip(annotators.depths, raw, strict=True):
+        for by, found in zip(annotators.depths, raw, strict=True):
             try:
-                found.append(_depth(annotator, video, annotators, seen, size))
+                found.append(_depth(by, video, annotators, seen, size))
             except ClipError as error:
                 failures.append(error)
     if best is None or not all(raw):
         raise failures[0]
     ranges = tuple(_range(a, found) for a, found in zip(annotators.depths, raw, strict=True))
     # Metres are surveyed in a crop of their own.
-    again = video.frames > 1 or any(annotator.metres for annotator in annotators.depths)
+    again = video.frames > 1 or any(by.annotator.metres for by in annotators.depths)
     depths = () if again else tuple(found[0] for found in raw)
-    return Survey(best.frame, best.people, best.mask, best.person, ranges, depths)
+    return Survey(best.frame, best.people, best.mask, best.boxes, best.person, ranges, depths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,56 +96,44 @@ class _Seen:
     frame: Frame
     people: tuple[PersonFrame | None, ...]
     mask: np.ndarray | None
+    boxes: tuple[Box, ...]
     person: bool | None
 
 
 def _look(video: Video, annotators: Annotators, frame: Frame, *, wants_mask: bool) -> _Seen:
     people = annotators.people([frame.rgb])
     if annotators.mask_of_frame is None or not wants_mask:
-        return _Seen(frame, people, None, people[0] is not None if people else None)
+        return _Seen(frame, people, None, (), people[0] is not None if people else None)
     height, width = frame.rgb.shape[:2]
     square = whole_frame(width, height, max(width, height))
-    scene = make_scene(video, annotators, [frame], people, square, video.fps, densepose=False)
-    (padded,) = annotators.mask_of_frame.masks(scene)
-    mask = padded[-square.y : height - square.y, -square.x : width - square.x]
-    return _Seen(frame, people, mask, bool((mask > _PERSON).any()))
+    scene = make_scene(video, annotators, [frame], people, square, video.fps, depth=False)
+    found = annotators.mask_of_frame.masks(scene)
+    mask = found.clip[0][-square.y : height - square.y, -square.x : width - square.x]
+    return _Seen(frame, people, mask, found.boxes[0], bool((mask > _PERSON).any()))
 
 
-def _depth(
-    annotator: DepthAnnotator, video: Video, annotators: Annotators, seen: _Seen, size: int
-) -> np.ndarray:
+def _depth(by: Depth, video: Video, annotators: Annotators, seen: _Seen, size: int) -> np.ndarray:
     # Metres are the same in any crop, and closest seen; a network's scale is the clip's.
-    mode = "subject" if annotator.metres else annotators.choice.crop
+    mode = "subject" if by.annotator.metres else annotators.choice.crop
     crop = choose_crop(mode, seen.frame.rgb, seen.people, size)
-    densepose = annotator.densepose
-    scene = make_scene(
-        video, annotators, [seen.frame], seen.people, crop, video.fps, densepose=densepose
-    )
+    scene = make_scene(video, annotators, [seen.frame], seen.people, crop, video.fps)
     masks: np.ndarray | None = None
     if seen.mask is not None:
         masks = crop.apply(seen.mask)[None]
-    elif annotators.mask is not None and not annotator.whole_frame:
-        masks = annotators.mask.masks(scene)
-    return annotator.depths(scene, masks_for(annotator, masks, scene))
+    elif annotators.mask is not None and not by.spec.whole_frame:
+        masks = annotators.mask.masks(scene).clip
+    return by.annotator.depths(scene, masks)
 
 
-def _range(annotator: DepthAnnotator, raw: list[np.ndarray]) -> tuple[float, float] | None:
+def _range(by: Depth, raw: list[np.ndarray]) -> tuple[float, float] | None:
     depth = np.concatenate(raw)
-    if annotator.metres:
+    if by.annotator.metres:
         return depth_range(depth, least_extent=LEAST_METRES)
     if not np.isfinite(depth).any():
         return None
-    if annotator.whole_frame:
+    if by.spec.whole_frame:
         return depth_range(depth, margin=_WHOLE_FRAME_MARGIN, least_extent=LEAST_UNITS)
     return depth_range(depth, least_extent=LEAST_UNITS)
-
-
-def masks_for(annotator: DepthAnnotator, masks: np.ndarray | None, scene: Scene) -> np.ndarray:
-    """The masks that a depth annotator gets: all of the square where it wants no person."""
-    if masks is not None and not annotator.whole_frame:
-        return masks
-    size = scene.crop.size
-    return np.full((len(scene.frames), size, size), 255, np.uint8)
 
 
 def choose_crop(
@@ -168,18 +157,20 @@ def make_scene(
     crop: Crop,
     fps: float,
     *,
-    densepose: bool,
+    depth: bool = True,
 ) -> Scene:
     """The frames with what the source has of them, as far as the annotators want it.
 
     Raises ClipError when the source's DensePose or masks cannot be read.
     """
     indices = [frame.index for frame in frames]
-    iuv: tuple[np.ndarray, ...] = ()
-    if densepose and video.densepose is not None:
+    iuv: tuple[np.ndarray | None, ...] = ()
+    if depth and annotators.densepose is not None:
+        iuv = tuple(annotators.densepose.iuv([frame.rgb for frame in frames]))
+    elif depth and annotators.reads("densepose") and video.densepose is not None:
         iuv = tuple(picture.rgb for picture in video.densepose.read(indices))
     masks: tuple[np.ndarray, ...] = ()
-    if annotators.choice.mask == "source" and video.masks is not None:
+    if annotators.reads("masks") and video.masks is not None:
         masks = tuple(
             cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY) for picture in video.masks.read(indices)
         )

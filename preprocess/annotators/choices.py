@@ -1,151 +1,166 @@
-"""The choices of a build, as plain values: importing them loads no library."""
+"""Which annotators make a dataset, as one plain value: importing it loads no library."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-__all__ = [
-    "IMAGE_DATASETS",
-    "AnnotatorChoice",
-    "CropMode",
-    "DatasetName",
-    "Hardware",
-    "MaskName",
-    "PeopleMode",
-    "PersonMode",
-    "PoseName",
-    "PoseStyle",
-    "Record",
-    "SamSize",
-    "split_model",
-]
+from typing_extensions import Doc
 
-CropMode = Literal["center", "subject", "none"]
+from preprocess.annotators.lite.spec import LITE_PERSON, Tracking
+from preprocess.annotators.registry import ANNOTATORS, NONE, OPTIONS, find, named
+from preprocess.annotators.spec import Chosen, Modality, Settings, SourceImages, options_of
+
+__all__ = ["IMAGE_DATASETS", "AnnotatorChoice", "DatasetName", "MaskName", "PoseName"]
+
 DatasetName = Literal[
     "tiktok", "ntu120", "disco", "coco", "shhq", "deepfashion2", "laion", "videos", "images"
 ]
 # Their videos are single pictures.
 IMAGE_DATASETS = ("coco", "shhq", "deepfashion2", "laion", "images")
 
-MaskName = Literal["lite", "grounded-sam", "source", "none"]
-PoseName = Literal["lite", "openpose", "dwpose", "none"]
-PoseStyle = Literal["openpose", "dwpose"]
-PeopleMode = Literal["one", "all"]
-PersonMode = Literal["largest", "central"]
-SamSize = Literal["vit_h", "vit_l", "vit_b"]
-
-_DEPTHS = ("lite", "hdnet", "midas", "none")
-_MODEL = "hf:"
+if TYPE_CHECKING:
+    MaskName = str
+    PoseName = str
+else:
+    MaskName = Literal[named("mask")]
+    PoseName = Literal[named("pose")]
 
 
 @dataclass(frozen=True)
-class Record:
-    """Which annotator made something: goes into the sample's json and `dataset.json`.
-
-    `weights` maps file names to their SHA-256. `notice` is what its licence wants users told.
-    """
-
-    name: str
-    version: str
-    weights: dict[str, str]
-    notice: str | None = None
-
-    def as_json(self) -> dict[str, object]:
-        notice = {"notice": self.notice} if self.notice else {}
-        return {"name": self.name, "version": self.version, "weights": dict(self.weights), **notice}
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What networks run on. Only `half` may change a byte on purpose."""
-
-    device: str = "cpu"  # "cpu", "cuda" or "cuda:0"
-    half: bool = False  # fp16 where the device is a GPU
-    batch: int | Literal["auto"] = "auto"  # items in a forward; auto: what fits
-
-
-@dataclass(frozen=True)
-class AnnotatorChoice:
-    """Which annotator makes each modality; "none" leaves it out.
-
-    `depth` are one or two annotators with different members: `hdnet`, `midas` or `hf:` and a
-    model; or `lite` or `none` alone. `people`, `person`, `sam` and `smooth_masks` are for the
-    annotators that look for people themselves.
-    """
+class _Named:
+    """Who makes each modality; "none" leaves it out."""
 
     mask: MaskName = "lite"
+    """Who makes the person masks; source: the dataset's own."""
     pose: PoseName = "lite"
-    pose_style: PoseStyle = "openpose"
-    depth: tuple[str, ...] = ("lite",)
-    smooth: bool = True
-    crop: CropMode = "subject"
-    people: PeopleMode = "one"
-    person: PersonMode = "largest"
-    sam: SamSize = "vit_h"
-    smooth_masks: bool = False
+    """Who finds the key points."""
+    depth: Annotated[
+        tuple[str, ...],
+        Doc(
+            f"Who makes the depth: {', '.join(named('depth'))}; or two, one of the person and one "
+            "of the whole frame, as in hdnet midas. Lite depth is derived from the pose, not "
+            "measured."
+        ),
+    ] = ("lite",)
+    densepose: str | None = None
+    """DensePose for HDNet: a folder with IUV pictures, {video id}/*.png, one a frame."""
+
+
+@dataclass(frozen=True)
+class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
+    """Which annotator makes each modality, and with which options: those of all are fields."""
 
     @property
-    def tracks_person(self) -> bool:
-        """Whether anything, the crop included, needs the lite tracker."""
-        return "lite" in (self.mask, self.pose, *self.depth) or self.crop == "subject"
+    def chosen(self) -> dict[Modality, Chosen]:
+        """Who makes what; `person` is the lite tracker, where anything or the crop needs it.
 
-    @property
-    def finds_people(self) -> bool:
-        """Whether an annotator looks for people itself, and so can take more than one."""
-        return self.mask == "grounded-sam" or self.pose in ("openpose", "dwpose")
-
-    @property
-    def hands_and_face(self) -> bool:
-        return self.pose_style == "dwpose"
-
-    @property
-    def depth_members(self) -> dict[str, str]:
-        """Who makes which depth member of a sample: the person's first, however they were given."""
-        made: dict[str, str] = {}
-        for name in sorted(self.depth, key=lambda name: name != "hdnet"):
-            if name == "lite":
-                made |= {"depth_person": name, "depth_frame": name}
-            elif name != "none":
-                made["depth_person" if name == "hdnet" else "depth_frame"] = name
+        Names that `mistakes` complains of are left out.
+        """
+        made: dict[Modality, Chosen] = {}
+        for found in (self._found("mask"), self._found("pose"), self._depths()):
+            for chosen in found:
+                made |= dict.fromkeys(chosen.spec.fills, chosen)
+        if densepose := self._densepose(made):
+            made["densepose"] = densepose
+        if self.crop == "subject" or any(_tracks(chosen, made) for chosen in made.values()):
+            pose = made.get("pose")
+            details = pose is not None and pose.spec.needs_tracker and self.hands_and_face
+            made = {"person": Chosen(LITE_PERSON, self, Tracking(details)), **made}
         return made
 
     @property
-    def depth_annotators(self) -> tuple[str, ...]:
-        """Names in the order of their members, however they were given."""
-        return tuple(dict.fromkeys(self.depth_members.values()))
+    def depths(self) -> tuple[Chosen, ...]:
+        """The depth annotators, that of the person first, however they were given."""
+        return tuple(self._depths())
 
     @property
     def networks(self) -> bool:
         """Whether networks run that a GPU speeds up."""
-        light = {"lite", "source", "none"}
-        return not {self.mask, self.pose, *self.depth} <= light
+        return any(chosen.spec.gpu for chosen in self.chosen.values())
+
+    @property
+    def reads(self) -> tuple[SourceImages, ...]:
+        """What is read of the source besides its frames."""
+        made = self.chosen
+        read = dict.fromkeys(chosen.spec.reads for chosen in made.values())
+        return tuple(images for images in read if images and images.of not in made)
 
     def mistakes(self) -> Iterator[str]:
-        """What cannot be combined, one line each."""
+        """What cannot be combined, one line each, beginning with a field's name."""
         if not self.depth:
-            yield "depth names nobody: say none to leave it out"
-        for name in self.depth:
-            if name not in _DEPTHS and not (name.startswith(_MODEL) and split_model(name)):
-                yield f"depth must be of lite, hdnet, midas, hf:MODEL_OR_FOLDER or none, not {name}"
-        alone = {"lite", "none"} & set(self.depth)
-        if alone and len(self.depth) > 1:
-            yield f"depth {min(alone)} cannot be combined, as in: {' '.join(self.depth)}"
-        elif sum(name != "hdnet" for name in self.depth) > 1 or self.depth.count("hdnet") > 1:
+            yield "depth is empty; use none to leave it out"
+        named_here = {"mask": (self.mask,), "pose": (self.pose,), "depth": self.depth}
+        for option, names in named_here.items():
+            for name in names:
+                if name != NONE and find(option, name) is None:
+                    yield f"{option} must be {_either(named(option))}, not {name}"
+        if NONE in self.depth and len(self.depth) > 1:
+            yield f"depth {NONE} cannot be combined with others, as in {' '.join(self.depth)}"
+        else:
+            yield from self._made_twice()
+        if self.mask == NONE:
+            for chosen in self.depths:
+                if chosen.spec.needs_mask:
+                    yield f"depth {chosen.name} is that of the person: it needs a mask, not none"
+        for chosen in dict.fromkeys(self.chosen.values()):
+            if chosen.spec.options:
+                yield from chosen.options.mistakes()
+        yield from self._too_many_people()
+
+    def _made_twice(self) -> Iterator[str]:
+        makers: dict[Modality, str] = {}
+        for chosen in self._found("depth"):
+            for modality in chosen.spec.fills:
+                if modality in makers:
+                    yield f"depth {makers[modality]} and {chosen.name} both make {modality}"
+                    return
+                makers[modality] = chosen.name
+
+    def _too_many_people(self) -> Iterator[str]:
+        if self.people == "one":
+            return
+        able = _either([s.name for s in ANNOTATORS if s.finds_people])
+        made = self.chosen
+        looking = [made[m] for m in ("mask", "pose") if m in made]
+        single = [chosen.spec for chosen in looking if chosen.spec.needs_tracker]
+        if single:
+            options = " and ".join(spec.option for spec in single)
             yield (
-                "depth may name one of hdnet and one of midas or hf:MODEL, since a sample has one "
-                f"member for each, not {' '.join(self.depth)}"
+                f"people all: {single[0].name} tracks a single person; choose another {options}, "
+                f"of {able}"
             )
-        if "hdnet" in self.depth and self.mask == "none":
-            yield "depth hdnet is that of the person: it needs a mask other than none"
-        lite = [n for n in ("mask", "pose") if getattr(self, n) == "lite"]
-        if self.people == "all" and lite:
-            yield f"people all: lite sees one person alone; choose another {' and '.join(lite)}"
-        elif self.people == "all" and not self.finds_people:
-            yield "people all: nobody looks for people; choose grounded-sam, openpose or dwpose"
+        elif not any(chosen.spec.finds_people for chosen in looking):
+            yield f"people all: no chosen annotator finds people; choose {able}"
+
+    def _found(self, option: Literal["mask", "pose", "depth"]) -> list[Chosen]:
+        names = self.depth if option == "depth" else (getattr(self, option),)
+        found = [find(option, name) for name in names]
+        return [
+            Chosen(spec, self, options_of(spec, self), parameter)
+            for spec, parameter in filter(None, found)
+        ]
+
+    def _depths(self) -> list[Chosen]:
+        return sorted(self._found("depth"), key=lambda chosen: chosen.spec.whole_frame)
+
+    def _densepose(self, made: dict[Modality, Chosen]) -> Chosen | None:
+        """An annotator of the frames, where `densepose` is no folder and somebody reads it."""
+        wanted = any(c.spec.reads and c.spec.reads.of == "densepose" for c in made.values())
+        if not wanted or self.densepose is None or Path(self.densepose).expanduser().is_dir():
+            return None
+        specs = [spec for spec in ANNOTATORS if spec.option == "densepose"]
+        return Chosen(specs[0], self, options_of(specs[0], self), self.densepose) if specs else None
 
 
-def split_model(depth: str) -> str | None:
-    """The model's name or folder in `hf:NAME`; None for every other depth."""
-    return depth.removeprefix(_MODEL) or None if depth.startswith(_MODEL) else None
+def _tracks(chosen: Chosen, made: dict[Modality, Chosen]) -> bool:
+    """Whether the annotator reads what the lite tracker gives."""
+    if chosen.spec.needs_boxes:
+        return "mask" not in made or made["mask"].spec.needs_tracker
+    return chosen.spec.needs_tracker
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.smoothing import one_euro
+from preprocess.annotators.spec import PeopleMode, PersonMode
 from preprocess.crop import Box
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
 
-__all__ = ["Finding", "People", "Person", "people_of_clip"]
+__all__ = ["Finding", "people_of_clip"]
 
-People = Literal["one", "all"]
-Person = Literal["largest", "central"]
 Finding = tuple[int, int]  # a frame, and the number of one of those found in it
 
 # Boxes of one person in successive frames overlap by this share of what they cover together.
@@ -35,8 +33,8 @@ def people_of_clip(
     boxes: Sequence[Sequence[Box]],
     joints_of: Callable[[Sequence[Finding]], Sequence[np.ndarray]],
     *,
-    people: People,
-    person: Person,
+    people: PeopleMode,
+    person: PersonMode,
     smooth: bool,
 ) -> Keypoints:
     """Keypoints in pixels of the clip.
@@ -104,7 +102,7 @@ def _places(tracks: Sequence[_Track]) -> list[list[_Track]]:
     return places
 
 
-def _weight(track: _Track, person: Person, width: int, height: int) -> float:
+def _weight(track: _Track, person: PersonMode, width: int, height: int) -> float:
     """Summed over the frames: the area, or how near the frame's middle (1 there, 0 in a corner)."""
     boxes = np.array([box for _, box in track.frames.values()], np.float64)
     low, high = boxes[:, :2], boxes[:, 2:]

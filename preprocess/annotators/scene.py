@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from preprocess.annotators.choices import Record
-from preprocess.crop import Crop
+from preprocess.crop import Box, Crop
 from shards.sample.keypoints import Keypoints
 
 if TYPE_CHECKING:
     from preprocess.annotators.lite.person import PersonFrame
 
-__all__ = ["DepthAnnotator", "MaskAnnotator", "PoseAnnotator", "Scene"]
+__all__ = [
+    "DensePoseAnnotator",
+    "DepthAnnotator",
+    "MaskAnnotator",
+    "Masks",
+    "PoseAnnotator",
+    "Scene",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +37,8 @@ class Scene:
               its published pictures, None where there is none; empty when the source has none.
     `masks`   the source's own mask of each frame, (H, W) uint8, None where there is none; empty
               when nobody asked for them.
+    `boxes`   the wanted people in each frame, in the source's pixels: by the mask annotator, else
+              by the lite tracker; empty when the pose annotator did not ask for them.
     """
 
     frames: tuple[np.ndarray, ...]
@@ -38,18 +47,27 @@ class Scene:
     fps: float
     iuv: tuple[np.ndarray | None, ...] = ()
     masks: tuple[np.ndarray | None, ...] = ()
+    boxes: tuple[tuple[Box, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """`clip`: (T, S, S) uint8, 0 background, 255 person, over the scene's crop.
+
+    `boxes`: of each person in each frame, x0, y0, x1, y1 in the source's pixels.
+    """
+
+    clip: np.ndarray
+    boxes: tuple[tuple[Box, ...], ...]
 
 
 class MaskAnnotator(Protocol):
-    record: Record
-
-    def masks(self, scene: Scene) -> np.ndarray:
-        """(T, S, S) uint8: 0 background, 255 person."""
+    def masks(self, scene: Scene) -> Masks:
+        """The clip's masks; frames without anybody are empty."""
         ...
 
 
 class PoseAnnotator(Protocol):
-    record: Record
     min_score: float  # in (0, 1]: joints scored lower are not drawn
 
     def keypoints(self, scene: Scene) -> Keypoints:
@@ -57,22 +75,20 @@ class PoseAnnotator(Protocol):
         ...
 
 
+class DensePoseAnnotator(Protocol):
+    def iuv(self, frames: Sequence[np.ndarray]) -> Sequence[np.ndarray | None]:
+        """What `Scene.iuv` is for these frames, (H, W, 3) uint8 RGB each."""
+        ...
+
+
 class DepthAnnotator(Protocol):
-    record: Record
     label: str  # what kind of depth this is, for people who look at the data
     unit: str  # of the raw values
     metres: bool  # whether the raw values are metres, and so the same in any crop
-    densepose: bool  # whether it wants the scene's `iuv`
-    whole_frame: bool  # whether every pixel has depth; else the person alone
 
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Of a sample that it fills: "depth_person", "depth_frame" or both."""
-        ...
-
-    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
+    def depths(self, scene: Scene, masks: np.ndarray | None) -> np.ndarray:
         """(T, S, S) float32, smaller is nearer; NaN where there is no depth (the background).
 
-        `masks`: (T, S, S) uint8, the person; all 255 for annotators of the whole frame.
+        `masks`: (T, S, S) uint8, the person; None where nobody makes masks.
         """
         ...

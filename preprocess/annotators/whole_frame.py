@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.scene import Scene
 from preprocess.crop import Crop
 
@@ -21,17 +20,13 @@ class WholeFrameDepth:
     """Every pixel's depth, from a network that looks at the source's whole frames."""
 
     metres = False
-    densepose = False
-    whole_frame = True
-    members = ("depth_frame",)
 
-    def __init__(self, record: Record, label: str, unit: str, estimate: Estimate) -> None:
-        self.record = record
+    def __init__(self, label: str, unit: str, estimate: Estimate) -> None:
         self.label = label
         self.unit = unit
         self._estimate = estimate
 
-    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
+    def depths(self, scene: Scene, masks: np.ndarray | None) -> np.ndarray:
         """(T, S, S) float32, NaN where the crop reaches beyond the frame; masks do not matter."""
         return np.stack([cropped(depth, scene.crop) for depth in self._estimate(scene.frames)])
 

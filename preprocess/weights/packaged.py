@@ -8,12 +8,6 @@ __all__ = ["PACKAGED"]
 
 _PINNED = "this project"
 
-_MEDIAPIPE = Wheel(
-    "mediapipe",
-    "0.10.21",
-    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-    ("--platform=manylinux_2_28_x86_64", "--python-version=311", "--abi=cp311"),
-)
 _POSE2SIM = Wheel(
     "pose2sim", "0.10.49", "403e0dc4065898ba6a595e72a8970950310979253d60e24c2e00b16b36bf21e1"
 )
@@ -36,11 +30,6 @@ def _entry(
     return ExternalFile(name, what, source, licence, size, (Checksum("sha256", sha256, _PINNED),))
 
 
-def _lite(folder: str, name: str, what: str, size: int, sha256: str) -> ExternalFile:
-    source = Member(_MEDIAPIPE, f"mediapipe/modules/{folder}/{name}.tflite")
-    return _entry(f"lite/{name}.tflite", what, source, "Apache-2.0", size, sha256)
-
-
 def _footage(
     name: str, what: str, wheel: Wheel, member: str, size: int, sha256: str
 ) -> ExternalFile:
@@ -48,34 +37,6 @@ def _footage(
 
 
 PACKAGED: tuple[ExternalFile, ...] = (
-    _lite(
-        *("pose_detection", "pose_detection", "person detector", 2959046),
-        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-    ),
-    _lite(
-        *("pose_landmark", "pose_landmark_full", "33 body landmarks, person mask", 6440512),
-        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-    ),
-    _lite(
-        *("hand_landmark", "hand_landmark_full", "21 landmarks of a hand", 5478917),
-        "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
-    ),
-    _lite(
-        *("palm_detection", "palm_detection_full", "palm detector", 2339846),
-        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
-    ),
-    _lite(
-        *("holistic_landmark", "hand_recrop", "hand region from the wrist", 123792),
-        "67d996ce96f9d36fe17d2693022c6da93168026ab2f028f9e2365398d8ac7d5d",
-    ),
-    _lite(
-        *("face_detection", "face_detection_short_range", "face detector", 229714),
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-    ),
-    _lite(
-        *("face_landmark", "face_landmark", "468 landmarks of a face", 1242398),
-        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
-    ),
     _footage(
         *("cam01.mp4", "a man balancing, 1080x1920, 60 fps", _POSE2SIM),
         *("Pose2Sim/Demo_SinglePerson/videos/cam01.mp4", 387775),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from preprocess.annotators.registry import FILES
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
 from preprocess.weights.models import MODELS
@@ -12,7 +13,7 @@ from preprocess.weights.packaged import PACKAGED
 
 __all__ = ["REGISTRY", "files", "folder"]
 
-REGISTRY: tuple[ExternalFile, ...] = (*PACKAGED, *MODELS)
+REGISTRY: tuple[ExternalFile, ...] = (*FILES, *PACKAGED, *MODELS)
 
 
 def folder(override: str | Path | None = None) -> Path:

@@ -8,14 +8,16 @@ slowly moving limb moves smoothly instead of jumping from pixel to pixel.
 from __future__ import annotations
 
 import colorsys
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from preprocess.annotators.choices import PoseStyle
 from shards.sample.keypoints import COCO_18, FACE_68, HAND_21, Keypoints
 
-__all__ = ["LIMBS", "LIMB_COLOURS", "MIN_SCORE", "draw_poses"]
+__all__ = ["LIMBS", "LIMB_COLOURS", "MIN_SCORE", "PoseStyle", "draw_poses"]
+
+PoseStyle = Literal["openpose", "dwpose"]
 
 MIN_SCORE = 0.3  # joints scored lower are not drawn, unless an annotator says otherwise
 

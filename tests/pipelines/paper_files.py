@@ -18,11 +18,13 @@ import numpy as np
 import torch
 
 from preprocess.annotators.grounded_sam import detector
+from preprocess.annotators.grounded_sam.spec import DETECTOR, SAM
 from preprocess.annotators.hdnet import HourglassNetwork, weights_file
-from preprocess.annotators.midas import WEIGHTS as MIDAS
+from preprocess.annotators.hdnet.spec import WEIGHTS as HDNET
 from preprocess.annotators.midas import network as midas
-from preprocess.annotators.openpose import BODY, body
-from preprocess.annotators.provenance import DETECTOR_FILE, SAM_FILES
+from preprocess.annotators.midas.spec import WEIGHTS as MIDAS
+from preprocess.annotators.openpose import body
+from preprocess.annotators.openpose.spec import BODY
 from preprocess.annotators.torch.packages import import_controlnet_aux
 from preprocess.weights import registry
 from tests.preprocess.annotators.dwpose import onnx_files
@@ -90,10 +92,10 @@ def write_published_sizes(root: Path) -> None:
 
     bert = _bert(root)
     found = small.build_detector(bert, detector.published_config())
-    small.save_detector(found, root / DETECTOR_FILE)
+    small.save_detector(found, root / DETECTOR.name)
     torch.manual_seed(0)
-    small.save_sam(sam_model_registry["vit_b"](), root / SAM_FILES["vit_b"])
-    write(root / MIDAS, random_state(midas.build_dpt_hybrid(), 0))
+    small.save_sam(sam_model_registry["vit_b"](), root / SAM["vit_b"].name)
+    write(root / MIDAS.name, random_state(midas.build_dpt_hybrid(), 0))
     _write_openpose(root)
     _write_hdnet(root, HourglassNetwork)
 
@@ -102,9 +104,9 @@ def write_small(root: Path) -> None:
     """Small random networks, and a Hugging Face depth model in `depth-model`."""
     bert = _bert(root)
     config = small.detector_config(root / "config.py")
-    small.save_detector(small.build_detector(bert, config), root / DETECTOR_FILE)
-    small.save_sam(small.build_sam(), root / SAM_FILES["vit_b"])
-    write(root / MIDAS, Brightness().state_dict())
+    small.save_detector(small.build_detector(bert, config), root / DETECTOR.name)
+    small.save_sam(small.build_sam(), root / SAM["vit_b"].name)
+    write(root / MIDAS.name, Brightness().state_dict())
     _write_openpose(root)
     _write_hdnet(root, _convolution)
     _write_dwpose(root)
@@ -144,7 +146,7 @@ def _write_openpose(root: Path) -> None:
     state = random_state(empty, 1)
     # Louder at the end, so that there is somebody.
     louder = {k: v * 6 if "Mconv7_stage6" in k else v for k, v in state.items()}
-    write(root / BODY, {name.split(".", 1)[1]: tensor for name, tensor in louder.items()})
+    write(root / BODY.name, {name.split(".", 1)[1]: tensor for name, tensor in louder.items()})
 
 
 def _write_dwpose(root: Path) -> None:
@@ -160,4 +162,4 @@ def _write_hdnet(root: Path, network_of) -> None:
         kind: network_of(one.in_channels, one.out_channels).state_dict()
         for kind, one in weights_file.NETWORKS.items()
     }
-    weights_file.save_networks(states, root / weights_file.FILE_NAME)
+    weights_file.save_networks(states, root / HDNET.name)

@@ -6,12 +6,13 @@ from pipelines import compute as compute_module
 from pipelines.compute import Compute
 from pipelines.engine import Cluster, _fitting
 from pipelines.recipe import Recipe
-from preprocess.annotators.choices import AnnotatorChoice, Hardware
+from preprocess.annotators.choices import AnnotatorChoice
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch import device
 from preprocess.errors import InputError
 
 LITE = AnnotatorChoice()
-PAPER = AnnotatorChoice("grounded-sam", "openpose", depth=("hdnet", "midas"))
+PAPER = AnnotatorChoice("grounded-sam", "openpose", ("hdnet", "midas"))
 
 
 @pytest.fixture

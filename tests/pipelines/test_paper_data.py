@@ -12,11 +12,12 @@ from pipelines.build import Reporter, Where, build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from preprocess.annotators.hdnet import HourglassNetwork, weights_file
+from preprocess.annotators.hdnet.spec import WEIGHTS
 from shards.reader import open_dataset, read_sample
 from shards.sample.colormap import depth_to_hot
 
 FRAMES, WIDTH, HEIGHT = 4, 60, 108  # a tenth of TikTok's
-NAME = weights_file.FILE_NAME
+NAME = WEIGHTS.name
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pipelines.engine import MAX_DEATHS, _Ledger
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Made, Setup, Worker
-from preprocess.annotators.choices import Hardware
+from preprocess.annotators.provenance import Provenance
+from preprocess.annotators.spec import Hardware
 from preprocess.frames import Frame
 from preprocess.sources.values import Listing, Video
 from tests.pipelines.conftest import BARE
@@ -29,7 +30,7 @@ def worker_and_task(reader):
     video = Video("v", 8, 30.0, reader, "v", "train")
     plan = make_plan(Recipe("videos", clip_length=4, **BARE), Listing((video,)))
     (task,) = plan.tasks(plan.shards)
-    return Worker(plan, Setup(Path("source"), None, Hardware(), {})), task
+    return Worker(plan, Setup(Path("source"), None, Hardware(), Provenance({}, {}, {}))), task
 
 
 def test_the_survey_is_told_before_the_clips():

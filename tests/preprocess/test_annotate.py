@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from preprocess.annotate import ClipRequest, annotate, survey
-from preprocess.annotators.choices import AnnotatorChoice, Record
+from preprocess.annotators import load
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.load import Annotators
+from preprocess.annotators.scene import Masks
+from preprocess.annotators.spec import Record
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.sources.values import Video
@@ -34,26 +37,23 @@ class Pictures:
 class Bright:
     """A mask of the whole frame where it is bright: a person is in frames above 100."""
 
-    record = Record("bright", "1", {})
-
     def __init__(self):
         self.looked = 0
 
     def masks(self, scene):
         self.looked += len(scene.frames)
-        return np.stack([scene.crop.apply((f[..., 0] > 100) * np.uint8(255)) for f in scene.frames])
+        clip = [scene.crop.apply((f[..., 0] > 100) * np.uint8(255)) for f in scene.frames]
+        return Masks(np.stack(clip), ((),) * len(clip))
 
 
 class Depth:
     """The frame's brightness, off the person NaN unless it sees the whole frame."""
 
     label = unit = "brightness"
-    metres = densepose = False
+    metres = False
 
-    def __init__(self, name, *, whole_frame=False):
-        self.record = Record(name, "1", {})
+    def __init__(self, *, whole_frame=False):
         self.whole_frame = whole_frame
-        self.members = ("depth_frame",) if whole_frame else ("depth_person",)
         self.looked = 0
 
     def depths(self, scene, masks):
@@ -64,7 +64,6 @@ class Depth:
 
 
 class Nobody:
-    record = Record("pose", "1", {})
     min_score = 0.3
 
     def __init__(self, scores):
@@ -79,12 +78,17 @@ class Nobody:
 def make(
     values, first, *depths, mask=None, pose=None, mask_name="grounded-sam", share=0.0, length=2
 ):
+    names = tuple("midas" if depth.whole_frame else "hdnet" for depth in depths)
     choice = AnnotatorChoice(
-        mask=mask_name, pose="openpose" if pose else "none", depth=("none",), crop="center"
+        mask_name, "openpose" if pose else "none", names or ("none",), crop="center"
     )
     video = Video("v", len(values), 30.0, Pictures(tuple(values)), "v")
-    records = {"mask": Bright.record}
-    annotators = Annotators(choice, records, mask=mask, pose=pose, depths=depths)
+    record = Record("made", "1", {})
+    by = tuple(
+        load.Depth(chosen.spec, record, depth)
+        for chosen, depth in zip(choice.depths, depths, strict=True)
+    )
+    annotators = Annotators(choice, choice.chosen, {}, mask=mask, pose=pose, depths=by)
     surveyed = survey(video, annotators, SIZE)
     indices = tuple(range(first, first + length))
     frames = list(video.reader.read(indices))
@@ -95,9 +99,7 @@ def make(
 
 
 def test_two_depths_each_have_their_member_range_and_label():
-    clip = make(
-        [110, 120], 0, Depth("depth_person"), Depth("depth_frame", whole_frame=True), mask=Bright()
-    )
+    clip = make([110, 120], 0, Depth(), Depth(whole_frame=True), mask=Bright())
     person, whole = clip.info["depth"]["depth_person"], clip.info["depth"]["depth_frame"]
     # 110 to 121, 0.5 % cut off each end, and .15 or .05 of that added
     assert person["near"] == pytest.approx(110 - 0.15 * 11, abs=0.1)
@@ -108,7 +110,7 @@ def test_two_depths_each_have_their_member_range_and_label():
 
 
 def test_depth_of_the_whole_frame_needs_no_mask_and_has_no_background():
-    clip = make([3, 4], 0, Depth("depth_frame", whole_frame=True), mask_name="none")
+    clip = make([3, 4], 0, Depth(whole_frame=True), mask_name="none")
     assert clip.mask is None
     assert clip.depth_person is None
     assert (np.diff(clip.depth_frame[0, 0]) > 0).all()
@@ -116,7 +118,7 @@ def test_depth_of_the_whole_frame_needs_no_mask_and_has_no_background():
 
 
 def test_a_video_without_anybody_is_plain_background():
-    clip = make([1, 2, 3], 0, Depth("depth_person"), mask=Bright())
+    clip = make([1, 2, 3], 0, Depth(), mask=Bright())
     assert (clip.depth_person == 1).all()
     described = clip.info["depth"]["depth_person"]
     assert (described["near"], described["far"], described["clamped"]) == (None, None, 0)
@@ -127,12 +129,12 @@ def test_a_person_whom_the_survey_missed_has_no_scale_to_be_put_on():
     values = [10] * 33
     values[3] = 200  # 16 frames of 33 are surveyed: 0, 2, 4, ...
     with pytest.raises(ClipError, match="no depth range: the 16 frames"):
-        make(values, 2, Depth("depth_person"), mask=Bright())
-    assert make(values, 5, Depth("depth_person"), mask=Bright()).depth_person.min() == 1
+        make(values, 2, Depth(), mask=Bright())
+    assert make(values, 5, Depth(), mask=Bright()).depth_person.min() == 1
 
 
 def test_a_depth_far_from_zero_is_not_put_on_a_persons_metres():
-    clip = make([210, 220], 0, Depth("depth_person"), mask=Bright())
+    clip = make([210, 220], 0, Depth(), mask=Bright())
     assert clip.info["depth"]["depth_person"]["near"] > 200
     assert clip.info["depth"]["depth_person"]["clamped"] == 0
 
@@ -147,7 +149,7 @@ def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
 
 
 def test_a_picture_is_looked_at_once():
-    mask, depth = Bright(), Depth("depth_person")
+    mask, depth = Bright(), Depth()
     clip = make([200], 0, depth, mask=mask, length=1)
     assert (clip.mask == 255).all()
     assert np.ptp(clip.depth_person) > 0.5
@@ -155,7 +157,7 @@ def test_a_picture_is_looked_at_once():
 
 
 def test_depth_of_the_whole_frame_asks_for_no_more_masks():
-    mask, depth = Bright(), Depth("depth_frame", whole_frame=True)
+    mask, depth = Bright(), Depth(whole_frame=True)
     make([200] * 20, 0, depth, mask=mask)
     assert (mask.looked, depth.looked) == (1 + 2, 16 + 2)
 

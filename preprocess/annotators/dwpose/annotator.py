@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.dwpose.joints import from_coco_wholebody
 from preprocess.annotators.dwpose.networks import PersonDetector, PoseNetwork
-from preprocess.annotators.people import Finding, People, Person, people_of_clip
+from preprocess.annotators.people import Finding, people_of_clip
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import PeopleMode, PersonMode
 from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import MIN_SCORE
 
@@ -24,16 +24,14 @@ class DWPose:
 
     def __init__(
         self,
-        record: Record,
         detector: PersonDetector,
         pose: PoseNetwork,
         *,
-        people: People,
-        person: Person,
+        people: PeopleMode,
+        person: PersonMode,
         smooth: bool,
     ) -> None:
         """`people_of_clip` says what `people`, `person` and `smooth` do."""
-        self.record = record
         self._detector = detector
         self._pose = pose
         self._people = people

@@ -11,13 +11,15 @@ import contextlib
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.packages import needed_packages
 from preprocess.crop import Box
 from preprocess.errors import InputError
@@ -39,20 +41,18 @@ POSE_BYTES = 120 << 20
 class PersonDetector:
     """Boxes of the people in frames, by YOLOX."""
 
-    def __init__(
-        self, path: Path, device: str, *, batch: BatchSize, score: float = DETECTOR_SCORE
-    ) -> None:
+    def __init__(self, path: Path, hardware: Hardware, *, score: float = DETECTOR_SCORE) -> None:
         """`score`: in [0, 1], how sure the detector must be.
 
         Raises InputError when rtmlib is not installed, or the file is absent or something else.
         """
         with needed_packages("DWPose"):
             from rtmlib import YOLOX
-        self._tool = _load(YOLOX, path, device, nms_thr=OVERLAP, score_thr=score)
+        self._tool = _load(YOLOX, path, hardware.device, nms_thr=OVERLAP, score_thr=score)
         self._tool.det_mode = "multiclass"
         count, height, width = _input_shape(self._tool)
         self._tool.model_input_size = (height or 640, width or 640)
-        self._batches = Batches(count or batch, device, DETECTOR_BYTES)
+        self._batches = _batches(hardware, count, DETECTOR_BYTES)
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
         """For each frame, (H, W, 3) uint8 RGB: x0, y0, x1, y1 of its people within it."""
@@ -83,14 +83,14 @@ class PersonDetector:
 class PoseNetwork:
     """The joints of a person in a box, by RTMPose."""
 
-    def __init__(self, path: Path, device: str, *, batch: BatchSize) -> None:
+    def __init__(self, path: Path, hardware: Hardware) -> None:
         """Raises InputError when rtmlib is not installed, or the file is absent or another's."""
         with needed_packages("DWPose"):
             from rtmlib import RTMPose
-        self._tool = _load(RTMPose, path, device)
+        self._tool = _load(RTMPose, path, hardware.device)
         count, height, width = _input_shape(self._tool)
         self._tool.model_input_size = (width or 288, height or 384)
-        self._batches = Batches(count or batch, device, POSE_BYTES)
+        self._batches = _batches(hardware, count, POSE_BYTES)
 
     def __call__(self, wanted: Sequence[tuple[np.ndarray, Box]]) -> list[np.ndarray]:
         """For each (frame, box): (133, 3) float64 in the order of COCO-WholeBody: x, y in the
@@ -111,6 +111,11 @@ class PoseNetwork:
             joints, scores = self._tool.postprocess((x[None], y[None]), centre, scale)
             found.append(np.concatenate([joints[0], scores[0][:, None]], 1))
         return found
+
+
+def _batches(hardware: Hardware, count: int | None, bytes_per_item: int) -> Batches:
+    """`count`: what the file itself fixes."""
+    return Batches(replace(hardware, batch=count or hardware.batch), bytes_per_item)
 
 
 def _load(tool: Any, path: Path, device: str, **options: Any) -> Any:

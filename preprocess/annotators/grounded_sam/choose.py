@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from preprocess.annotators.choices import PeopleMode, PersonMode
+from preprocess.annotators.spec import PeopleMode, PersonMode
 
 __all__ = ["Detections", "prompts"]
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from preprocess.annotators.grounded_sam.choose import Detections
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.loading import load_state
 from preprocess.annotators.torch.packages import needed_packages
@@ -102,19 +103,16 @@ class Detector:
     def __init__(
         self,
         network: Any,
-        *,
-        device: str = "cpu",
-        half: bool = False,
-        batch: BatchSize = "auto",
+        hardware: Hardware,
     ) -> None:
-        """`half` runs it in float16 where that is safe, on a GPU only."""
+        """Half precision where that is safe, on a GPU only."""
         from groundingdino.datasets.transforms import RandomResize
 
-        self._network = network.to(device)
-        self._device = device
-        self._half = half
+        self._network = network.to(hardware.device)
+        self._hardware = hardware
+        self._device = hardware.device
         self._resize = RandomResize([SHORT_SIDE], max_size=LONG_SIDE)  # one size: not random
-        self._batches = Batches(batch, device, _BYTES_PER_FRAME)
+        self._batches = Batches(hardware, _BYTES_PER_FRAME)
         ids = self._network.tokenizer(f"{PROMPT}.")["input_ids"]
         special = set(self._network.specical_tokens)  # upstream's spelling
         self._prompt_tokens = [i for i, token in enumerate(ids) if token not in special]
@@ -127,7 +125,7 @@ class Detector:
     def _detect(self, frames: Sequence[np.ndarray]) -> list[Detections]:
         height, width = frames[0].shape[:2]
         images_NCHW = self._prepared(frames)
-        with _quiet(), half_precision(self._device, self._half):
+        with _quiet(), half_precision(self._hardware):
             outputs = self._network(images_NCHW, captions=[f"{PROMPT}."] * len(frames))
         scores_NQL = outputs["pred_logits"].float().sigmoid()
         scale = torch.tensor([width, height, width, height], device=self._device)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from preprocess.annotators.choices import SamSize
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.grounded_sam.spec import SamSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.loading import load_state
 from preprocess.annotators.torch.packages import needed_packages
@@ -50,19 +51,16 @@ class Segmenter:
     def __init__(
         self,
         network: Any,
-        *,
-        device: str = "cpu",
-        half: bool = False,
-        batch: BatchSize = "auto",
+        hardware: Hardware,
     ) -> None:
-        """`half` runs the image encoder, where nearly all the work is, in float16 on a GPU."""
+        """Half precision is for the image encoder, where nearly all the work is, on a GPU."""
         from segment_anything.utils.transforms import ResizeLongestSide
 
-        self._sam = network.to(device)
-        self._device = device
-        self._half = half
+        self._sam = network.to(hardware.device)
+        self._hardware = hardware
+        self._device = hardware.device
         self._transform = ResizeLongestSide(self._sam.image_encoder.img_size)
-        self._batches = Batches(batch, device, _bytes_per_frame(self._sam.image_encoder))
+        self._batches = Batches(hardware, _bytes_per_frame(self._sam.image_encoder))
 
     def __call__(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
         """`frames`, (H, W, 3) uint8 RGB of one size, and the boxes of each, (B, 4) float32 pixels
@@ -79,7 +77,7 @@ class Segmenter:
         resized = np.stack([self._transform.apply_image(frame) for frame, _ in items])
         size = resized.shape[1:3]
         images_NCHW = torch.from_numpy(resized).to(self._device).permute(0, 3, 1, 2).contiguous()
-        with half_precision(self._device, self._half):
+        with half_precision(self._hardware):
             features_NCHW = self._sam.image_encoder(self._sam.preprocess(images_NCHW)).float()
         return [
             self._union(features, boxes, size, frame.shape[:2])

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from preprocess.annotators.choices import Record
-from preprocess.annotators.hdnet.convert import hourglass_state_dict
-from preprocess.annotators.hdnet.network import HourglassNetwork
-from preprocess.annotators.hdnet.tensor_bundle import load_tensor_bundle
-from preprocess.annotators.torch.batching import BatchSize
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from preprocess.annotators.hdnet.annotator import HDNetDepth
+    from preprocess.annotators.hdnet.convert import hourglass_state_dict
+    from preprocess.annotators.hdnet.network import HourglassNetwork
+    from preprocess.annotators.hdnet.tensor_bundle import load_tensor_bundle
 
-__all__ = ["HourglassNetwork", "hourglass_state_dict", "load", "load_tensor_bundle"]
+__all__ = ["HourglassNetwork", "hourglass_state_dict", "load_tensor_bundle"]
+
+_HOMES = {
+    "HourglassNetwork": "network",
+    "hourglass_state_dict": "convert",
+    "load_tensor_bundle": "tensor_bundle",
+}
 
 
-def load(
-    record: Record, locate: Callable[[str], Path], *, device: str, half: bool, batch: BatchSize
-) -> HDNetDepth:
-    """The annotator with the weights that `idol-prep weights convert-hdnet` wrote.
-
-    Raises InputError as `load_networks` for a file that is not that.
-    """
-    from preprocess.annotators.hdnet.annotator import HDNetDepth
-    from preprocess.annotators.hdnet.inference import HDNet
-    from preprocess.annotators.hdnet.weights_file import FILE_NAME, load_networks
-
-    networks = load_networks(locate(FILE_NAME))
-    return HDNetDepth(record, HDNet(networks, device, half=half), batch=batch, device=device)
+def __getattr__(name: str) -> Any:
+    """Imported when asked for: the networks load torch, and `spec`, in this package, must not."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(name)

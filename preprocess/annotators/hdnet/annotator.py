@@ -8,10 +8,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.hdnet.inference import HDNet
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.crop import Crop
 from preprocess.errors import ClipError
 
@@ -33,25 +33,19 @@ class HDNetDepth:
     label = "HDNet, estimated from single pictures"
     unit = "HDNet's own scale along the viewing axis, smaller is nearer"
     metres = False
-    densepose = True
-    whole_frame = False
-    members = ("depth_person",)
 
-    def __init__(
-        self, record: Record, networks: HDNet, *, batch: BatchSize = "auto", device: str = "cpu"
-    ) -> None:
-        """`batch` frames go through the networks at once; it does not change the result."""
-        self.record = record
+    def __init__(self, networks: HDNet, hardware: Hardware) -> None:
         self._networks = networks
-        self._batches = Batches(batch, device, _BYTES_PER_FRAME)
+        self._batches = Batches(hardware, _BYTES_PER_FRAME)
 
-    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
+    def depths(self, scene: Scene, masks: np.ndarray | None) -> np.ndarray:
         """(T, S, S) float32, NaN where `masks`, (T, S, S) uint8, is not above 100.
 
         The frames are cropped straight to 256 x 256 from the source, and the depth is brought to
         the clip's size. Where the scene has no DensePose the networks get zeros, which makes their
         depth worse. Raises ClipError when what it has is no DensePose of its frames.
         """
+        assert masks is not None
         square = replace(scene.crop, size=SIZE)
         wanted = masks > _FOREGROUND
         foreground = np.stack([_resized(mask, SIZE) > _FOREGROUND for mask in masks])

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from preprocess.annotators.hdnet.network import HourglassNetwork
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.device import half_precision
 
 __all__ = ["HDNet"]
@@ -23,13 +24,10 @@ _BACKGROUND = 255.0
 class HDNet:
     """Both networks on one device. An image's result does not depend on the others."""
 
-    def __init__(
-        self, networks: Mapping[str, HourglassNetwork], device: str = "cpu", *, half: bool = False
-    ) -> None:
-        self._normal = networks["normal"].to(device)
-        self._depth = networks["depth"].to(device)
-        self._device = device
-        self._half = half
+    def __init__(self, networks: Mapping[str, HourglassNetwork], hardware: Hardware) -> None:
+        self._normal = networks["normal"].to(hardware.device)
+        self._depth = networks["depth"].to(hardware.device)
+        self._hardware = hardware
 
     @torch.inference_mode()
     def __call__(
@@ -41,13 +39,13 @@ class HDNet:
         foreground_NHW: bool, the person. The depth outside it means nothing.
         iuv_NHWC: uint8, DensePose with the channels V, U and part index, 0 off the body.
         """
-        with half_precision(self._device, self._half):
+        with half_precision(self._hardware):
             return self._run(rgb_NHWC, foreground_NHW, iuv_NHWC)
 
     def _run(
         self, rgb_NHWC: np.ndarray, foreground_NHW: np.ndarray, iuv_NHWC: np.ndarray
     ) -> np.ndarray:
-        foreground_N1HW = torch.from_numpy(foreground_NHW).to(self._device)[:, None]
+        foreground_N1HW = torch.from_numpy(foreground_NHW).to(self._hardware.device)[:, None]
         rgb_NCHW = torch.where(foreground_N1HW, self._channels_first(rgb_NHWC), _BACKGROUND)
         normal_NCHW = normalize(self._normal(rgb_NCHW)) * foreground_N1HW
         iuv_NCHW = self._channels_first(iuv_NHWC)
@@ -56,5 +54,5 @@ class HDNet:
 
     def _channels_first(self, image_NHWC: np.ndarray) -> Tensor:
         """Raw 0-255 floats: the networks were trained without scaling."""
-        moved = torch.from_numpy(image_NHWC).to(self._device).permute(0, 3, 1, 2)
+        moved = torch.from_numpy(image_NHWC).to(self._hardware.device).permute(0, 3, 1, 2)
         return moved.to(torch.float32, memory_format=torch.contiguous_format)

@@ -16,9 +16,7 @@ from preprocess.annotators.hdnet.tensor_bundle import load_tensor_bundle
 from preprocess.annotators.torch.loading import load_state, save_state
 from preprocess.errors import InputError
 
-__all__ = ["FILE_NAME", "NETWORKS", "Found", "load_networks", "read_checkpoints", "save_networks"]
-
-FILE_NAME = "hdnet/hdnet.safetensors"  # below the folder of external files
+__all__ = ["NETWORKS", "Found", "load_networks", "read_checkpoints", "save_networks"]
 
 
 @dataclass(frozen=True)

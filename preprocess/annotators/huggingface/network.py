@@ -11,7 +11,8 @@ import torch
 
 from preprocess.annotators.huggingface.model_folder import model_folder
 from preprocess.annotators.huggingface.pretrained import load_network, load_processor, loading
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.packages import needed_packages
 from preprocess.errors import InputError
@@ -33,13 +34,16 @@ class DepthModel:
     unit: str
     processor: Any
     module: Any
-    device: str
-    half: bool
+    hardware: Hardware
     batches: Batches
 
     @classmethod
-    def load(cls, model: str, device: str, *, half: bool, batch: BatchSize) -> DepthModel:
-        """Raises InputError as `preprocess.annotators.huggingface.load` says."""
+    def load(cls, model: str, hardware: Hardware) -> DepthModel:
+        """Load `model`: a folder that `save_pretrained` wrote, or a name on the model hub.
+
+        Raises InputError when it cannot be had, is no depth model, or is of a kind of which it is
+        not known whether its numbers grow or fall with distance.
+        """
         folder = model_folder(model)
         with needed_packages("a Hugging Face depth model"):
             from transformers import (
@@ -62,8 +66,8 @@ class DepthModel:
         unit = _unit(model, config)
         processor = load_processor(AutoImageProcessor, folder, what)
         module = load_network(AutoModelForDepthEstimation, folder, what)
-        batches = Batches(batch, device, FRAME_BYTES)
-        return cls(kind, unit, processor, module.to(device), device, half, batches)
+        batches = Batches(hardware, FRAME_BYTES)
+        return cls(kind, unit, processor, module.to(hardware.device), hardware, batches)
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(H, W, 3) uint8 RGB, all of one size -> (H, W) float32 each, in `unit`."""
@@ -74,8 +78,8 @@ class DepthModel:
         inputs = self.processor(
             images=list(frames), return_tensors="pt", input_data_format="channels_last"
         )
-        with half_precision(self.device, self.half):
-            outputs = self.module(**inputs.to(self.device))
+        with half_precision(self.hardware):
+            outputs = self.module(**inputs.to(self.hardware.device))
         # To ZoeDepth the second argument is the source's size, to all others the wanted one.
         found = self.processor.post_process_depth_estimation(
             outputs, [frame.shape[:2] for frame in frames]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.lite.person import PersonFrame
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.smoothing import one_euro
@@ -19,8 +18,7 @@ class LitePose:
 
     min_score = MIN_SCORE
 
-    def __init__(self, record: Record, *, smooth: bool) -> None:
-        self.record = record
+    def __init__(self, *, smooth: bool) -> None:
         self._smooth = smooth
 
     def keypoints(self, scene: Scene) -> Keypoints:

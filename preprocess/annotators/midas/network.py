@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.loading import load_state
 from preprocess.annotators.torch.packages import import_controlnet_aux, needed_packages
@@ -48,14 +49,13 @@ def network_size(width: int, height: int) -> tuple[int, int]:
 class Midas:
     """Frames to depth, smaller is nearer."""
 
-    def __init__(self, module: nn.Module, device: str, *, half: bool, batches: Batches) -> None:
-        self._module = module.to(device).eval()
-        self._device = device
-        self._half = half
-        self._batches = batches
+    def __init__(self, module: nn.Module, hardware: Hardware) -> None:
+        self._module = module.to(hardware.device).eval()
+        self._hardware = hardware
+        self._batches = Batches(hardware, FRAME_BYTES)
 
     @classmethod
-    def load(cls, path: Path, device: str, *, half: bool, batch: BatchSize) -> Midas:
+    def load(cls, path: Path, hardware: Hardware) -> Midas:
         """From the published file. Raises InputError when it holds another network's weights."""
         module = build_dpt_hybrid()
         state = load_state(path)
@@ -70,7 +70,7 @@ class Midas:
                 f"another size, {wrong[0]} first. Fetch it again: idol-prep weights fetch midas"
             )
         module.load_state_dict(state, strict=False, assign=True)
-        return cls(module, device, half=half, batches=Batches(batch, device, FRAME_BYTES))
+        return cls(module, hardware)
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(H, W, 3) uint8 RGB, all of one size -> (H, W) float32 each: the network's relative
@@ -82,8 +82,8 @@ class Midas:
         height, width = frames[0].shape[:2]
         size = network_size(width, height)
         resized = [cv2.resize(f / 255.0, size, interpolation=cv2.INTER_CUBIC) for f in frames]
-        batch = torch.from_numpy(np.stack(resized).astype(np.float32)).to(self._device)
-        with half_precision(self._device, self._half):
+        batch = torch.from_numpy(np.stack(resized).astype(np.float32)).to(self._hardware.device)
+        with half_precision(self._hardware):
             inverse = self._module((batch.permute(0, 3, 1, 2) - 0.5) / 0.5)
         full = nn.functional.interpolate(
             inverse.float()[:, None], (height, width), mode="bicubic", align_corners=False

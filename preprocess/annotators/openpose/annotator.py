@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.openpose.body import find_bodies
 from preprocess.annotators.openpose.networks import Network
 from preprocess.annotators.openpose.parts import (
@@ -17,8 +16,9 @@ from preprocess.annotators.openpose.parts import (
     find_hands,
     hand_square,
 )
-from preprocess.annotators.people import Finding, People, Person, people_of_clip
+from preprocess.annotators.people import Finding, people_of_clip
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import PeopleMode, PersonMode
 from shards.sample.keypoints import COCO_18, FACE_68, HAND_21, OPENPOSE_134, Keypoints
 
 __all__ = ["OpenPose"]
@@ -38,17 +38,15 @@ class OpenPose:
 
     def __init__(
         self,
-        record: Record,
         body: Network,
         hand: Network | None,
         face: Network | None,
         *,
-        people: People,
-        person: Person,
+        people: PeopleMode,
+        person: PersonMode,
         smooth: bool,
     ) -> None:
         """`people_of_clip` says what `people`, `person` and `smooth` do."""
-        self.record = record
         self._body = body
         self._hand = hand
         self._face = face

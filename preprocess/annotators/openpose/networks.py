@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from preprocess.annotators.torch.batching import Batches, BatchSize
+from preprocess.annotators.spec import Hardware
+from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.loading import load_state
 from preprocess.annotators.torch.packages import import_controlnet_aux, needed_packages
@@ -27,11 +28,10 @@ FACE_BYTES = 200 << 20
 class Network:
     """One network on its device: pictures in batches in, the last stage's maps out."""
 
-    def __init__(self, module: nn.Module, device: str, *, half: bool, batches: Batches) -> None:
-        self._module = module.to(device).eval()
-        self._device = device
-        self._half = half
-        self._batches = batches
+    def __init__(self, module: nn.Module, hardware: Hardware, bytes_per_item: int) -> None:
+        self._module = module.to(hardware.device).eval()
+        self._hardware = hardware
+        self._batches = Batches(hardware, bytes_per_item)
 
     def maps(self, pictures: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, ...]]:
         """For each picture, (H, W, 3) uint8 BGR, all of one size with sides that 8 divides: the
@@ -40,9 +40,9 @@ class Network:
 
     @torch.inference_mode()
     def _forward(self, pictures: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, ...]]:
-        batch = torch.from_numpy(np.stack(pictures)).to(self._device)
+        batch = torch.from_numpy(np.stack(pictures)).to(self._hardware.device)
         scaled = batch.permute(0, 3, 1, 2).contiguous() / 256 - 0.5
-        with half_precision(self._device, self._half):
+        with half_precision(self._hardware):
             outputs = self._module(scaled)
         if isinstance(outputs, list):  # the face network gives all its stages
             outputs = outputs[-1]
@@ -51,7 +51,7 @@ class Network:
         return list(zip(*(output.float() for output in outputs), strict=True))
 
 
-def load_body(path: Path, device: str, *, half: bool, batch: BatchSize) -> Network:
+def load_body(path: Path, hardware: Hardware) -> Network:
     """The body network: affinity fields (38, h, w) and joint maps (19, h, w).
 
     Raises InputError when controlnet_aux is not installed or the file holds something else.
@@ -61,28 +61,25 @@ def load_body(path: Path, device: str, *, half: bool, batch: BatchSize) -> Netwo
         _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
     with torch.device("meta"):
         module = body.bodypose_model()
-    filled = _filled(module, path, "body")
-    return Network(filled, device, half=half, batches=Batches(batch, device, BODY_BYTES))
+    return Network(_filled(module, path, "body"), hardware, BODY_BYTES)
 
 
-def load_hand(path: Path, device: str, *, half: bool, batch: BatchSize) -> Network:
+def load_hand(path: Path, hardware: Hardware) -> Network:
     """The hand network: joint maps (22, h, w), the last one background. Raises as `load_body`."""
     with needed_packages("OpenPose"):
         (model,) = import_controlnet_aux("open_pose.model")
     with torch.device("meta"):
         module = model.handpose_model()
-    filled = _filled(module, path, "hand")
-    return Network(filled, device, half=half, batches=Batches(batch, device, HAND_BYTES))
+    return Network(_filled(module, path, "hand"), hardware, HAND_BYTES)
 
 
-def load_face(path: Path, device: str, *, half: bool, batch: BatchSize) -> Network:
+def load_face(path: Path, hardware: Hardware) -> Network:
     """The face network: maps (71, h, w), 68 marks, pupils, background. Raises as `load_body`."""
     with needed_packages("OpenPose"):
         _, face = import_controlnet_aux("open_pose.util", "open_pose.face")
     with torch.device("meta"):
         module = face.FaceNet()
-    filled = _filled(module, path, "face")
-    return Network(filled, device, half=half, batches=Batches(batch, device, FACE_BYTES))
+    return Network(_filled(module, path, "face"), hardware, FACE_BYTES)
 
 
 def _filled(module: nn.Module, path: Path, which: str) -> nn.Module:

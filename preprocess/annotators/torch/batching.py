@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 
-__all__ = ["BatchSize", "Batches", "free_memory"]
+__all__ = ["Batches", "free_memory"]
 
-BatchSize = int | Literal["auto"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -36,8 +36,7 @@ class Batches:
 
     def __init__(
         self,
-        batch: BatchSize,
-        device: str,
+        hardware: Hardware,
         bytes_per_item: int,
         *,
         free_memory: Callable[[str], int] = free_memory,
@@ -46,11 +45,12 @@ class Batches:
 
         Raises InputError for a batch below 1.
         """
+        batch = hardware.batch
         if batch != "auto" and batch < 1:
             raise InputError(f"a batch of {batch} holds nothing: use a number from 1 on, or auto")
         self._fixed = batch != "auto"
         self._size = None if batch == "auto" else batch
-        self._device = device
+        self._device = hardware.device
         self._bytes_per_item = bytes_per_item
         self._free_memory = free_memory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import AbstractContextManager, nullcontext
 
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 
 __all__ = ["gpu_count", "half_precision", "pick_device"]
@@ -38,10 +39,10 @@ def pick_device(setting: str) -> str:
     return setting
 
 
-def half_precision(device: str, half: bool) -> AbstractContextManager[object]:
+def half_precision(hardware: Hardware) -> AbstractContextManager[object]:
     """Float16 where a GPU's matrix products and convolutions allow it; on the CPU nothing."""
     import torch
 
-    if half and device.startswith("cuda"):
+    if hardware.half and hardware.device.startswith("cuda"):
         return torch.autocast("cuda", torch.float16)
     return nullcontext()

@@ -6,24 +6,25 @@ import numpy as np
 import pytest
 
 from preprocess.annotate import ClipRequest, annotate, survey
-from preprocess.annotators.choices import AnnotatorChoice, Record
-from preprocess.annotators.load import Annotators
+from preprocess.annotators.choices import AnnotatorChoice
+from preprocess.annotators.load import Annotators, Depth
+from preprocess.annotators.scene import Masks
+from preprocess.annotators.spec import Record
 from preprocess.errors import ClipError
 from preprocess.sources.registry import list_videos
 
 SIZE = 32
-CHOICE = AnnotatorChoice(mask="none", pose="none", depth=("none",), crop="center")
 RECORD = Record("made", "1", {})
 
 
-class Depth:
+class Made:
+    """A depth annotator, in the place of one that reads DensePose or of one that does not."""
+
     label = unit = "made"
-    record = RECORD
-    metres = whole_frame = False
-    members = ("depth_person",)
+    metres = False
 
     def __init__(self, densepose, near=1.0, far=1.0):
-        self.densepose = densepose
+        self.name = "hdnet" if densepose else "midas"
         self.values = np.linspace(near, far, SIZE, dtype=np.float32)
         self.seen = []
         self.modes = []
@@ -31,14 +32,16 @@ class Depth:
     def depths(self, scene, masks):
         self.seen.append([picture[0, 0].tolist() for picture in scene.iuv])
         self.modes.append(scene.crop.mode)
-        return np.broadcast_to(self.values, masks.shape)
+        return np.broadcast_to(self.values, (len(scene.frames), SIZE, SIZE))
 
 
 def annotators(depth):
     everything = SimpleNamespace(
-        record=RECORD, masks=lambda s: np.full((len(s.frames), SIZE, SIZE), 255, np.uint8)
+        masks=lambda s: Masks(np.full((len(s.frames), SIZE, SIZE), 255, np.uint8), ())
     )
-    return Annotators(CHOICE, {}, mask=everything, depths=(depth,))
+    choice = AnnotatorChoice(mask="lite", pose="none", depth=(depth.name,), crop="center")
+    by = Depth(choice.depths[0].spec, RECORD, depth)
+    return Annotators(choice, choice.chosen, {}, mask=everything, depths=(by,))
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def make(folder, depth):
 
 
 def test_each_frame_comes_with_its_own(folder):
-    depth = Depth(densepose=True)
+    depth = Made(densepose=True)
     make(folder, depth)
     first, second, third = [101, 50, 1], [102, 50, 2], [103, 50, 3]
     assert depth.seen == [[first], [second], [third], [first, third]]
@@ -70,13 +73,13 @@ def test_each_frame_comes_with_its_own(folder):
 def test_an_annotator_that_does_not_want_it_costs_no_reading(folder):
     for path in (folder / "00001" / "densepose").iterdir():
         path.write_bytes(b"never looked at")
-    depth = Depth(densepose=False)
+    depth = Made(densepose=False)
     make(folder, depth)
     assert depth.seen == [[]] * 4
 
 
 def test_a_missing_picture_costs_the_clip_and_is_named(folder):
-    depth = Depth(densepose=True)
+    depth = Made(densepose=True)
     (folder / "00001" / "densepose" / "0003.png").unlink()
     with pytest.raises(ClipError, match=r"densepose/0003\.png"):
         make(folder, depth)
@@ -88,7 +91,7 @@ def test_a_missing_picture_costs_the_clip_and_is_named(folder):
 
 
 def test_a_scale_of_its_own_fills_the_range_and_is_that_of_the_clip_s_crop(folder):
-    depth = Depth(densepose=True, near=7.0, far=7.1)
+    depth = Made(densepose=True, near=7.0, far=7.1)
     clip = make(folder, depth)
     assert set(depth.modes) == {"center"}
     assert np.ptp(clip.depth_person) > 0.5  # metres would have been widened to 0.3
@@ -101,6 +104,6 @@ def test_a_video_without_the_folder_has_none(folder):
     (folder / "00001" / "densepose").rmdir()
     (video,) = list_videos("tiktok", folder).videos
     assert video.densepose is None
-    depth = Depth(densepose=True)
+    depth = Made(densepose=True)
     make(folder, depth)
     assert depth.seen == [[]] * 4

@@ -6,14 +6,15 @@ import json
 import pytest
 
 from preprocess import weights
-from preprocess.annotators import provenance as makers
-from preprocess.annotators.choices import AnnotatorChoice, Record
+from preprocess.annotators import provenance
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.huggingface.model_folder import (
     folder_checksums,
     folder_name,
     model_folder,
 )
 from preprocess.annotators.provenance import records, required_files, software
+from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
 
 PAPER = AnnotatorChoice("grounded-sam", "openpose", depth=("midas", "hdnet"), crop="center")
@@ -24,7 +25,7 @@ def names(choice):
 
 
 def made_by(choice):
-    return {modality: maker.name for modality, maker in makers.makers(choice).items()}
+    return {modality: chosen.title for modality, chosen in choice.chosen.items()}
 
 
 def test_lite_records_are_what_they_were():
@@ -63,17 +64,17 @@ def test_the_papers_choice():
         *("openpose/body_pose_model.pth", "hdnet/hdnet.safetensors"),
         "midas/dpt_hybrid-midas-501f0c75.pt",
     }
-    assert PAPER.depth_annotators == ("hdnet", "midas")  # however they were given
+    assert [c.name for c in PAPER.depths] == ["hdnet", "midas"]  # however they were given
 
 
 def test_the_tracker_is_there_for_the_crop_alone():
-    following = AnnotatorChoice("source", "dwpose", "dwpose", ("none",))
+    following = AnnotatorChoice("source", "dwpose", ("none",), pose_style="dwpose")
     assert made_by(following) == {"person": "lite-person", "mask": "source-mask", "pose": "dwpose"}
     assert "person" not in made_by(AnnotatorChoice("source", "none", depth=("none",), crop="none"))
 
 
 def test_hands_and_face_want_their_own_networks():
-    with_hands = AnnotatorChoice("none", "openpose", "dwpose", ("none",), crop="none")
+    with_hands = AnnotatorChoice("none", "openpose", ("none",), pose_style="dwpose", crop="none")
     assert names(with_hands) == {
         f"openpose/{f}" for f in ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth")
     }
@@ -102,10 +103,10 @@ def test_software_is_that_of_what_is_used(monkeypatch):
 
     def gone(package):
         if package in ("rtmlib", "onnxruntime"):
-            raise makers.PackageNotFoundError(package)
+            raise provenance.PackageNotFoundError(package)
         return "1"
 
-    monkeypatch.setattr(makers, "version", gone)
+    monkeypatch.setattr(provenance, "version", gone)
     with pytest.raises(InputError, match="onnxruntime, rtmlib, needed for pose by dwpose") as error:
         software(AnnotatorChoice("none", "dwpose", depth=("none",)))
     assert "make install-paper" in str(error.value)
@@ -143,16 +144,17 @@ def test_a_model_that_cannot_be_had(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "mistake"),
     [
-        ({"depth": ("lite", "midas")}, "depth lite cannot be combined"),
+        ({"depth": ("lite", "midas")}, "lite and midas both make depth_frame"),
         ({"depth": ("none", "hdnet")}, "depth none cannot be combined"),
-        ({"depth": ("midas", "hf:a/b")}, "may name one of hdnet and one of midas or hf:MODEL"),
-        ({"depth": ("hdnet", "hdnet")}, "may name one of hdnet"),
-        ({"depth": ("zoe",)}, "must be of lite, hdnet, midas, hf:MODEL_OR_FOLDER or none, not zoe"),
+        ({"depth": ("midas", "hf:a/b")}, "midas and hf:a/b both make depth_frame"),
+        ({"depth": ("hdnet", "hdnet")}, "hdnet and hdnet both make depth_person"),
+        ({"depth": ("zoe",)}, "must be lite, hdnet, midas, hf:MODEL_OR_FOLDER or none, not zoe"),
         ({"depth": ("hf:",)}, "not hf:"),
-        ({"depth": ()}, "names nobody"),
-        ({"mask": "none", "depth": ("hdnet",)}, "needs a mask other than none"),
-        ({"people": "all"}, "lite sees one person alone; choose another mask and pose"),
-        ({"people": "all", "mask": "source", "pose": "none"}, "nobody looks for people"),
+        ({"mask": "sam"}, "mask must be lite, grounded-sam, source or none, not sam"),
+        ({"depth": ()}, "depth is empty; use none"),
+        ({"mask": "none", "depth": ("hdnet",)}, "needs a mask, not none"),
+        ({"people": "all"}, "lite tracks a single person; choose another mask and pose"),
+        ({"people": "all", "mask": "source", "pose": "none"}, "no chosen annotator finds people"),
     ],
 )
 def test_what_cannot_be_combined(choice, mistake):

@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.whole_frame import WholeFrameDepth, cropped
 from preprocess.crop import Crop
-
-RECORD = Record("network", "1", {})
 
 
 def ramps(height, width):
@@ -53,14 +50,11 @@ def test_frames_go_through_at_their_own_size():
         seen.extend(given)
         return [frame[..., 0].astype(np.float32) for frame in given]
 
-    annotator = WholeFrameDepth(RECORD, "a label", "a unit", estimate)
+    annotator = WholeFrameDepth("a label", "a unit", estimate)
     scene = Scene(frames, (), Crop("center", 5, 0, 20, 8), 30.0)
-    depth = annotator.depths(scene, np.zeros((3, 8, 8), np.uint8))
+    depth = annotator.depths(scene, None)
     assert [id(frame) for frame in seen] == [id(frame) for frame in frames]
     assert depth.dtype == np.float32
     np.testing.assert_array_equal(depth, np.float32([0, 10, 20])[:, None, None] + np.zeros((8, 8)))
-    assert (annotator.record, annotator.label, annotator.unit) == (RECORD, "a label", "a unit")
-    assert annotator.whole_frame
-    assert annotator.members == ("depth_frame",)
+    assert (annotator.label, annotator.unit) == ("a label", "a unit")
     assert not annotator.metres
-    assert not annotator.densepose

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from preprocess import weights
-from preprocess.annotators.hdnet import weights_file
+from preprocess.annotators.hdnet.spec import WEIGHTS
 from preprocess.errors import InputError
 from preprocess.weights import Hub, MadeHere, Member, Url
 
@@ -66,7 +66,7 @@ def test_the_names_that_annotators_use():
     for group, files in groups.items():
         assert {f.name for f in weights.files(group)} == {f"{group}/{file}" for file in files}
     (hdnet,) = weights.files("hdnet")
-    assert hdnet.name == weights_file.FILE_NAME
+    assert hdnet == WEIGHTS
     assert isinstance(hdnet.source, MadeHere)
 
 

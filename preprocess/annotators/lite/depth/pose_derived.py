@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.lite.depth.lite import lite_depth
 from preprocess.annotators.lite.depth.motion import BodyPose
+from preprocess.annotators.lite.mask import lite_masks
 from preprocess.annotators.lite.person import PersonFrame
 from preprocess.annotators.scene import Scene
 
@@ -19,15 +19,13 @@ class LiteDepth:
     label = "pose-derived, not measured"
     unit = "metres from the hips along the viewing axis, smaller is nearer"
     metres = True
-    densepose = False
-    whole_frame = False
-    members = ("depth_person", "depth_frame")
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
+    def depths(self, scene: Scene, masks: np.ndarray | None) -> np.ndarray:
+        """(T, S, S) float32, NaN outside the masks and where nobody was found.
 
-    def depths(self, scene: Scene, masks: np.ndarray) -> np.ndarray:
-        """(T, S, S) float32, NaN outside the masks and where nobody was found."""
+        Without masks it takes the lite tracker's.
+        """
+        masks = lite_masks(scene) if masks is None else masks
         to_clip = scene.crop.to_clip
         poses = [_in_clip(person, to_clip) if person else None for person in scene.people]
         return lite_depth(poses, masks, fps=scene.fps)

@@ -6,16 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.annotators.choices import Record
-from preprocess.annotators.dwpose import DETECTOR, POSE, load
+from preprocess.annotators.choices import AnnotatorChoice
+from preprocess.annotators.dwpose import spec
 from preprocess.annotators.dwpose.networks import PersonDetector, PoseNetwork
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Hardware
 from preprocess.crop import Crop
 from preprocess.errors import InputError
 from shards.sample.keypoints import OPENPOSE_134
 from tests.preprocess.annotators.dwpose import onnx_files
 
-RECORD = Record("dwpose", "1", {})
+DETECTOR, POSE = spec.DETECTOR.name, spec.POSE.name
 SIZE = (200, 240)  # height, width of the frames
 # Boxes that, a quarter larger, are the network's 72 x 96 pixels: one of it is one of the frame.
 DANCER = (50 - 28.8, 60 - 38.4, 50 + 28.8, 60 + 38.4)
@@ -52,16 +53,10 @@ def weights(tmp_path):
 
 
 def run(folder, frames, *, people="one", person="largest", batch="auto", crop=CROP):
-    annotator = load(
-        RECORD,
-        lambda name: folder / name,
-        people=people,
-        person=person,
-        smooth=False,
-        device="cpu",
-        batch=batch,
+    choice = AnnotatorChoice(
+        "none", "dwpose", ("none",), people=people, person=person, smooth=False
     )
-    assert annotator.record is RECORD
+    annotator = choice.chosen["pose"].load(lambda file: folder / file.name, Hardware(batch=batch))
     return annotator.keypoints(Scene(tuple(frames), (), crop, 30.0))
 
 
@@ -120,16 +115,16 @@ def test_only_people_count(weights):
 
 def test_how_sure_the_detector_must_be(weights):
     path = weights([(PERSON, 0.4, DANCER)]) / DETECTOR
-    ((box,),) = PersonDetector(path, "cpu", batch=1)([frame(DOTS)])
+    ((box,),) = PersonDetector(path, Hardware(batch=1))([frame(DOTS)])
     np.testing.assert_allclose(box, DANCER, atol=1e-3)
-    assert PersonDetector(path, "cpu", batch=1, score=0.5)([frame(DOTS)]) == [[]]
+    assert PersonDetector(path, Hardware(batch=1), score=0.5)([frame(DOTS)]) == [[]]
     path = weights([(PERSON, 0.25, DANCER)]) / DETECTOR
-    assert PersonDetector(path, "cpu", batch=1)([frame(DOTS)]) == [[]]
+    assert PersonDetector(path, Hardware(batch=1))([frame(DOTS)]) == [[]]
 
 
 def test_boxes_stay_within_the_frame(weights):
     path = weights([(PERSON, 0.9, (-30, -20, 60, 80)), (PERSON, 0.8, (200, 250, 230, 290))])
-    ((box,),) = PersonDetector(path / DETECTOR, "cpu", batch=1)([frame(DOTS)])
+    ((box,),) = PersonDetector(path / DETECTOR, Hardware(batch=1))([frame(DOTS)])
     np.testing.assert_allclose(box, (0, 0, 60, 80), atol=1e-3)
 
 
@@ -148,29 +143,30 @@ def test_all_people_or_the_wanted_one(weights):
 def test_all_crops_of_a_clip_go_through_together(weights, monkeypatch):
     folder = weights([(PERSON, 0.9, DANCER), (PERSON, 0.8, OTHER)])
     sizes = []
-    network = PoseNetwork(folder / POSE, "cpu", batch=4)
+    network = PoseNetwork(folder / POSE, Hardware(batch=4))
     find = PoseNetwork._find
     monkeypatch.setattr(PoseNetwork, "_find", lambda s, w: sizes.append(len(w)) or find(s, w))
     wanted = [(frame(DOTS), box) for box in (DANCER, OTHER) * 3]
     together = network(wanted)
     assert sizes == [4, 2]
     np.testing.assert_allclose(
-        together, [j for w in wanted for j in PoseNetwork(folder / POSE, "cpu", batch=1)([w])]
+        together,
+        [j for w in wanted for j in PoseNetwork(folder / POSE, Hardware(batch=1))([w])],
     )
 
 
 def test_files_that_are_absent_or_something_else(weights, tmp_path):
     with pytest.raises(InputError, match=r"there is no file of weights at .*yolox_l\.onnx"):
-        PersonDetector(tmp_path / DETECTOR, "cpu", batch=1)
+        PersonDetector(tmp_path / DETECTOR, Hardware(batch=1))
     path = tmp_path / "text.onnx"
     path.write_text("not found")
     with pytest.raises(InputError, match=r"text\.onnx is no ONNX network"):
-        PoseNetwork(path, "cpu", batch=1)
+        PoseNetwork(path, Hardware(batch=1))
     folder = weights([(PERSON, 0.9, DANCER)], joints=17)
     with pytest.raises(InputError, match="it is not DWPose's network"):
         run(folder, [frame(DOTS)])
     with pytest.raises(InputError, match="not YOLOX's"):
-        PersonDetector(folder / POSE, "cpu", batch=1)([frame(DOTS)])
+        PersonDetector(folder / POSE, Hardware(batch=1))([frame(DOTS)])
 
 
 def test_without_cuda_in_onnxruntime_it_runs_on_the_cpu_and_says_so(weights):
@@ -180,7 +176,7 @@ def test_without_cuda_in_onnxruntime_it_runs_on_the_cpu_and_says_so(weights):
         pytest.skip("this onnxruntime knows CUDA")
     path = weights([(PERSON, 0.9, DANCER)]) / DETECTOR
     with pytest.warns(UserWarning, match="onnxruntime-gpu"):
-        detector = PersonDetector(path, "cuda", batch=2)
+        detector = PersonDetector(path, Hardware("cuda", batch=2))
     assert len(detector([frame(DOTS)])[0]) == 1
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.annotators.choices import Record
-from preprocess.annotators.grounded_sam import GroundedSam, detector, load
+from preprocess.annotators.choices import AnnotatorChoice
+from preprocess.annotators.grounded_sam import detector
+from preprocess.annotators.grounded_sam.annotator import GroundedSam
 from preprocess.annotators.grounded_sam.choose import Detections
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Hardware
 from preprocess.crop import Crop
 from tests.preprocess.annotators.grounded_sam import small
 
-RECORD = Record("grounded-sam", "1", {})
 CROP = Crop("center", 20, 10, 64, 32)
 HEIGHT, WIDTH = 90, 120
 
@@ -44,12 +45,12 @@ def annotator(
                 mask[y0:y1, x0:x1] = True
         return masks
 
-    return GroundedSam(RECORD, detect, segment, people=people, person=person, smooth=smooth)
+    return GroundedSam(detect, segment, people=people, person=person, smooth=smooth)
 
 
 def test_masks_come_to_the_clips_square_as_its_frames_do(frames):
     """The square begins at (20, 10) and a pixel of the clip is two by two of the source."""
-    masks = annotator([[(30, 20, 51, 60)]]).masks(scene(frames[:1]))
+    masks = annotator([[(30, 20, 51, 60)]]).masks(scene(frames[:1])).clip
     assert masks.shape == (1, 32, 32)
     assert masks.dtype == np.uint8
     expected = np.zeros((32, 32))
@@ -60,23 +61,29 @@ def test_masks_come_to_the_clips_square_as_its_frames_do(frames):
 
 def test_one_or_all(frames):
     boxes = [[(30, 20, 50, 40), (60, 30, 80, 60)]]
-    one = annotator(boxes).masks(scene(frames[:1]))[0]
-    everyone = annotator(boxes, people="all").masks(scene(frames[:1]))[0]
+    one = annotator(boxes).masks(scene(frames[:1])).clip[0]
+    everyone = annotator(boxes, people="all").masks(scene(frames[:1])).clip[0]
     assert (one > 0).sum() == 10 * 15
     assert (everyone > 0).sum() == 10 * 15 + 10 * 10
 
 
+def test_boxes_are_those_of_the_people_who_were_cut_out(frames):
+    boxes = [[(30, 20, 50, 40), (60, 30, 80, 60)]]
+    (there,) = annotator(boxes).masks(scene(frames[:1])).boxes
+    assert there == ((60.0, 30.0, 80.0, 60.0),)  # in the source's pixels
+
+
 def test_frames_without_anybody_are_empty(frames):
-    masks = annotator([[], [(30, 20, 50, 40)], []]).masks(scene(frames))
+    masks = annotator([[], [(30, 20, 50, 40)], []]).masks(scene(frames)).clip
     assert masks.any((1, 2)).tolist() == [False, True, False]
 
 
 def test_smoothing_bridges_one_missing_frame(frames):
     boxes = [[(30, 20, 50, 60)], [], [(34, 20, 54, 60)]]
-    plain = annotator(boxes).masks(scene(frames))
-    smooth = annotator(boxes, smooth=True).masks(scene(frames))
+    plain = annotator(boxes).masks(scene(frames)).clip
+    smooth = annotator(boxes, smooth=True).masks(scene(frames)).clip
     assert not plain[1].any()
-    expected = annotator([[(32, 20, 52, 60)]]).masks(scene(frames[:1]))[0]
+    expected = annotator([[(32, 20, 52, 60)]]).masks(scene(frames[:1])).clip[0]
     np.testing.assert_array_equal(smooth[1], expected)
 
 
@@ -98,22 +105,16 @@ def test_from_files_to_masks(weights, detector_config, frames, monkeypatch):
     monkeypatch.setitem(segment_anything.sam_model_registry, "vit_l", small.build_sam)
     asked = []
 
-    def locate(name: str) -> Path:
-        asked.append(name)
-        return weights / name
+    def locate(file) -> Path:
+        asked.append(file.name)
+        return weights / file.name
 
-    made = load(
-        RECORD,
-        locate,
-        sam="vit_l",
-        people="all",
-        person="largest",
-        smooth=True,
-        device="cpu",
-        half=True,
-        batch=2,
+    choice = AnnotatorChoice(
+        "grounded-sam", "none", ("none",), sam="vit_l", people="all", smooth_masks=True
     )
-    assert made.record is RECORD
+    chosen = choice.chosen["mask"]
+    made = chosen.load(locate, Hardware(half=True, batch=2))
+    assert sorted(asked) == sorted(file.name for file in chosen.files)
     assert sorted(asked) == [
         "bert/config.json",
         "bert/tokenizer.json",
@@ -122,7 +123,7 @@ def test_from_files_to_masks(weights, detector_config, frames, monkeypatch):
         "groundingdino/groundingdino_swint_ogc.pth",
         "sam/sam_vit_l_0b3195.pth",
     ]
-    masks = made.masks(scene(frames, dataclasses.replace(CROP, size=48)))
+    masks = made.masks(scene(frames, dataclasses.replace(CROP, size=48))).clip
     assert masks.shape == (3, 48, 48)
     assert masks.dtype == np.uint8
     assert masks.any((1, 2)).all()

@@ -13,6 +13,7 @@ from torchvision.ops import nms
 
 from preprocess.annotators.grounded_sam import detector
 from preprocess.annotators.grounded_sam.detector import Detector, load_network
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 
 SIDES = (64, 96)
@@ -71,7 +72,7 @@ def test_the_loaded_network_is_the_saved_one(upstream, network):
 def test_detections_are_upstreams(upstream, network, frames, monkeypatch):
     assert detector.SAME_PERSON == 0.8
     monkeypatch.setattr(detector, "SAME_PERSON", 0.5)  # random boxes overlap less
-    detect = Detector(network)
+    detect = Detector(network, Hardware())
     dropped = duplicates = 0
     for found, frame in zip(detect(frames), frames, strict=True):
         boxes, scores, phrases = predicted(upstream[0], frame)
@@ -90,8 +91,8 @@ def test_detections_are_upstreams(upstream, network, frames, monkeypatch):
 
 
 def test_a_frame_does_not_depend_on_its_batch(network, frames):
-    together = Detector(network, batch=3)(frames)
-    alone = Detector(network, batch=1)(frames)
+    together = Detector(network, Hardware(batch=3))(frames)
+    alone = Detector(network, Hardware(batch=1))(frames)
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
@@ -106,9 +107,9 @@ def test_float16_passes_every_layer(network, frames, monkeypatch):
     """
     monkeypatch.setattr(detector, "TEXT_THRESHOLD", 0.0)
     monkeypatch.setattr(detector, "SAME_PERSON", 1.0)
-    exact = Detector(network)(frames[:1])[0]
+    exact = Detector(network, Hardware())(frames[:1])[0]
     monkeypatch.setattr(detector, "half_precision", lambda *_: torch.autocast("cpu", torch.float16))
-    found = Detector(network, half=True)(frames[:1])[0]
+    found = Detector(network, Hardware(half=True))(frames[:1])[0]
     assert len(found.boxes) == len(exact.boxes)
     nearest = np.abs(found.boxes[:, None] - exact.boxes[None]).max(2).min(1)
     assert 0 < np.median(nearest) < 0.3
@@ -116,7 +117,7 @@ def test_float16_passes_every_layer(network, frames, monkeypatch):
 
 def test_nobody_is_no_box(network, frames, monkeypatch):
     monkeypatch.setattr(detector, "BOX_THRESHOLD", 1.0)
-    for found in Detector(network)(frames):
+    for found in Detector(network, Hardware())(frames):
         assert found.boxes.shape == (0, 4)
         assert found.scores.shape == (0,)
 
@@ -156,5 +157,5 @@ def test_the_published_size_runs(bert, frames, tmp_path):
         image = torch.rand(1, 3, 256, 320)  # 900 queries need as many places
         expected = whole(image, captions=["person."])["pred_logits"]
         torch.testing.assert_close(network(image, captions=["person."])["pred_logits"], expected)
-    (found,) = Detector(network)(frames[:1])
+    (found,) = Detector(network, Hardware())(frames[:1])
     assert found.boxes.shape == (len(found.scores), 4)

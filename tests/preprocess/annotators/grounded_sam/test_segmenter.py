@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from preprocess.annotators.grounded_sam.segmenter import Segmenter, load_network
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 from tests.preprocess.annotators.grounded_sam import small
 
@@ -33,7 +34,7 @@ BOXES = [
 
 @pytest.mark.parametrize("batch", [1, 2, "auto"])
 def test_masks_are_the_predictors(sam, frames, batch):
-    masks = Segmenter(sam, batch=batch)(frames, BOXES)
+    masks = Segmenter(sam, Hardware(batch=batch))(frames, BOXES)
     assert masks.dtype == bool
     for mask, frame, boxes in zip(masks, frames, BOXES, strict=True):
         each = predicted(sam, frame, boxes)
@@ -44,7 +45,7 @@ def test_masks_are_the_predictors(sam, frames, batch):
 def test_a_crowd_is_decoded_in_parts(sam, frames):
     corners = np.random.default_rng(0).uniform((0, 0), (60, 45), (37, 2))
     boxes = np.hstack([corners, corners + (55, 40)]).astype(np.float32)
-    mask = Segmenter(sam)(frames[:1], [boxes])[0]
+    mask = Segmenter(sam, Hardware())(frames[:1], [boxes])[0]
     np.testing.assert_array_equal(mask, predicted(sam, frames[0], boxes).any(0))
 
 
@@ -54,11 +55,11 @@ def test_frames_without_boxes_are_empty_and_cost_nothing(sam, frames):
     hook = sam.image_encoder.register_forward_hook(
         lambda _, inputs, output: encoded.append(len(output))
     )
-    masks = Segmenter(sam)(frames, [nobody, BOXES[1], nobody])
+    masks = Segmenter(sam, Hardware())(frames, [nobody, BOXES[1], nobody])
     hook.remove()
     assert encoded == [1]
     assert masks.any((1, 2)).tolist() == [False, True, False]
-    assert not Segmenter(sam)(frames, [nobody] * 3).any()
+    assert not Segmenter(sam, Hardware())(frames, [nobody] * 3).any()
 
 
 def test_the_file_must_be_of_the_size(sam, tmp_path, monkeypatch):
@@ -89,5 +90,5 @@ def test_the_published_size_is_unchanged(frames, tmp_path):
     torch.manual_seed(0)
     sam = sam_model_registry["vit_b"]()
     path = small.save_sam(sam, tmp_path / "sam_vit_b.pth")
-    masks = Segmenter(load_network(path, "vit_b"))(frames[:1], BOXES[:1])
+    masks = Segmenter(load_network(path, "vit_b"), Hardware())(frames[:1], BOXES[:1])
     np.testing.assert_array_equal(masks[0], predicted(sam, frames[0], BOXES[0])[0])

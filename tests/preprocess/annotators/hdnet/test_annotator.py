@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.annotators.choices import Record
 from preprocess.annotators.hdnet.annotator import HDNetDepth
 from preprocess.annotators.hdnet.inference import HDNet
 from preprocess.annotators.hdnet.weights_file import load_networks, read_checkpoints, save_networks
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Hardware
 from preprocess.crop import Crop
 from preprocess.errors import ClipError
 from tests.preprocess.annotators.hdnet.bundles import write_bundle
 from tests.preprocess.annotators.hdnet.drawn import variables
 
-RECORD = Record("hdnet", "1", {})
+CPU = Hardware()
 FRAMES, WIDTH, HEIGHT = 3, 320, 280
 
 
@@ -65,7 +65,7 @@ def by_hand(networks, picture, mask, dense):
 
 def test_a_clip_of_256_is_the_steps_done_by_hand(networks):
     made, masks = scene(256)
-    depth = HDNetDepth(RECORD, HDNet(networks), batch=2).depths(made, masks)
+    depth = HDNetDepth(HDNet(networks, CPU), Hardware(batch=2)).depths(made, masks)
     assert depth.dtype == np.float32
     x0, y0, x1, y1 = made.crop.box
     for frame, (picture, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
@@ -84,7 +84,7 @@ def test_published_checkpoints_give_depth(tmp_path):
     save_networks({kind: network.state for kind, network in found.items()}, path)
     networks = load_networks(path)
     made, masks = scene(256, frames=2)
-    depth = HDNetDepth(RECORD, HDNet(networks)).depths(made, masks)
+    depth = HDNetDepth(HDNet(networks, CPU), CPU).depths(made, masks)
     x0, y0, x1, y1 = made.crop.box
     for frame, (picture, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
         expected = by_hand(networks, picture[y0:y1, x0:x1], masks[frame], dense[y0:y1, x0:x1])
@@ -93,7 +93,7 @@ def test_published_checkpoints_give_depth(tmp_path):
 
 def test_without_densepose_it_runs_on_zeros(networks):
     made, masks = scene(256, iuv=False, frames=1)
-    depth = HDNetDepth(RECORD, HDNet(networks)).depths(made, masks)
+    depth = HDNetDepth(HDNet(networks, CPU), CPU).depths(made, masks)
     x0, y0, x1, y1 = made.crop.box
     expected = by_hand(
         networks, made.frames[0][y0:y1, x0:x1], masks[0], np.zeros((256, 256, 3), np.uint8)
@@ -105,7 +105,7 @@ def test_without_densepose_it_runs_on_zeros(networks):
 def test_any_size_of_clip_keeps_depth_to_the_silhouette(size):
     """A ramp stays the ramp, up to the edge: no background leaks into the person."""
     made, masks = scene(size)
-    depth = HDNetDepth(RECORD, ramp).depths(made, masks)
+    depth = HDNetDepth(ramp, CPU).depths(made, masks)
     assert np.array_equal(np.isfinite(depth), masks > 100)
     columns = (np.arange(size) + 0.5) * 256 / size - 0.5
     error = np.abs(depth - columns)[masks > 100]
@@ -122,11 +122,11 @@ def test_frames_without_a_person_cost_nothing_and_are_unknown():
         seen.append(len(rgb))
         return ramp(rgb, foreground, iuv)
 
-    depth = HDNetDepth(RECORD, count, batch=8).depths(made, masks)
+    depth = HDNetDepth(count, Hardware(batch=8)).depths(made, masks)
     assert seen == [2]
     assert np.isnan(depth[1]).all()
     masks[:] = 0
-    assert np.isnan(HDNetDepth(RECORD, count).depths(made, masks)).all()
+    assert np.isnan(HDNetDepth(count, CPU).depths(made, masks)).all()
     assert seen == [2]
 
 
@@ -143,7 +143,7 @@ def test_densepose_is_never_blended():
         parts.update(np.unique(iuv[..., 2]).tolist())
         return ramp(rgb, foreground, iuv)
 
-    HDNetDepth(RECORD, look).depths(large, masks)
+    HDNetDepth(look, CPU).depths(large, masks)
     assert parts == {0, 2, 20}
 
 
@@ -151,7 +151,7 @@ def test_what_is_no_densepose_of_the_frames_is_refused():
     made, masks = scene(256)
     swapped = Scene(made.frames, (), made.crop, 30.0, iuv=tuple(i[..., ::-1] for i in made.iuv))
     with pytest.raises(ClipError, match="channels must be V, U, part index"):
-        HDNetDepth(RECORD, ramp).depths(swapped, masks)
+        HDNetDepth(ramp, CPU).depths(swapped, masks)
     small = Scene(made.frames, (), made.crop, 30.0, iuv=tuple(i[:100] for i in made.iuv))
     with pytest.raises(ClipError, match="DensePose of 320x100 for a frame 320x280"):
-        HDNetDepth(RECORD, ramp).depths(small, masks)
+        HDNetDepth(ramp, CPU).depths(small, masks)

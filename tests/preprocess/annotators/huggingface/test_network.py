@@ -29,13 +29,12 @@ from transformers import (
     pipeline,
 )
 
-from preprocess.annotators.choices import Record
-from preprocess.annotators.huggingface import load
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Hardware
 from preprocess.crop import Crop
 from preprocess.errors import InputError
 
-RECORD = Record("hf:tiny", "1", {})
 FRAMES = tuple(
     cv2.resize(spots, (60, 40))
     for spots in np.random.default_rng(3).integers(0, 256, (3, 4, 6, 3), np.uint8)
@@ -180,8 +179,14 @@ def saved(tmp_path_factory):
     return save
 
 
+def load(folder, batch="auto"):
+    choice = AnnotatorChoice("none", "none", (f"hf:{folder}",))
+    (chosen,) = choice.depths
+    return chosen.load(lambda file: folder / file.name, Hardware(half=True, batch=batch))
+
+
 def run(folder, *, batch="auto", crop=None):
-    annotator = load(RECORD, str(folder), device="cpu", half=True, batch=batch)
+    annotator = load(folder, batch)
     scene = Scene(FRAMES, (), crop or Crop("none", 0, -10, 60, 60), 30.0)
     size = scene.crop.size
     return annotator, annotator.depths(scene, np.zeros((len(FRAMES), size, size), np.uint8))
@@ -191,7 +196,7 @@ def run(folder, *, batch="auto", crop=None):
 def test_depth_is_the_librarys_own_and_grows_with_distance(saved, kind):
     folder = saved(kind)
     annotator, depth = run(folder)
-    assert annotator.label.startswith("hf:tiny (")
+    assert annotator.label.startswith(f"hf:{folder.name} (")
     assert KINDS[kind][1] in annotator.unit
     inverse = "inverse" in annotator.unit
     published = pipeline("depth-estimation", model=str(folder), device="cpu")

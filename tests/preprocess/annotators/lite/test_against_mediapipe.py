@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.annotators.lite import LitePerson, PersonFrame
+from preprocess.annotators.lite.person import LitePerson, PersonFrame
 
 RECORDED = np.load(Path(__file__).parent / "fixtures" / "mediapipe.npz")
 CLOSE = (slice(0, 500), slice(400, 900))

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.annotators.lite import LitePerson, PersonFrame
 from preprocess.annotators.lite.network import Network
+from preprocess.annotators.lite.person import LitePerson, PersonFrame
 
 HIPS = [23, 24]
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.annotators.choices import Record
-from preprocess.annotators.midas import WEIGHTS, load
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.midas.network import Midas, build_dpt_hybrid, network_size
+from preprocess.annotators.midas.spec import WEIGHTS
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.torch.batching import Batches
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.packages import import_controlnet_aux
 from preprocess.crop import Crop
 from preprocess.errors import InputError
@@ -58,7 +58,7 @@ class Small(torch.nn.Module):
 
 def small(batch=2):
     torch.manual_seed(0)
-    return Midas(Small(), "cpu", half=False, batches=Batches(batch, "cpu", 1))
+    return Midas(Small(), Hardware(batch=batch))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1080, 604), (270, 480), (384, 384), (100, 40)])
@@ -88,7 +88,7 @@ def test_what_is_inverse_is_turned_round():
         def forward(self, pictures):
             return pictures.mean(1) + 1
 
-    midas = Midas(Brightness(), "cpu", half=False, batches=Batches(2, "cpu", 1))
+    midas = Midas(Brightness(), Hardware(batch=2))
     near, far = midas([np.full((40, 60, 3), grey, np.uint8) for grey in (255, 51)])
     np.testing.assert_allclose(near, -2, atol=1e-5)
     np.testing.assert_allclose(far, -0.4, atol=1e-5)
@@ -97,7 +97,7 @@ def test_what_is_inverse_is_turned_round():
 def test_another_file_is_refused(tmp_path):
     path = write(tmp_path / "other.pt", {"scratch.layer1_rn.weight": torch.zeros(3)})
     with pytest.raises(InputError, match=r"other\.pt is not MiDaS' DPT-hybrid"):
-        Midas.load(path, "cpu", half=False, batch=1)
+        Midas.load(path, Hardware(batch=1))
 
 
 @pytest.mark.slow
@@ -107,13 +107,12 @@ def test_the_whole_network_on_a_clip(tmp_path):
     empty = build_dpt_hybrid()
     assert sum(p.numel() for p in empty.parameters()) == 123_146_985
     state = random_state(empty, 0)
-    write(tmp_path / WEIGHTS, state)
+    write(tmp_path / WEIGHTS.name, state)
     (api,) = import_controlnet_aux("midas.api")
-    published = api.MiDaSInference("dpt_hybrid", str(tmp_path / WEIGHTS)).model
+    published = api.MiDaSInference("dpt_hybrid", str(tmp_path / WEIGHTS.name)).model
     frames = frames_of(2, 54, 96)
-    annotator = load(
-        Record("midas", "1", {}), lambda name: tmp_path / name, device="cpu", half=False, batch=2
-    )
+    (chosen,) = AnnotatorChoice("none", "none", ("midas",)).depths
+    annotator = chosen.load(lambda file: tmp_path / file.name, Hardware(batch=2))
     crop = Crop("center", 21, 0, 54, 54)
     found = annotator.depths(Scene(frames, (), crop, 30.0), np.zeros((2, 54, 54), np.uint8))
     for frame, depth in zip(frames, found, strict=True):

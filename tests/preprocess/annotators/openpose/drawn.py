@@ -7,7 +7,7 @@ import torch
 
 from preprocess.annotators.openpose.grouping import LIMB_FIELDS
 from preprocess.annotators.openpose.networks import Network
-from preprocess.annotators.torch.batching import Batches
+from preprocess.annotators.spec import Hardware
 
 # A standing figure in a picture of 368 x 368: COCO_18's joints, x, y, score.
 STANDING = np.array(
@@ -58,7 +58,7 @@ class DrawnPart(torch.nn.Module):
 
 
 def network(module, batch=4):
-    return Network(module, "cpu", half=False, batches=Batches(batch, "cpu", 1))
+    return Network(module, Hardware(batch=batch), 1)
 
 
 def numbered_frames(count, size):

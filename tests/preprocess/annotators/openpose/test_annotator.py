@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.annotators.choices import Record
-from preprocess.annotators.openpose import BODY, FACE, HAND, load
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.openpose.annotator import OpenPose
 from preprocess.annotators.openpose.body import find_bodies
 from preprocess.annotators.openpose.networks import load_body, load_face, load_hand
 from preprocess.annotators.openpose.parts import face_square, hand_square
+from preprocess.annotators.openpose.spec import BODY, FACE, HAND
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.packages import import_controlnet_aux
 from preprocess.crop import Crop
 from preprocess.errors import InputError
@@ -26,7 +27,6 @@ from tests.preprocess.annotators.openpose.drawn import (
 from tests.preprocess.annotators.openpose.published import PUBLISHED, by_published
 from tests.preprocess.small_files import random_state, write
 
-RECORD = Record("openpose", "1", {})
 SIZE = (368, 368)
 CROP = Crop("subject", 40, 20, 340, 64)  # leaves out the left, and reaches beyond the right
 
@@ -36,7 +36,6 @@ def annotator(people, *, hands_and_face=False, which="one", person="largest", sm
     drawings = [figures(there, SIZE) for there in people]
     part = np.tile((0.25, 0.75, 0.5), (70, 1))
     return OpenPose(
-        RECORD,
         network(DrawnBody(drawings)),
         network(DrawnPart(part[:21], 22), 1) if hands_and_face else None,
         network(DrawnPart(part, 71)) if hands_and_face else None,
@@ -134,7 +133,7 @@ def test_published_files_load_as_the_package_loads_them(tmp_path, loader, class_
     transferred = util.transfer(whole, in_file) if named else in_file
     whole.load_state_dict(transferred, assign=True)
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    (ours,) = loader(path, "cpu", half=False, batch="auto").maps([picture])
+    (ours,) = loader(path, Hardware()).maps([picture])
     with torch.no_grad():
         theirs = whole(torch.from_numpy(picture).permute(2, 0, 1)[None] / 256 - 0.5)
     theirs = {"FaceNet": lambda t: t[-1:], "handpose_model": lambda t: (t,)}.get(class_, tuple)(
@@ -148,7 +147,7 @@ def test_published_files_load_as_the_package_loads_them(tmp_path, loader, class_
 def test_another_file_is_refused(tmp_path):
     path = write(tmp_path / "other.pth", {"conv1_1.weight": torch.zeros(3)})
     with pytest.raises(InputError, match=r"other\.pth is not OpenPose's body network"):
-        load_body(path, "cpu", half=False, batch=1)
+        load_body(path, Hardware(batch=1))
 
 
 @pytest.mark.slow
@@ -162,7 +161,7 @@ def test_full_size_on_a_clip_as_the_package_finds_people(tmp_path):
             state[name] = tensor * 6
     path = write(tmp_path / "body.pth", {name.split(".", 1)[1]: t for name, t in state.items()})
     frames = tuple(np.random.default_rng(0).integers(0, 256, (2, 200, 260, 3), dtype=np.uint8))
-    found = find_bodies(load_body(path, "cpu", half=False, batch=2), frames)
+    found = find_bodies(load_body(path, Hardware(batch=2)), frames)
     whole = PUBLISHED.Body(str(path)).model
     for frame, there in zip(frames, found, strict=True):
         expected = by_published(whole, frame)
@@ -171,16 +170,11 @@ def test_full_size_on_a_clip_as_the_package_finds_people(tmp_path):
 
 
 def test_load_asks_for_the_registered_files(tmp_path):
-    asked = []
+    def locate(file):
+        raise InputError(f"{file.name} is not there")
 
-    def locate(name):
-        asked.append(name)
-        raise InputError("not there")
-
-    options = {"people": "one", "person": "largest", "smooth": True}
-    options |= {"device": "cpu", "half": True, "batch": "auto"}
-    for hands_and_face in (False, True):
-        with pytest.raises(InputError, match="not there"):
-            load(RECORD, locate, hands_and_face=hands_and_face, **options)
-    assert asked == [BODY, BODY]
-    assert (HAND, FACE) == ("openpose/hand_pose_model.pth", "openpose/facenet.pth")
+    for style, files in (("openpose", (BODY,)), ("dwpose", (BODY, HAND, FACE))):
+        chosen = AnnotatorChoice("none", "openpose", ("none",), pose_style=style).chosen["pose"]
+        assert chosen.files == files
+        with pytest.raises(InputError, match=r"body_pose_model\.pth is not there"):
+            chosen.load(locate, Hardware())

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import AT_MOST, ON_CPU, Batches
 from preprocess.errors import InputError
 
@@ -24,7 +25,11 @@ class Network:
 
 
 def on_gpu(batch="auto", free=100 * MIB):
-    return Batches(batch, "cuda:1", 10 * MIB, free_memory=lambda device: {"cuda:1": free}[device])
+    return Batches(
+        Hardware("cuda:1", batch=batch),
+        10 * MIB,
+        free_memory=lambda device: {"cuda:1": free}[device],
+    )
 
 
 def doubled(count):
@@ -33,7 +38,7 @@ def doubled(count):
 
 def test_a_number_is_used_as_given():
     network = Network()
-    assert Batches(3, "cpu", MIB).map(network, range(8)) == doubled(8)
+    assert Batches(Hardware("cpu", batch=3), MIB).map(network, range(8)) == doubled(8)
     assert network.batches == [3, 3, 2]
     network = Network()
     on_gpu(batch=5, free=0).map(network, range(10))
@@ -42,7 +47,7 @@ def test_a_number_is_used_as_given():
 
 def test_auto_on_the_cpu_is_a_small_number():
     network = Network()
-    assert Batches("auto", "cpu", MIB).map(network, range(ON_CPU + 1)) == doubled(ON_CPU + 1)
+    assert Batches(Hardware("cpu"), MIB).map(network, range(ON_CPU + 1)) == doubled(ON_CPU + 1)
     assert network.batches == [ON_CPU, 1]
 
 
@@ -60,7 +65,7 @@ def test_free_memory_is_asked_once():
         asked.append(device)
         return 100 * MIB
 
-    batches = Batches("auto", "cuda", 10 * MIB, free_memory=free)
+    batches = Batches(Hardware("cuda"), 10 * MIB, free_memory=free)
     assert asked == []  # other networks may still be loading
     for _ in range(2):
         batches.map(Network(), range(9))
@@ -105,7 +110,7 @@ def test_other_errors_are_not_touched():
 def test_nothing_to_do_and_nothing_wanted():
     assert on_gpu().map(Network(), []) == []
     with pytest.raises(InputError, match="a batch of 0"):
-        Batches(0, "cpu", MIB)
+        Batches(Hardware("cpu", batch=0), MIB)
 
 
 @pytest.mark.gpu
@@ -118,4 +123,4 @@ def test_on_a_real_gpu_every_item_comes_through():
         held = torch.zeros(2 * size * len(items), dtype=torch.uint8, device="cuda")
         return [item + int(held[0]) for item in items]
 
-    assert Batches("auto", "cuda", size).map(forward, range(20)) == list(range(20))
+    assert Batches(Hardware("cuda"), size).map(forward, range(20)) == list(range(20))

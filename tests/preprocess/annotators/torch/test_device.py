@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.device import half_precision, pick_device
 from preprocess.errors import InputError
 
@@ -32,14 +33,14 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 
 
 def test_half_precision_is_for_gpus():
-    with half_precision("cpu", True):
+    with half_precision(Hardware("cpu", half=True)):
         assert not torch.is_autocast_enabled("cpu")
-    with half_precision("cuda", False):
+    with half_precision(Hardware("cuda")):
         assert not torch.is_autocast_enabled("cuda")
 
 
 @pytest.mark.gpu
 def test_half_precision_on_a_gpu():
     weights = torch.ones(4, 4, device="cuda")
-    with half_precision("cuda", True):
+    with half_precision(Hardware("cuda", half=True)):
         assert (weights @ weights).dtype == torch.float16

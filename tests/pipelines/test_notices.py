@@ -1,18 +1,15 @@
-"""DensePose folders and the source's masks: found out before anything is built."""
+"""What the source lacks and what licences say: found out before anything is built."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipelines.build import plan_build
 from pipelines.cli import main
-from pipelines.extras import notices, with_densepose
+from pipelines.notices import notices
 from pipelines.recipe import Recipe
-from preprocess.errors import InputError
-from preprocess.sources.registry import list_videos
-
-DENSE = np.zeros((64, 96, 3), np.uint8)
 
 
 @pytest.fixture
@@ -34,36 +31,12 @@ def densepose(tmp_path, write_image):
     return write
 
 
-def test_a_folder_of_densepose_is_read_in_order(source, densepose):
-    folder = densepose("deep er/b", 3)
-    first, second = with_densepose(list_videos("videos", source), folder).videos
-    assert first.densepose is None
-    pictures = second.densepose.read((0, 1, 2))
-    assert [picture.rgb[0, 0, 0] for picture in pictures] == [8, 9, 10]
-
-
-def test_wrong_counts_are_all_named(source, densepose):
-    densepose("a", 3)
-    folder = densepose("deep er/b", 4)
-    with pytest.raises(InputError) as error:
-        with_densepose(list_videos("videos", source), folder)
-    assert "a: 3 pictures for 4 frames; deep er/b: 4 pictures for 3 frames" in str(error.value)
-
-
-def test_a_folder_of_something_else_is_refused(source, tmp_path):
-    listing = list_videos("videos", source)
-    with pytest.raises(InputError, match=r"is not a folder"):
-        with_densepose(listing, tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"none of the videos: expected .*/source/a/\*\.png"):
-        with_densepose(listing, source)
-
-
 def test_it_is_part_of_the_source_where_it_is_used(source, densepose):
     folder = densepose("a", 4)
     for depth, same in ((("hdnet",), False), (("lite",), True)):
         recipe = Recipe("videos", clip_length=2, depth=depth)
         without = plan_build(recipe, source).source_summary()
-        given = plan_build(recipe, source, densepose=folder).source_summary()
+        given = plan_build(replace(recipe, densepose=str(folder)), source).source_summary()
         assert (json.dumps(without) == json.dumps(given)) == same
 
 

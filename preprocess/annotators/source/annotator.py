@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from preprocess.annotators.choices import Record
-from preprocess.annotators.scene import Scene
+from preprocess.annotators.scene import Masks, Scene
+from preprocess.crop import Box
 from preprocess.errors import ClipError
 
 __all__ = ["SourceMask"]
+
+_PERSON = 127  # masks above this are the person
 
 
 class SourceMask:
     """Soft edges stay: what a pixel is worth is decided by whoever uses the mask."""
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
-
-    def masks(self, scene: Scene) -> np.ndarray:
-        """(T, S, S) uint8. Raises ClipError when a frame has none, or one of another size."""
+    def masks(self, scene: Scene) -> Masks:
+        """Raises ClipError when a frame has none, or one of another size."""
         if len(scene.masks) != len(scene.frames):
             raise ClipError("the source has no masks for this video: choose another --mask")
-        cut = []
+        cut, boxes = [], []
         for mask, frame in zip(scene.masks, scene.frames, strict=True):
             if mask is None:
                 raise ClipError("the source has no mask for one of the frames")
@@ -29,4 +28,14 @@ class SourceMask:
             if (height, width) != (rows, columns):
                 raise ClipError(f"a mask of {columns}x{rows} for a frame of {width}x{height}")
             cut.append(scene.crop.apply(mask))
-        return np.stack(cut)
+            boxes.append(_box(mask))
+        return Masks(np.stack(cut), tuple(boxes))
+
+
+def _box(mask: np.ndarray) -> tuple[Box, ...]:
+    """Around whoever is in the mask, (H, W) uint8: people in one mask are not told apart."""
+    person = mask > _PERSON
+    if not person.any():
+        return ()
+    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
+    return ((float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)),)

@@ -1,0 +1,51 @@
+"""A user's own folder of DensePose: read in order, and wrong ones refused."""
+
+import numpy as np
+import pytest
+
+from preprocess.errors import InputError
+from preprocess.sources.densepose import with_densepose
+from preprocess.sources.registry import list_videos
+
+
+@pytest.fixture
+def source(tmp_path, make_video):
+    make_video(tmp_path / "source" / "a.mp4", 4)
+    make_video(tmp_path / "source" / "deep er" / "b.mp4", 3)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def densepose(tmp_path, write_image):
+    """densepose(video, count) writes numbered pictures whose part index is their number."""
+
+    def write(video, count, start=8):
+        for i in range(start, start + count):  # 10 comes after 9
+            write_image(tmp_path / "iuv" / video / f"{i}.png", np.full((64, 96, 3), i, np.uint8))
+        return tmp_path / "iuv"
+
+    return write
+
+
+def test_a_folder_of_densepose_is_read_in_order(source, densepose):
+    folder = densepose("deep er/b", 3)
+    first, second = with_densepose(list_videos("videos", source), folder).videos
+    assert first.densepose is None
+    pictures = second.densepose.read((0, 1, 2))
+    assert [picture.rgb[0, 0, 0] for picture in pictures] == [8, 9, 10]
+
+
+def test_wrong_counts_are_all_named(source, densepose):
+    densepose("a", 3)
+    folder = densepose("deep er/b", 4)
+    with pytest.raises(InputError) as error:
+        with_densepose(list_videos("videos", source), folder)
+    assert "a: 3 pictures for 4 frames; deep er/b: 4 pictures for 3 frames" in str(error.value)
+
+
+def test_a_folder_of_something_else_is_refused(source, tmp_path):
+    listing = list_videos("videos", source)
+    with pytest.raises(InputError, match=r"is not a folder"):
+        with_densepose(listing, tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"none of the videos: expected .*/source/a/\*\.png"):
+        with_densepose(listing, source)
