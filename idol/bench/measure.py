@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import torch
 
+__all__ = ["Cost", "measure"]
+
 # Seconds after which a second run would tell nothing that its wait is worth.
 _LONG = 10.0
 

@@ -8,19 +8,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from idol.bench.cli import Model
-from idol.bench.cost import (
+from idol.bench.measure import measure
+from idol.config import DualModalUNetConfig, LossConfig, preset
+from idol.config.bench import ModelBenchConfig
+from idol.config.model import PresetName, StageName
+from idol.losses import training_losses
+from idol.model.cost import (
     build,
     example_inputs,
     forward_flops,
     parameters,
     step_flops,
 )
-from idol.bench.measure import measure
-from idol.config.model import PresetName
-from idol.losses import LossConfig, training_losses
-from idol.model import DualModalUNetConfig, preset
-from idol.model.stages import StageName
+
+__all__ = ["flops_table", "paper_table", "print_report", "time_table"]
 
 STAGES: tuple[StageName, ...] = ("pretrain", "image", "video")
 
@@ -31,7 +32,7 @@ SIZES: dict[PresetName, int] = {"sd14": 32, "tiny": 16}
 PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
 
 
-def print_report(options: Model, console: Console | None = None) -> None:
+def print_report(options: ModelBenchConfig, console: Console | None = None) -> None:
     """Print parameters beside the paper's, then costs per stage of each preset."""
     console = console or Console(width=None if sys.stdout.isatty() else 120)
     if options.threads:
@@ -76,7 +77,7 @@ def paper_table(config: DualModalUNetConfig) -> Table:
     return table
 
 
-def flops_table(name: PresetName, options: Model) -> Table:
+def flops_table(name: PresetName, options: ModelBenchConfig) -> Table:
     """Trained parameters and the FLOPs of a forward pass, for each stage of a preset."""
     config, size = preset(name), options.size or SIZES[name]
     table = Table(title=f"{name}: forward FLOPs of one clip, {_clip(options, size)}")
@@ -92,7 +93,7 @@ def flops_table(name: PresetName, options: Model) -> Table:
     return table
 
 
-def time_table(name: PresetName, options: Model, device: str) -> Table:
+def time_table(name: PresetName, options: ModelBenchConfig, device: str) -> Table:
     """Time and peak memory of a forward pass and of a training step, for each stage."""
     config, size = preset(name), options.size or SIZES[name]
     where = torch.cuda.get_device_name() if device == "cuda" else "CPU"
@@ -110,7 +111,7 @@ def time_table(name: PresetName, options: Model, device: str) -> Table:
 def _timed_cells(
     config: DualModalUNetConfig,
     stage: StageName,
-    options: Model,
+    options: ModelBenchConfig,
     device: str,
     size: int,
     total_flops: int,
@@ -152,7 +153,7 @@ def _timed_cells(
     ]
 
 
-def _clip(options: Model, size: int) -> str:
+def _clip(options: ModelBenchConfig, size: int) -> str:
     return f"latent {size}x{size}, {options.frames} frames in stage video"
 
 

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from idol.config.checks import ConfigError, at_least, mistakes_in
 
 __all__ = [
+    "DEPTH",
+    "MODALITY_NAMES",
+    "VIDEO",
     "BackgroundInit",
     "ConsistencyLayers",
     "CrossModalPlacement",
@@ -26,6 +29,10 @@ BackgroundInit = Literal["copy", "zero"]
 Prediction = Literal["noise", "v"]
 StageName = Literal["pretrain", "image", "video"]
 PresetName = Literal["sd14", "tiny"]
+
+# Labels of the two streams, as the modality embedding counts them, and their names in logs.
+VIDEO, DEPTH = 0, 1
+MODALITY_NAMES = ("video", "depth")
 
 # What there must be at least one of.
 _Count = Annotated[int, at_least(1)]

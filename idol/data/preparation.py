@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from idol.config.model import StageName
-from idol.data.conditions import Conditions, LatentBatch
+from idol.config.model import DEPTH, VIDEO, StageName
 from idol.data.scale import scale_pictures
+from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.encoders.image_protocol import ImageEncoder
 from idol.encoders.protocol import LatentCodec, PosteriorCodec
-from idol.model.layout import DEPTH, VIDEO
 from shards.stream import ClipBatch
 from shards.stream.request import Modality
 
-__all__ = ["MODALITIES", "Preparation"]
+__all__ = ["MODALITIES", "LatentBatch", "Preparation"]
 
 # What each stage asks of the shards: pre-training has neither depth nor pose.
 MODALITIES: dict[StageName, frozenset[Modality]] = {
@@ -26,6 +25,21 @@ MODALITIES: dict[StageName, frozenset[Modality]] = {
     "image": frozenset({"rgb", "depth", "pose", "reference"}),
     "video": frozenset({"rgb", "depth", "pose", "reference"}),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class LatentBatch:
+    """B clips ready for the denoiser: clean latents, and what it is told about them.
+
+    `key`             of each clip.
+    `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.
+    `modalities`      `VIDEO` and `DEPTH` of `idol.model.layout`, or `VIDEO` alone.
+    """
+
+    key: tuple[str, ...]
+    latents_BMFCHW: Tensor
+    conditions: Conditions
+    modalities: tuple[int, ...]
 
 
 @dataclass(frozen=True)

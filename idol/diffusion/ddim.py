@@ -8,10 +8,12 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from idol.data.conditions import Conditions
+from idol.config.model import DEPTH, VIDEO
+from idol.diffusion.conditions import Conditions
 from idol.diffusion.guidance import Denoiser, guided_noise
 from idol.diffusion.schedule import ddim_scheduler
-from idol.model.layout import DEPTH, VIDEO
+
+__all__ = ["sample"]
 
 
 # The paper does not say how it samples; 50 steps and a guidance of 1.5 are ours.

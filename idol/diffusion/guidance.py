@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from idol.data.conditions import Conditions
-from idol.model.layout import DEPTH, VIDEO
-from idol.model.unet import DenoiserOutput
+from idol.config.model import DEPTH, VIDEO
+from idol.diffusion.conditions import Conditions
+
+__all__ = ["Denoiser", "guided_noise", "predict"]
+
+
+class NoisePrediction(Protocol):
+    """What a denoiser returns, such as `idol.model.DenoiserOutput`."""
+
+    @property
+    def noise_pred_BMFCHW(self) -> Tensor: ...
+
 
 # `DualModalDenoiser`, wrapped or compiled or not.
-Denoiser = Callable[..., DenoiserOutput]
+Denoiser = Callable[..., NoisePrediction]
+
+_Output = TypeVar("_Output", bound=NoisePrediction)
 
 
 def predict(
-    denoiser: Denoiser,
+    denoiser: Callable[..., _Output],
     latents_BMFCHW: Tensor,
     timesteps_B: Tensor,
     conditions: Conditions,
     *,
     modalities: tuple[int, ...] = (VIDEO, DEPTH),
     return_features: bool = False,
-) -> DenoiserOutput:
+) -> _Output:
     """Call the denoiser with a batch's conditions; arguments as for `DualModalDenoiser`."""
     return denoiser(
         latents_BMFCHW,
@@ -58,22 +70,11 @@ def guided_noise(
         denoiser,
         _twice(latents_BMFCHW),
         _twice(timesteps_B),
-        _without_and_with(conditions),
+        conditions.with_unconditional(),
         modalities=modalities,
     )
     without, with_foreground = output.noise_pred_BMFCHW.float().chunk(2)
     return without + guidance * (with_foreground - without)
-
-
-def _without_and_with(conditions: Conditions) -> Conditions:
-    """2B clips: all without their foreground, then all with it."""
-    dropped = conditions.without_foreground()
-    pose_BFCHW = conditions.pose_BFCHW
-    return Conditions(
-        torch.cat([dropped.encoded_foreground_BTD, conditions.encoded_foreground_BTD]),
-        _twice(conditions.background_BCHW),
-        None if pose_BFCHW is None else _twice(pose_BFCHW),
-    )
 
 
 def _twice(x_B: Tensor) -> Tensor:

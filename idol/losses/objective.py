@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from idol.config.losses import LossConfig
+from idol.config.model import MODALITY_NAMES
 from idol.diffusion.schedule import signal_share
 from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
-from idol.model.layout import MODALITY_NAMES
 
 __all__ = [
     "LayerFeatures",

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from idol.config.checks import ConfigError as ConfigError
+    from idol.config.model import DEPTH as DEPTH
+    from idol.config.model import VIDEO as VIDEO
     from idol.config.model import DualModalUNetConfig as DualModalUNetConfig
     from idol.config.presets import preset as preset
     from idol.model.controlnet import ControlResiduals as ControlResiduals
     from idol.model.controlnet import PoseControlNet as PoseControlNet
     from idol.model.denoiser import DualModalDenoiser as DualModalDenoiser
     from idol.model.foreground import ForegroundProjection as ForegroundProjection
-    from idol.model.layout import DEPTH as DEPTH
-    from idol.model.layout import VIDEO as VIDEO
     from idol.model.layout import ClipLayout as ClipLayout
     from idol.model.pretrained import from_pretrained_2d as from_pretrained_2d
     from idol.model.saving import CheckpointError as CheckpointError
@@ -35,14 +35,14 @@ _MODULE_OF = {
     "ConfigError": "idol.config.checks",
     "ConsistencyFeatures": "idol.model.unet",
     "ControlResiduals": "idol.model.controlnet",
-    "DEPTH": "idol.model.layout",
+    "DEPTH": "idol.config.model",
     "DenoiserOutput": "idol.model.unet",
     "DualModalDenoiser": "idol.model.denoiser",
     "DualModalUNet": "idol.model.unet",
     "DualModalUNetConfig": "idol.config.model",
     "ForegroundProjection": "idol.model.foreground",
     "PoseControlNet": "idol.model.controlnet",
-    "VIDEO": "idol.model.layout",
+    "VIDEO": "idol.config.model",
     "from_pretrained_2d": "idol.model.pretrained",
     "preset": "idol.config.presets",
     "set_trainable": "idol.model.stages",

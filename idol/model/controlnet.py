@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from idol.config.model import DualModalUNetConfig
+from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.encoder import DualModalEncoder
-from idol.model.layout import DEPTH, VIDEO
 
 
 class ControlResiduals(NamedTuple):

@@ -14,10 +14,9 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from idol.config.checks import ConfigError
-from idol.config.model import DualModalUNetConfig
+from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.controlnet import PoseControlNet
 from idol.model.foreground import ForegroundProjection
-from idol.model.layout import DEPTH, VIDEO
 from idol.model.saving import raise_if_different
 from idol.model.unet import DenoiserOutput, DualModalUNet
 

@@ -9,10 +9,10 @@ import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
-from idol.config.model import DualModalUNetConfig
+from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.blocks import Conditions, DownBlock, MidBlock
-from idol.model.layout import DEPTH, VIDEO, ClipLayout
+from idol.model.layout import ClipLayout
 from idol.model.saving import ConfiguredModel
 
 

@@ -15,11 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["DEPTH", "MODALITY_NAMES", "VIDEO", "ClipLayout"]
-
-# Labels of the streams, as the modality embedding counts them.
-VIDEO, DEPTH = 0, 1
-MODALITY_NAMES = ("video", "depth")
+__all__ = ["ClipLayout"]
 
 
 class ClipLayout(NamedTuple):

@@ -7,18 +7,19 @@ from `noise`. So nothing but weights, optimizer and the number of the step is ne
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from idol.data.conditions import LatentBatch
-from idol.diffusion.guidance import Denoiser, predict
+from idol.config.model import DEPTH
+from idol.data.preparation import LatentBatch
+from idol.diffusion.guidance import predict
 from idol.diffusion.noise import Randomness
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
-from idol.model.layout import DEPTH
+from idol.model import DenoiserOutput
 from idol.train.checkpoint import Checkpoints
 from idol.train.data import open_training
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
@@ -113,7 +114,7 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
 
 # Eq. 2 and 7 (Eq. 8 in pre-training), for one timestep a clip.
 def step_losses(
-    denoiser: Denoiser,
+    denoiser: Callable[..., DenoiserOutput],
     batch: LatentBatch,
     positions: Sequence[int],
     random: Randomness,

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from idol.bench.cost import build, example_inputs
 from idol.config.train import TrainConfig
 from idol.encoders import PatchCodec
+from idol.model.cost import build, example_inputs
 from idol.train.errors import TrainError
 from shards.inspect.console import human_bytes
 

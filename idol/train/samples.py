@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from idol.data.conditions import LatentBatch
+from idol.config.model import DEPTH, VIDEO
+from idol.data.preparation import LatentBatch
 from idol.diffusion.ddim import sample
 from idol.diffusion.guidance import predict
 from idol.diffusion.noise import named_noise
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
-from idol.model.layout import DEPTH, VIDEO
 from idol.train.motion_viz import colour_motion, displacements
 from idol.train.validation import evaluating
 from shards.inspect.page import DIM, Page

@@ -14,10 +14,10 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from idol.data.conditions import LatentBatch
+from idol.config.model import MODALITY_NAMES
+from idol.data.preparation import LatentBatch
 from idol.diffusion.guidance import predict
 from idol.diffusion.noise import named_noise
-from idol.model.layout import MODALITY_NAMES
 from idol.train.errors import TrainError
 
 __all__ = ["TIMESTEPS", "evaluating", "validate"]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from idol.bench.cli import Model
-from idol.bench.cost import forward_flops
 from idol.bench.measure import measure
 from idol.bench.report import print_report
-from idol.model import preset
+from idol.config import preset
+from idol.config.bench import ModelBenchConfig
+from idol.model.cost import forward_flops
 
 
 def test_flops_are_those_of_the_method() -> None:
@@ -38,7 +38,9 @@ def test_cross_modal_flops_are_found_wherever_they_are() -> None:
 def test_report_has_the_papers_column_and_ours() -> None:
     written = io.StringIO()
     console = Console(width=120, file=written)
-    print_report(Model(presets=("tiny",), time=("tiny",), frames=2, size=8, device="cpu"), console)
+    print_report(
+        ModelBenchConfig(presets=("tiny",), time=("tiny",), frames=2, size=8, device="cpu"), console
+    )
     text = written.getvalue()
     for cell in ("1.41B", "1,416,990,916", "975,842,884", "416,570,560", "23,774,080", "pretrain"):
         assert cell in text

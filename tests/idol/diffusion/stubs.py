@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from idol.data.conditions import Conditions
+from idol.diffusion.conditions import Conditions
 from idol.model.unet import DenoiserOutput
 
 

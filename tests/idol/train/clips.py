@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from idol.data.conditions import Conditions, LatentBatch
-from idol.model.layout import DEPTH, VIDEO
+from idol.config.model import DEPTH, VIDEO
+from idol.data.preparation import LatentBatch
+from idol.diffusion.conditions import Conditions
 
 FACTOR = 2
 

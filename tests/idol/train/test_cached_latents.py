@@ -13,9 +13,8 @@ from torch import Tensor
 
 from idol.config import ConfigError, TrainConfig
 from idol.data.checks import check_latents
-from idol.data.conditions import LatentBatch
 from idol.data.encode import Encoding, encode
-from idol.data.preparation import Preparation
+from idol.data.preparation import LatentBatch, Preparation
 from idol.diffusion.noise import Randomness
 from idol.encoders import VAECodec
 from idol.train.data import first_clips, latents_folder, open_training

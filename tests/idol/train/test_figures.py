@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from idol.data.conditions import Conditions, LatentBatch
+from idol.data.preparation import LatentBatch
+from idol.diffusion.conditions import Conditions
 from idol.diffusion.guidance import predict
 from idol.encoders import PatchCodec
 from idol.model import DEPTH, VIDEO, DualModalDenoiser

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from idol.bench.cost import build, parameters
 from idol.config.model import StageName
+from idol.model.cost import build, parameters
 from idol.train.memory import estimate
 from tests.idol.train.micro import MODEL, configured, micro
 

@@ -11,8 +11,7 @@ import torch
 
 from idol.config import defaults
 from idol.config.model import StageName
-from idol.data.conditions import LatentBatch
-from idol.data.preparation import Preparation
+from idol.data.preparation import LatentBatch, Preparation
 from idol.diffusion.ddim import sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from idol.data.conditions import Conditions, LatentBatch
+from idol.data.preparation import LatentBatch
+from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig

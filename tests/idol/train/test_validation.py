@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from idol.data.conditions import Conditions, LatentBatch
+from idol.data.preparation import LatentBatch
+from idol.diffusion.conditions import Conditions
 from idol.diffusion.schedule import noise_schedule
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput

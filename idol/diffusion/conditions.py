@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Conditions", "LatentBatch"]
+__all__ = ["Conditions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +42,12 @@ class Conditions:
         kept_BTD = tokens_BTD.masked_fill(dropped_B[:, None, None], 0)
         return replace(self, encoded_foreground_BTD=kept_BTD)
 
-
-@dataclass(frozen=True, eq=False)
-class LatentBatch:
-    """B clips ready for the denoiser: clean latents, and what it is told about them.
-
-    `key`             of each clip.
-    `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.
-    `modalities`      `VIDEO` and `DEPTH` of `idol.model.layout`, or `VIDEO` alone.
-    """
-
-    key: tuple[str, ...]
-    latents_BMFCHW: Tensor
-    conditions: Conditions
-    modalities: tuple[int, ...]
+    def with_unconditional(self) -> Conditions:
+        """Of 2B clips: all without their foreground, then all with it, for guidance."""
+        dropped = self.without_foreground()
+        background, pose = self.background_BCHW, self.pose_BFCHW
+        return Conditions(
+            torch.cat([dropped.encoded_foreground_BTD, self.encoded_foreground_BTD]),
+            torch.cat([background, background]),
+            None if pose is None else torch.cat([pose, pose]),
+        )

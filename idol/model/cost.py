@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from idol.model import DEPTH, VIDEO, DualModalDenoiser, DualModalUNetConfig
-from idol.model.stages import StageName, set_trainable, stage_config
+from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig, StageName
+from idol.model.denoiser import DualModalDenoiser
+from idol.model.stages import set_trainable, stage_config
+
+__all__ = ["Flops", "build", "example_inputs", "forward_flops", "parameters", "step_flops"]
 
 
 @dataclasses.dataclass(frozen=True)
