@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from preprocess.annotators.choices import IMAGE_DATASETS, AnnotatorChoice, DatasetName
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.registry import NONE
 from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
+from preprocess.sources import IMAGE_DATASETS, DatasetName
 
 __all__ = ["Recipe", "RecipeMistakes"]
 

@@ -13,13 +13,7 @@ from preprocess.annotators.lite.spec import LITE_PERSON, Tracking
 from preprocess.annotators.registry import ANNOTATORS, NONE, OPTIONS, find, named
 from preprocess.annotators.spec import Chosen, Modality, Settings, SourceImages, options_of
 
-__all__ = ["IMAGE_DATASETS", "AnnotatorChoice", "DatasetName", "MaskName", "PoseName"]
-
-DatasetName = Literal[
-    "tiktok", "ntu120", "disco", "coco", "shhq", "deepfashion2", "laion", "videos", "images"
-]
-# Their videos are single pictures.
-IMAGE_DATASETS = ("coco", "shhq", "deepfashion2", "laion", "images")
+__all__ = ["AnnotatorChoice", "MaskName", "PoseName"]
 
 if TYPE_CHECKING:
     MaskName = str

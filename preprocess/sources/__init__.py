@@ -1,1 +1,11 @@
-"""Sources: datasets in their published layouts, listed as videos."""
+"""Sources: datasets in their published layouts, listed as videos. Importing this loads nothing."""
+
+from typing import Literal
+
+__all__ = ["IMAGE_DATASETS", "DatasetName"]
+
+DatasetName = Literal[
+    "tiktok", "ntu120", "disco", "coco", "shhq", "deepfashion2", "laion", "videos", "images"
+]
+# Their videos are single images.
+IMAGE_DATASETS = ("coco", "shhq", "deepfashion2", "laion", "images")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from preprocess.annotators.choices import DatasetName
 from preprocess.errors import InputError
 from preprocess.sources import (
+    DatasetName,
     coco,
     deepfashion2,
     disco,
