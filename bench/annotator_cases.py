@@ -266,7 +266,7 @@ def hdnet(setting: Setting) -> Case:
 
 def lite(setting: Setting) -> Case:
     """As many runs of the same two networks as the tracker asks for, on pictures made before."""
-    from preprocess.annotators.lite.mask import LiteMask
+    from preprocess.annotators.lite.annotators import LiteMask
     from preprocess.annotators.lite.network import Network
     from preprocess.annotators.lite.person import LitePerson
 

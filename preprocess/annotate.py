@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.annotators.lite.extent import person_boxes
-from preprocess.annotators.lite.person import PersonFrame
 from preprocess.annotators.load import Annotators, Depth
 from preprocess.annotators.scene import Masks, Scene
+from preprocess.annotators.tracked import PersonFrame, person_boxes
 from preprocess.crop import Crop
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError

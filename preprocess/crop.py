@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.spec import CropMode
-
 __all__ = ["Box", "Crop", "centre_crop", "subject_crop", "whole_frame"]
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
@@ -24,7 +22,7 @@ class Crop:
     It may reach beyond the frame; what lies outside is black.
     """
 
-    mode: CropMode
+    mode: str  # how it was chosen: "center", "subject" or "none"
     x: int
     y: int
     side: int

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.lite.extent import person_box
-from preprocess.annotators.lite.person import PersonFrame
 from preprocess.annotators.load import Annotators, Depth
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import CropMode
+from preprocess.annotators.tracked import PersonFrame, person_box
 from preprocess.crop import Box, Crop, centre_crop, subject_crop, whole_frame
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError

@@ -20,11 +20,12 @@ from preprocess.annotators.scene import (
     PoseAnnotator,
 )
 from preprocess.annotators.spec import Chosen, Hardware, Modality, Record, Spec
+from preprocess.annotators.tracked import PersonFrame
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
 
 if TYPE_CHECKING:
-    from preprocess.annotators.lite.person import LitePerson, PersonFrame
+    from preprocess.annotators.lite.person import LitePerson
 
 __all__ = ["Annotators", "Depth", "load"]
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from preprocess.annotators.tracked import PersonFrame
 from preprocess.crop import Box, Crop
 from shards.sample.keypoints import Keypoints
-
-if TYPE_CHECKING:
-    from preprocess.annotators.lite.person import PersonFrame
 
 __all__ = [
     "DensePoseAnnotator",

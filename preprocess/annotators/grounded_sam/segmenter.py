@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from preprocess.annotators.grounded_sam.spec import SamSize
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
@@ -26,9 +25,10 @@ __all__ = ["Segmenter", "load_network"]
 _BOXES = 16  # decoded at once: each takes the memory of a few full-size masks
 
 
-def load_network(checkpoint: Path, size: SamSize) -> nn.Module:
+def load_network(checkpoint: Path, size: str) -> nn.Module:
     """SAM on the CPU, for inference, from a published file.
 
+    `size`: vit_h, vit_l or vit_b.
     Raises InputError when the package is missing or the file is not of this size.
     """
     with needed_packages("Grounded-SAM"):

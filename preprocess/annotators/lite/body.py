@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.annotators.lite.masks import RegionMask
 from preprocess.annotators.lite.network import Locate, Network
-from preprocess.annotators.lite.regions import Region, from_circle
+from preprocess.annotators.lite.regions import from_circle
+from preprocess.annotators.tracked import Region, RegionMask
 
 __all__ = ["LANDMARKS", "Body", "BodyNetwork", "body_region"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess.annotators.lite.network import Locate, Network
-from preprocess.annotators.lite.regions import Region
+from preprocess.annotators.tracked import Region
 
 __all__ = ["FACE", "PALM", "PERSON", "Detection", "Detector", "DetectorForm", "make_anchors"]
 

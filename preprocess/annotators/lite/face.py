@@ -10,7 +10,8 @@ import numpy as np
 from preprocess.annotators.lite.body import Body
 from preprocess.annotators.lite.detectors import FACE, Detector
 from preprocess.annotators.lite.network import Locate, Network
-from preprocess.annotators.lite.regions import Region, around_box, rotation_between
+from preprocess.annotators.lite.regions import around_box, rotation_between
+from preprocess.annotators.tracked import Region
 
 __all__ = ["FACE_POINTS", "Face", "FaceFinder"]
 

@@ -10,7 +10,8 @@ import numpy as np
 from preprocess.annotators.lite.body import Body
 from preprocess.annotators.lite.detectors import PALM, Detector
 from preprocess.annotators.lite.network import Locate, Network
-from preprocess.annotators.lite.regions import Region, around_box, from_circle, rotation_between
+from preprocess.annotators.lite.regions import around_box, from_circle, rotation_between
+from preprocess.annotators.tracked import Region
 
 __all__ = ["HAND_POINTS", "Hand", "HandFinder", "Hands"]
 

@@ -11,12 +11,12 @@ from preprocess.annotators.lite.body import Body, BodyNetwork, body_region
 from preprocess.annotators.lite.detectors import PERSON, Detection, Detector
 from preprocess.annotators.lite.face import Face, FaceFinder
 from preprocess.annotators.lite.hands import HandFinder, Hands
-from preprocess.annotators.lite.masks import RegionMask
 from preprocess.annotators.lite.network import Locate
-from preprocess.annotators.lite.regions import Region, letterbox, tiles
+from preprocess.annotators.lite.regions import letterbox, tiles
 from preprocess.annotators.lite.steady import Steadier
+from preprocess.annotators.tracked import PersonFrame, Region
 
-__all__ = ["LitePerson", "PersonFrame"]
+__all__ = ["LitePerson"]
 
 # Detections tried in a frame, best first, until the landmark network confirms one.
 TRIES = 4
@@ -29,33 +29,6 @@ LANDMARKS_SEEN, LANDMARK_SEEN = 6, 0.5
 # What tells people from patterns: on footage, halves of bodies included, nearly always above .8
 # and .7; on patterns that passed for people otherwise, below .7 in one or .65 in the other.
 POINTS_PRESENT, MASK_CLEAR = 0.75, 0.65
-
-
-@dataclass(frozen=True, eq=False)
-class PersonFrame:
-    """The person in one frame.
-
-    `landmarks`  (33, 5) float32: x, y in pixels of the frame, z in the same pixels (smaller is
-                 nearer the camera, 0 the hips), visibility and presence in [0, 1].
-    `world`      (33, 3) float32: x, y, z in metres from the middle of the hips, axes as the
-                 frame's: x right, y down, z away from the camera.
-    `mask`       the person's mask over `region`; it can be warped to any picture of the frame.
-    `left_hand`, `right_hand`
-                 (21, 3) float32 x, y in pixels and score in [.5, 1]; the person's own left and
-                 right; None when not found or not asked for.
-    `face`       (468, 3) float32 x, y in pixels and score in [.5, 1]; None likewise.
-    `region`     the square of the frame that the body's network looked at.
-    `score`      in [.5, 1]: how sure the network is that there is a person.
-    """
-
-    landmarks: np.ndarray
-    world: np.ndarray
-    mask: RegionMask
-    left_hand: np.ndarray | None
-    right_hand: np.ndarray | None
-    face: np.ndarray | None
-    region: Region
-    score: float
 
 
 @dataclass(frozen=True, eq=False)

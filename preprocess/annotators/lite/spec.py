@@ -9,10 +9,8 @@ from preprocess.annotators.spec import Chosen, Hardware, Locate, Spec
 from preprocess.external_file import ExternalFile, Member, Wheel, sha256_by
 
 if TYPE_CHECKING:
-    from preprocess.annotators.lite.depth.pose_derived import LiteDepth
-    from preprocess.annotators.lite.mask import LiteMask
+    from preprocess.annotators.lite.annotators import LiteDepth, LiteMask, LitePose
     from preprocess.annotators.lite.person import LitePerson
-    from preprocess.annotators.lite.pose import LitePose
 
 __all__ = ["LITE_DEPTH", "LITE_MASK", "LITE_PERSON", "LITE_POSE", "Tracking"]
 
@@ -106,13 +104,13 @@ def _load_person(chosen: Chosen, locate: Locate, hardware: Hardware) -> LitePers
 
 
 def _load_mask(chosen: Chosen, locate: Locate, hardware: Hardware) -> LiteMask:
-    from preprocess.annotators.lite.mask import LiteMask
+    from preprocess.annotators.lite.annotators import LiteMask
 
     return LiteMask()
 
 
 def _load_pose(chosen: Chosen, locate: Locate, hardware: Hardware) -> LitePose:
-    from preprocess.annotators.lite.pose import LitePose
+    from preprocess.annotators.lite.annotators import LitePose
 
     return LitePose(smooth=chosen.settings.smooth)
 
@@ -122,7 +120,7 @@ def _pose_files(chosen: Chosen) -> tuple[ExternalFile, ...]:
 
 
 def _load_depth(chosen: Chosen, locate: Locate, hardware: Hardware) -> LiteDepth:
-    from preprocess.annotators.lite.depth.pose_derived import LiteDepth
+    from preprocess.annotators.lite.annotators import LiteDepth
 
     return LiteDepth()
 

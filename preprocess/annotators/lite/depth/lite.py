@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from preprocess.annotators.lite.depth.body import body_capsules, fit_girth
-from preprocess.annotators.lite.depth.capsules import front_surface
+from preprocess.annotators.lite.depth.capsules import body_capsules, fit_girth, front_surface
 from preprocess.annotators.lite.depth.motion import CUTOFF_HZ, BodyPose, body_motion
 
 __all__ = ["lite_depth"]

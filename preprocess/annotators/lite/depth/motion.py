@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess.annotators.lite.depth.bones import bone_lengths, constrain, joints_from_blazepose
-from preprocess.annotators.lite.depth.scale import pixels_per_metre
-from preprocess.annotators.lite.depth.smoother import smooth
 
-__all__ = ["BodyMotion", "BodyPose", "body_motion"]
+__all__ = ["BodyMotion", "BodyPose", "body_motion", "pixels_per_metre", "smooth"]
 
 POINTS = 33
 
@@ -22,6 +20,11 @@ CUTOFF_HZ = 3.5
 _SCALE_CUTOFF_HZ = 1.0
 # An unseen joint is still a guess worth something; a weight of zero would let it fly.
 _LEAST_WEIGHT = 0.1
+# Reweighting settles to within a thousandth of the scale in this many rounds.
+_ROUNDS = 6
+# A residual of this share of the body's spread halves a point's weight: about twice a pose
+# network's usual error, so that a swapped or invented limb hardly counts.
+_OUTLIER = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,3 +122,63 @@ def _stack(poses: Sequence[BodyPose | None]) -> tuple[np.ndarray, np.ndarray, np
         np.stack([a for _, a, _ in found]).astype(np.float64) if found else empty,
         np.stack([a for _, _, a in found]).astype(np.float64) if found else empty,
     )
+
+
+def pixels_per_metre(pixels: np.ndarray, metres: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(T,) float64: the scale which best maps `metres` to `pixels` up to a shift, in each frame.
+
+    pixels: (T, J, 2); metres: (T, J, 2), x right and y down in both; weights: (T, J) >= 0.
+    Weak perspective (one scale for the whole body) by least squares, reweighted so that a few
+    points that are badly wrong do not matter (Cauchy's weights). A frame that fixes no positive
+    scale (points all in one place, mirrored, or without weight) gets NaN.
+    """
+    trust = np.asarray(weights, dtype=np.float64)
+    spread = np.sqrt((_centred(pixels, trust) ** 2).sum(axis=2).mean(axis=1))
+    scale = _least_squares(pixels, metres, trust)
+    for _ in range(_ROUNDS):
+        error = _centred(pixels, trust) - scale[:, None, None] * _centred(metres, trust)
+        distance = np.linalg.norm(error, axis=2) / np.maximum(_OUTLIER * spread, 1e-9)[:, None]
+        trust = weights / (1 + distance**2)
+        scale = _least_squares(pixels, metres, np.nan_to_num(trust))
+    return np.where(scale > 0, scale, np.nan)
+
+
+def _least_squares(pixels: np.ndarray, metres: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    p, m = _centred(pixels, weights), _centred(metres, weights)
+    covariance = np.einsum("tj,tjd,tjd->t", weights, p, m)
+    variance = np.einsum("tj,tjd,tjd->t", weights, m, m)
+    # A weighted variance below a square centimetre is a body that has collapsed to a point.
+    solid = variance > 1e-4 * weights.sum(axis=1)
+    return np.where(solid, covariance / np.where(solid, variance, 1), np.nan)
+
+
+def _centred(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    total = np.maximum(weights.sum(axis=1), 1e-12)
+    mean = np.einsum("tj,tjd->td", weights, points) / total[:, None]
+    return points - mean[:, None]
+
+
+def smooth(values: np.ndarray, weights: np.ndarray, fps: float, cutoff_hz: float) -> np.ndarray:
+    """Smooth each column of `values` over its first axis without lag (Whittaker, 1922).
+
+    values: (T, N, ...) float; weights: (T, N) >= 0, how far to trust each sample of each column;
+    fps: frames per second (> 0); cutoff_hz: half of a motion at this frequency is kept (> 0).
+    Returns float64 of the shape of `values`: with W the weights over their mean, the x that has
+    the least
+
+        sum_t W_t (x_t - values_t)^2 + (fps / (2 pi cutoff_hz))^4 sum_t (x_t-1 - 2 x_t + x_t+1)^2
+
+    A steady motion passes unchanged to the very ends of the clip, where a running mean would
+    shorten it. Frames seconds apart are hardly touched. Fewer than three are returned as they are.
+    """
+    frames, columns = weights.shape
+    if frames < 3:
+        return np.array(values, dtype=np.float64)
+    flat = np.asarray(values, dtype=np.float64).reshape(frames, columns, -1)
+    bend = np.diff(np.eye(frames), n=2, axis=0)  # (T - 2, T): second differences
+    stiffness = (fps / (2 * np.pi * cutoff_hz)) ** 4 * (bend.T @ bend)
+    # The floor keeps the system regular where a column is trusted in fewer than two frames.
+    trust = weights / np.maximum(weights.mean(axis=0), 1e-9) + 1e-6
+    system = trust.T[:, :, None] * np.eye(frames) + stiffness  # (N, T, T)
+    solved = np.linalg.solve(system, (trust[:, :, None] * flat).transpose(1, 0, 2))
+    return solved.transpose(1, 0, 2).reshape(values.shape)

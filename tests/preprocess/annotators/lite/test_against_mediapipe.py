@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.annotators.lite.person import LitePerson, PersonFrame
+from preprocess.annotators.lite.person import LitePerson
+from preprocess.annotators.tracked import PersonFrame
 
 RECORDED = np.load(Path(__file__).parent / "fixtures" / "mediapipe.npz")
 CLOSE = (slice(0, 500), slice(400, 900))

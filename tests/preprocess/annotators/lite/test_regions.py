@@ -7,15 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from preprocess.annotators.lite.masks import RegionMask
 from preprocess.annotators.lite.regions import (
-    Region,
     around_box,
     from_circle,
     letterbox,
     rotation_between,
     tiles,
 )
+from preprocess.annotators.tracked import Region, RegionMask
 
 TURNED = Region(x=50.0, y=40.0, size=20.0, rotation=math.radians(30))
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from preprocess.annotators.lite.network import Network
-from preprocess.annotators.lite.person import LitePerson, PersonFrame
+from preprocess.annotators.lite.person import LitePerson
+from preprocess.annotators.tracked import PersonFrame
 
 HIPS = [23, 24]
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.annotators.lite.depth.body import TUBES, body_capsules, fit_girth
-from preprocess.annotators.lite.depth.capsules import Capsules, front_surface
+from preprocess.annotators.lite.depth.capsules import (
+    TUBES,
+    Capsules,
+    body_capsules,
+    fit_girth,
+    front_surface,
+)
 from preprocess.annotators.lite.depth.motion import body_motion
 
 

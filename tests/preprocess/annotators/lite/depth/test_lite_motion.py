@@ -13,8 +13,7 @@ from preprocess.annotators.lite.depth.bones import (
     constrain,
     joints_from_blazepose,
 )
-from preprocess.annotators.lite.depth.scale import pixels_per_metre
-from preprocess.annotators.lite.depth.smoother import smooth
+from preprocess.annotators.lite.depth.motion import pixels_per_metre, smooth
 
 CHILDREN = [bone.child for bone in BONES]
 PARENTS = [bone.parent for bone in BONES]

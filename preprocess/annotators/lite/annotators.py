@@ -1,0 +1,90 @@
+"""The lite annotators: masks, key points and depth of the tracked person.
+
+Masks are the segmentation that BlazePose's landmark network gives; key points its body, hands and
+face; depth is geometry from its landmarks, not a measurement.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from preprocess.annotators.lite.depth.lite import lite_depth
+from preprocess.annotators.lite.depth.motion import BodyPose
+from preprocess.annotators.scene import Masks, Scene
+from preprocess.annotators.smoothing import one_euro
+from preprocess.annotators.tracked import PersonFrame, person_boxes
+from shards.sample.keypoints import OPENPOSE_134, Keypoints, wholebody_from_blazepose
+from shards.sample.skeleton import MIN_SCORE
+
+__all__ = ["LiteDepth", "LiteMask", "LitePose"]
+
+
+class LiteMask:
+    """Soft masks of the tracked person; a frame without one is empty."""
+
+    def masks(self, scene: Scene) -> Masks:
+        return Masks(_masks(scene), person_boxes(scene.people, scene.frames))
+
+
+def _masks(scene: Scene) -> np.ndarray:
+    """(T, S, S) uint8: the tracked person's."""
+    size = scene.crop.size
+    masks = np.zeros((len(scene.frames), size, size), np.uint8)
+    for mask, person in zip(masks, scene.people, strict=True):
+        if person is not None:
+            mask[:] = np.rint(person.mask.warped(scene.crop.to_clip, size, size) * 255)
+    return masks
+
+
+class LitePose:
+    """Keypoints of the tracked person; `smooth` runs the one-euro filter over the clip."""
+
+    min_score = MIN_SCORE
+
+    def __init__(self, *, smooth: bool) -> None:
+        self._smooth = smooth
+
+    def keypoints(self, scene: Scene) -> Keypoints:
+        """One person's OPENPOSE_134 joints a frame, in pixels of the clip."""
+        height, width = scene.frames[0].shape[:2]
+        points = np.zeros((len(scene.frames), 1, len(OPENPOSE_134), 3), np.float32)
+        for frame, person in zip(points, scene.people, strict=True):
+            if person is not None:
+                frame[0] = _joints(person, width, height)
+        if self._smooth:
+            points = one_euro(points, scene.fps)
+        return Keypoints(points, OPENPOSE_134).transformed(scene.crop.to_clip)
+
+
+def _joints(person: PersonFrame, width: int, height: int) -> np.ndarray:
+    body = person.landmarks[:, [0, 1, 3]]
+    joints = wholebody_from_blazepose(body, person.left_hand, person.right_hand, person.face)
+    # The network also extrapolates joints beyond the picture; nobody can see those.
+    x, y = joints[:, 0], joints[:, 1]
+    joints[(x < 0) | (y < 0) | (x > width - 1) | (y > height - 1), 2] = 0
+    joints[joints[:, 2] == 0] = 0
+    return joints
+
+
+class LiteDepth:
+    """Depth in metres relative to the hips, from the person's landmarks and mask."""
+
+    label = "pose-derived, not measured"
+    unit = "metres from the hips along the viewing axis, smaller is nearer"
+    metres = True
+
+    def depths(self, scene: Scene, masks: np.ndarray | None) -> np.ndarray:
+        """(T, S, S) float32, NaN outside the masks and where nobody was found.
+
+        Without masks it takes the lite tracker's.
+        """
+        masks = _masks(scene) if masks is None else masks
+        to_clip = scene.crop.to_clip
+        poses = [_in_clip(person, to_clip) if person else None for person in scene.people]
+        return lite_depth(poses, masks, fps=scene.fps)
+
+
+def _in_clip(person: PersonFrame, to_clip: np.ndarray) -> BodyPose:
+    xy = person.landmarks[:, :2] @ to_clip[:, :2].T + to_clip[:, 2]
+    landmarks = np.column_stack([xy, person.landmarks[:, 3]]).astype(np.float32)
+    return BodyPose(landmarks, person.world)
