@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["IdolError"]
 
 
 class IdolError(Exception):
     """What happened, to what, and what to do; a command prints it and exits."""
+
+    @classmethod
+    def raise_if_any(cls, mistakes: Sequence[str], what: str) -> None:
+        """Raise this error with a list of all mistakes, if there are any."""
+        if mistakes:
+            raise cls("\n  ".join((f"{what}:", *mistakes)))

@@ -176,9 +176,7 @@ class TrainConfig:
             for part in parts
             for name, fault in mistakes_in(part)
         ]
-        if mistakes := [*mistakes, *self._contradictions()]:
-            lines = "".join(f"\n  {mistake}" for mistake in mistakes)
-            raise ConfigError(f"this run cannot be started:{lines}")
+        ConfigError.raise_if_any([*mistakes, *self._contradictions()], "this run cannot be started")
 
     @property
     def frames(self) -> int:

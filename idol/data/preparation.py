@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,12 +33,14 @@ class LatentBatch:
     `key`             of each clip.
     `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.
     `modalities`      `VIDEO` and `DEPTH` of `idol.model.layout`, or `VIDEO` alone.
+    `positions`       the clips' places in the stream's order, of which training draws.
     """
 
     key: tuple[str, ...]
     latents_BMFCHW: Tensor
     conditions: Conditions
     modalities: tuple[int, ...]
+    positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,21 @@ class Preparation:
         device: torch.device,
         *,
         random: Randomness | None = None,
-        positions: Sequence[int] = (),
         dropout: float = 0.0,
     ) -> LatentBatch:
         """Encode pictures of clips, or draw from their cached latents; with depth both modalities.
 
         Args:
-            random, positions: sample the VAE's posteriors and the foregrounds dropped, by the
-                samples' places in the order; without them modes are taken and none is dropped.
-            dropout: share of foregrounds dropped.
+            random: samples the VAE's posteriors and the foregrounds dropped, by the clips'
+                positions; without it modes are taken and none is dropped.
+            dropout: fraction of foregrounds dropped.
         """
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
         kinds = {"rgb": VIDEO, "depth": DEPTH}
         streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
 
         def encode(name: str, purpose: str) -> Tensor:
-            return self._encode(clips, name, f"posterior-{purpose}", random, positions)
+            return self._encode(clips, name, f"posterior-{purpose}", random)
 
         latents = [encode(name, str(label)) for name, label in streams.items()]
         conditions = Conditions(
@@ -85,10 +85,14 @@ class Preparation:
         )
         if random is not None and dropout:
             conditions = conditions.without_foreground(
-                random.dropped(positions, dropout).to(device)
+                random.dropped(clips.positions, dropout).to(device)
             )
         return LatentBatch(
-            clips.key, torch.stack(latents, dim=1), conditions, tuple(streams.values())
+            clips.key,
+            torch.stack(latents, dim=1),
+            conditions,
+            tuple(streams.values()),
+            clips.positions,
         )
 
     def _encode(
@@ -97,7 +101,6 @@ class Preparation:
         name: str,
         purpose: str,
         random: Randomness | None,
-        at: Sequence[int],
     ) -> Tensor:
         """Latents of pictures, or drawn from their moments where those were cached."""
         moments = clips[f"{name}_latents"]
@@ -109,7 +112,7 @@ class Preparation:
         if random is not None and self.codec.stochastic:
             side = self.size // self.codec.factor
             shape = (frames, self.codec.channels, side, side)
-            noise = random.normal(purpose, at, shape).flatten(0, 1).to(given.device)
+            noise = random.normal(purpose, clips.positions, shape).flatten(0, 1).to(given.device)
         if moments is None:
             pixels = scale_pictures(given.flatten(0, 1), self.size)
             return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))

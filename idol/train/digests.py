@@ -1,4 +1,4 @@
-"""The identity of the networks that a run does not train: its latents and tokens come from them."""
+"""The identity of what a run does not train and cannot do without: its shards, VAE and CLIP."""
 
 from __future__ import annotations
 
@@ -10,11 +10,29 @@ from torch import nn
 
 from idol.encoders import CLIPEncoder, VAECodec
 from idol.saved import Trained
-from idol.train.errors import raise_if_any
+from idol.train.errors import TrainError
+from shards.mix import Mixture
+from shards.stream.order import shares
 
-__all__ = ["check_frozen", "frozen_digests"]
+__all__ = ["check_frozen", "frozen_digests", "shards_digest"]
 
 _OPTIONS = {"vae": "--vae", "image_encoder": "--image-encoder"}
+
+
+def shards_digest(mixture: Mixture) -> str:
+    """SHA-256 over the checksums of all shards in their order: the data's identity.
+
+    Of a mixture with each dataset's samples in a block, to which the weights come.
+    """
+    digest = hashlib.sha256()
+    counts = shares(mixture.weights) if mixture.weights else None
+    for number, dataset in enumerate(mixture.datasets):
+        if counts is not None:
+            digest.update(f"mixed {counts[number]}\n".encode())
+        for shard in dataset.shards_of():
+            manifest = shard.manifest
+            digest.update(f"{manifest.sha256} {manifest.bytes} {len(manifest.samples)}\n".encode())
+    return digest.hexdigest()
 
 
 def frozen_digests(trained: Trained) -> dict[str, str]:
@@ -32,7 +50,7 @@ def frozen_digests(trained: Trained) -> dict[str, str]:
 
 def check_frozen(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Raise TrainError unless a run resumes with the frozen networks that it began with."""
-    raise_if_any(
+    TrainError.raise_if_any(
         [
             f"{_OPTIONS[name]}: give the one of before, or another --output"
             for name in before.keys() & now.keys()

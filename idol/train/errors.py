@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from idol.errors import IdolError
 
-__all__ = ["DivergedError", "TrainError", "raise_if_any"]
+__all__ = ["DivergedError", "TrainError"]
 
 
 class TrainError(IdolError):
@@ -24,9 +24,3 @@ class DivergedError(TrainError):
             "run go on; to go on otherwise, with a lower --learning-rate or --mixed-precision bf16 "
             "and not fp16, give this --output as --init-from, and another --output"
         )
-
-
-def raise_if_any(mistakes: Sequence[str], what: str) -> None:
-    """Raise a TrainError that lists all mistakes, if there are any."""
-    if mistakes:
-        raise TrainError(f"{what}:\n" + "\n".join(f"  {mistake}" for mistake in mistakes))

@@ -14,9 +14,9 @@ from idol.config.train import TrainConfig
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.fresh import start_from_nothing
 from idol.saved import ModelInfo, Trained, find_model, frozen_parts, load_tiny, read_info
-from idol.train.errors import TrainError, raise_if_any
+from idol.train.errors import TrainError
 
-__all__ = ["build", "check_sources", "going_on", "with_sources"]
+__all__ = ["build", "check_sources", "resumed", "with_sources"]
 
 _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
@@ -52,7 +52,7 @@ def with_sources(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, vae=found["vae"], image_encoder=found["image_encoder"])
 
 
-def going_on(config: TrainConfig, saved: Mapping[str, Any]) -> TrainConfig:
+def resumed(config: TrainConfig, saved: Mapping[str, Any]) -> TrainConfig:
     """The same for a run that has a checkpoint: weights are there, frozen networks as before."""
     frozen = {
         name: getattr(config, name) or (Path(saved[name]) if saved.get(name) else None)
@@ -101,7 +101,7 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
         mistakes.append("preset sd14 starts from --base, or from --init-from, the stage before")
     elif config.preset == "sd14" and config.stage == "video":
         mistakes.append("stage video starts from --init-from, the output of stage image")
-    raise_if_any(mistakes, "this run has nothing to start from")
+    TrainError.raise_if_any(mistakes, "this run has nothing to start from")
 
 
 def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:

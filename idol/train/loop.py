@@ -7,13 +7,14 @@ from `noise`. So nothing but weights, optimizer and the number of the step is ne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
 from torch import Tensor
 
 from idol.config.model import DEPTH
+from idol.data.datasets import Datasets
 from idol.data.preparation import LatentBatch
 from idol.diffusion.guidance import predict
 from idol.diffusion.noise import Randomness
@@ -21,7 +22,6 @@ from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.model import DenoiserOutput
 from idol.train.checkpoint import Checkpoints
-from idol.train.data import open_training
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
 from idol.train.errors import DivergedError
 from idol.train.interrupt import Interrupt, InterruptedRun
@@ -33,7 +33,7 @@ from shards.errors import ShardsError
 __all__ = ["step_losses", "train_steps"]
 
 
-def train_steps(run: Run, checkpoints: Checkpoints) -> None:
+def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
     """Take all steps that are left, then leave a checkpoint.
 
     Raises:
@@ -45,9 +45,12 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
     device, rank = accelerator.device, accelerator.process_index
     processes, passes = accelerator.num_processes, config.run.accumulation
     random, schedule = Randomness(config.run.seed), noise_schedule()
-    with run.kept(checkpoints, ShardsError), Interrupt() as interrupt, Monitor(run) as monitor:
-        batches = open_training(
-            config,
+    with (
+        run.saved_on(ShardsError, checkpoints),
+        Interrupt() as interrupt,
+        Monitor(run, data) as monitor,
+    ):
+        batches = data.training_batches(
             rank=rank,
             processes=processes,
             consumed=progress.step * config.global_batch(processes),
@@ -67,13 +70,11 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
                         clips,
                         device,
                         random=random,
-                        positions=clips.positions,
                         dropout=config.optimizer.foreground_dropout,
                     )
                     losses, norms = step_losses(
                         run.denoise,
                         batch,
-                        clips.positions,
                         random,
                         schedule,
                         config.loss,
@@ -116,7 +117,6 @@ def train_steps(run: Run, checkpoints: Checkpoints) -> None:
 def step_losses(
     denoiser: Callable[..., DenoiserOutput],
     batch: LatentBatch,
-    positions: Sequence[int],
     random: Randomness,
     schedule: DDPMScheduler,
     config: LossConfig,
@@ -126,15 +126,15 @@ def step_losses(
     """Noise the latents, denoise them, and compare.
 
     Args:
-        positions: of the clips in the stream's order; with `random` they give noise and timestep.
+        batch: whose positions in the stream's order give noise and timesteps, with `random`.
         gradient_norms: also measure the consistency losses' gradients at the features.
 
     Returns:
         The losses, and if asked for the norms: `gradient_motion`, `gradient_cross_attention`.
     """
     latents, device = batch.latents_BMFCHW, batch.latents_BMFCHW.device
-    timesteps = random.timesteps(positions, schedule.config.num_train_timesteps).to(device)
-    noise = random.normal("noise", positions, latents.shape[1:]).to(device)
+    timesteps = random.timesteps(batch.positions, schedule.config.num_train_timesteps).to(device)
+    noise = random.normal("noise", batch.positions, latents.shape[1:]).to(device)
     output = predict(
         denoiser,
         schedule.add_noise(latents, noise, timesteps),

@@ -16,9 +16,8 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from idol.config.train import TrainConfig
-from idol.data.parts import has_split
+from idol.data.datasets import Datasets
 from idol.diffusion.schedule import noise_schedule
-from idol.train.data import first_clips
 from idol.train.log import Log, StepReport
 from idol.train.optimizer import learning_rate
 from idol.train.run import Run
@@ -34,13 +33,14 @@ _SAMPLE_SEED = 0
 class Monitor:
     """Writes in the main process; validates and samples in all, as FSDP needs it."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, data: Datasets) -> None:
         self._run = run
+        self._data = data
         self._config: TrainConfig = run.config
         self._throughput = Throughput()
         self._files = ExitStack()
         self._log: Log | None = None
-        self._validates = all(has_split(path, "val") for path in self._config.shards)
+        self._validates = not data.without_val
 
     def __enter__(self) -> Self:
         report, folder = self._config.report, self._config.output
@@ -118,7 +118,7 @@ class Monitor:
     def _validate(self, step: int) -> None:
         run, accelerator = self._run, self._run.accelerator
         device, processes = accelerator.device, accelerator.num_processes
-        clips = first_clips(self._config, "val", self._config.report.validation_clips)
+        clips = self._data.first_clips("val", self._config.report.validation_clips)
         # Divided weights are whole only while all processes take the same steps.
         shared = processes > 1 and not self._config.run.fsdp
         if shared:
@@ -137,7 +137,7 @@ class Monitor:
     def _sample(self, step: int) -> None:
         run, report = self._run, self._config.report
         split = "val" if self._validates else "train"
-        [clips] = first_clips(self._config, split, 1, pictures=True)
+        [clips] = self._data.first_clips(split, 1, images=True)
         with torch.no_grad(), run.evaluating() as (denoiser, prepare):
             sheets = sample_sheets(
                 denoiser,

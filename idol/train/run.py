@@ -189,7 +189,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
 
     @contextmanager
-    def kept(self, checkpoints: Checkpoints, kind: type[Exception]) -> Iterator[None]:
+    def saved_on(self, kind: type[Exception], checkpoints: Checkpoints) -> Iterator[None]:
         """Write a checkpoint of the last step on an error of this kind, and raise it.
 
         Of several processes an error stops but one, and the others cannot be asked.

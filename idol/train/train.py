@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from idol.config.train import TrainConfig
-from idol.data.checks import check_latents, check_shards, shards_digest
+from idol.data.datasets import Datasets, open_datasets
 from idol.train.checkpoint import Checkpoints
+from idol.train.digests import shards_digest
 from idol.train.errors import TrainError
-from idol.train.initialize import check_sources, going_on, with_sources
+from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.lock import sole_run
 from idol.train.log import import_wandb
 from idol.train.loop import train_steps
@@ -39,23 +41,29 @@ def train(config: TrainConfig) -> Path:
             any weights are loaded where it can be known. Or memory did not suffice.
         InterruptedRun, DivergedError: it stopped early, and left a checkpoint.
     """
-    check_shards(config)
+    data = open_datasets(config)
     if config.optimizer.adam_8bit:
         eight_bit_adam()
     if config.report.wandb:
         import_wandb()
     accelerator = make_accelerator(config)
     with sole_run(config.output) if accelerator.is_main_process else nullcontext():
-        return _train(config, accelerator)
+        return _train(config, data, accelerator)
 
 
-def _train(config: TrainConfig, accelerator: Accelerator) -> Path:
+def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Path:
     checkpoints = Checkpoints(config.output / "checkpoints", keep=config.report.keep)
     checkpoint = _newest(checkpoints, accelerator)
-    config = _complete(config, accelerator, checkpoint)
+    config, settings = _complete(config, data, accelerator, checkpoint)
+    check_sources(config, resuming=checkpoint is not None)
+    data = data.with_latents(config.vae)
+    # All have read before the first one writes.
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        write_config(config.output, settings)
     try:
         run = Run.start(config, accelerator, checkpoint)
-        train_steps(run, checkpoints)
+        train_steps(run, data, checkpoints)
         run.save_final(config.output / "model")
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, accelerator.num_processes, error) from error
@@ -76,24 +84,24 @@ def _newest(checkpoints: Checkpoints, accelerator: Accelerator) -> Path | None:
 
 
 def _complete(
-    config: TrainConfig, accelerator: Accelerator, checkpoint: Path | None
-) -> TrainConfig:
-    """The configuration with what its run starts from, saved in the output or compared with it."""
+    config: TrainConfig, data: Datasets, accelerator: Accelerator, checkpoint: Path | None
+) -> tuple[TrainConfig, dict[str, Any]]:
+    """The configuration with what its run starts from, and as it is saved in the output."""
     saved = read_config(config.output)
-    described_now = described(
+    settings = described(
         config,
         processes=accelerator.num_processes,
-        shards_digest=shards_digest(config.shards),
+        shards_digest=shards_digest(data.mixture),
     )
     if checkpoint is not None:
         if saved is None:
             raise TrainError(f"{config.output} has lost its config.json: give another --output")
-        check_same_run(saved, described_now, config.output)
+        check_same_run(saved, settings, config.output)
         if accelerator.is_main_process:
-            _log.info("going on from %s", checkpoint)
+            _log.info("resuming from %s", checkpoint)
         # What weights came from is of no more use, but is told.
-        described_now |= {n: described_now[n] or saved.get(n) for n in ("init_from", "base")}
-        config = going_on(config, saved)
+        settings |= {name: settings[name] or saved.get(name) for name in ("init_from", "base")}
+        config = resumed(config, saved)
     elif (config.output / "model").exists():
         raise TrainError(f"{config.output} holds a trained model already: give another --output")
     else:
@@ -101,11 +109,5 @@ def _complete(
         finished = config.init_from in (given, given and given / "model")
         if accelerator.is_main_process and not finished:
             _log.warning("%s is not finished: starting from %s", given, config.init_from)
-    check_sources(config, resuming=checkpoint is not None)
-    check_latents(config)
-    # All have read before the first one writes.
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        sources = {n: str(v) for n in ("vae", "image_encoder") if (v := getattr(config, n))}
-        write_config(config.output, described_now | sources)
-    return config
+    sources = {n: str(v) for n in ("vae", "image_encoder") if (v := getattr(config, n))}
+    return config, settings | sources

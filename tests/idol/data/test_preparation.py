@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pytest
 import torch
@@ -89,24 +88,22 @@ def test_posteriors_are_sampled_by_place_and_purpose() -> None:
     prepare = Preparation(Posterior(), tokens, size=8)
     modes = prepare(clips, CPU)
     assert torch.equal(modes.latents_BMFCHW, prepare(clips, CPU).latents_BMFCHW)
-    options: dict[str, Any] = {"random": random, "positions": range(10, 13)}
-    drawn = prepare(clips, CPU, **options)
+    drawn = prepare(clips, CPU, random=random)
     noise = drawn.latents_BMFCHW - modes.latents_BMFCHW
     assert len(torch.unique(noise.flatten(0, 2).flatten(1), dim=0)) == 3 * 2 * 2
     assert drawn.conditions.pose_BFCHW is not None
     one = clips.map(lambda array: array[1:2])
-    alone = prepare(
-        dataclasses.replace(one, key=clips.key[1:2]), CPU, random=random, positions=[11]
-    )
+    one = dataclasses.replace(one, key=clips.key[1:2], positions=clips.positions[1:2])
+    alone = prepare(one, CPU, random=random)
     assert torch.equal(alone.latents_BMFCHW[0], drawn.latents_BMFCHW[1])
 
 
 def test_foregrounds_are_dropped_sample_by_sample() -> None:
     random = Randomness(1)
     prepare = Preparation(PatchCodec(), tokens, size=8)
-    positions = [20, 21, 22]
-    conditions = prepare(batch(), CPU, random=random, positions=positions, dropout=0.5).conditions
-    dropped = random.dropped(positions, 0.5)
+    clips = dataclasses.replace(batch(), positions=(20, 21, 22))
+    conditions = prepare(clips, CPU, random=random, dropout=0.5).conditions
+    dropped = random.dropped(clips.positions, 0.5)
     assert 0 < dropped.sum() < 3
     assert (
         conditions.encoded_foreground_BTD.flatten(1).eq(0).all(dim=1).tolist() == dropped.tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from idol.config import ConfigError, TrainConfig
-from idol.data.checks import check_latents
+from idol.data.datasets import DataError, Datasets, open_datasets
 from idol.data.encode import Encoding, encode
 from idol.data.preparation import LatentBatch, Preparation
 from idol.diffusion.noise import Randomness
 from idol.encoders import VAECodec
-from idol.train.data import first_clips, latents_folder, open_training
-from idol.train.errors import TrainError
 from shards.dataset import open_for_build
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
@@ -72,6 +72,15 @@ def config(shards: Path, vae: Path, stage: Any = "video", **settings: Any) -> Tr
     )
 
 
+def opened(run: TrainConfig) -> Datasets:
+    return open_datasets(run).with_latents(run.vae)
+
+
+def latents_folder(run: TrainConfig) -> str:
+    [latents] = opened(run).mixture.latents or ()
+    return latents.info.folder
+
+
 def tokens(pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
     mean = pixels_BHWC.float().mean(dim=(1, 2)) + mask_BHW.float().mean()
     return mean[:, None].repeat(1, 2, 2)
@@ -79,12 +88,9 @@ def tokens(pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
 
 def batches(run: TrainConfig, codec: VAECodec, count: int) -> list[LatentBatch]:
     prepare, random = Preparation(codec, tokens, SIZE), Randomness(7)
-    stream = open_training(run, rank=0, processes=1, consumed=4, pin_memory=False)
-    made = []
-    for clips, _ in zip(stream, range(count), strict=False):
-        at = clips.positions
-        made.append(prepare(clips, torch.device("cpu"), random=random, positions=at, dropout=0.3))
-    return made
+    stream = opened(run).training_batches(rank=0, processes=1, consumed=4, pin_memory=False)
+    some = itertools.islice(stream, count)
+    return [prepare(clips, torch.device("cpu"), random=random, dropout=0.3) for clips in some]
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "image", "video"])
@@ -114,22 +120,22 @@ def test_batches_agree_to_float16(shards: Path, vae: Path, stage: Any, depth: An
 def test_noise_is_that_of_the_position(shards: Path, vae: Path) -> None:
     """Sampled, not the mode: the posterior's spread is far beyond what float16 loses."""
     codec = VAECodec.from_pretrained(vae)
-    [clips] = first_clips(config(shards, vae, latents=True), "val", 1)
+    [clips] = opened(config(shards, vae, latents=True)).first_clips("val", 1)
     prepare = Preparation(codec, tokens, SIZE)
 
-    def latents(**options: Any) -> Tensor:
-        return prepare(clips, torch.device("cpu"), **options).latents_BMFCHW
+    def latents(position: int, random: Randomness | None = None) -> Tensor:
+        at = dataclasses.replace(clips, positions=(position,))
+        return prepare(at, torch.device("cpu"), random=random).latents_BMFCHW
 
-    mode = latents()
-    drawn = latents(random=Randomness(7), positions=[5])
-    assert (drawn - mode).std() > 0.02
-    torch.testing.assert_close(drawn, latents(random=Randomness(7), positions=[5]), rtol=0, atol=0)
-    assert not torch.allclose(drawn, latents(random=Randomness(7), positions=[6]), atol=1e-2)
+    drawn = latents(5, Randomness(7))
+    assert (drawn - latents(5)).std() > 0.02
+    torch.testing.assert_close(drawn, latents(5, Randomness(7)), rtol=0, atol=0)
+    assert not torch.allclose(drawn, latents(6, Randomness(7)), atol=1e-2)
 
 
-def test_sample_pictures_are_drawn_from_pictures(shards: Path, vae: Path) -> None:
+def test_sample_sheets_are_drawn_from_images(shards: Path, vae: Path) -> None:
     run = config(shards, vae, latents=True)
-    [clips] = first_clips(run, "val", 1, pictures=True)
+    [clips] = opened(run).first_clips("val", 1, images=True)
     assert clips.rgb.shape == (1, 3, 48, 48, 3)
     assert clips.rgb_latents is None
 
@@ -138,17 +144,17 @@ def test_latents_are_found_by_the_vae(
     shards: Path, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = config(shards, vae, latents=True)
-    assert (shards / str(latents_folder(run))).is_dir()
-    assert latents_folder(config(shards, vae)) is None
+    assert (shards / latents_folder(run)).is_dir()
+    assert opened(config(shards, vae)).mixture.latents is None
     monkeypatch.setattr(AutoencoderKL, "from_pretrained", None)  # nothing is loaded for this
-    check_latents(run)
-    check_latents(config(shards, vae, latents=False, size=128))
-    with pytest.raises(TrainError, match=r"latents-\w+-128; there are .*--size 128"):
-        check_latents(config(shards, vae, latents=True, size=128))
+    opened(run)
+    opened(config(shards, vae, latents=False, size=128))
+    with pytest.raises(DataError, match=r"latents-\w+-128; there are .*--size 128"):
+        opened(config(shards, vae, latents=True, size=128))
     torch.manual_seed(1)
     AutoencoderKL(norm_num_groups=4, block_out_channels=(8,)).save_pretrained(tmp_path)
-    with pytest.raises(TrainError, match="of another VAE or size"):
-        check_latents(config(shards, tmp_path, latents=True))
+    with pytest.raises(DataError, match="of another VAE or size"):
+        opened(config(shards, tmp_path, latents=True))
 
 
 def test_every_part_of_a_mixture_needs_them(shards: Path, vae: Path, tmp_path: Path) -> None:
@@ -156,17 +162,17 @@ def test_every_part_of_a_mixture_needs_them(shards: Path, vae: Path, tmp_path: P
     mix = tmp_path / "mix.json"
     mix.write_text(json.dumps({"schema": 1, "paths": paths}))
     run = config(mix, vae, latents=True)
-    check_latents(run)
-    stream = open_training(run, rank=0, processes=1, consumed=0, pin_memory=False)
+    data = opened(run)
+    stream = data.training_batches(rank=0, processes=1, consumed=0, pin_memory=False)
     assert next(stream).rgb_latents is not None
-    [clips] = first_clips(run, "val", 1)
+    [clips] = data.first_clips("val", 1)
     assert clips.rgb_latents is not None
     clip = full_clip("videos-walk-9", 6, 48, seed=9)
     commit_shard(bare := tmp_path / "bare", "train", 0, [(clip.key, encode_clip(clip))])
     paths.append({"path": str(bare), "weight": 1})
     mix.write_text(json.dumps({"schema": 1, "paths": paths}))
-    with pytest.raises(TrainError, match=rf"{bare}: has no latents.*idol-prep encode {bare} "):
-        check_latents(run)
+    with pytest.raises(DataError, match=rf"{bare}: has no latents.*idol-prep encode {bare} "):
+        opened(run)
 
 
 def test_what_latents_do_not_go_with_is_told(shards: Path, vae: Path) -> None:

@@ -11,13 +11,13 @@ import torch
 
 from idol.config import defaults
 from idol.config.model import StageName
+from idol.data.datasets import open_datasets
 from idol.data.preparation import LatentBatch, Preparation
 from idol.diffusion.ddim import sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
 from idol.saved import Trained, load_trained
 from idol.train.cli import main
-from idol.train.data import first_clips
 from idol.train.initialize import build
 from idol.train.validation import validate
 from shards.sample.clip import Clip
@@ -54,7 +54,7 @@ def drawn(number: int) -> Clip:
 
 def the_four(shards: Path, trained: Trained) -> LatentBatch:
     config = configured("video", "tiny", shards, Path("none"), size=SIZE, frames=FRAMES)
-    [clips] = first_clips(config, "train", 4)
+    [clips] = open_datasets(config).first_clips("train", 4)
     prepare = Preparation(trained.codec, trained.image_encoder, SIZE)
     with torch.no_grad():
         return prepare(clips, torch.device("cpu"))

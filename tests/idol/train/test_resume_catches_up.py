@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import idol.train.loop as loop
+from idol.data.datasets import Datasets
 from idol.train.checkpoint import Checkpoints
 from idol.train.cli import parse, run_config
 from idol.train.errors import DivergedError
@@ -96,7 +96,7 @@ def test_a_failing_run_tried_again_keeps_the_checkpoints_before(
 def test_a_read_error_leaves_a_checkpoint_of_the_last_step(
     boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = loop.open_training
+    original = Datasets.training_batches
 
     def failing(*arguments: Any, **options: Any) -> Iterator[Any]:
         for number, batch in enumerate(original(*arguments, **options)):
@@ -108,7 +108,7 @@ def test_a_read_error_leaves_a_checkpoint_of_the_last_step(
     train(whole)
     config = micro("pretrain", boxes, tmp_path / "run", batch_size=1, accumulation=2)
     with monkeypatch.context() as context:
-        context.setattr(loop, "open_training", failing)
+        context.setattr(Datasets, "training_batches", failing)
         assert run_config(config) == 2
     assert [c.name for c in (config.output / "checkpoints").iterdir()] == ["step-00000002"]
     train(config)

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from idol.data.datasets import DataError
 from idol.data.encode import Encoding, encode
 from idol.encoders import CLIPEncoder, VAECodec
 from idol.model import DualModalUNetConfig
@@ -178,5 +179,5 @@ def test_absent_latents_are_told_before_anything_is_loaded(
     boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Run, "start", None)
-    with pytest.raises(TrainError, match=r"has no latents-.*idol-prep encode .*--size"):
+    with pytest.raises(DataError, match=r"has no latents-.*idol-prep encode .*--size"):
         train(config("pretrain", boxes, tmp_path / "run", base=base, latents=True))

@@ -21,7 +21,7 @@ from tests.idol.train.test_learning import MICRO
 def test_a_denoiser_that_knows_the_clean_latents_has_no_loss() -> None:
     latents = torch.randn(3, 2, 2, 4, 4, 4)
     conditions = Conditions(torch.zeros(3, 5, 8), torch.zeros(3, 4, 4, 4))
-    batch = LatentBatch(("a", "b", "c"), latents, conditions, (VIDEO, DEPTH))
+    batch = LatentBatch(("a", "b", "c"), latents, conditions, (VIDEO, DEPTH), (4, 5, 6))
     schedule = noise_schedule()
     seen = SimpleNamespace()
 
@@ -31,7 +31,7 @@ def test_a_denoiser_that_knows_the_clean_latents_has_no_loss() -> None:
         return DenoiserOutput((noisy - kept.sqrt() * latents) / (1 - kept).sqrt(), ())
 
     random = Randomness(2)
-    losses, _ = step_losses(denoiser, batch, [4, 5, 6], random, schedule, LossConfig())
+    losses, _ = step_losses(denoiser, batch, random, schedule, LossConfig())
     assert float(losses.total) < 1e-4
     assert seen.timesteps.tolist() == random.timesteps([4, 5, 6]).tolist()
 
@@ -46,9 +46,9 @@ def test_measured_gradients_do_not_take_the_names_of_losses() -> None:
         torch.randn(1, 2, channels, 4, 4),
     )
     latents = torch.randn(1, 2, 2, channels, 4, 4)
-    batch = LatentBatch(("a",), latents, conditions, (VIDEO, DEPTH))
+    batch = LatentBatch(("a",), latents, conditions, (VIDEO, DEPTH), (0,))
     _, norms = step_losses(
-        model, batch, [0], Randomness(0), noise_schedule(), LossConfig(), gradient_norms=True
+        model, batch, Randomness(0), noise_schedule(), LossConfig(), gradient_norms=True
     )
     assert set(norms) == {"gradient_motion", "gradient_cross_attention"}
     assert all(norm > 0 for norm in norms.values())

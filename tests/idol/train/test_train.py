@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from idol.data.datasets import DataError, open_datasets
 from idol.model.stages import is_trained
 from idol.saved import load_trained, read_info
 from idol.train import loop
-from idol.train.data import first_clips
 from idol.train.errors import DivergedError, TrainError
 from idol.train.loop import step_losses
 from idol.train.train import train
@@ -163,7 +163,7 @@ def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
     bare = [without(clip(i), "depth_person", "pose") for i in range(3)]
     shards = write_shards(tmp_path / "bare", bare)
     config = micro("video", shards, tmp_path / "run", frames=5, validate_every=10)
-    with pytest.raises(TrainError) as refused:
+    with pytest.raises(DataError) as refused:
         train(config)
     message = str(refused.value)
     assert f"{shards}: no clip has 5 frames, the longest has 3: `idol-prep build --clip" in message
@@ -178,13 +178,13 @@ def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
 def test_held_out_clips_are_checked_as_well(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "s", [clip(i) for i in range(3)], [clip(3, frames=1)])
     config = micro("video", shards, tmp_path / "run", validate_every=10)
-    with pytest.raises(TrainError, match="split val: no clip has 2 frames, the longest has 1"):
+    with pytest.raises(DataError, match="split val: no clip has 2 frames, the longest has 1"):
         train(config)
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6])
 def test_as_many_clips_are_looked_at_as_asked_for(boxes: Path, tmp_path: Path, count: int) -> None:
-    batches = first_clips(micro("image", boxes, tmp_path), "train", count)
+    batches = open_datasets(micro("image", boxes, tmp_path)).first_clips("train", count)
     assert sum(len(batch) for batch in batches) == count
 
 
@@ -194,7 +194,7 @@ def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
         without(clip(1), "depth_person", "pose"),
     ]
     shards = write_shards(tmp_path / "some", some)
-    with pytest.raises(TrainError, match="1 of 2 clips have no mask"):
+    with pytest.raises(DataError, match="1 of 2 clips have no mask"):
         train(micro("pretrain", shards, tmp_path / "run"))
     enough = write_shards(tmp_path / "enough", [some[1], without(clip(2), "depth_person", "pose")])
     for cut in ("haop", "hap"):

@@ -1,8 +1,8 @@
-"""A mixture of datasets is trained on as one path, by its weights."""
+"""Datasets of a run: opened once, checked before anything is built, mixed by their weights."""
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -10,13 +10,10 @@ from pathlib import Path
 import pytest
 
 from idol.config.train import TrainConfig
-from idol.data.checks import check_shards, shards_digest
-from idol.data.parts import has_split, parts_of
-from idol.train.data import first_clips, open_training
+from idol.data.datasets import DataError, open_datasets
 from idol.train.errors import TrainError
 from idol.train.train import train
 from shards.errors import NotADataset
-from shards.reader import open_dataset
 from shards.stream import ClipStream
 from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
 
@@ -45,7 +42,8 @@ def mixed(parts: Path, tmp_path: Path) -> Path:
 
 
 def keys_of(config: TrainConfig, count: int) -> list[str]:
-    batches = open_training(config, rank=0, processes=1, consumed=0, pin_memory=False)
+    data = open_datasets(config)
+    batches = data.training_batches(rank=0, processes=1, consumed=0, pin_memory=False)
     return [key for batch in itertools.islice(batches, count) for key in batch.key]
 
 
@@ -76,51 +74,73 @@ def test_other_weights_are_refused_when_a_run_goes_on(
         train(config)
 
 
-def test_the_digest_of_plain_datasets_is_over_their_shards_alone(parts: Path, mixed: Path) -> None:
-    lines = []
-    for name in ("held", "whole"):
-        for shard in open_dataset(parts / name).shards:
-            manifest = shard.manifest
-            if manifest.split == "train":
-                lines.append(f"{manifest.sha256} {manifest.bytes} {len(manifest.samples)}\n")
-    plain = [str(parts / "held"), str(parts / "whole")]
-    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
-    assert shards_digest(plain) == expected
-    assert len({shards_digest(p) for p in (plain, plain[::-1], [str(mixed)])}) == 3
-
-
 def test_validation_takes_the_parts_that_hold_some_out(
     parts: Path, mixed: Path, tmp_path: Path
 ) -> None:
-    assert has_split(str(mixed), "val")
-    [clips] = first_clips(micro("video", mixed, tmp_path), "val", 2)
+    data = open_datasets(micro("video", mixed, tmp_path))
+    assert not data.without_val
+    [clips] = data.first_clips("val", 2)
     assert set(clips.key) == {"videos-box-4", "videos-box-5"}
     both = mix(tmp_path / "both", **{str(parts / n): 1 for n in ("other", "whole", "held")})
-    config = micro("video", both, tmp_path)
-    found = [key for batch in first_clips(config, "val", 3) for key in batch.key]
+    data = open_datasets(micro("video", both, tmp_path))
+    found = [key for batch in data.first_clips("val", 3) for key in batch.key]
     assert set(found) <= {"videos-box-4", "videos-box-5", "videos-box-12"}
-    assert found == [key for batch in first_clips(config, "val", 3) for key in batch.key]
-    assert parts_of([str(both)]).having("val").weights == (1, 1)
+    assert found == [key for batch in data.first_clips("val", 3) for key in batch.key]
+    assert data.mixture.having("val").weights == (1, 1)
     none = mix(tmp_path / "none", **{str(parts / "whole"): 1})
-    assert not has_split(str(none), "val")
-    with pytest.raises(TrainError, match=rf"{none}: has no val split for --validate-every"):
-        check_shards(micro("video", none, tmp_path, validate_every=1))
+    assert open_datasets(micro("video", none, tmp_path)).without_val == [str(none)]
+    with pytest.raises(DataError, match=rf"{none}: has no val split for --validate-every"):
+        open_datasets(micro("video", none, tmp_path, validate_every=1))
 
 
 def test_what_is_wrong_with_a_part_names_it(parts: Path, tmp_path: Path) -> None:
     bare = write_shards(tmp_path / "bare", [without(clip(0), "mask")])
     large = write_shards(tmp_path / "large", [clip(1, size=32)])
     mixture = mix(tmp_path / "mix", **{str(parts / "held"): 1, str(bare): 1, str(large): 1})
-    with pytest.raises(TrainError) as refused:
-        check_shards(micro("pretrain", mixture, tmp_path))
+    with pytest.raises(DataError) as refused:
+        open_datasets(micro("pretrain", mixture, tmp_path))
     assert f"{bare}: 1 of 1 clips have no mask" in str(refused.value)
     assert f"5 of 16x16, such as {parts}/held/train/" in str(refused.value)
     assert f"1 of 32x32, such as {large}/train/" in str(refused.value)
     gone = mix(tmp_path / "gone", nowhere=1)
     with pytest.raises(NotADataset, match="nowhere, where nothing is"):
-        check_shards(micro("pretrain", gone, tmp_path))
+        open_datasets(micro("pretrain", gone, tmp_path))
 
 
 def test_a_mixture_stands_alone(parts: Path, mixed: Path, tmp_path: Path) -> None:
+    config = micro("video", mixed, tmp_path)
     with pytest.raises(ValueError, match=rf"{mixed} says itself what to mix: give it alone"):
-        parts_of([str(parts / "held"), str(mixed)])
+        open_datasets(dataclasses.replace(config, shards=(str(parts / "held"), str(mixed))))
+
+
+def test_a_split_without_clips_is_told(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "s", [], [clip(0)])
+    with pytest.raises(NotADataset, match=rf"{shards}: its split 'train' holds no clips: `idol-"):
+        train(micro("video", shards, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_has_clips_of_one_size(tmp_path: Path) -> None:
+    clips = [clip(0), clip(1), clip(2, size=32), clip(3, frames=1, size=48)]
+    shards = write_shards(tmp_path / "s", clips, [clip(4, size=48)])
+    with pytest.raises(DataError) as refused:
+        train(micro("video", shards, tmp_path / "run", validate_every=1))
+    tar = f"{shards}/train/shard-00000.tar"
+    assert f"2 of 16x16, such as {tar}: videos-box-0; " in str(refused.value)
+    assert f"1 of 32x32, such as {tar}: videos-box-2: build all with one" in str(refused.value)
+    # Clips that are too short do not come, and held-out ones are in batches of their own.
+    assert "48x48" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_stage_video_is_not_told_to_train_on_one_frame(tmp_path: Path) -> None:
+    for frames, advice in ((1, "train stage image on them"), (2, "train with --frames 2")):
+        shards = write_shards(tmp_path / str(frames), [clip(0, frames=frames)])
+        with pytest.raises(DataError, match=f"the longest has {frames}: .*, or {advice}$"):
+            open_datasets(micro("video", shards, tmp_path / "run", frames=3))
+
+
+def test_fsdp_needs_a_launcher(boxes: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"--fsdp divides .* by `torchrun .* `accelerate launch`"):
+        train(micro("video", boxes, tmp_path / "run", fsdp=True))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,227 @@
+"""What a run trains on: datasets that are opened once, checked, and streamed.
+
+Opening reads every manifest; whatever asks later (checks, digest, training, validation, samples)
+takes the opened datasets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from idol.config.train import TrainConfig
+from idol.data.preparation import MODALITIES
+from idol.encoders.vae_identity import identify_vae
+from idol.errors import IdolError
+from shards.errors import LatentsMissing
+from shards.latents.find import open_latents, sidecars_of
+from shards.latents.info import folder_name
+from shards.manifest import Sample
+from shards.mix import Mixture, open_mixture
+from shards.reader import Shard
+from shards.stream import ClipBatch, ClipStream
+from shards.stream.loader import ClipLoader, to_tensors
+from shards.stream.request import Request
+
+__all__ = ["DataError", "Datasets", "open_datasets"]
+
+# Clips at a time where no gradient is needed, if they divide what is asked for.
+_BATCHES = (4, 3, 2, 1)
+
+_MADE_BY = {
+    "rgb": "`idol-prep build`",
+    "mask": "`idol-prep build --mask lite`",
+    "pose": "`idol-prep build --pose lite`",
+    "keypoints": "`idol-prep build --pose lite`, or leave out --mirror and --crop-area",
+    "depth_person": "`idol-prep build --depth lite` (or train with --depth frame, if it is there)",
+    "depth_frame": "`idol-prep build --depth midas` (or train with --depth person, if it is there)",
+    "reference": "`idol-prep build --mask lite`, which keeps each video's reference frame",
+    "reference_mask": "`idol-prep build --mask lite`",
+}
+
+
+class DataError(IdolError):
+    """Datasets lack what a run needs of them."""
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """The opened datasets of a run, and what it asks of their clips; see `open_datasets`.
+
+    Attributes:
+        mixture: what `--shards` stands for.
+            Its cached latents, if opened, are taken in place of images.
+    """
+
+    config: TrainConfig
+    mixture: Mixture
+
+    @cached_property
+    def request(self) -> Request:
+        """What training asks of each clip."""
+        data = self.config.data
+        return Request(
+            frames=self.config.frames,
+            modalities=MODALITIES[self.config.stage],
+            depth=data.depth,
+            cut=data.cut if self.config.stage == "pretrain" else "reference",
+            max_frame_step=data.max_frame_step,
+            crop_area=data.crop_area,
+            mirror=data.mirror,
+        )
+
+    @property
+    def without_val(self) -> list[str]:
+        """Paths of `--shards` without a clip in a val split; a mixture has one if a part has."""
+        held_out = [dataset.has_split("val") for dataset in self.mixture.datasets]
+        if self.mixture.weights is not None:
+            held_out = [any(held_out)]
+        return [path for path, has in zip(self.config.shards, held_out, strict=True) if not has]
+
+    def with_latents(self, vae: Path | None) -> Datasets:
+        """The same with the cached latents of this VAE opened, if the run takes any.
+
+        Raises:
+            DataError: naming each dataset that lacks them or has outdated ones, and how they are
+                made.
+            ShardsError: the VAE cannot be told.
+        """
+        if not self.config.data.latents or vae is None:
+            return self
+        size = self.config.data.size
+        folder = folder_name(identify_vae(vae).sha256, size)
+        opened, mistakes = [], []
+        for dataset in self.mixture.datasets:
+            try:
+                latents = open_latents(dataset, folder)
+                opened.append(latents)
+                sidecars_of(latents, dataset.shards_of())
+                if dataset.has_split("val"):
+                    sidecars_of(latents, dataset.shards_of("val"))
+            except LatentsMissing as error:
+                mistakes.append(str(error))
+        DataError.raise_if_any(mistakes, f"--latents of {vae} at --size {size} are missing")
+        return replace(self, mixture=replace(self.mixture, latents=tuple(opened)))
+
+    def training_batches(
+        self, *, rank: int, processes: int, consumed: int, pin_memory: bool
+    ) -> Iterator[ClipBatch]:
+        """This process's batches from `consumed` samples on, for ever. Raises ShardsError."""
+        data, run = self.config.data, self.config.run
+        stream = ClipStream(
+            self.mixture,
+            **{**asdict(self.request), "latents": self.mixture.latents is not None},
+            seed=run.seed,
+            rank=rank,
+            world_size=processes,
+            batch_size=run.batch_size,
+            window=data.window,
+            endless=True,
+            cache=data.cache,
+            cache_limit=data.cache_limit,
+        )
+        stream.load_state_dict({"consumed": consumed})
+        for batch in ClipLoader(stream, workers=data.workers, pin_memory=pin_memory):
+            assert isinstance(batch, ClipBatch)
+            yield batch
+
+    def first_clips(self, split: str, count: int, *, images: bool = False) -> Iterator[ClipBatch]:
+        """The first `count` clips of a split, always the same, as tensors, in small batches.
+
+        Of a mixture those of the datasets that have the split, by their weights.
+        `images`: also where the run takes cached latents.
+        """
+        data = self.config.data
+        as_stored = replace(self.request, crop_area=(1.0, 1.0), mirror=0.0)
+        size = next(size for size in _BATCHES if count % size == 0)
+        stream = ClipStream(
+            self.mixture if split == "train" else self.mixture.having(split),
+            **{**asdict(as_stored), "latents": self.mixture.latents is not None and not images},
+            split=split,
+            batch_size=size,
+            shuffle=False,
+            cache=data.cache,
+            cache_limit=data.cache_limit,
+        )
+        for _, batch in zip(range(count // size), stream, strict=False):
+            assert isinstance(batch, ClipBatch)
+            yield to_tensors(batch)
+
+
+def open_datasets(config: TrainConfig) -> Datasets:
+    """Open the datasets of a run, also those of a mixture, and check them from their manifests.
+
+    Raises:
+        DataError: naming everything that the stage lacks, where, and how it is made.
+        ShardsError: a path is no dataset, or one without clips.
+        ValueError: a mixture is not alone.
+    """
+    data = Datasets(config, open_mixture(config.shards))
+    mistakes = _mistakes(data.mixture, data.request)
+    if config.report.validate_every != 0 or config.report.sample_every != 0:
+        mistakes += _mistakes(data.mixture.having("val"), data.request, "val")
+    if config.report.validate_every:
+        mistakes += [
+            f"{path}: has no val split for --validate-every: `idol-prep build --val-fraction 0.1` "
+            "holds some videos out, or set --validate-every 0"
+            for path in data.without_val
+        ]
+    DataError.raise_if_any(mistakes, f"stage {config.stage!r} cannot be trained on these shards")
+    return data
+
+
+def _mistakes(mixture: Mixture, request: Request, split: str | None = None) -> list[str]:
+    mistakes = []
+    clips: list[tuple[Shard, Sample]] = []
+    for dataset in mixture.datasets:
+        shards = dataset.shards_of(split)
+        where = dataset.url + (f", split {split}" if split else "")
+        mistakes += [f"{where}: {lack}" for lack in _lacks(shards, request)]
+        clips += [(shard, sample) for shard in shards for sample in shard.manifest.samples]
+    return mistakes + _sizes([clip for clip in clips if clip[1].frames >= request.frames])
+
+
+def _lacks(shards: Sequence[Shard], request: Request) -> list[str]:
+    samples = [sample for shard in shards for sample in shard.manifest.samples]
+    lacks = []
+    long_enough = [sample for sample in samples if sample.frames >= request.frames]
+    if not long_enough:
+        longest = max(sample.frames for sample in samples)
+        otherwise = f"train with --frames {longest}" if longest > 1 else "train stage image on them"
+        lacks.append(
+            f"no clip has {request.frames} frames, the longest has {longest}: `idol-prep build "
+            f"--clip-length {request.frames}` makes longer ones, or {otherwise}"
+        )
+    counted = long_enough or samples
+    absent = Counter(
+        name for sample in counted for name in sorted(request.stored) if not sample.sizes.get(name)
+    )
+    return lacks + [
+        f"{count} of {len(counted)} clips have no {name}: make it with {_MADE_BY[name]}"
+        for name, count in absent.items()
+    ]
+
+
+def _sizes(clips: Sequence[tuple[Shard, Sample]]) -> list[str]:
+    """What is wrong with the sizes of clips that are streamed together."""
+    found: dict[tuple[int, int], list[str]] = {}
+    unknown = []
+    for shard, sample in clips:
+        name = f"{shard.url}: {sample.key}"
+        if sample.width is None or sample.height is None:
+            unknown.append(name)
+        else:
+            found.setdefault((sample.width, sample.height), []).append(name)
+    mistakes = []
+    if unknown:
+        mistakes.append(f"{len(unknown)} clips do not say their size, such as {unknown[0]}")
+    if len(found) > 1:
+        some = [f"{len(c)} of {w}x{h}, such as {c[0]}" for (w, h), c in found.items()]
+        mistakes.append(
+            f"clips of a batch have one size, but there are {'; '.join(some[:3])}"
+            f"{'; …' if len(some) > 3 else ''}: build all with one --size, or train on those of one"
+        )
+    return mistakes
