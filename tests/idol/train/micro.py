@@ -98,7 +98,7 @@ def configured(
     return dataclasses.replace(config, **settings)
 
 
-def micro(stage: StageName, shards: Path, output: Path, **settings: Any) -> TrainConfig:
+def micro(stage: StageName, shards: Path | str, output: Path, **settings: Any) -> TrainConfig:
     """A configuration of a few quick steps, silent."""
     values: dict[str, Any] = {
         "size": SIZE,

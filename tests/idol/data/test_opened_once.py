@@ -1,0 +1,95 @@
+"""A process opens its datasets once: requests to an object store are counted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from idol.data.datasets import open_datasets
+from idol.train.train import train
+from shards.dataset import open_for_build
+from shards.sample.codec import encode_clip
+from shards.writer import commit_shard
+from tests.idol.train.micro import clip, losses_of, micro
+
+
+class CountingFileSystem(MemoryFileSystem):
+    """An object store that notes what it is asked for: (verb, path)."""
+
+    protocol = "counted"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    requests: ClassVar[list[tuple[str, str]]] = []
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return MemoryFileSystem._strip_protocol(str(path).removeprefix("counted://"))
+
+    def info(self, path: str, **options: Any) -> Any:
+        self.requests.append(("info", path))
+        return super().info(path, **options)
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        self.requests.append(("list", path))
+        return super().ls(path, detail=detail, **options)
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
+        self.requests.append(("read", path))
+        data: bytes = self.store[self._strip_protocol(path)].getvalue()
+        return data[start:end]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`counted://mix` of datasets with four and two shards to train on, and one held out each."""
+    root = tmp_path_factory.mktemp("counted")
+    for name, shards in (("one", 4), ("two", 2)):
+        build = open_for_build(root / name, {})
+        for number in range(shards):
+            some = [clip(10 * number + i) for i in range(2)]
+            _commit(root / name, "train", number, some)
+        _commit(root / name, "val", 0, [clip(90), clip(91)])
+        build.finish({"train": shards, "val": 1})
+    paths = [{"path": f"counted://{name}", "weight": 1} for name in ("one", "two")]
+    (root / "mix").mkdir()
+    (root / "mix/mix.json").write_text(json.dumps({"schema": 1, "paths": paths}))
+    fsspec.register_implementation("counted", CountingFileSystem, clobber=True)
+    CountingFileSystem().put(f"{root}/", "/", recursive=True)
+
+
+@pytest.fixture
+def requests() -> list[tuple[str, str]]:
+    CountingFileSystem.requests.clear()
+    return CountingFileSystem.requests
+
+
+def _commit(root: Path, split: str, number: int, clips: list[Any]) -> None:
+    commit_shard(root, split, number, [(c.key, encode_clip(c)) for c in clips])
+
+
+def test_a_run_reads_each_manifest_once(requests: list[tuple[str, str]], tmp_path: Path) -> None:
+    seen = {"validate_every": 1, "validation_clips": 2, "sample_every": 1, "sample_steps": 1}
+    config = micro("video", "counted://mix", tmp_path / "run", steps=3, **seen)
+    train(config)
+    assert len(losses_of(config.output)) == 3
+    assert len((config.output / "validation.jsonl").read_text().splitlines()) == 3
+    read = Counter(path for verb, path in requests if verb == "read" and path.endswith(".json"))
+    manifests = {f"/one/train/shard-{n:05d}.json" for n in range(4)}
+    manifests |= {f"/two/train/shard-{n:05d}.json" for n in range(2)}
+    manifests |= {f"/{name}/val/shard-00000.json" for name in ("one", "two")}
+    infos = {"/mix/mix.json", "/one/dataset.json", "/two/dataset.json"}
+    assert read == dict.fromkeys(manifests | infos, 1)
+
+
+def test_opening_takes_three_requests_a_shard(
+    requests: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """As docs/training.md says: one more for each split, and six."""
+    open_datasets(micro("video", "counted://one", tmp_path))
+    assert len(requests) == 3 * 5 + 2 + 6
