@@ -103,7 +103,10 @@ class Recipe(AnnotatorChoice, _Clips):
         fields = asdict(self)
         del fields["densepose"]
         lengths = {"clip_length": self.frames, "stride": self.clip_stride}
-        return {**fields, **lengths, "depth": [c.name for c in self.depths] or [NONE]}
+        made = self.chosen
+        single = {option: made[option].name for option in ("mask", "pose") if option in made}
+        depth = {"depth": [chosen.name for chosen in self.depths] or [NONE]}
+        return fields | lengths | single | depth
 
     def as_json(self, records: Mapping[str, Record], *, half: bool = False) -> dict[str, Any]:
         """What is fingerprinted: all fields, who makes each modality, and in which precision."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
@@ -13,24 +13,18 @@ from preprocess.annotators.lite.spec import LITE_PERSON, Tracking
 from preprocess.annotators.registry import ANNOTATORS, NONE, OPTIONS, find, named
 from preprocess.annotators.spec import Chosen, Modality, Settings, SourceImages, options_of
 
-__all__ = ["AnnotatorChoice", "MaskName", "PoseName"]
-
-if TYPE_CHECKING:
-    MaskName = str
-    PoseName = str
-else:
-    MaskName = Literal[named("mask")]
-    PoseName = Literal[named("pose")]
+__all__ = ["AnnotatorChoice"]
 
 
 @dataclass(frozen=True)
 class _Named:
     """Who makes each modality; "none" leaves it out."""
 
-    mask: MaskName = "lite"
-    """Who makes the person masks; source: the dataset's own."""
-    pose: PoseName = "lite"
-    """Who finds the key points."""
+    mask: Annotated[
+        str,
+        Doc(f"Who makes the person masks: {', '.join(named('mask'))}; source: the dataset's own."),
+    ] = "lite"
+    pose: Annotated[str, Doc(f"Who finds the key points: {', '.join(named('pose'))}.")] = "lite"
     depth: Annotated[
         tuple[str, ...],
         Doc(

@@ -40,8 +40,7 @@ NONE = "none"  # in the place of a name: nobody makes it
 
 def named(option: str) -> tuple[str, ...]:
     """What an option ("mask", "pose", "depth") may say, as help and messages show it."""
-    specs = [spec for spec in ANNOTATORS if spec.option == option]
-    return (*(f"{s.name}:{s.parameter}" if s.parameter else s.name for s in specs), NONE)
+    return (*(_named(spec) for spec in ANNOTATORS if spec.option == option), NONE)
 
 
 def find(option: str, text: str) -> tuple[Spec, str] | None:
@@ -52,5 +51,12 @@ def find(option: str, text: str) -> tuple[Spec, str] | None:
     name, _, parameter = text.partition(":")
     for spec in ANNOTATORS:
         if spec.option == option and spec.name == (name if spec.parameter else text):
+            parameter = parameter or spec.default
             return (spec, parameter) if parameter or not spec.parameter else None
     return None
+
+
+def _named(spec: Spec) -> str:
+    if spec.parameter is None:
+        return spec.name
+    return f"{spec.name}[:{spec.parameter}]" if spec.default else f"{spec.name}:{spec.parameter}"

@@ -129,6 +129,7 @@ class Spec:
     # For `name:PARAMETER`: what PARAMETER is, the checksums of the files that it stands for, and
     # how a dataset calls it (a path without its place).
     parameter: str | None = None
+    default: str = ""  # PARAMETER where the name stands alone; it has to be given unless set
     checksums: Callable[[str], dict[str, str]] | None = None
     called: Callable[[str], str] = str
     gpu: float = 0.0  # fraction of a GPU that a worker asks for; 0 for what no GPU speeds up

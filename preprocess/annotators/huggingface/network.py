@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from preprocess.annotators.huggingface.model_folder import model_folder
 from preprocess.annotators.huggingface.pretrained import load_network, load_processor, loading
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
@@ -38,13 +38,12 @@ class DepthModel:
     batches: Batches
 
     @classmethod
-    def load(cls, model: str, hardware: Hardware) -> DepthModel:
-        """Load `model`: a folder that `save_pretrained` wrote, or a name on the model hub.
+    def load(cls, folder: Path, hardware: Hardware) -> DepthModel:
+        """Load the model that `save_pretrained` wrote to a folder.
 
-        Raises InputError when it cannot be had, is no depth model, or is of a kind of which it is
+        Raises InputError when it does not load, is no depth model, or is of a kind of which it is
         not known whether its numbers grow or fall with distance.
         """
-        folder = model_folder(model)
         with needed_packages("a Hugging Face depth model"):
             from transformers import (
                 AutoConfig,
@@ -54,16 +53,16 @@ class DepthModel:
             from transformers.models.auto.modeling_auto import (
                 MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES,
             )
-        what = f"the depth model {model}"
+        what = f"the depth model {folder}"
         with loading(what):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         kind = config.model_type
         if kind not in MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES:
             raise InputError(
-                f"{model} is no depth model but a {kind}: use one for depth estimation, "
+                f"{folder} is no depth model but a {kind}: use one for depth estimation, "
                 f"such as Depth Anything"
             )
-        unit = _unit(model, config)
+        unit = _unit(folder, config)
         processor = load_processor(AutoImageProcessor, folder, what)
         module = load_network(AutoModelForDepthEstimation, folder, what)
         batches = Batches(hardware, FRAME_BYTES)
@@ -88,7 +87,7 @@ class DepthModel:
         return [-depth if self.unit == INVERSE else depth for depth in depths]
 
 
-def _unit(model: str, config: Any) -> str:
+def _unit(folder: Path, config: Any) -> str:
     """What the numbers that transformers' own post-processing gives are."""
     kind = config.model_type
     if kind == "depth_anything":
@@ -104,6 +103,6 @@ def _unit(model: str, config: Any) -> str:
     if kind in ("zoedepth", "glpn"):
         return METRIC
     raise InputError(
-        f"{model} is a {kind}, of which it is not known here whether its numbers grow or fall "
+        f"{folder} is a {kind}, of which it is not known here whether its numbers grow or fall "
         f"with distance. Use depth_anything, dpt, zoedepth, depth_pro or glpn"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preprocess.annotators.huggingface.model_folder import folder_checksums, folder_name
+from preprocess.annotators.huggingface.model_folder import HubModels
 from preprocess.annotators.spec import Chosen, Hardware, Locate, Spec
 
 if TYPE_CHECKING:
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["HUGGING_FACE"]
 
+_MODELS = HubModels("--depth hf")
+
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> WholeFrameDepth:
     from preprocess.annotators.huggingface.network import DepthModel
     from preprocess.annotators.whole_frame import WholeFrameDepth
 
-    network = DepthModel.load(chosen.parameter, hardware)
+    network = DepthModel.load(_MODELS.folder(chosen.parameter), hardware)
     return WholeFrameDepth(
         label=f"{chosen.name} ({network.kind}), estimated from single pictures",
         unit=network.unit,
@@ -31,7 +33,7 @@ HUGGING_FACE = Spec(
     load=_load,
     packages=("huggingface-hub", "torch", "transformers"),
     parameter="MODEL_OR_FOLDER",
-    checksums=folder_checksums,
-    called=folder_name,
+    checksums=_MODELS.checksums,
+    called=_MODELS.called,
     gpu=0.15,
 )

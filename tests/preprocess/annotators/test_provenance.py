@@ -8,16 +8,13 @@ import pytest
 from preprocess import weights
 from preprocess.annotators import provenance
 from preprocess.annotators.choices import AnnotatorChoice
-from preprocess.annotators.huggingface.model_folder import (
-    folder_checksums,
-    folder_name,
-    model_folder,
-)
+from preprocess.annotators.huggingface.model_folder import HubModels
 from preprocess.annotators.provenance import records, required_files, software
 from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
 
 PAPER = AnnotatorChoice("grounded-sam", "openpose", depth=("midas", "hdnet"), crop="center")
+MODELS = HubModels("--depth hf")
 
 
 def names(choice):
@@ -116,18 +113,18 @@ def test_a_models_folder_is_known_by_its_files(tmp_path):
     folder = tmp_path / "depth-anything"
     folder.mkdir()
     with pytest.raises(InputError, match=r"holds no config\.json"):
-        model_folder(str(folder))
+        MODELS.folder(str(folder))
     (folder / "config.json").write_text(json.dumps({}))
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(InputError, match=r"holds no \*\.safetensors"):
-        model_folder(str(folder))
+        MODELS.folder(str(folder))
     (folder / "model.safetensors").write_bytes(b"weights")
-    assert model_folder(str(folder)) == folder
-    assert folder_checksums(str(folder)) == {
+    assert MODELS.folder(str(folder)) == folder
+    assert MODELS.checksums(str(folder)) == {
         "config.json": hashlib.sha256(b"{}").hexdigest(),
         "model.safetensors": hashlib.sha256(b"weights").hexdigest(),
     }
-    assert folder_name(str(folder)) == "depth-anything"
+    assert MODELS.called(str(folder)) == "depth-anything"
     choice = AnnotatorChoice("none", "none", depth=(f"hf:{folder}",), crop="center")
     assert records(choice)["depth_frame"].name == "hf:depth-anything"
     assert str(tmp_path) not in json.dumps(records(choice)["depth_frame"].as_json())
@@ -135,10 +132,10 @@ def test_a_models_folder_is_known_by_its_files(tmp_path):
 
 def test_a_model_that_cannot_be_had(tmp_path):
     """Tests are offline: the hub's client says so."""
-    with pytest.raises(InputError, match="hf:nobody/nothing is not in the hub's cache"):
-        model_folder("nobody/nothing")
+    with pytest.raises(InputError, match="--depth hf:nobody/nothing is not in the hub's cache"):
+        MODELS.folder("nobody/nothing")
     with pytest.raises(InputError, match="is no folder"):
-        model_folder(str(tmp_path / "gone"))
+        MODELS.folder(str(tmp_path / "gone"))
 
 
 @pytest.mark.parametrize(

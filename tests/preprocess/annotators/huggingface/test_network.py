@@ -1,6 +1,7 @@
 """Small models with random weights, saved as users save theirs, through the real loading."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -241,15 +242,17 @@ def test_a_kind_whose_numbers_are_not_known_is_refused(saved):
 def test_dpt_on_dinov2_is_metric(saved):
     from preprocess.annotators.huggingface.network import INVERSE, METRIC, _unit
 
-    assert _unit("dinov2", DPTConfig(backbone_config=Dinov2Config(), is_hybrid=False)) == METRIC
-    assert _unit("hybrid", DPTConfig(is_hybrid=True)) == INVERSE
+    assert (
+        _unit(Path("dinov2"), DPTConfig(backbone_config=Dinov2Config(), is_hybrid=False)) == METRIC
+    )
+    assert _unit(Path("hybrid"), DPTConfig(is_hybrid=True)) == INVERSE
 
 
 def test_depth_pro_without_an_angle_of_view_knows_no_metres():
     from preprocess.annotators.huggingface.network import METRIC, RELATIVE, _unit
 
-    assert _unit("published", DepthProConfig(use_fov_model=True)) == METRIC
-    assert _unit("bare", DepthProConfig(use_fov_model=False)) == RELATIVE
+    assert _unit(Path("published"), DepthProConfig(use_fov_model=True)) == METRIC
+    assert _unit(Path("bare"), DepthProConfig(use_fov_model=False)) == RELATIVE
 
 
 def test_weights_of_another_model_are_refused(saved):
