@@ -6,20 +6,30 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.table import Table
 from tyro.extras import SubcommandApp
 
-from pipelines import weights_show
 from preprocess import weights as registry
 from preprocess.annotators.hdnet.spec import WEIGHTS
 from preprocess.errors import InputError
+from preprocess.external_file import ExternalFile
 from shards.inspect.console import QuietConsole, human_bytes
 
-__all__ = ["weights_app"]
+__all__ = ["table", "weights_app"]
 
 weights_app = SubcommandApp()
 console = QuietConsole()
 
 Names = Annotated[tuple[str, ...], tyro.conf.Positional]
+
+_COLOURS: dict[registry.State, str] = {
+    "ok": "green",
+    "absent": "yellow",
+    "damaged": "red",
+    "unrecorded": "cyan",
+}
+# Narrower than this, the licence and the source go above the files that share them.
+_WIDE = 120
 
 
 @weights_app.command(name="list")
@@ -30,25 +40,28 @@ def list_files(weights: Path | None = None) -> int:
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     states = {f: registry.state(f, weights) for f in registry.files()}
-    console.print(weights_show.table(str(registry.folder(weights)), states, console.width))
+    console.print(table(str(registry.folder(weights)), states, console.width))
     return 0
 
 
 @weights_app.command
 def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
-    """Fetch files or groups of them; what is here already is kept, what was cut off goes on.
+    """Fetch files or groups of them; what is here already is kept, what was cut off is resumed.
 
     Args:
         names: Groups or files, as `list` shows them.
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False)  # errors are others' words
+
     entries = registry.files(*names)
     fetched = 0
-    with weights_show.downloads(console) as reporter:
-        for f in registry.fetch(entries, weights, reporter):
-            fetched += 1
-            size = (registry.folder(weights) / f.name).stat().st_size
-            console.print(f"  {f.name} ({human_bytes(size)}, {f.licence})")
+    for f in registry.fetch(entries, weights, say):
+        fetched += 1
+        size = (registry.folder(weights) / f.name).stat().st_size
+        console.print(f"  {f.name} ({human_bytes(size)}, {f.licence})")
     here = len(entries) - fetched
     console.print(f"{fetched} files fetched, {here} were there: {registry.folder(weights)}")
     return 0
@@ -164,3 +177,28 @@ def _needs_training(error: ModuleNotFoundError, command: str) -> Exception:
     if error.name not in ("torch", "safetensors"):
         return error
     return InputError(f"{command} needs {error.name}: install it with `make install-train`")
+
+
+def table(title: str, states: dict[ExternalFile, registry.State], width: int) -> Table:
+    """The registry's files by group, readable from 80 columns on."""
+    wide = width >= _WIDE
+    shown = Table(title=title, title_justify="left", show_edge=False, pad_edge=False, box=None)
+    shown.add_column("file", overflow="fold")
+    shown.add_column("size", no_wrap=True, justify="right")
+    if wide:
+        shown.add_column("licence", overflow="fold")
+        shown.add_column("from", overflow="fold")
+    shown.add_column("here", no_wrap=True)
+    above = None
+    for entry, state in states.items():
+        size = human_bytes(entry.bytes) if entry.bytes else "?"
+        here = f"[{_COLOURS[state]}]{state}[/]"
+        if wide:
+            shown.add_row(entry.name, size, entry.licence, entry.source.label, here)
+            continue
+        origin = f"[dim]{entry.licence}; {entry.source.label}[/]"
+        if origin != above:
+            shown.add_row(origin)
+            above = origin
+        shown.add_row(entry.name, size, here)
+    return shown

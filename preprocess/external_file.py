@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 __all__ = [
     "Checksum",
@@ -15,14 +16,18 @@ __all__ = [
     "Member",
     "Sdist",
     "Source",
-    "Url",
     "Wheel",
     "hub_endpoint",
     "sha256_by",
+    "what_else",
 ]
 
 _HUB = "https://huggingface.co"
 _SHA256_DIGITS = 64
+
+_LOOK = 512
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_PAGES = (b"<!doctype html", b"<html", b"<?xml")
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,6 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Url:
-    """A file at an address of its publisher."""
-
-    url: str
-
-    @property
-    def label(self) -> str:
-        return urlsplit(self.url).netloc
-
-
-@dataclass(frozen=True)
 class MadeHere:
     """A file that nobody serves: `command` makes it from what `needs` says."""
 
@@ -99,7 +93,7 @@ class MadeHere:
         return f"made by `{self.command}`"
 
 
-Source = Member | Hub | Url | MadeHere
+Source = Member | Hub | MadeHere
 
 
 def hub_endpoint() -> str:
@@ -159,3 +153,16 @@ class ExternalFile:
     def fetch_name(self) -> str:
         """What `idol-prep weights fetch` is best given to get it: its group, or itself."""
         return self.name if self.alternative else self.group
+
+
+def what_else(path: Path) -> str | None:
+    """What a file is that is no content of its own, in words; None for all others."""
+    with open(path, "rb") as opened:
+        head = opened.read(_LOOK)
+    if not head:
+        return "empty"
+    if head.startswith(_POINTER):
+        return "a git-lfs pointer, which names the weights and does not hold them"
+    if head.lstrip().lower().startswith(_PAGES):
+        return "a web page, not a file of weights (was it saved from a page that asks to log in?)"
+    return None

@@ -12,12 +12,10 @@ from preprocess.external_file import (
     Member,
     Sdist,
     Source,
-    Url,
     Wheel,
 )
 from preprocess.weights.fetch import fetch
 from preprocess.weights.registry import REGISTRY, files, folder
-from preprocess.weights.reporter import Reporter
 from preprocess.weights.verify import State, accept, check, checksum, locate, require, state
 
 __all__ = [
@@ -27,11 +25,9 @@ __all__ = [
     "Hub",
     "MadeHere",
     "Member",
-    "Reporter",
     "Sdist",
     "Source",
     "State",
-    "Url",
     "Wheel",
     "accept",
     "check",

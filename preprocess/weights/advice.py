@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.external_file import ExternalFile, Hub, MadeHere, Url
+from preprocess.external_file import ExternalFile, Hub, MadeHere
 from preprocess.weights.registry import folder
 
 __all__ = ["command", "offline", "way_out", "ways_out"]
@@ -42,7 +42,7 @@ def offline(entry: ExternalFile, root: Path) -> str:
 
 def _by_hand(entry: ExternalFile, root: Path) -> str:
     copy = _copy(root)
-    if isinstance(entry.source, Hub | Url):
+    if isinstance(entry.source, Hub):
         return f"{copy}, or put {entry.source.url} at {root / entry.name}"
     return copy
 

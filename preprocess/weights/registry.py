@@ -8,12 +8,11 @@ from pathlib import Path
 from preprocess.annotators.registry import FILES
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
-from preprocess.weights.models import MODELS
-from preprocess.weights.packaged import PACKAGED
+from preprocess.weights.entries import ENTRIES
 
 __all__ = ["REGISTRY", "files", "folder"]
 
-REGISTRY: tuple[ExternalFile, ...] = (*FILES, *PACKAGED, *MODELS)
+REGISTRY: tuple[ExternalFile, ...] = (*FILES, *ENTRIES)
 
 
 def folder(override: str | Path | None = None) -> Path:

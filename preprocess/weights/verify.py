@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from preprocess.errors import InputError
-from preprocess.external_file import ExternalFile
+from preprocess.external_file import ExternalFile, what_else
 from preprocess.weights import checksums
 from preprocess.weights.advice import command, way_out, ways_out
-from preprocess.weights.lookalikes import what_else
 from preprocess.weights.registry import files, folder
 from shards.files.digest import digests
 
@@ -21,12 +19,11 @@ __all__ = [
     "State",
     "accept",
     "check",
+    "check_stated",
     "checksum",
-    "digests_of",
     "locate",
     "require",
     "state",
-    "wrong_checksum",
 ]
 
 State = Literal["ok", "absent", "damaged", "unrecorded"]
@@ -113,21 +110,16 @@ def accept(entry: ExternalFile, root: str | Path | None = None) -> bool:
     return True
 
 
-def wrong_checksum(entry: ExternalFile, digests: dict[str, str]) -> str | None:
-    """None, or which stated checksum the digests contradict, in words."""
-    for stated in entry.stated:
-        digest = digests[stated.algorithm]
-        if not digest.startswith(stated.digits):
-            return (
-                f"its {stated.algorithm} is {digest}, not {stated.digits} (stated by {stated.by})"
-            )
-    return None
-
-
-def digests_of(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
-    """Hexadecimal digests of a file, read once."""
+def check_stated(path: Path, entry: ExternalFile) -> tuple[str, str | None]:
+    """A file's SHA-256, and in words which stated checksum it contradicts, if it does."""
     with open(path, "rb") as opened:
-        return digests(opened, {*algorithms, "sha256"})
+        found = digests(opened, {"sha256", *(stated.algorithm for stated in entry.stated)})
+    for stated in entry.stated:
+        digest = found[stated.algorithm]
+        if not digest.startswith(stated.digits):
+            wrong = f"its {stated.algorithm} is {digest}, not {stated.digits}"
+            return found["sha256"], f"{wrong} (stated by {stated.by})"
+    return found["sha256"], None
 
 
 def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verdict:
@@ -144,10 +136,9 @@ def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verd
         return _Verdict("ok", sha256=expected, status=status)
     if other := what_else(path):
         return _Verdict("damaged", f"is {other}")
-    found = digests_of(path, (c.algorithm for c in entry.stated))
-    if wrong := wrong_checksum(entry, found):
+    sha256, wrong = check_stated(path, entry)
+    if wrong:
         return _Verdict("damaged", f"is damaged ({wrong})")
-    sha256 = found["sha256"]
     if expected is None:
         return _Verdict("unrecorded", sha256=sha256, status=status)
     if sha256 != expected:

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from pipelines import weights_show
 from pipelines.cli import main
+from pipelines.weights_cli import table
 from preprocess import weights
 from preprocess.weights import checksums
 
@@ -23,7 +23,7 @@ def states():
 
 def lines(states, width):
     console = Console(file=io.StringIO(), width=width)
-    console.print(weights_show.table("/weights", states, width))
+    console.print(table("/weights", states, width))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -31,7 +31,7 @@ def test_the_list_is_one_line_a_file_where_there_is_room(states):
     shown = lines(states, 160)
     assert len(shown) == 2 + len(states)
     (sam,) = (line.split() for line in shown if "vit_h" in line)
-    origin = ["Apache-2.0", "dl.fbaipublicfiles.com"]
+    origin = ["Apache-2.0", "hub:ybelkada/segment-anything@7790786"]
     assert sam == ["sam/sam_vit_h_4b8939.pth", "2.6", "GB", *origin, "ok"]
     (face,) = (line for line in shown if "facenet" in line)
     for part in ("153.7 MB", "non-commercial (CMU)", "hub:lllyasviel/Annotators@982e7ed", "absent"):

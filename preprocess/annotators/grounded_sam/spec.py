@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from preprocess.annotators.spec import Chosen, Hardware, Locate, Options, Spec
-from preprocess.external_file import Checksum, ExternalFile, Hub, Url, sha256_by
+from preprocess.external_file import Checksum, ExternalFile, Hub, sha256_by
 
 if TYPE_CHECKING:
     from preprocess.annotators.grounded_sam.annotator import GroundedSam
@@ -29,7 +29,11 @@ def _sam(variant: SamSize, md5: str, size: int, sha256: str) -> ExternalFile:
     return ExternalFile(
         f"sam/{file}",
         f"Segment Anything, {variant.replace('vit_', 'ViT-').upper()}",
-        Url(f"https://dl.fbaipublicfiles.com/segment_anything/{file}"),
+        Hub(
+            "ybelkada/segment-anything",
+            "7790786db131bcdc639f24a915d9f2c331d843ee",
+            f"checkpoints/{file}",
+        ),
         "Apache-2.0",
         size,
         (Checksum("md5", md5, "its file name"), *sha256_by(sha256)),
@@ -60,9 +64,10 @@ SAM: dict[SamSize, ExternalFile] = {
 DETECTOR = ExternalFile(
     "groundingdino/groundingdino_swint_ogc.pth",
     "GroundingDINO, Swin-T",
-    Url(
-        "https://github.com/IDEA-Research/GroundingDINO/releases/download/v0.1.0-alpha/"
-        "groundingdino_swint_ogc.pth"
+    Hub(
+        "ShilongLiu/GroundingDINO",
+        "a94c9b567a2a374598f05c584e96798a170c56fb",
+        "groundingdino_swint_ogc.pth",
     ),
     "Apache-2.0",
     693997677,

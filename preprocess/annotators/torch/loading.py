@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from preprocess.errors import InputError
-from preprocess.weights.lookalikes import what_else
+from preprocess.external_file import what_else
 from shards.files.atomic import atomic_file
 
 __all__ = ["load_state", "save_state"]

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+from huggingface_hub import constants
 
 from preprocess import weights
-from preprocess.weights import Checksum, ExternalFile, Source, Url, download
+from preprocess.weights import Checksum, ExternalFile, Hub, Source
 
 from .publisher import Publisher, running
 
@@ -31,7 +32,7 @@ def make_entry(monkeypatch) -> Callable[..., ExternalFile]:
     ) -> ExternalFile:
         if isinstance(stated, str):
             stated = (Checksum("sha256", stated, "tests"),)
-        source = source or Url("https://publisher.example/a.bin")
+        source = source or Hub("owner/name", "main", "a.bin")
         entry = ExternalFile(name, "made by a test", source, "MIT", size, stated, alternative)
         registry = (*weights.registry.REGISTRY, entry)
         monkeypatch.setattr(weights.registry, "REGISTRY", registry)
@@ -41,13 +42,19 @@ def make_entry(monkeypatch) -> Callable[..., ExternalFile]:
 
 
 @pytest.fixture
-def publisher(monkeypatch) -> Iterator[Publisher]:
-    """Files on the loopback; connections that fail are tried again at once."""
-    monkeypatch.setattr(download, "WAITS", (0.0,) * 5)
+def online(monkeypatch) -> None:
+    """The tests' own ban of the network is lifted."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "HF_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def publisher(online, monkeypatch) -> Iterator[Publisher]:
+    """A hub on the loopback, which $HF_ENDPOINT names."""
     with running() as started:
+        monkeypatch.setenv("HF_ENDPOINT", started.url)
         yield started
 
 

@@ -1,34 +1,56 @@
-"""A publisher of files on the loopback, which can fail in the ways that real ones do."""
+"""A model hub on the loopback, which can fail in the ways that real ones do."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
 
 @dataclass
 class Served:
-    """What is behind one path. `drops` are the bytes after which connections end, one for each
-    request; `statuses` are answered first; a set `gate` holds the body back after half of it."""
+    """What is behind one path.
+
+    `announced` is the content that the hub's headers speak of, by default this one. `drops` are
+    the bytes after which connections end, one for each request; `statuses` are answered first; a
+    set `gate` holds the body back after half of it; `moved_to` is another address of the content.
+    """
 
     content: bytes
-    etag: str | None = '"one"'
+    announced: bytes | None = None
+    is_hub: bool = True
     ranges: bool = True
-    heeds_conditions: bool = True
     length: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     drops: list[int] = field(default_factory=list)
-    statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
     gate: threading.Event | None = None
+    moved_to: str | None = None
+
+    def all_headers(self) -> dict[str, str]:
+        if not self.is_hub:
+            return {"Connection": "close", **self.headers}
+        announced = self.content if self.announced is None else self.announced
+        about = {
+            "Connection": "close",
+            "X-Repo-Commit": REVISION,
+            "X-Linked-Etag": f'"{hashlib.sha256(announced).hexdigest()}"',
+        }
+        if self.length:
+            about["X-Linked-Size"] = str(len(announced))
+        return {**about, **self.headers}
 
 
 @dataclass
 class Asked:
     """One request: what of it matters."""
 
+    method: str
     path: str
     host: str
     range: str | None
@@ -53,6 +75,12 @@ class Publisher:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def read(self) -> list[Asked]:
+        """The requests for content; the library asks the hub's interface for other things."""
+        files = [asked for asked in self.asked if not asked.path.startswith("/api/")]
+        return [asked for asked in files if asked.method == "GET"]
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         publisher = self
 
@@ -62,24 +90,34 @@ class Publisher:
             def log_message(self, *_: object) -> None:
                 pass
 
+            def do_HEAD(self) -> None:
+                self.answer()
+
             def do_GET(self) -> None:
+                self.answer()
+
+            def answer(self) -> None:
                 wanted = self.headers.get
                 asked = Asked(
-                    self.path, wanted("Host", ""), wanted("Range"), wanted("Authorization")
+                    self.command,
+                    self.path,
+                    wanted("Host", ""),
+                    wanted("Range"),
+                    wanted("Authorization"),
                 )
                 publisher.asked.append(asked)
                 served = publisher.files.get(self.path)
                 self.close_connection = True
-                if served is None:
-                    asked.status = 404
-                    self.send_response(404)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                if served.statuses:
-                    asked.status, headers = served.statuses.pop(0)
+                if served is None or served.statuses or served.moved_to:
+                    asked.status, headers = 404, {}
+                    if served:
+                        moved = {"Location": served.moved_to or "", **served.all_headers()}
+                        asked.status, headers = 302, moved
+                        if served.statuses:
+                            asked.status, headers = served.statuses.pop(0), {}
                     self.send_response(asked.status)
-                    for name, value in {"Content-Length": "0", **headers}.items():
+                    headers = {"Connection": "close", "Content-Length": "0", **headers}
+                    for name, value in headers.items():
                         self.send_header(name, value)
                     self.end_headers()
                     return
@@ -92,11 +130,11 @@ class Publisher:
                     self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
                 if served.length:
                     self.send_header("Content-Length", str(len(body)))
-                if served.etag:
-                    self.send_header("ETag", served.etag)
-                for name, value in served.headers.items():
+                for name, value in served.all_headers().items():
                     self.send_header(name, value)
                 self.end_headers()
+                if self.command == "HEAD":
+                    return
                 if served.drops:
                     body = body[: served.drops.pop(0)]
                 half = len(body) // 2 if served.gate else len(body)
@@ -107,10 +145,9 @@ class Publisher:
                     self.wfile.write(body[half:])
 
             def start_of(self, served: Served) -> int | None:
-                """Where the answer starts; None for the whole file, as If-Range demands."""
-                asked, condition = self.headers.get("Range"), self.headers.get("If-Range")
-                stale = condition != served.etag and served.heeds_conditions
-                if not asked or not served.ranges or stale:
+                """Where the answer starts; None for the whole file."""
+                asked = self.headers.get("Range")
+                if not asked or not served.ranges:
                     return None
                 return int(asked.removeprefix("bytes=").split("-")[0])
 

@@ -7,7 +7,7 @@ import pytest
 from preprocess import weights
 from preprocess.annotators.hdnet.spec import WEIGHTS
 from preprocess.errors import InputError
-from preprocess.weights import Hub, MadeHere, Member, Url
+from preprocess.weights import Hub, MadeHere, Member
 
 
 def test_every_entry_is_complete():
@@ -79,7 +79,7 @@ def test_hub_addresses_follow_the_chosen_endpoint(monkeypatch):
 
 
 def test_every_address_is_encrypted():
-    urls = [f.source.url for f in weights.REGISTRY if isinstance(f.source, Hub | Url)]
+    urls = [f.source.url for f in weights.REGISTRY if isinstance(f.source, Hub)]
     assert all(url.startswith("https://") for url in urls)
 
 

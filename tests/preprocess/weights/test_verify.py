@@ -33,7 +33,7 @@ def test_an_absent_model_says_where_to_put_a_copy(tmp_path):
     with pytest.raises(InputError) as error:
         weights.locate("sam/sam_vit_b_01ec64.pth", tmp_path)
     path = tmp_path / "sam" / "sam_vit_b_01ec64.pth"
-    url = "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth"
+    url = weights.files("sam/sam_vit_b_01ec64.pth")[0].source.url
     assert f"put {url} at {path}" in str(error.value)
     # not `fetch sam`, which would bring all three
     command = f"`idol-prep weights fetch sam/sam_vit_b_01ec64.pth --weights {tmp_path}`"
@@ -116,8 +116,8 @@ def test_a_file_is_read_once_until_it_changes(stated, make_entry, tmp_path, monk
     entry = make_entry(stated=stated)
     path = put(tmp_path)
     reads = []
-    digests_of = verify.digests_of
-    monkeypatch.setattr(verify, "digests_of", lambda *a: reads.append(a) or digests_of(*a))
+    digests = verify.digests
+    monkeypatch.setattr(verify, "digests", lambda *a: reads.append(a) or digests(*a))
     for _ in range(3):
         require(tmp_path)
         assert weights.checksum("tests/a.bin", tmp_path) == sha256(CONTENT)
