@@ -88,7 +88,10 @@ def annotate(
         "reference": {"frame": survey.reference.index, "person": survey.person},
         "annotators": {name: record.as_json() for name, record in annotators.records.items()},
     }
-    arrays: dict[str, np.ndarray] = {}
+    arrays = {
+        "rgb": np.stack([square.apply(image) for image in images]),
+        "reference": square.apply(survey.reference.rgb),
+    }
     if masks is not None:
         arrays["mask"] = masks
         arrays["reference_mask"] = _reference_mask(annotators, survey, square, scene.fps)
@@ -113,13 +116,7 @@ def annotate(
         for member in by.spec.fills:
             arrays[member] = depth
             info.setdefault("depth", {})[member] = described
-    return Clip(
-        request.key,
-        np.stack([square.apply(image) for image in images]),
-        reference=square.apply(survey.reference.rgb),
-        info=info,
-        **arrays,
-    )
+    return Clip.of(request.key, arrays, info)
 
 
 def _masks(annotators: Annotators, scene: Scene, survey: Survey, alone: bool) -> Masks | None:

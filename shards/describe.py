@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shards.manifest import Manifest, Sample
-from shards.sample.members import parse_suffix, split_name
+from shards.sample.modalities import parse_suffix, split_name
 
 __all__ = ["count_totals", "describe_sample"]
 

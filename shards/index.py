@@ -12,31 +12,32 @@ import pyarrow.parquet as pq
 from shards.errors import ShardsError
 from shards.files.storage import Store
 from shards.manifest import Manifest
-from shards.sample.members import JSON, KINDS
+from shards.sample.modalities import JSON, MODALITIES
 
 __all__ = ["INDEX", "index_bytes", "index_rows", "read_index"]
 
 INDEX = "index.parquet"
 
-_SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("split", pa.string()),
-        ("shard", pa.int32()),
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
-        ("video", pa.string()),
-        ("first_frame", pa.int64()),
-        ("frames", pa.int32()),
-        ("fps", pa.float64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("person_coverage", pa.float64()),
-        ("keypoint_score", pa.float64()),
-        ("bytes", pa.int64()),
-        *((f"bytes_{modality}", pa.int64()) for modality in (JSON, *KINDS)),
-    ]
-)
+_COLUMNS = [
+    ("key", pa.string()),
+    ("split", pa.string()),
+    ("shard", pa.int32()),
+    ("offset", pa.int64()),
+    ("length", pa.int64()),
+    ("video", pa.string()),
+    ("first_frame", pa.int64()),
+    ("frames", pa.int32()),
+    ("fps", pa.float64()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("person_coverage", pa.float64()),
+    ("keypoint_score", pa.float64()),
+    ("bytes", pa.int64()),
+]
+
+
+def _schema() -> pa.Schema:
+    return pa.schema(_COLUMNS + [(f"bytes_{name}", pa.int64()) for name in (JSON, *MODALITIES)])
 
 
 def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
@@ -50,9 +51,9 @@ def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
         for sample in manifest.samples:
             described = vars(sample)
             sizes = described["sizes"]
-            row = {name: described[name] for name in _SCHEMA.names if name in described}
+            row = {name: described[name] for name, _ in _COLUMNS if name in described}
             row |= {"split": manifest.split, "shard": manifest.index}
-            row |= {f"bytes_{name}": sizes.get(name, 0) for name in (JSON, *KINDS)}
+            row |= {f"bytes_{name}": sizes.get(name, 0) for name in (JSON, *MODALITIES)}
             # Parquet holds UTF-8 alone; a video's file name may be any bytes.
             video = sample.video
             row["video"] = video and video.encode("utf-8", "backslashreplace").decode()
@@ -63,7 +64,7 @@ def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
 def index_bytes(manifests: Iterable[Manifest]) -> bytes:
     """The Parquet file; equal manifests have equal bytes."""
     file = io.BytesIO()
-    table = pa.Table.from_pylist(index_rows(manifests), schema=_SCHEMA)
+    table = pa.Table.from_pylist(index_rows(manifests), schema=_schema())
     pq.write_table(table, file, compression="zstd")
     return file.getvalue()
 

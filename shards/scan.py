@@ -10,7 +10,7 @@ from shards.files.canonical import parse_json
 from shards.files.storage import Store
 from shards.files.tars import iter_headers
 from shards.manifest import Manifest
-from shards.sample.members import JSON, split_name
+from shards.sample.modalities import JSON, split_name
 
 __all__ = ["scan_tar"]
 

@@ -11,7 +11,7 @@ from shards.files.tars import TarWriter
 from shards.manifest import Manifest, Quarantined, manifest_bytes, shard_name
 from shards.sample.codec import Members, decode_info
 from shards.sample.keys import check_key
-from shards.sample.members import split_name
+from shards.sample.modalities import split_name
 
 __all__ = ["commit_shard"]
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from idol.encoders.vae_identity import find_vae, identify_vae
 from preprocess.errors import InputError
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, ShardsError
 from shards.files.storage import Store
 from shards.latents.info import LatentsInfo, open_for_encoding
-from shards.latents.members import encode_members
-from shards.latents.pictures import clip_pictures
-from shards.manifest import Manifest, list_shards, load_manifests, shard_name
+from shards.latents.members import BACKGROUND, encode_members
+from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
 from shards.mix import read_mix
 from shards.reader import Entry, Shard, open_dataset, read_sample
+from shards.sample.codec import decode_info
+from shards.sample.modalities import streamed_rows
+from shards.stream.fill import background_of, fill_frames
 from shards.writer import commit_shard
 
 if TYPE_CHECKING:
@@ -181,14 +185,39 @@ def _encoded(
     for sample in shard.manifest.samples:
         try:
             members = {name: memoryview(data) for name, data in read_sample(Entry(shard, sample))}
-            info, pictures = clip_pictures(sample, members)
+            info, images = _images(sample, members)
         except (BadSample, BadTar) as error:
             raise ShardsError(
                 f"{shard.url}: sample {sample.key}: {error}; `idol-shards verify` finds all faults"
             ) from error
         moments = {}
-        for name, array in pictures.items():
+        for name, array in images.items():
             encoded = vae.moments(scale_pictures(array, size))
-            moments[name] = encoded[0] if name == "background_latents" else encoded
+            moments[name] = encoded[0] if name == BACKGROUND else encoded
         yield sample.key, encode_members(sample.key, info, moments)
         reporter.encoded()
+
+
+def _images(
+    sample: Sample, members: Mapping[str, memoryview]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The clip's json, and by the name of their latents the images that training would give to the
+    VAE, bit for bit: (N, H, W, 3) uint8.
+
+    N is the clip's frames, 1 for the background with its hole. Modalities that the clip does not
+    have are left out. Raises BadSample, naming key or member.
+    """
+    if sample.width is None or sample.height is None:
+        raise BadSample(f"{sample.key}: its json does not say its size")
+    info = decode_info(
+        [(name, bytes(data)) for name, data in members.items() if name.endswith(".json")]
+    )
+    images = {}
+    for row, streamed in streamed_rows():
+        if streamed.latents and sample.sizes.get(row.name):
+            frames = np.empty((sample.frames, sample.height, sample.width, 3), np.uint8)
+            fill_frames(frames, members, sample.key, row.name, range(sample.frames))
+            images[f"{row.name}_latents"] = frames
+    if sample.sizes.get("reference") and sample.sizes.get("reference_mask"):
+        images[BACKGROUND] = background_of(members, sample.key, sample.height, sample.width)[None]
+    return info, images

@@ -14,12 +14,11 @@ from idol.diffusion.noise import Randomness
 from idol.encoders.image_protocol import ImageEncoder
 from idol.encoders.protocol import LatentCodec, PosteriorCodec
 from shards.stream import ClipBatch
-from shards.stream.request import Modality
 
 __all__ = ["MODALITIES", "LatentBatch", "Preparation"]
 
 # What each stage asks of the shards: pre-training has neither depth nor pose.
-MODALITIES: dict[StageName, frozenset[Modality]] = {
+MODALITIES: dict[StageName, frozenset[str]] = {
     "pretrain": frozenset({"rgb", "reference"}),
     "image": frozenset({"rgb", "depth", "pose", "reference"}),
     "video": frozenset({"rgb", "depth", "pose", "reference"}),

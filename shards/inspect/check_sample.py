@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from shards.describe import describe_sample
 from shards.errors import BadSample
 from shards.manifest import Sample
-from shards.sample.arrays import is_hot, member_to_array
 from shards.sample.codec import Members, decode_info
-from shards.sample.members import JSON, KINDS, member_name, parse_suffix, split_name
+from shards.sample.modalities import JSON, MODALITIES, member_name, parse_suffix, split_name
 
 __all__ = ["sample_faults"]
 
@@ -21,8 +18,8 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
     """Everything wrong with a sample, one line each; `sample` is what its manifest says of it.
 
     Every member decodes; each modality has every frame; shapes agree with each other and with the
-    json; key points are finite with scores in [0, 1]; `hot` colours lie on the `hot` line; the
-    manifest's entry is what the sample gives.
+    json; values are those that the modality's encoding can have; the manifest's entry is what the
+    sample gives.
     """
     info: dict[str, Any] = {}
     try:
@@ -49,22 +46,22 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
                 yield f"{name}: comes twice"
             found[modality].add(frame)
             try:
-                array = member_to_array(modality, name, data)
+                array = MODALITIES[modality].read(name, data)
             except BadSample as error:
                 yield str(error)
                 continue
-            if modality == "keypoints":
-                yield from _keypoint_faults(name, array, count)
-                continue
-            shape = shape or array.shape[:2]
-            if array.shape[:2] != shape:
-                yield f"{name}: is {_size(array.shape)}, not {_size(shape)}"
-            if modality == "depth_person":
-                yield from _hot_faults(name, array)
+            if MODALITIES[modality].encoding.is_image:
+                shape = shape or array.shape[:2]
+                if array.shape[:2] != shape:
+                    yield f"{name}: is {_size(array.shape)}, not {_size(shape)}"
+            if MODALITIES[modality].files == "whole" and len(array) != count:
+                yield f"{name}: has {len(array)} frames, json says {count}"
+            for what in MODALITIES[modality].encoding.faults(array):
+                yield f"{name}: {what}"
     if "rgb" not in found:
         yield f"{sample.key}: has no rgb frames"
     for modality, frames in found.items():
-        if KINDS[modality].per_frame:
+        if MODALITIES[modality].files == "frames":
             numbers = {frame for frame in frames if frame is not None}
             if missing := set(range(count)) - numbers:
                 yield f"{_span(sample.key, modality, missing)}: missing"
@@ -91,22 +88,6 @@ def _entry_faults(sample: Sample, info: dict[str, Any], members: Members) -> Ite
         # Without a json only the sizes can be compared.
         if said != given[name] and (info or name == "sizes"):
             yield f"manifest: says {name} {said}, the sample gives {given[name]}"
-
-
-def _keypoint_faults(name: str, keypoints: np.ndarray, count: int) -> Iterator[str]:
-    if 0 in keypoints.shape[1:3]:
-        yield f"{name}: has {keypoints.shape[1]} people of {keypoints.shape[2]} joints"
-    if len(keypoints) != count:
-        yield f"{name}: has {len(keypoints)} frames, json says {count}"
-    if not np.isfinite(keypoints).all():
-        yield f"{name}: {int((~np.isfinite(keypoints)).sum())} values are not finite"
-    elif ((keypoints[..., 2] < 0) | (keypoints[..., 2] > 1)).any():
-        yield f"{name}: scores are outside [0, 1]"
-
-
-def _hot_faults(name: str, rgb: np.ndarray) -> Iterator[str]:
-    if strangers := int((~is_hot(rgb)).sum()):
-        yield f"{name}: {strangers} pixels are no colours of the hot map"
 
 
 def _shape(info: dict[str, Any]) -> tuple[int, ...] | None:

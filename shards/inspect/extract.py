@@ -7,7 +7,7 @@ from pathlib import Path
 from shards.errors import StorageError, UnsafeMember
 from shards.files.storage import Store
 from shards.reader import Entry, read_sample
-from shards.sample.members import split_name
+from shards.sample.modalities import split_name
 
 __all__ = ["extract_sample"]
 

@@ -11,24 +11,18 @@ import cv2
 import numpy as np
 
 from shards.inspect.page import ALERT, DIM, Page
-from shards.inspect.tiles import reference_tiles, rows_of_tiles
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
+from shards.sample.drawing import cut_out, with_hole
+from shards.sample.encodings import HOT_DEPTH
+from shards.sample.modalities import MODALITIES
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "reference_tiles", "rows_of_tiles"]
 
 _COLUMNS = 8
 _TILE = 208  # side of a square tile in pixels; others have its area
 _WIDTH = 900  # of the page at least, for the title
 _GAP, _MARGIN, _LABELS, _HEAD, _TIMES, _LINE = 6, 28, 214, 92, 26, 17
-
-_TITLES = {
-    "rgb": "frames",
-    "mask": "person mask",
-    "pose": "skeleton",
-    "depth_person": "depth, person",
-    "depth_frame": "depth, whole frame",
-}
 
 
 def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
@@ -51,20 +45,20 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
     for column, t in enumerate(shown):
         x = left + column * (tile_w + _GAP)
         page.text(x, top - 8, _time(clip.info, int(t)), size=9.5, colour=DIM)
-    for row, (modality, tiles) in enumerate(rows):
+    for row, (modality, tiles) in enumerate(rows.items()):
         y = top + row * (tile_h + _GAP)
         for column, t in enumerate(shown):
             x = left + column * (tile_w + _GAP)
             page.paste(x, y, _fit(tiles[t], tile_w, tile_h))
             if row == 0 and _at(clip.info.get("person_frames"), int(t)) is False:
                 page.badge(x, y, "no person", colour=ALERT)
-        page.text(_MARGIN, y + 18, _TITLES[modality], size=12, bold=True)
+        page.text(_MARGIN, y + 18, MODALITIES[modality].title, size=12, bold=True)
         line = y + 24
         for text in _notes(clip.info, modality):
             for part in textwrap.wrap(text, 30):
                 line += _LINE
                 page.text(_MARGIN, line, part, size=9.5, colour=DIM)
-        if modality == "depth_person":
+        if MODALITIES[modality].encoding is HOT_DEPTH:
             _scale(page, line + 12, depth_to_hot(np.linspace(0, 1, 160, dtype=np.float32)[None]))
     for row, (title, tile) in enumerate(references):
         y = top + row * (tile_h + _GAP)
@@ -74,6 +68,23 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
         else:
             page.badge(reference_left, y, title)
     return page.png()
+
+
+def rows_of_tiles(clip: Clip) -> dict[str, np.ndarray]:
+    """(T, H, W, 3) uint8 RGB by modality, of those that can be drawn, in the order of the table."""
+    rows = ((MODALITIES[name], array) for name, array in clip.arrays.items())
+    return {row.name: row.draw(clip.rgb, array) for row, array in rows if row.draw}
+
+
+def reference_tiles(clip: Clip) -> list[tuple[str, np.ndarray]]:
+    """`(title, (H, W, 3) uint8 RGB)`: the reference frame and its parts as training cuts them."""
+    image, mask = clip.reference, clip.reference_mask
+    if image is None:
+        return []
+    whole = [("reference frame", image)]
+    if mask is None:
+        return whole
+    return [*whole, ("foreground", cut_out(image, mask)), ("background", with_hole(image, mask))]
 
 
 def _header(page: Page, clip: Clip, source: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from shards.describe import count_totals
-from shards.inspect.metrics import depth_flicker, pose_jitter
 from shards.reader import Dataset, Entry, read_sample
 from shards.sample.codec import decode_arrays
+from shards.sample.modalities import measures
 
 __all__ = ["dataset_stats"]
 
@@ -24,25 +24,25 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
     `counts`      shards, clips, frames, videos, quarantined, tar bytes; again in `splits`.
     `modalities`  clips with it, bytes, share of all data, bytes per frame.
     `quality`     over clips, {clips, mean, p5, p95, max}; a measure no clip has is left out:
-                  person_coverage (share of frames with a person), keypoint_score (mean score),
-                  pose_jitter, depth_person_flicker, depth_frame_flicker (see `metrics`).
-    `worst`       the clip with the highest value of each of the last three.
+                  person_coverage (share of frames with a person), keypoint_score (mean score), and
+                  what the table of modalities measures.
+    `worst`       the clip with the highest value of each of the latter.
     `quarantined` reasons and how often.
     `track`       wraps the iteration over samples, to show progress.
     Raises BadSample, BadTar or StorageError at the first damaged sample: verify first.
     """
     entries = list(dataset.entries.values())
-    measures: dict[str, list[tuple[float, str]]] = {}
+    found: dict[str, list[tuple[float, str]]] = {}
     for entry in track(entries):
         for name, value in _clip_measures(entry).items():
             if value is not None and np.isfinite(value):
-                measures.setdefault(name, []).append((value, entry.key))
-    rough = ("pose_jitter", "depth_person_flicker", "depth_frame_flicker")
+                found.setdefault(name, []).append((value, entry.key))
+    rough = [measure.name for measure in measures()]
     return {
         "counts": count_totals([shard.manifest for shard in dataset.shards]),
         "modalities": _modalities(entries),
-        "quality": {name: _spread([v for v, _ in found]) for name, found in measures.items()},
-        "worst": {name: max(measures[name])[1] for name in rough if name in measures},
+        "quality": {name: _spread([v for v, _ in values]) for name, values in found.items()},
+        "worst": {name: max(found[name])[1] for name in rough if name in found},
         "quarantined": dict(
             Counter(q.reason for s in dataset.shards for q in s.manifest.quarantined).most_common()
         ),
@@ -51,21 +51,17 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
 
 def _clip_measures(entry: Entry) -> dict[str, float | None]:
     sample = entry.sample
-    measures: dict[str, float | None] = {
+    values: dict[str, float | None] = {
         "person_coverage": sample.person_coverage,
         "keypoint_score": sample.keypoint_score,
     }
-    needed = ("keypoints", "mask", "depth_person", "depth_frame")
-    wanted = [name for name in needed if name in sample.sizes]
-    if not wanted:
-        return measures
-    arrays = decode_arrays(read_sample(entry), modalities=wanted)
-    if "keypoints" in arrays:
-        measures["pose_jitter"] = pose_jitter(arrays["keypoints"])
-    for depth in ("depth_person", "depth_frame"):
-        if depth in arrays and "mask" in arrays:
-            measures[f"{depth}_flicker"] = depth_flicker(arrays[depth], arrays["mask"])
-    return measures
+    possible = [measure for measure in measures() if sample.sizes.keys() >= set(measure.needs)]
+    if possible:
+        needed = {name for measure in possible for name in measure.needs}
+        arrays = decode_arrays(read_sample(entry), modalities=needed)
+        for measure in possible:
+            values[measure.name] = measure.compute(*(arrays[name] for name in measure.needs))
+    return values
 
 
 def _modalities(entries: list[Entry]) -> dict[str, dict[str, float]]:

@@ -11,15 +11,14 @@ from rich.text import Text
 from shards.inspect.check_shard import Fault
 from shards.inspect.console import QuietConsole, human_bytes
 from shards.reader import Dataset
+from shards.sample.modalities import measures
 
 __all__ = ["dataset_tables", "fault_tables", "print_all", "stats_tables"]
 
-_MEASURES = {
-    "person_coverage": ("person coverage", 1, ""),
-    "keypoint_score": ("keypoint score", 1, ""),
-    "pose_jitter": ("pose jitter", 100, "% of body"),
-    "depth_person_flicker": ("depth flicker, person", 1, "depth"),
-    "depth_frame_flicker": ("depth flicker, frame", 1, "depth"),
+# Title, factor and unit of what manifests say; the other measures are the modalities' own.
+_OF_MANIFESTS = {
+    "person_coverage": ("person coverage", 1.0, ""),
+    "keypoint_score": ("keypoint score", 1.0, ""),
 }
 
 
@@ -84,7 +83,8 @@ def stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
         yield table
     if stats["quality"]:
         table = _table("quality", clips=0, mean=0, p5=0, p95=0, max=0, unit="left", worst="left")
-        for name, (title, factor, unit) in _MEASURES.items():
+        of_modalities = {m.name: (m.title, m.factor, m.unit) for m in measures()}
+        for name, (title, factor, unit) in (_OF_MANIFESTS | of_modalities).items():
             if row := stats["quality"].get(name):
                 numbers = [f"{row[n] * factor:.4g}" for n in ("mean", "p5", "p95", "max")]
                 worst = Text(stats["worst"].get(name, ""))

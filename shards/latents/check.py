@@ -12,7 +12,7 @@ from shards.files.storage import Store
 from shards.files.tars import read_members
 from shards.inspect.check_shard import Fault, checksum
 from shards.latents.info import LatentsInfo, read_latents_info
-from shards.latents.members import LATENTS, decode_moments, latents_member
+from shards.latents.members import BACKGROUND, decode_moments, latents_member, latents_names
 from shards.manifest import Manifest, Sample, list_shards, load_manifest, shard_name
 from shards.sample.codec import decode_info
 
@@ -80,13 +80,13 @@ def _sample_faults(
         return
     if clip is not None and frames != clip.frames:
         yield f"has {frames} frames, its clip has {clip.frames}"
-    for name in LATENTS:
+    for name in latents_names():
         member = latents_member(sample.key, name)
         if member not in members:
             if name == "rgb_latents":
                 yield f"{member}: missing"
             continue
-        shape = info.shape if name == "background_latents" else (frames, *info.shape)
+        shape = info.shape if name == BACKGROUND else (frames, *info.shape)
         try:
             if not np.isfinite(decode_moments(member, members[member], shape)).all():
                 yield f"{member}: not all values are finite"

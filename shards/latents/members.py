@@ -18,19 +18,20 @@ import numpy as np
 
 from shards.errors import BadSample
 from shards.files.canonical import canonical_json
+from shards.sample.modalities import streamed_rows
 
-__all__ = ["LATENTS", "decode_moments", "encode_members", "latents_member"]
+__all__ = ["BACKGROUND", "decode_moments", "encode_members", "latents_member", "latents_names"]
 
-LATENTS = (
-    "rgb_latents",
-    "pose_latents",
-    "depth_person_latents",
-    "depth_frame_latents",
-    "background_latents",
-)
+BACKGROUND = "background_latents"
 
 # Ours is 128 bytes; a header that claims more is not one of ours.
 _HEADER = 512
+
+
+def latents_names() -> tuple[str, ...]:
+    """Names of all latents that a clip may have: of the table's modalities, and the background."""
+    rows = streamed_rows()
+    return (*(f"{row.name}_latents" for row, streamed in rows if streamed.latents), BACKGROUND)
 
 
 def latents_member(key: str, name: str) -> str:
@@ -41,7 +42,7 @@ def latents_member(key: str, name: str) -> str:
 def encode_members(
     key: str, info: Mapping[str, Any], moments: Mapping[str, np.ndarray]
 ) -> list[tuple[str, bytes]]:
-    """`(name, bytes)` of a sample's members; `info` is the clip's json, `moments` by `LATENTS`."""
+    """`(name, bytes)` of a sample's members; `info` is the clip's json, `moments` by their names."""
     about = {name: info[name] for name in ("frame_indices", "split", "video") if name in info}
     members = [(f"{key}.json", canonical_json({"key": key, **about}))]
     for name, array in moments.items():

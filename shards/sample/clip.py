@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from shards.sample.modalities import MODALITIES
 
 __all__ = ["BACKGROUND_DEPTH", "FOREGROUND_DEPTH_END", "Clip"]
 
@@ -32,9 +35,11 @@ class Clip:
     `reference`, `reference_mask`
                  (S, S, 3) and (S, S) uint8: the video's reference frame in this clip's crop; or
                  None.
+    `more`       arrays of further modalities, by name, shaped as `modalities.MODALITIES` says.
     `info`       what `{key}.json` holds: plain JSON values.
 
-    Raises ValueError when shapes or dtypes disagree, naming the key and the field.
+    `clip["mask"]` is `clip.mask`, and finds those in `more` too; None where there is no such array.
+    Raises ValueError when shapes or dtypes disagree, naming the key and the modality.
     """
 
     key: str
@@ -46,39 +51,39 @@ class Clip:
     depth_frame: np.ndarray | None = None
     reference: np.ndarray | None = None
     reference_mask: np.ndarray | None = None
+    more: Mapping[str, np.ndarray] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, key: str, arrays: Mapping[str, np.ndarray], info: dict[str, Any]) -> Clip:
+        """A clip of arrays by modality, `rgb` among them."""
+        own = {name: array for name, array in arrays.items() if name in cls.__dataclass_fields__}
+        more = {name: array for name, array in arrays.items() if name not in own}
+        return cls(key=key, info=info, more=more, **own)
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 4 or not len(self.rgb):
             raise ValueError(f"clip {self.key}: rgb has shape {self.rgb.shape}, not (T, H, W, 3)")
-        t, h, w, _ = self.rgb.shape
-        expected: dict[str, tuple[tuple[int, ...], type]] = {
-            "rgb": ((t, h, w, 3), np.uint8),
-            "mask": ((t, h, w), np.uint8),
-            "pose": ((t, h, w, 3), np.uint8),
-            "depth_person": ((t, h, w), np.float32),
-            "depth_frame": ((t, h, w), np.float32),
-            "reference": ((h, w, 3), np.uint8),
-            "reference_mask": ((h, w), np.uint8),
-        }
-        for name, (shape, dtype) in expected.items():
-            array = getattr(self, name)
-            if array is not None and (array.shape != shape or array.dtype != dtype):
-                raise ValueError(
-                    f"clip {self.key}: {name} is {array.dtype}{array.shape}, "
-                    f"not {np.dtype(dtype)}{shape}"
-                )
-        k = self.keypoints
-        if k is None:
-            return
-        if k.dtype != np.float32 or k.ndim != 4 or (len(k), k.shape[3]) != (t, 3):
-            raise ValueError(
-                f"clip {self.key}: keypoints are {k.dtype}{k.shape}, "
-                f"not float32 ({t}, people, joints, 3)"
-            )
+        if unknown := sorted(set(self.more) - set(MODALITIES)):
+            raise ValueError(f"clip {self.key}: no such modality: {', '.join(unknown)}")
+        for name, array in self.arrays.items():
+            try:
+                MODALITIES[name].check(array, *self.rgb.shape[:3])
+            except ValueError as error:
+                raise ValueError(f"clip {self.key}: {error}") from error
+
+    def __getitem__(self, modality: str) -> np.ndarray | None:
+        if modality not in MODALITIES:
+            raise KeyError(modality)
+        return self.more.get(modality, getattr(self, modality, None))
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays this clip has, by modality, in the order of the table."""
+        found = ((name, self[name]) for name in MODALITIES)
+        return {name: array for name, array in found if array is not None}
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Names of the arrays this clip has, in the order of the fields."""
-        arrays = (f.name for f in fields(self) if f.name not in ("key", "info"))
-        return tuple(name for name in arrays if getattr(self, name) is not None)
+        """Names of the arrays this clip has, in the order of the table."""
+        return tuple(self.arrays)

@@ -9,10 +9,16 @@ import numpy as np
 
 from shards.errors import BadSample
 from shards.files.canonical import canonical_json, parse_json
-from shards.sample.arrays import array_to_member, from_stored, member_to_array, to_stored
 from shards.sample.clip import Clip
 from shards.sample.keys import check_key
-from shards.sample.members import JSON, KINDS, member_name, parse_suffix, split_name
+from shards.sample.modalities import (
+    JSON,
+    MODALITIES,
+    Modality,
+    member_name,
+    parse_suffix,
+    split_name,
+)
 
 __all__ = ["Members", "decode_arrays", "decode_clip", "decode_info", "encode_clip"]
 
@@ -33,16 +39,16 @@ def encode_clip(clip: Clip) -> list[tuple[str, bytes]]:
         members = [(member_name(key, JSON), canonical_json({**clip.info, "key": key}))]
     except (TypeError, ValueError) as error:
         raise ValueError(f"clip {key}: info is not plain JSON: {error}") from error
-    for modality in clip.modalities:
-        array = to_stored(modality, getattr(clip, modality))
-        if KINDS[modality].per_frame:
-            blobs = [
-                (member_name(key, modality, t), array_to_member(modality, array[t]))
-                for t in range(len(array))
+    for name, array in clip.arrays.items():
+        row = MODALITIES[name]
+        stored = row.encoding.to_stored(array)
+        if row.files == "frames":
+            members += [
+                (member_name(key, name, t), row.encoding.write(frame))
+                for t, frame in enumerate(stored)
             ]
         else:
-            blobs = [(member_name(key, modality), array_to_member(modality, array))]
-        members += blobs
+            members.append((member_name(key, name), row.encoding.write(stored)))
     return sorted(members)
 
 
@@ -64,7 +70,7 @@ def decode_clip(
     if "rgb" not in arrays:
         raise BadSample(f"{info['key']}: has no rgb frames")
     try:
-        return Clip(key=info["key"], info=info, **arrays)
+        return Clip.of(info["key"], arrays, info)
     except ValueError as error:
         raise BadSample(str(error)) from error
 
@@ -106,9 +112,10 @@ def decode_arrays(
         parsed = parse_suffix(split_name(name)[1])
         if parsed is not None and parsed[0] != JSON:
             found.setdefault(parsed[0], {})[parsed[1]] = (name, data)
-    wanted = list(KINDS) if modalities is None else list(modalities)
-    if unknown := sorted(set(wanted) - set(KINDS)):
-        raise ValueError(f"no such modality: {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    wanted = list(MODALITIES) if modalities is None else list(modalities)
+    if unknown := sorted(set(wanted) - set(MODALITIES)):
+        known = ", ".join(MODALITIES)
+        raise ValueError(f"no such modality: {', '.join(unknown)}; there are {known}")
     if modalities is None:
         wanted = [name for name in wanted if name in found]
     count = len(decode_info(members)["frame_indices"])
@@ -118,31 +125,32 @@ def decode_arrays(
         files = found.get(modality)
         if files is None:
             raise BadSample(f"{key}: has no {modality}")
-        if not KINDS[modality].per_frame:
-            array = member_to_array(modality, *files[None])
-            if modality == "keypoints":
+        row = MODALITIES[modality]
+        if row.files == "frames":
+            if frames is None and len(files) != count:
+                raise BadSample(f"{key}: {len(files)} frames of {modality}, json says {count}")
+            array = _stack(key, row, files, picked)
+        else:
+            array = row.read(*files[None])
+            if row.files == "whole":
                 if len(array) != count:
                     raise BadSample(f"{files[None][0]}: {len(array)} frames, json says {count}")
                 array = array[list(picked)]
-        else:
-            if frames is None and len(files) != count:
-                raise BadSample(f"{key}: {len(files)} frames of {modality}, json says {count}")
-            array = _stack(key, modality, files, picked)
-        arrays[modality] = from_stored(modality, array)
+        arrays[modality] = row.encoding.from_stored(array)
     return arrays
 
 
 def _stack(
     key: str,
-    modality: str,
+    row: Modality,
     files: Mapping[int | None, tuple[str, bytes]],
     picked: Sequence[int],
 ) -> np.ndarray:
     frames: list[np.ndarray] = []
     for t in picked:
         if t not in files:
-            raise BadSample(f"{member_name(key, modality, t)}: missing")
-        frame = member_to_array(modality, *files[t])
+            raise BadSample(f"{member_name(key, row.name, t)}: missing")
+        frame = row.read(*files[t])
         if frames and frame.shape != frames[0].shape:
             raise BadSample(f"{files[t][0]}: shape {frame.shape}, not {frames[0].shape}")
         frames.append(frame)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 
-__all__ = ["ARRAYS", "ClipBatch", "ClipSample", "collate"]
+__all__ = ["ClipBatch", "ClipSample", "collate"]
 
 Array = Any  # numpy.ndarray as the stream yields it, torch.Tensor after `to_tensors`
-
-ARRAYS = (
-    *("rgb", "mask", "pose", "depth"),
-    *("foreground", "foreground_mask", "background", "background_mask"),
-    *("rgb_latents", "pose_latents", "depth_latents", "background_latents"),
-)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,27 +29,46 @@ class _Content:
     pose_latents: Array = None
     depth_latents: Array = None
     background_latents: Array = None
+    more: Mapping[str, Array] = field(default_factory=dict)
     frame_indices: Array
     consumed: int
     skipped: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
-        """`sample["rgb"]` for `sample.rgb`, as loops written for WebDataset's dictionaries say it.
-
-        Raises KeyError for another name.
-        """
+        """`sample["rgb"]` for `sample.rgb`, and what is in `more`. Raises KeyError for others."""
+        if name in self.more:
+            return self.more[name]
         if name not in {f.name for f in fields(self)}:
             raise KeyError(name)
         return getattr(self, name)
 
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that are there, by name, but for `frame_indices`."""
+        own = {name: getattr(self, name) for name in _OWN}
+        return {name: array for name, array in own.items() if array is not None} | dict(self.more)
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+        """The same with these arrays, by name, in place of those that are there."""
+        return replace(self, **{**dict.fromkeys(_OWN), **_placed(arrays)})
+
     def map(self, change: Callable[[Array], Array]) -> Self:
         """The same with every array changed: `batch.map(lambda x: x.to(device))`."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.type == "Array"}
-        return replace(self, **{n: change(a) for n, a in arrays.items() if a is not None})
+        changed = self.with_arrays({name: change(array) for name, array in self.arrays.items()})
+        return replace(changed, frame_indices=change(self.frame_indices))
 
     def pin_memory(self) -> Self:
         """What torch's DataLoader asks of a batch of tensors when it pins memory."""
         return self.map(lambda tensor: tensor.pin_memory())
+
+
+_OWN = tuple(f.name for f in fields(_Content) if f.type == "Array" and f.default is None)
+
+
+def _placed(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Arrays by name as the fields of a sample: those without one of their own go into `more`."""
+    own = {name: array for name, array in arrays.items() if name in _OWN}
+    return {**own, "more": {name: a for name, a in arrays.items() if name not in own}}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,6 +91,8 @@ class ClipSample(_Content):
                      (T, 2C, h, w) float16: the frames' moments, means before logarithms of
                      variances, unscaled, in place of the pictures; `background_latents`
                      (2C, h, w). See `shards.latents`.
+    `more`           arrays of further modalities of the table, by the name they are streamed as:
+                     (T, H, W, 3) or (T, H, W) uint8.
     `position`       the sample's place in the order of all ranks.
     `consumed`       the state to go on from after this sample, on all ranks: samples consumed.
     `skipped`        one line for each clip that could not be read and that this one stands in for.
@@ -109,12 +124,12 @@ def collate(samples: Sequence[ClipSample]) -> ClipBatch:
 
     A stream with a `batch_size` makes its batches without the copy.
     """
-    names = [n for n in (*ARRAYS, "frame_indices") if getattr(samples[0], n) is not None]
-    arrays = {name: np.stack([getattr(sample, name) for sample in samples]) for name in names}
+    first = samples[0].arrays
+    arrays = {name: np.stack([sample[name] for sample in samples]) for name in first}
     return ClipBatch(
         key=tuple(sample.key for sample in samples),
         positions=tuple(sample.position for sample in samples),
+        frame_indices=np.stack([sample.frame_indices for sample in samples]),
         consumed=samples[-1].consumed,
         skipped=tuple(line for sample in samples for line in sample.skipped),
-        **arrays,
-    )
+    ).with_arrays(arrays)

@@ -11,7 +11,7 @@ from shards.errors import BadSample, NotADataset
 from shards.files.storage import Store
 from shards.manifest import Sample
 from shards.reader import Shard
-from shards.sample.members import JSON
+from shards.sample.modalities import JSON
 
 __all__ = [
     "Catalogue",

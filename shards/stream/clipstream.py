@@ -14,7 +14,7 @@ from shards.stream.foreground import Cut
 from shards.stream.order import Order, SourceOrder, shares
 from shards.stream.prefetch import DownloadAhead
 from shards.stream.recycle import Memory
-from shards.stream.request import Depth, Modality, Request, depth_there, modalities_there
+from shards.stream.request import Depth, Request, depth_there, modalities_there
 from shards.stream.sample_builder import SampleMaker
 from shards.stream.shard_reader import ShardFiles
 from shards.stream.sidecars import attach_latents
@@ -38,8 +38,9 @@ class ClipStream(IterableDataset):
     batch_size      None yields a `ClipSample` at a time; a number yields a `ClipBatch` of so many
                     on this rank, decoded in place. Give torch's DataLoader `batch_size=None`, so
                     that its workers take turns by whole batches and change nothing.
-    modalities      which of rgb (always there), mask, pose, depth and reference (foreground and
-                    background) to decode; unless given, all that the first clip has.
+    modalities      which of rgb (always there), mask, pose, depth, further ones of the table and
+                    reference (foreground and background) to decode; unless given, all that the
+                    first clip has.
     depth           person or frame; unless given, the one that is there, person of both.
     cut             foreground and background come from the reference frame ("reference"), or
                     from the image itself, by the rules of "hap" or "haop" pre-training.
@@ -78,7 +79,7 @@ class ClipStream(IterableDataset):
         rank: int = 0,
         world_size: int = 1,
         batch_size: int | None = None,
-        modalities: Collection[Modality] | None = None,
+        modalities: Collection[str] | None = None,
         depth: Depth | None = None,
         cut: Cut = "reference",
         max_frame_step: int = 4,

@@ -10,17 +10,16 @@ import numpy as np
 
 from shards.errors import BadSample
 from shards.latents.members import decode_moments, latents_member
-from shards.sample.arrays import member_to_array
-from shards.sample.members import JSON, member_name
+from shards.sample.modalities import JSON, MODALITIES, member_name
 from shards.stream.catalogue import ClipEntry
-from shards.stream.foreground import cut
+from shards.stream.foreground import cut, hole
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
 from shards.stream.pictures import decode_into
 from shards.stream.random import Draws
 from shards.stream.request import Request
 from shards.stream.window import draw_window
 
-__all__ = ["fill_sample"]
+__all__ = ["background_of", "fill_frames", "fill_sample"]
 
 Members = Mapping[str, memoryview]
 
@@ -46,16 +45,16 @@ def fill_sample(
     if draw is not None and request.moves:
         geometry = draw_geometry(Draws(*draw, "geometry"), request.crop_area, request.mirror)
     info = _info(members, clip)
-    for name in ("rgb", "mask", "pose", "depth"):
-        if name not in out or (name == "pose" and geometry != IDENTITY):
+    for row, streamed in request.rows:
+        images = out.get(streamed.array)
+        if images is None:  # its latents are taken
             continue
-        stored = f"depth_{request.depth}" if name == "depth" else name
-        for row, frame in zip(out[name], window, strict=True):
-            _decode(row, members, clip.key, stored, frame)
-        geometry.apply(out[name], exact=stored in ("depth_person", "mask"))
-    if "pose" in out and geometry != IDENTITY:
-        points = _keypoints(members, clip)[list(window)]
-        redraw_pose(points, info.get("keypoints"), geometry, out["pose"], clip.key)
+        if streamed.moves == "redrawn" and geometry != IDENTITY:
+            points = _keypoints(members, clip)[list(window)]
+            redraw_pose(points, info.get("keypoints"), geometry, images, clip.key)
+        else:
+            fill_frames(images, members, clip.key, row.name, window)
+            geometry.apply(images, exact=streamed.moves == "exact")
     if "foreground" in out:
         _fill_parts(out, members, clip, request, window[0], geometry)
     if "background" in out:
@@ -67,6 +66,21 @@ def fill_sample(
     for name, stored in request.cached.items():
         _fill_latents(out[name], members, clip, stored, window)
     return [info["frame_indices"][frame] for frame in window]
+
+
+def fill_frames(out: np.ndarray, members: Members, key: str, modality: str, window: range) -> None:
+    """Decode the frames `window` of a modality into `out`, (T, H, W, 3) or (T, H, W) uint8."""
+    for image, frame in zip(out, window, strict=True):
+        _decode(image, members, key, modality, frame)
+
+
+def background_of(members: Members, key: str, height: int, width: int) -> np.ndarray:
+    """The background with its hole, (H, W, 3) uint8, as a stream with cut `reference` gives it."""
+    image = np.empty((height, width, 3), np.uint8)
+    mask = np.empty((height, width), np.uint8)
+    _decode(image, members, key, "reference")
+    _decode(mask, members, key, "reference_mask")
+    return hole(image, mask)
 
 
 def _fill_parts(
@@ -133,7 +147,7 @@ def _keypoints(members: Members, clip: ClipEntry) -> np.ndarray:
     name = member_name(clip.key, "keypoints")
     if name not in members:
         raise BadSample(f"{name}: missing")
-    points = member_to_array("keypoints", name, bytes(members[name]))
+    points = MODALITIES["keypoints"].read(name, bytes(members[name]))
     if len(points) != clip.frames:
         raise BadSample(f"{name}: {len(points)} frames, not {clip.frames}")
     return points

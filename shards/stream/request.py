@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from shards.latents.info import LatentsInfo
+from shards.latents.members import BACKGROUND
+from shards.sample.modalities import Modality, Streamed, streamed_rows
 from shards.stream.foreground import Cut
 
-__all__ = ["Depth", "Modality", "Request", "depth_there", "modalities_there"]
+__all__ = ["REFERENCE", "Depth", "Request", "depth_there", "modalities_there"]
 
-Modality = Literal["rgb", "mask", "pose", "depth", "reference"]
+REFERENCE = "reference"  # stands for foreground, background and their masks
 Depth = Literal["person", "frame"]
 
 
@@ -19,7 +21,8 @@ Depth = Literal["person", "frame"]
 class Request:
     """The content of a sample. Raises ValueError naming the first mistake.
 
-    `modalities`      arrays wanted; `reference` stands for foreground, background, their masks.
+    `modalities`      arrays wanted, as the table's rows are streamed, and `reference`, which stands
+                      for foreground, background and their masks.
     `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
     `crop_area`       share of the picture's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
@@ -28,7 +31,7 @@ class Request:
     """
 
     frames: int
-    modalities: frozenset[Modality]
+    modalities: frozenset[str]
     depth: Depth
     cut: Cut
     max_frame_step: int
@@ -42,8 +45,8 @@ class Request:
         for value, choices in ((self.depth, Depth), (self.cut, Cut)):
             if value not in get_args(choices):
                 raise ValueError(f"{value!r} is none of {', '.join(get_args(choices))}")
-        if unknown := sorted(set(self.modalities) - set(get_args(Modality))):
-            known = ", ".join(get_args(Modality))
+        if unknown := sorted(set(self.modalities) - set(_names())):
+            known = ", ".join(_names())
             raise ValueError(f"no such modality: {', '.join(unknown)}; there are {known}")
         if self.cut != "reference" and self.frames != 1:
             raise ValueError(f"{self.cut} is for single images: frames must be 1")
@@ -57,6 +60,12 @@ class Request:
                 "cached latents are those of whole pictures, as they are: stream without crop_area "
                 "and mirror, or without latents"
             )
+        still = [row.name for row, streamed in self.rows if streamed.moves == "never"]
+        if self.moves and still:
+            raise ValueError(
+                f"{', '.join(still)} can be neither cropped nor mirrored: stream without crop_area "
+                "and mirror, or leave it out"
+            )
 
     @property
     def moves(self) -> bool:
@@ -64,14 +73,21 @@ class Request:
         return self.crop_area[0] < 1 or self.mirror > 0
 
     @property
+    def rows(self) -> list[tuple[Modality, Streamed]]:
+        """The table's rows of what is wanted, but for `reference`, in their order."""
+        return [
+            (row, streamed)
+            for row, streamed in _rows(self.depth)
+            if streamed.array in self.modalities
+        ]
+
+    @property
     def stored(self) -> frozenset[str]:
-        """Modalities that the tars must have, by the names of `shards.sample.members`."""
-        stored: set[str] = {"rgb", *(self.modalities & {"mask", "pose"})}
-        if "depth" in self.modalities:
-            stored.add(f"depth_{self.depth}")
-        if "pose" in self.modalities and self.moves:
+        """Modalities that the tars must have, by their names in the table."""
+        stored = {"rgb", *(row.name for row, _ in self.rows)}
+        if self.moves and any(streamed.moves == "redrawn" for _, streamed in self.rows):
             stored.add("keypoints")
-        if "reference" in self.modalities:
+        if REFERENCE in self.modalities:
             stored |= _parts_of(self.cut)
         return frozenset(stored)
 
@@ -80,51 +96,57 @@ class Request:
         """What is taken from latents: a sample's array to the member of the tar."""
         if self.latents is None:
             return {}
-        stored = {"rgb": "rgb", "pose": "pose", "depth": f"depth_{self.depth}"}
         cached = {
-            f"{name}_latents": f"{member}_latents"
-            for name, member in stored.items()
-            if name in self.modalities
+            f"{streamed.array}_latents": f"{row.name}_latents"
+            for row, streamed in self.rows
+            if streamed.latents
         }
-        if "reference" in self.modalities and self.cut == "reference":
-            cached["background_latents"] = "background_latents"
+        if REFERENCE in self.modalities and self.cut == "reference":
+            cached[BACKGROUND] = BACKGROUND
         return cached
 
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """Shape of each array of a sample; `recycle.dtype_of` tells its type."""
         grey: tuple[int, ...] = (height, width)
-        picture = (*grey, 3)
-        per_frame = (("rgb", picture), ("mask", grey), ("pose", picture), ("depth", picture))
-        shapes = {name: (self.frames, *shape) for name, shape in per_frame}
-        shapes = {name: shape for name, shape in shapes.items() if name in self.modalities}
-        if "reference" in self.modalities:
+        colour = (*grey, 3)
+        shapes = {
+            streamed.array: (self.frames, *(colour if streamed.channels == 3 else grey))
+            for _, streamed in self.rows
+        }
+        if REFERENCE in self.modalities:
             for part in ("foreground", "background"):
-                shapes |= {part: picture, f"{part}_mask": grey}
+                shapes |= {part: colour, f"{part}_mask": grey}
         if self.latents is not None:
             for name in self.cached:
-                one = name == "background_latents"
+                one = name == BACKGROUND
                 shapes[name] = self.latents.shape if one else (self.frames, *self.latents.shape)
                 shapes.pop(name.removesuffix("_latents"))
-            if "background_latents" in self.cached:
+            if BACKGROUND in self.cached:
                 shapes.pop("background_mask")
         return shapes
 
 
-def modalities_there(stored: Collection[str], depth: Depth, cut: Cut) -> frozenset[Modality]:
+def modalities_there(stored: Collection[str], depth: Depth, cut: Cut) -> frozenset[str]:
     """All that can be asked of a clip with these stored modalities."""
-    there: dict[Modality, bool] = {
-        "rgb": True,
-        "mask": "mask" in stored,
-        "pose": "pose" in stored,
-        "depth": f"depth_{depth}" in stored,
-        "reference": all(name in stored for name in _parts_of(cut)),
-    }
-    return frozenset(name for name, is_there in there.items() if is_there)
+    there = {streamed.array for row, streamed in _rows(depth) if row.name in stored}
+    parts = {REFERENCE} if _parts_of(cut) <= set(stored) else set()
+    return frozenset({"rgb"} | there | parts)
 
 
 def depth_there(stored: Collection[str]) -> Depth:
     """The person's depth, the paper's default, unless the whole frame's is the only one."""
     return "frame" if "depth_frame" in stored and "depth_person" not in stored else "person"
+
+
+def _rows(depth: Depth) -> Iterator[tuple[Modality, Streamed]]:
+    """The table's rows that are streamed, with one of the two depths."""
+    for row, streamed in streamed_rows():
+        if streamed.array != "depth" or row.name == f"depth_{depth}":
+            yield row, streamed
+
+
+def _names() -> list[str]:
+    return [*dict.fromkeys(streamed.array for _, streamed in streamed_rows()), REFERENCE]
 
 
 def _parts_of(cut: Cut) -> frozenset[str]:

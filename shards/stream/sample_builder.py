@@ -63,8 +63,7 @@ class SampleMaker:
             frame_indices=np.array(indices, np.int64),
             consumed=consumed,
             skipped=skipped,
-            **arrays,
-        )
+        ).with_arrays(arrays)
 
     def batch(self, positions: Sequence[int], consumed: int) -> ClipBatch:
         """The samples at some positions, decoded in place. Raises as `sample`."""
@@ -80,8 +79,7 @@ class SampleMaker:
             frame_indices=np.array(indices, np.int64),
             consumed=consumed,
             skipped=tuple(line for lines in skipped for line in lines),
-            **arrays,
-        )
+        ).with_arrays(arrays)
 
     def count_skipped(self, reasons: Sequence[str]) -> None:
         """Count clips that could not be read, here or in a worker, each once."""

@@ -17,7 +17,7 @@ import signal
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -27,7 +27,6 @@ from typing import Any
 import cv2
 
 from shards.errors import ShardsError, WorkerLost
-from shards.stream.batch import ARRAYS
 from shards.stream.clipstream import ClipStream
 from shards.stream.recycle import Arrays, Shapes
 from shards.stream.ring import Block, block_size
@@ -37,7 +36,6 @@ __all__ = ["WorkerPool"]
 # What a trainer holds while the workers are `prefetch` ahead: the batch in use, and the next.
 _HELD = 2
 _LOOK = 5.0  # seconds after which a silent worker is looked at
-_NO_ARRAYS: dict[str, Any] = dict.fromkeys(ARRAYS)
 _PATIENCE = 1.0  # seconds that a worker may take to finish what it is at
 _ENDING = 10.0  # seconds after the end of its pipe in which one that died is gone
 
@@ -133,12 +131,12 @@ def _delivered(worker: _Worker, block: int, shapes: Shapes, item: Any) -> Any:
         free, _ = worker.idle.popitem()
     except KeyError:
         arrays = worker.blocks[block].arrays(shapes)
-        item = replace(item, **{name: array.copy() for name, array in arrays.items()})
+        item = item.with_arrays({name: array.copy() for name, array in arrays.items()})
         _grant(worker, block)
         return item
     _grant(worker, free)
     released = partial(worker.idle.__setitem__, block)  # to anything: `idle` is a set, in order
-    return replace(item, **worker.blocks[block].lend(shapes, released))
+    return item.with_arrays(worker.blocks[block].lend(shapes, released))
 
 
 def _grant(worker: _Worker, block: int) -> None:
@@ -202,7 +200,7 @@ def _work(
     with suppress(_TrainerLeft, BrokenPipeError):
         try:
             for item in stream.share(*turn):
-                results.send((ring.block, ring.shapes, replace(item, **_NO_ARRAYS)))
+                results.send((ring.block, ring.shapes, item.with_arrays({})))
             results.send(None)
         except (_TrainerLeft, BrokenPipeError):
             raise

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shards.inspect.sheet import contact_sheet
-from shards.inspect.tiles import reference_tiles, rows_of_tiles
+from shards.inspect.sheet import contact_sheet, reference_tiles, rows_of_tiles
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
 from shards.sample.images import decode_image
@@ -15,7 +14,7 @@ from shards.sample.images import decode_image
 
 def test_a_row_for_each_modality(make_clip: Callable[..., Clip]) -> None:
     clip = make_clip()
-    rows = dict(rows_of_tiles(clip))
+    rows = rows_of_tiles(clip)
     assert list(rows) == ["rgb", "mask", "pose", "depth_person", "depth_frame"]
     assert {tiles.shape for tiles in rows.values()} == {(3, 24, 32, 3)}
     np.testing.assert_array_equal(rows["depth_person"], depth_to_hot(clip.depth_person))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from shards.inspect.metrics import body_size, depth_flicker, pose_jitter
+from shards.sample.metrics import body_size, depth_flicker, pose_jitter
 
 
 def _person(frames: int) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""Modalities as a person can judge them: the tiles of a contact sheet."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from shards.sample.colormap import depth_to_hot
+
+__all__ = ["as_it_is", "cut_out", "grey", "hot", "outlined", "over_dimmed", "with_hole"]
+
+# Each takes a clip's frames (T, H, W, 3) uint8 RGB and an array of it, and returns
+# (T, H, W, 3) uint8 RGB.
+
+_OUTLINE = (64, 224, 255)
+_PERSON = 127
+
+
+def as_it_is(frames: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Colours (T, H, W, 3) uint8."""
+    return colours
+
+
+def outlined(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The person of masks (T, H, W) uint8 in colour, with an outline, on a dim grey background."""
+    return np.stack([_outlined(*pair) for pair in zip(frames, masks, strict=True)])
+
+
+def over_dimmed(frames: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """What is drawn on black, (T, H, W, 3) uint8, over the dimmed frames."""
+    # Limbs are often drawn at less than full brightness: they are opaque all the same.
+    opaque = np.minimum(drawn.max(axis=-1, keepdims=True) / np.float32(64), 1)
+    return _blend(frames * np.float32(0.4), drawn, opaque)
+
+
+def hot(frames: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """Depths (T, H, W) in [0, 1] in the `hot` colour map."""
+    return depth_to_hot(depths)
+
+
+def grey(frames: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """Depths (T, H, W) in [0, 1] in grey."""
+    return np.repeat((depths * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The person of an image (H, W, 3) on white; mask (H, W) uint8."""
+    return _blend(np.float32(255), image, mask[..., None] / np.float32(255))
+
+
+def with_hole(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) with grey for the person; mask (H, W) uint8."""
+    return _blend(image, np.float32(96), mask[..., None] / np.float32(255))
+
+
+def _outlined(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    dim = np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=-1)
+    tile = _blend(dim * np.float32(0.35), frame, mask[..., None] / np.float32(255))
+    contours, _ = cv2.findContours(
+        (mask > _PERSON).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    return cv2.drawContours(tile, contours, -1, _OUTLINE, 1, cv2.LINE_AA)
+
+
+def _blend(
+    below: np.ndarray | np.float32, above: np.ndarray | np.float32, opaque: np.ndarray
+) -> np.ndarray:
+    return (below + (above - below) * opaque + np.float32(0.5)).astype(np.uint8)

@@ -1,0 +1,240 @@
+"""The table of modalities: a row says all that is known of one. Another modality is another row.
+
+Members of a sample, one modality's after the other:
+
+{key}.json               what the clip is, and which annotator made what
+{key}.rgb.000.jpg ...    a file a frame: rgb, mask, pose, depth_person, depth_frame
+{key}.keypoints.npy      a file for all frames
+{key}.reference.jpg      a file for a still image: reference, reference_mask
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from shards.errors import BadSample
+from shards.sample import drawing
+from shards.sample.encodings import COLOUR, GREY, GREY_DEPTH, HOT_DEPTH, JPEG, POINTS, Encoding
+from shards.sample.metrics import depth_flicker, pose_jitter
+
+__all__ = [
+    "JSON",
+    "MODALITIES",
+    "Measure",
+    "Modality",
+    "Streamed",
+    "measures",
+    "member_name",
+    "parse_suffix",
+    "split_name",
+    "streamed_rows",
+]
+
+JSON = "json"
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """How training is given a modality whose frames are images: uint8, as they are stored.
+
+    `array`     its name in a `ClipSample`; of rows that share one, such as `depth_person` and
+                `depth_frame` do `depth`, a stream takes one.
+    `channels`  3, where grey is repeated in each, or 1, without an axis for it.
+    `moves`     what a random crop and a mirror image do: `smooth` mixes neighbouring pixels,
+                `exact` takes the nearest, for values of which a mean means nothing; `redrawn` is
+                drawn anew from the key points; `never` refuses both.
+    `latents`   whether its latents may be cached, in the member `{modality}_latents`.
+    """
+
+    array: str
+    channels: Literal[1, 3] = 3
+    moves: Literal["smooth", "exact", "redrawn", "never"] = "smooth"
+    latents: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that tells good annotations from bad ones, for `idol-shards stats`.
+
+    `name` in JSON, `title` and `unit` in tables, where it is shown times `factor`; `needs` are the
+    modalities whose arrays `compute` takes. NaN where a clip says nothing.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    compute: Callable[..., float]
+    factor: float = 1
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """All that is known of a modality.
+
+    `name`      of the members, of the array in a `Clip`, in `sizes` of a manifest's entry, and with
+                `bytes_` before it the column of the index.
+    `encoding`  shape and type of the array, the files, and the check of their values.
+    `files`     `frames`: one a frame; `whole`: one for all frames; `still`: one, of no time.
+    `title`, `draw`
+                the row on a contact sheet: from (T, H, W, 3) uint8 frames and the clip's array to
+                (T, H, W, 3) uint8 tiles; without `draw` there is none.
+    `measures`  what statistics tell of it.
+    `streamed`  how training is given it, if it is by itself.
+    """
+
+    name: str
+    encoding: Encoding
+    files: Literal["frames", "whole", "still"] = "frames"
+    title: str = ""
+    draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    measures: tuple[Measure, ...] = ()
+    streamed: Streamed | None = None
+
+    def check(self, array: np.ndarray, frames: int, height: int, width: int) -> None:
+        """Raises ValueError for an array of another type or shape than a clip of this size has."""
+        size = {"H": height, "W": width}
+        shape = tuple(size.get(n, n) if isinstance(n, str) else n for n in self.encoding.shape)
+        if self.files != "still":
+            shape = (frames, *shape)
+        fits = array.ndim == len(shape) and all(
+            isinstance(wanted, str) or n == wanted
+            for n, wanted in zip(array.shape, shape, strict=True)
+        )
+        if array.dtype != self.encoding.dtype or not fits:
+            wanted = f"{np.dtype(self.encoding.dtype)}({', '.join(map(str, shape))})"
+            raise ValueError(f"{self.name} is {array.dtype}{array.shape}, not {wanted}")
+
+    def read(self, name: str, data: bytes) -> np.ndarray:
+        """The stored array in the member `name`: a frame's, or that of all frames.
+
+        Raises BadSample, naming the member, for what cannot be decoded or is of another type.
+        """
+        try:
+            array = self.encoding.read(data)
+        except ValueError as error:
+            raise BadSample(f"{name}: {error}") from error
+        if (array.ndim, array.dtype) != self.encoding.stored:
+            raise BadSample(f"{name}: is {array.dtype}{array.shape}, wrong for {self.name}")
+        return array
+
+
+def _depth(
+    name: str, title: str, encoding: Encoding, *, moves: Literal["smooth", "exact"]
+) -> Modality:
+    flicker = Measure(
+        f"depth_{name}_flicker",
+        f"depth flicker, {name}",
+        (f"depth_{name}", "mask"),
+        depth_flicker,
+        unit="depth",
+    )
+    return Modality(
+        name=f"depth_{name}",
+        encoding=encoding,
+        title=title,
+        draw=drawing.hot if encoding is HOT_DEPTH else drawing.grey,
+        measures=(flicker,),
+        streamed=Streamed("depth", moves=moves, latents=True),
+    )
+
+
+MODALITIES: dict[str, Modality] = {
+    row.name: row
+    for row in (
+        Modality(
+            name="rgb",
+            encoding=JPEG,
+            title="frames",
+            draw=drawing.as_it_is,
+            streamed=Streamed("rgb", latents=True),
+        ),
+        Modality(
+            name="mask",
+            encoding=GREY,
+            title="person mask",
+            draw=drawing.outlined,
+            streamed=Streamed("mask", channels=1, moves="exact"),
+        ),
+        Modality(
+            name="pose",
+            encoding=COLOUR,
+            title="skeleton",
+            draw=drawing.over_dimmed,
+            streamed=Streamed("pose", moves="redrawn", latents=True),
+        ),
+        Modality(
+            name="keypoints",
+            encoding=POINTS,
+            files="whole",
+            measures=(
+                Measure(
+                    "pose_jitter",
+                    "pose jitter",
+                    ("keypoints",),
+                    pose_jitter,
+                    factor=100,
+                    unit="% of body",
+                ),
+            ),
+        ),
+        # A mean of two hot colours is a third.
+        _depth("person", "depth, person", HOT_DEPTH, moves="exact"),
+        _depth("frame", "depth, whole frame", GREY_DEPTH, moves="smooth"),
+        Modality(name="reference", encoding=JPEG, files="still"),
+        Modality(name="reference_mask", encoding=GREY, files="still"),
+    )
+}
+
+
+def streamed_rows() -> Iterator[tuple[Modality, Streamed]]:
+    """The rows that training is given by themselves."""
+    for row in MODALITIES.values():
+        if row.streamed is not None:
+            yield row, row.streamed
+
+
+def measures() -> Iterator[Measure]:
+    """Those of all rows."""
+    for row in MODALITIES.values():
+        yield from row.measures
+
+
+def member_name(key: str, modality: str, frame: int | None = None) -> str:
+    """Name of the member with a modality (or `JSON`) of a sample, and of a frame of it."""
+    if modality == JSON:
+        return f"{key}.json"
+    row = MODALITIES[modality]
+    if (row.files == "frames") != (frame is not None):
+        raise ValueError(f"{modality} is stored per {'frame' if frame is None else 'clip'}")
+    middle = "" if frame is None else f".{frame:03d}"
+    return f"{key}.{modality}{middle}.{row.encoding.extension}"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """`(key, suffix)`: a member's name cut at its first dot, as WebDataset does."""
+    key, _, suffix = name.partition(".")
+    return key, suffix
+
+
+def parse_suffix(suffix: str) -> tuple[str, int | None] | None:
+    """`(modality, frame)` of a member by what follows its key; None for members of others."""
+    if suffix == JSON:
+        return JSON, None
+    match = re.fullmatch(r"(\w+?)(?:\.([0-9]{3,9}))?\.(\w+)", suffix, re.ASCII)
+    if match is None:
+        return None
+    modality, frame, extension = match.groups()
+    row = MODALITIES.get(modality)
+    if (
+        row is None
+        or row.encoding.extension != extension
+        or (row.files == "frames") != (frame is not None)
+    ):
+        return None
+    return modality, None if frame is None else int(frame)
