@@ -42,7 +42,7 @@ def latents_member(key: str, name: str) -> str:
 def encode_members(
     key: str, info: Mapping[str, Any], moments: Mapping[str, np.ndarray]
 ) -> list[tuple[str, bytes]]:
-    """`(name, bytes)` of a sample's members; `info` is the clip's json, `moments` by their names."""
+    """`(name, bytes)` of a sample's members; `info` is the clip's json, `moments` by name."""
     about = {name: info[name] for name in ("frame_indices", "split", "video") if name in info}
     members = [(f"{key}.json", canonical_json({"key": key, **about}))]
     for name, array in moments.items():
