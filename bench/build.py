@@ -11,12 +11,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.build import Reporter, Where, build, plan_build
+from pipelines.build import Reporter, build, plan_build
+from pipelines.compute import Compute
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
 from pipelines.worker import TaskResult
@@ -43,7 +43,7 @@ class Clock(Reporter):
         self.stamps: list[tuple[float, int]] = []
 
     def done(self, result: TaskResult) -> None:
-        self.stamps.append((time.perf_counter(), len(result.clips)))
+        self.stamps.append((time.perf_counter(), len(result.task.first_frames)))
 
     def rate(self) -> float:
         """Clips a second."""
@@ -72,16 +72,16 @@ def plain_loop(plan: Plan) -> Clock:
                 size=plan.recipe.size,
                 min_person_frames=0,
             )
-        clock.done(TaskResult(task, (None,) * len(indices)))  # type: ignore[arg-type]
+        clock.done(TaskResult(task, ()))
     return clock
 
 
-def through_build(plan: Plan, source: Path, workers: int) -> tuple[Clock, float]:
+def through_build(plan: Plan, workers: int) -> tuple[Clock, float]:
     """The real build into a temporary folder, and how long it took in all."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as out:
-        where = Where(source, f"{out}/shards", workers)
-        total = timed(lambda: build(plan, where, clock))
+        compute = Compute(workers=workers)
+        total = timed(lambda: build(plan, f"{out}/shards", clock, compute=compute))
     return clock, total
 
 
@@ -134,7 +134,7 @@ def main() -> None:
     for _ in range(options.rounds):
         rates.setdefault("plain loop", []).append(plain_loop(plan).rate())
         for workers in (0, 1, 2):
-            clock, total = through_build(plan, source, workers)
+            clock, total = through_build(plan, workers)
             rates.setdefault(f"build, {workers} workers", []).append(clock.rate())
             totals.setdefault(f"build, {workers} workers", []).append(total)
 

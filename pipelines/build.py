@@ -1,64 +1,36 @@
-"""Building a dataset: list, plan, skip what is committed, run the rest, commit shard by shard."""
+"""Building a dataset: list, plan, estimate, skip what is committed, run and commit the rest."""
 
 from __future__ import annotations
 
 import platform
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.compute import Compute
-from pipelines.engine import Cluster, run_here, run_on_ray
-from pipelines.folder_lock import alone_in
+from pipelines.engine import run
 from pipelines.notices import check_source, notices
-from pipelines.plan import Plan, make_plan
+from pipelines.plan import Plan, Task, make_plan
 from pipelines.recipe import Recipe
-from pipelines.worker import Made, Setup, TaskResult
+from pipelines.worker import Setup, TaskResult, Worker
 from preprocess.annotators.provenance import provenance
 from preprocess.errors import InputError
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from shards.dataset import Build, DatasetInfo, open_for_build
+from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, find_manifest
 from shards.writer import commit_shard
 
-__all__ = ["BuildSummary", "Reporter", "Where", "build", "plan_build"]
+__all__ = ["BuildSummary", "Estimate", "Reporter", "build", "estimate", "plan_build"]
 
-
-@dataclass(frozen=True)
-class Where:
-    """Where a build reads, writes and runs: of this only the precision changes the dataset.
-
-    `workers`: 0 works in this process; None takes as many as `compute` finds sensible.
-    """
-
-    source: Path
-    out: str
-    workers: int | None
-    address: str | None = None
-    weights: Path | None = None
-    compute: Compute = field(default_factory=Compute)
-
-    def setup(self, plan: Plan) -> Setup:
-        """What a worker needs to know besides the plan, once the files have been checked.
-
-        Raises InputError for files, packages or a GPU that are missing.
-        """
-        made_by = provenance(plan.recipe, self.weights)
-        hardware = self.compute.hardware(plan.recipe, elsewhere=self.address is not None)
-        return Setup(self.source, self.weights, hardware, made_by)
-
-    def cluster(self, plan: Plan, setup: Setup) -> Cluster:
-        """How many workers, where, and what each asks for."""
-        choice = plan.recipe
-        workers = self.workers
-        if workers is None:
-            workers = self.compute.default_workers(choice, setup.hardware)
-        gpus = self.compute.gpus_per_worker(choice, setup.hardware)
-        return Cluster(workers, gpus, self.address)
+# Clips that an estimate tries.
+TRIES = 6
 
 
 class Reporter:
@@ -97,40 +69,125 @@ def plan_build(
     check_source(recipe, listing)
     if recipe.densepose is not None and "densepose" not in recipe.chosen:
         listing = with_densepose(listing, Path(recipe.densepose).expanduser())
-    return make_plan(recipe, listing)
+    return make_plan(recipe, source, listing)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds are those of one worker on this machine; `survey_seconds` are paid once a video."""
+
+    clip_seconds: float
+    survey_seconds: float
+    clip_bytes: int
+    workers: int
+    total_seconds: float  # with these workers, if there are as many cores
+    total_bytes: int
+
+
+def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estimate:
+    """What the plan will cost: one of its clips is made twice, the second time of a known video.
+
+    Raises InputError when weights are missing, or when none of the clips tried can be made.
+    """
+    setup = _setup(plan, compute, weights)
+    worker = Worker(plan, setup)
+    failures = []
+    for task in _single_clips(plan):
+        started = time.perf_counter()
+        result = worker.run(task)
+        if result.samples:
+            break
+        failures += [f"{clip.key}: {clip.reason}" for clip in result.quarantined]
+    else:
+        raise InputError("none of the clips tried can be made; " + "; ".join(failures))
+    again = time.perf_counter()
+    worker.run(task)
+    clip_seconds = time.perf_counter() - again
+    survey_seconds = max(again - started - clip_seconds, 0.0)
+    ((_, members),) = result.samples
+    clip_bytes = sum(len(data) for _, data in members)
+    videos = len({c.video for shard in plan.shards.values() for c in shard})
+    total = plan.clips * clip_seconds + videos * survey_seconds
+    workers = max(compute.count_workers(plan.recipe, setup.hardware), 1)
+    return Estimate(
+        clip_seconds,
+        survey_seconds,
+        clip_bytes,
+        workers,
+        total / workers,
+        plan.clips * clip_bytes,
+    )
 
 
 def build(
-    plan: Plan, where: Where, reporter: Reporter, *, retry_quarantined: bool = False
+    plan: Plan,
+    out: str,
+    reporter: Reporter,
+    *,
+    compute: Compute,
+    weights: Path | None = None,
+    retry_quarantined: bool = False,
 ) -> BuildSummary:
-    """Make the planned dataset, or what is missing of it.
+    """Make the planned dataset in the folder or URL `out`, or what is missing of it.
 
-    Stopped at any time, by Ctrl-C or a kill, the same call goes on with the shards that are not
-    committed; the result is the same bytes. `retry_quarantined` makes shards with quarantined
-    clips anew. Raises InputError for missing weights and for a folder in which another build is at
+    Stopped at any time, by Ctrl-C or a kill, the same call resumes with the shards that are not
+    committed; the result is the same bytes. Of `compute` the precision alone changes them.
+    `weights` is the folder of external files; `retry_quarantined` makes shards with quarantined
+    clips again. Raises InputError for missing weights and for a folder in which another build is at
     work, and ShardsError for one that holds something else.
     """
-    setup = where.setup(plan)
-    store = Store.at(where.out)
-    with alone_in(store):
-        return _build(plan, setup, store, where, reporter, retry_quarantined)
+    setup = _setup(plan, compute, weights)
+    store = Store.at(out)
+    with _alone_in(store):
+        session = _open(store, plan, setup)
+        manifests: dict[tuple[str, int], Manifest] = {}
+        for shard in plan.shards:
+            manifest = find_manifest(store, *shard)
+            if manifest and not (retry_quarantined and manifest.quarantined):
+                manifests[shard] = manifest
+        kept = len(manifests)
+        reporter.planned(plan, list(manifests.values()))
+        tasks = plan.tasks(shard for shard in plan.shards if shard not in manifests)
+        if tasks:
+            for manifest in _commit(tasks, run(tasks, plan, setup, compute), session, reporter):
+                manifests[manifest.split, manifest.index] = manifest
+                reporter.committed(manifest)
+        info = session.finish(plan.shards_by_split)
+    in_order = [manifests[shard] for shard in sorted(manifests)]
+    quarantined = tuple(q for manifest in in_order for q in manifest.quarantined)
+    return BuildSummary(info, quarantined, len(manifests) - kept, kept)
 
 
-def _build(
-    plan: Plan,
-    setup: Setup,
-    store: Store,
-    where: Where,
-    reporter: Reporter,
-    retry_quarantined: bool,
-) -> BuildSummary:
-    recipe = plan.recipe
-    session = open_for_build(
+def _setup(plan: Plan, compute: Compute, weights: Path | None) -> Setup:
+    """Raises InputError for files, packages or a GPU that are missing."""
+    made_by = provenance(plan.recipe, weights)
+    return Setup(weights, compute.hardware(plan.recipe), made_by)
+
+
+@contextmanager
+def _alone_in(store: Store) -> Iterator[None]:
+    """Hold the folder locked: two builds would overwrite each other's shards.
+
+    Object stores and file systems without locks are not watched.
+    """
+    if not store.is_local or store.size() is not None:
+        yield
+        return
+    try:
+        with exclusive(Path(store.root, LOCK), wait=False, optional=True):
+            yield
+    except Taken as error:
+        raise InputError(
+            f"{store.url()}: another build is writing into this folder: wait until it has ended, "
+            "or stop it, or choose another --out"
+        ) from error
+
+
+def _open(store: Store, plan: Plan, setup: Setup) -> Build:
+    recipe = plan.recipe.as_json(setup.made_by.records, half=setup.hardware.half)
+    return open_for_build(
         store,
-        {
-            **recipe.as_json(setup.made_by.records, half=setup.hardware.half),
-            "source": plan.source_summary(),
-        },
+        {**recipe, "source": plan.source_summary()},
         software={**setup.made_by.software, "python": platform.python_version()},
         weights=setup.made_by.weights(),
         extras={
@@ -140,57 +197,38 @@ def _build(
             "notices": list(notices(plan)),
         },
     )
-    kept: dict[tuple[Split, int], Manifest] = {}
-    for split, index in plan.shards:
-        manifest = find_manifest(store, split, index)
-        if manifest and not (retry_quarantined and manifest.quarantined):
-            kept[split, index] = manifest
-    reporter.planned(plan, list(kept.values()))
-    pending = [shard for shard in plan.shards if shard not in kept]
-    manifests = list(kept.values())
-    for manifest in _make_shards(plan, pending, setup, where, session, reporter):
-        manifests.append(manifest)
-        reporter.committed(manifest)
-    info = session.finish(plan.shards_by_split)
-    manifests.sort(key=lambda m: (m.split, m.index))
-    quarantined = tuple(q for manifest in manifests for q in manifest.quarantined)
-    return BuildSummary(info, quarantined, len(pending), len(kept))
 
 
-def _make_shards(
-    plan: Plan,
-    pending: list[tuple[Split, int]],
-    setup: Setup,
-    where: Where,
-    session: Build,
-    reporter: Reporter,
+def _commit(
+    tasks: list[Task], results: Iterator[TaskResult], session: Build, reporter: Reporter
 ) -> Iterator[Manifest]:
     """Commit each shard as soon as its last task is done; tasks end in any order."""
-    tasks = plan.tasks(pending)
-    if not tasks:
-        return
-    cluster = where.cluster(plan, setup)
-    if cluster.workers:
-        results = run_on_ray(tasks, plan, setup, cluster)
-    else:
-        results = run_here(tasks, plan, setup)
     waiting = Counter((task.split, task.shard) for task in tasks)
-    finished: dict[tuple[Split, int], list[TaskResult]] = {shard: [] for shard in pending}
+    finished: dict[tuple[Split, int], list[TaskResult]] = {shard: [] for shard in waiting}
     for result in results:
         shard = (result.task.split, result.task.shard)
         finished[shard].append(result)
         reporter.done(result)
         if len(finished[shard]) == waiting[shard]:
             in_order = sorted(finished.pop(shard), key=lambda r: r.task.position)
-            clips = [clip for r in in_order for clip in r.clips]
             yield commit_shard(
                 session.store,
                 *shard,
-                [(clip.key, clip.members) for clip in clips if isinstance(clip, Made)],
-                [clip for clip in clips if isinstance(clip, Quarantined)],
+                [sample for r in in_order for sample in r.samples],
+                [clip for r in in_order for clip in r.quarantined],
                 fingerprint=session.info.fingerprint,
             )
     if finished:
         raise InputError(
             f"{len(finished)} shards lack clips although every task ended; run the command again"
         )
+
+
+def _single_clips(plan: Plan) -> list[Task]:
+    """A few clips spread over the plan: the first may show nobody."""
+    clips = [(split, shard, clip) for (split, shard), cs in plan.shards.items() for clip in cs]
+    step = max(1, len(clips) // TRIES)
+    return [
+        Task(split, shard, 0, clip.video, (clip.first_frame,))
+        for split, shard, clip in clips[::step][:TRIES]
+    ]

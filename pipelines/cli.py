@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
 
 import tyro
 from tyro.extras import SubcommandApp
 
 from idol.data.encode_cli import encode
-from pipelines.build_cli import build_command, preset_of
+from pipelines.compute import Compute
+from pipelines.recipe import Recipe
 from pipelines.recipe_cli import recipe_app
+from pipelines.recipe_file import RecipeFile, load_recipe
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
 from shards.command import run
 from shards.errors import ShardsError
+from shards.options import Given, options_of, replaced
 
 __all__ = ["main"]
+
+EXIT_QUARANTINED = 1
+
+_Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+_Sources = Annotated[
+    tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="PATH|NAME=PATH")
+]
+_Settings = Annotated[
+    Given, tyro.conf.OmitArgPrefixes, tyro.conf.arg(constructor=options_of(Recipe))
+]
+_Compute = Annotated[
+    Given, tyro.conf.OmitArgPrefixes, tyro.conf.arg(constructor=options_of(Compute))
+]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     app = SubcommandApp()
-    app.command(name="build")(build_command(preset_of(arguments), arguments))
+    app.command(build)
     app.command(encode)
     app.command(recipe_app, name="recipe", help="List, show and compare recipes.")
     app.command(weights_app, name="weights", help="List, fetch and check external files.")
@@ -43,6 +62,149 @@ def _command(arguments: Sequence[str]) -> int:
         config=(tyro.conf.DisallowNone,),
     )
     return code
+
+
+def build(
+    out: str,
+    settings: _Settings,
+    compute: _Compute,
+    source: _Sources = (),
+    recipe: str | None = None,
+    weights: Path | None = None,
+    max_quarantine: int = 0,
+    retry_quarantined: _Flag = False,
+    dry_run: _Flag = False,
+) -> int:
+    """Build a dataset of annotated clips; run the same command to resume.
+
+    Args:
+        settings: What to make of the source.
+        compute: What to run on.
+        recipe: Name or path of a recipe file, whose settings take the place of the defaults that
+            are told here; `paper` is that of the dataset. `idol-prep recipe show` prints one.
+        source: Folder of the dataset, in its published layout; for a recipe of several sources
+            NAME=PATH for each.
+        out: Folder or URL (s3://...) of the shards; new, empty, or of the same recipe.
+        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
+        max_quarantine: Exit with 1 if more than this many clips and files could not be used.
+        retry_quarantined: Make shards again that hold quarantined clips.
+        dry_run: Print the plan and what it will cost, and stop.
+    """
+    if max_quarantine < 0:
+        raise InputError(f"--max-quarantine must be 0 or more, not {max_quarantine}")
+    file = load_recipe(recipe, settings.get("dataset")) if recipe else RecipeFile("")
+    runs_on = replaced(file.compute, compute)
+
+    def make(recipe: Recipe, source: Path, out: str) -> int:
+        """One dataset; the number of clips and files that could not be used."""
+        from pipelines import show
+        from pipelines.build import build, plan_build
+
+        with show.listing() as on_file:
+            plan = plan_build(recipe, source, on_file)
+        show.plan(plan)
+        if dry_run:
+            show.cost(plan, runs_on, weights)
+            return 0
+        with show.Progress() as reporter:
+            summary = build(
+                plan,
+                out,
+                reporter,
+                compute=runs_on,
+                weights=weights,
+                retry_quarantined=retry_quarantined,
+            )
+        show.summary(plan, summary, out)
+        return len(summary.quarantined) + len(plan.unreadable)
+
+    if file.sources:
+        failed = _make_mixture(file, settings, source, out, make, dry_run=dry_run)
+    else:
+        failed = make(*_single(file, settings, source), out)
+    if failed > max_quarantine:
+        from pipelines import show
+
+        show.too_many(failed, max_quarantine)
+        return EXIT_QUARANTINED
+    return 0
+
+
+def _single(file: RecipeFile, settings: Given, source: Sequence[str]) -> tuple[Recipe, Path]:
+    """The recipe of a single dataset, and where its source lies."""
+    fields = {**file.settings, **settings}
+    if "dataset" not in fields:
+        raise InputError("--dataset is missing: give it, or a --recipe that says which")
+    if len(source) != 1:
+        given = f"{len(source)} times" if source else "not at all"
+        raise InputError(f"--source must be given once, not {given}: the folder of the dataset")
+    return Recipe(**fields), Path(source[0])
+
+
+def _make_mixture(
+    file: RecipeFile,
+    settings: Given,
+    source: Sequence[str],
+    out: str,
+    make: Callable[[Recipe, Path, str], int],
+    *,
+    dry_run: bool,
+) -> int:
+    """A dataset for each source in OUT/{name}, then OUT/mix.json with their weights.
+
+    Returns the number of clips and files that could not be used, over all sources.
+    Raises InputError for sources without a path, before anything is built.
+    """
+    from pipelines import show
+    from shards.files.storage import Store
+    from shards.mix import MIX, write_mix
+
+    if "dataset" in settings:
+        raise InputError(f"--dataset: each source of {file.title} has its own")
+    if "densepose" in settings:
+        raise InputError("--densepose is for one source: build those that want it alone")
+    paths = _paths(file, source)
+    store = Store.at(out)
+    if store.size("dataset.json") is not None:
+        raise InputError(f"{store.url()} holds one dataset: choose another --out for a mixture")
+    recipes = [replace(entry.recipe, **settings) for entry in file.sources]
+    total = sum(entry.weight for entry in file.sources)
+    failed = 0
+    for entry, recipe in zip(file.sources, recipes, strict=True):
+        show.heading(entry.name, entry.weight / total)
+        failed += make(recipe, paths[entry.name], store.url(entry.name))
+    if not dry_run:
+        write_mix(store, {entry.name: entry.weight for entry in file.sources})
+        show.mixed(store.url(MIX))
+    return failed
+
+
+def _paths(file: RecipeFile, given: Sequence[str]) -> dict[str, Path]:
+    """Where each source lies: NAME=PATH of the command line, else as its entry says."""
+    paths = {
+        e.name: file.folder / Path(e.path).expanduser() for e in file.sources if e.path is not None
+    }
+    names = [entry.name for entry in file.sources]
+    mistakes = []
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or name not in names or not path:
+            mistakes.append(f"--source {text} is not NAME=PATH with one of {', '.join(names)}")
+        paths[name] = Path(path).expanduser()
+    if missing := [name for name in names if name not in paths]:
+        options = " ".join(f"--source {name}=PATH" for name in missing)
+        mistakes.append(
+            f"no path for {', '.join(missing)}: give {options}, or leave them out of "
+            "a copy of the recipe"
+        )
+    mistakes += [
+        f"{name}: {paths[name]} does not exist"
+        for name in names
+        if name in paths and not paths[name].exists()
+    ]
+    if mistakes:
+        raise InputError("\n  ".join(["the sources cannot be used:", *mistakes]))
+    return paths
 
 
 if __name__ == "__main__":

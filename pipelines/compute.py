@@ -40,6 +40,12 @@ class Compute:
     depth_gpus: float | None = None
     """Fraction of a GPU that a worker asks for to make depth. Default: the annotator's own."""
 
+    workers: int | None = None
+    """Ray workers; 0 works in this process without Ray. Default: one a core, or as many as GPUs and
+    memory hold."""
+    address: str | None = None
+    """Address of a running Ray cluster to join."""
+
     def __post_init__(self) -> None:
         if mistakes := list(self._mistakes()):
             raise RecipeMistakes(mistakes)
@@ -47,6 +53,8 @@ class Compute:
     def _mistakes(self) -> Iterator[str]:
         if self.batch != "auto" and self.batch < 1:
             yield f"batch must be at least 1, or auto, not {self.batch}"
+        if self.workers is not None and self.workers < 0:
+            yield f"workers must be 0 or more, not {self.workers}"
         for kind in _KINDS:
             value = self._given(kind)
             if value is not None and not (math.isfinite(value) and 0 <= value <= 8):
@@ -54,14 +62,14 @@ class Compute:
         if self.device == "cpu" and self.precision == "fp16":
             yield "precision fp16 needs a GPU: use fp32 or auto with device cpu"
 
-    def hardware(self, choice: AnnotatorChoice, *, elsewhere: bool = False) -> Hardware:
-        """What the annotators will be loaded with. `elsewhere`: on the machines of a cluster.
+    def hardware(self, choice: AnnotatorChoice) -> Hardware:
+        """What the annotators will be loaded with, here or on the machines of a cluster.
 
         Raises InputError for a GPU that is not there, or fp16 without one.
         """
         device = "cpu"
         if choice.networks and self.device != "cpu":
-            if elsewhere and self.device == "cuda":
+            if self.address is not None and self.device == "cuda":
                 device = "cuda"
             else:
                 from preprocess.annotators.torch.device import pick_device
@@ -79,8 +87,11 @@ class Compute:
         total = sum(self.gpus(choice).values())
         return float(math.ceil(total)) if total > 1 else round(total, 4)
 
-    def default_workers(self, choice: AnnotatorChoice, hardware: Hardware) -> int:
-        """One a core; fewer where GPUs, or memory for the networks, would not do."""
+    def count_workers(self, choice: AnnotatorChoice, hardware: Hardware) -> int:
+        """As many as asked for, else one a core, or fewer where GPUs, or memory for the networks,
+        would not do."""
+        if self.workers is not None:
+            return self.workers
         cores = os.cpu_count() or 1
         if not choice.networks:
             return cores

@@ -15,14 +15,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
+from pipelines.compute import Compute
 from pipelines.plan import Plan, Task
 from pipelines.worker import Setup, TaskResult, Worker
 from preprocess.errors import InputError
 
-__all__ = ["MAX_DEATHS", "Cluster", "run_here", "run_on_ray"]
+__all__ = ["MAX_DEATHS", "run"]
 
 MAX_DEATHS = 3
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
@@ -31,44 +31,35 @@ MAX_BLOCKS = 4096
 OBJECT_STORE_BYTES = 1 << 30
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Workers on Ray: how many, the share of a GPU that each asks for, and a running cluster's
-    address; without one, Ray is started on this machine."""
+def run(tasks: list[Task], plan: Plan, setup: Setup, compute: Compute) -> Iterator[TaskResult]:
+    """Run the tasks on as many workers as `compute` says: Ray actors, or this process for none.
 
-    workers: int
-    gpus: float = 0.0
-    address: str | None = None
-
-
-def run_here(tasks: list[Task], plan: Plan, setup: Setup) -> Iterator[TaskResult]:
-    """Run the tasks one by one in this process."""
+    Ray is started and stopped here unless it was running. Raises InputError when it cannot be
+    reached, has too few GPUs, or when a worker cannot start.
+    """
+    workers = compute.count_workers(plan.recipe, setup.hardware)
+    if workers:
+        yield from _run_on_ray(tasks, plan, setup, compute, workers)
+        return
     worker = Worker(plan, setup)
     for task in tasks:
         yield worker.run(task)
 
 
-def run_on_ray(
-    tasks: list[Task],
-    plan: Plan,
-    setup: Setup,
-    cluster: Cluster,
+def _run_on_ray(
+    tasks: list[Task], plan: Plan, setup: Setup, compute: Compute, workers: int
 ) -> Iterator[TaskResult]:
-    """Run the tasks on the cluster's workers, which are Ray actors.
-
-    Ray is started and stopped here unless it was running. Raises InputError when it cannot be
-    reached, has too few GPUs, or when a worker cannot start.
-    """
+    share = compute.gpus_per_worker(plan.recipe, setup.hardware)
     # Ray's own processes write warnings about its internals over the progress bar.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
     started = not ray.is_initialized()
     if started:
-        _start_ray(ray, cluster.workers, cluster.address)
+        _start_ray(ray, workers, compute.address)
     try:
         _quieten_ray_data(ray)
-        workers = _fitting(cluster, float(ray.cluster_resources().get("GPU", 0)))
+        workers = _fitting(workers, share, float(ray.cluster_resources().get("GPU", 0)))
         # The plan travels through an actor, so that a worker started anew still finds it.
         ledger = ray.remote(num_cpus=0)(_Ledger).remote((tasks, plan))
         rows = [{"task": number} for number in range(len(tasks))]
@@ -78,13 +69,13 @@ def run_on_ray(
             fn_constructor_args=(ledger, setup),
             batch_size=1,
             num_cpus=1,
-            num_gpus=cluster.gpus or None,
+            num_gpus=share or None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
         )
         for row in results.iter_rows():
             yield pickle.loads(row["result"])  # made by our own worker, a moment ago
     except ray.exceptions.RayError as error:
-        raise InputError(f"a worker could not go on: {_cause(error)}") from error
+        raise InputError(f"a Ray worker failed: {_cause(error)}") from error
     finally:
         if started:
             # On its way out Ray speaks of infinite retries to whoever stopped it.
@@ -92,18 +83,17 @@ def run_on_ray(
                 ray.shutdown()
 
 
-def _fitting(cluster: Cluster, gpus: float) -> int:
+def _fitting(workers: int, share: float, gpus: float) -> int:
     """Workers that the GPUs hold at once: Ray would wait for the others for ever."""
-    if not cluster.gpus:
-        return cluster.workers
-    share = cluster.gpus
+    if not share:
+        return workers
     fitting = int(gpus) * int(1 / share) if share <= 1 else int(gpus / share)
     if not fitting:
         raise InputError(
             f"a worker asks for {share:g} GPUs, and Ray has {gpus:g}: use --device cpu, or smaller "
             "shares"
         )
-    return min(cluster.workers, fitting)
+    return min(workers, fitting)
 
 
 def _start_ray(ray: Any, workers: int, address: str | None) -> None:

@@ -1,25 +1,34 @@
-"""The plan: which clips go in which shard, decided before any work starts."""
+"""The plan: which videos train and which are held out, and which clips go in which shard.
+
+It is decided before any work starts.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipelines.recipe import Recipe
-from pipelines.splits import split_videos
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
+from preprocess.sources.disco.listing import HELD_OUT
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.canonical import canonical_json
 from shards.files.digest import sha256
 from shards.sample.keys import make_key
 
-__all__ = ["Plan", "PlannedClip", "Task", "make_plan"]
+__all__ = ["EVALUATION_IDS", "Plan", "PlannedClip", "Task", "make_plan", "split_videos"]
 
 # Clips of one video that one worker makes in a row, so that its frames are decoded once. Small
 # enough to spread a single long video over many workers.
 CLIPS_PER_TASK = 8
+
+# The videos on which DisCo and IDOL report: two TikTok folders and eight private clips.
+EVALUATION_IDS = tuple(sorted(HELD_OUT))
+_EVALUATION = re.compile(rf"(?<!\d)({'|'.join(EVALUATION_IDS)})(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Plan:
     """
 
     recipe: Recipe
+    source: Path
     videos: tuple[Video, ...]
     splits: tuple[Split, ...]  # of each video
     shards: dict[tuple[Split, int], tuple[PlannedClip, ...]]
@@ -69,8 +79,8 @@ class Plan:
     def shards_by_split(self) -> dict[str, int]:
         return dict(Counter(split for split, _ in self.shards))
 
-    def key(self, clip: PlannedClip) -> str:
-        return make_key(self.recipe.dataset, self.videos[clip.video].id, clip.first_frame)
+    def key(self, video: int, first_frame: int) -> str:
+        return make_key(self.recipe.dataset, self.videos[video].id, first_frame)
 
     def frame_indices(self, first_frame: int) -> tuple[int, ...]:
         step = self.recipe.frame_step
@@ -114,7 +124,7 @@ class Plan:
         return tasks
 
 
-def make_plan(recipe: Recipe, listing: Listing) -> Plan:
+def make_plan(recipe: Recipe, source: Path, listing: Listing) -> Plan:
     """Cut every video into clips and the clips of each split into shards, in the source's order.
 
     Raises InputError when there is no clip at all.
@@ -141,4 +151,46 @@ def make_plan(recipe: Recipe, listing: Listing) -> Plan:
         for split, clips in sorted(by_split.items())
         for start in range(0, len(clips), size)
     }
-    return Plan(recipe, listing.videos, splits, shards, tuple(short), listing.unreadable, rules)
+    return Plan(
+        recipe, source, listing.videos, splits, shards, tuple(short), listing.unreadable, rules
+    )
+
+
+def split_videos(
+    videos: tuple[Video, ...], recipe: Recipe
+) -> tuple[tuple[Split, ...], tuple[str, ...]]:
+    """The split of each video, and the rules that decided, in words.
+
+    Published splits where there are any; else whole groups by the order of their hashes: not by
+    position, so that neighbours in a folder do not all land on one side.
+    """
+    if recipe.split == "disco":
+        rule = f"val: the evaluation ids of DisCo and IDOL, {' '.join(EVALUATION_IDS)}"
+        return (
+            tuple("val" if _EVALUATION.search(video.id) else "train" for video in videos),
+            (f"{rule}; train: all others",),
+        )
+    free = {video.group for video in videos if video.split is None}
+    ordered = sorted(free, key=_hash)
+    held_out = round(recipe.val_fraction * len(ordered))
+    if recipe.val_fraction > 0 and len(ordered) > 1:
+        held_out = min(max(held_out, 1), len(ordered) - (recipe.val_fraction < 1))
+    validation = set(ordered[:held_out])
+    splits: tuple[Split, ...] = tuple(
+        v.split or ("val" if v.group in validation else "train") for v in videos
+    )
+    rules = []
+    if len(free) < len({video.group for video in videos}):
+        published = "folders 335 to 340 are val" if recipe.dataset == "tiktok" else "as published"
+        rules.append(f"{recipe.dataset}'s own: {published}")
+    if free:
+        what = {"ntu120": "performers"}.get(recipe.dataset, "groups")
+        rules.append(
+            f"val: {held_out} of {len(free)} {what}, the first by SHA-256 of their names "
+            f"(val_fraction {recipe.val_fraction:g}); train: the others"
+        )
+    return splits, tuple(rules)
+
+
+def _hash(group: str) -> str:
+    return sha256(group.encode(errors="surrogateescape"))

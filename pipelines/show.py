@@ -6,18 +6,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 
 import rich.progress
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.build import BuildSummary, Reporter, Where
-from pipelines.estimate import estimate
+from pipelines.build import BuildSummary, Reporter, estimate
+from pipelines.compute import Compute
 from pipelines.notices import notices
 from pipelines.plan import Plan
-from pipelines.units import duration
-from pipelines.worker import Made, TaskResult
+from pipelines.worker import TaskResult
 from preprocess.errors import InputError
 from shards.inspect.console import QuietConsole, human_bytes
 from shards.manifest import Manifest
@@ -25,6 +25,7 @@ from shards.manifest import Manifest
 __all__ = [
     "Progress",
     "cost",
+    "duration",
     "heading",
     "listing",
     "mixed",
@@ -71,10 +72,10 @@ def plan(plan: Plan) -> None:
         console.print(f"[red]unreadable[/] {escape(unreadable.reason)}")
 
 
-def cost(plan: Plan, where: Where) -> None:
+def cost(plan: Plan, compute: Compute, weights: Path | None) -> None:
     """What the plan will cost in time and space."""
     try:
-        e = estimate(plan, where)
+        e = estimate(plan, compute, weights)
     except InputError as error:
         console.print(f"no cost estimate: {escape(str(error))}")
         return
@@ -129,12 +130,13 @@ class Progress(Reporter):
 
     def done(self, result: TaskResult) -> None:
         assert self._task is not None
-        self._made += len(result.clips)
-        self._failed += sum(not isinstance(clip, Made) for clip in result.clips)
+        clips = len(result.samples) + len(result.quarantined)
+        self._made += clips
+        self._failed += len(result.quarantined)
         frames = self._made * self._frames_in_clip
         self._bar.update(
             self._task,
-            advance=len(result.clips),
+            advance=clips,
             rate=f"{frames / (time.perf_counter() - self._started):.1f} frames/s",
             failures=f"[red]{self._failed} quarantined" if self._failed else "",
         )
@@ -184,3 +186,11 @@ def too_many(failed: int, allowed: int) -> None:
         f"[red]{failed} clips or files could not be used, more than --max-quarantine {allowed}[/]; "
         "the dataset holds the others"
     )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: "3 s", "12 min", "5.1 h" or "2.3 days"."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"

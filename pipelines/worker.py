@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from pipelines.plan import Plan, PlannedClip, Task
+from pipelines.plan import Plan, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
 from preprocess.annotators.load import load
 from preprocess.annotators.provenance import Provenance
@@ -20,30 +20,22 @@ from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
 
-__all__ = ["Made", "Setup", "TaskResult", "Worker"]
-
-
-@dataclass(frozen=True)
-class Made:
-    """An encoded sample, ready for a tar."""
-
-    key: str
-    members: Members
+__all__ = ["Setup", "TaskResult", "Worker"]
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """A task's clips in order, each made or quarantined."""
+    """What became of a task's clips: samples by key, ready for a tar, and those quarantined."""
 
     task: Task
-    clips: tuple[Made | Quarantined, ...]
+    samples: tuple[tuple[str, Members], ...]
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs besides the plan: folders, what networks run on, and who makes what."""
+    """What a worker needs besides the plan: external files, hardware, and who makes what."""
 
-    source: Path
     weights: Path | None
     hardware: Hardware
     made_by: Provenance
@@ -57,7 +49,6 @@ class Worker:
 
     def __init__(self, plan: Plan, setup: Setup) -> None:
         self._plan = plan
-        self._source = setup.source
         self._annotators = load(
             plan.recipe,
             setup.weights,
@@ -83,7 +74,7 @@ class Worker:
         video's survey before that.
         """
         video = self._plan.videos[task.video]
-        keys = [self._plan.key(PlannedClip(task.video, first)) for first in task.first_frames]
+        keys = [self._plan.key(task.video, first) for first in task.first_frames]
         wanted = {
             key: self._plan.frame_indices(first)
             for key, first in zip(keys, task.first_frames, strict=True)
@@ -93,23 +84,24 @@ class Worker:
         if surveying in given_up:
             reason = f"the survey of its video {given_up[surveying]}"
             lost = tuple(Quarantined(key, video.id, given_up.get(key, reason)) for key in keys)
-            return TaskResult(task, lost)
+            return TaskResult(task, (), lost)
         shared: Survey | Exception | None = None
         if wanted:
             starting(surveying)
             shared = self._try_survey(task.video)
         frames = _Window(sorted(set().union(*wanted.values())), video.reader)
-        members: dict[str, Future[Members]] = {}
-        clips: dict[str, Made | Quarantined] = {}
+        encoding: dict[str, Future[Members]] = {}
+        samples: list[tuple[str, Members]] = []
+        failed: dict[str, Quarantined] = {}
 
         def quarantine(key: str, error: Exception) -> None:
             text = self._without_paths(str(error))
             reason = text if isinstance(error, ClipError) else f"{type(error).__name__}: {text}"
-            clips[key] = Quarantined(key, video.id, reason)
+            failed[key] = Quarantined(key, video.id, reason)
 
         for key in keys:
             if key in given_up:
-                clips[key] = Quarantined(key, video.id, given_up[key])
+                failed[key] = Quarantined(key, video.id, given_up[key])
                 continue
             starting(key)
             try:
@@ -119,13 +111,14 @@ class Worker:
             except Exception as error:
                 quarantine(key, error)
             else:
-                members[key] = self._encoder.submit(encode_clip, clip)
-        for key, encoded in members.items():
+                encoding[key] = self._encoder.submit(encode_clip, clip)
+        for key, encoded in encoding.items():
             try:
-                clips[key] = Made(key, encoded.result())
+                samples.append((key, encoded.result()))
             except Exception as error:
                 quarantine(key, error)
-        return TaskResult(task, tuple(clips[key] for key in keys))
+        in_order = tuple(failed[key] for key in keys if key in failed)
+        return TaskResult(task, tuple(samples), in_order)
 
     def _try_survey(self, video: int) -> Survey | Exception:
         try:
@@ -157,7 +150,7 @@ class Worker:
 
     def _without_paths(self, text: str) -> str:
         """Reasons go into manifests, whose bytes must not depend on where the source lies."""
-        return text.replace(f"{self._source}/", "")
+        return text.replace(f"{self._plan.source}/", "")
 
 
 class _Window:

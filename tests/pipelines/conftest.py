@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.build import BuildSummary, Reporter, Where, build, plan_build
+from pipelines.build import BuildSummary, Reporter, build, plan_build
+from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 
 # A recipe without networks: decoding, planning, writing and resuming are all there.
@@ -52,8 +53,13 @@ def run(tmp_path) -> Callable[..., BuildSummary]:
     ) -> BuildSummary:
         defaults = {**BARE, "clip_length": 8, "clips_per_shard": 3} if bare else {}
         plan = plan_build(Recipe(dataset, **{**defaults, **recipe}), source)
-        where = Where(source, str(out), workers)
-        return build(plan, where, Reporter(), retry_quarantined=retry_quarantined)
+        return build(
+            plan,
+            str(out),
+            Reporter(),
+            compute=Compute(workers=workers),
+            retry_quarantined=retry_quarantined,
+        )
 
     return run_build
 

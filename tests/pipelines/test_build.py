@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from pipelines.build import Reporter, Where, build, plan_build
+from pipelines.build import Reporter, build, plan_build
+from pipelines.compute import Compute
 from pipelines.engine import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
@@ -256,8 +257,8 @@ class Deadly:
 @pytest.mark.slow
 def test_a_clip_that_kills_its_worker_is_given_up(tmp_path, ray_is_up):
     video = Video("deadly", 24, 30.0, Deadly(), "deadly", "train")
-    plan = make_plan(Recipe("videos", clip_length=4, **BARE), Listing((video,)))
-    summary = build(plan, Where(tmp_path, str(tmp_path / "out"), workers=1), Reporter())
+    plan = make_plan(Recipe("videos", clip_length=4, **BARE), tmp_path, Listing((video,)))
+    summary = build(plan, str(tmp_path / "out"), Reporter(), compute=Compute(workers=1))
     (bad,) = summary.quarantined
     assert bad.key == "videos-deadly-8"
     assert f"killed its worker {MAX_DEATHS} times" in bad.reason
@@ -303,6 +304,6 @@ def test_two_builds_in_one_folder_are_refused(run, videos, tmp_path):
     recipe = {**BARE, "clip_length": 8, "clips_per_shard": 3}
     plan = plan_build(Recipe("videos", **recipe), videos)
     first = Intruder()
-    build(plan, Where(videos, str(out), 0), first)
+    build(plan, str(out), first, compute=Compute(workers=0))
     assert first.tried
     assert run(videos, out).shards_made == 0

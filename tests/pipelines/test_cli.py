@@ -1,7 +1,7 @@
 """`idol-prep`: every mistake gets one clear line, a dry run touches nothing."""
 
 from pipelines.cli import main
-from pipelines.units import duration
+from pipelines.show import duration
 from shards.inspect.console import human_bytes
 
 
@@ -17,7 +17,7 @@ def test_wrong_paths_and_values_exit_with_2(tmp_path, capsys):
     for options, message in (
         (("--source", source, "--out", out), "does not exist"),
         (("--source", tmp_path, "--out", out), "holds no video file"),
-        (("--source", tmp_path, "--out", out, "--workers", "-1"), "--workers must be 0 or more"),
+        (("--source", tmp_path, "--out", out, "--workers", "-1"), "workers must be 0 or more"),
         (("--source", tmp_path, "--out", out, "--size", "1"), "size must be between"),
         (("--source", tmp_path, "--out", out, "--max-quarantine", "-1"), "--max-quarantine"),
     ):
@@ -29,7 +29,7 @@ def test_wrong_paths_and_values_exit_with_2(tmp_path, capsys):
 
 
 def test_an_unknown_option_is_refused(capsys):
-    assert build("--dataset", "videos", "--soruce", "x") == 2
+    assert build("--dataset", "videos", "--out", "o", "--soruce", "x") == 2
     assert "--source" in capsys.readouterr().err
 
 

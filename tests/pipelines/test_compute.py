@@ -4,7 +4,7 @@ import pytest
 
 from pipelines import compute as compute_module
 from pipelines.compute import Compute
-from pipelines.engine import Cluster, _fitting
+from pipelines.engine import _fitting
 from pipelines.recipe import Recipe
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.spec import Hardware
@@ -44,7 +44,7 @@ def test_a_gpu_that_is_not_there_is_refused_but_on_a_cluster(gpus):
     gpus(0)
     with pytest.raises(InputError, match="torch sees 0 GPUs"):
         Compute("cuda").hardware(PAPER)
-    assert Compute("cuda").hardware(PAPER, elsewhere=True).device == "cuda"
+    assert Compute("cuda", address="auto").hardware(PAPER).device == "cuda"
 
 
 def test_a_worker_asks_for_the_sum_of_what_it_loads():
@@ -62,20 +62,20 @@ def test_as_many_workers_as_cores_gpus_and_memory_hold(gpus, monkeypatch):
     monkeypatch.setattr(compute_module.os, "sysconf", memory.get)
     cuda = Hardware("cuda", True)
     gpus(2)
-    assert Compute().default_workers(LITE, Hardware()) == 16
-    assert Compute().default_workers(PAPER, Hardware()) == 3
-    assert Compute().default_workers(PAPER, cuda) == 4  # half a GPU each
-    assert Compute(mask_gpus=1, pose_gpus=0, depth_gpus=0).default_workers(PAPER, cuda) == 2
-    assert Compute(mask_gpus=2, pose_gpus=0, depth_gpus=0).default_workers(PAPER, cuda) == 1
+    assert Compute().count_workers(LITE, Hardware()) == 16
+    assert Compute().count_workers(PAPER, Hardware()) == 3
+    assert Compute().count_workers(PAPER, cuda) == 4  # half a GPU each
+    assert Compute(mask_gpus=1, pose_gpus=0, depth_gpus=0).count_workers(PAPER, cuda) == 2
+    assert Compute(mask_gpus=2, pose_gpus=0, depth_gpus=0).count_workers(PAPER, cuda) == 1
 
 
 def test_workers_that_would_wait_for_ever_are_not_asked_for():
-    assert _fitting(Cluster(8), gpus=0) == 8
-    assert _fitting(Cluster(8, 0.5), gpus=1) == 2
-    assert _fitting(Cluster(8, 2.0), gpus=5) == 2
-    assert _fitting(Cluster(1, 0.5), gpus=1) == 1
+    assert _fitting(8, share=0, gpus=0) == 8
+    assert _fitting(8, share=0.5, gpus=1) == 2
+    assert _fitting(8, share=2, gpus=5) == 2
+    assert _fitting(1, share=0.5, gpus=1) == 1
     with pytest.raises(InputError, match=r"asks for 0\.5 GPUs, and Ray has 0"):
-        _fitting(Cluster(8, 0.5), gpus=0)
+        _fitting(8, share=0.5, gpus=0)
 
 
 def test_mistakes_are_named_at_once():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.build import Reporter, Where, build, plan_build
+from pipelines.build import Reporter, build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from preprocess.annotators.hdnet import HourglassNetwork, weights_file
@@ -87,8 +87,13 @@ def make(source, tmp_path, size, **more):
         },
     )
     out = tmp_path / "out"
-    where = Where(source, str(out), 0, weights=tmp_path / "weights", compute=Compute("cpu"))
-    summary = build(plan_build(recipe, source), where, Reporter())
+    summary = build(
+        plan_build(recipe, source),
+        str(out),
+        Reporter(),
+        compute=Compute("cpu", workers=0),
+        weights=tmp_path / "weights",
+    )
     return summary, {clip.key: clip for clip in open_dataset(out).clips()}
 
 

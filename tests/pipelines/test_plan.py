@@ -1,6 +1,7 @@
 """The plan: every clip once, in the right shard, whatever happens later."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ def video(name, frames, group=None, split=None, content=""):
 
 
 def plan(*videos, **recipe):
-    return make_plan(Recipe("videos", **recipe), Listing(videos))
+    return make_plan(Recipe("videos", **recipe), Path("source"), Listing(videos))
 
 
 def clips(plan):

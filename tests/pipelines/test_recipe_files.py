@@ -174,11 +174,13 @@ def test_the_command_line_goes_before_the_file(tmp_path, make_video, capsys):
     assert main(["recipe", "diff", str(out), str(out)]) == 0
 
 
-def test_help_tells_the_files_values(capsys):
-    assert main(["build", "--recipe", "paper-tiktok", "--help"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "(default: grounded-sam)" in shown
-    assert "(default: hdnet midas)" in shown
+def test_help_tells_the_defaults_and_where_those_of_a_recipe_are(capsys):
+    assert main(["build", "--help"]) == 0
+    shown = " ".join(word for word in capsys.readouterr().out.split() if word != "│")
+    assert "Height and width of the clip in pixels. (default: 256)" in shown
+    assert "`idol-prep recipe show` prints one" in shown
+    assert main(["recipe", "show", "paper-tiktok", "--resolved"]) == 0
+    assert "mask: grounded-sam\n" in capsys.readouterr().out
 
 
 def test_show(capsys):

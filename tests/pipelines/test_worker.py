@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.engine import MAX_DEATHS, _Ledger
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
-from pipelines.worker import Made, Setup, Worker
+from pipelines.worker import Setup, Worker
 from preprocess.annotators.provenance import Provenance
 from preprocess.annotators.spec import Hardware
 from preprocess.frames import Frame
@@ -28,9 +28,9 @@ class Grey:
 
 def worker_and_task(reader):
     video = Video("v", 8, 30.0, reader, "v", "train")
-    plan = make_plan(Recipe("videos", clip_length=4, **BARE), Listing((video,)))
+    plan = make_plan(Recipe("videos", clip_length=4, **BARE), Path("source"), Listing((video,)))
     (task,) = plan.tasks(plan.shards)
-    return Worker(plan, Setup(Path("source"), None, Hardware(), Provenance({}, {}, {}))), task
+    return Worker(plan, Setup(None, Hardware(), Provenance({}, {}, {}))), task
 
 
 def test_the_survey_is_told_before_the_clips():
@@ -38,7 +38,8 @@ def test_the_survey_is_told_before_the_clips():
     started = []
     result = worker.run(task, starting=started.append)
     assert started == ["survey of v", "videos-v-0", "videos-v-4"]
-    assert all(isinstance(clip, Made) for clip in result.clips)
+    assert [key for key, _ in result.samples] == ["videos-v-0", "videos-v-4"]
+    assert not result.quarantined
 
 
 def test_all_tasks_share_a_thread(monkeypatch):
@@ -48,7 +49,7 @@ def test_all_tasks_share_a_thread(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", lambda t: (started.append(t), start(t)))
     worker, task = worker_and_task(Grey())
     for _ in range(3):
-        assert all(isinstance(clip, Made) for clip in worker.run(task).clips)
+        assert len(worker.run(task).samples) == 2
     assert len(started) == 1
     assert started[0].is_alive()
 
@@ -63,7 +64,7 @@ def test_a_survey_that_kills_costs_its_video_once():
     given_up = dict.fromkeys(ledger.begin(0), "killed its worker")
     started = []
     result = worker.run(task, given_up=given_up, starting=started.append)
-    assert [clip.reason for clip in result.clips] == [
+    assert [clip.reason for clip in result.quarantined] == [
         "the survey of its video killed its worker"
     ] * 2
     assert started == []
@@ -73,4 +74,4 @@ def test_a_clip_given_up_is_not_read():
     worker, task = worker_and_task(Nothing())
     given_up = dict.fromkeys(("videos-v-0", "videos-v-4"), "killed its worker")
     result = worker.run(task, given_up=given_up)
-    assert [clip.reason for clip in result.clips] == ["killed its worker"] * 2
+    assert [clip.reason for clip in result.quarantined] == ["killed its worker"] * 2
