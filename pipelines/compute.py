@@ -100,9 +100,9 @@ class Compute:
             return max(1, min(cores, memory // _WORKER_BYTES))
         from preprocess.annotators.torch.device import gpu_count
 
-        share = self.gpus_per_worker(choice, hardware)
+        part = self.gpus_per_worker(choice, hardware)
         gpus = gpu_count()
-        fitting = gpus * int(1 / share) if 0 < share <= 1 else gpus // max(int(share), 1)
+        fitting = gpus * int(1 / part) if 0 < part <= 1 else gpus // max(int(part), 1)
         return max(1, min(cores, fitting or cores))
 
     def gpus(self, choice: AnnotatorChoice) -> dict[str, float]:

@@ -46,7 +46,7 @@ def annotate(
 ) -> Clip:
     """Make one clip.
 
-    `min_person_frames` is the share of frames, in [0, 1], in which a person must be found.
+    `min_person_frames` is the fraction of frames, in [0, 1], in which a person must be found.
     Raises ClipError when fewer have one, when frames differ in size, when the source's DensePose
     or masks are wanted and some cannot be read, or when there is a person but no depth range.
     """
@@ -68,7 +68,7 @@ def annotate(
     if found is not None and sum(found) < min_person_frames * len(found):
         raise ClipError(
             f"a person was found in {sum(found)} of {len(found)} frames; "
-            f"--min-person-frames asks for a share of {min_person_frames:g}"
+            f"--min-person-frames asks for a fraction of {min_person_frames:g}"
         )
 
     info: dict[str, Any] = {

@@ -35,7 +35,7 @@ class Survey:
     whole frames; `person` whether somebody is in it, None where nobody was looked for.
     `ranges` are the depth annotators', from frames spread over the video: None where none of them
     showed anybody, and the annotator's scale has no zero of its own. `depths` are theirs of a
-    single picture, (1, S, S) each in the clip's crop, which is not looked at twice; else empty.
+    single image, (1, S, S) each in the clip's crop, which is not looked at twice; else empty.
     """
 
     reference: Frame
@@ -167,10 +167,10 @@ def make_scene(
     if depth and annotators.densepose is not None:
         iuv = tuple(annotators.densepose.iuv([frame.rgb for frame in frames]))
     elif depth and annotators.reads("densepose") and video.densepose is not None:
-        iuv = tuple(picture.rgb for picture in video.densepose.read(indices))
+        iuv = tuple(image.rgb for image in video.densepose.read(indices))
     masks: tuple[np.ndarray, ...] = ()
     if annotators.reads("masks") and video.masks is not None:
         masks = tuple(
-            cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY) for picture in video.masks.read(indices)
+            cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY) for image in video.masks.read(indices)
         )
     return Scene(tuple(frame.rgb for frame in frames), people, crop, fps, iuv, masks)

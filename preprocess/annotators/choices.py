@@ -33,8 +33,14 @@ class _Named:
             "measured."
         ),
     ] = ("lite",)
-    densepose: str | None = None
-    """DensePose for HDNet: a folder with IUV pictures, {video id}/*.png, one a frame."""
+    densepose: Annotated[
+        str | None,
+        Doc(
+            "DensePose for annotators that read it: a folder with IUV images, "
+            "{video id}/*.png, one a frame"
+            + "".join(f"; or a {s.parameter}" for s in ANNOTATORS if s.option == "densepose")
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

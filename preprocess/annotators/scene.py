@@ -32,7 +32,7 @@ class Scene:
     `crop`    the clip's square; annotations are given in its pixels.
     `fps`     frames per second between successive frames.
     `iuv`     DensePose of each frame, (H, W, 3) uint8 with the channels V, U and part index as in
-              its published pictures, None where there is none; empty when the source has none.
+              its published images, None where there is none; empty when the source has none.
     `masks`   the source's own mask of each frame, (H, W) uint8, None where there is none; empty
               when nobody asked for them.
     `boxes`   the wanted people in each frame, in the source's pixels: by the mask annotator, else

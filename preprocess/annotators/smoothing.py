@@ -19,10 +19,10 @@ def one_euro(
     """Smooth joints over time: strongly at rest, hardly in fast motion (Casiez et al., CHI 2012).
 
     points: (frames, people, joints, 3) of x, y, score; fps: frames per second (> 0). Cut-off
-    frequencies are in Hz; `beta` is in Hz per body height per second, so neither the picture's
+    frequencies are in Hz; `beta` is in Hz per body height per second, so neither the image's
     nor the person's size matters. The filter runs forwards and backwards and the two are
     averaged: recorded clips need no real-time filter, and so the skeleton does not trail behind
-    the picture. A joint scored below `min_score` is left as it is and starts the filter anew.
+    the image. A joint scored below `min_score` is left as it is and restarts the filter.
     Returns a new array; scores are unchanged. Raises ValueError for fps <= 0.
     """
     if not fps > 0:

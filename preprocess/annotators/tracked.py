@@ -102,10 +102,10 @@ class RegionMask:
         return self.warped(np.eye(2, 3), width, height)
 
     def warped(self, affine: np.ndarray, width: int, height: int) -> np.ndarray:
-        """The mask over any picture made from the frame: (height, width) float32 in [0, 1].
+        """The mask over any image made from the frame: (height, width) float32 in [0, 1].
 
-        `affine` (2, 3) takes the frame's pixels to the picture's, as `cv2.warpAffine` does. Zero
-        outside the region. Bilinear: a picture much smaller than the region will alias.
+        `affine` (2, 3) takes the frame's pixels to the image's, as `cv2.warpAffine` does. Zero
+        outside the region. Bilinear: an image much smaller than the region will alias.
         """
         side = self.values.shape[0]
         onto = np.vstack([affine, (0.0, 0.0, 1.0)]) @ np.vstack(
@@ -122,7 +122,7 @@ class PersonFrame:
                  nearer the camera, 0 the hips), visibility and presence in [0, 1].
     `world`      (33, 3) float32: x, y, z in metres from the middle of the hips, axes as the
                  frame's: x right, y down, z away from the camera.
-    `mask`       the person's mask over `region`; it can be warped to any picture of the frame.
+    `mask`       the person's mask over `region`; it can be warped to any image of the frame.
     `left_hand`, `right_hand`
                  (21, 3) float32 x, y in pixels and score in [.5, 1]; the person's own left and
                  right; None when not found or not asked for.

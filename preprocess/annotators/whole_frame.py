@@ -1,4 +1,4 @@
-"""Depth of whole pictures: what networks that see the whole frame share as annotators."""
+"""Depth of whole images: what networks that see the whole frame share as annotators."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class WholeFrameDepth:
 
 
 def cropped(depth: np.ndarray, crop: Crop) -> np.ndarray:
-    """(H, W) float32 of a frame -> (S, S), as the clip's pictures are cropped; NaN outside.
+    """(H, W) float32 of a frame -> (S, S), as the clip's images are cropped; NaN outside.
 
-    Outside, where the picture is black, nothing is known; the edge is not mixed with it.
+    Outside, where the image is black, nothing is known; the edge is not mixed with it.
     """
     height, width = depth.shape
     x0, y0, x1, y1 = crop.box
@@ -42,7 +42,7 @@ def cropped(depth: np.ndarray, crop: Crop) -> np.ndarray:
     beyond = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     if any(beyond):
         inside = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE)
-    # Linear, where pictures are enlarged with a cubic: it makes nothing nearer than it was.
+    # Linear, where images are enlarged with a cubic: it makes nothing nearer than it was.
     how = cv2.INTER_AREA if crop.side > crop.size else cv2.INTER_LINEAR
     square = cv2.resize(inside, (crop.size, crop.size), interpolation=how)
     scale = crop.side / crop.size

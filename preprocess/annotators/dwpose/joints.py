@@ -26,11 +26,11 @@ _SHOULDERS = COCO_WHOLEBODY_133.indices("left_shoulder", "right_shoulder")
 
 
 def from_coco_wholebody(found: np.ndarray, width: int, height: int) -> np.ndarray:
-    """One person's (133, 3) x, y, score in a picture of `width` x `height` -> (134, 3) float32.
+    """One person's (133, 3) x, y, score in an image of `width` x `height` -> (134, 3) float32.
 
     The neck is midway between the shoulders, scored as the worse of them. Scores are cut off at 1:
     the network's are heights of peaks, mostly below it. Joints that the network puts outside the
-    picture, or scores 0 or less, are zeros: nobody can see them.
+    image, or scores 0 or less, are zeros: nobody can see them.
     """
     joints = np.zeros((len(OPENPOSE_134), 3), np.float32)
     joints[_TO] = found[_FROM]

@@ -2,7 +2,7 @@
 
 What comes before and after them is rtmlib's; the batches, and what must not happen, are ours:
 rtmlib takes a path that is not there for a URL, every class of object for a person, and the whole
-picture for a person where it finds none.
+image for a person where it finds none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OVERLAP = 0.45  # boxes of one class that share more are one object, as DWPose h
 PERSON = 0  # of COCO's classes
 JOINTS = 133
 
-# Roughly, in float32: a picture of 640 x 640 in YOLOX-l, a crop of 288 x 384 in RTMPose-l.
+# Roughly, in float32: an image of 640 x 640 in YOLOX-l, a crop of 288 x 384 in RTMPose-l.
 DETECTOR_BYTES = 400 << 20
 POSE_BYTES = 120 << 20
 
@@ -61,13 +61,13 @@ class PersonDetector:
     def _detect(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
         # YOLOX was trained on BGR, whole numbers up to 255.
         bgr = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in frames]
-        prepared = [self._tool.preprocess(picture) for picture in bgr]
-        (outputs, *_) = _run(self._tool, [picture for picture, _ in prepared])
+        prepared = [self._tool.preprocess(image) for image in bgr]
+        (outputs, *_) = _run(self._tool, [image for image, _ in prepared])
         height, width = self._tool.model_input_size
         places = sum((height // stride) * (width // stride) for stride in (8, 16, 32))
         if outputs.ndim != 3 or outputs.shape[1] != places or outputs.shape[2] <= 5:
             raise InputError(
-                f"{self._tool.onnx_model} gives {outputs.shape}, not YOLOX's (pictures, {places}, "
+                f"{self._tool.onnx_model} gives {outputs.shape}, not YOLOX's (images, {places}, "
                 f"4 + 1 + classes): the file must be the one without suppression in the graph"
             )
         people = []
@@ -100,7 +100,7 @@ class PoseNetwork:
     def _find(self, wanted: Sequence[tuple[np.ndarray, Box]]) -> list[np.ndarray]:
         # RTMPose was trained on RGB, which is what the mean and deviation are of.
         prepared = [self._tool.preprocess(frame, box) for frame, box in wanted]
-        outputs = _run(self._tool, [picture for picture, _, _ in prepared])
+        outputs = _run(self._tool, [image for image, _, _ in prepared])
         if [output.shape[:2] for output in outputs] != [(len(wanted), JOINTS)] * 2:
             raise InputError(
                 f"{self._tool.onnx_model} gives {[output.shape for output in outputs]}, not two "
@@ -142,16 +142,16 @@ def _load(tool: Any, path: Path, device: str, **options: Any) -> Any:
 
 
 def _input_shape(tool: Any) -> tuple[int | None, int | None, int | None]:
-    """Pictures at once, height and width that the ONNX file holds, None for what it leaves open."""
+    """Images at once, height and width that the ONNX file holds, None for what it leaves open."""
     inputs = tool.session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        raise InputError(f"{tool.onnx_model} is no network for pictures: fetch it again")
+        raise InputError(f"{tool.onnx_model} is no network for images: fetch it again")
     count, _, height, width = (n if isinstance(n, int) else None for n in inputs[0].shape)
     return count, height, width
 
 
-def _run(tool: Any, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Pictures (H, W, 3) -> the network's outputs, each with one entry a picture."""
-    batch = np.stack(pictures).transpose(0, 3, 1, 2)
+def _run(tool: Any, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Images (H, W, 3) -> the network's outputs, each with one entry an image."""
+    batch = np.stack(images).transpose(0, 3, 1, 2)
     given = {tool.session.get_inputs()[0].name: np.ascontiguousarray(batch, np.float32)}
     return tool.session.run([output.name for output in tool.session.get_outputs()], given)

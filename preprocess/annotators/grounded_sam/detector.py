@@ -92,7 +92,7 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         )
         raise InputError(
             f"{path} does not hold GroundingDINO's Swin-T model: {counted}. Fetch "
-            f"groundingdino_swint_ogc.pth anew: `idol-prep weights fetch groundingdino`"
+            f"groundingdino_swint_ogc.pth again: `idol-prep weights fetch groundingdino`"
         )
     network.load_state_dict({key: state[key] for key in expected})
 

@@ -40,7 +40,7 @@ def load_network(checkpoint: Path, size: str) -> nn.Module:
         first = str(error).splitlines()[1].strip()
         raise InputError(
             f"{checkpoint} does not hold SAM's {size} model: {first} Choose the size that the "
-            f"file has, or fetch it anew: `idol-prep weights fetch sam`"
+            f"file has, or fetch it again: `idol-prep weights fetch sam`"
         ) from error
     return network.requires_grad_(False).eval()
 

@@ -1,4 +1,4 @@
-"""HDNet (Jafarian and Park, CVPR 2021) in PyTorch: depth of a person from one picture."""
+"""HDNet (Jafarian and Park, CVPR 2021) in PyTorch: depth of a person from one image."""
 
 from __future__ import annotations
 

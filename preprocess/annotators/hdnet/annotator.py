@@ -74,7 +74,7 @@ class HDNetDepth:
             raise ClipError(
                 f"DensePose has a part {parts}, of {_PARTS}: its channels must be V, U, part index"
             )
-        # Nearest: between two parts lies no third one, and U and V start anew on each.
+        # Nearest: between two parts lies no third one, and U and V restart on each.
         return cv2.warpAffine(iuv, square.to_clip, (SIZE, SIZE), flags=cv2.INTER_NEAREST)
 
 

@@ -1,4 +1,4 @@
-"""HDNet from pictures to depth: normals first, then depth from picture, normals and DensePose.
+"""HDNet from images to depth: normals first, then depth from image, normals and DensePose.
 
 Shapes are suffixes of names: N images, C channels, H rows, W columns.
 """

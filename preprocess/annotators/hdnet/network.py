@@ -78,7 +78,7 @@ class _NormalizedConvolution(nn.Conv2d):
         self.beta = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        # From raw 0-255 pictures the variance may be beyond what float16 can hold.
+        # From raw 0-255 images the variance may be beyond what float16 can hold.
         x = super().forward(x_NCHW).float()
         variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
         scale = torch.rsqrt(variance + _EPSILON)

@@ -113,7 +113,7 @@ def load_networks(path: Path) -> dict[str, HourglassNetwork]:
         network = described.build()
         if mistake := _mistake(network, state):
             raise InputError(
-                f"{path} does not hold HDNet's {kind} network: {mistake}. Make it anew with "
+                f"{path} does not hold HDNet's {kind} network: {mistake}. Make it again with "
                 f"`idol-prep weights convert-hdnet`."
             )
         network.load_state_dict(state, assign=True)

@@ -59,7 +59,7 @@ class LitePose:
 def _joints(person: PersonFrame, width: int, height: int) -> np.ndarray:
     body = person.landmarks[:, [0, 1, 3]]
     joints = wholebody_from_blazepose(body, person.left_hand, person.right_hand, person.face)
-    # The network also extrapolates joints beyond the picture; nobody can see those.
+    # The network also extrapolates joints beyond the image; nobody can see those.
     x, y = joints[:, 0], joints[:, 1]
     joints[(x < 0) | (y < 0) | (x > width - 1) | (y > height - 1), 2] = 0
     joints[joints[:, 2] == 0] = 0

@@ -1,4 +1,4 @@
-"""One `.tflite` network run by LiteRT on the CPU: uint8 picture in, float32 arrays out."""
+"""One `.tflite` network run by LiteRT on the CPU: uint8 image in, float32 arrays out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _stderr_lock = threading.Lock()
 
 
 class Network:
-    """A network of one square picture, (side, side, 3) uint8 RGB in, a dict of arrays out.
+    """A network of one square image, (side, side, 3) uint8 RGB in, a dict of arrays out.
 
     `low` and 1 are what black and white become at its input. Outputs are keyed by their names in
     the file and come without the batch dimension. XNNPACK splits work between threads without
@@ -42,9 +42,9 @@ class Network:
         self._scale = np.float32((1.0 - low) / 255.0)
         self._low = np.float32(low)
 
-    def __call__(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """Run on `picture`, (side, side, 3) uint8."""
-        scaled = picture.astype(np.float32)
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Run on `image`, (side, side, 3) uint8."""
+        scaled = image.astype(np.float32)
         scaled *= self._scale
         scaled += self._low
         self._interpreter.set_tensor(self._input, scaled[None])

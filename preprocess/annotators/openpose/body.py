@@ -14,7 +14,7 @@ from preprocess.annotators.openpose.networks import Network
 
 __all__ = ["find_bodies"]
 
-HEIGHT = 184  # pixels of the network's input, whatever the picture's: half its training size
+HEIGHT = 184  # pixels of the network's input, whatever the image's: half its training size
 LEAST_PEAK = 0.1
 _PADDING = 128  # grey
 
@@ -29,20 +29,20 @@ def find_bodies(network: Network, frames: Sequence[np.ndarray]) -> list[list[np.
     scale = HEIGHT / height
     used = (int(height * scale), int(width * scale))
     shrinks = used[0] + used[1] < height + width
-    pictures = []
+    images = []
     for frame in frames:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
         bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        picture = cv2.resize(bgr, used[::-1], interpolation=how)
+        image = cv2.resize(bgr, used[::-1], interpolation=how)
         below, right = (-side % STRIDE for side in used)
         grey = (_PADDING,) * 3
-        pictures.append(
-            cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey)
+        images.append(
+            cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey)
         )
-    cells = (pictures[0].shape[0] // STRIDE, pictures[0].shape[1] // STRIDE)
+    cells = (images[0].shape[0] // STRIDE, images[0].shape[1] // STRIDE)
     to_frame = enlarger(cells, used, (height, width))
     people = []
-    for fields, joints in network.maps(pictures):
+    for fields, joints in network.maps(images):
         on_cpu = fields.cpu().numpy()
 
         def field_at(

@@ -46,7 +46,7 @@ def group(peaks: Sequence[np.ndarray], field_at: FieldAt, height: int) -> list[n
 
     peaks: for each of the 18 joints (n, 3) x, y in whole pixels and score. `field_at` gives two
     successive channels of the affinity fields, an x and a y, at some pixels. height: of the
-    picture; limbs longer than half of it cost.
+    image; limbs longer than half of it cost.
     Returns (18, 3) float64 a person: x, y, score, zeros for joints that are absent.
     """
     start = np.cumsum([0, *(len(p) for p in peaks)])

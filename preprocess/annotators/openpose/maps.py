@@ -1,6 +1,6 @@
-"""From a network's coarse maps to the picture's pixels, as two small matrices.
+"""From a network's coarse maps to the image's pixels, as two small matrices.
 
-OpenPose enlarges its maps 8 times, cuts off what padding added, resizes to the picture and blurs:
+OpenPose enlarges its maps 8 times, cuts off what padding added, resizes to the image and blurs:
 all of it linear, and the same for rows as for columns. So the whole is `rows @ map @ columns.T`,
 exact, on any device, and it can be taken at single points without making the large map at all.
 """
@@ -23,7 +23,7 @@ _BLUR_REACH = 12  # 4 sigma
 
 @dataclass(frozen=True, eq=False)
 class Enlarger:
-    """`rows` (H, h) and `columns` (W, w) float32: from a map (h, w) to the picture (H, W).
+    """`rows` (H, h) and `columns` (W, w) float32: from a map (h, w) to the image (H, W).
 
     `smooth_rows` and `smooth_columns` blur besides.
     """
@@ -44,7 +44,7 @@ class Enlarger:
         return rows @ maps @ columns.T
 
     def at(self, maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """(C, h, w) at N whole pixels of the picture -> (C, N)."""
+        """(C, h, w) at N whole pixels of the image -> (C, N)."""
         return ((self.rows[y] @ maps) * self.columns[x]).sum(-1)
 
 
@@ -52,8 +52,8 @@ class Enlarger:
 def enlarger(
     map_size: tuple[int, int], used_size: tuple[int, int], size: tuple[int, int]
 ) -> Enlarger:
-    """For maps of `map_size`; of them enlarged, `used_size` is the picture and the rest padding;
-    the picture itself has `size`. All are (height, width)."""
+    """For maps of `map_size`; of them enlarged, `used_size` is the image and the rest padding;
+    the image itself has `size`. All are (height, width)."""
     how = _interpolation(used_size, size)
     rows, columns = (
         _resize(_resize(np.eye(cells, dtype=np.float32), cells * STRIDE, cv2.INTER_LANCZOS4)[:used],
@@ -68,7 +68,7 @@ def _interpolation(before: tuple[int, int], after: tuple[int, int]) -> int:
 
 
 def _resize(matrix: np.ndarray, length: int, how: int) -> np.ndarray:
-    """The columns of `matrix`, each resized like one column of a picture."""
+    """The columns of `matrix`, each resized like one column of an image."""
     return cv2.resize(matrix, (matrix.shape[1], length), interpolation=how)
 
 
@@ -76,7 +76,7 @@ def _blurred(matrix: np.ndarray) -> np.ndarray:
     """A Gaussian along the first axis, mirrored at the ends (edge pixels twice)."""
     offsets = np.arange(-_BLUR_REACH, _BLUR_REACH + 1)
     kernel = np.exp(-0.5 * (offsets / BLUR) ** 2)
-    # Short pictures need the mirror more than once, which np.pad knows and cv2 does not.
+    # Short images need the mirror more than once, which np.pad knows and cv2 does not.
     padded = np.pad(matrix, ((_BLUR_REACH, _BLUR_REACH), (0, 0)), mode="symmetric")
     shifted = [padded[i : i + len(matrix)] * weight for i, weight in enumerate(kernel)]
     return (np.sum(shifted, axis=0) / kernel.sum()).astype(np.float32)

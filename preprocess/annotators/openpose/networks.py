@@ -18,7 +18,7 @@ from preprocess.errors import InputError
 
 __all__ = ["Network", "load_body", "load_face", "load_hand"]
 
-# Roughly, for a picture in float32: a body at 184 x 328, a hand at 736 x 736, a face at 384 x 384.
+# Roughly, for an image in float32: a body at 184 x 328, a hand at 736 x 736, a face at 384 x 384.
 # Two maps of 64 channels at full size stand at the peak, and the convolution's workspace.
 BODY_BYTES = 80 << 20
 HAND_BYTES = 700 << 20
@@ -26,21 +26,21 @@ FACE_BYTES = 200 << 20
 
 
 class Network:
-    """One network on its device: pictures in batches in, the last stage's maps out."""
+    """One network on its device: images in batches in, the last stage's maps out."""
 
     def __init__(self, module: nn.Module, hardware: Hardware, bytes_per_item: int) -> None:
         self._module = module.to(hardware.device).eval()
         self._hardware = hardware
         self._batches = Batches(hardware, bytes_per_item)
 
-    def maps(self, pictures: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, ...]]:
-        """For each picture, (H, W, 3) uint8 BGR, all of one size with sides that 8 divides: the
+    def maps(self, images: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, ...]]:
+        """For each image, (H, W, 3) uint8 BGR, all of one size with sides that 8 divides: the
         maps (C, H / 8, W / 8) float32 of each of the network's outputs, on its device."""
-        return self._batches.map(self._forward, pictures)
+        return self._batches.map(self._forward, images)
 
     @torch.inference_mode()
-    def _forward(self, pictures: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, ...]]:
-        batch = torch.from_numpy(np.stack(pictures)).to(self._hardware.device)
+    def _forward(self, images: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, ...]]:
+        batch = torch.from_numpy(np.stack(images)).to(self._hardware.device)
         scaled = batch.permute(0, 3, 1, 2).contiguous() / 256 - 0.5
         with half_precision(self._hardware):
             outputs = self._module(scaled)

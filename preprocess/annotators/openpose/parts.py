@@ -32,7 +32,7 @@ class Square:
     y: int
     side: int
 
-    def picture(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """(side, side, 3) uint8 BGR."""
         inside = self.frame[self.y : self.y + self.side, self.x : self.x + self.side]
         return cv2.cvtColor(inside, cv2.COLOR_RGB2BGR)
@@ -80,12 +80,12 @@ def _square(frame: np.ndarray, corner: np.ndarray, side: float) -> Square | None
 
 def find_hands(network: Network, squares: Sequence[Square]) -> list[np.ndarray]:
     """(21, 3) a hand: x, y in the frame's pixels and score; zeros for joints that are not found."""
-    pictures = [cv2.GaussianBlur(square.picture(), (0, 0), 0.8) for square in squares]
+    images = [cv2.GaussianBlur(square.image(), (0, 0), 0.8) for square in squares]
     shape = (len(squares), HAND_JOINTS, HAND_MAP, HAND_MAP)
     means, blurred = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for size in HAND_SIZES:
         to_map = enlarger((size // STRIDE,) * 2, (size, size), (HAND_MAP, HAND_MAP))
-        resized = [_resized(picture, size) for picture in pictures]
+        resized = [_resized(image, size) for image in images]
         for hand, (maps,) in enumerate(network.maps(resized)):
             share = maps[:HAND_JOINTS] / len(HAND_SIZES)
             means[hand] += to_map.whole(share).cpu().numpy()
@@ -111,7 +111,7 @@ def find_faces(network: Network, squares: Sequence[Square]) -> list[np.ndarray]:
     to_map = enlarger((FACE_SIZE // STRIDE,) * 2, size, size)
     faces = []
     for square, (maps,) in zip(
-        squares, network.maps([_resized(s.picture(), FACE_SIZE) for s in squares]), strict=True
+        squares, network.maps([_resized(s.image(), FACE_SIZE) for s in squares]), strict=True
     ):
         flat = to_map.whole(maps[:FACE_MARKS]).flatten(1)
         scores, places = (values.cpu().numpy() for values in flat.max(1))
@@ -124,6 +124,6 @@ def find_faces(network: Network, squares: Sequence[Square]) -> list[np.ndarray]:
     return faces
 
 
-def _resized(picture: np.ndarray, size: int) -> np.ndarray:
-    how = cv2.INTER_AREA if size < picture.shape[0] else cv2.INTER_LANCZOS4
-    return cv2.resize(picture, (size, size), interpolation=how)
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    how = cv2.INTER_AREA if size < image.shape[0] else cv2.INTER_LANCZOS4
+    return cv2.resize(image, (size, size), interpolation=how)

@@ -1,4 +1,4 @@
-"""How many pictures go through a network at once: as many as fit."""
+"""How many images go through a network at once: as many as fit."""
 
 from __future__ import annotations
 

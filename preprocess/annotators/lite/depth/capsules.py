@@ -169,7 +169,7 @@ _GIRTH_SIZE = 96
 def body_capsules(
     motion: BodyMotion, frame: int, girth: float = 1.0, zoom: float = 1.0
 ) -> Capsules:
-    """The capsules of one frame, in pixels of the picture times `zoom`.
+    """The capsules of one frame, in pixels of the image times `zoom`.
 
     frame: index into `motion.frames`; girth: a factor on every radius. z is 0 at the mid-hip.
     """

@@ -1,4 +1,4 @@
-"""Lite depth: honest geometry from pose. Derived from joints, not measured from the picture.
+"""Lite depth: honest geometry from pose. Derived from joints, not measured from the image.
 
 A pose network's landmarks say where the joints are; capsules around them say where the front of
 the body is; the mask says where the person ends. It knows nothing of faces, folds or held things.
@@ -64,7 +64,7 @@ def _spread(surface: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Give every pixel the nearest pixel's surface, (H, W) float32; inf counts as none.
 
     Pixels of the surface inside the mask go before those outside, which the mask denies. With no
-    surface in the picture at all, the person is as deep as the hips: 0.
+    surface in the image at all, the person is as deep as the hips: 0.
     """
     known = np.isfinite(surface)
     if (known & inside).any():

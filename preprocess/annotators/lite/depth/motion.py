@@ -29,7 +29,7 @@ _OUTLIER = 0.12
 
 @dataclass(frozen=True, eq=False)
 class BodyPose:
-    """One person in one frame, in the coordinates of the picture for which depth is wanted.
+    """One person in one frame, in the coordinates of the image for which depth is wanted.
 
     `landmarks`  (33, 3) float32: x, y in pixels, visibility in [0, 1]; BlazePose's order.
     `world`      (33, 3) float32: metres relative to the mid-hip, x right, y down, z away from the
@@ -45,7 +45,7 @@ class BodyMotion:
     """A person's joints (`bones.JOINTS`) over the N frames of a clip that have a pose.
 
     `frames`   (N,) int: which frames of the clip these are, rising.
-    `pixels`   (N, J, 2) float64: x, y in the picture.
+    `pixels`   (N, J, 2) float64: x, y in the image.
     `metres`   (N, J, 3) float64 relative to the mid-hip, z away from the camera.
     `scale`    (N,) float64: pixels per metre.
     `lengths`  (len(BONES),) float64 metres, one body for the whole clip; empty when N is 0.

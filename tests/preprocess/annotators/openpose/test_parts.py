@@ -46,7 +46,7 @@ def test_squares_stay_within_the_frame():
     body = STANDING + (176, 0, 0)
     squares = [face_square(FRAME, body), *(hand_square(FRAME, body, s) for s in ("left", "right"))]
     for square in filter(None, squares):
-        assert square.picture().shape == (square.side, square.side, 3)
+        assert square.image().shape == (square.side, square.side, 3)
     assert squares[0].x + squares[0].side == 368
 
 
@@ -58,7 +58,7 @@ def test_random_maps_give_the_published_hand():
     (hand,) = find_hands(network(module), [square])
     published_hand = HAND.Hand.__new__(HAND.Hand)
     published_hand.model = module
-    expected = published_hand(square.picture())
+    expected = published_hand(square.image())
     seen = expected.any(1)
     assert seen.sum() > 10
     np.testing.assert_array_equal(hand[~seen], 0)
