@@ -100,9 +100,9 @@ class Compute:
             return max(1, min(cores, memory // _WORKER_BYTES))
         from preprocess.annotators.torch.device import gpu_count
 
-        part = self.gpus_per_worker(choice, hardware)
+        fraction = self.gpus_per_worker(choice, hardware)
         gpus = gpu_count()
-        fitting = gpus * int(1 / part) if 0 < part <= 1 else gpus // max(int(part), 1)
+        fitting = gpus * int(1 / fraction) if 0 < fraction <= 1 else gpus // max(int(fraction), 1)
         return max(1, min(cores, fitting or cores))
 
     def gpus(self, choice: AnnotatorChoice) -> dict[str, float]:
