@@ -22,7 +22,7 @@ from pipelines.recipe import Recipe
 from pipelines.worker import TaskResult
 from preprocess import weights
 from preprocess.annotate import ClipRequest, annotate, survey
-from preprocess.annotators.load import load
+from preprocess.load import load
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 

@@ -16,8 +16,8 @@ from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Setup, TaskResult, Worker
-from preprocess.annotators.provenance import provenance
 from preprocess.errors import InputError
+from preprocess.provenance import provenance
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split

@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 from pipelines.plan import Plan, Task
 from preprocess.annotate import ClipRequest, Survey, annotate, survey
-from preprocess.annotators.load import load
-from preprocess.annotators.provenance import Provenance
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
+from preprocess.load import load
+from preprocess.provenance import Provenance
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip

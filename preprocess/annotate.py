@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.annotators.load import Annotators, Depth
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.tracked import PersonFrame, person_boxes
 from preprocess.crop import Crop
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
+from preprocess.load import Annotators, Depth
 from preprocess.sources.values import Video
 from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, survey
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.load import Annotators, Depth
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import CropMode
 from preprocess.annotators.tracked import PersonFrame, person_box
@@ -16,6 +15,7 @@ from preprocess.crop import Box, Crop, centre_crop, subject_crop, whole_frame
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
+from preprocess.load import Annotators, Depth
 from preprocess.sources.values import Video
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]

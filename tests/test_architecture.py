@@ -38,7 +38,7 @@ def test_commands_start_without_heavy_libraries(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["preprocess.annotate", "preprocess.annotators.load", "pipelines.worker", "shards"]
+    "module", ["preprocess.annotate", "preprocess.load", "pipelines.worker", "shards"]
 )
 def test_a_build_without_networks_loads_no_torch(module):
     assert loaded(module, ("torch",)) == []

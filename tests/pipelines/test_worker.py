@@ -9,9 +9,9 @@ from pipelines.engine import MAX_DEATHS, _Ledger
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Setup, Worker
-from preprocess.annotators.provenance import Provenance
 from preprocess.annotators.spec import Hardware
 from preprocess.frames import Frame
+from preprocess.provenance import Provenance
 from preprocess.sources.values import Listing, Video
 from tests.pipelines.conftest import BARE
 from tests.pipelines.test_plan import Nothing

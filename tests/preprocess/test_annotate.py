@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from preprocess import load
 from preprocess.annotate import ClipRequest, annotate, survey
-from preprocess.annotators import load
 from preprocess.annotators.choices import AnnotatorChoice
-from preprocess.annotators.load import Annotators
 from preprocess.annotators.scene import Masks
 from preprocess.annotators.spec import Record
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
+from preprocess.load import Annotators
 from preprocess.sources.values import Video
 from shards.sample.clip import FOREGROUND_DEPTH_END
 from shards.sample.keypoints import OPENPOSE_134, Keypoints

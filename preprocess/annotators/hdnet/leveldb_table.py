@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preprocess.annotators.hdnet.crc32c import masked_crc32c
+import google_crc32c
 
-__all__ = ["TableError", "read_table", "read_varint"]
+__all__ = ["TableError", "masked_crc32c", "read_table", "read_varint"]
 
 _FOOTER = 48  # two block handles, padded to 40 bytes, and the magic number
 _MAGIC = 0xDB4775248B80FB57
@@ -30,6 +30,12 @@ def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _, value in _entries(_block(content, index)):
         handle, _ = _read_handle(value, 0)
         yield from _entries(_block(content, handle))
+
+
+def masked_crc32c(data: bytes) -> int:
+    """CRC-32C as LevelDB and TensorFlow store it: rotated by 15 bits plus a constant."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:

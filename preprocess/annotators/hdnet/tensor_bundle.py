@@ -14,8 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.annotators.hdnet.crc32c import masked_crc32c
-from preprocess.annotators.hdnet.leveldb_table import TableError, read_table, read_varint
+from preprocess.annotators.hdnet.leveldb_table import (
+    TableError,
+    masked_crc32c,
+    read_table,
+    read_varint,
+)
 from preprocess.errors import InputError
 
 __all__ = ["load_tensor_bundle"]
@@ -151,7 +155,7 @@ def _read_values(path: Path, name: str, entry: _Entry) -> np.ndarray:
                     f"Copy the checkpoint anew."
                 )
             opened.seek(entry.offset)
-            raw = bytearray(opened.read(entry.size))
+            raw = opened.read(entry.size)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: the index says that {name} is in it") from error
     if entry.crc and masked_crc32c(raw) != entry.crc:
@@ -159,7 +163,7 @@ def _read_values(path: Path, name: str, entry: _Entry) -> np.ndarray:
             f"{path} is damaged: {name} has another checksum than was written. "
             f"Copy the checkpoint anew."
         )
-    values = np.frombuffer(raw, dtype)
+    values = np.frombuffer(raw, dtype).copy()  # bytes cannot be written to
     if entry.dtype == _BFLOAT16:
         values = (values.astype("<u4") << 16).view("<f4")
     return values.reshape(entry.shape)

@@ -7,10 +7,10 @@ import pytest
 
 from preprocess.annotate import ClipRequest, annotate, survey
 from preprocess.annotators.choices import AnnotatorChoice
-from preprocess.annotators.load import Annotators, Depth
 from preprocess.annotators.scene import Masks
 from preprocess.annotators.spec import Record
 from preprocess.errors import ClipError
+from preprocess.load import Annotators, Depth
 from preprocess.sources.registry import list_videos
 
 SIZE = 32

@@ -5,13 +5,12 @@ import json
 
 import pytest
 
-from preprocess import weights
-from preprocess.annotators import provenance
+from preprocess import provenance, weights
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.huggingface.model_folder import HubModels
-from preprocess.annotators.provenance import records, required_files, software
 from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
+from preprocess.provenance import records, required_files, software
 
 PAPER = AnnotatorChoice("grounded-sam", "openpose", depth=("midas", "hdnet"), crop="center")
 MODELS = HubModels("--depth hf")

@@ -7,9 +7,9 @@ import pytest
 
 from preprocess import weights
 from preprocess.annotators.choices import AnnotatorChoice
-from preprocess.annotators.load import load
-from preprocess.annotators.provenance import records
 from preprocess.errors import InputError
+from preprocess.load import load
+from preprocess.provenance import records
 
 
 def test_what_is_not_chosen_is_not_loaded():
@@ -33,7 +33,7 @@ def test_lite_depth_needs_no_masks_of_others():
 def test_loading_the_lite_annotators_imports_no_torch():
     code = (
         "import sys; from preprocess.annotators.choices import AnnotatorChoice; "
-        "from preprocess.annotators.load import load; load(AnnotatorChoice()); "
+        "from preprocess.load import load; load(AnnotatorChoice()); "
         "print('torch' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,6 @@ import numpy as np
 
 from preprocess import weights
 from preprocess.annotators.choices import AnnotatorChoice
-from preprocess.annotators.provenance import records as records_of
-from preprocess.annotators.provenance import required_files, software
 from preprocess.annotators.scene import (
     DensePoseAnnotator,
     DepthAnnotator,
@@ -23,6 +21,8 @@ from preprocess.annotators.spec import Chosen, Hardware, Modality, Record, Spec
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
+from preprocess.provenance import records as records_of
+from preprocess.provenance import required_files, software
 
 if TYPE_CHECKING:
     from preprocess.annotators.lite.person import LitePerson
