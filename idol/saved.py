@@ -19,12 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
-from idol.encoders import PatchCodec, TinyEncoder
-from idol.encoders.protocol import LatentCodec
+from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from idol.encoders import CLIPEncoder
     from idol.model import DualModalDenoiser
 
 __all__ = [
@@ -182,8 +180,6 @@ def frozen_parts(
     """
     if preset == "tiny":
         return TinyEncoder(channels), PatchCodec()
-    from idol.encoders import CLIPEncoder, VAECodec
-
     if vae is None or image_encoder is None:
         raise NotAModelError("preset sd14 needs a VAE and a CLIP image encoder: name their folders")
     # As text: a hub name is no path.

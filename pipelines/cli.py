@@ -12,6 +12,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from idol.data.encode_cli import encode
+from idol.errors import IdolError
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.recipe_cli import recipe_app
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "idol-prep",
         _command,
         argv,
-        errors=(InputError, ShardsError, OSError),
+        errors=(InputError, IdolError, ShardsError, OSError),
         interrupted="stopped. Finished work is kept. Run the same command to resume.",
     )
 

@@ -1,57 +1,80 @@
-"""`idol-prep encode`: cached latents beside a dataset's shards."""
+"""The command `idol-prep encode`: cached latents beside a dataset's shards, and what it shows."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
+import rich.progress
 import tyro
+from rich.markup import escape
 
-from preprocess.errors import InputError
+from idol.config.encode import EncodeConfig
+from idol.errors import IdolError
+from shards.inspect.console import QuietConsole, human_bytes
+
+if TYPE_CHECKING:
+    from idol.data.latents import EncodeSummary
 
 __all__ = ["encode"]
 
+console = QuietConsole()
 
-def encode(
-    dataset: tyro.conf.Positional[str],
-    base: Path,
-    size: int = 256,
-    device: str = "auto",
-    batch: int = 16,
-    precision: Literal["float32", "float16", "bfloat16"] = "float32",
-    share: str = "0/1",
-) -> int:
-    """Cache a VAE's latents beside a built dataset's shards; run again, it goes on.
 
-    `idol-train --latents` takes them in place of pictures (see docs/latents.md).
+def encode(config: tyro.conf.OmitArgPrefixes[EncodeConfig]) -> int:
+    """Cache a VAE's latents beside a built dataset's shards; run it again to resume.
 
-    Args:
-        dataset: Folder or URL (s3://...) of a whole dataset.
-        base: Folder in diffusers' layout with the VAE in vae/, or the VAE's own.
-        size: Height and width of training pictures, in pixels.
-        device: Device of torch: cpu, cuda, cuda:1, ... Default: a GPU if there is one.
-        batch: Pictures that pass through the VAE at a time.
-        precision: In which the VAE runs; latents are stored in float16.
-        share: I/N makes every N-th shard from the I-th (0 to N - 1) on, for N processes.
+    `idol-train --latents` takes them in place of images (see docs/latents.md).
     """
-    from idol.data.encode import Encoding
-    from idol.data.encode import encode as run_encode
-    from idol.data.encode_show import Progress, summary
-
-    match = re.fullmatch(r"([0-9]+)/([0-9]+)", share)
-    if match is None:
-        raise InputError(f"--share must be I/N, such as 0/4, not {share!r}")
-    encoding = Encoding(
-        dataset=dataset,
-        base=base,
-        size=size,
-        device=device,
-        batch=batch,
-        precision=precision,
-        share=(int(match[1]), int(match[2])),
-    )
-    with Progress() as reporter:
-        done = run_encode(encoding, reporter)
-    summary(done)
+    try:
+        from idol.data.latents import encode_dataset
+    except ImportError as error:
+        raise IdolError(f"encoding needs the extra `train`, with diffusers: {error}") from error
+    with _Progress() as progress:
+        done = encode_dataset(config, planned=progress.planned, encoded=progress.encoded)
+    _print_summary(done)
     return 0
+
+
+class _Progress:
+    """A bar over clips, where someone is watching."""
+
+    def __init__(self) -> None:
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("encoding"),
+            rich.progress.BarColumn(),
+            rich.progress.TextColumn("{task.completed:.0f} of {task.total:.0f} clips"),
+            rich.progress.TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task: rich.progress.TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def planned(self, folder: str, clips: int, shards: int, kept: int) -> None:
+        there = f", {kept} are there" if kept else ""
+        console.print(f"{shards} shards to encode{there}: {escape(folder)}")
+        self._task = self._bar.add_task("", total=clips)
+
+    def encoded(self) -> None:
+        assert self._task is not None
+        self._bar.advance(self._task)
+
+
+def _print_summary(done: EncodeSummary) -> None:
+    each = human_bytes(done.bytes / done.clips) if done.clips else "nothing"
+    console.print(
+        f"latents of {done.clips} clips, {human_bytes(done.bytes)} ({each} a clip): "
+        f"{done.shards_made} shards made, {done.shards_kept} kept"
+    )

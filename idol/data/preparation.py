@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from idol.config.model import DEPTH, VIDEO, StageName
-from idol.data.scale import scale_pictures
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
-from idol.encoders.image_protocol import ImageEncoder
-from idol.encoders.protocol import LatentCodec, PosteriorCodec
+from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from shards.stream import ClipBatch
 
-__all__ = ["MODALITIES", "LatentBatch", "Preparation"]
+__all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images"]
 
 # What each stage asks of the shards: pre-training has neither depth nor pose.
 MODALITIES: dict[StageName, frozenset[str]] = {
@@ -113,10 +113,21 @@ class Preparation:
             shape = (frames, self.codec.channels, side, side)
             noise = random.normal(purpose, clips.positions, shape).flatten(0, 1).to(given.device)
         if moments is None:
-            pixels = scale_pictures(given.flatten(0, 1), self.size)
+            pixels = scale_images(given.flatten(0, 1), self.size)
             return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
         assert isinstance(self.codec, PosteriorCodec)
         return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
+
+
+def scale_images(images_NHWC: Tensor | np.ndarray, size: int) -> Tensor:
+    """Resize uint8 images to `size` x `size` and scale them: (N, C, size, size) in [-1, 1]."""
+    pixels = torch.as_tensor(images_NHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
+    height, width = pixels.shape[-2:]
+    if (height, width) == (size, size):
+        return pixels
+    # Averages of whole pixels leave flat regions, and colours that mean depths, as they are.
+    mode = "area" if min(height, width) >= size else "bilinear"
+    return F.interpolate(pixels, (size, size), mode=mode)
 
 
 def _is_there(clips: ClipBatch, name: str) -> bool:

@@ -1,4 +1,7 @@
-"""A small image encoder that is trained with the model: preset `tiny` needs no download."""
+"""What preset `tiny` has in place of the VAE and CLIP, so that it needs no download.
+
+Patches of pixels as latents, and a small image encoder that is trained with the model.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["TinyEncoder"]
+__all__ = ["PatchCodec", "TinyEncoder"]
 
 _SIZE, _PATCH = 64, 16
 
 
+class PatchCodec:
+    """Space to depth, losslessly and without weights: 4x4 RGB patches are 48 channels."""
+
+    factor = 4
+    channels = 3 * factor**2
+    stochastic = False
+    bound: float | None = 1.0
+
+    def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
+        """See `LatentCodec`; noise is not used. The scale is 1."""
+        if pixels_NCHW.shape[-2] % self.factor or pixels_NCHW.shape[-1] % self.factor:
+            raise ValueError(
+                f"an image of {tuple(pixels_NCHW.shape[-2:])} pixels has no whole "
+                f"{self.factor}x{self.factor} patches"
+            )
+        return F.pixel_unshuffle(pixels_NCHW, self.factor)
+
+    def decode(self, latents_NCHW: Tensor) -> Tensor:
+        """See `LatentCodec`; the exact inverse of `encode`."""
+        return F.pixel_shuffle(latents_NCHW, self.factor)
+
+
 class TinyEncoder(nn.Module):
-    """A vision transformer of two layers: a class token and 4x4 patches of a 64x64 picture.
+    """A vision transformer of two layers: a class token and 4x4 patches of a 64x64 image.
 
     Args:
         channels: of a token; the model's `foreground_dim`.
@@ -40,12 +65,12 @@ class TinyEncoder(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
-        """See `ImageEncoder`: 17 tokens. Pictures of any size; the mask is a fourth channel."""
+        """See `ImageEncoder`: 17 tokens. Images of any size; the mask is a fourth channel."""
         mask = mask_BHW[:, None].float() / 255
         pixels = (pixels_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1) * mask
-        picture = torch.cat([pixels, mask], dim=1)
-        picture = F.interpolate(picture, (_SIZE, _SIZE), mode="bilinear", antialias=True)
-        patches = self.patches(picture).flatten(2).transpose(1, 2)
+        image = torch.cat([pixels, mask], dim=1)
+        image = F.interpolate(image, (_SIZE, _SIZE), mode="bilinear", antialias=True)
+        patches = self.patches(image).flatten(2).transpose(1, 2)
         class_token = self.class_token.expand(len(patches), 1, -1)
         tokens = torch.cat([class_token, patches], dim=1) + self.positions
         for layer in self.layers:

@@ -19,32 +19,40 @@ class VAECodec:
 
     Args:
         config: the network's, in diffusers' words.
-        load: gives the network when a picture is first encoded or decoded, which those who train
-            on cached latents may never do; it is frozen and put into evaluation mode.
-        chunk: pictures that pass through it at a time; it bounds memory.
+        load: gives the network in a dtype when an image is first encoded or decoded, which those
+            who train on cached latents may never do; it is frozen and put into evaluation mode.
+        chunk: images that pass through it at a time; it bounds memory.
     """
 
     stochastic = True
     bound: float | None = None
 
     def __init__(
-        self, config: Mapping[str, Any], load: Callable[[], AutoencoderKL], *, chunk: int = 16
+        self,
+        config: Mapping[str, Any],
+        load: Callable[[torch.dtype], AutoencoderKL],
+        *,
+        chunk: int = 16,
     ) -> None:
         self._load = load
-        self._place: tuple[torch.device | str, torch.dtype] | None = None
+        self._place: tuple[torch.device | str, torch.dtype] = "cpu", torch.float32
         self.chunk = chunk
         self.channels: int = config["latent_channels"]
         self.factor: int = 2 ** (len(config["block_out_channels"]) - 1)
         self.scale: float = config.get("scaling_factor", 0.18215)
 
     @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str], *, lazily: bool = False) -> Self:
+    def from_pretrained(
+        cls, folder: str | PathLike[str], *, lazily: bool = False, chunk: int = 16
+    ) -> Self:
         """From a folder in diffusers' format, or by a hub name; loaded now unless `lazily`.
 
         Raises OSError for neither.
         """
         codec = cls(
-            AutoencoderKL.load_config(folder), lambda: AutoencoderKL.from_pretrained(folder)
+            AutoencoderKL.load_config(folder),
+            lambda dtype: AutoencoderKL.from_pretrained(folder, torch_dtype=dtype),
+            chunk=chunk,
         )
         if not lazily:
             _ = codec.vae
@@ -58,8 +66,8 @@ class VAECodec:
     @cached_property
     def vae(self) -> AutoencoderKL:
         """The network, where it belongs."""
-        vae = self._load().requires_grad_(False).eval()
-        return vae.to(*self._place) if self._place else vae
+        device, dtype = self._place
+        return self._load(dtype).requires_grad_(False).eval().to(device)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
         """Move the network, in place, now or when it is loaded."""
@@ -68,29 +76,35 @@ class VAECodec:
             self.vae.to(device, dtype)
         return self
 
-    @torch.no_grad()
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
         """See `LatentCodec`; float32."""
+        return self.sample(self.moments(pixels_NCHW), noise_NCHW)
+
+    @torch.no_grad()
+    def moments(self, pixels_NCHW: Tensor) -> Tensor:
+        """The posterior's moments (N, 2 channels, H', W') of images (N, 3, H, W) in [-1, 1].
+
+        Means, then logarithms of variances, unscaled, in the network's dtype and on its device.
+
+        Raises:
+            ValueError: H or W is no multiple of `factor`.
+        """
         height, width = pixels_NCHW.shape[-2:]
         if height % self.factor or width % self.factor:
             raise ValueError(
-                f"a picture of {width}x{height} pixels does not divide into latents of "
+                f"an image of {width}x{height} pixels does not divide into latents of "
                 f"{self.factor}x{self.factor}"
             )
-        latents = []
-        for start in range(0, len(pixels_NCHW), self.chunk):
-            part = slice(start, start + self.chunk)
-            posterior = self.vae.encode(pixels_NCHW[part].to(self.vae.dtype)).latent_dist
-            moments = torch.cat([posterior.mean, posterior.logvar], dim=1)
-            noise = None if noise_NCHW is None else noise_NCHW[part]
-            latents.append(self.sample(moments, noise))
-        return torch.cat(latents)
+        moments = []
+        for part in pixels_NCHW.split(self.chunk):
+            posterior = self.vae.encode(part.to(self.vae.device, self.vae.dtype)).latent_dist
+            moments.append(torch.cat([posterior.mean, posterior.logvar], dim=1))
+        return torch.cat(moments)
 
     def sample(self, moments_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
-        """Scaled latents (N, channels, H', W'), float32, from a posterior's moments.
+        """Scaled latents (N, channels, H', W'), float32, from what `moments` gave.
 
         Args:
-            moments_NCHW: means, then logarithms of variances, as `shards.latents` keeps them.
             noise_NCHW: as for `encode`.
         """
         mean, logvar = moments_NCHW.float().chunk(2, dim=1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from idol.data.preparation import Preparation, scale_pictures
+from idol.data.preparation import Preparation, scale_images
 from idol.diffusion.noise import Randomness
 from idol.encoders import PatchCodec
 from idol.model import DEPTH, VIDEO
@@ -114,5 +114,5 @@ def test_foregrounds_are_dropped_sample_by_sample() -> None:
 def test_smaller_pictures_are_averages(side: int, expected: list[list[float]]) -> None:
     picture = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)
     picture[0, 0], picture[0, 1] = 40, 60
-    scaled = scale_pictures(picture.to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3), 2)
+    scaled = scale_images(picture.to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3), 2)
     torch.testing.assert_close((scaled[0, 0] + 1) * 127.5, torch.tensor(expected))

@@ -14,8 +14,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from idol.config import ConfigError, TrainConfig
+from idol.config.encode import EncodeConfig
 from idol.data.datasets import DataError, Datasets, open_datasets
-from idol.data.encode import Encoding, encode
+from idol.data.latents import encode_dataset
 from idol.data.preparation import LatentBatch, Preparation
 from idol.diffusion.noise import Randomness
 from idol.encoders import VAECodec
@@ -58,7 +59,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory, vae: Path) -> Path:
         samples = [(clip.key, encode_clip(clip)) for clip in chosen]
         commit_shard(root, split, 0, samples, fingerprint=opened.info.fingerprint)
     opened.finish({"train": 1, "val": 1})
-    encode(Encoding(dataset=str(root), base=vae.parent, size=SIZE, device="cpu"))
+    encode_dataset(EncodeConfig(dataset=str(root), base=vae.parent, size=SIZE, device="cpu"))
     return root
 
 

@@ -12,8 +12,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from idol.config.encode import EncodeConfig
 from idol.data.datasets import DataError
-from idol.data.encode import Encoding, encode
+from idol.data.latents import encode_dataset
 from idol.encoders import CLIPEncoder, VAECodec
 from idol.model import DualModalUNetConfig
 from idol.saved import load_trained
@@ -162,7 +163,7 @@ def test_cached_latents_give_the_losses_of_pictures(
 ) -> None:
     shards = tmp_path / "shards"
     shutil.copytree(boxes, shards)
-    encode(Encoding(dataset=str(shards), base=base, size=SIZE, device="cpu"))
+    encode_dataset(EncodeConfig(dataset=str(shards), base=base, size=SIZE, device="cpu"))
     train(config("pretrain", shards, tmp_path / "before", base=base))
     start = {"init_from": tmp_path / "before"}
     train(config("image", shards, tmp_path / "pictures", **start))

@@ -1,4 +1,4 @@
-"""What turns pictures into latents, whatever it is."""
+"""What turns images into latents, and the foreground into tokens, whatever it is."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["LatentCodec", "PosteriorCodec"]
+__all__ = ["ImageEncoder", "LatentCodec", "PosteriorCodec"]
 
 
 class LatentCodec(Protocol):
-    """Frozen; one picture at a time, for video, depth, background and pose alike.
+    """Frozen; one image at a time, for video, depth, background and pose alike.
 
     Attributes:
         channels: of a latent.
-        factor: pixels of a picture's side for one of its latent's.
+        factor: pixels of an image's side for one of its latent's.
         stochastic: whether `encode` samples; if not, noise changes nothing.
-        bound: what no value of a picture's latent exceeds; None if there is no such bound.
+        bound: what no value of an image's latent exceeds; None if there is no such bound.
     """
 
     channels: int
@@ -25,7 +25,7 @@ class LatentCodec(Protocol):
     bound: float | None
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
-        """Encode pictures (N, 3, H, W) in [-1, 1] to scaled latents (N, channels, H', W').
+        """Encode images (N, 3, H, W) in [-1, 1] to scaled latents (N, channels, H', W').
 
         Args:
             noise_NCHW: standard normal, shaped like the latents, to sample the posterior with;
@@ -37,7 +37,7 @@ class LatentCodec(Protocol):
         ...
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
-        """Decode scaled latents to pictures (N, 3, H, W), in [-1, 1] where the latents are good."""
+        """Decode scaled latents to images (N, 3, H, W), in [-1, 1] where the latents are good."""
         ...
 
 
@@ -51,5 +51,21 @@ class PosteriorCodec(LatentCodec, Protocol):
         Args:
             moments_NCHW: means, then logarithms of variances, unscaled.
             noise_NCHW: as for `encode`.
+        """
+        ...
+
+
+class ImageEncoder(Protocol):
+    """The CLIP(f) of sec. 3.1, before its projection."""
+
+    def __call__(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
+        """Encode foreground images.
+
+        Args:
+            pixels_BHWC: uint8 RGB, the person with its surroundings.
+            mask_BHW: uint8, 0 surroundings to 255 person.
+
+        Returns:
+            tokens (B, T, D), of norm as the encoder's last layer norm leaves them.
         """
         ...

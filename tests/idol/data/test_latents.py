@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from idol.data.encode import EncodeReporter, Encoding
-from idol.data.encode import encode as run_encode
+from idol.config.encode import EncodeConfig
+from idol.data.latents import EncodeError, encode_dataset
 from pipelines.cli import main
-from preprocess.errors import InputError
 from shards.dataset import open_for_build
 from shards.errors import ShardsError
 from shards.files.storage import Store
@@ -76,7 +76,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def encode(dataset: Path, base: Path, **options: Any) -> Path:
     values = {"size": SIZE, "device": "cpu", **options}
-    return Path(run_encode(Encoding(dataset=str(dataset), base=base, **values)).url)
+    return Path(encode_dataset(EncodeConfig(dataset=str(dataset), base=base, **values)).url)
 
 
 def stored(dataset: Path, latents: Path, key: str) -> dict[str, np.ndarray]:
@@ -89,16 +89,15 @@ def stored(dataset: Path, latents: Path, key: str) -> dict[str, np.ndarray]:
     }
 
 
-class KilledAfter(EncodeReporter):
+def killed_after(clips: int) -> Callable[[], None]:
     """Ends the process, as the system would, when so many clips are encoded."""
+    left = iter(range(clips)[::-1])
 
-    def __init__(self, clips: int) -> None:
-        self._left = clips
-
-    def encoded(self) -> None:
-        self._left -= 1
-        if not self._left:
+    def encoded() -> None:
+        if not next(left):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    return encoded
 
 
 def test_moments_are_those_of_the_vae(dataset: Path, base: Path) -> None:
@@ -156,14 +155,14 @@ def test_what_is_there_is_kept(dataset: Path, base: Path, monkeypatch: Any) -> N
     whole = tree(latents)
     (latents / "train" / "shard-00001.json").unlink()
     (latents / "val" / ".shard-00000.tar.tmp-0123abcd").write_bytes(b"left by a kill")
-    done = run_encode(Encoding(dataset=str(dataset), base=base, size=SIZE, device="cpu"))
+    done = encode_dataset(EncodeConfig(dataset=str(dataset), base=base, size=SIZE, device="cpu"))
     assert (done.shards_made, done.shards_kept, done.clips) == (1, 2, 4)
     assert done.bytes == sum(path.stat().st_size for path in latents.rglob("*.tar"))
     assert {n: d for n, d in tree(latents).items() if "tmp" not in n} == whole
 
     # Nothing to do: then no network is loaded.
     monkeypatch.setattr(AutoencoderKL, "from_pretrained", None)
-    assert run_encode(Encoding(dataset=str(dataset), base=base, size=SIZE)).shards_made == 0
+    assert encode_dataset(EncodeConfig(dataset=str(dataset), base=base, size=SIZE)).shards_made == 0
 
 
 def test_shares_make_the_whole(dataset: Path, base: Path) -> None:
@@ -171,7 +170,7 @@ def test_shares_make_the_whole(dataset: Path, base: Path) -> None:
     latents = encode(dataset, base)
     shutil.rmtree(latents)
     for index in (1, 0):
-        encode(dataset, base, share=(index, 2))
+        encode(dataset, base, share=f"{index}/2")
     assert tree(latents) == whole
 
 
@@ -186,8 +185,8 @@ def test_killed_anywhere_it_goes_on_to_the_same_bytes(
         child = os.fork()
         if not child:
             try:
-                encoding = Encoding(dataset=str(dataset), base=base, size=SIZE, device="cpu")
-                run_encode(encoding, KilledAfter(clips))
+                encoding = EncodeConfig(dataset=str(dataset), base=base, size=SIZE, device="cpu")
+                encode_dataset(encoding, encoded=killed_after(clips))
             finally:
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -207,7 +206,7 @@ def test_a_changed_shard_is_encoded_again(dataset: Path, base: Path, tmp_path: P
     faults = [fault for fault in verify(str(dataset)) if fault.file.startswith("latents-")]
     assert [fault.file for fault in faults] == [f"{latents.name}/train/shard-00001.tar"]
     assert "another version" in faults[0].what
-    done = run_encode(Encoding(dataset=str(dataset), base=base, size=SIZE, device="cpu"))
+    done = encode_dataset(EncodeConfig(dataset=str(dataset), base=base, size=SIZE, device="cpu"))
     assert (done.shards_made, done.shards_kept) == (1, 2)
     rgb = stored(dataset, latents, clip.key)["rgb_latents"]
     fresh = tmp_path / "fresh"
@@ -235,7 +234,7 @@ def test_latents_in_an_object_store(base: Path, dataset: Path) -> None:
     url = "memory://encoded/data"
     for path in dataset.rglob("*.*"):
         Store.at(url).write_bytes(str(path.relative_to(dataset)), path.read_bytes())
-    done = run_encode(Encoding(dataset=url, base=base, size=SIZE, device="cpu"))
+    done = encode_dataset(EncodeConfig(dataset=url, base=base, size=SIZE, device="cpu"))
     assert done.shards_made == 3
     assert list(verify(url)) == []
     latents = encode(dataset, base)
@@ -278,7 +277,7 @@ def test_nothing_infinite_is_stored(dataset: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         vae.quant_conv.bias.fill_(1e6)  # beyond float16
     vae.save_pretrained(tmp_path / "vae")
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(EncodeError, match="not finite"):
         encode(dataset, tmp_path / "vae")
     assert list(dataset.glob("latents-*/*/*.json")) == []
 
@@ -287,5 +286,5 @@ def test_a_mixture_is_encoded_part_by_part(dataset: Path, base: Path) -> None:
     home = dataset.parent
     mix = {"schema": 1, "paths": [{"path": dataset.name, "weight": 1}]}
     (home / "mix.json").write_text(json.dumps(mix))
-    with pytest.raises(InputError, match=rf"{home} is a mixture: encode each .* {dataset}$"):
+    with pytest.raises(EncodeError, match=rf"{home} is a mixture: encode each .* {dataset}$"):
         encode(home, base)

@@ -1,16 +1,20 @@
-"""Encoding a dataset: list what is missing of its latents, make that, commit shard by shard."""
+"""Cached latents: list what a dataset lacks of them, make that, commit shard by shard."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
+from idol.config.encode import EncodeConfig
+from idol.data.preparation import scale_images
+from idol.encoders import VAECodec
 from idol.encoders.vae_identity import find_vae, identify_vae
-from preprocess.errors import InputError
+from idol.errors import IdolError
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, ShardsError
 from shards.files.storage import Store
 from shards.latents.info import LatentsInfo, open_for_encoding
@@ -23,45 +27,11 @@ from shards.sample.modalities import streamed_rows
 from shards.stream.fill import background_of, fill_frames
 from shards.writer import commit_shard
 
-if TYPE_CHECKING:
-    from idol.encoders.vae_encoder import Precision, VAEEncoder
-
-__all__ = ["EncodeReporter", "EncodeSummary", "Encoding", "encode"]
+__all__ = ["EncodeError", "EncodeSummary", "encode_dataset"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """What to encode and by what; `device` and `batch` change nothing but rounding.
-
-    `share`: `(i, n)` makes every n-th shard from the i-th on, so that n processes, on a GPU each,
-    make all of them.
-    Raises InputError naming the first mistake.
-    """
-
-    dataset: str
-    base: Path
-    size: int = 256
-    device: str = "auto"
-    batch: int = 16
-    precision: Precision = "float32"
-    share: tuple[int, int] = (0, 1)
-
-    def __post_init__(self) -> None:
-        index, count = self.share
-        if not 0 <= index < count:
-            raise InputError(f"--share must be I/N with I from 0 to N - 1, not {index}/{count}")
-        if self.batch < 1:
-            raise InputError(f"--batch must be at least 1, not {self.batch}")
-
-
-class EncodeReporter:
-    """What an encoding tells while it runs; this one keeps silent."""
-
-    def planned(self, folder: str, clips: int, shards: int, kept: int) -> None:
-        """Before the VAE is loaded: what is to be made, and how many shards are there already."""
-
-    def encoded(self) -> None:
-        """A clip is encoded."""
+class EncodeError(IdolError):
+    """A VAE cannot be used on this dataset."""
 
 
 @dataclass(frozen=True)
@@ -75,42 +45,47 @@ class EncodeSummary:
     bytes: int
 
 
-def encode(encoding: Encoding, reporter: EncodeReporter | None = None) -> EncodeSummary:
+def encode_dataset(
+    config: EncodeConfig,
+    *,
+    planned: Callable[[str, int, int, int], None] = lambda *_: None,
+    encoded: Callable[[], None] = lambda: None,
+) -> EncodeSummary:
     """Make the latents of a dataset, or what is missing or outdated of them.
 
-    Stopped at any time, by Ctrl-C or a kill, the same call goes on with the shards that are not
+    Stopped at any time, by Ctrl-C or a kill, the same call resumes with the shards that are not
     committed; the result is the same bytes.
-    Raises InputError for a VAE that cannot be used or a mixture, and ShardsError for a dataset that
-    cannot be read, or latents of another encoding in that place.
-    """
-    reporter = reporter or EncodeReporter()
-    root = Store.at(encoding.dataset)
-    shards = _shards_of(root)
-    folder = find_vae(encoding.base)
-    info = _info(encoding, folder)
-    store = open_for_encoding(root, info)
-    index, count = encoding.share
-    if count == 1:
-        _clear(store, shards)
-    own = shards[index::count]
-    kept, pending = _divided(store, own, info)
-    clips = sum(len(shard.manifest.samples) for shard in pending)
-    reporter.planned(store.url(), clips, len(pending), len(kept))
-    made = []
-    if pending:
-        from idol.encoders.vae_encoder import VAEEncoder
 
-        vae = VAEEncoder(
-            folder, device=encoding.device, precision=encoding.precision, batch=encoding.batch
+    Args:
+        planned: called before the VAE is loaded, with the folder of the latents, the clips and
+            shards to make, and how many shards are kept.
+        encoded: called after each clip.
+
+    Raises:
+        EncodeError: the VAE cannot be used, or the dataset is a mixture.
+        ShardsError: the dataset cannot be read, or latents of another encoding are in that place.
+    """
+    root = Store.at(config.dataset)
+    shards = _shards_of(root)
+    folder = find_vae(config.base)
+    info = _info(config, folder)
+    store = open_for_encoding(root, info)
+    if config.count == 1:
+        _clear(store, shards)
+    kept, pending = _divided(store, shards[config.index :: config.count], info)
+    clips = sum(len(shard.manifest.samples) for shard in pending)
+    planned(store.url(), clips, len(pending), len(kept))
+    made = []
+    vae = _load_vae(config, folder) if pending else None
+    for shard in pending:
+        assert vae is not None
+        split = shard.manifest.split
+        store.sweep(split, f"{shard_name(shard.manifest.index)}.")
+        samples = _encoded(shard, vae, config.size, encoded)
+        fingerprint = info.fingerprint(shard.manifest)
+        made.append(
+            commit_shard(store, split, shard.manifest.index, samples, fingerprint=fingerprint)
         )
-        for shard in pending:
-            split = shard.manifest.split
-            store.sweep(split, f"{shard_name(shard.manifest.index)}.")
-            samples = _encoded(shard, vae, encoding.size, reporter)
-            fingerprint = info.fingerprint(shard.manifest)
-            made.append(
-                commit_shard(store, split, shard.manifest.index, samples, fingerprint=fingerprint)
-            )
     return EncodeSummary(
         url=store.url(),
         shards_made=len(made),
@@ -122,7 +97,7 @@ def encode(encoding: Encoding, reporter: EncodeReporter | None = None) -> Encode
 
 def _shards_of(root: Store) -> list[Shard]:
     if (mix := read_mix(root)) is not None:
-        raise InputError(
+        raise EncodeError(
             f"{root.url()} is a mixture: encode each of its datasets by itself, "
             + ", ".join(entry.store.url() for entry in mix)
         )
@@ -137,16 +112,16 @@ def _shards_of(root: Store) -> list[Shard]:
     return list(dataset.shards)
 
 
-def _info(encoding: Encoding, folder: Path) -> LatentsInfo:
+def _info(config: EncodeConfig, folder: Path) -> LatentsInfo:
     vae = identify_vae(folder)
-    if encoding.size < 1 or encoding.size % vae.factor:
-        raise InputError(f"--size must be a multiple of {vae.factor}, not {encoding.size}")
+    if config.size % vae.factor:
+        raise EncodeError(f"--size must be a multiple of {vae.factor}, not {config.size}")
     return LatentsInfo(
         vae_sha256=vae.sha256,
-        size=encoding.size,
+        size=config.size,
         channels=vae.channels,
         factor=vae.factor,
-        precision=encoding.precision,
+        precision=config.precision,
     )
 
 
@@ -177,11 +152,26 @@ def _clear(store: Store, shards: list[Shard]) -> None:
                     store.remove(f"{split}/{shard_name(index)}.{extension}")
 
 
-def _encoded(
-    shard: Shard, vae: VAEEncoder, size: int, reporter: EncodeReporter
-) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    from idol.data.scale import scale_pictures
+def _load_vae(config: EncodeConfig, folder: Path) -> VAECodec:
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise EncodeError(f"--device {device} cannot be used: {error}") from error
+    vae = VAECodec.from_pretrained(folder, lazily=True, chunk=config.batch)
+    vae.to(device, getattr(torch, config.precision))
+    try:
+        _ = vae.vae
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EncodeError(f"{folder}: no VAE can be loaded from it ({error})") from error
+    return vae
 
+
+def _encoded(
+    shard: Shard, vae: VAECodec, size: int, encoded: Callable[[], None]
+) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     for sample in shard.manifest.samples:
         try:
             members = {name: memoryview(data) for name, data in read_sample(Entry(shard, sample))}
@@ -192,10 +182,10 @@ def _encoded(
             ) from error
         moments = {}
         for name, array in images.items():
-            encoded = vae.moments(scale_pictures(array, size))
-            moments[name] = encoded[0] if name == BACKGROUND else encoded
+            made = _stored_moments(vae, array, size)
+            moments[name] = made[0] if name == BACKGROUND else made
         yield sample.key, encode_members(sample.key, info, moments)
-        reporter.encoded()
+        encoded()
 
 
 def _images(
@@ -221,3 +211,11 @@ def _images(
     if sample.sizes.get("reference") and sample.sizes.get("reference_mask"):
         images[BACKGROUND] = background_of(members, sample.key, sample.height, sample.width)[None]
     return info, images
+
+
+def _stored_moments(vae: VAECodec, images_NHWC: np.ndarray, size: int) -> np.ndarray:
+    """Moments (N, 2C, h, w) of uint8 images as they are stored, float16."""
+    moments = vae.moments(scale_images(images_NHWC, size)).float().to("cpu", torch.float16)
+    if not moments.isfinite().all():
+        raise EncodeError("the VAE gave values that are not finite: use --precision float32")
+    return moments.numpy()
