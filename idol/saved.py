@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from idol.checkpoint import Checkpoints
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.tensors import read_tensors, write_tensors
@@ -97,8 +98,6 @@ def find_model(folder: str | PathLike[str]) -> Path:
     Raises:
         NotAModelError: there is none.
     """
-    from idol.train.checkpoint import Checkpoints
-
     root = Path(folder)
     for path in (root, root / "model"):
         if (path / FILE).is_file():

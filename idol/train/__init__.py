@@ -4,14 +4,13 @@
 |---|---|
 | what is done, from the command to the final model | `cli`, `train` |
 | what is one step, and the whole loop | `loop` |
-| which clips come when | `data` |
 | what changes while it trains, and is saved and loaded as one | `run`, `optimizer`, `ema` |
 | what does a stage start from | `initialize` |
 | how do several processes share the work | `distributed` |
-| what is kept, and what must be the same for a run to resume | `checkpoint`, `resume`, `digests` |
+| what must be the same for a run to resume | `resume` (checkpoints: `idol.checkpoint`) |
 | what if something goes wrong | `errors`, `interrupt`, `memory` |
 | what is reported when, and where it is written | `monitor`, `log` |
 | how good is it, and what does it look like | `validation`; `samples`, `motion_viz`, `curves` |
 
-Settings are in `idol.config`, latents and conditions of clips in `idol.data`.
+Settings are in `idol.config`; datasets, and clips as latents and conditions, in `idol.data`.
 """

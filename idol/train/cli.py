@@ -16,10 +16,8 @@ from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.errors import IdolError
-from idol.train.checkpoint import Checkpoints
 from idol.train.errors import DivergedError
 from idol.train.interrupt import InterruptedRun
-from idol.train.resume import read_config
 from shards.command import INTERRUPTED, run, say
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced, shown
@@ -120,14 +118,16 @@ def _train(config: TrainConfig) -> int:
 
 
 def _settings_of(output: Path | None, init_from: Path | None) -> DualModalUNetConfig | None:
-    """The sizes and switches of a run that goes on, or of the stage before, which it takes over."""
+    """The sizes and switches of a run that resumes, or of the stage before, which it takes over."""
     if not init_from:
         return None
+    from idol.checkpoint import Checkpoints
+    from idol.saved import find_model, read_info
+    from idol.train.resume import read_config
+
     if output and Checkpoints(output / "checkpoints").listed() and (saved := read_config(output)):
         # What it started from may be gone by now.
         return DualModalUNetConfig.from_dict(saved["model"])
-    from idol.saved import find_model, read_info
-
     return read_info(find_model(init_from)).settings
 
 

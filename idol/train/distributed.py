@@ -1,23 +1,30 @@
-"""A model over several processes: replicated (DDP) or divided among them (FSDP)."""
+"""Several processes train one model: it is replicated (DDP) or divided among them (FSDP)."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from idol.config.train import TrainConfig
+from idol.train.errors import TrainError
+
 __all__ = [
     "average_gradients",
     "distribute",
     "divided_like",
+    "make_accelerator",
     "mean_over_passes",
     "mean_over_processes",
     "whole",
@@ -26,6 +33,28 @@ __all__ = [
 
 # Divided apart, so that only one at a time is whole in memory: they hold nearly all parameters.
 _UNITS = ("ResBlock", "Transformer", "CrossModalAttention")
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them.
+
+    Raises:
+        TrainError: FSDP is asked for, and no launcher started this process.
+    """
+    # A process has one precision until this: a run before this one may have had another.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(
+        cpu=config.run.cpu,
+        mixed_precision=config.run.mixed_precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
+    if config.run.fsdp and not torch.distributed.is_initialized() and "RANK" not in os.environ:
+        raise TrainError(
+            "--fsdp divides a model among processes, and this one is alone: start several by "
+            "`torchrun --nproc-per-node N -m idol.train.cli ...` or `accelerate launch`, or leave "
+            "--fsdp out"
+        )
+    return accelerator
 
 
 def distribute(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn.Module:

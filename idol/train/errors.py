@@ -10,7 +10,7 @@ __all__ = ["DivergedError", "TrainError"]
 
 
 class TrainError(IdolError):
-    """A run cannot begin, or cannot go on."""
+    """A run cannot start, or cannot resume."""
 
 
 class DivergedError(TrainError):
@@ -21,6 +21,7 @@ class DivergedError(TrainError):
             f"{in_row} steps in a row had a loss or gradient that is not finite, up to step "
             f"{step}, whose clips are {', '.join(keys)}: look at these with `idol-shards show`. "
             "The newest checkpoint has the weights before them. A higher --max-skipped lets this "
-            "run go on; to go on otherwise, with a lower --learning-rate or --mixed-precision bf16 "
-            "and not fp16, give this --output as --init-from, and another --output"
+            "run continue; to continue otherwise, with a lower --learning-rate or with "
+            "--mixed-precision bf16 in place of fp16, give this --output as --init-from, and "
+            "another --output"
         )

@@ -101,14 +101,14 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
         mistakes.append("preset sd14 starts from --base, or from --init-from, the stage before")
     elif config.preset == "sd14" and config.stage == "video":
         mistakes.append("stage video starts from --init-from, the output of stage image")
-    TrainError.raise_if_any(mistakes, "this run has nothing to start from")
+    TrainError.raise_if_any(mistakes, "no valid initial weights")
 
 
 def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     """Build the model of the stage, its trained parameters marked by `requires_grad`.
 
     Args:
-        checkpoint: of this very run, to go on from.
+        checkpoint: of this very run, to resume from.
 
     Raises:
         CheckpointError, ConfigError, OSError: weights do not fit, or are not there.
@@ -162,17 +162,17 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
         after = " or ".join(_COMES_AFTER[config.stage])
         mistakes.append(
             f"--init-from {config.init_from} was trained in stage {before.stage}; stage "
-            f"{config.stage} goes on from {after}, whose weights it needs"
+            f"{config.stage} starts from {after}, whose weights it needs"
         )
     return mistakes
 
 
 def _check_settings(found: DualModalUNetConfig, wanted: DualModalUNetConfig) -> None:
-    there, here = found.to_dict(), wanted.to_dict()
-    differing = [key for key in here if there[key] != here[key]]
+    saved, given = found.to_dict(), wanted.to_dict()
+    differing = [key for key in given if saved[key] != given[key]]
     if differing:
         raise TrainError(
-            "the weights to start from are of another model:\n"
-            + "\n".join(f"  {key}: {there[key]} there, {here[key]} here" for key in differing)
+            "the initial weights are of another model:\n"
+            + "\n".join(f"  {key}: saved {saved[key]}, given {given[key]}" for key in differing)
             + "\nGive the same --model settings."
         )

@@ -13,6 +13,7 @@ from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from idol.checkpoint import Checkpoints
 from idol.config.model import DEPTH
 from idol.data.datasets import Datasets
 from idol.data.preparation import LatentBatch
@@ -21,7 +22,6 @@ from idol.diffusion.noise import Randomness
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.model import DenoiserOutput
-from idol.train.checkpoint import Checkpoints
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
 from idol.train.errors import DivergedError
 from idol.train.interrupt import Interrupt, InterruptedRun

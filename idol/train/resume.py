@@ -1,19 +1,36 @@
-"""A run's configuration in its output, and what of it may change when the run resumes."""
+"""What must be as it was for a run to resume: its settings, its shards, its frozen networks."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from idol.config.train import TrainConfig
+from idol.encoders import CLIPEncoder, VAECodec
+from idol.saved import Trained
 from idol.train.errors import TrainError
 from shards.files.atomic import write_atomically
+from shards.mix import Mixture
+from shards.stream.order import shares
 
-__all__ = ["check_same_run", "described", "read_config", "write_config"]
+__all__ = [
+    "check_frozen",
+    "check_same_run",
+    "described",
+    "frozen_digests",
+    "read_config",
+    "shards_digest",
+    "write_config",
+]
 
 _FILE = "config.json"
+_FROZEN = {"vae": "--vae", "image_encoder": "--image-encoder"}
 
 # What changes neither weights nor losses, or only moves the files they come from. The batch of a
 # step may be divided otherwise: `global_batch` says what it is together.
@@ -24,7 +41,7 @@ _MAY_DIFFER = (
     *("run.gradient_checkpointing", "run.compile", "run.fsdp", "run.cpu", "report"),
 )
 
-# Checksums that differ would say nothing to anybody.
+# Checksums that differ would tell a reader nothing.
 _OTHER_SHARDS = (
     "shards_digest: the shards, their order or a mixture's weights are not those that this run "
     "began with, --shards {}; give these, unchanged and in this order"
@@ -46,7 +63,7 @@ def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> 
     ]
     if differences:
         raise TrainError(
-            f"{folder} holds a run with other settings:\n"
+            f"{folder} holds a run with different settings:\n"
             + "".join(f"  {line}\n" for line in differences)
             + "Give the same ones to resume, or another --output."
         )
@@ -68,9 +85,58 @@ def write_config(output: Path, values: dict[str, Any]) -> None:
     write_atomically(output / _FILE, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def _differences(there: Any, here: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted(there.keys() | here.keys()):
-            yield from _differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
-    elif there != here:
-        yield name, f"{name}: {json.dumps(there)} there, {json.dumps(here)} here"
+def shards_digest(mixture: Mixture) -> str:
+    """SHA-256 over the checksums of all shards in their order: the data's identity.
+
+    Of a mixture with each dataset's samples in a block, to which the weights come.
+    """
+    digest = hashlib.sha256()
+    counts = shares(mixture.weights) if mixture.weights else None
+    for number, dataset in enumerate(mixture.datasets):
+        if counts is not None:
+            digest.update(f"mixed {counts[number]}\n".encode())
+        for shard in dataset.shards_of():
+            manifest = shard.manifest
+            digest.update(f"{manifest.sha256} {manifest.bytes} {len(manifest.samples)}\n".encode())
+    return digest.hexdigest()
+
+
+def frozen_digests(trained: Trained) -> dict[str, str]:
+    """SHA-256 over the tensors of VAE and CLIP, as they were loaded; those that are there.
+
+    The tiny preset has neither, and with cached latents the VAE may never be loaded.
+    """
+    parts: dict[str, nn.Module] = {}
+    if isinstance(trained.codec, VAECodec) and trained.codec.is_loaded:
+        parts["vae"] = trained.codec.vae
+    if isinstance(trained.image_encoder, CLIPEncoder):
+        parts["image_encoder"] = trained.image_encoder.clip
+    return {name: _digest(part) for name, part in parts.items()}
+
+
+def check_frozen(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise TrainError unless a run resumes with the frozen networks that it began with."""
+    TrainError.raise_if_any(
+        [
+            f"{_FROZEN[name]}: give the one that it began with, or another --output"
+            for name in before.keys() & now.keys()
+            if before[name] != now[name]
+        ],
+        "this run began with other frozen networks",
+    )
+
+
+def _differences(saved: Any, given: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(saved, dict) and isinstance(given, dict):
+        for key in sorted(saved.keys() | given.keys()):
+            yield from _differences(saved.get(key), given.get(key), f"{name}.{key}".lstrip("."))
+    elif saved != given:
+        yield name, f"{name}: saved {json.dumps(saved)}, given {json.dumps(given)}"
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,50 +11,25 @@ from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
+from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.preparation import Preparation
 from idol.model import DenoiserOutput
 from idol.saved import ModelInfo, Trained, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
-from idol.train.checkpoint import Checkpoints
-from idol.train.digests import check_frozen, frozen_digests
 from idol.train.distributed import distribute, whole, whole_state
 from idol.train.ema import MovingAverage
-from idol.train.errors import TrainError
 from idol.train.initialize import build
 from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
+from idol.train.resume import check_frozen, frozen_digests
 from shards.files.atomic import atomic_folder
 
-__all__ = ["Progress", "Run", "make_accelerator"]
+__all__ = ["Progress", "Run"]
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _STATE = "run.json"
-
-
-def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them.
-
-    Raises:
-        TrainError: FSDP is asked for, and no launcher started this process.
-    """
-    # A process has one precision until this: a run before this one may have had another.
-    AcceleratorState._reset_state()
-    accelerator = Accelerator(
-        cpu=config.run.cpu,
-        mixed_precision=config.run.mixed_precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
-    )
-    if config.run.fsdp and not torch.distributed.is_initialized() and "RANK" not in os.environ:
-        raise TrainError(
-            "--fsdp divides a model among processes, and this one is alone: start several by "
-            "`torchrun --nproc-per-node N -m idol.train.cli ...` or `accelerate launch`, or leave "
-            "--fsdp out"
-        )
-    return accelerator
 
 
 @dataclasses.dataclass

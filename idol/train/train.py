@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,21 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
-from idol.train.checkpoint import Checkpoints
-from idol.train.digests import shards_digest
+from idol.train.distributed import make_accelerator
 from idol.train.errors import TrainError
 from idol.train.initialize import check_sources, resumed, with_sources
-from idol.train.lock import sole_run
 from idol.train.log import import_wandb
 from idol.train.loop import train_steps
 from idol.train.memory import out_of_memory
 from idol.train.optimizer import eight_bit_adam
-from idol.train.resume import check_same_run, described, read_config, write_config
-from idol.train.run import Run, make_accelerator
+from idol.train.resume import check_same_run, described, read_config, shards_digest, write_config
+from idol.train.run import Run
+from shards.files.locks import LOCK, Taken, exclusive
 
-__all__ = ["train"]
+__all__ = ["sole_run", "train"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,27 @@ def train(config: TrainConfig) -> Path:
     accelerator = make_accelerator(config)
     with sole_run(config.output) if accelerator.is_main_process else nullcontext():
         return _train(config, data, accelerator)
+
+
+@contextmanager
+def sole_run(output: Path) -> Iterator[None]:
+    """Hold an output in here: two runs would delete each other's files.
+
+    Raises:
+        TrainError: another process holds it, or it is a file.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise TrainError(f"{output} is a file, or lies in one: --output takes a folder") from error
+    try:
+        with exclusive(output / LOCK, wait=False, optional=True):
+            yield
+    except Taken as error:
+        raise TrainError(
+            f"{output} is in use by another idol-train: wait for it, stop it, or give another "
+            "--output"
+        ) from error
 
 
 def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Path:

@@ -12,8 +12,10 @@ import pytest
 from idol.config.train import TrainConfig
 from idol.data.datasets import DataError, open_datasets
 from idol.train.errors import TrainError
+from idol.train.resume import shards_digest
 from idol.train.train import train
 from shards.errors import NotADataset
+from shards.mix import open_mixture
 from shards.stream import ClipStream
 from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
 
@@ -61,7 +63,7 @@ def test_a_mixture_is_trained_by_its_weights(
     assert (config.output / "validation.jsonl").exists()
 
 
-def test_other_weights_are_refused_when_a_run_goes_on(
+def test_other_mixture_weights_are_refused_when_a_run_resumes(
     parts: Path, mixed: Path, tmp_path: Path
 ) -> None:
     held, whole = str(parts / "held"), str(parts / "whole")
@@ -72,6 +74,18 @@ def test_other_weights_are_refused_when_a_run_goes_on(
     mix(mixed, **{held: 2, whole: 9})
     with pytest.raises(TrainError, match="the shards, their order or a mixture's weights are not"):
         train(config)
+
+
+def test_runs_tell_orders_mixtures_and_weights_of_shards_apart(
+    parts: Path, mixed: Path, tmp_path: Path
+) -> None:
+    held, whole = str(parts / "held"), str(parts / "whole")
+    even = mix(tmp_path / "even", **{held: 1, whole: 1})
+    same = mix(tmp_path / "same", **{held: 2, whole: 2})
+    plain = [[held, whole], [whole, held], [held], [str(mixed)], [str(even)]]
+    digests = [shards_digest(open_mixture(paths)) for paths in plain]
+    assert len(set(digests)) == len(plain)
+    assert shards_digest(open_mixture([str(same)])) == digests[-1]
 
 
 def test_validation_takes_the_parts_that_hold_some_out(
@@ -93,7 +107,7 @@ def test_validation_takes_the_parts_that_hold_some_out(
         open_datasets(micro("video", none, tmp_path, validate_every=1))
 
 
-def test_what_is_wrong_with_a_part_names_it(parts: Path, tmp_path: Path) -> None:
+def test_mistakes_name_the_part_of_the_mixture(parts: Path, tmp_path: Path) -> None:
     bare = write_shards(tmp_path / "bare", [without(clip(0), "mask")])
     large = write_shards(tmp_path / "large", [clip(1, size=32)])
     mixture = mix(tmp_path / "mix", **{str(parts / "held"): 1, str(bare): 1, str(large): 1})
@@ -113,7 +127,7 @@ def test_a_mixture_stands_alone(parts: Path, mixed: Path, tmp_path: Path) -> Non
         open_datasets(dataclasses.replace(config, shards=(str(parts / "held"), str(mixed))))
 
 
-def test_a_split_without_clips_is_told(tmp_path: Path) -> None:
+def test_a_split_without_clips_is_an_error(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "s", [], [clip(0)])
     with pytest.raises(NotADataset, match=rf"{shards}: its split 'train' holds no clips: `idol-"):
         train(micro("video", shards, tmp_path / "run"))

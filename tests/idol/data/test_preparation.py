@@ -59,7 +59,7 @@ def pictures_of(latents: Tensor) -> Tensor:
     return ((pixels + 1) * 127.5).unflatten(0, latents.shape[:-3])
 
 
-def test_every_picture_finds_its_place() -> None:
+def test_every_image_finds_its_place() -> None:
     clips = batch()
     latents = Preparation(PatchCodec(), tokens, size=8)(clips, CPU)
     assert latents.modalities == (VIDEO, DEPTH)
@@ -111,7 +111,7 @@ def test_foregrounds_are_dropped_sample_by_sample() -> None:
 
 
 @pytest.mark.parametrize(("side", "expected"), [(4, [[50.0, 150.0], [200.0, 0.0]])])
-def test_smaller_pictures_are_averages(side: int, expected: list[list[float]]) -> None:
+def test_smaller_images_are_averages(side: int, expected: list[list[float]]) -> None:
     picture = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)
     picture[0, 0], picture[0, 1] = 40, 60
     scaled = scale_images(picture.to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3), 2)

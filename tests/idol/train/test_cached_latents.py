@@ -176,14 +176,14 @@ def test_every_part_of_a_mixture_needs_them(shards: Path, vae: Path, tmp_path: P
         opened(run)
 
 
-def test_what_latents_do_not_go_with_is_told(shards: Path, vae: Path) -> None:
+def test_settings_that_exclude_latents_are_refused(shards: Path, vae: Path) -> None:
     with pytest.raises(ConfigError, match="leave them out, or --crop-area and --mirror"):
         config(shards, vae, latents=True, mirror=0.5)
     with pytest.raises(ConfigError, match="preset tiny has none"):
         configured("image", "tiny", "x", Path("x"), latents=True)
 
 
-def test_a_model_saved_anew_has_the_same_vae(shards: Path, vae: Path, tmp_path: Path) -> None:
+def test_a_resaved_model_has_the_same_vae(shards: Path, vae: Path, tmp_path: Path) -> None:
     """Final models hold a copy of the VAE, with which the next stage finds the same latents."""
     VAECodec.from_pretrained(vae).vae.save_pretrained(tmp_path / "vae")
     same = config(shards, tmp_path / "vae", latents=True)

@@ -54,7 +54,7 @@ def test_the_losses_are_those_of_a_cpu(
 
 
 @pytest.mark.parametrize("precision", ["no", "fp16"])
-def test_it_goes_on_from_a_checkpoint(boxes: Path, tmp_path: Path, precision: str) -> None:
+def test_a_run_resumes_from_a_checkpoint(boxes: Path, tmp_path: Path, precision: str) -> None:
     settings = {"checkpoint_every": 2, "mixed_precision": precision, "ema": 0.5}
     whole, cut = (on_gpu(boxes, tmp_path / name, **settings) for name in ("whole", "cut"))
     train(whole)
@@ -65,7 +65,7 @@ def test_it_goes_on_from_a_checkpoint(boxes: Path, tmp_path: Path, precision: st
     assert totals(cut.output) == pytest.approx(totals(whole.output), rel=1e-3)
 
 
-def test_too_little_memory_says_what_would_fit(boxes: Path, tmp_path: Path) -> None:
+def test_out_of_memory_on_a_gpu_says_what_would_fit(boxes: Path, tmp_path: Path) -> None:
     torch.cuda.empty_cache()
     _, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(64 * 2**20 / total)

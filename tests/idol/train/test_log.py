@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from idol.train import monitor
 from idol.train.errors import TrainError
 from idol.train.log import JsonLines, LineDisplay, Log, StepReport, duration, read_json_lines
+from idol.train.monitor import Throughput
 
 
 def report(step: int, **changes: Any) -> StepReport:
@@ -160,7 +162,9 @@ def test_a_value_that_is_not_finite_is_on_file_alone(tmp_path: Path) -> None:
     assert read_json_lines(tmp_path / "losses.jsonl")[1]["skipped_steps"] == 1
 
 
-def test_wandb_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_that_is_absent_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(TrainError, match="pip install wandb"):
         Log(tmp_path / "run", wandb=True)
@@ -189,3 +193,25 @@ def test_wandb_is_one_run_however_often_resumed(
     assert logged[1][1]["loss/total"] == 1.0
     assert logged[2][1] == {"images/clip": ("image", (4, 6, 3))}
     assert len(finished) == 3
+
+
+def test_the_first_step_does_not_count_for_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(monitor.time, "perf_counter", lambda: now[0])
+    clock = Throughput()
+
+    def step(seconds: float) -> float:
+        now[0] += seconds
+        return clock.tick()
+
+    assert step(60) == 60
+    assert not clock.is_known
+    assert step(2) == 2  # what warmed up counts no more
+    assert clock.is_known
+    assert step(4) == pytest.approx(3)
+    now[0] += 1000
+    clock.pause()
+    assert step(3) == pytest.approx(3)
+    for _ in range(200):
+        step(5)
+    assert step(5) == pytest.approx(5, rel=1e-3)

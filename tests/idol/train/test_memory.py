@@ -61,7 +61,7 @@ def test_gradients_come_as_activations_go_unless_they_stay() -> None:
         ("video", {"mixed_precision": "bf16", "gradient_checkpointing": True}, 24.3),
     ],
 )
-def test_it_is_near_what_was_measured(
+def test_estimates_are_near_what_was_measured(
     stage: StageName, settings: dict[str, Any], measured: float
 ) -> None:
     config = configured(stage, "sd14", "shards", Path("output"), **settings)

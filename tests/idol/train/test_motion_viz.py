@@ -34,7 +34,7 @@ def test_what_stands_still_does_not_move_however_wide_the_field() -> None:
     assert not displacements(still).any()
 
 
-def test_noise_alone_does_not_lean_anywhere() -> None:
+def test_noise_alone_has_no_direction() -> None:
     """Expected targets of features like no other are all the middle; displacements are not."""
     noise = torch.randn(1, 2, 9, 9, 16, generator=torch.Generator().manual_seed(0))
     field = motion_field(noise, 16**-0.5)[0, 0].unflatten(1, (9, 9))

@@ -77,7 +77,7 @@ def test_the_batch_of_a_step_is_what_counts(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 1])
-def test_a_divided_run_goes_on_divided_or_alone(
+def test_a_divided_run_resumes_divided_or_alone(
     boxes: Path, tmp_path: Path, alone: Path, processes: int
 ) -> None:
     settings = {"checkpoint_every": 2, "ema": 0.5}

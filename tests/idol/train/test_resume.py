@@ -9,9 +9,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from idol.train.errors import TrainError
 from idol.train.interrupt import Interrupt
+from idol.train.resume import _digest
 from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro, weights_of
 
@@ -46,7 +49,7 @@ def wait_for_lines(process: BaseProcess, output: Path, lines: int) -> None:
 
 
 @pytest.mark.parametrize("lines", [1, 5])
-def test_killed_at_any_step_it_goes_on_as_if_nothing_was(
+def test_a_run_killed_at_any_step_resumes_as_if_nothing_was(
     boxes: Path, tmp_path: Path, uninterrupted: Path, lines: int
 ) -> None:
     config = micro("video", boxes, tmp_path / "run", **SETTINGS)
@@ -62,7 +65,7 @@ def test_killed_at_any_step_it_goes_on_as_if_nothing_was(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_asked_to_stop_it_saves_and_leaves(
+def test_a_run_asked_to_stop_saves_and_leaves(
     boxes: Path, tmp_path: Path, uninterrupted: Path, number: signal.Signals, workers: int
 ) -> None:
     settings = {**SETTINGS, "checkpoint_every": 100, "workers": workers}
@@ -100,7 +103,7 @@ def test_signals_in_a_burst_are_one_request(monkeypatch: pytest.MonkeyPatch) -> 
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_damaged_checkpoint_is_passed_over(
+def test_a_damaged_checkpoint_is_skipped(
     boxes: Path, tmp_path: Path, uninterrupted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = micro("video", boxes, tmp_path / "run", **SETTINGS, keep=3)
@@ -111,7 +114,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     data[-1] ^= 1
     weights.write_bytes(data)
     train(config)
-    assert f"{newest} is passed over" in caplog.text
+    assert f"{newest} is skipped" in caplog.text
     assert "another checksum" in caplog.text
     assert same(config.output, uninterrupted)
 
@@ -130,8 +133,8 @@ def test_other_settings_are_refused_with_the_difference(boxes: Path, tmp_path: P
     changed = micro("pretrain", boxes, tmp_path / "run", steps=2, seed=5, keep=7)
     with pytest.raises(TrainError) as refused:
         train(changed)
-    assert "optimizer.steps: 1 there, 2 here" in str(refused.value)
-    assert "run.seed: 0 there, 5 here" in str(refused.value)
+    assert "optimizer.steps: saved 1, given 2" in str(refused.value)
+    assert "run.seed: saved 0, given 5" in str(refused.value)
     assert "keep" not in str(refused.value)  # may differ
 
 
@@ -147,5 +150,31 @@ def test_the_same_batch_may_be_divided_otherwise(
     train(micro("video", boxes, tmp_path / "run", **other))
     totals = [[line["total"] for line in losses_of(o)] for o in (config.output, uninterrupted)]
     assert totals[0] == pytest.approx(totals[1], rel=1e-4)
-    with pytest.raises(TrainError, match="global_batch: 2 there, 4 here"):
+    with pytest.raises(TrainError, match="global_batch: saved 2, given 4"):
         train(micro("video", boxes, tmp_path / "run", **{**other, "batch_size": 4}))
+
+
+class Scaled(nn.Linear):
+    """With a scale that has no axes, as CLIP's."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+
+def test_frozen_networks_are_identified_by_every_number_and_type() -> None:
+    module, other = Scaled(), Scaled()
+    other.load_state_dict(module.state_dict())
+    assert _digest(other) == _digest(module)
+    for parameter in other.parameters():
+        with torch.no_grad():
+            parameter.view(-1)[0] += 1
+        assert _digest(other) != _digest(module)
+        with torch.no_grad():
+            parameter.copy_(dict(module.named_parameters())[_name(other, parameter)])
+    assert _digest(other) == _digest(module)
+    assert _digest(module.half()) != _digest(other)
+
+
+def _name(module: nn.Module, wanted: nn.Parameter) -> str:
+    return next(name for name, parameter in module.named_parameters() if parameter is wanted)

@@ -105,7 +105,7 @@ def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("option", ["vae", "image_encoder"])
-def test_other_frozen_networks_are_refused_when_a_run_goes_on(
+def test_other_frozen_networks_are_refused_when_a_run_resumes(
     boxes: Path, base: Path, tmp_path: Path, option: str
 ) -> None:
     settings: dict[str, Any] = {"steps": 1, "base": base}
@@ -118,11 +118,11 @@ def test_other_frozen_networks_are_refused_when_a_run_goes_on(
     [weights] = other.glob("*.safetensors")
     tensors = load_file(weights)
     save_file({name: tensor * 1.001 for name, tensor in tensors.items()}, weights, {"format": "pt"})
-    with pytest.raises(TrainError, match=f"--{option.replace('_', '-')}: give the one of before"):
+    with pytest.raises(TrainError, match=f"--{option.replace('_', '-')}: give the one that it"):
         train(config("pretrain", boxes, tmp_path / "run", **settings, **{option: other}))
 
 
-def test_a_run_goes_on_without_what_it_started_from(
+def test_a_run_resumes_without_the_folders_it_started_from(
     boxes: Path, base: Path, tmp_path: Path
 ) -> None:
     settings = {"steps": 4, "checkpoint_every": 2, "mixed_precision": "bf16"}
@@ -151,14 +151,14 @@ def test_what_is_missing_is_named_before_anything_is_loaded(
     with pytest.raises(TrainError, match="stage video starts from --init-from"):
         train(config("video", boxes, tmp_path / "run", base=base))
     wider = DualModalUNetConfig.from_dict({**MODEL.to_dict(), "layers_per_block": 2})
-    with pytest.raises(TrainError, match="layers_per_block: 1 there, 2 here"):
+    with pytest.raises(TrainError, match="layers_per_block: saved 1, given 2"):
         train(config("pretrain", boxes, tmp_path / "run", base=base, model=wider))
     other = DualModalUNetConfig.from_dict({**MODEL.to_dict(), "prediction": "v"})
     with pytest.raises(TrainError, match=r"predicts the noise: leave out --model\.prediction v"):
         train(config("pretrain", boxes, tmp_path / "run", base=base, model=other))
 
 
-def test_cached_latents_give_the_losses_of_pictures(
+def test_cached_latents_give_the_losses_of_images(
     boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = tmp_path / "shards"
@@ -176,7 +176,7 @@ def test_cached_latents_give_the_losses_of_pictures(
     assert pictures != latents  # float16 lies between
 
 
-def test_absent_latents_are_told_before_anything_is_loaded(
+def test_absent_latents_are_an_error_before_anything_is_loaded(
     boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Run, "start", None)

@@ -81,7 +81,7 @@ def test_the_controlnet_is_copied_from_the_pretrained_unet(
 def test_a_stage_refuses_the_wrong_one_before_it(
     boxes: Path, tmp_path: Path, chain: dict[str, Path], stage: Any, source: str
 ) -> None:
-    with pytest.raises(TrainError, match=f"was trained in stage {source}; stage {stage} goes on"):
+    with pytest.raises(TrainError, match=f"trained in stage {source}; stage {stage} starts from"):
         train(micro(stage, boxes, tmp_path, init_from=chain[source]))
 
 
@@ -91,7 +91,7 @@ def test_a_trained_output_is_not_overwritten(boxes: Path, tmp_path: Path) -> Non
         train(micro("pretrain", boxes, tmp_path))
 
 
-def test_what_is_not_finished_is_named(
+def test_starting_from_an_unfinished_run_is_logged(
     boxes: Path, tmp_path: Path, chain: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     unfinished = tmp_path / "before"
@@ -183,7 +183,7 @@ def test_held_out_clips_are_checked_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6])
-def test_as_many_clips_are_looked_at_as_asked_for(boxes: Path, tmp_path: Path, count: int) -> None:
+def test_first_clips_are_as_many_as_asked_for(boxes: Path, tmp_path: Path, count: int) -> None:
     batches = open_datasets(micro("image", boxes, tmp_path)).first_clips("train", count)
     assert sum(len(batch) for batch in batches) == count
 

@@ -98,17 +98,17 @@ def test_batches_order_and_ranks_change_nothing(trained: DualModalDenoiser) -> N
     assert result == pytest.approx(together, rel=1e-5)
 
 
-def test_the_same_twice(trained: DualModalDenoiser) -> None:
+def test_validating_twice_gives_the_same_numbers(trained: DualModalDenoiser) -> None:
     assert run(trained, batch([0])) == run(trained, batch([0]))
 
 
-def test_video_alone(trained: DualModalDenoiser) -> None:
+def test_without_depth_the_loss_is_that_of_video(trained: DualModalDenoiser) -> None:
     both, alone = run(Returns(0.5), batch([0])), run(Returns(0.5), batch([0], streams=1))
     assert "denoise_depth" not in alone
     assert alone["denoise"] == alone["denoise_video"] == both["denoise_video"]
 
 
-def test_modes_and_random_state_stay(trained: DualModalDenoiser) -> None:
+def test_validation_leaves_modes_and_random_state_alone(trained: DualModalDenoiser) -> None:
     trained.train()
     trained.controlnet.eval()
     modes = {name: module.training for name, module in trained.named_modules()}
@@ -126,12 +126,12 @@ def test_modes_and_random_state_stay(trained: DualModalDenoiser) -> None:
     assert all(p.grad is None for p in trained.parameters())
 
 
-def test_no_clips(trained: DualModalDenoiser) -> None:
+def test_validating_no_clips_is_an_error(trained: DualModalDenoiser) -> None:
     with pytest.raises(TrainError, match="val split is empty"):
         run(trained)
 
 
-def test_conditions_matter(trained: DualModalDenoiser) -> None:
+def test_other_conditions_give_another_validation_loss(trained: DualModalDenoiser) -> None:
     told = batch([0])
     untold = dataclasses.replace(told, conditions=batch([1]).conditions)
     assert run(trained, told, timesteps=(500,)) != run(trained, untold, timesteps=(500,))

@@ -1,4 +1,4 @@
-"""What a run that goes on makes up for, takes over, and refuses."""
+"""What a resumed run catches up on, takes over, and refuses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from idol.checkpoint import Checkpoints
 from idol.data.datasets import Datasets
-from idol.train.checkpoint import Checkpoints
 from idol.train.cli import parse, run_config
 from idol.train.errors import DivergedError
 from idol.train.monitor import Monitor
@@ -23,7 +23,7 @@ from shards.errors import StorageError
 from tests.idol.train.micro import losses_of, micro, weights_of
 from tests.idol.train.test_train import spoil
 
-LOOKS: dict[str, Any] = {
+EVALUATED: dict[str, Any] = {
     "steps": 4,
     "checkpoint_every": 2,
     "validate_every": 2,
@@ -39,17 +39,17 @@ def images(output: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def looked_at(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("looked") / "run"
-    train(micro("image", boxes, output, **LOOKS))
+def evaluated(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("evaluated") / "run"
+    train(micro("image", boxes, output, **EVALUATED))
     assert {name.rpartition("-")[2] for name in images(output)} == {"000002.png", "000004.png"}
     return output
 
 
 @pytest.mark.parametrize("step", [2, 4])
 @pytest.mark.parametrize("within", ["_validate", "_sample"])
-def test_validation_and_pictures_that_a_stop_cut_off_are_made_up(
-    boxes: Path, tmp_path: Path, looked_at: Path, monkeypatch: pytest.MonkeyPatch, step: int,
+def test_validation_and_samples_that_a_stop_cut_off_are_caught_up_on(
+    boxes: Path, tmp_path: Path, evaluated: Path, monkeypatch: pytest.MonkeyPatch, step: int,
     within: str,
 ) -> None:  # fmt: skip
     original = getattr(Monitor, within)
@@ -59,22 +59,22 @@ def test_validation_and_pictures_that_a_stop_cut_off_are_made_up(
             raise KeyboardInterrupt
         original(self, done)
 
-    config = micro("image", boxes, tmp_path / "run", **LOOKS)
+    config = micro("image", boxes, tmp_path / "run", **EVALUATED)
     with monkeypatch.context() as context:
         context.setattr(Monitor, within, stopped)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     train(config)
     for name in ("validation.jsonl", "losses.jsonl"):
-        assert (config.output / name).read_bytes() == (looked_at / name).read_bytes()
-    assert images(config.output) == images(looked_at)
-    assert weights_of(config.output / "model") == weights_of(looked_at / "model")
+        assert (config.output / name).read_bytes() == (evaluated / name).read_bytes()
+    assert images(config.output) == images(evaluated)
+    assert weights_of(config.output / "model") == weights_of(evaluated / "model")
 
 
-def test_what_was_looked_at_is_not_again(
+def test_what_was_evaluated_is_not_evaluated_again(
     boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = micro("image", boxes, tmp_path / "run", **LOOKS)
+    config = micro("image", boxes, tmp_path / "run", **EVALUATED)
     train(config)
     monkeypatch.setattr(Monitor, "_validate", None)
     monkeypatch.setattr(Monitor, "_sample", None)
@@ -116,7 +116,7 @@ def test_a_read_error_leaves_a_checkpoint_of_the_last_step(
     assert weights_of(config.output / "model") == weights_of(whole.output / "model")
 
 
-def test_the_command_still_works_when_what_it_began_with_has_gone(
+def test_a_run_resumes_when_its_initial_weights_are_gone(
     boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(micro("pretrain", boxes, tmp_path / "before", steps=1))

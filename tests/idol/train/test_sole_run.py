@@ -1,3 +1,5 @@
+"""One run at a time in an output."""
+
 from __future__ import annotations
 
 import multiprocessing
@@ -6,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from idol.train.errors import TrainError
-from idol.train.lock import sole_run
+from idol.train.train import sole_run
 
 
 def _try(output: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from idol.train.checkpoint import Checkpoints, find_damage
+from idol.checkpoint import Checkpoints, find_damage
 from shards.files.atomic import atomic_folder
 
 

@@ -49,18 +49,18 @@ class Checkpoints:
             (unfinished / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         listed = self.listed()
         at = listed.index(path)
-        # A later one was passed over as damaged, and must not count among those that are kept.
+        # A later one was skipped as damaged, and must not count among those that are kept.
         for other in (*listed[:at], *listed[at + self.keep :]):
             shutil.rmtree(other)
         return path
 
     def newest(self) -> Path | None:
-        """The newest checkpoint that is valid; damaged ones are passed over with a warning."""
+        """The newest checkpoint that is valid; damaged ones are skipped with a warning."""
         for path in self.listed():
             damage = find_damage(path)
             if damage is None:
                 return path
-            _log.warning("the checkpoint %s is passed over: %s", path, damage)
+            _log.warning("checkpoint %s is skipped: %s", path, damage)
         return None
 
     def listed(self) -> list[Path]:

@@ -1,0 +1,66 @@
+"""Loss curves show what they say they show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from idol.train.curves import loss_curves, main, smoothed
+from idol.train.errors import TrainError
+
+
+def write_run(folder: Path, rows: int = 60) -> Path:
+    folder.mkdir(parents=True)
+    lines = [
+        {
+            "step": n,
+            "total": 2.0,
+            "denoise_video": 1 / n,
+            "denoise_depth": 0.5 / n,
+            "motion": 1e-4 / n,
+            "cross_attention": 0.0,
+            "learning_rate": 1e-3 * n,
+            "gradient_norm": 1.0,
+            "skipped_steps": 0,
+        }
+        for n in range(1, rows + 1)
+    ]
+    (folder / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    row = {"step": 30, "denoise_video": 0.1}
+    (folder / "validation.jsonl").write_text(json.dumps(row) + "\n")
+    return folder
+
+
+def test_curves_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stages = [write_run(tmp_path / name) for name in ("image", "video")]
+
+    def decoded(png: bytes) -> np.ndarray:
+        return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+
+    assert main([str(stage) for stage in stages]) == 0
+    path = tmp_path / "losses.png"
+    assert str(path) in capsys.readouterr().out
+    one, two = decoded(loss_curves(stages[:1])), decoded(path.read_bytes())
+    assert one.shape[0] == two.shape[0]
+    assert two.shape[1] > 1.5 * one.shape[1]
+
+
+def test_curves_without_losses_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error == f"{tmp_path} has no losses to draw: losses.jsonl is absent or empty\n"
+    with pytest.raises(TrainError):
+        loss_curves([tmp_path])
+
+
+def test_smoothed_curves_are_unbiased_exponential_averages() -> None:
+    assert smoothed([3.0] * 5, 4) == pytest.approx(3.0)
+    assert smoothed([1.0, float("nan"), 1.0], 4) == pytest.approx(1.0)
+    # After a step from 0 to 1 the average has gone 1 - 1/e of the way in its time constant.
+    assert smoothed([0.0] * 1000 + [1.0] * 100, 100)[-1] == pytest.approx(1 - np.exp(-1), abs=0.01)
