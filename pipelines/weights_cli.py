@@ -21,6 +21,10 @@ weights_app = SubcommandApp()
 console = QuietConsole()
 
 Names = Annotated[tuple[str, ...], tyro.conf.Positional]
+Folder = Annotated[
+    Path | None,
+    tyro.conf.arg(help="Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache."),
+]
 
 _COLOURS: dict[registry.State, str] = {
     "ok": "green",
@@ -33,24 +37,19 @@ _WIDE = 120
 
 
 @weights_app.command(name="list")
-def list_files(weights: Path | None = None) -> int:
-    """Every external file: size, licence, source, and whether it is here (see docs/weights.md).
-
-    Args:
-        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
-    """
+def list_files(weights: Folder = None) -> int:
+    """Every external file: size, licence, source, and whether it is here (see docs/weights.md)."""
     states = {f: registry.state(f, weights) for f in registry.files()}
     console.print(table(str(registry.folder(weights)), states, console.width))
     return 0
 
 
 @weights_app.command
-def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
+def fetch(names: Names = ("lite",), weights: Folder = None) -> int:
     """Fetch files or groups of them; what is here already is kept, what was cut off is resumed.
 
     Args:
         names: Groups or files, as `list` shows them.
-        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
 
     def say(line: str) -> None:
@@ -68,12 +67,11 @@ def fetch(names: Names = ("lite",), weights: Path | None = None) -> int:
 
 
 @weights_app.command
-def check(names: Names = (), weights: Path | None = None) -> int:
+def check(names: Names = (), weights: Folder = None) -> int:
     """Compare files' checksums; exits with 1 if one is damaged, or named and absent.
 
     Args:
         names: Groups or files; all that are here unless given.
-        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     good = True
     for f in registry.files(*names):
@@ -87,12 +85,11 @@ def check(names: Names = (), weights: Path | None = None) -> int:
 
 
 @weights_app.command
-def accept(names: Names, weights: Path | None = None) -> int:
+def accept(names: Names, weights: Folder = None) -> int:
     """Take files as they are now for the right ones, where they changed since their first use.
 
     Args:
         names: Groups or files.
-        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     if not names:
         raise InputError("accept needs the names of files or groups")
@@ -103,14 +100,11 @@ def accept(names: Names, weights: Path | None = None) -> int:
 
 
 @weights_app.command
-def where(
-    name: Annotated[str | None, tyro.conf.Positional] = None, weights: Path | None = None
-) -> int:
+def where(name: Annotated[str | None, tyro.conf.Positional] = None, weights: Folder = None) -> int:
     """Print the folder of external files, or of one group.
 
     Args:
         name: A group or file.
-        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     if name is not None:
         registry.files(name)
@@ -120,7 +114,7 @@ def where(
 
 @weights_app.command
 def convert_hdnet(
-    ckpt_dir: tyro.conf.Positional[Path], output: Path | None = None, weights: Path | None = None
+    ckpt_dir: tyro.conf.Positional[Path], output: Path | None = None, weights: Folder = None
 ) -> int:
     """Turn HDNet's published TensorFlow checkpoints into one safetensors file.
 
@@ -128,7 +122,6 @@ def convert_hdnet(
         ckpt_dir: Folder in or below which the checkpoints of both networks lie.
         output: The file to write. Default: hdnet/hdnet.safetensors in the folder of external
             files.
-        weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
     """
     try:
         from preprocess.annotators.hdnet import weights_file

@@ -1,7 +1,6 @@
 """`idol-prep weights`: what a user sees of the registry."""
 
 import io
-import json
 import os
 
 import pytest
@@ -12,7 +11,6 @@ from safetensors.torch import load_file
 from pipelines.cli import main
 from pipelines.weights_cli import table
 from preprocess import weights
-from preprocess.weights import checksums
 
 
 @pytest.fixture
@@ -98,22 +96,3 @@ def test_to_safetensors_takes_what_needs_no_code(tmp_path, capsys):
     assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], state["a"])
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
-
-
-def test_converted_weights_are_recorded_and_made_anew_without_complaint(tmp_path, monkeypatch):
-    """The file is ours: a new one replaces what was recorded of the old one."""
-    from preprocess.annotators.hdnet import weights_file
-
-    monkeypatch.setattr(weights_file, "read_checkpoints", lambda folder: {})
-    for content in (b"first", b"second"):
-
-        def save(states, path, content=content):
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
-
-        monkeypatch.setattr(weights_file, "save_networks", save)
-        options = ["--weights", str(tmp_path)]
-        assert main(["weights", "convert-hdnet", str(tmp_path), *options]) == 0
-        assert main(["weights", "check", "hdnet", *options]) == 0
-    recorded = json.loads((tmp_path / checksums.NAME).read_text())["files"]
-    assert recorded["hdnet/hdnet.safetensors"]["size"] == len(b"second")

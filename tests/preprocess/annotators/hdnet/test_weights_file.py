@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from pipelines.cli import main
+from preprocess import weights
 from preprocess.annotators.hdnet import HourglassNetwork, hourglass_state_dict
+from preprocess.annotators.hdnet.spec import WEIGHTS
 from preprocess.annotators.hdnet.weights_file import load_networks, read_checkpoints, save_networks
 from preprocess.errors import InputError
+from preprocess.weights import checksums
 from tests.preprocess.annotators.hdnet.bundles import write_bundle
 from tests.preprocess.annotators.hdnet.drawn import NETWORKS, variables
 
@@ -70,6 +73,18 @@ def test_two_checkpoints_become_one_file_that_loads_exactly(tmp_path, capsys):
         assert sum(value.numel() for value in state.values()) == count
         for key, value in hourglass_state_dict(held, scope).items():
             assert torch.equal(state[key], value)
+
+
+def test_a_new_conversion_replaces_what_was_recorded(both, tmp_path):
+    """The file is ours: nobody has to accept it."""
+    options = ["--weights", str(tmp_path)]
+    path = tmp_path / WEIGHTS.name
+    path.parent.mkdir()
+    path.write_bytes(b"of before")
+    weights.checksum(WEIGHTS.name, tmp_path)
+    assert main(["weights", "convert-hdnet", str(both), *options]) == 0
+    assert main(["weights", "check", "hdnet", *options]) == 0
+    assert checksums.read(tmp_path)[WEIGHTS.name].size == path.stat().st_size > 200_000_000
 
 
 def test_one_checkpoint_may_hold_both(both):
