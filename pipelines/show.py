@@ -19,13 +19,12 @@ from pipelines.notices import notices
 from pipelines.plan import Plan
 from pipelines.worker import TaskResult
 from preprocess.errors import InputError
-from shards.inspect.console import QuietConsole, human_bytes
+from shards.inspect.console import QuietConsole, human_bytes, human_duration
 from shards.manifest import Manifest
 
 __all__ = [
     "Progress",
     "cost",
-    "duration",
     "heading",
     "listing",
     "mixed",
@@ -85,7 +84,7 @@ def cost(plan: Plan, compute: Compute, weights: Path | None) -> None:
         "a clip", f"{e.clip_seconds:.2f} s, {e.clip_seconds / frames * 1e3:.0f} ms a frame"
     )
     table.add_row("a video", f"{e.survey_seconds:.2f} s for its survey")
-    table.add_row("time", f"{duration(e.total_seconds)} with {e.workers} workers")
+    table.add_row("time", f"{human_duration(e.total_seconds)} with {e.workers} workers")
     table.add_row("space", f"{human_bytes(e.total_bytes)} ({human_bytes(e.clip_bytes)} a clip)")
     console.print(table)
 
@@ -186,11 +185,3 @@ def too_many(failed: int, allowed: int) -> None:
         f"[red]{failed} clips or files could not be used, more than --max-quarantine {allowed}[/]; "
         "the dataset holds the others"
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people read them: "3 s", "12 min", "5.1 h" or "2.3 days"."""
-    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"

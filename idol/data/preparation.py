@@ -47,7 +47,7 @@ class Preparation:
     """How clips become latents.
 
     Args:
-        size: height and width of the pictures that are encoded, in pixels.
+        size: height and width of the images that are encoded, in pixels.
     """
 
     codec: LatentCodec
@@ -62,7 +62,7 @@ class Preparation:
         random: Randomness | None = None,
         dropout: float = 0.0,
     ) -> LatentBatch:
-        """Encode pictures of clips, or draw from their cached latents; with depth both modalities.
+        """Encode images of clips, or draw from their cached latents; with depth both modalities.
 
         Args:
             random: samples the VAE's posteriors and the foregrounds dropped, by the clips'
@@ -101,7 +101,7 @@ class Preparation:
         purpose: str,
         random: Randomness | None,
     ) -> Tensor:
-        """Latents of pictures, or drawn from their moments where those were cached."""
+        """Latents of images, or drawn from their moments where those were cached."""
         moments = clips[f"{name}_latents"]
         given: Tensor = clips[name] if moments is None else moments
         if name == "background":

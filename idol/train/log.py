@@ -26,7 +26,7 @@ from rich.text import Text
 from idol.train.errors import TrainError
 from shards.files.atomic import write_atomically
 from shards.files.digest import sha256
-from shards.inspect.console import QuietConsole, human_bytes
+from shards.inspect.console import QuietConsole, human_bytes, human_duration
 
 __all__ = [
     "LOSSES",
@@ -35,7 +35,6 @@ __all__ = [
     "LineDisplay",
     "Log",
     "StepReport",
-    "duration",
     "import_wandb",
     "read_json_lines",
 ]
@@ -46,6 +45,17 @@ _IMAGES = "images"
 
 # What a killed run may lack in TensorBoard, at most.
 _FLUSH_SECONDS = 5
+# Between lines, where no bar can be redrawn.
+_LINE_SECONDS = 10.0
+
+# Losses in a line of progress.
+_SHORT = {
+    "total": "loss",
+    "denoise_video": "video",
+    "denoise_depth": "depth",
+    "motion": "motion",
+    "cross_attention": "xattn",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +234,7 @@ def _event_writer(folder: Path, start_step: int) -> Any:
 
 
 def import_wandb() -> ModuleType:
+    """The package wandb. Raises TrainError if it is not installed."""
     try:
         return importlib.import_module("wandb")
     except ImportError as error:
@@ -299,17 +310,6 @@ def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(finite) + "\n"
 
 
-_LINE_EVERY = 10.0
-
-_SHORT = {
-    "total": "loss",
-    "denoise_video": "video",
-    "denoise_depth": "depth",
-    "motion": "motion",
-    "cross_attention": "xattn",
-}
-
-
 class _Display(Protocol):
     """Shows steps as they come, and lines between them."""
 
@@ -360,7 +360,7 @@ class LineDisplay:
     def step(self, report: StepReport) -> None:
         """Print the step, if it is time."""
         now = self._clock()
-        if now - self._shown >= _LINE_EVERY or report.step == report.steps:
+        if now - self._shown >= _LINE_SECONDS or report.step == report.steps:
             self._shown = now
             at = f"step {report.step}/{report.steps}"
             self.line(" · ".join(part for part in (at, _describe(report), _left(report)) if part))
@@ -389,15 +389,5 @@ def _display_on(console: Console) -> _Display:
     return _TerminalDisplay(console) if console.is_terminal else LineDisplay(console)
 
 
-def duration(seconds: float) -> str:
-    """A time as people read it: 45 s, 3 min 20 s, 2 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def _left(report: StepReport) -> str:
-    return f"{duration(report.seconds_left)} left" if report.seconds_left > 0 else ""
+    return f"{human_duration(report.seconds_left)} left" if report.seconds_left > 0 else ""

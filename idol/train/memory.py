@@ -24,7 +24,7 @@ _VAE_PARAMETERS, _CLIP_PARAMETERS = 83_653_863, 303_966_208
 
 # Autocast leaves norms and losses in float32: a third of the bytes is saved, as measured on runs
 # of all stages, and not half.
-_AUTOCAST_SHARE = 2 / 3
+_AUTOCAST_FRACTION = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     for_a_clip, of_weights = _kept_for_backward(config)
     activations = run.batch_size * for_a_clip
     if half:  # the layers keep copies of their weights then
-        activations = int(_AUTOCAST_SHARE * activations) + of_weights // 2
+        activations = int(_AUTOCAST_FRACTION * activations) + of_weights // 2
     frozen = _frozen_parameters(config) * (2 if half else 4)
     return Estimate(
         weights=4 * sum(counts) // shared + frozen,
@@ -132,7 +132,7 @@ def _smaller(config: TrainConfig, processes: int) -> dict[str, TrainConfig]:
 def _frozen_parameters(config: TrainConfig) -> int:
     if config.preset == "tiny":
         return 0
-    # With cached latents the VAE is loaded for sample pictures, or for the holes of pre-training.
+    # With cached latents the VAE is loaded for sample images, or for the holes of pre-training.
     needed = not config.data.latents or config.report.sample_every or config.stage == "pretrain"
     return _CLIP_PARAMETERS + (_VAE_PARAMETERS if needed else 0)
 

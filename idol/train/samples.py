@@ -109,10 +109,10 @@ def _frame_rows(
     made = {VIDEO: "generated frames", DEPTH: "generated depth"}
     rows: _Rows = []
     for stream, label in enumerate(batch.modalities):
-        title, pictures = real[label]
+        title, images = real[label]
         pixels = codec.decode(generated[index, stream]).float().clamp(-1, 1)
         decoded = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
-        rows.append((title, list(_numpy(pictures[index]))))
+        rows.append((title, list(_numpy(images[index]))))
         rows.append((made[label], list(_numpy(decoded))))
     if clips.pose is not None:
         rows.append(("pose", list(_numpy(clips.pose[index]))))
@@ -128,7 +128,7 @@ def _motion_rows(motion_MFHW2: Tensor, modalities: tuple[int, ...], longest: flo
 
 
 def _given(clips: ClipBatch, index: int) -> list[tuple[str, np.ndarray]]:
-    """The pictures that the model was given: the person on white, and the place."""
+    """The images that the model was given: the person on white, and the background."""
     person = _numpy(clips.foreground_mask[index])[..., None] / np.float32(255)
     foreground = _numpy(clips.foreground[index]) * person + 255 * (1 - person)
     return [
@@ -159,7 +159,7 @@ def _sheet(key: str, caption: str, given: list[tuple[str, np.ndarray]], rows: _R
 
 
 def _fit(tile: np.ndarray) -> np.ndarray:
-    """Scaled to a tile; small pictures keep their pixels visible."""
+    """Scaled to a tile; small images keep their pixels visible."""
     larger = tile.shape[0] > _TILE
     how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
     return cv2.resize(tile, (_TILE, _TILE), interpolation=how)

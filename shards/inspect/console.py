@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-__all__ = ["QuietConsole", "human_bytes", "native_errors_hidden"]
+__all__ = ["QuietConsole", "human_bytes", "human_duration", "native_errors_hidden"]
 
 # No one looks at a file in 80 columns: `grep` wants a row, reason and all, on one line.
 _WIDE = 1000
@@ -38,6 +38,14 @@ def human_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def human_duration(seconds: float) -> str:
+    """A time as people read it: 3 s, 12 min, 5.1 h, 2.3 days."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"
 
 
 @contextmanager

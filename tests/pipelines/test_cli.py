@@ -1,8 +1,7 @@
 """`idol-prep`: every mistake gets one clear line, a dry run touches nothing."""
 
 from pipelines.cli import main
-from pipelines.show import duration
-from shards.inspect.console import human_bytes
+from shards.inspect.console import human_bytes, human_duration
 
 
 def build(*options):
@@ -81,7 +80,7 @@ def test_weights_commands(tmp_path, capsys):
 
 
 def test_units():
-    assert [duration(s) for s in (3, 89, 91, 5400, 200_000)] == [
+    assert [human_duration(s) for s in (3, 89, 91, 5400, 200_000)] == [
         *("3 s", "89 s", "2 min", "1.5 h", "2.3 days")
     ]
     assert [human_bytes(b) for b in (999, 1500, 2.5e9)] == ["999 B", "1.5 kB", "2.5 GB"]
