@@ -7,7 +7,10 @@ import pytest
 from pipelines.cli import main
 from pipelines.recipe import Recipe
 from pipelines.recipe_file import load_recipe, packaged, parse_recipe
+from preprocess.annotators.registry import named
 from preprocess.errors import InputError
+
+*POSES, _ = named("pose")
 
 
 def mistakes(text):
@@ -41,7 +44,7 @@ def test_every_mistake_is_named_with_its_line():
         "line 5: stride must be at least 1, not 0",
         "line 6: limit must be a whole number, not 2.5",
         "line 7: depth hdnet and lite both make depth_person",
-        "line 8: pose must be lite, openpose, dwpose or none, not openpoze",
+        f"line 8: pose must be {', '.join(POSES)} or none, not openpoze",
         'line 9: duplicate key "size" (first on line 3)',
         "line 11: batch must be at least 1, or auto, not -1",
         "line 12: gpu is unknown; did you mean gpus?",
