@@ -11,6 +11,7 @@ from preprocess.annotators.midas.spec import MIDAS
 from preprocess.annotators.openpose.spec import OPENPOSE
 from preprocess.annotators.source.spec import SOURCE
 from preprocess.annotators.spec import Options, Spec
+from preprocess.annotators.vitpose.spec import VITPOSE
 from preprocess.external_file import ExternalFile
 
 __all__ = ["ANNOTATORS", "FILES", "NONE", "OPTIONS", "find", "named"]
@@ -23,6 +24,7 @@ ANNOTATORS: tuple[Spec, ...] = (
     LITE_POSE,
     OPENPOSE,
     DWPOSE,
+    VITPOSE,
     LITE_DEPTH,
     HDNET,
     MIDAS,
