@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
-from preprocess.sources.disco.listing import HELD_OUT
+from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.canonical import canonical_json
 from shards.files.digest import sha256

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError
-from preprocess.sources.coco.segmentation import Segmentation, pack_segmentation, run_lengths
+from preprocess.sources.coco import Segmentation, pack_segmentation, run_lengths
 
 RUNS = [5, 3, 3, 5, 2, 2, 18, 1, 24]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.sources.disco.listing import video_and_number
+from preprocess.sources.disco import video_and_number
 from preprocess.sources.registry import list_videos
 from tests.conftest import numbered_frame, read_number
 

@@ -8,7 +8,7 @@ import pytest
 
 from preprocess.errors import ClipError
 from preprocess.frames import read_each
-from preprocess.sources.disco.tsv import TsvPictures, index_tsv, picture_of_line
+from preprocess.sources.disco import TsvPictures, index_tsv, picture_of_line
 from tests.conftest import numbered_frame, read_number
 
 
@@ -84,7 +84,7 @@ def test_the_key_and_the_line_may_lie_across_chunks(tmp_path, write_tsv, rows, m
     path = write_tsv(tmp_path / "a.tsv", rows, lineidx=False)
     expected = index_tsv(path)
     for chunk in (1, 7, 100, 10_000):
-        monkeypatch.setattr("preprocess.sources.disco.tsv._CHUNK", chunk)
+        monkeypatch.setattr("preprocess.sources.disco._CHUNK", chunk)
         index = index_tsv(path)
         assert (index.keys, index.offsets) == (expected.keys, expected.offsets)
         assert index.lengths == expected.lengths

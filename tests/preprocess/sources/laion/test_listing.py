@@ -113,7 +113,7 @@ def test_parquet_that_is_damaged_costs_what_it_held(tmp_path, pictures):
 
 def test_row_groups_too_large_to_hold_are_told(tmp_path, pictures, monkeypatch):
     pq.write_table(pa.table({"jpg": pictures}), tmp_path / "a.parquet")
-    monkeypatch.setattr("preprocess.sources.laion.parquet._LARGEST_GROUP", 100)
+    monkeypatch.setattr("preprocess.sources.laion._LARGEST_GROUP", 100)
     with pytest.raises(InputError, match="write it again in smaller ones"):
         list_videos("laion", tmp_path)
 

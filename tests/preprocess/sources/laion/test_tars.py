@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError
-from preprocess.sources.laion.tars import scan_tar
+from preprocess.sources.laion import scan_tar
 from tests.conftest import numbered_frame, read_number
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}

@@ -1,0 +1,432 @@
+"""What img2dataset writes, and lists of files: each picture is a video of one frame.
+
+In this order: tar files (`00000.tar`), parquet files with pictures in a column, parquet, csv or tsv
+lists with a column of paths; or else the pictures in the folders (`00000/000000001.jpg`).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from preprocess.errors import ClipError, InputError
+from preprocess.frames import Frame, FrameReader, PictureFile, decode_image
+from preprocess.sources.files import PICTURE_SUFFIXES, find_files, find_pictures, stem, unique_names
+from preprocess.sources.values import Listing, Unreadable, Video
+from shards.files.digest import sha256
+
+__all__ = ["listing", "scan_tar"]
+
+Named = tuple[str, FrameReader]
+
+_EXPECTED = (
+    "expected what img2dataset writes (00000.tar, 00000.parquet with pictures, or 00000/*.jpg), "
+    "or a csv, tsv or parquet list with a column of paths"
+)
+
+
+def listing(source: Path, on_file: Callable[[], None]) -> Listing:
+    """One video of one frame a picture. No split is published.
+
+    Raises InputError when there is no picture, or nothing but addresses of pictures.
+    """
+    unreadable: list[Unreadable] = []
+    urls: list[Path] = []
+    named: list[Named] = []
+    for path in find_files(source, (".tar", ".parquet", ".csv", ".tsv")):
+        local = path.relative_to(source).with_suffix("").as_posix()
+        try:
+            named += _pictures(source, path, local, unreadable, urls)
+        except (OSError, ValueError) as error:  # pyarrow's are among them
+            unreadable.append(Unreadable(path.relative_to(source).as_posix(), f"{path}: {error}"))
+        on_file()
+    if not named:
+        found = find_pictures(source)
+        names = unique_names([p for p, _ in found])
+        named = [(name, picture) for name, (_, picture) in zip(names, found, strict=True)]
+    if not named and urls:
+        raise InputError(
+            f"{urls[0]} lists addresses, not pictures: download them with img2dataset first "
+            f"(img2dataset --url_list {urls[0].name} --input_format {urls[0].suffix[1:]} "
+            "--output_format webdataset --output_folder ...) and give --source its output folder"
+        )
+    if not named:
+        reasons = "".join(f"; {u.reason}" for u in unreadable[:3])
+        raise InputError(f"{source} holds no LAION-style pictures: {_EXPECTED}{reasons}")
+    videos = [Video(name, 1, 1.0, reader, name) for name, reader in _once(named, unreadable)]
+    return Listing(tuple(videos), tuple(unreadable))
+
+
+def _pictures(
+    source: Path, path: Path, local: str, unreadable: list[Unreadable], urls: list[Path]
+) -> Iterator[Named]:
+    def fault(reason: str | None) -> None:
+        if reason:
+            unreadable.append(Unreadable(path.relative_to(source).as_posix(), reason))
+
+    if path.suffix == ".tar":
+        members, reason = scan_tar(path)
+        fault(reason)
+        yield from ((f"{local}/{stem(member.name)}", member) for member in members)
+        return
+    if path.with_suffix(".tar").exists() or path.with_suffix("").is_dir():
+        return  # img2dataset's notes on the tar or folder of the same name
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        schema = pq.read_schema(path)
+        if column := picture_column(schema):
+            rows, reason = picture_rows(path, column)
+            fault(reason)
+            yield from ((f"{local}/{name}", picture) for name, picture in rows)
+            return
+        columns = string_columns(schema)
+    else:
+        columns = column_names(path)
+    lowered = {name.lower(): name for name in columns}
+    if known := next((lowered[name] for name in PATH_COLUMNS if name in lowered), None):
+        listed, reasons = listed_pictures(source, path, known)
+        for reason in reasons:
+            fault(reason)
+        names = unique_names([relative for relative, _ in listed])
+        yield from zip(names, (picture for _, picture in listed), strict=True)
+    elif any(name in lowered for name in URL_COLUMNS):
+        urls.append(path)
+
+
+def _once(named: list[Named], unreadable: list[Unreadable]) -> Iterator[Named]:
+    """Each name once: two lists may name one file, and a tar may hold a name twice."""
+    seen = set()
+    for name, reader in named:
+        if name in seen:
+            unreadable.append(Unreadable(name, f"{name} is there twice; the first is used"))
+        else:
+            seen.add(name)
+            yield name, reader
+
+
+PATH_COLUMNS = (
+    *("path", "file_path", "filepath", "image_path", "img_path"),
+    *("file_name", "filename", "file", "image"),
+)
+URL_COLUMNS = ("url", "image_url", "img_url", "top_url")
+
+
+def column_names(path: Path) -> list[str]:
+    """The names in a csv or tsv file's first line."""
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
+        return next(csv.reader(opened, delimiter=_delimiter(path)), [])
+
+
+def listed_pictures(
+    source: Path, path: Path, column: str
+) -> tuple[list[tuple[str, PictureFile]], list[str]]:
+    """The pictures of a list with their paths in the source, and what was wrong with the others.
+
+    Paths are relative to the source, or else to the list; what lies outside the source is refused.
+    """
+    pictures: dict[str, PictureFile] = {}
+    folders: dict[str, str] = {}
+    faults: dict[str, list[str]] = {}
+    for value in _values(path, column):
+        found = _find(source, path.parent, value)
+        if isinstance(found, str):
+            faults.setdefault(found, []).append(value)
+            continue
+        relative, size = found
+        if relative in pictures:
+            faults.setdefault("names twice", []).append(value)
+            continue
+        folder, name = os.path.split(os.path.join(source, relative))
+        pictures[relative] = PictureFile(folders.setdefault(folder, folder), name, size)
+    described = [
+        f"{path} {fault} {len(values)} pictures, the first is {values[0]!r}"
+        for fault, values in faults.items()
+    ]
+    return list(pictures.items()), described
+
+
+def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
+    """The path in the source and the size, or what is wrong."""
+    root = os.path.normpath(source)
+    for base in (root, folder):
+        path = os.path.normpath(os.path.join(base, value))
+        if not value or not path.startswith(root + os.sep):
+            return "has no path in the source for"
+        try:
+            return os.path.relpath(path, root), os.stat(path).st_size
+        except (OSError, ValueError):
+            continue
+    return "names missing"
+
+
+def _values(path: Path, column: str) -> Iterator[str]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as opened:
+            for batch in opened.iter_batches(columns=[column]):
+                yield from (value or "" for value in batch.column(0).to_pylist())
+        return
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
+        rows: Iterable[dict[str, str | None]] = csv.DictReader(opened, delimiter=_delimiter(path))
+        for row in rows:
+            yield row.get(column) or ""
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
+
+
+_COLUMNS = ("jpg", "jpeg", "png", "webp", "image", "img", "image_bytes", "bytes", "content")
+_LARGEST_GROUP = 1 << 30  # bytes; a worker holds two at most
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPicture:
+    """A picture in a parquet file, as a video of one frame.
+
+    `column` is the column's dotted path; `row` counts within the row group.
+    """
+
+    path: str
+    column: str
+    group: int
+    row: int
+    rows: int  # of the row group when it was listed
+
+    def read(self, indices: Sequence[int]) -> Iterator[Frame]:
+        import pyarrow
+
+        name = f"{self.path}: row {self.row} of row group {self.group}"
+        try:
+            values = _row_group(self.path, os.stat(self.path).st_mtime_ns, self.column, self.group)
+            content = values[self.row].as_py()
+        except (OSError, IndexError, pyarrow.ArrowException) as error:
+            raise ClipError(f"{name} cannot be read: {error}") from error
+        if content is None:
+            raise ClipError(f"{name} has no picture")
+        for index in indices:
+            yield Frame(index, decode_image(content, name), 0.0)
+
+    def fingerprint(self) -> str:
+        """Of the picture's place and the size of its row group."""
+        text = f"{os.path.basename(self.path)} {self.column} {self.group} {self.row} {self.rows}"
+        return sha256(text.encode(errors="surrogateescape"))
+
+
+@lru_cache(maxsize=2)
+def _row_group(path: str, mtime_ns: int, column: str, group: int) -> Any:
+    """Neighbours in a row group are read one after the other, and decompressed together."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as opened:
+        values = opened.read_row_group(group, columns=[column]).column(0).combine_chunks()
+    for name in column.split(".")[1:]:
+        values = values.field(name)
+    return values
+
+
+def picture_column(schema: Any) -> str | None:
+    """The column of picture bytes in a pyarrow schema: binary, or a struct that has `bytes`."""
+    from pyarrow import types
+
+    def binary(kind: Any) -> bool:
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    for name in _COLUMNS:
+        if name in schema.names:
+            kind = schema.field(name).type
+            if binary(kind):
+                return name
+            has_bytes = types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+            if has_bytes and binary(kind.field("bytes").type):
+                return f"{name}.bytes"
+    return None
+
+
+def string_columns(schema: Any) -> list[str]:
+    from pyarrow import types
+
+    return [
+        field.name
+        for field in schema
+        if types.is_string(field.type) or types.is_large_string(field.type)
+    ]
+
+
+def picture_rows(path: Path, column: str) -> tuple[list[tuple[str, ParquetPicture]], str | None]:
+    """Each picture with a name that is unique in the file, and what is wrong, if anything.
+
+    Rows without a picture are left out: img2dataset writes one for each failed download.
+    Raises OSError and pyarrow's errors when the file cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    pictures: list[tuple[str, ParquetPicture]] = []
+    location, empty, first = str(path), 0, 0
+    with pq.ParquetFile(path) as opened:
+        names = _names(opened)
+        for group in range(opened.num_row_groups):
+            metadata = opened.metadata.row_group(group)
+            at = next(i for i in range(metadata.num_columns)
+                      if metadata.column(i).path_in_schema == column)  # fmt: skip
+            if metadata.column(at).total_uncompressed_size > _LARGEST_GROUP:
+                return [], (
+                    f"{path} has row groups of more than 1 GB; write it again in smaller ones, "
+                    "as with pyarrow's row_group_size=1000"
+                )
+            filled = _filled(opened, group, column, metadata.column(at).statistics)
+            for row in range(metadata.num_rows):
+                if filled is None or filled[row]:
+                    picture = ParquetPicture(location, column, group, row, metadata.num_rows)
+                    pictures.append((names[first + row], picture))
+                else:
+                    empty += 1
+            first += metadata.num_rows
+    return pictures, f"{path} has {empty} rows without a picture" if empty else None
+
+
+def _names(opened: Any) -> list[str]:
+    """img2dataset's keys where they are usable, else row numbers."""
+    if "key" in string_columns(opened.schema_arrow):
+        keys = opened.read(columns=["key"]).column(0).to_pylist()
+        if all(keys) and len(set(keys)) == len(keys):
+            return [str(key) for key in keys]
+    return [f"{row:06d}" for row in range(opened.metadata.num_rows)]
+
+
+def _filled(opened: Any, group: int, column: str, statistics: Any) -> list[bool] | None:
+    """Which rows of a group have a picture; None when all have."""
+    if statistics is not None and statistics.has_null_count and not statistics.null_count:
+        return None
+    if "status" in string_columns(opened.schema_arrow):
+        statuses = opened.read_row_group(group, columns=["status"]).column(0).to_pylist()
+        return [status == "success" for status in statuses]
+    values = opened.read_row_group(group, columns=[column]).column(0).combine_chunks()
+    for name in column.split(".")[1:]:
+        values = values.field(name)
+    valid: list[bool] = values.is_valid().to_pylist()
+    return valid
+
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TarPicture:
+    """A picture in an uncompressed tar file, as a video of one frame."""
+
+    tar: str
+    name: str
+    offset: int
+    size: int
+
+    def read(self, indices: Sequence[int]) -> Iterator[Frame]:
+        name = f"{self.tar}: {self.name}"
+        try:
+            with open(self.tar, "rb", buffering=0) as opened:
+                content = os.pread(opened.fileno(), self.size, self.offset)
+        except OSError as error:
+            raise ClipError(f"{name}: {error.strerror or error}") from error
+        for index in indices:
+            yield Frame(index, decode_image(content, name), 0.0)
+
+    def fingerprint(self) -> str:
+        """Of the picture's name, place and size."""
+        text = f"{self.name} {self.offset} {self.size}"
+        return sha256(text.encode(errors="surrogateescape"))
+
+
+def scan_tar(path: Path) -> tuple[list[TarPicture], str | None]:
+    """The pictures of a tar file in its order, and what is wrong with the file, if anything.
+
+    As in WebDataset a member's suffix is all that follows its name's first dot: `1.jpg` is a
+    picture, `1.mask.png` belongs to one. Raises OSError when the file cannot be read.
+    """
+    tar = str(path)
+    pictures: list[TarPicture] = []
+    try:
+        for name, offset, size in _members(path):
+            base = posixpath.basename(name)
+            if not base.startswith(".") and f".{base.partition('.')[2]}".lower() in (
+                PICTURE_SUFFIXES
+            ):
+                pictures.append(TarPicture(tar, name, offset, size))
+    except ValueError as error:
+        return pictures, f"{path} {error}; {len(pictures)} pictures before that are used"
+    return pictures, None
+
+
+def _members(path: Path) -> Iterator[tuple[str, int, int]]:
+    """(name, offset, size) of each regular file. Raises ValueError where the tar is damaged."""
+    total = path.stat().st_size
+    with open(path, "rb", buffering=1 << 16) as opened:
+        position = 0
+        renamed: str | None = None
+        resized: int | None = None
+        while header := opened.read(_BLOCK):
+            if not header.strip(b"\0"):
+                return
+            if len(header) < _BLOCK:
+                raise ValueError(f"is cut off at byte {position}")
+            kind, data = header[156:157], position + _BLOCK
+            size = resized if resized is not None and kind in b"0\0" else _number(header[124:136])
+            # The sum is taken with spaces in its own place.
+            expected = sum(header) - sum(header[148:156]) + sum(b" " * 8)
+            if size < 0 or _number(header[148:156]) != expected:
+                raise ValueError(f"is no tar file, or damaged, at byte {position}")
+            if data + size > total:
+                raise ValueError(f"is cut off in {renamed or _name(header)}")
+            if kind in b"Lx":
+                content = opened.read(size)
+                if kind == b"L":
+                    renamed = _text(content)
+                else:
+                    renamed, resized = _pax(content, renamed)
+            else:
+                if kind in b"0\0":
+                    yield renamed or _name(header), data, size
+                renamed = resized = None
+            position = data + -(-size // _BLOCK) * _BLOCK
+            opened.seek(position)
+
+
+def _number(field: bytes) -> int:
+    """An octal number, or a binary one as sizes beyond 8 GB have it; -1 for neither."""
+    if field[0] & 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0")
+    return int(digits or b"0", 8) if re.fullmatch(rb"[0-7]*", digits) else -1
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode(errors="surrogateescape")
+
+
+def _name(header: bytes) -> str:
+    name, prefix = _text(header[:100]), _text(header[345:500])
+    return f"{prefix}/{name}" if prefix and header[257:263] == b"ustar\0" else name
+
+
+def _pax(content: bytes, name: str | None) -> tuple[str | None, int | None]:
+    """The name and size in a pax header, of records `length keyword=value` and a line end."""
+    size = None
+    while content:
+        length = int(content.partition(b" ")[0])
+        keyword, _, value = content[:length].partition(b" ")[2].rstrip(b"\n").partition(b"=")
+        if keyword == b"path":
+            name = value.decode(errors="surrogateescape")
+        elif keyword == b"size":
+            size = int(value)
+        if length <= 0:
+            raise ValueError("has a damaged pax header")
+        content = content[length:]
+    return name, size
