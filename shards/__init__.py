@@ -1,22 +1,59 @@
-"""The dataset on disk and in object stores: members, tars, manifests, reading, inspection.
+"""What a sample is, and datasets of samples: on disk, in object stores, streamed to training.
+
+    from shards import Clip, ClipLoader, ClipStream, open_dataset
 
 Where to look:
 
 | question | module |
 |---|---|
-| how is a key or a member named | `keys`, `members` |
-| how does a clip become bytes, and come back | `images`, `codec` |
-| how are bytes laid out in a tar | `tars` |
-| how is a file written so that it is whole or absent | `storage` |
+| what is a clip, and how does it become members of a tar | `sample` |
+| how is a file written so that it is whole or absent | `files` |
 | what does a manifest say, how is a shard committed | `manifest`, `writer` |
-| how is a dataset started, continued, finished | `dataset`, `index` |
-| how is a clip read | `reader` |
+| how is a dataset started, resumed, finished | `dataset`, `index` |
+| how is a dataset opened, and a clip read | `reader` |
+| what is a mixture of datasets, and its `mix.json` | `mix` |
 | how are clips streamed to training | `stream` |
+| how do they go into a pipeline of `webdataset` | `webdataset` |
 | what are cached latents | `latents` |
-| what do `idol-shards` and its commands do | `cli`, `commands` |
-| `ls`, and what all commands print | `tables`, `console` |
-| `show` | `sheet`, `page`, `tiles` |
-| `stats` | `stats`, `metrics` |
-| `verify` | `verify`, `check_shard`, `check_sample` |
-| `extract` | `extract` |
+| what does `idol-shards` do | `inspect` |
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shards.mix import Mixture, open_mixture
+    from shards.reader import Dataset, open_dataset
+    from shards.sample.clip import Clip
+    from shards.stream import ClipBatch, ClipLoader, ClipSample, ClipStream
+
+__all__ = [
+    "Clip",
+    "ClipBatch",
+    "ClipLoader",
+    "ClipSample",
+    "ClipStream",
+    "Dataset",
+    "Mixture",
+    "open_dataset",
+    "open_mixture",
+]
+
+# Every command imports this package to parse its line, and answers --help at once: numpy and
+# OpenCV are loaded when one of these names is first asked for.
+_ROOMS = ("mix", "reader", "sample.clip", "stream")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for room in _ROOMS:
+            module = importlib.import_module(f"{__name__}.{room}")
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

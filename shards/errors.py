@@ -14,7 +14,6 @@ __all__ = [
     "StorageError",
     "UnknownKey",
     "UnsafeMember",
-    "WorkerLost",
 ]
 
 
@@ -60,7 +59,3 @@ class StorageError(ShardsError):
 
 class LatentsMissing(ShardsError):
     """A dataset has no cached latents, or not those asked for, or outdated ones."""
-
-
-class WorkerLost(ShardsError):
-    """A process that decodes clips was killed."""

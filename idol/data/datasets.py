@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from idol.config.train import TrainConfig
@@ -22,8 +23,7 @@ from shards.latents.info import folder_name
 from shards.manifest import Sample
 from shards.mix import Mixture, open_mixture
 from shards.reader import Shard
-from shards.stream import ClipBatch, ClipStream
-from shards.stream.loader import ClipLoader, to_tensors
+from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
 from shards.stream.request import Request
 
 __all__ = ["DataError", "Datasets", "open_datasets"]
@@ -117,16 +117,13 @@ class Datasets:
             seed=run.seed,
             rank=rank,
             world_size=processes,
-            batch_size=run.batch_size,
             window=data.window,
             endless=True,
             cache=data.cache,
             cache_limit=data.cache_limit,
         )
         stream.load_state_dict({"consumed": consumed})
-        for batch in ClipLoader(stream, workers=data.workers, pin_memory=pin_memory):
-            assert isinstance(batch, ClipBatch)
-            yield batch
+        return iter(ClipLoader(stream, run.batch_size, workers=data.workers, pin_memory=pin_memory))
 
     def first_clips(self, split: str, count: int, *, images: bool = False) -> Iterator[ClipBatch]:
         """The first `count` clips of a split, always the same, as tensors, in small batches.
@@ -141,14 +138,11 @@ class Datasets:
             self.mixture if split == "train" else self.mixture.having(split),
             **{**asdict(as_stored), "latents": self.mixture.latents is not None and not images},
             split=split,
-            batch_size=size,
             shuffle=False,
             cache=data.cache,
             cache_limit=data.cache_limit,
         )
-        for _, batch in zip(range(count // size), stream, strict=False):
-            assert isinstance(batch, ClipBatch)
-            yield to_tensors(batch)
+        return map(to_tensors, islice(stream.batches(size), count // size))
 
 
 def open_datasets(config: TrainConfig) -> Datasets:

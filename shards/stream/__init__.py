@@ -2,23 +2,20 @@
 
 | question | module |
 |---|---|
-| what does a user call | `clipstream`, `loader` (tensors, worker processes) |
+| what does a user call | `clipstream`, `loader` (tensors) |
 | what comes out | `batch` |
 | which clips are there, with which cached latents | `catalogue`, `sidecars` |
-| which comes next | `order`, `draws` |
-| what is mixed | `mix` |
-| how are bytes had | `files`, `cache`, `ahead` (of need), `tarfast` |
-| how do they become a sample | `maker`, `request`, `fill`, `pictures`, `window` |
-| how is a sample augmented | `geometry`, `cut` |
-| what does a VAE take | `scale` |
-| where do their arrays live | `recycle`, with workers `ring` |
-| how do workers work | `pool` |
+| which comes next | `order`, `random` |
+| how are bytes read | `shard_reader`, `cache`, `prefetch` |
+| how do they become a sample | `sample_builder`, `request`, `fill`, `pictures`, `window` |
+| how is a sample augmented | `geometry`, `foreground` |
+| where do their arrays live | `recycle` |
 
-`shards` takes plain values from `preprocess`: `clip`, `colormap`, and here, to draw the skeleton
-of a mirrored or cropped sample anew, `keypoints` and `skeleton`.
+Nothing here loads torch but `ClipLoader`, when it makes its first tensor.
 """
 
 from shards.stream.batch import ClipBatch, ClipSample, collate
 from shards.stream.clipstream import ClipStream
+from shards.stream.loader import ClipLoader, to_tensors
 
-__all__ = ["ClipBatch", "ClipSample", "ClipStream", "collate"]
+__all__ = ["ClipBatch", "ClipLoader", "ClipSample", "ClipStream", "collate", "to_tensors"]

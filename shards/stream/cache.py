@@ -16,7 +16,7 @@ from shards.files.locks import Taken, exclusive
 from shards.files.storage import Store
 from shards.stream.catalogue import ShardEntry
 
-__all__ = ["ShardCache", "in_this_process"]
+__all__ = ["ShardCache", "in_this_thread"]
 
 _CHUNK = 1 << 22
 
@@ -142,7 +142,7 @@ def _place(shard: ShardEntry, place: Path) -> None:
 
 def _download(shard: ShardEntry, part: BinaryIO) -> None:
     """Fill `part`, anew, and verify it; a damaged download is tried once more."""
-    store = in_this_process(shard.store)
+    store = in_this_thread(shard.store)
     for _ in range(2):
         part.seek(0)
         part.truncate()
@@ -166,9 +166,9 @@ def _identity(shard: ShardEntry) -> str:
     return shard.sha256 or sha256(f"{shard.url} {shard.bytes}".encode())
 
 
-def in_this_process(store: Store) -> Store:
-    """A store whose client works here: those of object stores run a thread that no fork copies.
+def in_this_thread(store: Store) -> Store:
+    """A store whose client belongs to this thread: not every one can be shared between threads.
 
-    fsspec keeps one client for each process, so this makes at most one.
+    fsspec keeps one client for each thread, so this makes at most one.
     """
     return store if store.is_local else Store(copy.copy(store.fs), store.root)

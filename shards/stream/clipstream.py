@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
@@ -12,32 +16,33 @@ from shards.stream.cache import ShardCache
 from shards.stream.catalogue import make_catalogue
 from shards.stream.foreground import Cut
 from shards.stream.order import Order, SourceOrder, shares
-from shards.stream.prefetch import DownloadAhead
-from shards.stream.recycle import Memory
+from shards.stream.prefetch import Prefetcher
+from shards.stream.recycle import Recycler
 from shards.stream.request import Depth, Request, depth_there, modalities_there
-from shards.stream.sample_builder import SampleMaker
-from shards.stream.shard_reader import ShardFiles
+from shards.stream.sample_builder import SampleBuilder, Turn, check_skipped
+from shards.stream.shard_reader import ShardReader
 from shards.stream.sidecars import attach_latents
-from shards.stream.torchbase import IterableDataset, worker_turn
 
-__all__ = ["ClipStream"]
+__all__ = ["ClipStream", "check_batches"]
+
+_Item = TypeVar("_Item", ClipBatch, ClipSample)
+
+_log = logging.getLogger(__name__)
 
 
-class ClipStream(IterableDataset):
+class ClipStream:
     """Samples of one or several datasets, exact, elastic and resumable.
 
     All ranks together walk one order of samples, a function of `seed` and the epoch; rank r of
-    `world_size` takes every `world_size`-th. `state_dict()` is one integer, the samples consumed
-    by all ranks: from it any number of ranks and workers goes on with the same global batches.
+    `world_size` takes every `world_size`-th, by `samples()` or `batches(size)`. `state_dict()` is
+    one integer, the samples consumed by all ranks: from it any number of ranks and workers resumes
+    with the same global batches.
 
     data            an opened dataset (`open_dataset`) or mixture (`open_mixture`), whose manifests
                     are not read again; or the path, local or `s3://…`, of a dataset, a split's
                     folder or a tar; or several of these. Or the path of a mix file or its folder,
                     which brings weights along; see `shards.mix`.
     frames          T: frames of a sample; clips with fewer are left out.
-    batch_size      None yields a `ClipSample` at a time; a number yields a `ClipBatch` of so many
-                    on this rank, decoded in place. Give torch's DataLoader `batch_size=None`, so
-                    that its workers take turns by whole batches and change nothing.
     modalities      which of rgb (always there), mask, pose, depth, further ones of the table and
                     reference (foreground and background) to decode; unless given, all that the
                     first clip has.
@@ -78,7 +83,6 @@ class ClipStream(IterableDataset):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        batch_size: int | None = None,
         modalities: Collection[str] | None = None,
         depth: Depth | None = None,
         cut: Cut = "reference",
@@ -97,8 +101,6 @@ class ClipStream(IterableDataset):
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} is not one of {world_size}")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         mixture = open_mixture(data, weights)
         chosen = [dataset.shards_of(split) for dataset in mixture.datasets]
         cached = (mixture.with_latents(latents).latents or ()) if latents else ()
@@ -132,35 +134,50 @@ class ClipStream(IterableDataset):
             tuple(sources), seed, shares(mixture.weights) if mixture.weights else (1,)
         )
         shard_cache = None if cache is None else ShardCache(cache, cache_limit)
-        self._maker = SampleMaker(
+        self._prefetcher: Prefetcher | None = None
+        if shard_cache is not None:
+            self._prefetcher = Prefetcher(shard_cache, catalogue, self._order)
+        self._builder = SampleBuilder(
             catalogue,
             self._order,
             request,
-            ShardFiles(shard_cache, limit=window * len(sources) * (2 if latents else 1)),
-            None if shard_cache is None else DownloadAhead(shard_cache, catalogue, self._order),
+            ShardReader(shard_cache, limit=window * len(sources) * (2 if latents else 1)),
             seed=seed if shuffle else None,
             max_bad=max_bad,
         )
         self._rank, self._world_size = rank, world_size
-        self._batch_size = batch_size
         self._endless = endless
+        self._max_bad = max_bad
+        self._skipped: list[str] = []
         self._consumed = 0
-        # In a worker: where it goes on, and where the epoch ends; first as loaded, then as it is.
-        self._restored: tuple[int, int | None] | None = None
-        self._own: tuple[int, int | None] | None = None
+
+    def samples(self) -> Iterator[ClipSample]:
+        """One sample at a time from the state on: to the end of the epoch, or `endless`.
+
+        Raises BadSample when more than `max_bad` clips cannot be read, and StorageError.
+        """
+        return self._delivered(self._builder.sample(turn) for turn in self._turns(1))
+
+    def batches(self, size: int, *, workers: int = 0, prefetch: int = 2) -> Iterator[ClipBatch]:
+        """Batches of `size` samples on this rank, decoded in place; an epoch's last may be short.
+
+        Threads build them, `workers` in number, each `prefetch` batches ahead; with none they are
+        built as they are asked for. The batches are the same for any number. Leaving the loop ends
+        the threads. A batch may be kept: its memory is used again only when nobody holds any of it.
+        Raises as `samples`, and ValueError for a size, or numbers of workers, that cannot be.
+        """
+        check_batches(size, workers, prefetch)
+        build, turns = self._builder.batch, self._turns(size)
+        if not workers:
+            return self._delivered(map(build, turns))
+        # Those that are ready or at work, and what the loop holds: the batch in use and the next.
+        self._builder.recycler = Recycler(keep=workers * prefetch + 3)
+        return self._delivered(_in_threads(build, turns, workers, workers * prefetch))
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """One line for each clip that this process could not read, naming shard and key."""
-        return tuple(self._maker.skipped)
-
-    def count_skipped(self, reasons: Sequence[str]) -> None:
-        """Count what items from workers say in `skipped`. Raises BadSample beyond `max_bad`."""
-        self._maker.count_skipped(reasons)
-
-    def use_memory(self, memory: Memory) -> None:
-        """Take arrays from there instead of a `Recycler`."""
-        self._maker.memory = memory
+        """One line for each clip that could not be read, naming shard and key."""
+        return tuple(self._skipped)
 
     @property
     def epoch_size(self) -> int:
@@ -168,71 +185,78 @@ class ClipStream(IterableDataset):
         return self._order.size
 
     def state_dict(self) -> dict[str, int]:
-        """`{"consumed": samples consumed by all ranks}`, once this rank's last item is used.
-
-        In a DataLoader's worker, whose last item is still on its way, where this worker goes on:
-        for torchdata's StatefulDataLoader, which brings each worker its own state back. Items
-        themselves carry `consumed`, and `ClipLoader` keeps it for the whole.
-        """
-        if self._own is None:
-            return {"consumed": self._consumed}
-        own, end = self._own
-        return {"worker_next": own} | ({} if end is None else {"worker_end": end})
+        """`{"consumed": samples consumed by all ranks}`, once this rank's last item is used."""
+        return {"consumed": self._consumed}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go on from a state. Raises ValueError for what is none."""
-        if set(state) == {"consumed"} and state["consumed"] >= 0:
-            self._consumed, self._own, self._restored = state["consumed"], None, None
-        elif "worker_next" in state:
-            self._own = self._restored = state["worker_next"], state.get("worker_end")
-        else:
+        if set(state) != {"consumed"} or state["consumed"] < 0:
             raise ValueError(
                 f"not the state of a stream, which is {{'consumed': n}}: {dict(state)}"
             )
+        self._consumed = state["consumed"]
 
-    def epoch_end(self) -> int | None:
+    def _end(self) -> int | None:
         """The state at the end of an iteration that begins now; None if it is endless."""
         size = self.epoch_size
         return None if self._endless else (self._consumed // size + 1) * size
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each array of an item; an epoch's last may have fewer samples."""
-        return self._maker.shapes(*([] if self._batch_size is None else [self._batch_size]))
-
-    def __iter__(self) -> Iterator[ClipSample] | Iterator[ClipBatch]:
-        """From the state on; with `endless`, for ever, otherwise to the end of the epoch.
-
-        In a torch DataLoader's worker: its share of the items.
-        """
-        turn = worker_turn()
-        return self._items(0, 1, own=False) if turn is None else self._items(*turn, own=True)
-
-    def share(self, worker: int, workers: int) -> Iterator[ClipSample] | Iterator[ClipBatch]:
-        """Every item of number `worker` modulo `workers`, of those that iterating would give."""
-        return self._items(worker, workers, own=True)
-
-    def _items(
-        self, worker: int, workers: int, *, own: bool
-    ) -> Iterator[ClipSample] | Iterator[ClipBatch]:
-        stride = (self._batch_size or 1) * self._world_size
-        restored, self._restored = self._restored, None
-        start, end = restored or (self._consumed + worker * stride, self.epoch_end())
+    def _turns(self, size: int) -> Iterator[Turn]:
+        """This rank's part of each global batch, in order, from the state on."""
+        start, end = self._consumed, self._end()
         while end is None or start < end:
-            after = start + stride if end is None else min(start + stride, end)
+            after = start + size * self._world_size
+            after = after if end is None else min(after, end)
             positions = range(start + self._rank, after, self._world_size)
-            start += workers * stride
             if not positions:  # the epoch's last samples went to the ranks before this one
-                break
-            item: ClipSample | ClipBatch
-            if self._batch_size is None:
-                item = self._maker.sample(positions[0], after)
-            else:
-                item = self._maker.batch(positions, after)
-            if own:
-                self._own = start, end
-            else:
-                self._consumed = after
+                return
+            places = [self._order.place(position) for position in positions]
+            if self._prefetcher is not None:
+                for place in places:
+                    self._prefetcher.reached(place)
+            yield Turn(positions, places, after)
+            start = after
+
+    def _delivered(self, items: Iterator[_Item]) -> Iterator[_Item]:
+        """Items as they are taken, with the state after each, and what they stand in for counted.
+
+        Each clip that cannot be read counts once, in the order of items, whichever thread met it.
+        """
+        end = self._end()
+        for item in items:
+            for reason in item.skipped:
+                if reason not in self._skipped:
+                    self._skipped.append(reason)
+                    _log.warning("left out: %s", reason)
+                    check_skipped(self._skipped, self._max_bad)
+            self._consumed = item.consumed
             yield item
         if end is not None:
-            self._consumed, self._own = end, None
+            self._consumed = end
+
+
+def check_batches(size: int, workers: int, prefetch: int) -> None:
+    """Raise ValueError for what `ClipStream.batches` cannot do."""
+    if size < 1:
+        raise ValueError(f"a batch must have at least 1 sample, not {size}")
+    if workers < 0 or prefetch < 1:
+        raise ValueError(
+            f"workers must be 0 or more and prefetch 1 or more, not {workers} and {prefetch}"
+        )
+
+
+def _in_threads(
+    build: Callable[[Turn], ClipBatch], turns: Iterator[Turn], workers: int, ahead: int
+) -> Iterator[ClipBatch]:
+    """`map(build, turns)` by threads, `ahead` of them built or at work while one is used."""
+    waiting: deque[Future[ClipBatch]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="clips")
+    try:
+        for turn in turns:
+            waiting.append(pool.submit(build, turn))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -11,12 +11,12 @@ from shards.stream.cache import ShardCache
 from shards.stream.catalogue import Catalogue, ShardEntry
 from shards.stream.order import Order, Place
 
-__all__ = ["DownloadAhead"]
+__all__ = ["Prefetcher"]
 
 _log = logging.getLogger(__name__)
 
 
-class DownloadAhead:
+class Prefetcher:
     """Fills a cache with the shards of the window that is read and of the next, in the background.
 
     One shard after the other; processes that share the cache share the work, for what another
@@ -67,13 +67,6 @@ class DownloadAhead:
 
     def __del__(self) -> None:
         self._stop.set()
-
-    def __getstate__(self) -> dict[str, object]:
-        # Threads and their signals stay behind when the stream travels to another process.
-        return {**vars(self), "_reading": {}, "_stop": None}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        vars(self).update(state, _stop=threading.Event())
 
 
 def _download(cache: ShardCache, shards: list[ShardEntry], stop: threading.Event) -> None:

@@ -8,13 +8,13 @@ pieces of memory serve all of them.
 from __future__ import annotations
 
 import sys
+import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Memory", "Recycler", "dtype_of"]
+__all__ = ["Recycler", "dtype_of"]
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -25,35 +25,28 @@ def dtype_of(name: str) -> np.dtype:
     return np.dtype(np.float16 if name.endswith("_latents") else np.uint8)
 
 
-class Memory(Protocol):
-    """Where a batch's arrays come from."""
-
-    def take(self, shapes: Shapes) -> Arrays:
-        """Arrays of these shapes, by name; what is in them is anything."""
-        ...
-
-
 class Recycler:
-    """Sets of arrays of equal shapes, `keep` of them at most remembered for another use."""
+    """Sets of arrays of equal shapes, `keep` of them at most remembered for another use.
+
+    Threads may share it.
+    """
 
     def __init__(self, keep: int = 3) -> None:
         self._sets: deque[Arrays] = deque(maxlen=keep)
+        self._lock = threading.Lock()
 
     def take(self, shapes: Shapes) -> Arrays:
         """Arrays of these shapes, by name, that nobody else holds; what is in them is anything.
 
         An array is held as long as it, a view of it or a tensor on its memory is.
         """
-        for arrays in self._sets:
-            if _idle(arrays) and {n: a.shape for n, a in arrays.items()} == shapes:
-                return dict(arrays)
-        arrays = {name: np.empty(shape, dtype_of(name)) for name, shape in shapes.items()}
-        self._sets.append(arrays)
-        return dict(arrays)
-
-    def __getstate__(self) -> dict[str, object]:
-        # Memory does not travel to another process.
-        return {"_sets": deque(maxlen=self._sets.maxlen)}
+        with self._lock:
+            for arrays in self._sets:
+                if _idle(arrays) and {n: a.shape for n, a in arrays.items()} == shapes:
+                    return dict(arrays)
+            arrays = {name: np.empty(shape, dtype_of(name)) for name, shape in shapes.items()}
+            self._sets.append(arrays)
+            return dict(arrays)
 
 
 def _idle(arrays: Arrays) -> bool:

@@ -1,9 +1,9 @@
-"""From positions in the order to samples and batches, passing over clips that cannot be read."""
+"""From places in the order to samples and batches, passing over clips that cannot be read."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,24 +12,28 @@ from shards.files.storage import Store
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.catalogue import Catalogue, ClipEntry, ShardEntry
 from shards.stream.fill import fill_sample
-from shards.stream.order import Order
-from shards.stream.prefetch import DownloadAhead
-from shards.stream.recycle import Memory, Recycler
+from shards.stream.order import Order, Place
+from shards.stream.recycle import Recycler
 from shards.stream.request import Request
-from shards.stream.shard_reader import ShardFiles
+from shards.stream.shard_reader import ShardReader
 
-__all__ = ["SampleMaker"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["SampleBuilder", "Turn", "check_skipped"]
 
 
-class SampleMaker:
-    """Makes what a position holds: the same in every process, whatever was made before.
+class Turn(NamedTuple):
+    """What an item is made of: positions in the order, what they hold, and the state after it."""
 
-    `seed` is that of all draws, None to draw nothing. `skipped` has one line, naming shard and
-    key and how to mend it, for each clip that this process could not read; more than `max_bad`
-    raise BadSample.
-    `memory` is where arrays come from, and may be changed.
+    positions: range
+    places: list[Place]
+    consumed: int
+
+
+class SampleBuilder:
+    """Builds what a turn holds: the same whatever was built before, and from any thread.
+
+    `seed` is that of all draws, None to draw nothing. `recycler` is where arrays come from, and
+    may be changed. More than `max_bad` clips that cannot be read, one after the other, are an
+    error; items name those that they stand in for.
     """
 
     def __init__(
@@ -37,8 +41,7 @@ class SampleMaker:
         catalogue: Catalogue,
         order: Order,
         request: Request,
-        files: ShardFiles,
-        ahead: DownloadAhead | None,
+        reader: ShardReader,
         *,
         seed: int | None,
         max_bad: int,
@@ -46,66 +49,45 @@ class SampleMaker:
         self._catalogue = catalogue
         self._order = order
         self._request = request
-        self._files = files
-        self._ahead = ahead
+        self._reader = reader
         self._seed = seed
         self._max_bad = max_bad
-        self.memory: Memory = Recycler()
-        self.skipped: list[str] = []
+        self._shapes = request.shapes(*catalogue.size)
+        self.recycler = Recycler()
 
-    def sample(self, position: int, consumed: int) -> ClipSample:
-        """The sample at a position. Raises BadSample and StorageError."""
-        arrays = self.memory.take(self.shapes())
-        key, indices, skipped = self._fill(arrays, position)
+    def sample(self, turn: Turn) -> ClipSample:
+        """The sample of a turn of one. Raises BadSample and StorageError."""
+        arrays = self.recycler.take(self._shapes)
+        key, indices, skipped = self._fill(arrays, turn.places[0])
         return ClipSample(
             key=key,
-            position=position,
+            position=turn.positions[0],
             frame_indices=np.array(indices, np.int64),
-            consumed=consumed,
+            consumed=turn.consumed,
             skipped=skipped,
         ).with_arrays(arrays)
 
-    def batch(self, positions: Sequence[int], consumed: int) -> ClipBatch:
-        """The samples at some positions, decoded in place. Raises as `sample`."""
-        arrays = self.memory.take(self.shapes(len(positions)))
+    def batch(self, turn: Turn) -> ClipBatch:
+        """The samples of a turn, decoded in place. Raises as `sample`."""
+        size = len(turn.places)
+        arrays = self.recycler.take({name: (size, *s) for name, s in self._shapes.items()})
         filled = [
-            self._fill({name: array[row] for name, array in arrays.items()}, position)
-            for row, position in enumerate(positions)
+            self._fill({name: array[row] for name, array in arrays.items()}, place)
+            for row, place in enumerate(turn.places)
         ]
         keys, indices, skipped = zip(*filled, strict=True)
         return ClipBatch(
             key=keys,
-            positions=tuple(positions),
+            positions=tuple(turn.positions),
             frame_indices=np.array(indices, np.int64),
-            consumed=consumed,
+            consumed=turn.consumed,
             skipped=tuple(line for lines in skipped for line in lines),
         ).with_arrays(arrays)
 
-    def count_skipped(self, reasons: Sequence[str]) -> None:
-        """Count clips that could not be read, here or in a worker, each once."""
-        for reason in reasons:
-            if reason in self.skipped:
-                continue
-            self.skipped.append(reason)
-            _log.warning("left out: %s", reason)
-            if len(self.skipped) > self._max_bad:
-                raise BadSample(
-                    f"{len(self.skipped)} clips cannot be read, and max_bad is {self._max_bad}; "
-                    f"the last: {reason}"
-                )
-
-    def shapes(self, *batch: int) -> dict[str, tuple[int, ...]]:
-        """Shape of each array of a sample, or of a batch of so many."""
-        shapes = self._request.shapes(*self._catalogue.size)
-        return {name: (*batch, *shape) for name, shape in shapes.items()}
-
     def _fill(
-        self, out: Mapping[str, np.ndarray], position: int
+        self, out: Mapping[str, np.ndarray], place: Place
     ) -> tuple[str, list[int], tuple[str, ...]]:
         """Fill a sample's arrays; its key, its frames, and what it stands in for."""
-        place = self._order.place(position)
-        if self._ahead is not None:
-            self._ahead.reached(place)
         draw = None
         if self._seed is not None:
             draw = (self._seed, place.source, place.epoch, place.index)
@@ -115,17 +97,26 @@ class SampleMaker:
             shard = self._catalogue.sources[chosen.source].shards[chosen.shard]
             clip = shard.clips[chosen.clip]
             try:
-                members = self._files.read(shard, clip)
+                members = self._reader.read(shard, clip)
                 if shard.latents is not None:
-                    latents = self._files.read(shard.latents, shard.latents.clips[chosen.clip])
+                    latents = self._reader.read(shard.latents, shard.latents.clips[chosen.clip])
                     members = {**latents, **members}
                 indices = fill_sample(out, members, clip, self._request, draw)
             except (BadSample, BadTar) as error:
                 skipped.append(_reason(shard, clip, error))
-                self.count_skipped(skipped[-1:])
+                check_skipped(skipped, self._max_bad)
             else:
                 return clip.key, indices, tuple(skipped)
         raise BadSample(f"no clip of this source can be read; the last: {skipped[-1]}")
+
+
+def check_skipped(skipped: Sequence[str], max_bad: int) -> None:
+    """Raise BadSample if there are more than `max_bad` lines of clips that cannot be read."""
+    if len(skipped) > max_bad:
+        raise BadSample(
+            f"{len(skipped)} clips cannot be read, and max_bad is {max_bad}; "
+            f"the last: {skipped[-1]}"
+        )
 
 
 def _reason(shard: ShardEntry, clip: ClipEntry, error: Exception) -> str:

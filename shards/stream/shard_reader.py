@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from typing import BinaryIO
 
 from shards.errors import BadTar, StorageError
 from shards.files.tarfast import members_of
-from shards.stream.cache import ShardCache, in_this_process
+from shards.stream.cache import ShardCache, in_this_thread
 from shards.stream.catalogue import ClipEntry, ShardEntry
 
-__all__ = ["ShardFiles"]
+__all__ = ["ShardReader"]
 
 
-class ShardFiles:
-    """The shards open in this process, `limit` at most, the least recently read closed first.
+class ShardReader:
+    """The shards that are open, `limit` at most, the least recently read closed first.
 
-    Without a `cache`, clips of an object store are read by ranged requests.
+    Threads may share it. Without a `cache`, clips of an object store are read by ranged requests.
     """
 
     def __init__(self, cache: ShardCache | None, limit: int) -> None:
         self._cache = cache
         self._limit = limit
-        self._open: OrderedDict[str, BinaryIO] = OrderedDict()
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, _Tar] = OrderedDict()
 
     def read(self, shard: ShardEntry, clip: ClipEntry) -> dict[str, memoryview]:
         """A clip's members by name, by one ranged read.
@@ -32,35 +34,42 @@ class ShardFiles:
         """
         label = f"{shard.url}: sample {clip.key}"
         if self._cache is None and not shard.store.is_local:
-            store = in_this_process(shard.store)
+            store = in_this_thread(shard.store)
             data = store.read(shard.name, clip.offset, clip.offset + clip.length)
         else:
             try:
-                data = os.pread(self._file(shard).fileno(), clip.length, clip.offset)
+                data = self._tar(shard).read(clip.offset, clip.length)
             except OSError as error:
                 raise StorageError(f"{label}: cannot be read: {error}") from error
         if len(data) != clip.length:
             raise BadTar(f"{label}: the tar ends at byte {clip.offset + len(data)}, within it")
         return members_of(data, label=label)
 
-    def __del__(self) -> None:
-        for file in self._open.values():
-            file.close()
-
-    def __getstate__(self) -> dict[str, object]:
-        # Open files stay behind when the stream travels to another process.
-        return {**vars(self), "_open": OrderedDict()}
-
-    def _file(self, shard: ShardEntry) -> BinaryIO:
+    def _tar(self, shard: ShardEntry) -> _Tar:
         url = shard.url
-        if url in self._open:
-            self._open.move_to_end(url)
-            return self._open[url]
-        while len(self._open) >= self._limit:
-            self._open.popitem(last=False)[1].close()
+        with self._lock:
+            if url in self._open:
+                self._open.move_to_end(url)
+                return self._open[url]
         if shard.store.is_local or self._cache is None:
-            file = shard.store.open(shard.name)
+            tar = _Tar(shard.store.open(shard.name))
         else:
-            file = self._cache.open(shard)
-        self._open[url] = file
-        return file
+            tar = _Tar(self._cache.open(shard))
+        with self._lock:
+            while len(self._open) >= self._limit:
+                self._open.popitem(last=False)
+            return self._open.setdefault(url, tar)  # another thread may have been first
+
+
+class _Tar:
+    """An open file that is closed when nobody reads it any more."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, start: int, length: int) -> bytes:
+        """Bytes of a range; fewer at the file's end. Any number of threads may read at a time."""
+        return os.pread(self._file.fileno(), length, start)
+
+    def __del__(self) -> None:
+        self._file.close()

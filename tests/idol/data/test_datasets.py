@@ -56,7 +56,7 @@ def test_a_mixture_is_trained_by_its_weights(
     config = micro("video", mixed / file, tmp_path / "run", steps=2, validate_every=1)
     keys = keys_of(config, 50)
     weighted = ClipStream([parts / "held", parts / "whole"], weights=(1, 9), frames=2, endless=True)
-    assert keys == [sample.key for sample in itertools.islice(weighted, 100)]
+    assert keys == [sample.key for sample in itertools.islice(weighted.samples(), 100)]
     assert 80 <= sum(int(key.rpartition("-")[2]) >= 20 for key in keys) <= 97
     train(config)
     assert len(losses_of(config.output)) == 2

@@ -46,10 +46,10 @@ def test_each_shard_is_fetched_once_and_verified(
     remote: str, tmp_path: Path, downloads: list[str]
 ) -> None:
     stream = ClipStream(remote, frames=1, cache=tmp_path)
-    first, second = ({s.key for s in stream} for _ in range(2))
+    first, second = ({s.key for s in stream.samples()} for _ in range(2))
     assert first == second == set(open_dataset(remote).entries)
     assert sorted(downloads) == [f"train/shard-0000{i}.tar" for i in range(3)]
-    list(ClipStream(remote, frames=1, cache=tmp_path))
+    list(ClipStream(remote, frames=1, cache=tmp_path).samples())
     assert len(downloads) == 3
     for thread in threading.enumerate():
         if thread.name == "shards":  # it ends after the shard that it is at
@@ -76,12 +76,12 @@ def test_a_shard_placed_between_look_and_lock_leaves_no_part(
 
 
 def test_without_a_cache_clips_are_read_by_range(remote: str, tmp_path: Path) -> None:
-    direct = [s.key for s in ClipStream(remote, frames=1)]
-    assert direct == [s.key for s in ClipStream(remote, frames=1, cache=tmp_path)]
+    direct = [s.key for s in ClipStream(remote, frames=1).samples()]
+    assert direct == [s.key for s in ClipStream(remote, frames=1, cache=tmp_path).samples()]
 
 
 def test_local_shards_are_read_in_place(tiny: Path, tmp_path: Path) -> None:
-    list(ClipStream(tiny, frames=1, cache=tmp_path / "cache"))
+    list(ClipStream(tiny, frames=1, cache=tmp_path / "cache").samples())
     assert not (tmp_path / "cache").exists()
 
 

@@ -21,7 +21,7 @@ SIZE = 53  # clips in `tiny`
 
 
 def keys(stream: Any, n: int | None = None) -> list[str]:
-    return [item.key for item in itertools.islice(stream, n)]
+    return [item.key for item in itertools.islice(stream.samples(), n)]
 
 
 def global_batches(
@@ -30,12 +30,11 @@ def global_batches(
     """Batch by batch, the keys that all ranks together get, in the order of the whole."""
     ranks = []
     for rank in range(world_size):
-        stream = ClipStream(
-            path, frames=1, rank=rank, world_size=world_size, batch_size=size // world_size,
-            endless=True, **options,
-        )  # fmt: skip
+        ranked: dict[str, Any] = {"rank": rank, "world_size": world_size, **options}
+        stream = ClipStream(path, frames=1, endless=True, **ranked)
         stream.load_state_dict({"consumed": consumed})
-        ranks.append([batch.key for batch in itertools.islice(stream, batches)])
+        own = itertools.islice(stream.batches(size // world_size), batches)
+        ranks.append([batch.key for batch in own])
     interleaved = [list(zip(*of_ranks, strict=True)) for of_ranks in zip(*ranks, strict=True)]
     return [[key for step in batch for key in step] for batch in interleaved]
 
@@ -101,19 +100,19 @@ def test_batches_of_a_finite_epoch_leave_nothing_out(
 ) -> None:
     got: list[str] = []
     for rank in range(world_size):
-        stream = ClipStream(tiny, frames=1, batch_size=batch_size, rank=rank, world_size=world_size)
-        got += [key for batch in stream for key in batch.key]
+        stream = ClipStream(tiny, frames=1, rank=rank, world_size=world_size)
+        got += [key for batch in stream.batches(batch_size) for key in batch.key]
         assert stream.state_dict() == {"consumed": SIZE}
     assert sorted(got) == sorted(open_dataset(tiny).entries)
 
 
 def test_every_item_carries_the_state_to_go_on_from(tiny: Path) -> None:
-    stream = ClipStream(tiny, frames=1, batch_size=5, world_size=2)
-    for batch in stream:
+    stream = ClipStream(tiny, frames=1, world_size=2)
+    for batch in stream.batches(5):
         assert stream.state_dict() == {"consumed": batch.consumed}
-        again = ClipStream(tiny, frames=1, batch_size=5, world_size=2)
+        again = ClipStream(tiny, frames=1, world_size=2)
         again.load_state_dict(stream.state_dict())
-        rest = [b.key for b in again]
+        rest = [b.key for b in again.batches(5)]
     assert batch.consumed == SIZE
     assert rest  # from the end of an epoch on, the next one
 
@@ -122,11 +121,11 @@ def test_every_item_carries_the_state_to_go_on_from(tiny: Path) -> None:
 def test_items_say_where_they_stand_in_the_order_of_all_ranks(tiny: Path, rank: int) -> None:
     order = keys(ClipStream(tiny, frames=1, endless=True), 100)
     ranked: dict[str, Any] = {"frames": 1, "rank": rank, "world_size": 3, "endless": True}
-    batches = ClipStream(tiny, batch_size=4, **ranked)
+    batches = ClipStream(tiny, **ranked).batches(4)
     for start, batch in zip((0, 12, 24), batches, strict=False):
         assert batch.positions == tuple(range(start + rank, start + 12, 3))
         assert batch.key == tuple(order[position] for position in batch.positions)
-    samples = list(itertools.islice(ClipStream(tiny, **ranked), 20))
+    samples = list(itertools.islice(ClipStream(tiny, **ranked).samples(), 20))
     assert [sample.position for sample in samples] == list(range(rank, 60, 3))
     assert collate(samples[:5]).positions == tuple(range(rank, 15, 3))
 
@@ -136,7 +135,7 @@ def test_resuming_decodes_nothing_that_was_consumed(
 ) -> None:
     stream = ClipStream(tiny, frames=1, endless=True)
     read: list[str] = []
-    files = stream._maker._files
+    files = stream._builder._reader
     original = files.read
     monkeypatch.setattr(files, "read", lambda s, c: (read.append(c.key), original(s, c))[1])
     stream.load_state_dict({"consumed": 10**9})
@@ -147,7 +146,7 @@ def test_windows_lie_in_the_clip_evenly_spaced_and_repeat_with_the_seed(
     tmp_path: Path, build_tiny: Callable[..., Path]
 ) -> None:
     build_tiny(tmp_path, (20, 20), frames=30)
-    samples = list(ClipStream(tmp_path, frames=8))
+    samples = list(ClipStream(tmp_path, frames=8).samples())
     steps = Counter()
     for sample in samples:
         number = int(sample.key.rpartition("-")[2])
@@ -158,10 +157,12 @@ def test_windows_lie_in_the_clip_evenly_spaced_and_repeat_with_the_seed(
         steps[step] += 1
     assert set(steps) == {1, 2, 3, 4}
     again, other = ClipStream(tmp_path, frames=8), ClipStream(tmp_path, frames=8, seed=1)
-    assert [s.frame_indices.tolist() for s in again] == [s.frame_indices.tolist() for s in samples]
+    assert [s.frame_indices.tolist() for s in again.samples()] == [
+        s.frame_indices.tolist() for s in samples
+    ]
     by_key = {s.key: s.frame_indices.tolist() for s in samples}
-    assert any(by_key[s.key] != s.frame_indices.tolist() for s in other)
-    next_epoch = {s.key: s.frame_indices.tolist() for s in again}
+    assert any(by_key[s.key] != s.frame_indices.tolist() for s in other.samples())
+    next_epoch = {s.key: s.frame_indices.tolist() for s in again.samples()}
     assert next_epoch != by_key
 
 
@@ -169,7 +170,7 @@ def test_single_images_come_from_anywhere_in_a_clip(
     tmp_path: Path, build_tiny: Callable[..., Path]
 ) -> None:
     build_tiny(tmp_path, (60,), frames=5)
-    levels = Counter(int(s.rgb[0, 0, 0, 0]) // 8 for s in ClipStream(tmp_path, frames=1))
+    levels = Counter(int(s.rgb[0, 0, 0, 0]) // 8 for s in ClipStream(tmp_path, frames=1).samples())
     assert set(levels) == set(range(5))
 
 
@@ -189,7 +190,7 @@ def test_without_shuffling_clips_come_as_stored_from_their_first_frame(
     tmp_path: Path, build_tiny: Callable[..., Path]
 ) -> None:
     build_tiny(tmp_path, (2, 3), frames=9)
-    samples = list(ClipStream(tmp_path, frames=4, shuffle=False))
+    samples = list(ClipStream(tmp_path, frames=4, shuffle=False).samples())
     assert [s.key for s in samples] == list(open_dataset(tmp_path).entries)
     assert samples[1].frame_indices.tolist() == [1, 11, 21, 31]
 
@@ -210,8 +211,8 @@ def test_datasets_are_joined_or_mixed_by_weight(
 
 
 def test_collated_samples_are_the_batches_of_the_stream(tiny: Path) -> None:
-    samples = list(ClipStream(tiny, frames=1))
-    for batch in ClipStream(tiny, frames=1, batch_size=8):
+    samples = list(ClipStream(tiny, frames=1).samples())
+    for batch in ClipStream(tiny, frames=1).batches(8):
         assert isinstance(batch, ClipBatch)
         collated = collate([samples.pop(0) for _ in range(len(batch))])
         assert (collated.key, collated.consumed) == (batch.key, batch.consumed)
@@ -222,7 +223,6 @@ def test_collated_samples_are_the_batches_of_the_stream(tiny: Path) -> None:
 def test_mistakes_are_told_at_once(tiny: Path, tmp_path: Path) -> None:
     for options, message in (
         ({"rank": 2, "world_size": 2}, "rank 2 is not one of 2"),
-        ({"batch_size": 0}, "batch_size"),
         ({"modalities": ["flow"]}, "no such modality: flow"),
         ({"cut": "haop", "frames": 2}, "single images"),
         ({"crop_area": (0.5, 1.5)}, "crop_area"),
@@ -232,6 +232,8 @@ def test_mistakes_are_told_at_once(tiny: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             ClipStream(tiny, **{"frames": 1, **options})
+    with pytest.raises(ValueError, match="at least 1 sample, not 0"):
+        ClipStream(tiny, frames=1).batches(0)
     with pytest.raises(BadSample, match=r"shard-0000\d\.tar: sample d-v\d-\d: has no pose"):
         ClipStream(tiny, frames=1, modalities=["pose"])
     with pytest.raises(NotADataset, match=r"no split 'test'; there are: train"):

@@ -26,12 +26,12 @@ SIZE = 64
 
 
 def samples(stream: Iterable) -> list[ClipSample]:
-    return list(stream)
+    return list(stream.samples())
 
 
 def test_all_that_is_there_is_decoded_by_default(full: Path) -> None:
     dataset = open_dataset(full)
-    for sample in ClipStream(full, frames=4):
+    for sample in ClipStream(full, frames=4).samples():
         clip = dataset.read(sample.key, frames=sample.frame_indices.tolist())
         np.testing.assert_array_equal(sample.rgb, clip.rgb)
         np.testing.assert_array_equal(sample.mask, clip.mask)
@@ -43,7 +43,7 @@ def test_all_that_is_there_is_decoded_by_default(full: Path) -> None:
 
 def test_depth_of_the_frame_is_grey_rounded_to_8_bits(full: Path) -> None:
     dataset = open_dataset(full)
-    for sample in ClipStream(full, depth="frame", modalities=["depth"]):
+    for sample in ClipStream(full, depth="frame", modalities=["depth"]).samples():
         clip = dataset.read(sample.key, frames=sample.frame_indices.tolist())
         expected = (clip.depth_frame * 255 + 0.5).astype(np.uint8)
         assert sample.depth.shape == (8, SIZE, SIZE, 3)
@@ -55,14 +55,14 @@ def test_only_what_is_asked_for_is_decoded(full: Path, monkeypatch: pytest.Monke
     decoded: list[int] = []
     imdecode = cv2.imdecode
     monkeypatch.setattr(cv2, "imdecode", lambda *a: (decoded.append(1), imdecode(*a))[1])
-    one = next(iter(ClipStream(full, frames=4, modalities=["mask"])))
+    one = next(ClipStream(full, frames=4, modalities=["mask"]).samples())
     assert len(decoded) == 4 + 4  # rgb always comes along
     assert (one.pose, one.depth, one.foreground) == (None, None, None)
 
 
 def test_the_background_is_the_first_frame_with_a_mid_grey_hole(full: Path) -> None:
     dataset = open_dataset(full)
-    for sample in ClipStream(full):
+    for sample in ClipStream(full).samples():
         clip = dataset.read(sample.key)
         person = clip.reference_mask > 127
         assert (sample.background[person] == MID_GREY).all()
@@ -71,7 +71,7 @@ def test_the_background_is_the_first_frame_with_a_mid_grey_hole(full: Path) -> N
 
 
 def test_hap_rebuilds_the_image_from_its_exact_parts(full: Path) -> None:
-    for sample in ClipStream(full, frames=1, cut="hap"):
+    for sample in ClipStream(full, frames=1, cut="hap").samples():
         np.testing.assert_array_equal(sample.foreground, sample.rgb[0])
         np.testing.assert_array_equal(sample.foreground_mask, sample.mask[0])
         person = sample.mask[0] > 127
@@ -82,7 +82,7 @@ def test_hap_rebuilds_the_image_from_its_exact_parts(full: Path) -> None:
 def test_haop_widens_the_hole_and_crops_the_foreground(full: Path) -> None:
     stream = ClipStream(full, frames=1, cut="haop", endless=True)
     widened, kept = [], []
-    for sample, _ in zip(stream, range(60), strict=False):
+    for sample, _ in zip(stream.samples(), range(60), strict=False):
         mask, hole = sample.mask[0] > 127, sample.background_mask > 127
         assert (hole | ~mask).all()
         assert (sample.background[hole] == MID_GREY).all()
@@ -134,7 +134,7 @@ def test_a_crop_moves_pictures_and_key_points_alike() -> None:
 
 def test_cropped_depth_keeps_to_the_hot_line_and_the_skeleton_its_width(full: Path) -> None:
     colours = {tuple(c) for c in depth_to_hot(np.array([[0.5, 1.0]], np.float32))[0].tolist()}
-    for sample in ClipStream(full, crop_area=(0.4, 0.6)):
+    for sample in ClipStream(full, crop_area=(0.4, 0.6)).samples():
         assert {tuple(c) for c in sample.depth.reshape(-1, 3).tolist()} <= colours
         assert sample.pose.any()
         assert sample.rgb.shape == (8, SIZE, SIZE, 3)

@@ -35,16 +35,16 @@ def test_the_next_clip_of_the_order_stands_in(
     damaged: tuple[Path, set[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     root, bad = damaged
-    sound = [s.key for s in ClipStream(root, frames=2, seed=3, max_bad=3)]
+    sound = [s.key for s in ClipStream(root, frames=2, seed=3, max_bad=3).samples()]
     stream = ClipStream(root, frames=2, seed=3)
-    order = [stream._maker._order.place(i) for i in range(20)]
+    order = [stream._order.place(i) for i in range(20)]
     planned = [f"d-v{place.shard}-{place.clip}" for place in order]
     for index, key in enumerate(planned):
         while key in bad:
             index = (index + 1) % 20
             key = planned[index]
         assert sound.pop(0) == key
-    items = list(stream)
+    items = list(stream.samples())
     assert len(stream.skipped) == len(bad)
     assert len([line for item in items for line in item.skipped]) >= len(bad)
     for key in bad:
@@ -58,7 +58,7 @@ def test_the_next_clip_of_the_order_stands_in(
 
 def test_what_the_line_advises_names_the_damage(damaged: tuple[Path, set[str]]) -> None:
     stream = ClipStream(damaged[0], frames=2)
-    list(stream)
+    list(stream.samples())
     assert len(stream.skipped) == len(damaged[1])
     for line in stream.skipped:
         path = line.partition("`idol-shards verify ")[2].partition("`")[0]
@@ -68,10 +68,10 @@ def test_what_the_line_advises_names_the_damage(damaged: tuple[Path, set[str]]) 
 
 def test_global_batches_stay_the_same_with_damage(damaged: tuple[Path, set[str]]) -> None:
     root, _ = damaged
-    whole = [s.key for s in ClipStream(root, frames=2)]
+    whole = [s.key for s in ClipStream(root, frames=2).samples()]
     for world_size in (2, 5):
         ranks = [
-            [s.key for s in ClipStream(root, frames=2, rank=r, world_size=world_size)]
+            [s.key for s in ClipStream(root, frames=2, rank=r, world_size=world_size).samples()]
             for r in range(world_size)
         ]
         assert [key for step in zip(*ranks, strict=True) for key in step] == whole
@@ -80,7 +80,7 @@ def test_global_batches_stay_the_same_with_damage(damaged: tuple[Path, set[str]]
 def test_a_clip_is_counted_once_however_often_it_comes(damaged: tuple[Path, set[str]]) -> None:
     stream = ClipStream(damaged[0], frames=2, max_bad=3)
     for _ in range(3):
-        assert len(list(stream)) == 20
+        assert len(list(stream.samples())) == 20
     assert len(stream.skipped) == 3
 
 
@@ -88,7 +88,7 @@ def test_too_many_are_an_error_that_names_shard_and_key(damaged: tuple[Path, set
     with pytest.raises(
         BadSample, match=r"3 clips cannot be read, and max_bad is 2; the last: .*shard-0000\d.tar"
     ) as caught:
-        list(ClipStream(damaged[0], frames=2, max_bad=2))
+        list(ClipStream(damaged[0], frames=2, max_bad=2).samples())
     assert any(key in str(caught.value) for key in damaged[1])
 
 
@@ -97,7 +97,7 @@ def test_nothing_readable_ends_too(tmp_path: Path, build_tiny: Callable[..., Pat
     for key in ("d-v0-0", "d-v0-1"):
         damage(tmp_path, key)
     with pytest.raises(BadSample, match="no clip of this source can be read"):
-        list(ClipStream(tmp_path, frames=1))
+        list(ClipStream(tmp_path, frames=1).samples())
 
 
 def test_a_tar_that_goes_away_is_no_damage_but_an_error(
@@ -107,7 +107,7 @@ def test_a_tar_that_goes_away_is_no_damage_but_an_error(
     stream = ClipStream(tmp_path, frames=1)
     (tmp_path / "train/shard-00000.tar").unlink()
     with pytest.raises(StorageError, match=r"shard-00000\.tar"):
-        list(stream)
+        list(stream.samples())
 
 
 def test_a_tar_cut_short_meanwhile(tmp_path: Path, build_tiny: Callable[..., Path]) -> None:
@@ -116,4 +116,4 @@ def test_a_tar_cut_short_meanwhile(tmp_path: Path, build_tiny: Callable[..., Pat
     with (tmp_path / "train/shard-00000.tar").open("r+b") as tar:
         tar.truncate(100)
     with pytest.raises((BadSample, BadTar), match=r"sample d-v0-\d: the tar ends at byte"):
-        list(stream)
+        list(stream.samples())

@@ -62,7 +62,9 @@ def test_frames_are_those_of_the_pictures(encoded: Path) -> None:
     options: dict[str, Any] = {"frames": 3, "seed": 5, "depth": "frame"}
     plain = ClipStream(encoded, **options)
     cached = ClipStream(encoded, **options, latents=True)
-    for with_pictures, item in itertools.islice(zip(plain, cached, strict=True), 5):
+    for with_pictures, item in itertools.islice(
+        zip(plain.samples(), cached.samples(), strict=True), 5
+    ):
         assert item.key == with_pictures.key
         indices = item.frame_indices
         np.testing.assert_array_equal(indices, with_pictures.frame_indices)
@@ -85,8 +87,8 @@ def test_frames_are_those_of_the_pictures(encoded: Path) -> None:
 def test_batches_and_workers_give_the_same(encoded: Path, workers: int) -> None:
     options: dict[str, Any] = {"frames": 2, "latents": INFO.folder, "endless": True}
     expected = ClipStream(encoded, **options)
-    loader = ClipLoader(ClipStream(encoded, batch_size=2, **options), workers=workers)
-    samples = iter(expected)
+    loader = ClipLoader(ClipStream(encoded, **options), 2, workers=workers)
+    samples = expected.samples()
     for batch in itertools.islice(loader, 6):
         together = collate([next(samples), next(samples)])
         assert batch.key == together.key
@@ -98,7 +100,7 @@ def test_batches_and_workers_give_the_same(encoded: Path, workers: int) -> None:
 def test_pre_training_caches_the_picture_and_cuts_the_rest(encoded: Path, cut: Any) -> None:
     options: dict[str, Any] = {"frames": 1, "modalities": ("rgb", "reference"), "cut": cut}
     plain, cached = ClipStream(encoded, **options), ClipStream(encoded, **options, latents=True)
-    for with_pictures, item in zip(plain, cached, strict=True):
+    for with_pictures, item in zip(plain.samples(), cached.samples(), strict=True):
         assert item.rgb is None
         assert item.background_latents is None
         assert item.rgb_latents[0, 0, 0, 0] == 10 * int(item.key[-1]) + item.frame_indices[0]
@@ -108,7 +110,7 @@ def test_pre_training_caches_the_picture_and_cuts_the_rest(encoded: Path, cut: A
 
 def test_a_split_s_folder_and_a_tar_find_them_too(encoded: Path) -> None:
     for path in (encoded / "train", encoded / "train" / "shard-00001.tar"):
-        item = next(iter(ClipStream(path, frames=1, latents=True)))
+        item = next(ClipStream(path, frames=1, latents=True).samples())
         assert item.rgb_latents[0, 0, 0, 0] == 10 * int(item.key[-1]) + item.frame_indices[0]
 
 
@@ -118,9 +120,10 @@ def test_whole_shards_are_cached_from_an_object_store(
     for path in encoded.rglob("*.*"):
         Store.at(memory_url).write_bytes(str(path.relative_to(encoded)), path.read_bytes())
     options: dict[str, Any] = {"frames": 2, "latents": True}
-    local = list(ClipStream(encoded, **options))
+    local = list(ClipStream(encoded, **options).samples())
     for cache in (None, tmp_path / "cache"):
-        for here, there in zip(local, ClipStream(memory_url, cache=cache, **options), strict=True):
+        remote = ClipStream(memory_url, cache=cache, **options)
+        for here, there in zip(local, remote.samples(), strict=True):
             np.testing.assert_array_equal(here.rgb_latents, there.rgb_latents)
     assert len(list((tmp_path / "cache").glob("*.tar"))) == 4
 
@@ -175,7 +178,7 @@ def test_damaged_latents_count_as_a_clip_that_cannot_be_read(encoded: Path) -> N
     at = data.index(b"'<f2'", data.index(b"videos-walk-1.rgb_latents.npy"))
     tar.write_bytes(data[:at] + b"'<f4'" + data[at + 5 :])
     stream = ClipStream(encoded, frames=2, latents=True)
-    keys = [item.key for item in stream]
+    keys = [item.key for item in stream.samples()]
     assert "videos-walk-1" not in keys
     [line] = stream.skipped
     assert "videos-walk-1.rgb_latents.npy: holds float32" in line

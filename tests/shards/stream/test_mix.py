@@ -34,7 +34,7 @@ A, B = {"path": "a", "weight": 3}, {"path": "deep/b", "weight": 1.0}
 
 def keys(*arguments: Any, **options: Any) -> list[str]:
     stream = ClipStream(*arguments, frames=1, endless=True, **options)
-    return [sample.key for sample in itertools.islice(stream, 80)]
+    return [sample.key for sample in itertools.islice(stream.samples(), 80)]
 
 
 def test_a_mix_is_its_paths_and_weights(home: Path) -> None:

@@ -60,7 +60,7 @@ def test_streams_of_an_opened_mixture_read_no_manifest_again(home: Store) -> Non
     for latents in (True, False, INFO.folder):
         stream = ClipStream(mixture, frames=1, latents=latents, endless=True)
         assert stream.epoch_size == 12
-        next(iter(stream))
+        next(stream.samples())
     ClipStream(mixture.having("train"), frames=1, latents=True)
     ClipStream(mixture.with_latents(INFO.folder), frames=1, latents=True)
     manifests = {path for path in CountingFileSystem.reads if "/shard-" in path}
@@ -71,10 +71,10 @@ def test_streams_of_an_opened_mixture_read_no_manifest_again(home: Store) -> Non
 def test_an_opened_dataset_streams_as_its_path_does(home: Store) -> None:
     dataset = open_dataset(home.folder("a"))
     options: dict[str, Any] = {"frames": 1}
-    expected = [sample.key for sample in ClipStream(home.folder("a"), **options)]
+    expected = [sample.key for sample in ClipStream(home.folder("a"), **options).samples()]
     CountingFileSystem.reads.clear()
     for data in (dataset, [dataset], open_mixture(dataset)):
-        assert [sample.key for sample in ClipStream(data, **options)] == expected
+        assert [sample.key for sample in ClipStream(data, **options).samples()] == expected
     assert not any("/train/" in path for path in CountingFileSystem.reads)
     both = [dataset, open_dataset(home.folder("b"))]
     reads = CountingFileSystem.reads
@@ -82,5 +82,5 @@ def test_an_opened_dataset_streams_as_its_path_does(home: Store) -> None:
     weighted = ClipStream(both, frames=1, weights=(3, 1), endless=True)
     assert not reads
     mixed = ClipStream(home, frames=1, endless=True)
-    for ours, theirs, _ in zip(weighted, mixed, range(40), strict=False):
+    for ours, theirs, _ in zip(weighted.samples(), mixed.samples(), range(40), strict=False):
         assert ours.key == theirs.key

@@ -54,7 +54,7 @@ def stream(remote: str, cache: Path, **options: Any) -> ClipStream:
 
 def planned(made: ClipStream, windows: int) -> list[str]:
     """Names of the shards of the first windows."""
-    source = made._maker._catalogue.sources[0].shards
+    source = made._builder._catalogue.sources[0].shards
     order = made._order.sources[0].shards_from(0, 0, windows)
     return [source[index].name for window in order for index in window]
 
@@ -63,7 +63,7 @@ def test_two_windows_are_there_after_the_first_sample(
     remote: str, tmp_path: Path, downloads: list[tuple[str, bool]]
 ) -> None:
     made = stream(remote, tmp_path)
-    samples = iter(made)
+    samples = made.samples()
     next(samples)
     wait()
     assert {name for name, _ in downloads} == set(planned(made, 2))
@@ -83,8 +83,8 @@ def test_windows_go_on_over_the_ends_of_epochs(remote: str, tmp_path: Path) -> N
 
 
 def test_the_order_is_that_without_a_cache(remote: str, tmp_path: Path) -> None:
-    expected = [sample.key for sample in ClipStream(remote, frames=1, window=2)]
-    assert [sample.key for sample in stream(remote, tmp_path)] == expected
+    expected = [sample.key for sample in ClipStream(remote, frames=1, window=2).samples()]
+    assert [sample.key for sample in stream(remote, tmp_path).samples()] == expected
 
 
 def test_no_more_than_the_cache_holds_is_downloaded_ahead(
@@ -92,7 +92,7 @@ def test_no_more_than_the_cache_holds_is_downloaded_ahead(
 ) -> None:
     size = Store.at(remote).size("train/shard-00000.tar") or 0
     made = stream(remote, tmp_path, cache_limit=3 * size)
-    next(iter(made))
+    next(made.samples())
     wait()
     assert {name for name, _ in downloads} == set(planned(made, 2)[:3])
     assert len(list(tmp_path.glob("*.tar"))) == 3
@@ -110,7 +110,7 @@ def test_no_thread_outlives_its_stream(
 
     made = stream(remote, tmp_path)
     monkeypatch.setattr(cache_module, "_download", slow)
-    made._maker._ahead.reached(made._order.place(0))  # type: ignore[union-attr]
+    made._prefetcher.reached(made._order.place(0))  # type: ignore[union-attr]
     while not begun:
         time.sleep(0.01)
     assert len(threads()) == 1
@@ -126,7 +126,7 @@ def test_what_fails_in_the_background_is_told_when_it_is_read(remote: str, tmp_p
     made = stream(remote, tmp_path, max_bad=0)
     store, name = Store.at(remote), planned(made, 2)[2]
     store.write_bytes(name, bytes(100))
-    samples = iter(made)
+    samples = made.samples()
     keys = [next(samples).key for _ in range(8)]
     wait()
     assert len(set(keys)) == 8

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -42,8 +42,20 @@ def test_tensors_hold_it_too() -> None:
     assert tensor.data_ptr() not in addresses(memory.take(SHAPES))
 
 
-def test_other_shapes_get_other_memory_and_other_processes_none() -> None:
+def test_other_shapes_get_other_memory() -> None:
     memory = Recycler()
     memory.take(SHAPES)
     assert memory.take({"rgb": (2, 5), "mask": (2,)})["rgb"].shape == (2, 5)
-    assert len(pickle.loads(pickle.dumps(memory))._sets) == 0
+
+
+def test_threads_never_get_the_same_memory() -> None:
+    memory = Recycler(keep=8)
+
+    def use(number: int) -> bool:
+        arrays = memory.take(SHAPES)
+        for array in arrays.values():
+            array[...] = number
+        return all((array == number).all() for array in arrays.values())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(use, range(256)))
