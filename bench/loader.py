@@ -1,5 +1,8 @@
 """How fast clips come off the disk: ours, plain webdataset, litdata, mosaicml-streaming.
 
+Ours is measured twice: its threads, and the same stream in torch's DataLoader. Peers that are not
+installed are left out.
+
     make bench-loader
 
 Prints clips and images (decoded pictures) per second with no, one and two worker processes, with
@@ -20,6 +23,7 @@ Then the same for an object store, which is made slow: reading by ranges, throug
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import tempfile
@@ -94,19 +98,22 @@ Rates = dict[tuple[int, str, str], list[tuple[float, float]]]
 
 def measure(clips: dict[str, Clip], rounds: int, folder: Path) -> Rates:
     """By (workers, contender, cache): rates and ratios to raw decoding, one of each a round."""
-    places = {c.name: folder / c.name for c in (OURS, *PEERS)}
-    places["webdataset"] = places[OURS.name]  # the very same tars
-    OURS.write(places[OURS.name], clips)  # type: ignore[arg-type]
-    samples = read_samples(places[OURS.name])
-    for peer in PEERS:
-        peer.write(places[peer.name], samples)
+    ours = folder / OURS.name
+    OURS.write(ours, clips)  # type: ignore[arg-type, misc]
+    samples = read_samples(ours)
+    peers = [peer for peer in PEERS if importlib.util.find_spec(peer.package)]
+    places = {OURS.name: ours}
+    for peer in peers:
+        places[peer.name] = folder / peer.name if peer.write else ours
+        if peer.write:
+            peer.write(places[peer.name], samples)
     rates: Rates = {}
-    contenders: list[Contender] = [OURS, *PEERS]
+    contenders: list[Contender] = [OURS, *peers]
     for number in range(rounds):
         for workers in (0, 1, 2):
             rates.setdefault((workers, RAW, "memory"), [])
             before = len(samples) / raw_seconds(samples.values(), workers)
-            for contender in contenders[number % 4 :] + contenders[: number % 4]:
+            for contender in _rotated(contenders, number):
                 place = places[contender.name]
                 for cache in ("warm",) if number else ("cold", "warm"):
                     if cache == "cold":
@@ -118,6 +125,11 @@ def measure(clips: dict[str, Clip], rounds: int, folder: Path) -> Rates:
                     rates.setdefault((workers, RAW, "memory"), []).append((after, after / raw))
                     before = after
     return rates
+
+
+def _rotated(contenders: list[Contender], number: int) -> list[Contender]:
+    first = number % len(contenders)
+    return contenders[first:] + contenders[:first]
 
 
 def report(rates: Rates, pictures: int) -> None:
@@ -143,7 +155,9 @@ def main() -> None:
         clips = made_clips(count, frames)
         with tempfile.TemporaryDirectory() as folder:
             rates = measure(clips, options.rounds, Path(folder))
+            load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
             print(f"{count} clips of {frames} frames: rgb, mask, pose and depth of 256x256")
+            print(f"{os.cpu_count()} cores, mean load over 1, 5 and 15 minutes: {load}")
             report(rates, pictures=4 * frames)
             if frames == 8:
                 report_store(Path(folder) / OURS.name, count)

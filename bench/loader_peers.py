@@ -14,18 +14,17 @@ os.environ.update(WDS_SECURE="1", HF_HUB_OFFLINE="1", DO_NOT_TRACK="1")
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from shards.reader import open_dataset, read_sample
 from shards.sample.codec import encode_clip
-from shards.stream import ClipStream
-from shards.stream.loader import ClipLoader
+from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
 from shards.stream.pictures import decode_into
 from shards.writer import commit_shard
 
@@ -37,11 +36,15 @@ BATCH = 4
 
 @dataclass(frozen=True)
 class Contender:
-    """`write(folder, samples)` once, then `load(folder, workers)`: batches of one pass."""
+    """`write(folder, samples)` once, then `load(folder, workers)`: batches of one pass.
+
+    One that does not write reads our tars.
+    """
 
     name: str
-    write: Callable[[Path, dict[str, Sample]], None]
     load: Callable[[Path, int], Iterable[Any]]
+    write: Callable[[Path, dict[str, Sample]], None] | None = None
+    package: str = "torch"
 
 
 Arrays = dict[str, np.ndarray]
@@ -78,9 +81,29 @@ def read_samples(folder: Path) -> dict[str, Sample]:
 
 
 def _load_ours(folder: Path, workers: int) -> Iterable[Any]:
-    frames = next(iter(open_dataset(folder).entries.values())).sample.frames
-    stream = ClipStream(folder, frames=frames, batch_size=BATCH)
-    return ClipLoader(stream, workers=workers)
+    return ClipLoader(ClipStream(folder, frames=_frames(folder)), BATCH, workers=workers)
+
+
+class _InTurns(IterableDataset):
+    """Our stream for torch's DataLoader, whose workers are processes: a rank for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        info = get_worker_info()
+        rank, world_size = (0, 1) if info is None else (info.id, info.num_workers)
+        turns: dict[str, int] = {"rank": rank, "world_size": world_size}
+        stream = ClipStream(self._folder, frames=_frames(self._folder), **turns)
+        yield from stream.batches(BATCH)
+
+
+def _load_in_turns(folder: Path, workers: int) -> Iterable[Any]:
+    return DataLoader(_InTurns(folder), batch_size=None, num_workers=workers, collate_fn=to_tensors)
+
+
+def _frames(folder: Path) -> int:
+    return next(iter(open_dataset(folder).entries.values())).sample.frames
 
 
 def _load_webdataset(folder: Path, workers: int) -> Iterable[Any]:
@@ -135,11 +158,12 @@ def _load_mosaic(folder: Path, workers: int) -> Iterable[Any]:
 
 
 PEERS = (
-    Contender("webdataset", lambda folder, samples: None, _load_webdataset),
-    Contender("litdata", _write_litdata, _load_litdata),
-    Contender("mosaicml-streaming", _write_mosaic, _load_mosaic),
+    Contender("ours, DataLoader", _load_in_turns),
+    Contender("webdataset", _load_webdataset, package="webdataset"),
+    Contender("litdata", _load_litdata, _write_litdata, "litdata"),
+    Contender("mosaicml-streaming", _load_mosaic, _write_mosaic, "streaming"),
 )
-OURS = Contender("ours", _write_ours, _load_ours)
+OURS = Contender("ours", _load_ours, _write_ours)
 
 
 def raw_seconds(samples: Iterable[Sample], workers: int) -> float:

@@ -10,8 +10,7 @@ from typing import Any
 from fsspec.implementations.memory import MemoryFileSystem
 
 from shards.files.storage import Store
-from shards.stream import ClipStream
-from shards.stream.loader import ClipLoader
+from shards.stream import ClipLoader, ClipStream
 
 __all__ = ["report_store"]
 
@@ -82,10 +81,10 @@ def report_store(folder: Path, clips: int) -> None:
 
 
 def _epoch(store: Store, cache: str | None, workers: int, *, ahead: bool = True) -> float:
-    stream = ClipStream(store, frames=8, batch_size=4, cache=cache, window=WINDOW)
+    stream = ClipStream(store, frames=8, cache=cache, window=WINDOW)
     if not ahead:
-        stream._maker._ahead = None  # no option of the stream: only to compare
+        stream._prefetcher = None  # no option of the stream: only to compare
     begin = time.perf_counter()
-    for _ in ClipLoader(stream, workers=workers):
+    for _ in ClipLoader(stream, 4, workers=workers):
         time.sleep(STEP)
     return time.perf_counter() - begin

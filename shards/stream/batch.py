@@ -122,7 +122,7 @@ class ClipBatch(_Content):
 def collate(samples: Sequence[ClipSample]) -> ClipBatch:
     """A batch of samples that follow each other on one rank; arrays are copied.
 
-    A stream with a `batch_size` makes its batches without the copy.
+    `ClipStream.batches` makes its batches without the copy.
     """
     first = samples[0].arrays
     arrays = {name: np.stack([sample[name] for sample in samples]) for name in first}

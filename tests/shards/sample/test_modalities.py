@@ -134,15 +134,13 @@ def test_it_is_streamed(dataset: Path, clips: list[Clip], workers: int) -> None:
     """By itself or with all others, sample by sample or in batches, here or from a worker."""
     stored = {clip.key: clip["normals"] for clip in clips}
     for wanted in (["normals"], None):
-        stream = ClipStream(
-            dataset, frames=2, batch_size=2, modalities=wanted, shuffle=False, max_frame_step=1
-        )
-        [batch] = ClipLoader(stream, workers=workers)
+        stream = ClipStream(dataset, frames=2, modalities=wanted, shuffle=False, max_frame_step=1)
+        [batch] = ClipLoader(stream, 2, workers=workers)
         assert batch["normals"].shape == (2, 2, 24, 32, 3)
         assert ("pose" in batch.arrays) == (wanted is None)
         for key, normals in zip(batch.key, batch["normals"], strict=True):
             np.testing.assert_array_equal(normals, stored[key][:2])
-    for sample in ClipStream(dataset, frames=3, modalities=["normals"]):
+    for sample in ClipStream(dataset, frames=3, modalities=["normals"]).samples():
         np.testing.assert_array_equal(sample["normals"], stored[sample.key])
 
 
