@@ -11,7 +11,7 @@ from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile, Hub, MadeHere, Member, Sdist, Wheel, what_else
 from preprocess.weights import checksums
 from preprocess.weights.advice import way_out
-from preprocess.weights.hub import Download, Say, alone_with
+from preprocess.weights.hub import Say, alone_with, download
 from preprocess.weights.packages import unpacked
 from preprocess.weights.registry import folder
 from preprocess.weights.verify import check_stated, state
@@ -55,15 +55,15 @@ def _from_hub(entry: ExternalFile, source: Hub, root: Path, say: Say) -> bool:
         if state(entry, root) not in ("absent", "damaged"):
             return False
         while True:
-            download = Download.run(entry, source, root, say)
+            came = download(entry, source, root, say)
             try:
-                _place(download.part, entry, root, download.sha256, download.revision)
+                _place(came.part, entry, root, came.sha256, came.revision)
                 return True
             except _Wrong as error:
-                download.part.unlink()
+                came.part.unlink()
                 # A crash of the machine may have spoilt the part: its bytes are not to blame on
                 # the hub until all of them came in one go.
-                if not download.resumed:
+                if not came.resumed:
                     raise InputError(
                         f"{source.url}, which should be {entry.name}, {error}. Nothing of it was "
                         "used."

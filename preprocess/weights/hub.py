@@ -19,7 +19,7 @@ from shards.files.locks import Taken, exclusive
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
-__all__ = ["Download", "Say", "alone_with"]
+__all__ = ["Download", "Say", "alone_with", "download"]
 
 Say = Callable[[str], None]
 _SHA256_DIGITS = 64
@@ -41,53 +41,55 @@ class Download:
     revision: str
     resumed: bool
 
-    @classmethod
-    def run(cls, entry: ExternalFile, source: Hub, root: Path, say: Say) -> Download:
-        """Fetch what is missing; connections that fail are tried again.
 
-        Raises InputError when the hub cannot be reached, does not serve the file, keeps failing,
-        or the disk is too small. What is here is kept.
-        """
-        from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers
+def download(entry: ExternalFile, source: Hub, root: Path, say: Say) -> Download:
+    """Fetch what is missing; connections that fail are tried again.
 
-        known = _metadata(entry, source, root)
-        etag, revision = known.etag or "", known.commit_hash or ""
-        # Named by its content, so that the part of another file is never continued.
-        target = root / entry.name
-        part = target.with_name(f"{target.name}.{sha256(etag.encode())[:12]}.part")
-        for other in target.parent.glob(f"{target.name}.*.part"):
-            if other != part:
-                other.unlink()
-        here = part.stat().st_size if part.exists() else 0
-        if known.size is not None and here > known.size:
+    By the library's parts and not by its `hf_hub_download`, which after a kill starts from zero.
+
+    Raises InputError when the hub cannot be reached, does not serve the file, keeps failing,
+    or the disk is too small. What is here is kept.
+    """
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    known = _metadata(entry, source, root)
+    etag, revision = known.etag or "", known.commit_hash or ""
+    # Named by its content, so that the part of another file is never continued.
+    target = root / entry.name
+    part = target.with_name(f"{target.name}.{sha256(etag.encode())[:12]}.part")
+    for other in target.parent.glob(f"{target.name}.*.part"):
+        if other != part:
+            other.unlink()
+    here = part.stat().st_size if part.exists() else 0
+    if known.size is not None and here > known.size:
+        part.unlink()
+        here = 0
+    _check_room(entry, root, known.size, here)
+    say(_begun(entry, known.size, here))
+    # The hub's token is for the hub; what it redirects to is signed.
+    is_hub = urlsplit(known.location)[:2] == urlsplit(source.url)[:2]
+    headers = build_hf_headers(token=None if is_hub else False)
+    headers["Accept-Encoding"] = "identity"  # compressed, it could not be resumed
+    try:
+        with part.open("ab", buffering=0) as file:
+            http_get(
+                known.location,
+                file,
+                resume_size=here,
+                headers=headers,
+                expected_size=known.size,
+                displayed_filename=entry.name,
+            )
+    except Exception as error:  # the library's, its HTTP client's, or the system's
+        if not part.stat().st_size:
             part.unlink()
-            here = 0
-        _check_room(entry, root, known.size, here)
-        say(_begun(entry, known.size, here))
-        # The hub's token is for the hub; what it redirects to is signed.
-        is_hub = urlsplit(known.location)[:2] == urlsplit(source.url)[:2]
-        headers = build_hf_headers(token=None if is_hub else False)
-        headers["Accept-Encoding"] = "identity"  # compressed, it could not be resumed
-        try:
-            with part.open("ab", buffering=0) as file:
-                http_get(
-                    known.location,
-                    file,
-                    resume_size=here,
-                    headers=headers,
-                    expected_size=known.size,
-                    displayed_filename=entry.name,
-                )
-        except Exception as error:  # the library's, its HTTP client's, or the system's
-            if not part.stat().st_size:
-                part.unlink()
-            raise _refused(error, entry, source) or InputError(
-                f"{entry.name}: the connection failed ({_line(error)}). What is here is kept: "
-                "run the same command to resume."
-            ) from error
-        served = etag if len(etag) == _SHA256_DIGITS else None
-        return cls(part, served, revision, resumed=here > 0)
+        raise _refused(error, entry, source) or InputError(
+            f"{entry.name}: the connection failed ({_line(error)}). What is here is kept: "
+            "run the same command to resume."
+        ) from error
+    served = etag if len(etag) == _SHA256_DIGITS else None
+    return Download(part, served, revision, resumed=here > 0)
 
 
 @contextmanager
