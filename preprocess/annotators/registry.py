@@ -9,6 +9,7 @@ from preprocess.annotators.huggingface.spec import HUGGING_FACE
 from preprocess.annotators.lite.spec import LITE_DEPTH, LITE_MASK, LITE_PERSON, LITE_POSE
 from preprocess.annotators.midas.spec import MIDAS
 from preprocess.annotators.openpose.spec import OPENPOSE
+from preprocess.annotators.sam3.spec import SAM3
 from preprocess.annotators.source.spec import SOURCE
 from preprocess.annotators.spec import Options, Spec
 from preprocess.annotators.vitpose.spec import VITPOSE
@@ -20,6 +21,7 @@ ANNOTATORS: tuple[Spec, ...] = (
     LITE_PERSON,
     LITE_MASK,
     GROUNDED_SAM,
+    SAM3,
     SOURCE,
     LITE_POSE,
     OPENPOSE,

@@ -11,6 +11,7 @@ from pipelines import cli
 from shards.inspect.verify import verify
 from shards.reader import open_dataset
 from tests.pipelines import paper_files
+from tests.preprocess.annotators.sam3 import small as sam3
 from tests.preprocess.annotators.vitpose import small as vitpose
 
 
@@ -78,3 +79,37 @@ def test_vitpose_by_its_name_alone_says_what_to_fetch(prep, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "--pose vitpose:usyd-community/vitpose-base-simple is not in the hub's cache" in said
     assert "copy the model's folder there and give --pose vitpose:FOLDER" in said
+
+
+def test_sam3_masks_people_and_tells_its_licence(prep, tmp_path):
+    folder = sam3.save(tmp_path / "small-sam3", seed=3)
+    code, info, clips = prep("--mask", f"sam3:{folder}", "--pose", "none", "--depth", "none")
+    assert code == 0
+    made = info["recipe"]["annotators"]
+    assert made["mask"]["name"] == info["recipe"]["mask"] == "sam3:small-sam3"
+    assert made["mask"]["weights"] == sums(folder)
+    assert list(made) == ["mask"]
+    (notice,) = info["extras"]["notices"]
+    assert notice == made["mask"]["notice"]
+    assert "SAM License" in notice
+    assert len(clips) == 3
+    for clip in clips:
+        assert (clip.mask > 127).any((1, 2)).all()
+        assert clip.info["person_frames"] == [True, True]
+
+
+def test_all_of_sam3s_people_are_posed(prep, tmp_path):
+    masks = sam3.save(tmp_path / "small-sam3", seed=1)
+    pose = vitpose.save(tmp_path / "small-vitpose")
+    said = ["--mask", f"sam3:{masks}", "--pose", f"vitpose:{pose}", "--depth", "none"]
+    code, _, clips = prep(*said, "--people", "all", "--min-person-frames", "0")
+    assert code == 0
+    assert max(clip.keypoints.shape[1] for clip in clips) > 1
+
+
+def test_sam3_by_its_name_alone_says_what_to_fetch(prep, capsys):
+    """Tests are offline."""
+    assert prep("--mask", "sam3")[0] == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--mask sam3:facebook/sam3 is not in the hub's cache" in said
+    assert "accept a licence, do so and set HF_TOKEN" in said
