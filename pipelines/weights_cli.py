@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.table import Table
 from tyro.extras import SubcommandApp
 
 from preprocess import weights as registry
 from preprocess.annotators.hdnet.spec import WEIGHTS
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
-from shards.inspect.console import QuietConsole, human_bytes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from shards.inspect.console import QuietConsole
 
 __all__ = ["table", "weights_app"]
 
 weights_app = SubcommandApp()
-console = QuietConsole()
 
 Names = Annotated[tuple[str, ...], tyro.conf.Positional]
 Folder = Annotated[
@@ -39,6 +41,7 @@ _WIDE = 120
 @weights_app.command(name="list")
 def list_files(weights: Folder = None) -> int:
     """Every external file: size, licence, source, and whether it is here (see docs/weights.md)."""
+    console = _console()
     states = {f: registry.state(f, weights) for f in registry.files()}
     console.print(table(str(registry.folder(weights)), states, console.width))
     return 0
@@ -51,6 +54,9 @@ def fetch(names: Names = ("lite",), weights: Folder = None) -> int:
     Args:
         names: Groups or files, as `list` shows them.
     """
+    from shards.inspect.console import human_bytes
+
+    console = _console()
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False)  # errors are others' words
@@ -73,6 +79,7 @@ def check(names: Names = (), weights: Folder = None) -> int:
     Args:
         names: Groups or files; all that are here unless given.
     """
+    console = _console()
     good = True
     for f in registry.files(*names):
         state = registry.check(f, weights)
@@ -91,6 +98,7 @@ def accept(names: Names, weights: Folder = None) -> int:
     Args:
         names: Groups or files.
     """
+    console = _console()
     if not names:
         raise InputError("accept needs the names of files or groups")
     for f in registry.files(*names):
@@ -123,6 +131,9 @@ def convert_hdnet(
         output: The file to write. Default: hdnet/hdnet.safetensors in the folder of external
             files.
     """
+    from shards.inspect.console import human_bytes
+
+    console = _console()
     try:
         from preprocess.annotators.hdnet import weights_file
     except ModuleNotFoundError as error:
@@ -151,6 +162,9 @@ def to_safetensors(
         nested: The entry that holds the tensors, where they are not at the top.
         output: The file to write. Default: the same name with .safetensors.
     """
+    from shards.inspect.console import human_bytes
+
+    console = _console()
     try:
         from preprocess.annotators.torch.loading import load_state, save_state
     except ModuleNotFoundError as error:
@@ -165,6 +179,12 @@ def to_safetensors(
     return 0
 
 
+def _console() -> QuietConsole:
+    from shards.inspect.console import QuietConsole  # and rich, which --help does not need
+
+    return QuietConsole()
+
+
 def _needs_training(error: ModuleNotFoundError, command: str) -> Exception:
     """The same error, or in words where training's packages are not installed."""
     if error.name not in ("torch", "safetensors"):
@@ -174,6 +194,10 @@ def _needs_training(error: ModuleNotFoundError, command: str) -> Exception:
 
 def table(title: str, states: dict[ExternalFile, registry.State], width: int) -> Table:
     """The registry's files by group, readable from 80 columns on."""
+    from rich.table import Table
+
+    from shards.inspect.console import human_bytes
+
     wide = width >= _WIDE
     shown = Table(title=title, title_justify="left", show_edge=False, pad_edge=False, box=None)
     shown.add_column("file", overflow="fold")

@@ -5,20 +5,17 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import rich.progress
 import tyro
-from rich.markup import escape
 
 from idol.config.encode import EncodeConfig
 from idol.errors import IdolError
-from shards.inspect.console import QuietConsole, human_bytes
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from idol.data.latents import EncodeSummary
 
 __all__ = ["encode"]
-
-console = QuietConsole()
 
 
 def encode(config: tyro.conf.OmitArgPrefixes[EncodeConfig]) -> int:
@@ -32,7 +29,7 @@ def encode(config: tyro.conf.OmitArgPrefixes[EncodeConfig]) -> int:
         raise IdolError(f"encoding needs the extra `train`, with diffusers: {error}") from error
     with _Progress() as progress:
         done = encode_dataset(config, planned=progress.planned, encoded=progress.encoded)
-    _print_summary(done)
+    progress.print_summary(done)
     return 0
 
 
@@ -40,15 +37,20 @@ class _Progress:
     """A bar over clips, where someone is watching."""
 
     def __init__(self) -> None:
-        self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("encoding"),
-            rich.progress.BarColumn(),
-            rich.progress.TextColumn("{task.completed:.0f} of {task.total:.0f} clips"),
-            rich.progress.TimeRemainingColumn(),
-            console=console,
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from shards.inspect.console import QuietConsole
+
+        self._console = QuietConsole()
+        self._bar = Progress(
+            TextColumn("encoding"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f} of {task.total:.0f} clips"),
+            TimeRemainingColumn(),
+            console=self._console,
             transient=True,
         )
-        self._task: rich.progress.TaskID | None = None
+        self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -64,17 +66,19 @@ class _Progress:
 
     def planned(self, folder: str, clips: int, shards: int, kept: int) -> None:
         there = f", {kept} are there" if kept else ""
-        console.print(f"{shards} shards to encode{there}: {escape(folder)}")
+        self._console.print(f"{shards} shards to encode{there}: {folder}", markup=False)
         self._task = self._bar.add_task("", total=clips)
 
     def encoded(self) -> None:
         assert self._task is not None
         self._bar.advance(self._task)
 
+    def print_summary(self, done: EncodeSummary) -> None:
+        """One line of what is there now."""
+        from shards.inspect.console import human_bytes
 
-def _print_summary(done: EncodeSummary) -> None:
-    each = human_bytes(done.bytes / done.clips) if done.clips else "nothing"
-    console.print(
-        f"latents of {done.clips} clips, {human_bytes(done.bytes)} ({each} a clip): "
-        f"{done.shards_made} shards made, {done.shards_kept} kept"
-    )
+        each = human_bytes(done.bytes / done.clips) if done.clips else "nothing"
+        self._console.print(
+            f"latents of {done.clips} clips, {human_bytes(done.bytes)} ({each} a clip): "
+            f"{done.shards_made} shards made, {done.shards_kept} kept"
+        )
