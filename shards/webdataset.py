@@ -36,11 +36,11 @@ class ClipPipeline(webdataset.DataPipeline, webdataset.FluidInterface):
     """A pipeline of clips, with all of webdataset's methods (`map`, `to_tuple`, `batched`, …)."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Shuffle the next epoch as this one is shuffled, on every node and worker alike.
+        """Shuffle the next iteration by this number; give every node the same.
 
-        Without it an iteration follows the one before, but worker processes that are started anew
-        for each epoch begin at the same one: call it before each, as for torch's
-        DistributedSampler.
+        Without it each iteration of this object is the next epoch. Worker processes that are
+        started for each epoch know nothing of the one before, and would repeat it: call this
+        first, as for torch's DistributedSampler.
         """
         self.pipeline[0].epoch = epoch
 

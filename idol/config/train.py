@@ -53,7 +53,7 @@ class DataConfig:
     cache_limit: Annotated[int, at_least(1, 2**63 - 1)] = 100 * 2**30
     """Size of that folder, in bytes."""
     workers: Annotated[int, at_least(0)] = 4
-    """Processes that decode, for each training process; 0 decodes in the training process."""
+    """Threads that decode, for each training process; 0 decodes as batches are asked for."""
 
     @property
     def moves_images(self) -> bool:

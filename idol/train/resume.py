@@ -17,7 +17,7 @@ from idol.saved import Trained
 from idol.train.errors import TrainError
 from shards.files.atomic import write_atomically
 from shards.mix import Mixture
-from shards.stream.order import shares
+from shards.stream.order import samples_in_block
 
 __all__ = [
     "check_frozen",
@@ -91,7 +91,7 @@ def shards_digest(mixture: Mixture) -> str:
     Of a mixture with each dataset's samples in a block, to which the weights come.
     """
     digest = hashlib.sha256()
-    counts = shares(mixture.weights) if mixture.weights else None
+    counts = samples_in_block(mixture.weights) if mixture.weights else None
     for number, dataset in enumerate(mixture.datasets):
         if counts is not None:
             digest.update(f"mixed {counts[number]}\n".encode())

@@ -4,10 +4,10 @@
 |---|---|
 | what does a user call | `clipstream`, `loader` (tensors) |
 | what comes out | `batch` |
-| which clips are there, with which cached latents | `catalogue`, `sidecars` |
+| which clips are there, with which cached latents | `catalogue` |
 | which comes next | `order`, `random` |
 | how are bytes read | `shard_reader`, `cache`, `prefetch` |
-| how do they become a sample | `sample_builder`, `request`, `fill`, `pictures`, `window` |
+| how do they become a sample | `sample_builder`, `request`, `fill`, `pictures` |
 | how is a sample augmented | `geometry`, `foreground` |
 | where do their arrays live | `recycle` |
 

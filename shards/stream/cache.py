@@ -41,7 +41,7 @@ class ShardCache:
 
         Raises BadTar when what the store has is not what the manifest says, and StorageError.
         """
-        with self._told(shard):
+        with self._translate_errors(shard):
             while True:
                 if (file := _open_existing(self._path(shard))) is not None:
                     return file
@@ -49,7 +49,7 @@ class ShardCache:
 
     def fetch(self, shard: ShardEntry) -> None:
         """Have the shard there, unless it is, or another is about to. Raises as `open`."""
-        with self._told(shard):
+        with self._translate_errors(shard):
             if not self._path(shard).exists():
                 self._fetch(shard, wait=False)
 
@@ -73,7 +73,7 @@ class ShardCache:
         return self.folder / f"{_identity(shard)}.tar"
 
     @contextmanager
-    def _told(self, shard: ShardEntry) -> Iterator[None]:
+    def _translate_errors(self, shard: ShardEntry) -> Iterator[None]:
         try:
             yield
         except OSError as error:

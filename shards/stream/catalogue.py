@@ -1,14 +1,16 @@
-"""Which clips there are to stream, known from manifests before any tar is read."""
+"""Which clips there are to stream, with which cached latents: known before any tar is read."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from shards.errors import BadSample, NotADataset
+from shards.errors import BadSample, LatentsMissing, NotADataset
 from shards.files.storage import Store
+from shards.latents.find import sidecars_of
+from shards.latents.info import Latents
 from shards.manifest import Sample
 from shards.reader import Shard
 from shards.sample.modalities import JSON
@@ -18,6 +20,7 @@ __all__ = [
     "ClipEntry",
     "ShardEntry",
     "Source",
+    "attach_latents",
     "make_catalogue",
 ]
 
@@ -95,6 +98,34 @@ def make_catalogue(
     return Catalogue(tuple(sources), next(iter(sizes)))
 
 
+def attach_latents(
+    catalogue: Catalogue,
+    latents: Sequence[tuple[Latents, Sequence[Shard]]],
+    members: Collection[str],
+) -> Catalogue:
+    """The catalogue with the tar of latents beside each shard that has clips.
+
+    `latents` are those of each dataset, with its shards; `members` what is taken from them.
+    Raises LatentsMissing for absent or outdated ones, or ones without a clip or a member.
+    """
+    needed = {entry.url for source in catalogue.sources for entry in source.shards if entry.clips}
+    sidecars: dict[str, Shard] = {}
+    for opened, shards in latents:
+        own = [shard for shard in shards if shard.url in needed]
+        beside = sidecars_of(opened, own)
+        sidecars |= {shard.url: sidecar for shard, sidecar in zip(own, beside, strict=True)}
+    sources = []
+    for source in catalogue.sources:
+        entries = [
+            replace(entry, latents=_latents_of(entry, sidecars[entry.url], members))
+            if entry.clips
+            else entry
+            for entry in source.shards
+        ]
+        sources.append(Source(tuple(entries)))
+    return replace(catalogue, sources=tuple(sources))
+
+
 def _entry(
     shard: Shard, frames: int, stored: Collection[str], sizes: dict[tuple[int, int], str]
 ) -> ShardEntry:
@@ -123,3 +154,20 @@ def _check(
             f"{label}: is {other[1]}x{other[0]}, but {first} is {one[1]}x{one[0]}; "
             "clips of a batch have one size: build them with one, or stream them apart"
         )
+
+
+def _latents_of(entry: ShardEntry, sidecar: Shard, members: Collection[str]) -> ShardEntry:
+    samples = {sample.key: sample for sample in sidecar.manifest.samples}
+    clips = []
+    for clip in entry.clips:
+        sample = samples.get(clip.key)
+        sizes = sample.sizes if sample else {}
+        lacking = [name for name in members if not sizes.get(f"{name}.npy")]
+        if sample is None or lacking:
+            raise LatentsMissing(
+                f"{sidecar.url}: sample {clip.key}: has no {', '.join(lacking)}; delete this "
+                "folder of latents and encode again, or do not ask for it"
+            )
+        clips.append(ClipEntry(clip.key, sample.offset, sample.length, sample.frames))
+    manifest = sidecar.manifest
+    return ShardEntry(sidecar.store, sidecar.name, manifest.bytes, manifest.sha256, tuple(clips))

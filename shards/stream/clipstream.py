@@ -13,15 +13,14 @@ from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import ShardCache
-from shards.stream.catalogue import make_catalogue
+from shards.stream.catalogue import attach_latents, make_catalogue
 from shards.stream.foreground import Cut
-from shards.stream.order import Order, SourceOrder, shares
+from shards.stream.order import Order, SourceOrder, samples_in_block
 from shards.stream.prefetch import Prefetcher
 from shards.stream.recycle import Recycler
 from shards.stream.request import Depth, Request, depth_there, modalities_there
 from shards.stream.sample_builder import SampleBuilder, Turn, check_skipped
 from shards.stream.shard_reader import ShardReader
-from shards.stream.sidecars import attach_latents
 
 __all__ = ["ClipStream", "check_batches"]
 
@@ -51,20 +50,20 @@ class ClipStream:
                     from the image itself, by the rules of "hap" or "haop" pre-training.
     max_frame_step  a sample's frames are 1 to so many frames of the clip apart, as drawn.
     crop_area, mirror
-                    random crop (lowest and highest share of the area) and probability of a mirror
-                    image, the same for all pictures of a sample; skeletons are drawn anew.
+                    random crop (lowest and highest fraction of the area) and probability of a
+                    mirror image, the same for all images of a sample; skeletons are drawn again.
     weights         one for each dataset: mix them in these proportions, each at its own pace.
                     Without them all are shuffled together, and an epoch has each clip once.
     split           of a dataset given by its root: `train`, or the only one, unless given.
     shuffle         False: clips as stored, first frames, nothing drawn; for evaluation.
     window          shards shuffled together, and so open at a time.
     endless         False: an iteration ends with the epoch, where ranks may differ by one sample,
-                    and the next goes on with the next epoch. True: epochs flow into each other.
+                    and the next begins the next epoch. True: epochs flow into each other.
     cache, cache_limit
                     folder for whole shards of an object store, and its size in bytes; without one
                     clips are read by ranged requests. Local shards are read where they are.
                     While one window of shards is read, the next is downloaded.
-    latents         take cached latents (`idol-prep encode`) in place of the pictures that have
+    latents         take cached latents (`idol-prep encode`) in place of the images that have
                     them: rgb, pose, depth and, with cut "reference", background. True, or the name
                     of their folder where there are several. Not with `crop_area` or `mirror`.
     max_bad         clips that cannot be read are replaced, counted and logged up to this many in
@@ -125,13 +124,14 @@ class ClipStream:
         )
         catalogue = make_catalogue(found, frames=frames, stored=request.stored)
         if cached:
-            catalogue = attach_latents(catalogue, list(zip(cached, chosen, strict=True)), request)
+            latents_of = list(zip(cached, chosen, strict=True))
+            catalogue = attach_latents(catalogue, latents_of, request.cached.values())
         sources = [
             SourceOrder(source.counts, seed, number, window, shuffle)
             for number, source in enumerate(catalogue.sources)
         ]
         self._order = Order(
-            tuple(sources), seed, shares(mixture.weights) if mixture.weights else (1,)
+            tuple(sources), seed, samples_in_block(mixture.weights) if mixture.weights else (1,)
         )
         shard_cache = None if cache is None else ShardCache(cache, cache_limit)
         self._prefetcher: Prefetcher | None = None
@@ -163,7 +163,7 @@ class ClipStream:
 
         Threads build them, `workers` in number, each `prefetch` batches ahead; with none they are
         built as they are asked for. The batches are the same for any number. Leaving the loop ends
-        the threads. A batch may be kept: its memory is used again only when nobody holds any of it.
+        the threads. A batch may be kept: its memory is used again only when nothing holds it.
         Raises as `samples`, and ValueError for a size, or numbers of workers, that cannot be.
         """
         check_batches(size, workers, prefetch)
@@ -189,7 +189,7 @@ class ClipStream:
         return {"consumed": self._consumed}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from a state. Raises ValueError for what is none."""
+        """Resume from a state. Raises ValueError for anything else."""
         if set(state) != {"consumed"} or state["consumed"] < 0:
             raise ValueError(
                 f"not the state of a stream, which is {{'consumed': n}}: {dict(state)}"

@@ -17,7 +17,6 @@ from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pos
 from shards.stream.pictures import decode_into
 from shards.stream.random import Draws
 from shards.stream.request import Request
-from shards.stream.window import draw_window
 
 __all__ = ["background_of", "fill_frames", "fill_sample"]
 
@@ -37,9 +36,11 @@ def fill_sample(
     no crop, no mirror image. Returns the frames' numbers in the video.
     Raises BadSample, naming key or member, for anything missing or damaged; `out` is then unfit.
     """
-    window = draw_window(
+    window = _draw_window(
         None if draw is None else Draws(*draw, "window"),
-        *(clip.frames, request.frames, request.max_frame_step),
+        clip.frames,
+        request.frames,
+        request.max_frame_step,
     )
     geometry = IDENTITY
     if draw is not None and request.moves:
@@ -59,13 +60,31 @@ def fill_sample(
         _fill_parts(out, members, clip, request, window[0], geometry)
     if "background" in out:
         cut(
-            *(out["foreground"], out["foreground_mask"]),
-            *(out["background"], out["background_mask"]),
+            out["foreground"],
+            out["foreground_mask"],
+            out["background"],
+            out["background_mask"],
             outpainting=Draws(*(draw or ()), "haop") if request.cut == "haop" else None,
         )
     for name, stored in request.cached.items():
         _fill_latents(out[name], members, clip, stored, window)
     return [info["frame_indices"][frame] for frame in window]
+
+
+def _draw_window(draws: Draws | None, available: int, frames: int, max_step: int) -> range:
+    """`frames` of a clip's `available` frames, evenly spaced, as positions in the clip.
+
+    The step is drawn from 1 to `max_step`, or as far as the clip reaches, and then the start, from
+    all that fit; without `draws` the clip's first frames are taken. A single frame may be any.
+    """
+    if draws is None:
+        return range(frames)
+    step = 1
+    if frames > 1:
+        step = draws.integer(1, min(max_step, (available - 1) // (frames - 1)))
+    span = (frames - 1) * step + 1
+    start = draws.integer(0, available - span)
+    return range(start, start + span, step)
 
 
 def fill_frames(out: np.ndarray, members: Members, key: str, modality: str, window: range) -> None:

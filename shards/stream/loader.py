@@ -24,7 +24,7 @@ class ClipLoader:
     """Batches of `batch_size` samples as tensors, decoded by `workers` threads, 0 for none.
 
     Each worker is `prefetch` batches ahead. With `pin_memory` tensors are copied to pinned memory,
-    from which they go to a CUDA device while the program goes on (`non_blocking=True`).
+    from which they go to a CUDA device while the program runs on (`non_blocking=True`).
 
     `state_dict()` is the stream's one integer as of the batch that was yielded last, whatever the
     workers have prefetched, and may be loaded with any number of workers and ranks. Leaving the
@@ -52,7 +52,7 @@ class ClipLoader:
         return self.stream.state_dict()
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from a state of a loader or a stream."""
+        """Resume from a state of a loader or a stream."""
         self.stream.load_state_dict(state)
 
     def __iter__(self) -> Iterator[ClipBatch]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from shards.stream.random import permutation
 
-__all__ = ["BLOCK", "Order", "Place", "SourceOrder", "shares"]
+__all__ = ["BLOCK", "Order", "Place", "SourceOrder", "samples_in_block"]
 
 BLOCK = 10_000
 
@@ -120,7 +120,7 @@ def _window_order(order: SourceOrder, epoch: int, window: int) -> tuple[np.ndarr
     return local[shuffled], clips[shuffled]
 
 
-def shares(weights: Sequence[float], block: int = BLOCK) -> tuple[int, ...]:
+def samples_in_block(weights: Sequence[float], block: int = BLOCK) -> tuple[int, ...]:
     """Samples of each source in a block, by weight, with the largest remainders rounded up.
 
     Raises ValueError for weights that are not positive numbers, or too small for one in a block.

@@ -1,4 +1,4 @@
-"""Memory for batches, handed out again when nobody holds the batch any more.
+"""Memory for batches, handed out again when nothing holds the batch any more.
 
 Fresh memory costs as much as the copy into it, a tenth of a clip's time to decode: the system
 clears every page on first touch. A trainer drops one batch as it takes the next, so the same few
@@ -21,7 +21,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def dtype_of(name: str) -> np.dtype:
-    """The type of an array of a sample: cached latents are float16, pictures uint8."""
+    """The type of an array of a sample: cached latents are float16, images uint8."""
     return np.dtype(np.float16 if name.endswith("_latents") else np.uint8)
 
 
@@ -36,7 +36,7 @@ class Recycler:
         self._lock = threading.Lock()
 
     def take(self, shapes: Shapes) -> Arrays:
-        """Arrays of these shapes, by name, that nobody else holds; what is in them is anything.
+        """Arrays of these shapes, by name, that nothing else holds; what is in them is anything.
 
         An array is held as long as it, a view of it or a tensor on its memory is.
         """

@@ -62,7 +62,7 @@ class ShardReader:
 
 
 class _Tar:
-    """An open file that is closed when nobody reads it any more."""
+    """An open file that is closed when nothing reads it any more."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.stream.order import BLOCK, Order, SourceOrder, shares
+from shards.stream.order import BLOCK, Order, SourceOrder, samples_in_block
 from shards.stream.random import Draws, permutation
 
 counts_of_shards = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
@@ -66,7 +66,7 @@ def test_an_epoch_as_stored() -> None:
 
 def test_sources_are_mixed_by_weight_each_without_gap_or_repeat() -> None:
     sources = (SourceOrder((7, 6), 0, 0), SourceOrder((100, 23), 0, 1), SourceOrder((1,), 0, 2))
-    order = Order(sources, 0, shares((0.5, 0.3, 0.2)))
+    order = Order(sources, 0, samples_in_block((0.5, 0.3, 0.2)))
     places = [order.place(position) for position in range(2 * BLOCK)]
     assert Counter(p.source for p in places) == {0: BLOCK, 1: 0.6 * BLOCK, 2: 0.4 * BLOCK}
     for number, source in enumerate(sources):
@@ -78,13 +78,13 @@ def test_sources_are_mixed_by_weight_each_without_gap_or_repeat() -> None:
 
 
 def test_shares_sum_to_the_block_and_are_checked() -> None:
-    assert shares((1, 1, 1), block=10) == (4, 3, 3)
-    assert shares((3, 1), block=100) == (75, 25)
+    assert samples_in_block((1, 1, 1), block=10) == (4, 3, 3)
+    assert samples_in_block((3, 1), block=100) == (75, 25)
     for weights in ((1, 0), (1, -1), (1, float("nan"))):
         with pytest.raises(ValueError, match="positive"):
-            shares(weights)
+            samples_in_block(weights)
     with pytest.raises(ValueError, match="less than one"):
-        shares((1, 1e-9))
+        samples_in_block((1, 1e-9))
 
 
 def test_a_stand_in_is_the_next_of_the_epoch_and_after_the_last_comes_the_first() -> None:
