@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from idol.checkpoint import Checkpoints, find_damage
-from shards.files.atomic import atomic_folder
 
 
 def fill(folder: Path) -> None:
@@ -78,12 +77,3 @@ def test_damage_is_found(tmp_path: Path, file: str, content: bytes | None, said:
         (path / file).write_bytes(content)
     assert said in str(find_damage(path))
     assert checkpoints.newest() == whole
-
-
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    for content in (b"old", b"new"):
-        with atomic_folder(tmp_path / "model") as unfinished:
-            assert not (unfinished / "weights").exists()
-            (unfinished / "weights").write_bytes(content)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert (tmp_path / "model" / "weights").read_bytes() == b"new"
