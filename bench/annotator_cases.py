@@ -239,8 +239,7 @@ def huggingface(setting: Setting) -> Case:
 
 def hdnet(setting: Setting) -> Case:
     from preprocess.annotators.hdnet import HourglassNetwork
-    from preprocess.annotators.hdnet.annotator import SIZE, HDNetDepth
-    from preprocess.annotators.hdnet.inference import HDNet
+    from preprocess.annotators.hdnet.annotator import SIZE, HDNet, HDNetDepth
 
     networks = {
         "normal": randomised(HourglassNetwork(3, 3)),

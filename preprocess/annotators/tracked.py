@@ -97,10 +97,6 @@ class RegionMask:
     values: np.ndarray
     region: Region
 
-    def on_frame(self, width: int, height: int) -> np.ndarray:
-        """The mask over the whole frame of `width` x `height` pixels: (height, width) float32."""
-        return self.warped(np.eye(2, 3), width, height)
-
     def warped(self, affine: np.ndarray, width: int, height: int) -> np.ndarray:
         """The mask over any image made from the frame: (height, width) float32 in [0, 1].
 

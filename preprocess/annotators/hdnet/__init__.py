@@ -6,15 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from preprocess.annotators.hdnet.convert import hourglass_state_dict
     from preprocess.annotators.hdnet.network import HourglassNetwork
     from preprocess.annotators.hdnet.tensor_bundle import load_tensor_bundle
+    from preprocess.annotators.hdnet.weights_file import hourglass_state_dict
 
 __all__ = ["HourglassNetwork", "hourglass_state_dict", "load_tensor_bundle"]
 
 _HOMES = {
     "HourglassNetwork": "network",
-    "hourglass_state_dict": "convert",
+    "hourglass_state_dict": "weights_file",
     "load_tensor_bundle": "tensor_bundle",
 }
 

@@ -22,8 +22,7 @@ WEIGHTS = ExternalFile(
 
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> HDNetDepth:
-    from preprocess.annotators.hdnet.annotator import HDNetDepth
-    from preprocess.annotators.hdnet.inference import HDNet
+    from preprocess.annotators.hdnet.annotator import HDNet, HDNetDepth
     from preprocess.annotators.hdnet.weights_file import load_networks
 
     return HDNetDepth(HDNet(load_networks(locate(WEIGHTS)), hardware), hardware)

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.annotators.hdnet.annotator import HDNetDepth
-from preprocess.annotators.hdnet.inference import HDNet
+from preprocess.annotators.hdnet.annotator import HDNet, HDNetDepth
 from preprocess.annotators.hdnet.weights_file import load_networks, read_checkpoints, save_networks
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import Hardware

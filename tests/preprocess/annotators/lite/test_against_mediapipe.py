@@ -90,7 +90,12 @@ def error(points: np.ndarray, reference: np.ndarray) -> float:
 def mask_overlap(name: str, one: PersonFrame, frame: np.ndarray) -> float:
     height, width = frame.shape[:2]
     small = (width // MASK_SHRINK, height // MASK_SHRINK)
-    ours = cv2.resize(one.mask.on_frame(width, height), small, interpolation=cv2.INTER_AREA) > 0.5
+    ours = (
+        cv2.resize(
+            one.mask.warped(np.eye(2, 3), width, height), small, interpolation=cv2.INTER_AREA
+        )
+        > 0.5
+    )
     bits = np.unpackbits(RECORDED[f"{name}/mask"], count=ours.size)
     theirs = bits.reshape(ours.shape).astype(bool)
     return float((ours & theirs).sum() / (ours | theirs).sum())

@@ -103,7 +103,7 @@ def test_mask_of_a_crop_is_the_crop_of_the_frames_mask() -> None:
     values = np.zeros((256, 256), np.float32)
     values[64:192, 96:160] = 1.0
     mask = RegionMask(values, Region(100.0, 90.0, 128.0))
-    whole = mask.on_frame(200, 180)
+    whole = mask.warped(np.eye(2, 3), 200, 180)
     part = mask.warped(np.array([[1.0, 0.0, -60.0], [0.0, 1.0, -40.0]]), 80, 100)
     np.testing.assert_allclose(part, whole[40:140, 60:140], atol=1e-6)
     # 128 x 64 of 256 x 256 values, over a square of 128 x 128 pixels.

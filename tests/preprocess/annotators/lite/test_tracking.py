@@ -85,7 +85,7 @@ def test_left_is_the_persons_own_left(
 def test_landmarks_lie_on_the_mask(body_only: LitePerson, walker: list[np.ndarray]) -> None:
     for one in body_only.track(walker[:3]):
         assert one is not None
-        mask = one.mask.on_frame(540, 960)
+        mask = one.mask.warped(np.eye(2, 3), 540, 960)
         x, y = one.landmarks[[11, 12, 23, 24, 25, 26], :2].round().astype(int).T
         assert (mask[y, x] > 0.5).all()
         assert 0.04 < (mask > 0.5).mean() < 0.2
