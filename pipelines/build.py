@@ -225,7 +225,7 @@ def _commit(
 
 
 def _single_clips(plan: Plan) -> list[Task]:
-    """A few clips spread over the plan: the first may show nobody."""
+    """A few clips spread over the plan: the first may show no person."""
     clips = [(split, shard, clip) for (split, shard), cs in plan.shards.items() for clip in cs]
     step = max(1, len(clips) // TRIES)
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -82,7 +83,7 @@ def build(
         settings: What to make of the source.
         compute: What to run on.
         recipe: Name or path of a recipe file, whose settings take the place of the defaults that
-            are told here; `paper` is that of the dataset. `idol-prep recipe show` prints one.
+            are shown here; `paper` is that of the dataset. `idol-prep recipe show` prints one.
         source: Folder of the dataset, in its published layout; for a recipe of several sources
             NAME=PATH for each.
         out: Folder or URL (s3://...) of the shards; new, empty, or of the same recipe.
@@ -94,31 +95,13 @@ def build(
     if max_quarantine < 0:
         raise InputError(f"--max-quarantine must be 0 or more, not {max_quarantine}")
     file = load_recipe(recipe, settings.get("dataset")) if recipe else RecipeFile("")
-    runs_on = replaced(file.compute, compute)
-
-    def make(recipe: Recipe, source: Path, out: str) -> int:
-        """One dataset; the number of clips and files that could not be used."""
-        from pipelines import show
-        from pipelines.build import build, plan_build
-
-        with show.listing() as on_file:
-            plan = plan_build(recipe, source, on_file)
-        show.plan(plan)
-        if dry_run:
-            show.cost(plan, runs_on, weights)
-            return 0
-        with show.Progress() as reporter:
-            summary = build(
-                plan,
-                out,
-                reporter,
-                compute=runs_on,
-                weights=weights,
-                retry_quarantined=retry_quarantined,
-            )
-        show.summary(plan, summary, out)
-        return len(summary.quarantined) + len(plan.unreadable)
-
+    make = partial(
+        _make,
+        compute=replaced(file.compute, compute),
+        weights=weights,
+        retry_quarantined=retry_quarantined,
+        dry_run=dry_run,
+    )
     if file.sources:
         failed = _make_mixture(file, settings, source, out, make, dry_run=dry_run)
     else:
@@ -129,6 +112,40 @@ def build(
         show.too_many(failed, max_quarantine)
         return EXIT_QUARANTINED
     return 0
+
+
+def _make(
+    recipe: Recipe,
+    source: Path,
+    out: str,
+    *,
+    compute: Compute,
+    weights: Path | None,
+    retry_quarantined: bool,
+    dry_run: bool,
+) -> int:
+    """Plan, build and show one dataset; the number of clips and files that could not be used."""
+    from pipelines import show
+    from pipelines.build import build as build_dataset
+    from pipelines.build import plan_build
+
+    with show.listing() as on_file:
+        plan = plan_build(recipe, source, on_file)
+    show.plan(plan)
+    if dry_run:
+        show.cost(plan, compute, weights)
+        return 0
+    with show.Progress() as reporter:
+        summary = build_dataset(
+            plan,
+            out,
+            reporter,
+            compute=compute,
+            weights=weights,
+            retry_quarantined=retry_quarantined,
+        )
+    show.summary(plan, summary, out)
+    return len(summary.quarantined) + len(plan.unreadable)
 
 
 def _single(file: RecipeFile, settings: Given, source: Sequence[str]) -> tuple[Recipe, Path]:

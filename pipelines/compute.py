@@ -32,7 +32,7 @@ class Compute:
     """Of the paper's annotators; auto: fp16 on a GPU, fp32 on a CPU. Another precision gives
     another dataset."""
     batch: int | Literal["auto"] = "auto"
-    """Pictures in a forward of the paper's annotators; auto: what the GPU's memory holds."""
+    """Images in a forward pass of the paper's annotators; auto: what the GPU's memory holds."""
     mask_gpus: float | None = None
     """Fraction of a GPU that a worker asks for to make masks. Default: the annotator's own."""
     pose_gpus: float | None = None

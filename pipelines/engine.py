@@ -49,7 +49,7 @@ def run(tasks: list[Task], plan: Plan, setup: Setup, compute: Compute) -> Iterat
 def _run_on_ray(
     tasks: list[Task], plan: Plan, setup: Setup, compute: Compute, workers: int
 ) -> Iterator[TaskResult]:
-    share = compute.gpus_per_worker(plan.recipe, setup.hardware)
+    fraction = compute.gpus_per_worker(plan.recipe, setup.hardware)
     # Ray's own processes write warnings about its internals over the progress bar.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -59,8 +59,8 @@ def _run_on_ray(
         _start_ray(ray, workers, compute.address)
     try:
         _quieten_ray_data(ray)
-        workers = _fitting(workers, share, float(ray.cluster_resources().get("GPU", 0)))
-        # The plan travels through an actor, so that a worker started anew still finds it.
+        workers = _fitting(workers, fraction, float(ray.cluster_resources().get("GPU", 0)))
+        # The plan travels through an actor, so that a restarted worker still finds it.
         ledger = ray.remote(num_cpus=0)(_Ledger).remote((tasks, plan))
         rows = [{"task": number} for number in range(len(tasks))]
         blocks = min(len(rows), MAX_BLOCKS)
@@ -69,7 +69,7 @@ def _run_on_ray(
             fn_constructor_args=(ledger, setup),
             batch_size=1,
             num_cpus=1,
-            num_gpus=share or None,
+            num_gpus=fraction or None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
         )
         for row in results.iter_rows():
@@ -83,15 +83,15 @@ def _run_on_ray(
                 ray.shutdown()
 
 
-def _fitting(workers: int, share: float, gpus: float) -> int:
+def _fitting(workers: int, fraction: float, gpus: float) -> int:
     """Workers that the GPUs hold at once: Ray would wait for the others for ever."""
-    if not share:
+    if not fraction:
         return workers
-    fitting = int(gpus) * int(1 / share) if share <= 1 else int(gpus / share)
+    fitting = int(gpus) * int(1 / fraction) if fraction <= 1 else int(gpus / fraction)
     if not fitting:
         raise InputError(
-            f"a worker asks for {share:g} GPUs, and Ray has {gpus:g}: use --device cpu, or smaller "
-            "shares"
+            f"a worker asks for {fraction:g} GPUs, and Ray has {gpus:g}: use --device cpu, or "
+            "smaller fractions (--mask-gpus, --pose-gpus, --depth-gpus)"
         )
     return min(workers, fitting)
 
@@ -172,7 +172,7 @@ class _RayWorker:
         import cv2
         import ray
 
-        cv2.setNumThreads(1)  # the workers share the machine; results are the same
+        cv2.setNumThreads(1)  # the workers divide the machine; results are the same
         self._ray, self._ledger = ray, ledger
         self._tasks, plan = ray.get(ledger.get_work.remote())
         self._worker = Worker(plan, setup)

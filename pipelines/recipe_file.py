@@ -29,7 +29,7 @@ _Path = tuple[str | int, ...]  # keys and positions that lead to a value of the 
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """One of several sources: its own recipe, where it lies unless told otherwise, its weight."""
+    """One of several sources: its own recipe, its path unless --source gives one, its weight."""
 
     name: str
     path: str | None
@@ -71,11 +71,11 @@ def load_recipe(name: str, dataset: str | None = None) -> RecipeFile:
     texts = packaged()
     if name == "paper":
         if dataset not in _PAPER:
-            told = (
+            reason = (
                 f"{dataset} has none" if dataset else "give --dataset to `build`, or its own name"
             )
             raise InputError(
-                f"recipe paper is that of the dataset, {' or '.join(_PAPER)}: {told}; packaged "
+                f"recipe paper is that of the dataset, {' or '.join(_PAPER)}: {reason}; packaged "
                 f"recipes: {', '.join(texts)}"
             )
         name = _PAPER[dataset]
@@ -100,7 +100,7 @@ def parse_recipe(text: str, title: str, folder: Path = Path()) -> RecipeFile:
     checked = _Checked(_Yaml(text, title))
     content = checked.content
     compute, sources = content.pop("compute", {}), content.pop("sources", ())
-    compute |= {f"{modality}_gpus": share for modality, share in compute.pop("gpus", {}).items()}
+    compute |= {f"{modality}_gpus": gpus for modality, gpus in compute.pop("gpus", {}).items()}
     usable = checked.make(Recipe, (), {"dataset": _ANY_DATASET, **content})
     made_of = checked.make(Compute, ("compute",), compute)
     if sources and "dataset" in content:

@@ -169,9 +169,9 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
     console.print(f"look at it: idol-shards ls {out}; idol-shards stats {out}")
 
 
-def heading(name: str, share: float) -> None:
+def heading(name: str, fraction: float) -> None:
     """Before a source of a mixture."""
-    console.rule(f"{escape(name)}, {share:.1%} of the mixture", align="left")
+    console.rule(f"{escape(name)}, {fraction:.1%} of the mixture", align="left")
 
 
 def mixed(path: str) -> None:

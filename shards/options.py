@@ -1,7 +1,7 @@
 """A dataclass's fields as options that may all be left out, on a command line or in a file.
 
-What was given is then told from what was not, and goes before defaults that are known only later:
-those of a recipe file, or of a preset.
+This separates what was given from what was not: it overrides defaults that are known only later,
+those of a recipe file or of a preset.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def options_of(
     """A TypedDict of the dataclass's fields, of which `required` alone must be given.
 
     `tyro.cli` parses it, with the fields' docstrings as help; pydantic validates it. Fields that
-    are dataclasses become such TypedDicts as well. `default_of` says what help tells of the
-    default of a field, by its dotted name; unless given, that of the dataclass.
+    are dataclasses become such TypedDicts as well. `default_of` gives the default that help shows
+    for a field, by its dotted name; without it, help shows that of the dataclass.
     """
     docs = _docs(kind)
     hints = get_type_hints(kind, include_extras=True)

@@ -60,12 +60,12 @@ def show(
 def stats(path: _Path, json: _Json = False) -> int:
     """Counts, bytes by modality, and how good the annotations are.
 
-    Person coverage: share of a clip's frames with a person.
+    Person coverage: fraction of a clip's frames with a person.
 
     Keypoint score: mean confidence of the key points.
 
     Pose jitter: mean length of the joints' second difference from frame to frame (score > .3), as
-    a share of the body's size; steady motion has none.
+    a fraction of the body's size; steady motion has none.
 
     Depth flicker: mean absolute change of depth from frame to frame where the person's mask holds
     in both, in units of the depth map, which spans 0 to 1.

@@ -70,12 +70,12 @@ def test_as_many_workers_as_cores_gpus_and_memory_hold(gpus, monkeypatch):
 
 
 def test_workers_that_would_wait_for_ever_are_not_asked_for():
-    assert _fitting(8, share=0, gpus=0) == 8
-    assert _fitting(8, share=0.5, gpus=1) == 2
-    assert _fitting(8, share=2, gpus=5) == 2
-    assert _fitting(1, share=0.5, gpus=1) == 1
+    assert _fitting(8, fraction=0, gpus=0) == 8
+    assert _fitting(8, fraction=0.5, gpus=1) == 2
+    assert _fitting(8, fraction=2, gpus=5) == 2
+    assert _fitting(1, fraction=0.5, gpus=1) == 1
     with pytest.raises(InputError, match=r"asks for 0\.5 GPUs, and Ray has 0"):
-        _fitting(8, share=0.5, gpus=0)
+        _fitting(8, fraction=0.5, gpus=0)
 
 
 def test_mistakes_are_named_at_once():

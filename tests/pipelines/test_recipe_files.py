@@ -100,6 +100,11 @@ def test_a_value_that_yaml_itself_cannot_make_is_a_mistake(value):
     assert found.startswith("line 1: size must be a whole number, not ")
 
 
+def test_workers_may_be_said_in_a_file():
+    assert parse_recipe("compute: {workers: 0}\n", "mine.yaml").compute.workers == 0
+    assert mistakes("compute: {workers: -1}\n") == ["line 1: workers must be 0 or more, not -1"]
+
+
 def test_a_file_without_settings_is_all_defaults():
     assert parse_recipe("# nothing\n", "mine.yaml").settings == {}
 
