@@ -26,7 +26,7 @@ class Checkpoints:
     """A folder of checkpoints, each a folder `step-00000500` with a manifest of checksums.
 
     Args:
-        keep: how many are kept; others go once a new one is written.
+        keep: how many are kept; others are deleted once a new one is written.
     """
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:

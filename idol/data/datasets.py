@@ -97,12 +97,15 @@ class Datasets:
         for dataset in self.mixture.datasets:
             try:
                 latents = open_latents(dataset, folder)
-                opened.append(latents)
-                sidecars_of(latents, dataset.shards_of())
-                if dataset.has_split("val"):
-                    sidecars_of(latents, dataset.shards_of("val"))
             except LatentsMissing as error:
                 mistakes.append(str(error))
+                continue
+            opened.append(latents)
+            for split in (None, "val") if dataset.has_split("val") else (None,):
+                try:
+                    sidecars_of(latents, dataset.shards_of(split))
+                except LatentsMissing as error:
+                    mistakes.append(str(error))
         DataError.raise_if_any(mistakes, f"--latents of {vae} at --size {size} are missing")
         return replace(self, mixture=replace(self.mixture, latents=tuple(opened)))
 

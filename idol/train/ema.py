@@ -41,7 +41,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Resume from what `state` returned."""
         for average, (parameter, name) in zip(self._average, self._names.items(), strict=True):
             average.copy_(divided_like(state[name], parameter))
 

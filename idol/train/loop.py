@@ -87,21 +87,20 @@ def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
 
             # One exchange tells all processes the same: losses, gradient, and whether to stop.
             asked = norm.new_tensor(float(interrupt.requested))
-            told = mean_over_processes(
+            means = mean_over_processes(
                 accelerator, {**mean_over_passes(terms), "gradient_norm": norm, "stop": asked}
             )
-            stop = told.pop("stop")
+            stop, gradient_norm = means.pop("stop"), means.pop("gradient_norm")
 
-            taken = all(map(math.isfinite, told.values()))
-            run.take_step(learning_rate(step, config.optimizer), finite=taken)
-            progress.count(taken=taken)
-            gradient_norm = told.pop("gradient_norm")
-            monitor.step(step, told | norms, gradient_norm)
+            finite = all(map(math.isfinite, (*means.values(), gradient_norm)))
+            run.take_step(learning_rate(step, config.optimizer), finite=finite)
+            progress.count(taken=finite)
+            monitor.log_step(step, means | norms, gradient_norm)
 
             last = progress.step == config.optimizer.steps
             failing = progress.skipped_in_row > config.run.max_skipped
             due = stop or last or progress.step % config.report.checkpoint_every == 0
-            if failing:  # tried again and again, it must not push better checkpoints out
+            if failing:  # run again and again, it must not push better checkpoints out
                 due = progress.needs_saving
             if due:
                 monitor.flush_to_disk()

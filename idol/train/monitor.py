@@ -65,7 +65,7 @@ class Monitor:
     ) -> None:
         self._files.__exit__(kind, error, traceback)
 
-    def step(self, step: int, losses: Mapping[str, float], gradient_norm: float) -> None:
+    def log_step(self, step: int, losses: Mapping[str, float], gradient_norm: float) -> None:
         """Log `step`, counted from 0, which was just counted in the run's progress."""
         run, config, seconds = self._run, self._config, self._throughput.tick()
         if self._log is None:

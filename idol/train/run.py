@@ -82,7 +82,7 @@ class Run:
 
     @classmethod
     def start(cls, config: TrainConfig, accelerator: Accelerator, checkpoint: Path | None) -> Self:
-        """Build what the stage starts from, or go on from a checkpoint of this run."""
+        """Build what the stage starts from, or resume from a checkpoint of this run."""
         trained = build(config, checkpoint)
         frozen = frozen_digests(trained)
         trained.to(accelerator.device, _DTYPES[config.run.mixed_precision])

@@ -165,13 +165,13 @@ def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:
 
 
 def _train(config: TrainConfig, environment: dict[str, str], pause: float) -> None:
-    step = Monitor.step
+    log_step = Monitor.log_step
 
     def paused(*arguments: Any) -> None:
-        step(*arguments)
+        log_step(*arguments)
         time.sleep(pause)
 
-    Monitor.step = paused  # type: ignore[method-assign,assignment]
+    Monitor.log_step = paused  # type: ignore[method-assign,assignment]
     os.environ.update(environment)
     torch.set_num_threads(1)  # as in the tests' own process: sums have the same order
     os.setpgid(0, 0)  # so that it can be signalled together with its workers
