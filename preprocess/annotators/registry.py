@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from preprocess.annotators.densepose.spec import DENSEPOSE
 from preprocess.annotators.dwpose.spec import DWPOSE
 from preprocess.annotators.grounded_sam.spec import GROUNDED_SAM
 from preprocess.annotators.hdnet.spec import HDNET
@@ -27,6 +28,7 @@ ANNOTATORS: tuple[Spec, ...] = (
     OPENPOSE,
     DWPOSE,
     VITPOSE,
+    DENSEPOSE,
     LITE_DEPTH,
     HDNET,
     MIDAS,

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from pipelines import cli
+from preprocess.annotators.densepose.network import DensePoseProgram
+from preprocess.annotators.hdnet import weights_file
 from shards.inspect.verify import verify
 from shards.reader import open_dataset
 from tests.pipelines import paper_files
+from tests.preprocess.annotators.densepose import small as densepose
 from tests.preprocess.annotators.sam3 import small as sam3
 from tests.preprocess.annotators.vitpose import small as vitpose
 
@@ -24,8 +29,8 @@ def tiktok(tmp_path_factory, footage):
 def prep(tmp_path, tiktok):
     """prep(option, ...) builds two-frame clips: a code, the `dataset.json` and the clips."""
 
-    def run(*said, dataset="tiktok", source=tiktok):
-        out = tmp_path / "out"
+    def run(*said, dataset="tiktok", source=tiktok, out="out"):
+        out = tmp_path / out
         code = cli.main(
             ["build", "--dataset", dataset, "--source", str(source), "--out", str(out)]
             + ["--clip-length", "2", "--size", "64", "--workers", "0", "--crop", "center", *said]
@@ -113,3 +118,65 @@ def test_sam3_by_its_name_alone_says_what_to_fetch(prep, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "--mask sam3:facebook/sam3 is not in the hub's cache" in said
     assert "accept a licence, do so and set HF_TOKEN" in said
+
+
+@pytest.fixture
+def dancer(tmp_path, write_image):
+    """TikTok's layout without DensePose: somebody blue who moves, and their mask."""
+    root = tmp_path / "dancer"
+    noise = np.random.default_rng(4).integers(0, 100, (4, 64, 48, 3), np.uint8)
+    for number, picture in enumerate(noise, 1):
+        person = np.zeros((64, 48), np.uint8)
+        cv2.ellipse(person, (20 + 2 * number, 32), (9, 22), 0, 0, 360, 255, -1)
+        picture[person > 0, 2] += 130
+        write_image(root / "00001" / "images" / f"{number:04d}.png", picture)
+        write_image(root / "00001" / "masks" / f"{number:04d}.png", np.dstack([person] * 3))
+    return root
+
+
+@pytest.fixture
+def hdnet(tmp_path, monkeypatch):
+    """A folder of external files with a small HDNet."""
+    monkeypatch.setattr(weights_file._Network, "build", paper_files._convolution_of)
+    paper_files._write_hdnet(tmp_path / "weights", paper_files._convolution)
+    return tmp_path / "weights"
+
+
+def test_a_densepose_program_is_as_good_as_its_pictures(
+    prep, dancer, hdnet, tmp_path, write_image, capsys
+):
+    program = densepose.save(tmp_path / "densepose.pt")
+    find = DensePoseProgram(program, "cpu")
+    for path in sorted((dancer / "00001" / "images").iterdir()):
+        iuv = find(cv2.imread(str(path))[..., ::-1])
+        assert (iuv[..., 2] > 0).sum() > 400
+        write_image(tmp_path / "pictures" / "00001" / path.name, iuv)
+
+    def build(*said):
+        wanted = ["--mask", "source", "--pose", "none", "--depth", "hdnet"]
+        code, info, clips = prep(
+            *wanted, "--weights", str(hdnet), *said, source=dancer, out=said[-1].replace("/", "")
+        )
+        assert code == 0
+        assert len(clips) == 2
+        return info, clips
+
+    by_pictures, drawn = build("--densepose", str(tmp_path / "pictures"))
+    by_program, found = build("--densepose", str(program))
+    _, bare = build("--depth", "hdnet")
+    for a, b, c in zip(found, drawn, bare, strict=True):
+        np.testing.assert_array_equal(a.depth_person, b.depth_person)
+        assert (a.depth_person != c.depth_person).any()
+        assert a.info["depth"]["depth_person"]["densepose"] is True
+        assert c.info["depth"]["depth_person"]["densepose"] is False
+    assert "densepose" not in by_pictures["recipe"]["annotators"]
+    made = by_program["recipe"]["annotators"]["densepose"]
+    assert made["name"] == "densepose:densepose.pt"
+    assert made["weights"] == {"densepose.pt": hashlib.sha256(program.read_bytes()).hexdigest()}
+    assert by_program["extras"]["notices"] == []  # nothing is lacking
+
+
+def test_a_densepose_that_is_not_there(prep, dancer, hdnet, capsys):
+    said = ["--mask", "source", "--pose", "none", "--depth", "hdnet", "--weights", str(hdnet)]
+    assert prep(*said, "--densepose", "gone.pt", source=dancer)[0] == 2
+    assert "--densepose gone.pt does not exist" in " ".join(capsys.readouterr().err.split())
