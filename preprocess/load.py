@@ -69,7 +69,8 @@ class Annotators:
 
     def reads(self, of: str) -> bool:
         """Whether anybody reads the source's "masks" or its "densepose"."""
-        return any(images.of == of for images in self.choice.reads)
+        read = (chosen.spec.reads for chosen in self.chosen.values())
+        return of not in self.chosen and any(images.of == of for images in read if images)
 
 
 def load(
