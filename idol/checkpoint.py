@@ -12,7 +12,7 @@ from pathlib import Path
 from shards.files.atomic import atomic_folder
 from shards.files.digest import sha256_file
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "find_damage"]
 
 FORMAT = 1
 _MANIFEST = "manifest.json"

@@ -31,6 +31,8 @@ __all__ = [
     "ModelInfo",
     "Trained",
     "find_model",
+    "frozen_parts",
+    "load_tiny",
     "load_trained",
     "read_info",
     "write_frozen",

@@ -12,7 +12,13 @@ from idol.config.train import OptimizerConfig
 from idol.train.distributed import divided_like, whole
 from idol.train.errors import TrainError
 
-__all__ = ["learning_rate", "load_optimizer_state", "make_optimizer", "optimizer_state"]
+__all__ = [
+    "eight_bit_adam",
+    "learning_rate",
+    "load_optimizer_state",
+    "make_optimizer",
+    "optimizer_state",
+]
 
 
 # Appendix B: warm-up over a tenth of the steps, then linearly to zero.
