@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from idol.checkpoint import Checkpoints
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
+from idol.errors import IdolError
+from idol.model import DualModalDenoiser
 from idol.tensors import read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from idol.model import DualModalDenoiser
 
 __all__ = [
     "FILE",
     "ModelInfo",
+    "NotAModelError",
     "Trained",
     "find_model",
     "frozen_parts",
@@ -44,7 +44,7 @@ FORMAT = 1
 _TINY = "image_encoder/model.safetensors"
 
 
-class NotAModelError(ValueError):
+class NotAModelError(IdolError):
     """A folder holds no trained model, or one written by a newer version."""
 
 
@@ -146,8 +146,6 @@ def load_trained(
         NotAModelError: there is no model.
         CheckpointError, ConfigError, OSError: a part is damaged or missing.
     """
-    from idol.model import DualModalDenoiser
-
     path = find_model(folder)
     info = read_info(path)
     denoiser = DualModalDenoiser.from_pretrained(path)

@@ -15,6 +15,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+__all__ = [
+    "blocks",
+    "compute_dtype",
+    "half_logit_grads",
+    "softmax_map",
+    "sum_of_squares",
+    "total_square",
+]
+
 # Entries of a map held at once. 2^19 floats are two megabytes: the four buffers of a block stay
 # in the last cache, and its products are large enough to run at full speed. An accelerator wants
 # larger blocks, so that few kernels are launched.

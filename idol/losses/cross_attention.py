@@ -11,6 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
 
+__all__ = ["cross_attention_consistency"]
+
 
 # Eq. 6.
 def cross_attention_consistency(

@@ -8,6 +8,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+__all__ = [
+    "attention_map",
+    "cost_volume",
+    "cross_attention_consistency",
+    "motion_consistency",
+    "motion_field",
+]
+
 
 # Eq. 3: the cost volumes of all frame pairs.
 def cost_volume(features: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from torch.autograd.function import once_differentiable
 from idol.config.losses import MotionReduction
 from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
 
+__all__ = ["motion_consistency"]
+
 # As torch's cosine similarity: a zero vector has no direction and similarity zero to all.
 _NORM_EPS = 1e-12
 

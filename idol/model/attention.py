@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from idol.model.layout import ClipLayout
 
+__all__ = ["Attention", "CrossModalAttention", "QueriesKeys", "TemporalAttention", "zero_"]
+
 
 class QueriesKeys(NamedTuple):
     """What defines an attention map, softmax(q k^T / sqrt(D)), without the map itself."""

@@ -20,8 +20,10 @@ from idol.model.layout import ClipLayout
 from idol.model.resblock import ResBlock
 from idol.model.transformer import LayerFeatures, Transformer
 
+__all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock"]
 
-class Conditions(NamedTuple):
+
+class Embeddings(NamedTuple):
     """What every unit is told: the time and modality embedding, and the foreground tokens."""
 
     time_NE: Tensor
@@ -57,11 +59,11 @@ class _Block(nn.Module):
         return layer(*args)
 
     def _attend(
-        self, x_NCHW: Tensor, index: int, transformer: nn.Module, conditions: Conditions
+        self, x_NCHW: Tensor, index: int, transformer: nn.Module, embeddings: Embeddings
     ) -> tuple[Tensor, LayerFeatures]:
-        x_NCHW, features = self._run(transformer, x_NCHW, *conditions[1:])
+        x_NCHW, features = self._run(transformer, x_NCHW, *embeddings[1:])
         if len(self.cross_modal_layers):
-            x_NCHW = self._run(self.cross_modal_layers[index], x_NCHW, conditions.layout)
+            x_NCHW = self._run(self.cross_modal_layers[index], x_NCHW, embeddings.layout)
         return x_NCHW, features
 
     def _exchange(self, x_NCHW: Tensor, layout: ClipLayout) -> Tensor:
@@ -95,15 +97,15 @@ class DownBlock(_Block):
             [Downsample2D(channels, use_conv=True, name="op")] if downsample else []
         )
 
-    def forward(self, x_NCHW: Tensor, conditions: Conditions) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, x_NCHW: Tensor, embeddings: Embeddings) -> tuple[Tensor, list[Tensor]]:
         """Return the block's output and its skips; the last unit's skip has been exchanged."""
         skips = []
         for i, resnet in enumerate(self.resnets):
-            x_NCHW = self._run(resnet, x_NCHW, conditions.time_NE, conditions.layout)
+            x_NCHW = self._run(resnet, x_NCHW, embeddings.time_NE, embeddings.layout)
             if len(self.attentions):
-                x_NCHW, _ = self._attend(x_NCHW, i, self.attentions[i], conditions)
+                x_NCHW, _ = self._attend(x_NCHW, i, self.attentions[i], embeddings)
             if i == len(self.resnets) - 1:
-                x_NCHW = self._exchange(x_NCHW, conditions.layout)
+                x_NCHW = self._exchange(x_NCHW, embeddings.layout)
             skips.append(x_NCHW)
         for downsampler in self.downsamplers:
             x_NCHW = downsampler(x_NCHW)
@@ -119,12 +121,12 @@ class MidBlock(_Block):
         self.resnets = nn.ModuleList(ResBlock(channels, channels, config) for _ in range(2))
         self.attentions = nn.ModuleList([Transformer(channels, config)])
 
-    def forward(self, x_NCHW: Tensor, conditions: Conditions) -> Tensor:
+    def forward(self, x_NCHW: Tensor, embeddings: Embeddings) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        x_NCHW = self._run(self.resnets[0], x_NCHW, conditions.time_NE, conditions.layout)
-        x_NCHW, _ = self._attend(x_NCHW, 0, self.attentions[0], conditions)
-        x_NCHW = self._run(self.resnets[1], x_NCHW, conditions.time_NE, conditions.layout)
-        return self._exchange(x_NCHW, conditions.layout)
+        x_NCHW = self._run(self.resnets[0], x_NCHW, embeddings.time_NE, embeddings.layout)
+        x_NCHW, _ = self._attend(x_NCHW, 0, self.attentions[0], embeddings)
+        x_NCHW = self._run(self.resnets[1], x_NCHW, embeddings.time_NE, embeddings.layout)
+        return self._exchange(x_NCHW, embeddings.layout)
 
 
 class UpBlock(_Block):
@@ -152,17 +154,17 @@ class UpBlock(_Block):
         self.upsamplers = nn.ModuleList([Upsample2D(channels, use_conv=True)] if upsample else [])
 
     def forward(
-        self, x_NCHW: Tensor, skips: list[Tensor], conditions: Conditions
+        self, x_NCHW: Tensor, skips: list[Tensor], embeddings: Embeddings
     ) -> tuple[Tensor, list[LayerFeatures]]:
         """Consume one skip per unit from the end of `skips`; return output and features."""
         features = []
         for i, resnet in enumerate(self.resnets):
             x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
-            x_NCHW = self._run(resnet, x_NCHW, conditions.time_NE, conditions.layout)
+            x_NCHW = self._run(resnet, x_NCHW, embeddings.time_NE, embeddings.layout)
             if len(self.attentions):
-                x_NCHW, layer = self._attend(x_NCHW, i, self.attentions[i], conditions)
+                x_NCHW, layer = self._attend(x_NCHW, i, self.attentions[i], embeddings)
                 features.append(layer)
-        x_NCHW = self._exchange(x_NCHW, conditions.layout)
+        x_NCHW = self._exchange(x_NCHW, embeddings.layout)
         for upsampler in self.upsamplers:
             size = skips[-1].shape[-2:]
             x_NCHW = upsampler(x_NCHW, size)

@@ -13,6 +13,8 @@ from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.encoder import DualModalEncoder
 
+__all__ = ["ControlResiduals", "PoseControlNet"]
+
 
 class ControlResiduals(NamedTuple):
     """What the U-Net adds to its skips, in their order, and to its middle block's output."""
@@ -56,8 +58,8 @@ class PoseControlNet(DualModalEncoder):
         Raises:
             ValueError: shapes disagree.
         """
-        conditions = self.conditions(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
-        layout = conditions.layout
+        embeddings = self.embeddings(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
+        layout = embeddings.layout
         if pose_BFCHW.shape != latents_BMFCHW[:, 0].shape:
             raise ValueError(
                 f"pose latents must be {tuple(latents_BMFCHW[:, 0].shape)}, one per frame, not "
@@ -66,7 +68,7 @@ class PoseControlNet(DualModalEncoder):
         pose_features = self.pose_conv(pose_BFCHW.flatten(0, 1))
         pose = layout.per_frame(pose_features.unflatten(0, (layout.clips, layout.frames)))
         hidden = self.conv_in(latents_BMFCHW.flatten(0, 2)) + pose
-        hidden, skips = self.encode(hidden, conditions)
+        hidden, skips = self.encode(hidden, embeddings)
         return ControlResiduals(
             [conv(skip) for conv, skip in zip(self.controlnet_down_blocks, skips, strict=True)],
             self.controlnet_mid_block(hidden),

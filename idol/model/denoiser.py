@@ -20,6 +20,8 @@ from idol.model.foreground import ForegroundProjection
 from idol.model.saving import raise_if_different
 from idol.model.unet import DenoiserOutput, DualModalUNet
 
+__all__ = ["DualModalDenoiser", "is_temporal"]
+
 _PARTS = ("unet", "controlnet", "foreground_projection")
 
 

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.attention import zero_
-from idol.model.blocks import Conditions, DownBlock, MidBlock
+from idol.model.blocks import DownBlock, Embeddings, MidBlock
 from idol.model.layout import ClipLayout
 from idol.model.saving import ConfiguredModel
+
+__all__ = ["DualModalEncoder"]
 
 
 class DualModalEncoder(ConfiguredModel):
@@ -56,21 +58,21 @@ class DualModalEncoder(ConfiguredModel):
             return time_NE
         return time_NE + layout.per_modality(self.modality_embed(modalities_M))
 
-    def encode(self, x_NCHW: Tensor, conditions: Conditions) -> tuple[Tensor, list[Tensor]]:
+    def encode(self, x_NCHW: Tensor, embeddings: Embeddings) -> tuple[Tensor, list[Tensor]]:
         """Run down and middle blocks; return the coarsest features and the skips."""
         skips = [x_NCHW]
         for block in self.down_blocks:
-            x_NCHW, block_skips = block(x_NCHW, conditions)
+            x_NCHW, block_skips = block(x_NCHW, embeddings)
             skips += block_skips
-        return self.mid_block(x_NCHW, conditions), skips
+        return self.mid_block(x_NCHW, embeddings), skips
 
-    def conditions(
+    def embeddings(
         self,
         latents_BMFCHW: Tensor,
         timesteps_B: Tensor,
         tokens_BTD: Tensor,
         modalities: tuple[int, ...],
-    ) -> Conditions:
+    ) -> Embeddings:
         """Check how the inputs fit together and lay them out per image.
 
         Raises:
@@ -78,7 +80,7 @@ class DualModalEncoder(ConfiguredModel):
         """
         layout = _checked_layout(latents_BMFCHW, timesteps_B, tokens_BTD, modalities, self.settings)
         modalities_M = timesteps_B.new_tensor(modalities, dtype=torch.long)
-        return Conditions(
+        return Embeddings(
             self.embed(timesteps_B, modalities_M, layout), layout.per_clip(tokens_BTD), layout
         )
 

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from idol.config.model import DualModalUNetConfig
 from idol.model.saving import ConfiguredModel
 
+__all__ = ["ForegroundProjection"]
+
 
 class ForegroundProjection(ConfiguredModel):
     """Linear(1024 -> 768) without bias on all CLIP tokens, the CLIP(f) of sec. 3.1.

@@ -18,6 +18,8 @@ from idol.model.denoiser import DualModalDenoiser, is_temporal
 from idol.model.saving import CheckpointError, raise_if_different
 from idol.model.unet import DualModalUNet
 
+__all__ = ["from_pretrained_2d", "load_2d_weights", "read_weights"]
+
 logger = logging.getLogger(__name__)
 
 _NEW_IN_UNET = ("modality_embed.", "background_conv.")

@@ -13,6 +13,8 @@ from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.layout import ClipLayout
 
+__all__ = ["NORM_EPS", "ResBlock", "TemporalConv", "group_norm"]
+
 NORM_EPS = 1e-5
 
 

@@ -10,9 +10,12 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 
 from idol.config.model import DualModalUNetConfig
+from idol.errors import IdolError
+
+__all__ = ["CheckpointError", "ConfiguredModel", "raise_if_different"]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(IdolError):
     """Weights that do not fit the model; the message names the folder and the differing keys."""
 
 

@@ -7,6 +7,8 @@ from torch import nn
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.model.denoiser import DualModalDenoiser
 
+__all__ = ["is_trained", "set_trainable", "stage_config"]
+
 # Human attribute outpainting pre-training freezes the ResBlocks and has neither pose nor depth.
 _PRETRAINED = ("unet.background_conv.", "foreground_projection.")
 

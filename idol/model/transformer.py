@@ -14,6 +14,8 @@ from idol.config.model import DualModalUNetConfig
 from idol.model.attention import Attention, QueriesKeys, TemporalAttention
 from idol.model.layout import ClipLayout
 
+__all__ = ["TRANSFORMER_NORM_EPS", "LayerFeatures", "Transformer", "TransformerBlock"]
+
 TRANSFORMER_NORM_EPS = 1e-6
 
 

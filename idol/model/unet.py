@@ -21,6 +21,8 @@ from idol.model.layout import ClipLayout
 from idol.model.resblock import NORM_EPS, group_norm
 from idol.model.transformer import LayerFeatures
 
+__all__ = ["ConsistencyFeatures", "DenoiserOutput", "DualModalUNet"]
+
 
 @dataclasses.dataclass(frozen=True)
 class ConsistencyFeatures:
@@ -112,18 +114,18 @@ class DualModalUNet(DualModalEncoder):
         """
         if return_features:
             self._check_features()
-        conditions = self.conditions(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
-        layout = conditions.layout
+        embeddings = self.embeddings(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
+        layout = embeddings.layout
         background = layout.per_clip(self.background_conv(background_BCHW))
         hidden = self.conv_in(latents_BMFCHW.flatten(0, 2)) + background
-        hidden, skips = self.encode(hidden, conditions)
+        hidden, skips = self.encode(hidden, embeddings)
         if control is not None:
             skips = [skip + residual for skip, residual in zip(skips, control.skips, strict=True)]
             hidden = hidden + control.mid
 
         features: list[ConsistencyFeatures] = []
         for block in self.up_blocks:
-            hidden, layers = block(hidden, skips, conditions)
+            hidden, layers = block(hidden, skips, embeddings)
             if return_features:
                 features += [_for_losses(layer, layout) for layer in self._compared(layers)]
         hidden = group_norm(
