@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from shards.reader import open_dataset, read_sample
 from shards.sample.codec import encode_clip
+from shards.sample.images import decode_into
 from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
-from shards.stream.pictures import decode_into
 from shards.writer import commit_shard
 
 Sample = dict[str, bytes]  # members by suffix, `rgb.000.jpg`

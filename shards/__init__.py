@@ -7,6 +7,7 @@ Where to look:
 | question | module |
 |---|---|
 | what is a clip, and how does it become members of a tar | `sample` |
+| what is known of a modality: files, checks, drawing, measures, streaming | `sample.modalities` |
 | how is a file written so that it is whole or absent | `files` |
 | what does a manifest say, how is a shard committed | `manifest`, `writer` |
 | how is a dataset started, resumed, finished | `dataset`, `index` |

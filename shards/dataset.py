@@ -9,13 +9,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from shards.describe import count_totals
 from shards.errors import BadManifest, NotADataset, OldSchema, RecipeMismatch
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.digest import sha256
 from shards.files.storage import Store
 from shards.index import INDEX, index_bytes
-from shards.manifest import SCHEMA, Manifest, list_shards, load_manifests, old_schema, shard_name
+from shards.manifest import (
+    SCHEMA,
+    Manifest,
+    count_totals,
+    list_shards,
+    load_manifests,
+    old_schema,
+    shard_name,
+)
 
 __all__ = [
     "FILE",
@@ -77,10 +84,11 @@ def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:
     Raises NotADataset when it is damaged or was written by a newer version, OldSchema by an older.
     """
     store = Store.at(root)
-    if store.size(FILE) is None:
+    data = store.read_if_there(FILE)
+    if data is None:
         return None
     try:
-        value = parse_json(store.read(FILE))
+        value = parse_json(data)
     except ValueError as error:
         raise _damaged(store, f"it is not JSON ({error})") from error
     schema = value.get("schema") if isinstance(value, dict) else None

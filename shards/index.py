@@ -71,9 +71,10 @@ def index_bytes(manifests: Iterable[Manifest]) -> bytes:
 
 def read_index(store: Store) -> list[dict[str, Any]] | None:
     """Rows of a dataset's index; None when there is none. Raises ShardsError when damaged."""
-    if store.size(INDEX) is None:
+    data = store.read_if_there(INDEX)
+    if data is None:
         return None
     try:
-        return pq.read_table(io.BytesIO(store.read(INDEX))).to_pylist()
+        return pq.read_table(io.BytesIO(data)).to_pylist()
     except pa.ArrowException as error:
         raise ShardsError(f"{store.url(INDEX)}: is damaged ({error})") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 from shards.errors import BadManifest, OldSchema
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.storage import Store
+from shards.sample.modalities import parse_suffix, split_name
 
 __all__ = [
     "SCHEMA",
     "Manifest",
     "Quarantined",
     "Sample",
+    "count_totals",
+    "describe_sample",
     "find_manifest",
     "list_shards",
     "load_manifest",
@@ -172,30 +175,46 @@ def load_manifest(store: Store, split: str, index: int) -> Manifest:
     Raises OldSchema for a shard of an older version, which must not be taken for an absent one.
     `split` is the folder's name in the store, "" for the store itself.
     """
-    name = f"{split}/{shard_name(index)}" if split else shard_name(index)
-    if store.size(f"{name}.json") is None:
-        raise BadManifest(f"{store.url(name)}.json: there is none, so the shard does not exist")
+    return _load(store, split, index, store.size(_path(split, index, "tar")))
+
+
+def _path(split: str, index: int, extension: str) -> str:
+    return f"{split}/{shard_name(index)}.{extension}".removeprefix("/")
+
+
+def _load(store: Store, split: str, index: int, size: int | None) -> Manifest:
+    """`size`: bytes of the tar, None where there is none."""
+    name = _path(split, index, "json")
+    data = store.read_if_there(name)
+    if data is None:
+        raise BadManifest(f"{store.url(name)}: there is none, so the shard does not exist")
     try:
-        manifest = parse_manifest(store.read(f"{name}.json"))
+        manifest = parse_manifest(data)
     except (BadManifest, OldSchema) as error:
-        raise type(error)(f"{store.url(name)}.json: {error}") from error
+        raise type(error)(f"{store.url(name)}: {error}") from error
     if manifest.index != index or (split and manifest.split != split):
         raise BadManifest(
-            f"{store.url(name)}.json: is that of {manifest.split}/{shard_name(manifest.index)}"
+            f"{store.url(name)}: is that of {manifest.split}/{shard_name(manifest.index)}"
         )
-    size = store.size(f"{name}.tar")
     if size != manifest.bytes:
         found = "is missing" if size is None else f"has {size} bytes"
-        raise BadManifest(f"{store.url(name)}.tar: {found}, its manifest says {manifest.bytes}")
+        tar = store.url(_path(split, index, "tar"))
+        raise BadManifest(f"{tar}: {found}, its manifest says {manifest.bytes}")
     return manifest
 
 
 def load_manifests(store: Store, shards: Iterable[tuple[str, int]]) -> list[Manifest | BadManifest]:
-    """`load_manifest` of many `(split, index)`, in order; what is wrong in place of a bad one."""
+    """`load_manifest` of many `(split, index)`, in order; what is wrong in place of a bad one.
+
+    A request for each manifest, and one for each split, whose listing has the tars' sizes.
+    """
+    shards = list(shards)
+    sizes = {split: store.sizes(split) for split in {split for split, _ in shards}}
 
     def load(shard: tuple[str, int]) -> Manifest | BadManifest:
+        split, index = shard
         try:
-            return load_manifest(store, *shard)
+            return _load(store, split, index, sizes[split].get(f"{shard_name(index)}.tar"))
         except BadManifest as error:
             return error
 
@@ -236,3 +255,72 @@ def _get(value: Any, name: str, kind: type | tuple[type, ...], *, optional: bool
     if (found is None and optional) or (isinstance(found, kind) and not isinstance(found, bool)):
         return found
     raise BadManifest(f"field {name} is missing or of another type")
+
+
+def describe_sample(
+    key: str, info: Mapping[str, Any], sizes: Mapping[str, int], offset: int, length: int
+) -> Sample:
+    """The manifest's entry of a sample.
+
+    `info`: its json, of which nothing is required (another's tar may have none); `sizes`: bytes by
+    member's name; `offset`, `length`: its range in the tar. Fields of other types than ours count
+    as not said.
+    """
+    by_modality: dict[str, int] = {}
+    for name, size in sizes.items():
+        suffix = split_name(name)[1]
+        parsed = parse_suffix(suffix)
+        modality = suffix if parsed is None else parsed[0]
+        by_modality[modality] = by_modality.get(modality, 0) + size
+    width, height = _pair(info.get("size"))
+    keypoints = info.get("keypoints")
+    scores = keypoints.get("mean_score") if isinstance(keypoints, dict) else None
+    indices = info.get("frame_indices")
+    return Sample(
+        key=key,
+        offset=offset,
+        length=length,
+        sizes=dict(sorted(by_modality.items())),
+        frames=len(indices) if isinstance(indices, list) else 0,
+        video=_typed(info.get("video"), str),
+        first_frame=_typed(info.get("first_frame"), int),
+        fps=_typed(info.get("fps"), int, float),
+        width=width,
+        height=height,
+        person_coverage=_mean(info.get("person_frames")),
+        keypoint_score=_mean(scores),
+    )
+
+
+def count_totals(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """Shards, clips, frames, videos, quarantined clips, tar bytes; and by split in `splits`."""
+
+    def count(chosen: Sequence[Manifest]) -> dict[str, Any]:
+        samples = [sample for manifest in chosen for sample in manifest.samples]
+        return {
+            "shards": len(chosen),
+            "clips": len(samples),
+            "frames": sum(sample.frames for sample in samples),
+            "videos": len({sample.video for sample in samples}),
+            "quarantined": sum(len(manifest.quarantined) for manifest in chosen),
+            "bytes": sum(manifest.bytes for manifest in chosen),
+        }
+
+    splits = sorted({manifest.split for manifest in manifests})
+    by_split = {split: count([m for m in manifests if m.split == split]) for split in splits}
+    return {**count(manifests), "splits": by_split}
+
+
+def _typed(value: Any, *kinds: type) -> Any:
+    return value if type(value) in kinds else None
+
+
+def _pair(size: Any) -> tuple[int | None, int | None]:
+    if isinstance(size, list) and len(size) == 2:
+        return _typed(size[0], int), _typed(size[1], int)
+    return _typed(size, int), _typed(size, int)
+
+
+def _mean(values: Any) -> float | None:
+    numbers = [v for v in values if isinstance(v, int | float)] if isinstance(values, list) else []
+    return round(sum(numbers) / len(numbers), 6) if numbers else None

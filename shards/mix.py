@@ -17,8 +17,7 @@ from shards.dataset import FILE
 from shards.errors import LatentsMissing, NotADataset
 from shards.files.canonical import canonical_json, parse_json
 from shards.files.storage import Store
-from shards.latents.find import open_latents
-from shards.latents.info import Latents
+from shards.latents import Latents, open_latents
 from shards.reader import Dataset, open_dataset
 
 __all__ = ["MIX", "DataPath", "MixEntry", "Mixture", "open_mixture", "read_mix", "write_mix"]

@@ -7,17 +7,26 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from shards.dataset import DatasetInfo, read_info
-from shards.errors import BadManifest, NotADataset, UnknownKey
+from shards.errors import BadManifest, BadSample, BadTar, NotADataset, UnknownKey
+from shards.files.canonical import parse_json
 from shards.files.storage import Store
-from shards.files.tars import read_members
-from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
+from shards.files.tars import iter_headers, read_members
+from shards.manifest import (
+    Manifest,
+    Sample,
+    describe_sample,
+    list_shards,
+    load_manifests,
+    shard_name,
+)
 from shards.sample.clip import Clip
 from shards.sample.codec import decode_clip
-from shards.scan import scan_tar
+from shards.sample.modalities import JSON, split_name
 
-__all__ = ["Dataset", "Entry", "Shard", "open_dataset", "read_sample"]
+__all__ = ["Dataset", "Entry", "Shard", "open_dataset", "read_sample", "scan_tar"]
 
 
 @dataclass(frozen=True)
@@ -179,3 +188,36 @@ def _open_tar(file: Store) -> Dataset:
             if not isinstance(manifest, BadManifest):
                 return Dataset(file.url(), None, (Shard(store, name, manifest),))
     return Dataset(file.url(), None, (Shard(store, name, scan_tar(store, name)),))
+
+
+def scan_tar(store: Store, name: str) -> Manifest:
+    """What a manifest would say of the tar `name`, but for the checksum, which is left empty.
+
+    Reads headers and json members alone. Raises BadTar when the tar is damaged or the members of
+    a sample are apart, UnsafeMember for members that are no plain files, BadSample for bad json.
+    """
+    label = store.url(name)
+    samples = []
+    with store.open(name) as file:
+        headers = list(iter_headers(file, label=label))
+        for key, group in groupby(headers, lambda member: split_name(member.name)[0]):
+            members = list(group)
+            info = {}
+            for member in members:
+                if split_name(member.name)[1] == JSON:
+                    file.seek(member.data_offset)
+                    info = _parse_json(file.read(member.size), f"{label}: {member.name}")
+            start, end = members[0].offset, members[-1].end
+            sizes = {member.name: member.size for member in members}
+            samples.append(describe_sample(key, info, sizes, start, end - start))
+    if len({sample.key for sample in samples}) != len(samples):
+        raise BadTar(f"{label}: members of a sample are apart; sort the tar by name to read it")
+    return Manifest("", 0, store.size(name) or 0, "", tuple(samples))
+
+
+def _parse_json(data: bytes, label: str) -> dict:
+    try:
+        value = parse_json(data)
+    except ValueError as error:
+        raise BadSample(f"{label}: is not JSON ({error})") from error
+    return value if isinstance(value, dict) else {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from shards.describe import describe_sample
 from shards.files.storage import Store
 from shards.files.tars import TarWriter
-from shards.manifest import Manifest, Quarantined, manifest_bytes, shard_name
+from shards.manifest import Manifest, Quarantined, describe_sample, manifest_bytes, shard_name
 from shards.sample.codec import Members, decode_info
 from shards.sample.keys import check_key
 from shards.sample.modalities import split_name

@@ -18,8 +18,7 @@ from idol.data.preparation import MODALITIES
 from idol.encoders.vae_identity import identify_vae
 from idol.errors import IdolError
 from shards.errors import LatentsMissing
-from shards.latents.find import open_latents, sidecars_of
-from shards.latents.info import folder_name
+from shards.latents import folder_name, open_latents, sidecars_of
 from shards.manifest import Sample
 from shards.mix import Mixture, open_mixture
 from shards.reader import Shard

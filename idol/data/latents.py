@@ -17,8 +17,7 @@ from idol.encoders.vae_identity import find_vae, identify_vae
 from idol.errors import IdolError
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, ShardsError
 from shards.files.storage import Store
-from shards.latents.info import LatentsInfo, open_for_encoding
-from shards.latents.members import BACKGROUND, encode_members
+from shards.latents import BACKGROUND, LatentsInfo, encode_members, open_for_encoding
 from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
 from shards.mix import read_mix
 from shards.reader import Entry, Shard, open_dataset, read_sample

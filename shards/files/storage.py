@@ -79,7 +79,19 @@ class Store:
         """
         entries = self._entries(name)
         shown = (n for n in sorted(entries) if n != LOCK and not TEMPORARY.fullmatch(n))
-        return {n: entries[n] for n in shown}
+        return {n: entries[n] is None for n in shown}
+
+    def sizes(self, name: str = "") -> dict[str, int]:
+        """Bytes of each file in a folder, by name, in one request."""
+        return {n: size for n, size in self._entries(name).items() if size is not None}
+
+    def read_if_there(self, name: str) -> bytes | None:
+        """A file's bytes, in one request; None when there is no such file."""
+        with self._told("read", name):
+            try:
+                return self.fs.cat_file(self._path(name))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
 
     def read(self, name: str = "", start: int | None = None, end: int | None = None) -> bytes:
         """A file's bytes, or those from `start` up to `end`."""
@@ -142,14 +154,18 @@ class Store:
             if TEMPORARY.fullmatch(entry) and entry.startswith(f".{file}"):
                 self.remove(f"{name}/{entry}" if name else entry)
 
-    def _entries(self, name: str) -> dict[str, bool]:
+    def _entries(self, name: str) -> dict[str, int | None]:
+        """Names in a folder, and the bytes of those that are files."""
         with self._told("list", name):
             try:
                 entries = self.fs.ls(self._path(name), detail=True)
             except FileNotFoundError:
                 return {}
         found = {
-            e["name"].rstrip("/").rpartition("/")[2]: e["type"] == "directory" for e in entries
+            e["name"].rstrip("/").rpartition("/")[2]: (
+                None if e["type"] == "directory" else int(e["size"] or 0)
+            )
+            for e in entries
         }
         found.pop("", None)  # some object stores list the folder itself
         return found

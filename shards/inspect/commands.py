@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.progress import track as rich_track
+from rich.table import Table
+from rich.text import Text
 
-from shards.errors import ShardsError, StorageError
+from shards.errors import ShardsError, StorageError, UnsafeMember
 from shards.files.storage import Store
-from shards.inspect import tables
-from shards.inspect.console import QuietConsole, native_errors_hidden
-from shards.inspect.extract import extract_sample
+from shards.inspect.console import QuietConsole, human_bytes, native_errors_hidden
 from shards.inspect.stats import dataset_stats
+from shards.inspect.verify import Fault
 from shards.inspect.verify import verify as find_faults
-from shards.reader import open_dataset, read_sample
+from shards.reader import Dataset, Entry, open_dataset, read_sample
+from shards.sample.modalities import measures, split_name
 
 __all__ = ["extract", "ls", "show", "stats", "verify"]
 
@@ -33,7 +35,7 @@ def ls(path: str, *, as_json: bool) -> int:
                 "ignored": [str(error) for error in dataset.ignored],
             }
         )
-    return tables.print_all(tables.dataset_tables(dataset))
+    return _print_all(_dataset_tables(dataset))
 
 
 def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
@@ -53,7 +55,7 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
     Store.at(target.parent).write_bytes(target.name, picture)
     if as_json:
         return _print_json({"key": entry.key, "shard": entry.shard.url, "picture": str(target)})
-    return tables.print_all([f"{entry.key}: {target}"])
+    return _print_all([f"{entry.key}: {target}"])
 
 
 def stats(path: str, *, as_json: bool) -> int:
@@ -62,7 +64,7 @@ def stats(path: str, *, as_json: bool) -> int:
         numbers = dataset_stats(dataset, track=_progress("reading clips"))
     if as_json:
         return _print_json(numbers)
-    return tables.print_all(tables.stats_tables(numbers))
+    return _print_all(_stats_tables(numbers))
 
 
 def verify(path: str, *, as_json: bool) -> int:
@@ -71,16 +73,16 @@ def verify(path: str, *, as_json: bool) -> int:
     if as_json:
         _print_json({"path": Store.at(path).url(), "faults": [asdict(fault) for fault in faults]})
     else:
-        tables.print_all(tables.fault_tables(Store.at(path).url(), faults))
+        _print_all(_fault_tables(Store.at(path).url(), faults))
     return 1 if faults else 0
 
 
 def extract(path: str, key: str, folder: Path, *, force: bool, as_json: bool) -> int:
     entry = open_dataset(path).find(key)
-    paths = extract_sample(entry, folder, force=force)
+    paths = _extract_sample(entry, folder, force=force)
     if as_json:
         return _print_json({"key": entry.key, "files": [str(path) for path in paths]})
-    return tables.print_all([f"{entry.key}: {len(paths)} files in {folder}"])
+    return _print_all([f"{entry.key}: {len(paths)} files in {folder}"])
 
 
 def _progress(what: str) -> Callable[[list[Any]], Iterable[Any]]:
@@ -93,3 +95,134 @@ def _progress(what: str) -> Callable[[list[Any]], Iterable[Any]]:
 def _print_json(value: Any) -> int:
     print(json.dumps(value, indent=2))
     return 0
+
+
+# Title, factor and unit of what manifests say; the other measures are the modalities' own.
+_OF_MANIFESTS = {
+    "person_coverage": ("person coverage", 1.0, ""),
+    "keypoint_score": ("keypoint score", 1.0, ""),
+}
+
+
+def _print_all(parts: Iterable[Table | str]) -> int:
+    """Print tables, and strings as they are (no markup: keys may hold brackets). Returns 0."""
+    out = QuietConsole()
+    for i, part in enumerate(parts):
+        if i and isinstance(part, Table):
+            out.print()
+        out.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+    return 0
+
+
+def _dataset_tables(dataset: Dataset) -> Iterator[Table | str]:
+    """`ls`: one line on the dataset, its clips by shard, then what is quarantined or ignored."""
+    manifests = [shard.manifest for shard in dataset.shards]
+    info = dataset.info
+    state = f"{info.status}, recipe {info.fingerprint[:12]}, " if info else ""
+    clips, frames = len(dataset.entries), sum(e.sample.frames for e in dataset.entries.values())
+    yield (
+        f"{dataset.url}: {state}{len(manifests)} shards, {clips} clips, {frames} frames, "
+        f"{human_bytes(sum(m.bytes for m in manifests))}"
+    )
+    if clips:
+        table = _table("key", shard="left", frames=0, size=0, person=0, score=0, bytes=0)
+        for key, entry in dataset.entries.items():
+            sample = entry.sample
+            table.add_row(
+                Text(key),
+                entry.shard.name.removesuffix(".tar"),
+                str(sample.frames),
+                f"{sample.width}x{sample.height}" if sample.width else "",
+                _number(sample.person_coverage),
+                _number(sample.keypoint_score),
+                human_bytes(sample.length),
+            )
+        yield table
+    quarantined = [(shard, q) for shard in dataset.shards for q in shard.manifest.quarantined]
+    if quarantined:
+        table = _table("quarantined", shard="left", reason="left")
+        for shard, q in quarantined:
+            table.add_row(Text(q.key), shard.name.removesuffix(".tar"), Text(q.reason))
+        yield table
+    for error in dataset.ignored:
+        yield f"ignored: {error}"
+
+
+def _stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
+    """`stats`: counts by split, bytes by modality, quality, reasons of quarantine."""
+    counts = dict(stats["counts"])
+    splits = {**counts.pop("splits"), "all": counts}
+    table = _table("split", **dict.fromkeys(counts, 0))
+    for split, row in splits.items():
+        cells = [human_bytes(n) if name == "bytes" else f"{n:,}" for name, n in row.items()]
+        table.add_row(split, *cells, end_section=split == list(splits)[-2])
+    yield table
+    if stats["modalities"]:
+        table = _table("modality", clips=0, bytes=0, share=0, **{"bytes a frame": 0})
+        for name, row in stats["modalities"].items():
+            share, each = f"{row['share']:.1%}", f"{row['bytes_per_frame']:,.0f}"
+            table.add_row(Text(name), f"{row['clips']:,}", human_bytes(row["bytes"]), share, each)
+        yield table
+    if stats["quality"]:
+        table = _table("quality", clips=0, mean=0, p5=0, p95=0, max=0, unit="left", worst="left")
+        of_modalities = {m.name: (m.title, m.factor, m.unit) for m in measures()}
+        for name, (title, factor, unit) in (_OF_MANIFESTS | of_modalities).items():
+            if row := stats["quality"].get(name):
+                numbers = [f"{row[n] * factor:.4g}" for n in ("mean", "p5", "p95", "max")]
+                worst = Text(stats["worst"].get(name, ""))
+                table.add_row(title, f"{row['clips']:,}", *numbers, unit, worst)
+        yield table
+    if stats["quarantined"]:
+        table = _table("reason of quarantine", clips=0)
+        for reason, count in stats["quarantined"].items():
+            table.add_row(Text(reason), f"{count:,}")
+        yield table
+
+
+def _fault_tables(path: str, faults: list[Fault]) -> Iterator[Table | str]:
+    """`verify`: each fault with its file and key, and a verdict."""
+    if faults:
+        table = _table("file", key="left", fault="left")
+        for fault in faults:
+            table.add_row(Text(fault.file), Text(fault.key), Text(fault.what))
+        yield table
+    verdict = f"{len(faults)} fault{'s' * (len(faults) != 1)}" if faults else "no faults"
+    yield f"{path}: {verdict}"
+
+
+def _table(first: str, **others: str | int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(first, overflow="fold")
+    for name, justify in others.items():
+        table.add_column(name, justify="left" if justify else "right", overflow="fold")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _extract_sample(entry: Entry, folder: str | Path, *, force: bool = False) -> list[Path]:
+    """Write a sample's members into a local folder, made if absent; their paths are returned.
+
+    Nothing is written unless all may be: UnsafeMember for a member that is not a plain file of
+    this sample, StorageError for one that is there already, unless `force`.
+    """
+    if "://" in str(folder):
+        raise StorageError(f"{folder}: is no local folder; samples are extracted to a disk")
+    target = Path(folder).expanduser()
+    members = read_sample(entry)
+    for name, _ in members:
+        if split_name(name)[0] != entry.key:
+            raise UnsafeMember(
+                f"{entry.shard.url}: member {name!r} is not of sample {entry.key}; refused"
+            )
+    paths = [target / name for name, _ in members]
+    taken = [path for path in paths if path.is_symlink() or path.exists()]
+    if taken and not force:
+        raise StorageError(f"{taken[0]}: is there already; --force writes over it")
+    store = Store.at(target)
+    for name, data in members:
+        # Written aside and renamed, so that a link in the folder is replaced and not followed.
+        store.write_bytes(name, data)
+    return paths

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shards.describe import count_totals
+from shards.manifest import count_totals
 from shards.reader import Dataset, Entry, read_sample
 from shards.sample.codec import decode_arrays
 from shards.sample.modalities import measures

@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from shards.dataset import FILE, DatasetInfo, read_info
-from shards.describe import count_totals
-from shards.errors import NotADataset, OldSchema, ShardsError
+import numpy as np
+
+from shards.dataset import FILE, DatasetInfo, is_latents_folder, read_info
+from shards.errors import BadManifest, BadSample, BadTar, NotADataset, OldSchema, ShardsError
+from shards.files.digest import digests
 from shards.files.storage import Store
+from shards.files.tars import read_members
 from shards.index import INDEX, index_rows, read_index
-from shards.inspect.check_shard import Fault, check_shard, check_tar
-from shards.latents.check import latents_faults
-from shards.latents.info import FILE as LATENTS_FILE
-from shards.manifest import Manifest, list_shards, shard_name
+from shards.latents import (
+    BACKGROUND,
+    LATENTS_FILE,
+    LatentsInfo,
+    decode_moments,
+    latents_member,
+    latents_names,
+    read_latents_info,
+)
+from shards.manifest import (
+    Manifest,
+    Sample,
+    count_totals,
+    describe_sample,
+    list_shards,
+    load_manifest,
+    parse_manifest,
+    shard_name,
+)
+from shards.reader import scan_tar
+from shards.sample.codec import Members, decode_info
+from shards.sample.modalities import JSON, MODALITIES, member_name, parse_suffix, split_name
 
-__all__ = ["verify"]
+__all__ = ["Fault", "verify"]
 
 _Shard = tuple[str, int]
+
+_CHUNK = 1 << 20
+_AGAIN = ": run the same build command again to make it anew"
+_ENCODE_AGAIN = ": run the same `idol-prep encode` again"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong: in which file, at which sample ("" when it is not one's), and what."""
+
+    file: str
+    key: str
+    what: str
 
 
 def verify(
@@ -53,7 +89,7 @@ def verify(
     manifests: dict[_Shard, Manifest] = {}
     sound = True
     for shard in track(shards):
-        manifest, faults = check_shard(store, *shard)
+        manifest, faults = _check_shard(store, *shard)
         yield from faults
         if manifest is not None:
             manifests[shard] = manifest
@@ -71,7 +107,7 @@ def verify(
                 yield Fault(f"{split}/{shard_name(index)}.json", "", what)
         yield from _missing_shards(info, shards)
         yield from _summary_faults(store, info, list(manifests.values()), sound=sound)
-    yield from latents_faults(store, manifests)
+    yield from _latents_faults(store, manifests)
 
 
 def _lone_tar(file: Store) -> Iterator[Fault]:
@@ -81,9 +117,9 @@ def _lone_tar(file: Store) -> Iterator[Fault]:
         raise NotADataset(f"{file.url()}: is no folder and no .tar")
     for index, have in list_shards(store, "").items():
         if name == f"{shard_name(index)}.tar" and "json" in have:
-            yield from check_shard(store, "", index)[1]
+            yield from _check_shard(store, "", index)[1]
             return
-    yield from check_tar(store, name)
+    yield from _check_tar(store, name)
 
 
 def _missing_shards(info: DatasetInfo, shards: list[_Shard]) -> Iterator[Fault]:
@@ -125,3 +161,256 @@ def _summary_faults(
             names = [n for n, value in expected[key].items() if found[key].get(n) != value]
             if names:
                 yield Fault(INDEX, key, f"differs from the manifest in {', '.join(names)}")
+
+
+def _check_shard(store: Store, split: str, index: int) -> tuple[Manifest | None, list[Fault]]:
+    """The manifest of a shard, if it can be read at all, and every fault of the shard."""
+    name = f"{split}/{shard_name(index)}" if split else shard_name(index)
+    size = store.size(f"{name}.tar")
+    if store.size(f"{name}.json") is None:
+        what = "has no manifest, so the shard was never committed: build again to make it"
+        return None, [Fault(f"{name}.tar", "", what)]
+    try:
+        manifest = parse_manifest(store.read(f"{name}.json"))
+    except OldSchema as error:
+        raise OldSchema(f"{store.url(name)}.json: {error}") from error
+    except ShardsError as error:
+        return None, [Fault(f"{name}.json", "", str(error))]
+    faults = []
+    if manifest.index != index or (split and manifest.split != split):
+        other = f"{manifest.split}/{shard_name(manifest.index)}"
+        faults.append(Fault(f"{name}.json", "", f"is the manifest of {other}"))
+    if size is None:
+        return manifest, [*faults, Fault(f"{name}.tar", "", f"is missing{_AGAIN}")]
+    try:
+        faults += _tar_faults(store, f"{name}.tar", manifest, size)
+    except ShardsError as error:  # the file vanished, or the disk fails
+        faults.append(Fault(f"{name}.tar", "", str(error)))
+    return manifest, faults
+
+
+def _check_tar(store: Store, name: str) -> list[Fault]:
+    """Every fault of a tar without a manifest, such as another's WebDataset."""
+    try:
+        manifest = scan_tar(store, name)
+    except ShardsError as error:
+        return [Fault(name, "", str(error).removeprefix(f"{store.url(name)}: "))]
+    return list(_sample_faults(store, name, manifest))
+
+
+def _tar_faults(store: Store, name: str, manifest: Manifest, size: int) -> Iterator[Fault]:
+    if size != manifest.bytes:
+        yield Fault(name, "", f"has {size} bytes, its manifest says {manifest.bytes}{_AGAIN}")
+    elif _checksum(store, name) != manifest.sha256:
+        # The build looks at sizes alone, and would keep this shard.
+        advice = f"delete {shard_name(manifest.index)}.json and run the same build command again"
+        yield Fault(name, "", f"checksum differs from its manifest's: {advice}")
+    end = 0
+    for sample in manifest.samples:
+        if sample.offset != end:
+            yield Fault(name, sample.key, f"bytes {end} to {sample.offset} belong to no sample")
+        end = sample.offset + sample.length
+    if any(chunk.strip(b"\0") for chunk in _chunks(store, name, end)):
+        yield Fault(name, "", f"data from byte {end} on belongs to no sample")
+    yield from _sample_faults(store, name, manifest)
+
+
+def _sample_faults(store: Store, name: str, manifest: Manifest) -> Iterator[Fault]:
+    for sample in manifest.samples:
+        try:
+            data = store.read(name, sample.offset, sample.offset + sample.length)
+            members = read_members(data, label="tar")
+        except BadTar as error:
+            yield Fault(name, sample.key, str(error))
+            continue
+        for what in sample_faults(sample, members, manifest.split):
+            yield Fault(name, sample.key, what.removeprefix(f"{sample.key}: "))
+
+
+def _checksum(store: Store, name: str) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with store.open(name) as file:
+        return digests(file)["sha256"]
+
+
+def _chunks(store: Store, name: str, start: int = 0) -> Iterator[bytes]:
+    with store.open(name) as file:
+        file.seek(start)
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator[str]:
+    """Everything wrong with a sample, one line each; `sample` is what its manifest says of it.
+
+    Every member decodes; each modality has every frame; shapes agree with each other and with the
+    json; values are those that the modality's encoding can have; the manifest's entry is what the
+    sample gives.
+    """
+    info: dict[str, Any] = {}
+    try:
+        info = decode_info(members)
+    except BadSample as error:
+        yield str(error)
+    else:
+        yield from _json_faults(info, split)
+    yield from _entry_faults(sample, info, members)
+
+    count = len(info["frame_indices"]) if info else sample.frames
+    shape = _shape(info)
+    found: dict[str, set[int | None]] = {}
+    for name, data in members:
+        key, suffix = split_name(name)
+        parsed = parse_suffix(suffix)
+        if key != sample.key:
+            yield f"{name}: belongs to another sample"
+        elif parsed is None:
+            yield f"{name}: no such modality"
+        elif parsed[0] != JSON:
+            modality, frame = parsed
+            if frame in found.setdefault(modality, set()):
+                yield f"{name}: comes twice"
+            found[modality].add(frame)
+            try:
+                array = MODALITIES[modality].read(name, data)
+            except BadSample as error:
+                yield str(error)
+                continue
+            if MODALITIES[modality].encoding.is_image:
+                shape = shape or array.shape[:2]
+                if array.shape[:2] != shape:
+                    yield f"{name}: is {_size(array.shape)}, not {_size(shape)}"
+            if MODALITIES[modality].files == "whole" and len(array) != count:
+                yield f"{name}: has {len(array)} frames, json says {count}"
+            for what in MODALITIES[modality].encoding.faults(array):
+                yield f"{name}: {what}"
+    if "rgb" not in found:
+        yield f"{sample.key}: has no rgb frames"
+    for modality, frames in found.items():
+        if MODALITIES[modality].files == "frames":
+            numbers = {frame for frame in frames if frame is not None}
+            if missing := set(range(count)) - numbers:
+                yield f"{_span(sample.key, modality, missing)}: missing"
+            if strangers := numbers - set(range(count)):
+                yield f"{_span(sample.key, modality, strangers)}: json says {count} frames"
+
+
+def _json_faults(info: dict[str, Any], split: str) -> Iterator[str]:
+    indices = info["frame_indices"]
+    for name in ("timestamps", "person_frames"):
+        values = info.get(name)
+        if values is not None and (not isinstance(values, list) or len(values) != len(indices)):
+            yield f"json: {name} is not a list of {len(indices)}, one a frame"
+    if sorted(set(indices)) != indices:
+        yield "json: frame_indices do not rise"
+    if split and info.get("split", split) != split:
+        yield f"json: says split {info['split']!r}, but lies in {split!r}"
+
+
+def _entry_faults(sample: Sample, info: dict[str, Any], members: Members) -> Iterator[str]:
+    sizes = {name: len(data) for name, data in members}
+    given = vars(describe_sample(sample.key, info, sizes, sample.offset, sample.length))
+    for name, said in vars(sample).items():
+        # Without a json only the sizes can be compared.
+        if said != given[name] and (info or name == "sizes"):
+            yield f"manifest: says {name} {said}, the sample gives {given[name]}"
+
+
+def _shape(info: dict[str, Any]) -> tuple[int, ...] | None:
+    described = describe_sample("", info, {}, 0, 0)
+    if described.width is None or described.height is None:
+        return None
+    return described.height, described.width
+
+
+def _span(key: str, modality: str, frames: set[int]) -> str:
+    """One line for any number of frames: a json may claim millions."""
+    first = member_name(key, modality, min(frames))
+    if len(frames) == 1:
+        return first
+    return f"{first} to {member_name(key, modality, max(frames))} ({len(frames)} frames)"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _latents_faults(root: Store, sources: Mapping[tuple[str, int], Manifest]) -> Iterator[Fault]:
+    """Faults of all latents of a dataset whose shards are `sources`, by split and index.
+
+    Every shard has its latents, made from what it is now; checksums; every sample has its clip's
+    key and frames; every member decodes to finite numbers of the right shape.
+    """
+    for name, is_folder in root.list().items():
+        if not is_folder or not is_latents_folder(name):
+            continue
+        store = root.folder(name)
+        try:
+            info = read_latents_info(store)
+        except ShardsError as error:
+            yield Fault(f"{name}/latents.json", "", str(error).partition(": ")[2])
+            continue
+        if info is None:
+            yield Fault(f"{name}/latents.json", "", f"is missing{_ENCODE_AGAIN}")
+            continue
+        for (split, index), source in sources.items():
+            for fault in _latents_shard_faults(store, info, split, index, source):
+                yield Fault(f"{name}/{fault.file}", fault.key, fault.what)
+        yield from _latents_strangers(store, name, set(sources))
+
+
+def _latents_shard_faults(
+    store: Store, info: LatentsInfo, split: str, index: int, source: Manifest
+) -> Iterator[Fault]:
+    file = f"{split}/{shard_name(index)}.tar"
+    try:
+        manifest = load_manifest(store, split, index)
+    except BadManifest as error:
+        yield Fault(file, "", f"{str(error).rpartition(': ')[2]}{_ENCODE_AGAIN}")
+        return
+    if manifest.fingerprint != info.fingerprint(source):
+        yield Fault(file, "", f"was made from another version of {file}{_ENCODE_AGAIN}")
+        return
+    if _checksum(store, file) != manifest.sha256:
+        what = f"checksum differs from its manifest's: delete {shard_name(index)}.json there"
+        yield Fault(file, "", f"{what} and encode again")
+    wanted = {sample.key: sample for sample in source.samples}
+    if list(wanted) != [sample.key for sample in manifest.samples]:
+        yield Fault(file, "", f"its keys are not those of {file}{_ENCODE_AGAIN}")
+    for sample in manifest.samples:
+        for what in _latents_sample_faults(store, file, sample, wanted.get(sample.key), info):
+            yield Fault(file, sample.key, what)
+
+
+def _latents_sample_faults(
+    store: Store, file: str, sample: Sample, clip: Sample | None, info: LatentsInfo
+) -> Iterator[str]:
+    try:
+        data = store.read(file, sample.offset, sample.offset + sample.length)
+        members = dict(read_members(data, label="tar"))
+        frames = len(decode_info(list(members.items()))["frame_indices"])
+    except ShardsError as error:
+        yield str(error)
+        return
+    if clip is not None and frames != clip.frames:
+        yield f"has {frames} frames, its clip has {clip.frames}"
+    for name in latents_names():
+        member = latents_member(sample.key, name)
+        if member not in members:
+            if name == "rgb_latents":
+                yield f"{member}: missing"
+            continue
+        shape = info.shape if name == BACKGROUND else (frames, *info.shape)
+        try:
+            if not np.isfinite(decode_moments(member, members[member], shape)).all():
+                yield f"{member}: not all values are finite"
+        except BadSample as error:
+            yield str(error)
+
+
+def _latents_strangers(store: Store, name: str, sources: set[tuple[str, int]]) -> Iterator[Fault]:
+    for split, is_folder in store.list().items():
+        for index in list_shards(store, split) if is_folder else ():
+            if (split, index) not in sources:
+                file = f"{name}/{split}/{shard_name(index)}.tar"
+                yield Fault(file, "", f"belongs to no shard of the dataset{_ENCODE_AGAIN}")

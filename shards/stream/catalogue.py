@@ -9,8 +9,7 @@ from functools import cached_property
 
 from shards.errors import BadSample, LatentsMissing, NotADataset
 from shards.files.storage import Store
-from shards.latents.find import sidecars_of
-from shards.latents.info import Latents
+from shards.latents import Latents, sidecars_of
 from shards.manifest import Sample
 from shards.reader import Shard
 from shards.sample.modalities import JSON

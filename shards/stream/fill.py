@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from shards.errors import BadSample
-from shards.latents.members import decode_moments, latents_member
+from shards.latents import decode_moments, latents_member
+from shards.sample.images import decode_into
 from shards.sample.modalities import JSON, MODALITIES, member_name
 from shards.stream.catalogue import ClipEntry
 from shards.stream.foreground import cut, hole
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
-from shards.stream.pictures import decode_into
 from shards.stream.random import Draws
 from shards.stream.request import Request
 

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from shards.latents.info import LatentsInfo
-from shards.latents.members import BACKGROUND
+from shards.latents import BACKGROUND, LatentsInfo
 from shards.sample.modalities import Modality, Streamed, streamed_rows
 from shards.stream.foreground import Cut
 

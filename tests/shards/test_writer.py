@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from shards.errors import BadManifest, BadSample
 from shards.files.storage import Store
 from shards.files.tars import read_members
-from shards.manifest import Quarantined, find_manifest, load_manifest, parse_manifest
+from shards.manifest import (
+    Manifest,
+    Quarantined,
+    find_manifest,
+    load_manifest,
+    load_manifests,
+    parse_manifest,
+)
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
 from shards.writer import commit_shard
@@ -136,6 +144,32 @@ def test_the_recipe_of_a_shard_is_in_its_manifest_and_old_ones_have_none(tmp_pat
     value = json.loads((tmp_path / "train/shard-00000.json").read_bytes())
     del value["fingerprint"]
     assert parse_manifest(json.dumps(value).encode()).fingerprint is None
+
+
+def test_manifests_are_read_by_one_request_each(
+    tmp_path: Path, samples: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(3):
+        commit_shard(tmp_path, "train", index, samples)
+    (tmp_path / "train/shard-00001.tar").write_bytes(b"")
+    asked = []
+    for name in ("info", "ls", "cat_file", "_open"):
+        method = getattr(LocalFileSystem, name)
+
+        def counted(self, path, *args, name=name, method=method, **options):
+            asked.append((name, Path(getattr(path, "path", path)).name))
+            return method(self, path, *args, **options)
+
+        monkeypatch.setattr(LocalFileSystem, name, counted)
+    first, cut, absent = load_manifests(
+        Store.at(tmp_path), [("train", 0), ("train", 1), ("train", 7)]
+    )
+    assert isinstance(first, Manifest)
+    assert "has 0 bytes" in str(cut)
+    assert "there is none" in str(absent)
+    assert sum(name == "ls" for name, _ in asked) == 1
+    opened = [path for name, path in asked if name == "_open"]
+    assert sorted(opened) == ["shard-00000.json", "shard-00001.json", "shard-00007.json"]
 
 
 def test_wrong_samples_are_refused(tmp_path: Path, samples: list) -> None:

@@ -87,9 +87,7 @@ def test_a_run_reads_each_manifest_once(requests: list[tuple[str, str]], tmp_pat
     assert read == dict.fromkeys(manifests | infos, 1)
 
 
-def test_opening_takes_three_requests_a_shard(
-    requests: list[tuple[str, str]], tmp_path: Path
-) -> None:
-    """As docs/training.md says: one more for each split, and six."""
+def test_opening_takes_one_request_a_shard(requests: list[tuple[str, str]], tmp_path: Path) -> None:
+    """As docs/training.md says: two more for each split, and five."""
     open_datasets(micro("video", "counted://one", tmp_path))
-    assert len(requests) == 3 * 5 + 2 + 6
+    assert len(requests) == 5 + 2 * 2 + 5

@@ -12,8 +12,7 @@ import pytest
 
 from shards.errors import LatentsMissing, NotADataset
 from shards.files.storage import Store
-from shards.latents.info import LatentsInfo, open_for_encoding
-from shards.latents.members import encode_members
+from shards.latents import LatentsInfo, encode_members, open_for_encoding
 from shards.reader import open_dataset, read_sample
 from shards.sample.codec import decode_info
 from shards.stream import ClipStream, collate

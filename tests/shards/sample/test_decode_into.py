@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from shards.errors import BadSample
-from shards.sample.images import encode_jpeg, encode_png
-from shards.stream.pictures import decode_into
+from shards.sample.images import decode_into, encode_jpeg, encode_png
 
 
 def bomb_png(side: int) -> bytes:
