@@ -39,6 +39,6 @@ HDNET = Spec(
     reads=SourceImages(
         "densepose",
         "HDNet gets zeros in its place, and its depth is worse than the published one; give "
-        "--densepose FOLDER",
+        "--densepose FOLDER or FILE",
     ),
 )

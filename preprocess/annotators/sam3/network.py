@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import torch
 
 from preprocess.annotators.huggingface.pretrained import load_network, load_processor
 from preprocess.annotators.spec import Hardware
-from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.packages import needed_packages
 
 __all__ = ["PROMPT", "VideoSegmenter"]
@@ -47,10 +47,18 @@ class VideoSegmenter:
         )
         self.processor.add_text_prompt(session, PROMPT)
         people: list[dict[int, np.ndarray]] = [{} for _ in frames]
-        with half_precision(self.hardware):
+        with _half_precision(self.hardware):
             for output in self.module.propagate_in_video_iterator(session):
                 found = self.processor.postprocess_outputs(session, output)
                 masks = found["masks"].cpu().numpy()
                 numbers = found["object_ids"].tolist()
                 people[output.frame_idx] = dict(zip(numbers, masks, strict=True))
         return people
+
+
+def _half_precision(hardware: Hardware) -> AbstractContextManager[object]:
+    """bfloat16 on a GPU: in it the library keeps what it remembers of earlier frames, and torch
+    refuses to mix that with float16."""
+    if hardware.half and hardware.device.startswith("cuda"):
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()

@@ -56,6 +56,14 @@ def test_a_single_frame_is_a_clip_too(tmp_path):
     np.testing.assert_array_equal(list(found.values()), expected["masks"])
 
 
+def test_the_precision_of_gpus_finds_the_same_people(tmp_path):
+    """What runs there, here on the CPU."""
+    segment = VideoSegmenter.load(small.save(tmp_path, seed=1), Hardware())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = segment(FRAMES)
+    assert [list(there) for there in found] == [list(there) for there in segment(FRAMES)]
+
+
 def test_weights_of_something_else_are_refused(tmp_path):
     folder = small.save(tmp_path, seed=3)
     save_file({"weight": torch.ones(2)}, folder / "model.safetensors", {"format": "pt"})
