@@ -2,7 +2,7 @@
 
 import sys
 
-from shards.reader import open_dataset
+from shards import open_dataset
 
 dataset = open_dataset(sys.argv[1])
 for split in dataset.splits:

@@ -58,7 +58,7 @@ class _Content:
         return replace(changed, frame_indices=change(self.frame_indices))
 
     def pin_memory(self) -> Self:
-        """What torch's DataLoader asks of a batch of tensors when it pins memory."""
+        """The same with tensors in pinned memory, from which they reach a GPU asynchronously."""
         return self.map(lambda tensor: tensor.pin_memory())
 
 
