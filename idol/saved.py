@@ -54,7 +54,7 @@ class ModelInfo:
 
     Attributes:
         settings: of the video model, whose one-frame form the earlier stages train.
-        size: height and width of its pictures; `frames`: of its clips.
+        size: height and width of its images; `frames`: of its clips.
         step: of the stage, at which it was saved.
         vae, image_encoder: folders or hub names of frozen parts; None where there are none, or
             where they lie beside `idol.json`.
@@ -77,7 +77,7 @@ class ModelInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A model with all it needs to turn pictures into pictures."""
+    """A model with all it needs to turn images into images."""
 
     denoiser: DualModalDenoiser
     image_encoder: TinyEncoder | CLIPEncoder
@@ -171,7 +171,7 @@ def frozen_parts(
     """The image encoder, a fresh one for preset tiny, and the codec.
 
     Args:
-        lazily: load the VAE when a picture first passes through it.
+        lazily: load the VAE when an image first passes through it.
 
     Raises:
         NotAModelError: a network is needed and no folder is known.

@@ -31,7 +31,7 @@ class LatentBatch:
 
     `key`             of each clip.
     `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.
-    `modalities`      `VIDEO` and `DEPTH` of `idol.model.layout`, or `VIDEO` alone.
+    `modalities`      `VIDEO` and `DEPTH` of `idol.config.model`, or `VIDEO` alone.
     `positions`       the clips' places in the stream's order, of which training draws.
     """
 

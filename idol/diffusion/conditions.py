@@ -14,7 +14,7 @@ __all__ = ["Conditions"]
 class Conditions:
     """Conditions of B clips; shape suffixes as in `idol.model.layout`.
 
-    `encoded_foreground_BTD`  tokens of the foreground picture as the image encoder wrote them.
+    `encoded_foreground_BTD`  tokens of the foreground image as the image encoder wrote them.
     `background_BCHW`         latents of the background with its mid-grey hole.
     `pose_BFCHW`              latents of the drawn skeletons, or None (pre-training has no pose).
     """

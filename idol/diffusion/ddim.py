@@ -44,7 +44,7 @@ def sample(
         scheduler: `ddim_scheduler()` unless given, which keeps latents within no bound; its
             timesteps are set.
         steps: forwards of the denoiser, 1 to 1000.
-        guidance: weight of the foreground picture; 1 is none, and half the work.
+        guidance: weight of the foreground image; 1 is none, and half the work.
         eta: 0 is DDIM; up to 1, noise from `generator` is added at each step.
         generator: where the noise of `eta` comes from.
         on_step: called after each step with its number, from 0, and the latents so far.

@@ -48,7 +48,7 @@ def predict(
     )
 
 
-# Classifier-free guidance on the foreground picture, of which the paper says nothing.
+# Classifier-free guidance on the foreground image, of which the paper says nothing.
 def guided_noise(
     denoiser: Denoiser,
     latents_BMFCHW: Tensor,

@@ -27,7 +27,7 @@ class VAEIdentity:
     """A VAE's weights and the shape of its latents.
 
     `sha256`    over the data of all tensors, whatever their names and order.
-    `channels`  of a latent; `factor`: pixels of a picture's side for one of its latent's.
+    `channels`  of a latent; `factor`: pixels of an image's side for one of its latent's.
     """
 
     sha256: str

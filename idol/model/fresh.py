@@ -22,7 +22,7 @@ _STRAIGHT = 2.0
 def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     """Change fresh weights so that the model learns, and can be sampled from, in a few minutes.
 
-    Noise is told from a picture value by value, and a deep network with random weights takes
+    Noise is told from an image value by value, and a deep network with random weights takes
     thousands of steps to let every value of its input through. So ResBlocks and transformers start
     as their shortcuts, the first channels of the finest level carry the values, and the last norm
     shifts these to where SiLU bends them little. The last convolution starts as giving the input,
