@@ -65,9 +65,10 @@ demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all th
 	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
 	@echo "sample images: $(DEMO)/train/*/images"
 
-lint: .venv/dev  ## Check style and types
+lint: .venv/dev  ## Check style, import contracts and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
 test: lint  ## Lint, types and the fast tests (under 15 minutes on two cores)
