@@ -25,7 +25,7 @@ from preprocess.annotators.midas import network as midas
 from preprocess.annotators.midas.spec import WEIGHTS as MIDAS
 from preprocess.annotators.openpose import body
 from preprocess.annotators.openpose.spec import BODY
-from preprocess.annotators.torch.packages import import_controlnet_aux
+from preprocess.annotators.torch.loading import import_controlnet_aux
 from preprocess.weights import registry
 from tests.preprocess.annotators.dwpose import onnx_files
 from tests.preprocess.annotators.grounded_sam import small

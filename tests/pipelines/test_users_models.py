@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines import cli
-from preprocess.annotators.densepose.network import DensePoseProgram
+from preprocess.annotators.densepose.annotator import DensePoseProgram
 from preprocess.annotators.hdnet import weights_file
 from shards.inspect.verify import verify
 from shards.reader import open_dataset

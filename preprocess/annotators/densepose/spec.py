@@ -34,8 +34,7 @@ def _called(text: str) -> str:
 
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> DensePose:
-    from preprocess.annotators.densepose.annotator import DensePose
-    from preprocess.annotators.densepose.network import DensePoseProgram
+    from preprocess.annotators.densepose.annotator import DensePose, DensePoseProgram
 
     return DensePose(DensePoseProgram(_path(chosen.parameter), hardware.device))
 

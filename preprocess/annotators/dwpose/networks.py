@@ -20,11 +20,11 @@ import numpy as np
 
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
-from preprocess.annotators.torch.packages import needed_packages
+from preprocess.annotators.torch.loading import needed_packages
 from preprocess.crop import Box
 from preprocess.errors import InputError
 
-__all__ = ["DETECTOR_SCORE", "PersonDetector", "PoseNetwork"]
+__all__ = ["PersonDetector", "PoseNetwork"]
 
 # DWPose's own. rtmlib's 0.7 loses people in fast motion, whom the detector is less sure of; and a
 # false find costs little, as one person is followed by size.

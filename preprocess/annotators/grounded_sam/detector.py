@@ -9,22 +9,30 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import BertConfig, BertModel
 
-from preprocess.annotators.grounded_sam.choose import Detections
+from preprocess.annotators.grounded_sam.annotator import Detections
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
-from preprocess.annotators.torch.loading import load_state
-from preprocess.annotators.torch.packages import needed_packages
+from preprocess.annotators.torch.loading import load_state, needed_packages
 from preprocess.errors import InputError
 
-__all__ = ["Detector", "build_network", "load_network", "published_config"]
+__all__ = [
+    "BertWithMasks",
+    "Detector",
+    "build_network",
+    "load_network",
+    "local_bert",
+    "published_config",
+]
 
 PROMPT = "person"
 BOX_THRESHOLD = 0.30
@@ -68,8 +76,6 @@ def build_network(bert: Path, config: Path | None = None) -> nn.Module:
         with needed_packages("Grounded-SAM"):
             from groundingdino.models import build_model
             from groundingdino.util.slconfig import SLConfig
-
-            from preprocess.annotators.grounded_sam.bert_shim import local_bert
         arguments = SLConfig.fromfile(str(config or published_config()))
         arguments.text_encoder_type = str(bert)
         # Gradient checkpointing: it changes nothing without gradients, and warns.
@@ -163,3 +169,78 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+class _Config(BertConfig):
+    """GroundingDINO reads this name, for which transformers 5 would print a deprecation."""
+
+    use_return_dict = True
+
+
+class BertWithMasks(BertModel):
+    """A BERT encoder with the masking methods of transformers 4."""
+
+    def get_extended_attention_mask(
+        self,
+        attention_mask: Tensor,
+        input_shape: tuple[int, ...],
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """What is added to attention scores: 0 where `attention_mask` is 1, the least number of
+        `dtype` (the model's own, unless given) where it is 0.
+
+        (batch, keys) -> (batch, 1, 1, keys); (batch, queries, keys) -> (batch, 1, queries, keys).
+        `input_shape` and `device` are not needed for an encoder. Raises ValueError on other shapes.
+        """
+        return _additive(attention_mask, self.dtype if dtype is None else dtype)
+
+    def invert_attention_mask(self, encoder_attention_mask: Tensor) -> Tensor:
+        """The same, for the mask of another encoder's states."""
+        return _additive(encoder_attention_mask, self.dtype)
+
+    def get_head_mask(
+        self, head_mask: Tensor | None, num_hidden_layers: int, is_attention_chunked: bool = False
+    ) -> Tensor | list[None]:
+        """One mask a layer: None each, or (layers, batch, heads, queries, keys) to be broadcast.
+
+        `head_mask` is (heads,), the same in all layers, or (layers, heads); 1 keeps a head.
+        Raises ValueError on other shapes.
+        """
+        if head_mask is None:
+            return [None] * num_hidden_layers
+        if head_mask.dim() == 1:
+            head_mask = head_mask.expand(num_hidden_layers, -1)
+        if head_mask.dim() != 2:
+            raise ValueError(f"a head mask is (heads,) or (layers, heads), not {head_mask.shape}")
+        head_mask = head_mask[:, None, :, None, None].to(self.dtype)
+        return head_mask[..., None] if is_attention_chunked else head_mask
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    if mask.dim() == 2:
+        mask = mask[:, None, None, :]
+    elif mask.dim() == 3:
+        mask = mask[:, None, :, :]
+    else:
+        raise ValueError(f"a mask is (batch, keys) or (batch, queries, keys), not {mask.shape}")
+    return (1 - mask.to(dtype)) * torch.finfo(dtype).min
+
+
+@contextmanager
+def local_bert() -> Iterator[None]:
+    """While it lasts, GroundingDINO builds its text encoder from a local folder's config alone.
+
+    Its weights are not read from there: GroundingDINO's checkpoint holds its own, fine-tuned.
+    """
+    from groundingdino.util import get_tokenlizer
+
+    def build(folder: str) -> BertWithMasks:
+        return BertWithMasks(_Config.from_pretrained(Path(folder)))
+
+    original = get_tokenlizer.get_pretrained_language_model
+    get_tokenlizer.get_pretrained_language_model = build
+    try:
+        yield
+    finally:
+        get_tokenlizer.get_pretrained_language_model = original

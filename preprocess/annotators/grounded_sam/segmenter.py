@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
-from preprocess.annotators.torch.loading import load_state
-from preprocess.annotators.torch.packages import needed_packages
+from preprocess.annotators.torch.loading import load_state, needed_packages
 from preprocess.errors import InputError
 
 __all__ = ["Segmenter", "load_network"]

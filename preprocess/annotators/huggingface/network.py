@@ -14,7 +14,7 @@ from preprocess.annotators.huggingface.pretrained import load_network, load_proc
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
-from preprocess.annotators.torch.packages import needed_packages
+from preprocess.annotators.torch.loading import needed_packages
 from preprocess.errors import InputError
 
 __all__ = ["DepthModel"]

@@ -12,8 +12,7 @@ from preprocess.annotators.lite.detectors import PERSON, Detection, Detector
 from preprocess.annotators.lite.face import Face, FaceFinder
 from preprocess.annotators.lite.hands import HandFinder, Hands
 from preprocess.annotators.lite.network import Locate
-from preprocess.annotators.lite.regions import letterbox, tiles
-from preprocess.annotators.lite.steady import Steadier
+from preprocess.annotators.lite.regions import Steadier, letterbox, tiles
 from preprocess.annotators.tracked import PersonFrame, Region
 
 __all__ = ["LitePerson"]

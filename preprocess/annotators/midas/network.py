@@ -14,8 +14,7 @@ from torch import nn
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
-from preprocess.annotators.torch.loading import load_state
-from preprocess.annotators.torch.packages import import_controlnet_aux, needed_packages
+from preprocess.annotators.torch.loading import import_controlnet_aux, load_state, needed_packages
 from preprocess.errors import InputError
 
 __all__ = ["Midas", "build_dpt_hybrid", "network_size"]

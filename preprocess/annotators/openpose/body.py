@@ -1,18 +1,192 @@
-"""Bodies: joint maps to peaks, peaks to people."""
+"""Bodies: maps to peaks in pixels of the image, peaks to people (Cao et al., CVPR 2017)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import torch
 
-from preprocess.annotators.openpose.grouping import JOINTS, group
-from preprocess.annotators.openpose.maps import STRIDE, Enlarger, enlarger
 from preprocess.annotators.openpose.networks import Network
 
-__all__ = ["find_bodies"]
+__all__ = ["LIMB_FIELDS", "STRIDE", "enlarger", "find_bodies", "group"]
+
+STRIDE = 8  # pixels of the network's input for one cell of its maps
+BLUR = 3.0  # sigma, pixels
+_BLUR_REACH = 12  # 4 sigma
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarger:
+    """`rows` (H, h) and `columns` (W, w) float32: from a map (h, w) to the image (H, W).
+
+    `smooth_rows` and `smooth_columns` blur besides.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    smooth_rows: np.ndarray
+    smooth_columns: np.ndarray
+
+    def whole(self, maps: torch.Tensor, *, smooth: bool = False, border: int = 0) -> torch.Tensor:
+        """(..., h, w) -> (..., H, W) with a border of zeros around it, on the maps' device."""
+        rows, columns = (
+            torch.from_numpy(np.pad(matrix, ((border, border), (0, 0)))).to(maps.device)
+            for matrix in (
+                (self.smooth_rows, self.smooth_columns) if smooth else (self.rows, self.columns)
+            )
+        )
+        return rows @ maps @ columns.T
+
+    def at(self, maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(C, h, w) at N whole pixels of the image -> (C, N)."""
+        return ((self.rows[y] @ maps) * self.columns[x]).sum(-1)
+
+
+@lru_cache(maxsize=32)
+def enlarger(
+    map_size: tuple[int, int], used_size: tuple[int, int], size: tuple[int, int]
+) -> Enlarger:
+    """For maps of `map_size`; of them enlarged, `used_size` is the image and the rest padding;
+    the image itself has `size`. All are (height, width)."""
+    how = _interpolation(used_size, size)
+    rows, columns = (
+        _resize(_resize(np.eye(cells, dtype=np.float32), cells * STRIDE, cv2.INTER_LANCZOS4)[:used],
+                length, how)
+        for cells, used, length in zip(map_size, used_size, size, strict=True)
+    )  # fmt: skip
+    return Enlarger(rows, columns, _blurred(rows), _blurred(columns))
+
+
+def _interpolation(before: tuple[int, int], after: tuple[int, int]) -> int:
+    return cv2.INTER_AREA if sum(after) < sum(before) else cv2.INTER_LANCZOS4
+
+
+def _resize(matrix: np.ndarray, length: int, how: int) -> np.ndarray:
+    """The columns of `matrix`, each resized like one column of an image."""
+    return cv2.resize(matrix, (matrix.shape[1], length), interpolation=how)
+
+
+def _blurred(matrix: np.ndarray) -> np.ndarray:
+    """A Gaussian along the first axis, mirrored at the ends (edge pixels twice)."""
+    offsets = np.arange(-_BLUR_REACH, _BLUR_REACH + 1)
+    kernel = np.exp(-0.5 * (offsets / BLUR) ** 2)
+    # Short images need the mirror more than once, which np.pad knows and cv2 does not.
+    padded = np.pad(matrix, ((_BLUR_REACH, _BLUR_REACH), (0, 0)), mode="symmetric")
+    shifted = [padded[i : i + len(matrix)] * weight for i, weight in enumerate(kernel)]
+    return (np.sum(shifted, axis=0) / kernel.sum()).astype(np.float32)
+
+
+JOINTS = 18
+
+# Limbs in the order in which people are assembled, as joints of COCO_18, each with the first of
+# the two channels (x, y) of its affinity field. The last two only complete people.
+LIMB_FIELDS = (
+    *((1, 2, 12), (1, 5, 20), (2, 3, 14), (3, 4, 16), (5, 6, 22), (6, 7, 24), (1, 8, 0)),
+    *((8, 9, 2), (9, 10, 4), (1, 11, 6), (11, 12, 8), (12, 13, 10), (1, 0, 28), (0, 14, 30)),
+    *((14, 16, 34), (0, 15, 32), (15, 17, 36), (2, 16, 18), (5, 17, 26)),
+)
+_BEGINNING = 17  # limbs that may begin a person
+
+SAMPLES = 10  # points along a limb at which its field is looked at
+LEAST_AFFINITY = 0.05  # the field along the limb's direction, wanted at over 80 % of them
+LEAST_JOINTS = 4
+LEAST_MEAN_SCORE = 0.4  # of a person's joints and limbs together
+
+# Channels from this one on, at whole pixels x, y (N,) -> (2, N)
+FieldAt = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(eq=False)
+class _Person:
+    """A person being assembled: joint -> its peak, as an index into all peaks."""
+
+    peaks: dict[int, int] = field(default_factory=dict)
+    score: float = 0.0
+    joints: int = 0
+
+
+def group(peaks: Sequence[np.ndarray], field_at: FieldAt, height: int) -> list[np.ndarray]:
+    """The people among the peaks.
+
+    peaks: for each of the 18 joints (n, 3) x, y in whole pixels and score. `field_at` gives two
+    successive channels of the affinity fields, an x and a y, at some pixels. height: of the
+    image; limbs longer than half of it cost.
+    Returns (18, 3) float64 a person: x, y, score, zeros for joints that are absent.
+    """
+    start = np.cumsum([0, *(len(p) for p in peaks)])
+    every = np.concatenate(list(peaks))
+    people: list[_Person] = []
+    for number, (a, b, channel) in enumerate(LIMB_FIELDS):
+        for i, j, affinity in _connections(peaks[a], peaks[b], field_at, channel, height):
+            first, second = int(start[a] + i), int(start[b] + j)
+            _join(people, (a, first), (b, second), affinity, every, number < _BEGINNING)
+    found = []
+    for person in people:
+        if person.joints >= LEAST_JOINTS and person.score / person.joints >= LEAST_MEAN_SCORE:
+            joints = np.zeros((JOINTS, 3))
+            for joint, peak in person.peaks.items():
+                joints[joint] = every[peak]
+            found.append(joints)
+    return found
+
+
+def _connections(
+    a: np.ndarray, b: np.ndarray, field_at: FieldAt, channel: int, height: int
+) -> list[tuple[int, int, float]]:
+    """Pairs of one limb's two joints with their affinity; every joint at most once, best first."""
+    if not len(a) or not len(b):
+        return []
+    i, j = (index.ravel() for index in np.indices((len(a), len(b))))
+    along = b[j, :2] - a[i, :2]
+    length = np.maximum(np.hypot(*along.T), 1e-3)
+    direction = along / length[:, None]
+    points = np.rint(np.linspace(a[i, :2], b[j, :2], SAMPLES)).astype(int)  # (SAMPLES, pairs, 2)
+    fields = field_at(channel, points[..., 0].ravel(), points[..., 1].ravel())
+    affinity = (fields.reshape(2, SAMPLES, -1) * direction.T[:, None]).sum(0)
+    score = affinity.mean(0) + np.minimum(0.5 * height / length - 1, 0)
+    good = ((affinity > LEAST_AFFINITY).sum(0) > 0.8 * SAMPLES) & (score > 0)
+    chosen: list[tuple[int, int, float]] = []
+    for pair in np.argsort(-score, kind="stable"):
+        pair_is_free = all(i[pair] != x and j[pair] != y for x, y, _ in chosen)
+        if good[pair] and pair_is_free:
+            chosen.append((int(i[pair]), int(j[pair]), float(score[pair])))
+    return chosen
+
+
+def _join(
+    people: list[_Person],
+    a: tuple[int, int],
+    b: tuple[int, int],
+    affinity: float,
+    every: np.ndarray,
+    may_begin: bool,
+) -> None:
+    """Add the limb from joint a to joint b, each (joint, peak), to those who have one of them."""
+    owners = [p for p in people if p.peaks.get(a[0]) == a[1] or p.peaks.get(b[0]) == b[1]]
+    if not owners:
+        if may_begin:
+            score = float(every[a[1], 2] + every[b[1], 2]) + affinity
+            people.append(_Person(dict((a, b)), score, 2))
+        return
+    one = owners[0]
+    if len(owners) == 1:
+        if one.peaks.get(b[0]) == b[1]:
+            return
+    elif not one.peaks.keys() & owners[1].peaks.keys():
+        other = owners[1]
+        one.peaks |= other.peaks
+        one.score += other.score + affinity
+        one.joints += other.joints
+        people.remove(other)
+        return
+    one.peaks[b[0]] = b[1]
+    one.score += float(every[b[1], 2]) + affinity
+    one.joints += 1
+
 
 HEIGHT = 184  # pixels of the network's input, whatever the image's: half its training size
 LEAST_PEAK = 0.1

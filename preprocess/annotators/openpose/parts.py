@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.openpose.maps import STRIDE, enlarger
+from preprocess.annotators.openpose.body import STRIDE, enlarger
 from preprocess.annotators.openpose.networks import Network
 from shards.sample.keypoints import COCO_18
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
+from preprocess.annotators.huggingface.pretrained import load_network, load_processor
 from preprocess.annotators.scene import Masks, Scene
-from preprocess.annotators.spec import PeopleMode, PersonMode
+from preprocess.annotators.spec import Hardware, PeopleMode, PersonMode
+from preprocess.annotators.torch.loading import needed_packages
 from preprocess.crop import Box
 
-__all__ = ["Sam3"]
+__all__ = ["PROMPT", "Sam3", "VideoSegmenter"]
 
 # Each frame's people: (H, W) bool by number.
 Found = Sequence[Mapping[int, np.ndarray]]
@@ -77,3 +84,50 @@ def _box(mask: np.ndarray) -> Box:
     """x0, y0, x1, y1 around a mask that is not empty; x1 and y1 are exclusive."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+PROMPT = "person"
+
+
+@dataclass(frozen=True, eq=False)
+class VideoSegmenter:
+    """Finds people in consecutive frames and follows them; a clip goes through by itself."""
+
+    processor: Any
+    module: Any
+    hardware: Hardware
+
+    @classmethod
+    def load(cls, folder: Path, hardware: Hardware) -> VideoSegmenter:
+        """From a folder that `save_pretrained` wrote. Raises InputError when it is no SAM 3."""
+        with needed_packages("SAM 3"):
+            from transformers import Sam3VideoModel, Sam3VideoProcessor
+        what = f"SAM 3 in {folder}"
+        module = load_network(Sam3VideoModel, folder, what)
+        processor = load_processor(Sam3VideoProcessor, folder, what)
+        return cls(processor, module.to(hardware.device), hardware)
+
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[dict[int, np.ndarray]]:
+        """(H, W, 3) uint8 RGB frames -> each frame's people: (H, W) bool by a number that stays
+        the person's own through the clip."""
+        session = self.processor.init_video_session(
+            video=np.stack(frames), inference_device=self.hardware.device, dtype=torch.float32
+        )
+        self.processor.add_text_prompt(session, PROMPT)
+        people: list[dict[int, np.ndarray]] = [{} for _ in frames]
+        with _half_precision(self.hardware):
+            for output in self.module.propagate_in_video_iterator(session):
+                found = self.processor.postprocess_outputs(session, output)
+                masks = found["masks"].cpu().numpy()
+                numbers = found["object_ids"].tolist()
+                people[output.frame_idx] = dict(zip(numbers, masks, strict=True))
+        return people
+
+
+def _half_precision(hardware: Hardware) -> AbstractContextManager[object]:
+    """bfloat16 on a GPU: in it the library keeps what it remembers of earlier frames, and torch
+    refuses to mix that with float16."""
+    if hardware.half and hardware.device.startswith("cuda"):
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()

@@ -24,8 +24,7 @@ _MODELS = HubModels(
 
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> Sam3:
-    from preprocess.annotators.sam3.annotator import Sam3
-    from preprocess.annotators.sam3.network import VideoSegmenter
+    from preprocess.annotators.sam3.annotator import Sam3, VideoSegmenter
 
     settings = chosen.settings
     return Sam3(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import pickle
 import re
+import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,7 +23,7 @@ from preprocess.errors import InputError
 from preprocess.external_file import what_else
 from shards.files.atomic import atomic_file
 
-__all__ = ["load_state", "save_state"]
+__all__ = ["import_controlnet_aux", "load_state", "needed_packages", "save_state"]
 
 _ZIP = b"PK\x03\x04"
 # The first bytes of a pickle of protocol 2, with which torch wrote before version 1.6.
@@ -115,3 +120,47 @@ def _described(content: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def needed_packages(annotator: str) -> Iterator[None]:
+    """Imports within: an absent package becomes an InputError that says how to get it."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"{annotator} needs the package {error.name or error}, which is not installed: "
+            f"run `make install-paper`"
+        ) from error
+
+
+def import_controlnet_aux(*names: str) -> list[ModuleType]:
+    """The modules `controlnet_aux.NAME`, without running the packages' own `__init__` files.
+
+    Those import every detector: ten seconds, a crash beside mediapipe 1.x, timm's tiny_vit models
+    replaced, an environment variable set. Nothing of that is needed for the networks.
+    Raises ImportError as `import` does.
+    """
+    modules = []
+    bare: list[str] = []
+    try:
+        for name in (f"controlnet_aux.{name}" for name in names):
+            parents = name.split(".")[:-1]
+            for depth in range(1, len(parents) + 1):
+                parent = ".".join(parents[:depth])
+                if parent not in sys.modules:
+                    sys.modules[parent] = _without_init(parent)
+                    bare.append(parent)
+            modules.append(importlib.import_module(name))
+    finally:
+        # So that an `import controlnet_aux` elsewhere still gets the real package.
+        for parent in bare:
+            del sys.modules[parent]
+    return modules
+
+
+def _without_init(package: str) -> ModuleType:
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    return importlib.util.module_from_spec(spec)

@@ -16,8 +16,7 @@ _MODELS = HubModels("--pose vitpose")
 
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> VitPose:
-    from preprocess.annotators.vitpose.annotator import VitPose
-    from preprocess.annotators.vitpose.network import PoseModel
+    from preprocess.annotators.vitpose.annotator import PoseModel, VitPose
 
     settings = chosen.settings
     return VitPose(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.annotators.densepose.network import DensePoseProgram, picture_of
+from preprocess.annotators.densepose.annotator import DensePoseProgram, picture_of
 from preprocess.errors import InputError
 from tests.preprocess.annotators.densepose import small
 

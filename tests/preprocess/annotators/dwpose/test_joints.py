@@ -3,7 +3,7 @@
 import numpy as np
 from rtmlib.tools.pose_estimation.post_processings import convert_coco_to_openpose
 
-from preprocess.annotators.dwpose.joints import COCO_WHOLEBODY_133, from_coco_wholebody
+from preprocess.annotators.dwpose.annotator import COCO_WHOLEBODY_133, from_coco_wholebody
 from shards.sample.keypoints import OPENPOSE_134
 
 

@@ -57,7 +57,7 @@ def detector_config(path: Path) -> Path:
 
 def build_detector(bert: Path, config: Path, seed: int = 0) -> Any:
     """As upstream builds it, with random weights in every layer that it zeroes at first."""
-    from preprocess.annotators.grounded_sam.bert_shim import local_bert
+    from preprocess.annotators.grounded_sam.detector import local_bert
 
     with (
         warnings.catch_warnings(),

@@ -8,8 +8,7 @@ import pytest
 
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.grounded_sam import detector
-from preprocess.annotators.grounded_sam.annotator import GroundedSam
-from preprocess.annotators.grounded_sam.choose import Detections
+from preprocess.annotators.grounded_sam.annotator import Detections, GroundedSam
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import Hardware
 from preprocess.crop import Crop

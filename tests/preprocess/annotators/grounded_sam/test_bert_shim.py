@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from preprocess.annotators.grounded_sam.bert_shim import BertWithMasks, local_bert
+from preprocess.annotators.grounded_sam.detector import BertWithMasks, local_bert
 
 LEAST = torch.finfo(torch.float32).min
 

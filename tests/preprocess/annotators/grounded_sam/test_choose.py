@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from preprocess.annotators.grounded_sam.choose import Detections, prompts
+from preprocess.annotators.grounded_sam.annotator import Detections, prompts
 
 WIDTH, HEIGHT = 400, 300
 SETTINGS = {"people": "one", "person": "largest", "bridge": False}

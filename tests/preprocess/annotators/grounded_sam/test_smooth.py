@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.annotators.grounded_sam.smooth import smooth
+from preprocess.annotators.grounded_sam.annotator import smooth
 
 HEIGHT, WIDTH, FPS = 200, 320, 30.0
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

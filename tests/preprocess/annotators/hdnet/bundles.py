@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.annotators.hdnet.leveldb_table import masked_crc32c
+from preprocess.annotators.hdnet.tensor_bundle import masked_crc32c
 
 TYPES = (
     {"float32": 1, "float64": 2, "float16": 19, "complex64": 8, "complex128": 18, "bool": 10}

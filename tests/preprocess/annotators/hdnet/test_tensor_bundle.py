@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocess.annotators.hdnet import load_tensor_bundle
-from preprocess.annotators.hdnet.leveldb_table import masked_crc32c
+from preprocess.annotators.hdnet.tensor_bundle import masked_crc32c
 from preprocess.errors import InputError
 from tests.preprocess.annotators.hdnet.bundles import TYPES, field, write_bundle
 

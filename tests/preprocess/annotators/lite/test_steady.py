@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from preprocess.annotators.lite.steady import Steadier
+from preprocess.annotators.lite.regions import Steadier
 
 START = np.array([[100.0, 100.0], [100.0, 50.0]])
 

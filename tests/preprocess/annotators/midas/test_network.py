@@ -9,7 +9,7 @@ from preprocess.annotators.midas.network import Midas, build_dpt_hybrid, network
 from preprocess.annotators.midas.spec import WEIGHTS
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import Hardware
-from preprocess.annotators.torch.packages import import_controlnet_aux
+from preprocess.annotators.torch.loading import import_controlnet_aux
 from preprocess.crop import Crop
 from preprocess.errors import InputError
 from tests.preprocess.small_files import random_state, write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from preprocess.annotators.openpose.grouping import LIMB_FIELDS
+from preprocess.annotators.openpose.body import LIMB_FIELDS
 from preprocess.annotators.openpose.networks import Network
 from preprocess.annotators.spec import Hardware
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from preprocess.annotators.torch.packages import import_controlnet_aux
+from preprocess.annotators.torch.loading import import_controlnet_aux
 
 _, PUBLISHED = import_controlnet_aux("open_pose.util", "open_pose.body")
 

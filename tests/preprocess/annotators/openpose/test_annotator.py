@@ -12,7 +12,7 @@ from preprocess.annotators.openpose.parts import face_square, hand_square
 from preprocess.annotators.openpose.spec import BODY, FACE, HAND
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import Hardware
-from preprocess.annotators.torch.packages import import_controlnet_aux
+from preprocess.annotators.torch.loading import import_controlnet_aux
 from preprocess.crop import Crop
 from preprocess.errors import InputError
 from shards.sample.keypoints import OPENPOSE_134

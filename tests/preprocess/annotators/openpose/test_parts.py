@@ -11,7 +11,7 @@ from preprocess.annotators.openpose.parts import (
     find_hands,
     hand_square,
 )
-from preprocess.annotators.torch.packages import import_controlnet_aux
+from preprocess.annotators.torch.loading import import_controlnet_aux
 from tests.preprocess.annotators.openpose.drawn import STANDING, DrawnPart, network
 
 UTIL, BODY, HAND = import_controlnet_aux("open_pose.util", "open_pose.body", "open_pose.hand")

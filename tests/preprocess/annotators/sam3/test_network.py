@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import Sam3VideoModel, Sam3VideoProcessor
 
-from preprocess.annotators.sam3.network import VideoSegmenter
+from preprocess.annotators.sam3.annotator import VideoSegmenter
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 from tests.preprocess.annotators.sam3 import small

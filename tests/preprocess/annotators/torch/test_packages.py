@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from preprocess.annotators.torch.packages import needed_packages
+from preprocess.annotators.torch.loading import needed_packages
 from preprocess.errors import InputError
 
 
@@ -20,7 +20,7 @@ def test_networks_of_controlnet_aux_come_without_its_detectors():
     code = """
 import os, sys, types
 sys.modules["mediapipe"] = types.ModuleType("mediapipe")
-from preprocess.annotators.torch.packages import import_controlnet_aux
+from preprocess.annotators.torch.loading import import_controlnet_aux
 _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
 assert body.Body
 assert "KMP_DUPLICATE_LIB_OK" not in os.environ

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoProcessor, VitPoseForPoseEstimation
 
 from preprocess.annotators.spec import Hardware
-from preprocess.annotators.vitpose.network import PoseModel
+from preprocess.annotators.vitpose.annotator import PoseModel
 from preprocess.errors import InputError
 from tests.preprocess.annotators.vitpose import small
 
