@@ -16,8 +16,7 @@ from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Listing, Split, Unreadable, Video
-from shards.files.canonical import canonical_json
-from shards.files.digest import sha256
+from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
 
 __all__ = ["EVALUATION_IDS", "Plan", "PlannedClip", "Task", "make_plan", "split_videos"]

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from shards.errors import BadManifest, NotADataset, OldSchema, RecipeMismatch
-from shards.files.canonical import canonical_json, parse_json
-from shards.files.digest import sha256
+from shards.files.digest import canonical_json, parse_json, sha256
 from shards.files.storage import Store
 from shards.index import INDEX, index_bytes
 from shards.manifest import (

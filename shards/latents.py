@@ -31,8 +31,7 @@ from shards.errors import (
     RecipeMismatch,
     ShardsError,
 )
-from shards.files.canonical import canonical_json, parse_json
-from shards.files.digest import sha256
+from shards.files.digest import canonical_json, parse_json, sha256
 from shards.files.storage import Store
 from shards.manifest import Manifest, load_manifests
 from shards.reader import Dataset, Shard
@@ -48,7 +47,6 @@ __all__ = [
     "folder_name",
     "latents_member",
     "latents_names",
-    "list_latents",
     "open_for_encoding",
     "open_latents",
     "read_latents_info",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from shards.errors import BadManifest, OldSchema
-from shards.files.canonical import canonical_json, parse_json
+from shards.files.digest import canonical_json, parse_json
 from shards.files.storage import Store
 from shards.sample.modalities import parse_suffix, split_name
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 
 from shards.dataset import FILE
 from shards.errors import LatentsMissing, NotADataset
-from shards.files.canonical import canonical_json, parse_json
+from shards.files.digest import canonical_json, parse_json
 from shards.files.storage import Store
 from shards.latents import Latents, open_latents
 from shards.reader import Dataset, open_dataset
 
-__all__ = ["MIX", "DataPath", "MixEntry", "Mixture", "open_mixture", "read_mix", "write_mix"]
+__all__ = ["MIX", "DataPath", "Mixture", "open_mixture", "read_mix", "write_mix"]
 
 MIX = "mix.json"
 DataPath = str | os.PathLike[str] | Store

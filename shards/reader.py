@@ -11,7 +11,7 @@ from itertools import groupby
 
 from shards.dataset import DatasetInfo, read_info
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, UnknownKey
-from shards.files.canonical import parse_json
+from shards.files.digest import parse_json
 from shards.files.storage import Store
 from shards.files.tars import iter_headers, read_members
 from shards.manifest import (

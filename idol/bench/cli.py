@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from idol.config.bench import ModelBenchConfig
+from idol.config.commands import ModelBenchConfig
 from idol.errors import IdolError
 from shards.command import run
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from idol.bench.measure import measure
 from idol.config import DualModalUNetConfig, LossConfig, preset
-from idol.config.bench import ModelBenchConfig
+from idol.config.commands import ModelBenchConfig
 from idol.config.model import PresetName, StageName
 from idol.losses import training_losses
 from idol.model.cost import (
@@ -21,7 +21,7 @@ from idol.model.cost import (
     step_flops,
 )
 
-__all__ = ["flops_table", "paper_table", "print_report", "time_table"]
+__all__ = ["paper_table", "print_report"]
 
 STAGES: tuple[StageName, ...] = ("pretrain", "image", "video")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from idol.config.encode import EncodeConfig
+from idol.config.commands import EncodeConfig
 from idol.data.preparation import scale_images
 from idol.encoders import VAECodec
 from idol.encoders.vae_identity import find_vae, identify_vae

@@ -7,8 +7,7 @@ Read `idol.config.model`, then `unet` and `controlnet`, then `blocks`, `transfor
 from idol.config import ConfigError, DualModalUNetConfig, preset
 from idol.config.model import DEPTH, VIDEO
 from idol.model.controlnet import PoseControlNet
-from idol.model.denoiser import DualModalDenoiser
-from idol.model.foreground import ForegroundProjection
+from idol.model.denoiser import DualModalDenoiser, ForegroundProjection
 from idol.model.layout import ClipLayout
 from idol.model.pretrained import from_pretrained_2d
 from idol.model.saving import CheckpointError

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from idol.config.checks import ConfigError
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.controlnet import PoseControlNet
-from idol.model.foreground import ForegroundProjection
-from idol.model.saving import raise_if_different
+from idol.model.saving import ConfiguredModel, raise_if_different
 from idol.model.unet import DenoiserOutput, DualModalUNet
 
-__all__ = ["DualModalDenoiser", "is_temporal"]
+__all__ = ["DualModalDenoiser", "ForegroundProjection", "is_temporal"]
 
 _PARTS = ("unet", "controlnet", "foreground_projection")
 
@@ -165,3 +164,19 @@ class DualModalDenoiser(nn.Module):
 def is_temporal(parameter_name: str) -> bool:
     """Whether a parameter belongs to a temporal convolution or a temporal attention."""
     return ".temporal_conv." in parameter_name or ".temporal." in parameter_name
+
+
+class ForegroundProjection(ConfiguredModel):
+    """Linear(1024 -> 768) without bias on all CLIP tokens, the CLIP(f) of sec. 3.1.
+
+    `from_pretrained_2d` initialises it from CLIP's `visual_projection`, which CLIP itself applies
+    to the class token alone. The image encoder before it is frozen and lives outside.
+    """
+
+    def __init__(self, config: DualModalUNetConfig) -> None:
+        super().__init__(config)
+        self.linear = nn.Linear(config.foreground_dim, config.cross_attention_dim, bias=False)
+
+    def forward(self, encoded_BTD: Tensor) -> Tensor:
+        """(B, T, foreground_dim) from the encoder, normalised, to (B, T, cross_attention_dim)."""
+        return self.linear(encoded_BTD)

@@ -20,9 +20,13 @@ from idol.model import DenoiserOutput
 from idol.saved import ModelInfo, Trained, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.distributed import distribute, whole, whole_state
-from idol.train.ema import MovingAverage
 from idol.train.initialize import build
-from idol.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
+from idol.train.optimizer import (
+    MovingAverage,
+    load_optimizer_state,
+    make_optimizer,
+    optimizer_state,
+)
 from idol.train.resume import check_frozen, frozen_digests
 from shards.files.atomic import atomic_folder
 

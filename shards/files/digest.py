@@ -1,13 +1,40 @@
-"""Checksums as hexadecimal digits: of bytes, of a file, of a stream."""
+"""Canonical JSON, and digests of it, of bytes and of files."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-__all__ = ["digests", "sha256", "sha256_file"]
+__all__ = ["canonical_json", "digests", "parse_json", "sha256", "sha256_file"]
+
+
+def canonical_json(value: Any, *, indent: int | None = None) -> bytes:
+    """ASCII JSON with sorted keys and a final newline; `indent` for files that people open.
+
+    Raises ValueError for NaN and infinities and TypeError for anything that is not plain JSON.
+    """
+    separators = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(value, sort_keys=True, allow_nan=False, indent=indent, separators=separators)
+    return text.encode("ascii") + b"\n"
+
+
+def parse_json(data: bytes) -> Any:
+    """The value in a file's bytes. Integers beyond 64 bits come as floats, which break no sums.
+
+    Raises ValueError for anything that is not JSON or is nested a thousand deep.
+    """
+    try:
+        return json.loads(data, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
+
 
 _CHUNK = 1 << 20
 

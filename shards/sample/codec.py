@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shards.errors import BadSample
-from shards.files.canonical import canonical_json, parse_json
+from shards.files.digest import canonical_json, parse_json
 from shards.sample.clip import Clip
 from shards.sample.keys import check_key
 from shards.sample.modalities import (

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import BinaryIO
 
 from shards.errors import BadTar, StorageError
-from shards.files.tarfast import members_of
+from shards.files.tars import members_of
 from shards.stream.cache import ShardCache, in_this_thread
 from shards.stream.catalogue import ClipEntry, ShardEntry
 

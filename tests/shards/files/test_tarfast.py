@@ -6,9 +6,8 @@ import tarfile
 import pytest
 
 from shards.errors import BadTar, UnsafeMember
-from shards.files import tarfast
-from shards.files.tarfast import members_of
-from shards.files.tars import TarWriter
+from shards.files import tars as tarfast
+from shards.files.tars import TarWriter, members_of
 
 
 def ours(*members: tuple[str, bytes]) -> bytes:
