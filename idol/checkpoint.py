@@ -1,7 +1,5 @@
 """Checkpoints that are whole or absent: written aside, flushed, renamed, and checked when read."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """What all errors of this package that are meant for a user have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 __all__ = ["IdolError"]

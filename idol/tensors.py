@@ -1,7 +1,5 @@
 """Files of tensors, whose damage and full disks are errors of the file system like any other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

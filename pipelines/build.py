@@ -1,7 +1,5 @@
 """Building a dataset: list, plan, estimate, skip what is committed, run and commit the rest."""
 
-from __future__ import annotations
-
 import platform
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """`idol-prep`: turn human videos into shards, and fetch what that needs."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace

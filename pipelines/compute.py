@@ -1,7 +1,5 @@
 """What a build runs on: device, precision, batches, and how much of a GPU each worker asks for."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator

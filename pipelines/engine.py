@@ -5,8 +5,6 @@ business. Ray restarts a worker that dies and runs its task again; `_Ledger` rem
 it died on, so that a clip that kills every worker is given up instead of killing them for ever.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

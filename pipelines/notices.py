@@ -1,7 +1,5 @@
 """What a user must be told before a build starts: what the source lacks, and licences."""
 
-from __future__ import annotations
-
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError

@@ -3,8 +3,6 @@
 It is decided before any work starts.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The recipe: everything that a dataset's bytes depend on, besides the source itself."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """`idol-prep recipe`: list, show and compare recipes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Any

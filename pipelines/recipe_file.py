@@ -1,7 +1,5 @@
 """Recipe files: YAML that a user can read and copy, found by name or path, checked all at once."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What a worker does with a task: frames in, encoded samples or quarantined clips out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From frames to an annotated `Clip`: cropping, annotators, colour, and what the json says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

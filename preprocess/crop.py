@@ -1,7 +1,5 @@
 """The square of the source that becomes the clip: one for all its frames, so nothing jumps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

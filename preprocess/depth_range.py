@@ -1,7 +1,5 @@
 """Raw depth to the depth of a sample: one range for a whole video, foreground below background."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END

@@ -1,7 +1,5 @@
 """The two errors that this package raises on purpose."""
 
-from __future__ import annotations
-
 __all__ = ["ClipError", "InputError"]
 
 

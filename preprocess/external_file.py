@@ -1,7 +1,5 @@
 """An external file as a plain value: what it is, where it is from, how it is known to be right."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Frames by their index, from wherever they come; index 0 is the first that a viewer sees."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

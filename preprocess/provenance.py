@@ -1,7 +1,5 @@
 """By what a dataset is made: records, software and weights, known without loading a network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version

@@ -1,7 +1,5 @@
 """What the clips of one video share: its reference frame and its depth ranges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

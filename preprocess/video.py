@@ -6,8 +6,6 @@ frame, and a frame is taken only when its time stamp is the wanted one: a seek m
 it cannot be off by one. Files without usable time stamps are decoded from the start and counted.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What every command shares: exit codes, errors in one line, signals, `--version`."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

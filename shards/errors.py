@@ -1,7 +1,5 @@
 """What can go wrong with a dataset; each message names the file or key and what to do."""
 
-from __future__ import annotations
-
 __all__ = [
     "BadManifest",
     "BadSample",

@@ -1,7 +1,5 @@
 """`index.parquet`: one row a clip, made from the manifests, for queries and the loader."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Manifests: what a shard holds and where. A shard without a valid manifest does not exist."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ This separates what was given from what was not: it overrides defaults that are 
 those of a recipe file or of a preset.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Collection

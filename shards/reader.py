@@ -1,7 +1,5 @@
 """Reading a dataset: which samples there are, and any of them by its key, without a scan."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence

@@ -10,8 +10,6 @@ Clips are read by the offsets of the manifests, not by webdataset's own reading 
 becomes a shell command, nothing is unpickled, and what is damaged is an error, never half a clip.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Committing a shard: tar first, manifest last, so that a shard is there whole or not at all."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 

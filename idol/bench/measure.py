@@ -1,7 +1,5 @@
 """Time and peak memory of a function, on a CPU or a GPU."""
 
-from __future__ import annotations
-
 import dataclasses
 import gc
 import time

@@ -1,7 +1,5 @@
 """The tables of `idol-bench model`."""
 
-from __future__ import annotations
-
 import sys
 
 import torch

@@ -1,7 +1,5 @@
 """Ranges of numbers, said beside the fields that they are of, and the check that reads them."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Options of the commands `idol-bench` and `idol-prep encode`."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

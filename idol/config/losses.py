@@ -1,7 +1,5 @@
 """Weights and switches of the objective."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Annotated, Literal
 

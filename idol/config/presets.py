@@ -1,7 +1,5 @@
 """The two presets: `sd14` is the paper, `tiny` is the same architecture on a laptop."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every setting of a training run, its range beside it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Cached latents: list what a dataset lacks of them, make that, commit shard by shard."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

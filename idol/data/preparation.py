@@ -1,7 +1,5 @@
 """From a batch of clips to what the denoiser sees: latents and conditions (paper, sec. 3.1)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

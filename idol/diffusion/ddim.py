@@ -1,7 +1,5 @@
 """The DDIM loop, the whole of it. Shape suffixes: see `idol.model.layout`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """One prediction of the noise, and the guided one. Shape suffixes: see `idol.model.layout`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 

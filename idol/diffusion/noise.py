@@ -6,8 +6,6 @@ a name, such as the clip's key. Nothing is carried from step to step, so that ra
 devices and restarts change nothing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 One set of betas serves training (`noise_schedule`) and sampling (`ddim_scheduler`).
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """CLIP as the image encoder, frozen (paper, sec. 3.1; DisCo's way)."""
 
-from __future__ import annotations
-
 from os import PathLike
 from typing import Any, Self
 

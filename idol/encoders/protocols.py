@@ -1,7 +1,5 @@
 """What turns images into latents, and the foreground into tokens, whatever it is."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor

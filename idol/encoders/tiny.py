@@ -3,8 +3,6 @@
 Patches of pixels as latents, and a small image encoder that is trained with the model.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

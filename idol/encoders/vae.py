@@ -1,7 +1,5 @@
 """Stable Diffusion's VAE as a codec, frozen (paper, appendix B)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from os import PathLike

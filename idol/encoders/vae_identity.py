@@ -5,8 +5,6 @@ file's bytes, the order of tensors, and, for networks from before diffusers 0.11
 What is hashed is therefore the data of each tensor, in no order.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -8,8 +8,6 @@ Shape suffixes: n maps (a head of an image, or a frame pair), R query rows of th
 T targets (keys), D channels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

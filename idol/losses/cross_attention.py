@@ -1,7 +1,5 @@
 """The cross-attention map consistency loss, Eq. 6, without the maps in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

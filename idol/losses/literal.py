@@ -3,8 +3,6 @@
 For reading, for tests and for the benchmark; training uses `idol.losses`.
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

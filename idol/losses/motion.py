@@ -1,7 +1,5 @@
 """The motion consistency loss, Eq. 3-5, without the (HW)^2 cost volumes in memory."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any

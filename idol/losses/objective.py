@@ -3,8 +3,6 @@
 Shape suffixes: B clips, M modalities, F frames; see `idol.model.layout`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Protocol

@@ -4,8 +4,6 @@ The order inside a block is Fig. 2, right. Parameters of the 2D model keep diffu
 Shape suffixes: see `idol.model.layout`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

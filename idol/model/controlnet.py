@@ -3,8 +3,6 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor, nn

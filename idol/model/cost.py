@@ -1,7 +1,5 @@
 """Parameters and FLOPs, counted on the meta device: exact, in seconds, without memory."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -3,8 +3,6 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
-from __future__ import annotations
-
 import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn

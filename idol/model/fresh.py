@@ -1,7 +1,5 @@
 """A start for models that have no weights to start from: preset `tiny`, never the paper's."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -9,8 +9,6 @@ Shape suffixes of names, used throughout `idol.model` and `idol.losses`:
     E  channels of the time embedding D  channels of a foreground token or of one head
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor

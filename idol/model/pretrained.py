@@ -1,7 +1,5 @@
 """Starting from a 2D model: Stable Diffusion 1.4 or its image variations, in a diffusers folder."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Saving and loading in diffusers' format, with a typed configuration and no silent gaps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Self

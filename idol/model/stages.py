@@ -1,7 +1,5 @@
 """Which parameters each training stage trains (method, "Stages"; paper, appendix B)."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from idol.config.model import DualModalUNetConfig, StageName

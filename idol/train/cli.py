@@ -1,7 +1,5 @@
 """The command `idol-train`: parsing only, so that `--help` answers at once."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -3,8 +3,6 @@
 `python -m idol.train.curves STAGE_FOLDER...` draws it beside the first folder.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Mapping, Sequence

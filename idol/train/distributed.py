@@ -1,7 +1,5 @@
 """Several processes train one model: it is replicated (DDP) or divided among them (FSDP)."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

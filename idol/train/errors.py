@@ -1,7 +1,5 @@
 """What stops a training run with one clear message."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from idol.errors import IdolError

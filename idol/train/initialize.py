@@ -1,7 +1,5 @@
 """What a run starts from: fresh weights, a 2D model, the stage before, or its own checkpoint."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM, as schedulers send it: finish the step, save, leave."""
 
-from __future__ import annotations
-
 import signal
 import time
 from types import FrameType, TracebackType

@@ -3,8 +3,6 @@
 A run that is resumed continues the same files, with each step in them once.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import math

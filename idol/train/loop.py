@@ -4,8 +4,6 @@ Everything random in step n is a function of (seed, n): clips come from the stre
 from `noise`. So nothing but weights, optimizer and the number of the step is needed to resume.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What a run keeps in a GPU's memory, computed, and what to change when it is too much."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any

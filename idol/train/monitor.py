@@ -1,7 +1,5 @@
 """When a run reports what: each step's losses and speed, validation and samples at intervals."""
 
-from __future__ import annotations
-
 import resource
 import sys
 import time

@@ -1,7 +1,5 @@
 """AdamW, its learning rate as a function of the step, and its state as plain tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """What must be as it was for a run to resume: its settings, its shards, its frozen networks."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """A run as it is in memory: model, optimizer, average and progress; saved and loaded as one."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence

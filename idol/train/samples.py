@@ -1,7 +1,5 @@
 """Samples: what the model makes of a clip's conditions, beside the clip, a sheet each."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import torch

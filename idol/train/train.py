@@ -1,7 +1,5 @@
 """`train`: check everything, build or load, take the steps, write the model."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

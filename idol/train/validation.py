@@ -5,8 +5,6 @@ moments of one, compare: how clips are batched, ordered and divided among proces
 them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 

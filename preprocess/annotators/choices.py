@@ -1,7 +1,5 @@
 """Which annotators make a dataset, as one plain value: importing it loads no library."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Who is who: people found frame by frame, followed through the clip, and those that are wanted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

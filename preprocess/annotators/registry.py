@@ -1,7 +1,5 @@
 """The annotators, listed: recipes, options, weights, records and GPU fractions read from here."""
 
-from __future__ import annotations
-
 from preprocess.annotators.densepose.spec import DENSEPOSE
 from preprocess.annotators.dwpose.spec import DWPOSE
 from preprocess.annotators.grounded_sam.spec import GROUNDED_SAM

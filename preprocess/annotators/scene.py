@@ -1,7 +1,5 @@
 """What annotators see of a clip, and the interfaces that they fill."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Temporal smoothing of keypoints: the one-euro filter, run without lag."""
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["one_euro"]

@@ -1,7 +1,5 @@
 """Depth of whole images: what networks that see the whole frame share as annotators."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import cv2

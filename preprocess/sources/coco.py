@@ -3,8 +3,6 @@
 Where there are no keypoints, `instances_train2017.json` serves; images may lie in `images/`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence

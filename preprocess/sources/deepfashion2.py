@@ -3,8 +3,6 @@
 The annotations outline clothes, not people, so there are no masks; they are not read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """DensePose images of a user's own folder, beside the videos of a source."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

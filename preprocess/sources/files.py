@@ -1,7 +1,5 @@
 """Finding a source's files, many of them, without opening any."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """A folder of pictures, at any depth: each is a video of one frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """NTU RGB+D 120: `S001C001P001R001A001_rgb.avi`, 1920x1080, in any folder structure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields

@@ -1,7 +1,5 @@
 """The datasets whose published layouts are read, and listing a source of one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args

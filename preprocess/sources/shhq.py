@@ -1,7 +1,5 @@
 """SHHQ-1.0: `SHHQ-1.0/no_segment/1.png` and its mask `SHHQ-1.0/segments/1.png`, 512x1024."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """TikTok: `TikTok_dataset/{00001..00340}/{images,masks,densepose}/0001.png`, 604x1080, 30 fps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from pathlib import Path
 

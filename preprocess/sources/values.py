@@ -1,7 +1,5 @@
 """What every source gives: a `Listing` of `Video`s, in an order that depends on names alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """A folder of video files, at any depth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`--where`: a condition on integer fields, written as in Python and never run as Python."""
 
-from __future__ import annotations
-
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence

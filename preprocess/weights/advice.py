@@ -1,7 +1,5 @@
 """What a user is told to do about a file that is absent, damaged or out of reach."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

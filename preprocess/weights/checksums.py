@@ -4,8 +4,6 @@
 gigabytes again: a file of the same size and time of change is taken for the same.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

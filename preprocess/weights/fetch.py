@@ -1,7 +1,5 @@
 """Fetching what is absent or damaged, each file placed whole or not at all."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

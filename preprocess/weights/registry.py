@@ -7,8 +7,6 @@ Revisions and checksums are those that several public projects, independently of
 for these files, or, of packages' members, our own; where none was found, nothing is given.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whether a file in the folder is the one it should be, and what to do when it is not."""
 
-from __future__ import annotations
-
 import errno
 import os
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files and folders that are whole or absent: written aside, flushed to disk, renamed."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

@@ -1,7 +1,5 @@
 """Canonical JSON, and digests of it, of bytes and of files."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

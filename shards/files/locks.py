@@ -1,7 +1,5 @@
 """Exclusive locks between processes; the system frees one when its holder ends, killed or not."""
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager

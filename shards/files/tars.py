@@ -1,7 +1,5 @@
 """Tars whose bytes depend on their members alone, and careful reading of tars from anywhere."""
 
-from __future__ import annotations
-
 import io
 import re
 import struct

@@ -1,7 +1,5 @@
 """`idol-shards`: look into a dataset, check it, take samples out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated

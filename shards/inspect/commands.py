@@ -1,7 +1,5 @@
 """What each command of `idol-shards` prints: tables for people, `--json` for machines."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """What every command prints through: a console that leaves pipes and codecs no say."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A page of pictures and text, both placed in pixels from the top left."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`idol-shards show`: a clip on one page, time going right, one modality a row."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator
 from itertools import pairwise

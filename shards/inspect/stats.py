@@ -1,7 +1,5 @@
 """`idol-shards stats`: what a dataset holds, and how good its annotations are."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """`idol-shards verify`: every fault of a dataset, each with its file and key."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A clip to the members of a sample, and back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ Written as 8-bit RGB it inverts to within 7.5e-4, better than 8-bit grey (2e-3).
 HDNet's depth with `hot` and MiDaS' in grey (sec. 4, Implementation).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["depth_to_grey", "depth_to_hot", "grey_to_depth", "hot_to_depth"]

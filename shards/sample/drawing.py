@@ -1,7 +1,5 @@
 """Modalities as a person can judge them: the tiles of a contact sheet."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

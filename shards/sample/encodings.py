@@ -1,7 +1,5 @@
 """How an array becomes files and comes back: one `Encoding` for each way there is."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Arrays to image bytes and back, by OpenCV: RGB outside, whatever OpenCV wants inside."""
 
-from __future__ import annotations
-
 import struct
 
 import cv2

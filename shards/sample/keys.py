@@ -1,7 +1,5 @@
 """Sample keys: `{dataset}-{video}-{first frame}`, safe as a tar member's name."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from urllib.parse import quote, unquote

@@ -1,7 +1,5 @@
 """Numbers that tell good annotations from bad ones, clip by clip."""
 
-from __future__ import annotations
-
 import numpy as np
 
 __all__ = ["CONFIDENT", "body_size", "depth_flicker", "pose_jitter"]

@@ -8,8 +8,6 @@ Members of a sample, one modality's after the other:
 {key}.reference.jpg      a file for a still image: reference, reference_mask
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

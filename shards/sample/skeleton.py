@@ -5,8 +5,6 @@ top. Everything is drawn with sub-pixel positions and anti-aliasing at the size 
 slowly moving limb moves smoothly instead of jumping from pixel to pixel.
 """
 
-from __future__ import annotations
-
 import colorsys
 from typing import Literal
 

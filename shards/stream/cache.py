@@ -1,7 +1,5 @@
 """Whole shards from an object store on a local disk, verified, shared by processes, bounded."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import logging

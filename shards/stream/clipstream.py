@@ -1,7 +1,5 @@
 """`ClipStream`: the samples of a rank, in an order that depends on the seed alone."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections import deque

@@ -1,7 +1,5 @@
 """A clip's members into the arrays of one sample."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

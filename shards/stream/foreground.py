@@ -6,8 +6,6 @@ DisCo) rebuilds a single image from its own two parts; human attribute outpainti
 the hole: the hole is wider than the person, and the foreground is cropped and resized.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import cv2

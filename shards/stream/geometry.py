@@ -1,7 +1,5 @@
 """Random crop and mirror, the same for every picture and key point of a sample."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -1,7 +1,5 @@
 """`ClipLoader`: a stream's batches as torch tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 

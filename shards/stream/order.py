@@ -11,8 +11,6 @@ Several sources are mixed by weight in blocks of `BLOCK` positions. Every block 
 number of samples of a source, shuffled, so that the n-th block begins at a known position of each.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ No generator is carried along, so there is no state to save: a draw is a hash of
 same in every version of every library.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

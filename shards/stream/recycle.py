@@ -5,8 +5,6 @@ clears every page on first touch. A trainer drops one batch as it takes the next
 pieces of memory serve all of them.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections import deque

@@ -1,7 +1,5 @@
 """What is asked of each clip, and what its tar must hold for that."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args

@@ -1,7 +1,5 @@
 """From places in the order to samples and batches, passing over clips that cannot be read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """DensePose as an annotator: what HDNet reads where a source brings none."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

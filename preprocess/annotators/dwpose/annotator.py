@@ -1,7 +1,5 @@
 """DWPose as an annotator."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

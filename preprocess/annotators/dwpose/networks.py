@@ -5,8 +5,6 @@ rtmlib takes a path that is not there for a URL, every class of object for a per
 image for a person where it finds none.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings

@@ -3,8 +3,6 @@
 Shapes are suffixes of names: N frames, C channels, H rows, W columns, Q queries, L text tokens.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings

@@ -3,8 +3,6 @@
 Shapes are suffixes of names: N frames, B boxes of a frame, C channels, H rows, W columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

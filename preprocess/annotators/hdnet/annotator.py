@@ -3,8 +3,6 @@
 Shapes are suffixes of names: N images, C channels, H rows, W columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Shapes are suffixes of names: N images, C channels, H rows, W columns.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d

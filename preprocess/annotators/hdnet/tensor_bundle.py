@@ -4,8 +4,6 @@
 in `{prefix}.data-00000-of-00001`, ... the raw little-endian values lie.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One safetensors file with both of HDNet's networks: made from its checkpoints, and loaded."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Hugging Face models: a folder of the user's, or one that the hub's own cache has."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

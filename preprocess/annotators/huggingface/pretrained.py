@@ -1,7 +1,5 @@
 """Networks of `transformers` from a folder: safetensors alone, float32, nothing left random."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -4,8 +4,6 @@ Masks are the segmentation that BlazePose's landmark network gives; key points i
 face; depth is geometry from its landmarks, not a measurement.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from preprocess.annotators.lite.depth.lite import lite_depth

@@ -1,7 +1,5 @@
 """The landmark network of the body: 33 points in the frame and in metres, and the person's mask."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

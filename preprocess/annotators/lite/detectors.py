@@ -4,8 +4,6 @@ All have one form. Each cell of a few grids over the input carries anchors; for 
 network gives a score and, relative to the cell's centre, a box and some key points.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

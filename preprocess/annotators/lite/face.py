@@ -1,7 +1,5 @@
 """The face of a person: a mesh of 468 points, looked for at the head of the body."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The two hands of a person: 21 points each, looked for at the wrists of the body."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

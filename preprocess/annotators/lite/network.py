@@ -1,7 +1,5 @@
 """One `.tflite` network run by LiteRT on the CPU: uint8 image in, float32 arrays out."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The most prominent person of a run of frames, followed from one to the next."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

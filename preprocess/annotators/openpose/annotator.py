@@ -1,7 +1,5 @@
 """OpenPose as an annotator."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 

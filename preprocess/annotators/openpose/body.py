@@ -1,7 +1,5 @@
 """Bodies: maps to peaks in pixels of the image, peaks to people (Cao et al., CVPR 2017)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache

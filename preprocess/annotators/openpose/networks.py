@@ -1,7 +1,5 @@
 """OpenPose's three networks (controlnet_aux's modules) with weights from their published files."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

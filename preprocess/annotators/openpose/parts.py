@@ -1,7 +1,5 @@
 """Hands and faces: squares around them from the body's joints, and the joints in these squares."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The source's own masks, cut out as its frames are."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from preprocess.annotators.scene import Masks, Scene

@@ -1,7 +1,5 @@
 """How many images go through a network at once: as many as fit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Where a network runs, and in which precision."""
 
-from __future__ import annotations
-
 import re
 from contextlib import AbstractContextManager, nullcontext
 

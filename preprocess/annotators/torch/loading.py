@@ -1,7 +1,5 @@
 """Reading a file of weights, whoever wrote it, without ever running what is in it."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import pickle

@@ -1,7 +1,5 @@
 """The body as a tree of bones, and joints made to agree with bones of constant length."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import chain
 

@@ -1,7 +1,5 @@
 """A body with thickness: joints to tapered capsules, as thick as the mask says the person is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

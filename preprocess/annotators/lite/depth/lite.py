@@ -4,8 +4,6 @@ A pose network's landmarks say where the joints are; capsules around them say wh
 the body is; the mask says where the person ends. It knows nothing of faces, folds or held things.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

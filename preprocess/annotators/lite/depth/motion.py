@@ -1,7 +1,5 @@
 """From the poses of a clip to joints in three dimensions that move smoothly on constant bones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
