@@ -9,70 +9,32 @@ vae/                    sd14, in final models
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from idol.checkpoint import Checkpoints
-from idol.config.model import DualModalUNetConfig, PresetName, StageName
+from idol.config.model import PresetName
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
-from idol.errors import IdolError
 from idol.model import DualModalDenoiser
+from idol.model_info import FILE, ModelInfo, NotAModelError, find_model, read_info
 from idol.tensors import read_tensors, write_tensors
 
 __all__ = [
-    "FILE",
-    "ModelInfo",
-    "NotAModelError",
     "Trained",
-    "find_model",
+    "frozen_digests",
     "frozen_parts",
     "load_tiny",
     "load_trained",
-    "read_info",
     "write_frozen",
     "write_model",
 ]
 
-FILE = "idol.json"
-FORMAT = 1
 _TINY = "image_encoder/model.safetensors"
-
-
-class NotAModelError(IdolError):
-    """A folder holds no trained model, or one written by a newer version."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """What `idol.json` says.
-
-    Attributes:
-        settings: of the video model, whose one-frame form the earlier stages train.
-        size: height and width of its images; `frames`: of its clips.
-        step: of the stage, at which it was saved.
-        vae, image_encoder: folders or hub names of frozen parts; None where there are none, or
-            where they lie beside `idol.json`.
-    """
-
-    stage: StageName
-    preset: PresetName
-    settings: DualModalUNetConfig
-    size: int
-    frames: int
-    step: int
-    vae: str | None = None
-    image_encoder: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The file's content."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"format": FORMAT, **values, "settings": self.settings.to_dict()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,43 +54,6 @@ class Trained:
             elif hasattr(part, "to"):
                 part.to(device, dtype)
         return self
-
-
-def find_model(folder: str | PathLike[str]) -> Path:
-    """The model's folder in an output of `idol-train`: the final one, else the newest checkpoint's.
-
-    Raises:
-        NotAModelError: there is none.
-    """
-    root = Path(folder)
-    for path in (root, root / "model"):
-        if (path / FILE).is_file():
-            return path
-    newest = Checkpoints(root / "checkpoints").newest()
-    if newest is not None and (newest / "model" / FILE).is_file():
-        return newest / "model"
-    raise NotAModelError(
-        f"{root} holds no trained model: no {FILE}, and no valid checkpoint; give the --output "
-        "of a run of idol-train"
-    )
-
-
-def read_info(folder: str | PathLike[str]) -> ModelInfo:
-    """Read a model folder's `idol.json`.
-
-    Raises:
-        NotAModelError: it is absent, damaged, or of a newer format.
-        ConfigError: its settings contradict each other.
-    """
-    path = Path(folder) / FILE
-    try:
-        values = json.loads(path.read_bytes())
-        if (found := values.pop("format")) != FORMAT:
-            raise NotAModelError(f"{path} has format {found}, this version reads {FORMAT}")
-        settings = DualModalUNetConfig.from_dict(values.pop("settings"))
-        return ModelInfo(settings=settings, **values)
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise NotAModelError(f"{path} is absent or damaged: {error}") from error
 
 
 def load_trained(
@@ -186,6 +111,19 @@ def frozen_parts(
     return CLIPEncoder.from_pretrained(str(image_encoder)), codec
 
 
+def frozen_digests(trained: Trained) -> dict[str, str]:
+    """SHA-256 over the tensors of VAE and CLIP, as they were loaded; those that exist.
+
+    The tiny preset has neither, and with cached latents the VAE may never be loaded.
+    """
+    parts: dict[str, nn.Module] = {}
+    if isinstance(trained.codec, VAECodec) and trained.codec.is_loaded:
+        parts["vae"] = trained.codec.vae
+    if isinstance(trained.image_encoder, CLIPEncoder):
+        parts["image_encoder"] = trained.image_encoder.clip
+    return {name: _digest(part) for name, part in parts.items()}
+
+
 def load_tiny(encoder: TinyEncoder, folder: Path) -> None:
     """Load the weights of preset tiny's image encoder from a model's folder."""
     encoder.load_state_dict(read_tensors(folder / _TINY))
@@ -228,3 +166,11 @@ def _below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _beside(folder: Path, name: str) -> Path | None:
     return folder / name if (folder / name / "config.json").is_file() else None
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

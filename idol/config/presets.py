@@ -14,8 +14,8 @@ __all__ = ["defaults", "preset"]
 _SD14 = DualModalUNetConfig()
 
 # Latents of 48 channels are 4x4 RGB patches, so that no VAE is needed: 64x64 pixels are 16x16.
-# Half of the finest level carries the values of a patch, for `idol.model.fresh`; coarser levels
-# know what is where, for which few channels will do.
+# Half of the finest level carries the values of a patch, for `idol.model.initial_weights`; coarser
+# levels know what is where, for which few channels will do.
 _TINY = DualModalUNetConfig(
     latent_channels=48,
     block_out_channels=(96, 32, 32, 32),

@@ -8,8 +8,8 @@ from idol.config import ConfigError, DualModalUNetConfig, preset
 from idol.config.model import DEPTH, VIDEO
 from idol.model.controlnet import PoseControlNet
 from idol.model.denoiser import DualModalDenoiser, ForegroundProjection
+from idol.model.initial_weights import from_pretrained_2d
 from idol.model.layout import ClipLayout
-from idol.model.pretrained import from_pretrained_2d
 from idol.model.saving import CheckpointError
 from idol.model.stages import set_trainable, stage_config
 from idol.model.unet import ConsistencyFeatures, DenoiserOutput, DualModalUNet

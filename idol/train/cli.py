@@ -14,8 +14,7 @@ from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.errors import IdolError
-from idol.train.errors import DivergedError
-from idol.train.interrupt import InterruptedRun
+from idol.train.stopping import DivergedError, InterruptedRun
 from shards.command import INTERRUPTED, run, say
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced, shown
@@ -120,7 +119,7 @@ def _settings_of(output: Path | None, init_from: Path | None) -> DualModalUNetCo
     if not init_from:
         return None
     from idol.checkpoint import Checkpoints
-    from idol.saved import find_model, read_info
+    from idol.model_info import find_model, read_info
     from idol.train.resume import read_config
 
     if output and Checkpoints(output / "checkpoints").listed() and (saved := read_config(output)):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from idol.train.errors import TrainError
 from idol.train.log import LOSSES, VALIDATION, read_json_lines
+from idol.train.stopping import TrainError
 
 __all__ = ["loss_curves", "main", "smoothed"]
 

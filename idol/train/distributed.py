@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from idol.config.train import TrainConfig
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 
 __all__ = [
     "average_gradients",

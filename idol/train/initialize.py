@@ -10,9 +10,10 @@ import torch
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
-from idol.model.fresh import start_from_nothing
-from idol.saved import ModelInfo, Trained, find_model, frozen_parts, load_tiny, read_info
-from idol.train.errors import TrainError
+from idol.model.initial_weights import start_from_nothing
+from idol.model_info import ModelInfo, find_model, read_info
+from idol.saved import Trained, frozen_parts, load_tiny
+from idol.train.stopping import TrainError
 
 __all__ = ["build", "check_sources", "resumed", "with_sources"]
 

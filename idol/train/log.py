@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from shards.files.atomic import write_atomically
 from shards.files.digest import sha256
 from shards.inspect.console import QuietConsole, human_bytes, human_duration

@@ -15,17 +15,16 @@ from idol.checkpoint import Checkpoints
 from idol.config.model import DEPTH
 from idol.data.datasets import Datasets
 from idol.data.preparation import LatentBatch
-from idol.diffusion.guidance import predict
 from idol.diffusion.noise import Randomness
+from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.model import DenoiserOutput
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
-from idol.train.errors import DivergedError
-from idol.train.interrupt import Interrupt, InterruptedRun
 from idol.train.monitor import Monitor
 from idol.train.optimizer import learning_rate
 from idol.train.run import Run
+from idol.train.stopping import DivergedError, Interrupt, InterruptedRun
 from shards.errors import ShardsError
 
 __all__ = ["step_losses", "train_steps"]

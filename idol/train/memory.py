@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from idol.config.train import TrainConfig
 from idol.encoders import PatchCodec
 from idol.model.cost import build, example_inputs
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from shards.inspect.console import human_bytes
 
 __all__ = ["Estimate", "estimate", "out_of_memory"]

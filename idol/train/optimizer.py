@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from idol.config.train import OptimizerConfig
 from idol.train.distributed import divided_like, whole, whole_state
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 
 __all__ = [
     "MovingAverage",

@@ -6,13 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from idol.config.train import TrainConfig
-from idol.encoders import CLIPEncoder, VAECodec
-from idol.saved import Trained
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from shards.files.atomic import write_atomically
 from shards.mix import Mixture
 from shards.stream.order import samples_in_block
@@ -21,7 +16,6 @@ __all__ = [
     "check_frozen",
     "check_same_run",
     "described",
-    "frozen_digests",
     "read_config",
     "shards_digest",
     "write_config",
@@ -99,19 +93,6 @@ def shards_digest(mixture: Mixture) -> str:
     return digest.hexdigest()
 
 
-def frozen_digests(trained: Trained) -> dict[str, str]:
-    """SHA-256 over the tensors of VAE and CLIP, as they were loaded; those that are there.
-
-    The tiny preset has neither, and with cached latents the VAE may never be loaded.
-    """
-    parts: dict[str, nn.Module] = {}
-    if isinstance(trained.codec, VAECodec) and trained.codec.is_loaded:
-        parts["vae"] = trained.codec.vae
-    if isinstance(trained.image_encoder, CLIPEncoder):
-        parts["image_encoder"] = trained.image_encoder.clip
-    return {name: _digest(part) for name, part in parts.items()}
-
-
 def check_frozen(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Raise TrainError unless a run resumes with the frozen networks that it began with."""
     TrainError.raise_if_any(
@@ -130,11 +111,3 @@ def _differences(saved: Any, given: Any, name: str = "") -> Iterator[tuple[str, 
             yield from _differences(saved.get(key), given.get(key), f"{name}.{key}".lstrip("."))
     elif saved != given:
         yield name, f"{name}: saved {json.dumps(saved)}, given {json.dumps(given)}"
-
-
-def _digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

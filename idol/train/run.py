@@ -15,7 +15,8 @@ from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.preparation import Preparation
 from idol.model import DenoiserOutput
-from idol.saved import ModelInfo, Trained, write_frozen, write_model
+from idol.model_info import ModelInfo
+from idol.saved import Trained, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.distributed import distribute, whole, whole_state
 from idol.train.initialize import build
@@ -25,7 +26,7 @@ from idol.train.optimizer import (
     make_optimizer,
     optimizer_state,
 )
-from idol.train.resume import check_frozen, frozen_digests
+from idol.train.resume import check_frozen
 from shards.files.atomic import atomic_folder
 
 __all__ = ["Progress", "Run"]

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from idol.config.model import DEPTH, VIDEO
 from idol.data.preparation import LatentBatch
-from idol.diffusion.ddim import sample
-from idol.diffusion.guidance import predict
 from idol.diffusion.noise import named_noise
+from idol.diffusion.sampling import predict, sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
 from idol.losses.literal import motion_field

@@ -14,7 +14,6 @@ from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
 from idol.train.distributed import make_accelerator
-from idol.train.errors import TrainError
 from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
 from idol.train.loop import train_steps
@@ -22,6 +21,7 @@ from idol.train.memory import out_of_memory
 from idol.train.optimizer import eight_bit_adam
 from idol.train.resume import check_same_run, described, read_config, shards_digest, write_config
 from idol.train.run import Run
+from idol.train.stopping import TrainError
 from shards.files.locks import LOCK, Taken, exclusive
 
 __all__ = ["sole_run", "train"]

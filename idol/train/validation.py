@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from idol.config.model import MODALITY_NAMES
 from idol.data.preparation import LatentBatch
-from idol.diffusion.guidance import predict
 from idol.diffusion.noise import named_noise
-from idol.train.errors import TrainError
+from idol.diffusion.sampling import predict
+from idol.train.stopping import TrainError
 
 __all__ = ["TIMESTEPS", "evaluating", "validate"]
 

@@ -13,7 +13,7 @@ import pytest
 from idol.config import ConfigError
 from idol.diffusion.schedule import noise_schedule
 from idol.train.cli import main, parse
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from tests.idol.train.micro import configured, micro
 
 REQUIRED = ["--shards", "a", "b", "--output", "o"]

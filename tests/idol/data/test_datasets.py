@@ -11,8 +11,8 @@ import pytest
 
 from idol.config.train import TrainConfig
 from idol.data.datasets import DataError, open_datasets
-from idol.train.errors import TrainError
 from idol.train.resume import shards_digest
+from idol.train.stopping import TrainError
 from idol.train.train import train
 from shards.errors import NotADataset
 from shards.mix import open_mixture

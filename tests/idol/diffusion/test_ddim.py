@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from idol.diffusion.ddim import sample
+from idol.diffusion.sampling import sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.model import VIDEO, DualModalDenoiser
 from tests.idol.diffusion.stubs import Stub, conditions, draw

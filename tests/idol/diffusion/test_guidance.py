@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from idol.diffusion.guidance import guided_noise
+from idol.diffusion.sampling import guided_noise
 from idol.model import DEPTH, VIDEO
 from tests.idol.diffusion.stubs import Stub, conditions, draw
 

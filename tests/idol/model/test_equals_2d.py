@@ -10,7 +10,7 @@ from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from idol.model import DualModalDenoiser, DualModalUNet, DualModalUNetConfig, PoseControlNet
-from idol.model.pretrained import load_2d_weights
+from idol.model.initial_weights import load_2d_weights
 from tests.idol.small import SMALL, randomise
 
 SHARED_2D = {

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from idol.losses import LossConfig, training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
-from idol.model.fresh import start_from_nothing
+from idol.model.initial_weights import start_from_nothing
 from tests.idol.small import SMALL
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from idol.train.curves import loss_curves, main, smoothed
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 
 
 def write_run(folder: Path, rows: int = 60) -> Path:

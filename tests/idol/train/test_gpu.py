@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from idol.config.train import TrainConfig
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from idol.train.train import train
 from tests.idol.train.micro import losses_of, micro
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idol.diffusion.ddim import sample
-from idol.diffusion.guidance import predict
+from idol.diffusion.sampling import predict, sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.losses import LossConfig, training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig, set_trainable
-from idol.model.fresh import start_from_nothing
+from idol.model.initial_weights import start_from_nothing
 from idol.train.validation import validate
 from tests.idol.train.clips import four_clips
 

@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 
 from idol.train import monitor
-from idol.train.errors import TrainError
 from idol.train.log import JsonLines, LineDisplay, Log, StepReport, read_json_lines
 from idol.train.monitor import Throughput
+from idol.train.stopping import TrainError
 
 
 def report(step: int, **changes: Any) -> StepReport:

@@ -13,7 +13,7 @@ from idol.config import defaults
 from idol.config.model import StageName
 from idol.data.datasets import open_datasets
 from idol.data.preparation import LatentBatch, Preparation
-from idol.diffusion.ddim import sample
+from idol.diffusion.sampling import sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
 from idol.saved import Trained, load_trained

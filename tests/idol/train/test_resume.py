@@ -12,9 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from idol.train.errors import TrainError
-from idol.train.interrupt import Interrupt
-from idol.train.resume import _digest
+from idol.saved import _digest
+from idol.train.stopping import Interrupt, TrainError
 from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro, weights_of
 

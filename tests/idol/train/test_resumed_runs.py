@@ -15,9 +15,9 @@ import pytest
 from idol.checkpoint import Checkpoints
 from idol.data.datasets import Datasets
 from idol.train.cli import parse, run_config
-from idol.train.errors import DivergedError
 from idol.train.monitor import Monitor
 from idol.train.run import Run
+from idol.train.stopping import DivergedError
 from idol.train.train import train
 from shards.errors import StorageError
 from tests.idol.train.micro import losses_of, micro, weights_of

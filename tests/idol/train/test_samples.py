@@ -11,7 +11,7 @@ import torch
 
 from idol.data.preparation import LatentBatch
 from idol.diffusion.conditions import Conditions
-from idol.diffusion.guidance import predict
+from idol.diffusion.sampling import predict
 from idol.encoders import PatchCodec
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.train import samples

@@ -18,8 +18,8 @@ from idol.data.latents import encode_dataset
 from idol.encoders import CLIPEncoder, VAECodec
 from idol.model import DualModalUNetConfig
 from idol.saved import load_trained
-from idol.train.errors import TrainError
 from idol.train.run import Run
+from idol.train.stopping import TrainError
 from idol.train.train import train
 from tests.idol.train.micro import SIZE, configured, in_processes, losses_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from idol.train.train import sole_run
 
 

@@ -12,10 +12,11 @@ import torch
 
 from idol.data.datasets import DataError, open_datasets
 from idol.model.stages import is_trained
-from idol.saved import load_trained, read_info
+from idol.model_info import read_info
+from idol.saved import load_trained
 from idol.train import loop
-from idol.train.errors import DivergedError, TrainError
 from idol.train.loop import step_losses
+from idol.train.stopping import DivergedError, TrainError
 from idol.train.train import train
 from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
 

@@ -13,7 +13,7 @@ from idol.diffusion.conditions import Conditions
 from idol.diffusion.schedule import noise_schedule
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.model.unet import DenoiserOutput
-from idol.train.errors import TrainError
+from idol.train.stopping import TrainError
 from idol.train.validation import validate
 
 

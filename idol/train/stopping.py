@@ -1,11 +1,32 @@
-"""Ctrl-C and SIGTERM, as schedulers send it: finish the step, save, leave."""
+"""What stops a run: errors with one clear message, and the signals of a user or a scheduler."""
 
 import signal
 import time
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Interrupt", "InterruptedRun"]
+from idol.errors import IdolError
+
+__all__ = ["DivergedError", "Interrupt", "InterruptedRun", "TrainError"]
+
+
+class TrainError(IdolError):
+    """A run cannot start, or cannot resume."""
+
+
+class DivergedError(TrainError):
+    """Too many steps in a row, up to `step`, had a loss or gradient that was not finite."""
+
+    def __init__(self, in_row: int, step: int, keys: Sequence[str]) -> None:
+        super().__init__(
+            f"{in_row} steps in a row had a loss or gradient that is not finite, up to step "
+            f"{step}, whose clips are {', '.join(keys)}: look at these with `idol-shards show`. "
+            "The newest checkpoint has the weights before them. A higher --max-skipped lets this "
+            "run continue; to continue otherwise, with a lower --learning-rate or with "
+            "--mixed-precision bf16 in place of fp16, give this --output as --init-from, and "
+            "another --output"
+        )
 
 
 # Schedulers and launchers both signal a process: what comes so soon after is the same request.
