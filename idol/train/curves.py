@@ -13,6 +13,7 @@ import numpy as np
 
 from idol.train.log import LOSSES, VALIDATION, read_json_lines
 from idol.train.stopping import TrainError
+from shards.command import BAD_INPUT, run
 
 __all__ = ["loss_curves", "main", "smoothed"]
 
@@ -60,16 +61,16 @@ def loss_curves(folders: Sequence[str | Path]) -> bytes:
     return png.getvalue()
 
 
-def main(folders: list[str]) -> int:
-    """Draw `losses.png` beside the first folder; returns the exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw `losses.png` beside the first folder; returns the exit code, see `shards.command`."""
+    return run("idol.train.curves", _draw, argv, errors=(TrainError, OSError))
+
+
+def _draw(folders: Sequence[str]) -> int:
     if not folders or folders[0] in ("-h", "--help"):
-        print(__doc__.strip())
-        return 0 if folders else 2
-    try:
-        png = loss_curves(folders)
-    except TrainError as error:
-        print(error, file=sys.stderr)
-        return 1
+        print((__doc__ or "").strip())
+        return 0 if folders else BAD_INPUT
+    png = loss_curves(folders)
     path = Path(folders[0]).parent / "losses.png"
     path.write_bytes(png)
     print(f"loss curves: {path}")
@@ -128,4 +129,4 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -52,9 +52,10 @@ def test_curves_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_curves_without_losses_are_one_clear_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path)]) == 1
+    assert main([str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert error == f"{tmp_path} has no losses to draw: losses.jsonl is absent or empty\n"
+    reason = f"{tmp_path} has no losses to draw: losses.jsonl is absent or empty"
+    assert error == f"idol.train.curves: {reason}\n"
     with pytest.raises(TrainError):
         loss_curves([tmp_path])
 
