@@ -19,10 +19,10 @@ from idol.encoders.vae_identity import identify_vae
 from idol.errors import IdolError
 from shards.errors import LatentsMissing
 from shards.latents import folder_name, open_latents, sidecars_of
-from shards.manifest import Sample
 from shards.mix import Mixture, open_mixture
 from shards.reader import Shard
 from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
+from shards.stream.catalogue import sizes_of
 from shards.stream.request import Request
 
 __all__ = ["DataError", "Datasets", "open_datasets"]
@@ -171,13 +171,13 @@ def open_datasets(config: TrainConfig) -> Datasets:
 
 def _mistakes(mixture: Mixture, request: Request, split: str | None = None) -> list[str]:
     mistakes = []
-    clips: list[tuple[Shard, Sample]] = []
+    together: list[Shard] = []
     for dataset in mixture.datasets:
         shards = dataset.shards_of(split)
+        together += shards
         where = dataset.url + (f", split {split}" if split else "")
         mistakes += [f"{where}: {lack}" for lack in _lacks(shards, request)]
-        clips += [(shard, sample) for shard in shards for sample in shard.manifest.samples]
-    return mistakes + _sizes([clip for clip in clips if clip[1].frames >= request.frames])
+    return mistakes + sizes_of(together, frames=request.frames).mistakes
 
 
 def _lacks(shards: Sequence[Shard], request: Request) -> list[str]:
@@ -199,25 +199,3 @@ def _lacks(shards: Sequence[Shard], request: Request) -> list[str]:
         f"{count} of {len(counted)} clips have no {name}: make it with {_MADE_BY[name]}"
         for name, count in absent.items()
     ]
-
-
-def _sizes(clips: Sequence[tuple[Shard, Sample]]) -> list[str]:
-    """What is wrong with the sizes of clips that are streamed together."""
-    found: dict[tuple[int, int], list[str]] = {}
-    unknown = []
-    for shard, sample in clips:
-        name = f"{shard.url}: {sample.key}"
-        if sample.width is None or sample.height is None:
-            unknown.append(name)
-        else:
-            found.setdefault((sample.width, sample.height), []).append(name)
-    mistakes = []
-    if unknown:
-        mistakes.append(f"{len(unknown)} clips do not say their size, such as {unknown[0]}")
-    if len(found) > 1:
-        some = [f"{len(c)} of {w}x{h}, such as {c[0]}" for (w, h), c in found.items()]
-        mistakes.append(
-            f"clips of a batch have one size, but there are {'; '.join(some[:3])}"
-            f"{'; …' if len(some) > 3 else ''}: build all with one --size, or train on those of one"
-        )
-    return mistakes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from shards.errors import BadSample, LatentsMissing, NotADataset
 from shards.files.storage import Store
 from shards.latents import Latents, sidecars_of
-from shards.manifest import Sample
 from shards.reader import Shard
 from shards.sample.modalities import JSON
 
@@ -18,9 +17,11 @@ __all__ = [
     "Catalogue",
     "ClipEntry",
     "ShardEntry",
+    "Sizes",
     "Source",
     "attach_latents",
     "make_catalogue",
+    "sizes_of",
 ]
 
 _log = logging.getLogger(__name__)
@@ -75,18 +76,65 @@ class Catalogue:
     size: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of clips that are streamed together.
+
+    Attributes:
+        found: the clips, as "shard: key", of each (height, width).
+        unknown: those whose json does not say their size.
+    """
+
+    found: Mapping[tuple[int, int], Sequence[str]]
+    unknown: Sequence[str]
+
+    @property
+    def mistakes(self) -> list[str]:
+        """Why the clips do not fit into one batch; none if they do."""
+        mistakes = []
+        if self.unknown:
+            count = len(self.unknown)
+            mistakes.append(f"{count} clips do not say their size, such as {self.unknown[0]}")
+        if len(self.found) > 1:
+            some = [
+                f"{len(clips)} of {width}x{height}, such as {clips[0]}"
+                for (height, width), clips in self.found.items()
+            ]
+            mistakes.append(
+                f"clips of a batch have one size, but there are {'; '.join(some[:3])}"
+                f"{'; …' if len(some) > 3 else ''}: build all with one --size, or use only those "
+                "of one"
+            )
+        return mistakes
+
+
+def sizes_of(shards: Iterable[Shard], *, frames: int) -> Sizes:
+    """The sizes of the clips that have `frames` frames, from the manifests."""
+    found: dict[tuple[int, int], list[str]] = {}
+    unknown = []
+    for shard in shards:
+        for sample in shard.manifest.samples:
+            if sample.frames < frames:
+                continue
+            label = f"{shard.url}: {sample.key}"
+            if sample.width is None or sample.height is None:
+                unknown.append(label)
+            else:
+                found.setdefault((sample.height, sample.width), []).append(label)
+    return Sizes(found, unknown)
+
+
 def make_catalogue(
     found: Sequence[Sequence[Shard]], *, frames: int, stored: Collection[str]
 ) -> Catalogue:
     """The clips that have `frames` frames; shorter ones are left out, and logged.
 
     Raises NotADataset for a source without any; BadSample, naming shard and key, for a clip that
-    lacks one of the modalities `stored` or has another size than the others.
+    lacks one of the modalities `stored`, or for clips of several sizes.
     """
-    sizes: dict[tuple[int, int], str] = {}
     sources = []
     for shards in found:
-        source = Source(tuple(_entry(shard, frames, stored, sizes) for shard in shards))
+        source = Source(tuple(_entry(shard, frames, stored) for shard in shards))
         total = sum(len(shard.manifest.samples) for shard in shards)
         short = total - sum(source.counts)
         if short == total:
@@ -94,7 +142,10 @@ def make_catalogue(
         if short:
             _log.warning("%d of %d clips have fewer than %d frames: left out", short, total, frames)
         sources.append(source)
-    return Catalogue(tuple(sources), next(iter(sizes)))
+    sizes = sizes_of((shard for shards in found for shard in shards), frames=frames)
+    if sizes.mistakes:
+        raise BadSample("; ".join(sizes.mistakes))
+    return Catalogue(tuple(sources), next(iter(sizes.found)))
 
 
 def attach_latents(
@@ -125,34 +176,17 @@ def attach_latents(
     return replace(catalogue, sources=tuple(sources))
 
 
-def _entry(
-    shard: Shard, frames: int, stored: Collection[str], sizes: dict[tuple[int, int], str]
-) -> ShardEntry:
+def _entry(shard: Shard, frames: int, stored: Collection[str]) -> ShardEntry:
     long_enough = [s for s in shard.manifest.samples if s.frames >= frames]
     for sample in long_enough:
-        _check(shard, sample, stored, sizes)
+        if lacking := sorted(name for name in {JSON, *stored} if not sample.sizes.get(name)):
+            raise BadSample(
+                f"{shard.url}: sample {sample.key}: has no {', '.join(lacking)}; build with it, "
+                "or do not ask for it"
+            )
     clips = (ClipEntry(s.key, s.offset, s.length, s.frames) for s in long_enough)
     manifest = shard.manifest
     return ShardEntry(shard.store, shard.name, manifest.bytes, manifest.sha256, tuple(clips))
-
-
-def _check(
-    shard: Shard, sample: Sample, stored: Collection[str], sizes: dict[tuple[int, int], str]
-) -> None:
-    label = f"{shard.url}: sample {sample.key}"
-    if lacking := sorted(name for name in {JSON, *stored} if not sample.sizes.get(name)):
-        raise BadSample(
-            f"{label}: has no {', '.join(lacking)}; build with it, or do not ask for it"
-        )
-    if sample.width is None or sample.height is None:
-        raise BadSample(f"{label}: its json does not say its size")
-    size = (sample.height, sample.width)
-    if sizes.setdefault(size, label) is label and len(sizes) > 1:
-        (one, first), (other, _) = sizes.items()
-        raise BadSample(
-            f"{label}: is {other[1]}x{other[0]}, but {first} is {one[1]}x{one[0]}; "
-            "clips of a batch have one size: build them with one, or stream them apart"
-        )
 
 
 def _latents_of(entry: ShardEntry, sidecar: Shard, members: Collection[str]) -> ShardEntry:
