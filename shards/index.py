@@ -2,40 +2,44 @@
 
 import io
 from collections.abc import Iterable
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from shards.errors import ShardsError
 from shards.files.storage import Store
 from shards.manifest import Manifest
 from shards.sample.modalities import JSON, MODALITIES
 
+# Opening a dataset needs the index's name alone: pyarrow takes .3 s to load, and is loaded at use.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 __all__ = ["INDEX", "index_bytes", "index_rows", "read_index"]
 
 INDEX = "index.parquet"
 
 _COLUMNS = [
-    ("key", pa.string()),
-    ("split", pa.string()),
-    ("shard", pa.int32()),
-    ("offset", pa.int64()),
-    ("length", pa.int64()),
-    ("video", pa.string()),
-    ("first_frame", pa.int64()),
-    ("frames", pa.int32()),
-    ("fps", pa.float64()),
-    ("width", pa.int32()),
-    ("height", pa.int32()),
-    ("person_coverage", pa.float64()),
-    ("keypoint_score", pa.float64()),
-    ("bytes", pa.int64()),
+    ("key", "string"),
+    ("split", "string"),
+    ("shard", "int32"),
+    ("offset", "int64"),
+    ("length", "int64"),
+    ("video", "string"),
+    ("first_frame", "int64"),
+    ("frames", "int32"),
+    ("fps", "float64"),
+    ("width", "int32"),
+    ("height", "int32"),
+    ("person_coverage", "float64"),
+    ("keypoint_score", "float64"),
+    ("bytes", "int64"),
 ]
 
 
-def _schema() -> pa.Schema:
-    return pa.schema(_COLUMNS + [(f"bytes_{name}", pa.int64()) for name in (JSON, *MODALITIES)])
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    columns = _COLUMNS + [(f"bytes_{name}", "int64") for name in (JSON, *MODALITIES)]
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns])
 
 
 def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
@@ -61,6 +65,9 @@ def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
 
 def index_bytes(manifests: Iterable[Manifest]) -> bytes:
     """The Parquet file; equal manifests have equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = io.BytesIO()
     table = pa.Table.from_pylist(index_rows(manifests), schema=_schema())
     pq.write_table(table, file, compression="zstd")
@@ -69,6 +76,9 @@ def index_bytes(manifests: Iterable[Manifest]) -> bytes:
 
 def read_index(store: Store) -> list[dict[str, Any]] | None:
     """Rows of a dataset's index; None when there is none. Raises ShardsError when damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     data = store.read_if_there(INDEX)
     if data is None:
         return None

@@ -20,6 +20,7 @@ __all__ = [
     "describe_sample",
     "find_manifest",
     "list_shards",
+    "load_all_manifests",
     "load_manifest",
     "load_manifests",
     "manifest_bytes",
@@ -159,8 +160,12 @@ def shard_name(index: int) -> str:
 
 def list_shards(store: Store, split: str) -> dict[int, set[str]]:
     """Shards in a split's folder, valid or not: index to which of `json`, `tar` are there."""
+    return _shards_in(store.list(split))
+
+
+def _shards_in(names: Iterable[str]) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
-    for name in store.list(split):
+    for name in names:
         if match := re.fullmatch(r"shard-([0-9]{5,})\.(tar|json)", name):
             found.setdefault(int(match[1]), set()).add(match[2])
     return dict(sorted(found.items()))
@@ -207,8 +212,24 @@ def load_manifests(store: Store, shards: Iterable[tuple[str, int]]) -> list[Mani
     A request for each manifest, and one for each split, whose listing has the tars' sizes.
     """
     shards = list(shards)
-    sizes = {split: store.sizes(split) for split in {split for split, _ in shards}}
+    return _load_each(store, shards, {split: store.sizes(split) for split, _ in shards})
 
+
+def load_all_manifests(
+    store: Store, folders: Iterable[str]
+) -> dict[tuple[str, int], Manifest | BadManifest]:
+    """`load_manifests` of every shard in these folders, by `(split, index)`, in their order.
+
+    Each folder is listed once.
+    """
+    sizes = {folder: store.sizes(folder) for folder in folders}
+    shards = [(folder, index) for folder, names in sizes.items() for index in _shards_in(names)]
+    return dict(zip(shards, _load_each(store, shards, sizes), strict=True))
+
+
+def _load_each(
+    store: Store, shards: list[tuple[str, int]], sizes: Mapping[str, Mapping[str, int]]
+) -> list[Manifest | BadManifest]:
     def load(shard: tuple[str, int]) -> Manifest | BadManifest:
         split, index = shard
         try:

@@ -16,8 +16,9 @@ from shards.manifest import (
     Manifest,
     Sample,
     describe_sample,
+    find_manifest,
     list_shards,
-    load_manifests,
+    load_all_manifests,
     shard_name,
 )
 from shards.sample.clip import Clip
@@ -161,12 +162,12 @@ def open_dataset(path: str | os.PathLike[str] | Store) -> Dataset:
         return _open_tar(store)
     info = read_info(store)
     folders = ["", *(name for name, is_folder in store.list().items() if is_folder)]
-    found = [(split, index) for split in folders for index in list_shards(store, split)]
+    found = load_all_manifests(store, folders)
     if info is None and not found:
         exists = "holds no dataset.json and no shards" if store.list() else "is empty or absent"
         raise NotADataset(f"{store.url()}: {exists}; give a dataset, a split's folder or a tar")
     shards, ignored = [], []
-    for (split, _), manifest in zip(found, load_manifests(store, found), strict=True):
+    for (split, _), manifest in found.items():
         if isinstance(manifest, BadManifest):
             ignored.append(manifest)
         else:
@@ -182,8 +183,8 @@ def _open_tar(file: Store) -> Dataset:
         raise NotADataset(f"{file.url()}: is no folder and no .tar")
     for index in list_shards(store, ""):
         if name == f"{shard_name(index)}.tar":
-            manifest = load_manifests(store, [("", index)])[0]
-            if not isinstance(manifest, BadManifest):
+            manifest = find_manifest(store, "", index)
+            if manifest is not None:
                 return Dataset(file.url(), None, (Shard(store, name, manifest),))
     return Dataset(file.url(), None, (Shard(store, name, scan_tar(store, name)),))
 

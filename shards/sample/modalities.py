@@ -23,6 +23,7 @@ from shards.sample.metrics import depth_flicker, pose_jitter
 __all__ = [
     "JSON",
     "MODALITIES",
+    "Depth",
     "Measure",
     "Modality",
     "Streamed",
@@ -34,14 +35,16 @@ __all__ = [
 ]
 
 JSON = "json"
+Depth = Literal["person", "frame"]
 
 
 @dataclass(frozen=True)
 class Streamed:
     """How training is given a modality whose frames are images: uint8, as they are stored.
 
-    `array`     its name in a `ClipSample`; of rows that share one, such as `depth_person` and
-                `depth_frame` do `depth`, a stream takes one.
+    `array`     its name in a `ClipSample`.
+    `depth`     which of the depths it is, for the rows that share the array `depth`: a stream takes
+                one of them.
     `channels`  3, where grey is repeated in each, or 1, without an axis for it.
     `moves`     what a random crop and a mirror image do: `smooth` mixes neighbouring pixels,
                 `exact` takes the nearest, for values of which a mean means nothing; `redrawn` is
@@ -50,6 +53,7 @@ class Streamed:
     """
 
     array: str
+    depth: Depth | None = None
     channels: Literal[1, 3] = 3
     moves: Literal["smooth", "exact", "redrawn", "never"] = "smooth"
     latents: bool = False
@@ -123,7 +127,7 @@ class Modality:
 
 
 def _depth(
-    name: str, title: str, encoding: Encoding, *, moves: Literal["smooth", "exact"]
+    name: Depth, title: str, encoding: Encoding, *, moves: Literal["smooth", "exact"]
 ) -> Modality:
     flicker = Measure(
         f"depth_{name}_flicker",
@@ -138,7 +142,7 @@ def _depth(
         title=title,
         draw=drawing.hot if encoding is HOT_DEPTH else drawing.grey,
         measures=(flicker,),
-        streamed=Streamed("depth", moves=moves, latents=True),
+        streamed=Streamed("depth", depth=name, moves=moves, latents=True),
     )
 
 

@@ -7,7 +7,7 @@
 | which clips are there, with which cached latents | `catalogue` |
 | which comes next | `order`, `random` |
 | how are bytes read | `shard_reader`, `cache`, `prefetch` |
-| how do they become a sample | `sample_builder`, `request`, `fill`, `pictures` |
+| how do they become a sample | `sample_builder`, `request`, `fill` |
 | how is a sample augmented | `geometry`, `foreground` |
 | where do their arrays live | `recycle` |
 

@@ -62,7 +62,8 @@ class _Content:
         return self.map(lambda tensor: tensor.pin_memory())
 
 
-_OWN = tuple(f.name for f in fields(_Content) if f.type == "Array" and f.default is None)
+# What may be absent is an array, and nothing else is None by default.
+_OWN = tuple(f.name for f in fields(_Content) if f.default is None)
 
 
 def _placed(arrays: Mapping[str, Array]) -> dict[str, Any]:
@@ -82,19 +83,19 @@ class ClipSample(_Content):
     `depth`          (T, H, W, 3) uint8, as the model sees it: the person's in `hot` colours, that
                      of the whole frame in grey, rounded to 8 bits.
     `foreground`, `foreground_mask`
-                     (H, W, 3), (H, W) uint8: the person's picture with its surroundings, which
+                     (H, W, 3), (H, W) uint8: the image of the person with its surroundings, which
                      the mask removes after CLIP's normalisation.
     `background`, `background_mask`
                      (H, W, 3), (H, W) uint8: the place with a mid-grey hole (128) where the mask
                      is 255. Both parts are cut from the video's reference frame, or see `cut`.
     `rgb_latents`, `pose_latents`, `depth_latents`
                      (T, 2C, h, w) float16: the frames' moments, means before logarithms of
-                     variances, unscaled, in place of the pictures; `background_latents`
+                     variances, unscaled, in place of the images; `background_latents`
                      (2C, h, w). See `shards.latents`.
     `more`           arrays of further modalities of the table, by the name they are streamed as:
                      (T, H, W, 3) or (T, H, W) uint8.
     `position`       the sample's place in the order of all ranks.
-    `consumed`       the state to go on from after this sample, on all ranks: samples consumed.
+    `consumed`       the state to resume from after this sample, on all ranks: samples consumed.
     `skipped`        one line for each clip that could not be read and that this one stands in for.
     """
 
@@ -108,7 +109,7 @@ class ClipBatch(_Content):
 
     `key`       B keys; `frame_indices` (B, T) int64.
     `positions` the samples' places in the order of all ranks.
-    `consumed`  the state to go on from after this batch, on all ranks: samples consumed.
+    `consumed`  the state to resume from after this batch, on all ranks: samples consumed.
     `skipped`   those of all samples.
     """
 

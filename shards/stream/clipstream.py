@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
+from shards.sample.modalities import Depth
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import Prefetcher, ShardCache
 from shards.stream.catalogue import attach_latents, make_catalogue
 from shards.stream.foreground import Cut
 from shards.stream.order import Order, SourceOrder, samples_in_block
 from shards.stream.recycle import Recycler
-from shards.stream.request import Depth, Request, depth_there, modalities_there
+from shards.stream.request import Request, depth_there, modalities_there
 from shards.stream.sample_builder import SampleBuilder, Turn, check_skipped
 from shards.stream.shard_reader import ShardReader
 

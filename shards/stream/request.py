@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from shards.latents import BACKGROUND, LatentsInfo
-from shards.sample.modalities import Modality, Streamed, streamed_rows
+from shards.sample.modalities import Depth, Modality, Streamed, streamed_rows
 from shards.stream.foreground import Cut
 
-__all__ = ["REFERENCE", "Depth", "Request", "depth_there", "modalities_there"]
+__all__ = ["REFERENCE", "Request", "depth_there", "modalities_there"]
 
 REFERENCE = "reference"  # stands for foreground, background and their masks
-Depth = Literal["person", "frame"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,9 @@ class Request:
     `modalities`      arrays wanted, as the table's rows are streamed, and `reference`, which stands
                       for foreground, background and their masks.
     `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
-    `crop_area`       share of the picture's area that a random crop keeps: lowest, highest.
+    `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
-    `latents`         take these cached latents in place of pictures, where there can be any: the
+    `latents`         take these cached latents in place of images, where there can be any: the
                       hole of HAP's and HAOP's background is another each time.
     """
 
@@ -49,12 +48,12 @@ class Request:
             raise ValueError(f"{self.cut} is for single images: frames must be 1")
         low, high = self.crop_area
         if not 0 < low <= high <= 1:
-            raise ValueError(f"crop_area must be two rising shares in (0, 1], not {low}, {high}")
+            raise ValueError(f"crop_area must be two rising fractions in (0, 1], not {low}, {high}")
         if not 0 <= self.mirror <= 1:
             raise ValueError(f"mirror must be a probability, not {self.mirror}")
         if self.moves and self.latents is not None:
             raise ValueError(
-                "cached latents are those of whole pictures, as they are: stream without crop_area "
+                "cached latents are those of whole, unchanged images: stream without crop_area "
                 "and mirror, or without latents"
             )
         still = [row.name for row, streamed in self.rows if streamed.moves == "never"]
@@ -66,7 +65,7 @@ class Request:
 
     @property
     def moves(self) -> bool:
-        """Whether pictures may be cropped or mirrored."""
+        """Whether images may be cropped or mirrored."""
         return self.crop_area[0] < 1 or self.mirror > 0
 
     @property
@@ -103,7 +102,7 @@ class Request:
         return cached
 
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
-        """Shape of each array of a sample; `recycle.dtype_of` tells its type."""
+        """Shape of each array of a sample; `recycle.dtype_of` gives its type."""
         grey: tuple[int, ...] = (height, width)
         colour = (*grey, 3)
         shapes = {
@@ -132,13 +131,14 @@ def modalities_there(stored: Collection[str], depth: Depth, cut: Cut) -> frozens
 
 def depth_there(stored: Collection[str]) -> Depth:
     """The person's depth, the paper's default, unless the whole frame's is the only one."""
-    return "frame" if "depth_frame" in stored and "depth_person" not in stored else "person"
+    depths = [s.depth for row, s in streamed_rows() if s.depth and row.name in stored]
+    return depths[0] if depths else "person"
 
 
 def _rows(depth: Depth) -> Iterator[tuple[Modality, Streamed]]:
     """The table's rows that are streamed, with one of the two depths."""
     for row, streamed in streamed_rows():
-        if streamed.array != "depth" or row.name == f"depth_{depth}":
+        if streamed.depth in (None, depth):
             yield row, streamed
 
 

@@ -88,6 +88,6 @@ def test_a_run_reads_each_manifest_once(requests: list[tuple[str, str]], tmp_pat
 
 
 def test_opening_takes_one_request_a_shard(requests: list[tuple[str, str]], tmp_path: Path) -> None:
-    """As docs/training.md says: two more for each split, and five."""
+    """And one more for each split, whose listing has the sizes of its tars, and five."""
     open_datasets(micro("video", "counted://one", tmp_path))
-    assert len(requests) == 5 + 2 * 2 + 5
+    assert len(requests) == 5 + 2 + 5

@@ -129,7 +129,7 @@ def test_whole_shards_are_cached_from_an_object_store(
 
 def test_crop_and_mirror_are_refused(encoded: Path) -> None:
     for options in ({"mirror": 0.5}, {"crop_area": (0.5, 1.0)}):
-        with pytest.raises(ValueError, match="latents are those of whole pictures"):
+        with pytest.raises(ValueError, match="latents are those of whole, unchanged images"):
             ClipStream(encoded, latents=True, **options)
 
 

@@ -94,7 +94,7 @@ def test_a_stand_in_is_the_next_of_the_epoch_and_after_the_last_comes_the_first(
     assert order.stand_in(order.place(4), 1) == source.at(0, 0)
 
 
-def test_ten_thousand_shards_take_no_time() -> None:
+def test_deep_into_ten_thousand_shards_every_place_in_a_shard_is_drawn() -> None:
     order = SourceOrder((64,) * 10_000, 0)
     places = [order.place(turn).clip for turn in range(10**9, 10**9 + 1000)]
     assert len(set(places)) == 64
