@@ -1,11 +1,12 @@
-"""What every command shares: exit codes, errors in one line, signals, `--version`."""
+"""What every command shares: exit codes, errors in one line, signals, `--version`, stderr."""
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-__all__ = ["BAD_INPUT", "BROKEN_PIPE", "INTERRUPTED", "run", "say"]
+__all__ = ["BAD_INPUT", "BROKEN_PIPE", "INTERRUPTED", "native_errors_hidden", "run", "say"]
 
 # Exit codes: those of tyro and argparse for bad input, and of a shell for SIGINT and SIGPIPE.
 BAD_INPUT = 2
@@ -53,6 +54,32 @@ def run(
 def say(name: str, message: str) -> None:
     """Print a line of the command on stderr."""
     print(f"{name}: {message}", file=sys.stderr)
+
+
+@contextmanager
+def native_errors_hidden() -> Iterator[None]:
+    """Keeps libpng and libjpeg from printing about images that our own errors name.
+
+    They write to the process's file 2 behind Python's back. What Python prints to stderr is shown.
+    For commands only: the whole process is affected.
+    """
+    try:
+        shown = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    python = sys.stderr
+    try:
+        with open(os.devnull, "w") as nowhere, os.fdopen(shown, "w", buffering=1) as stderr:
+            if python is sys.__stderr__:
+                sys.stderr = stderr
+            os.dup2(nowhere.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(shown, 2)
+    finally:
+        sys.stderr = python
 
 
 def _code(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

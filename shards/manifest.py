@@ -212,7 +212,8 @@ def load_manifests(store: Store, shards: Iterable[tuple[str, int]]) -> list[Mani
     A request for each manifest, and one for each split, whose listing has the tars' sizes.
     """
     shards = list(shards)
-    return _load_each(store, shards, {split: store.sizes(split) for split, _ in shards})
+    folders = {split for split, _ in shards}
+    return _load_each(store, shards, {folder: store.sizes(folder) for folder in folders})
 
 
 def load_all_manifests(

@@ -10,9 +10,10 @@ from rich.progress import track as rich_track
 from rich.table import Table
 from rich.text import Text
 
+from shards.command import native_errors_hidden
 from shards.errors import ShardsError, StorageError, UnsafeMember
 from shards.files.storage import Store
-from shards.inspect.console import QuietConsole, human_bytes, native_errors_hidden
+from shards.inspect.console import QuietConsole, human_bytes
 from shards.inspect.stats import dataset_stats
 from shards.inspect.verify import Fault
 from shards.inspect.verify import verify as find_faults

@@ -1,13 +1,8 @@
 """What every command prints through: a console that leaves pipes and codecs no say."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from rich.console import Console
 
-__all__ = ["QuietConsole", "human_bytes", "human_duration", "native_errors_hidden"]
+__all__ = ["QuietConsole", "human_bytes", "human_duration"]
 
 # No one looks at a file in 80 columns: `grep` wants a row, reason and all, on one line.
 _WIDE = 1000
@@ -44,29 +39,3 @@ def human_duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86400:.1f} days"
-
-
-@contextmanager
-def native_errors_hidden() -> Iterator[None]:
-    """Keeps libpng and libjpeg from printing about images that our own errors name.
-
-    They write to the process's file 2 behind Python's back. What Python prints to stderr is shown.
-    For commands only: the whole process is affected.
-    """
-    try:
-        shown = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    python = sys.stderr
-    try:
-        with open(os.devnull, "w") as nowhere, os.fdopen(shown, "w", buffering=1) as stderr:
-            if python is sys.__stderr__:
-                sys.stderr = stderr
-            os.dup2(nowhere.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(shown, 2)
-    finally:
-        sys.stderr = python

@@ -8,7 +8,8 @@ import sys
 import pytest
 from rich.table import Table
 
-from shards.inspect.console import QuietConsole, native_errors_hidden
+from shards.command import native_errors_hidden
+from shards.inspect.console import QuietConsole
 
 
 class _Closed(io.StringIO):
@@ -34,7 +35,7 @@ def test_a_row_stays_on_one_line_unless_a_terminal_would_cut_it(
 def test_native_errors_are_hidden_and_those_of_python_are_not() -> None:
     script = (
         "import os, sys\n"
-        "from shards.inspect.console import native_errors_hidden\n"
+        "from shards.command import native_errors_hidden\n"
         "with native_errors_hidden():\n"
         "    os.write(2, b'native')\n"
         "    print('python', file=sys.stderr)\n"
