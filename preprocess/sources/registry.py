@@ -1,6 +1,7 @@
 """The datasets whose published layouts are read, and listing a source of one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -53,7 +54,7 @@ def list_videos(
         raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
     if where is not None and dataset != "ntu120":
         raise InputError(
-            f"--where {where!r} cannot be used with {dataset}: only the file names of ntu120 tell "
+            f"--where {where!r} cannot be used with {dataset}: only the file names of ntu120 state "
             "setup, camera, performer, replication and action"
         )
     if not source.is_dir():
@@ -67,4 +68,4 @@ def list_videos(
     unreadable = tuple(
         Unreadable(u.id, u.reason.replace(f"{source}/", "")) for u in listing.unreadable
     )
-    return Listing(listing.videos, unreadable)
+    return replace(listing, unreadable=unreadable)

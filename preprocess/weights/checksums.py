@@ -53,7 +53,7 @@ def read(root: Path) -> dict[str, Recorded]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged, or of another version of IDOL ({error}): remove it, and the "
-            f"files' checksums are recorded anew"
+            f"files' checksums are recorded again"
         ) from error
 
 
@@ -63,7 +63,7 @@ def record(root: Path, name: str, recorded: Recorded) -> None:
 
 
 def forget(root: Path, name: str) -> None:
-    """Drop one record, so that the file is recorded anew when it is met next."""
+    """Drop one record, so that the file is recorded again when it is met next."""
     _change(root, lambda records: records.pop(name, None))
 
 

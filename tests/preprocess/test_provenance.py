@@ -133,7 +133,7 @@ def test_a_model_that_cannot_be_had(tmp_path):
     """Tests are offline: the hub's client says so."""
     with pytest.raises(InputError, match="--depth hf:nobody/nothing is not in the hub's cache"):
         MODELS.folder("nobody/nothing")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         MODELS.folder(str(tmp_path / "gone"))
 
 

@@ -19,7 +19,7 @@ def _path(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_file():
         raise InputError(
-            f"--densepose {text} does not exist: give a folder of IUV pictures, or a TorchScript "
+            f"--densepose {text} does not exist: give a folder of IUV images, or a TorchScript "
             "file of DensePose (docs/recipes.md says what it has to be)"
         )
     return path

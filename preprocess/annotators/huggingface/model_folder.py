@@ -36,7 +36,7 @@ class HubModels:
         folder = Path(model).expanduser()
         if not folder.is_dir():
             if model.startswith((".", "/", "~")) or model.count("/") > 1:
-                raise InputError(f"{self.option}:{model}: {folder} is no folder")
+                raise InputError(f"{self.option}:{model}: {folder} is not a folder")
             folder = self._from_hub(model)
         for name in ("config.json", "*.safetensors"):
             if not any(folder.glob(name)):

@@ -17,7 +17,7 @@ def source(tmp_path, make_video):
 
 @pytest.fixture
 def densepose(tmp_path, write_image):
-    """densepose(video, count) writes numbered pictures whose part index is their number."""
+    """densepose(video, count) writes numbered images whose part index is their number."""
 
     def write(video, count, start=8):
         for i in range(start, start + count):  # 10 comes after 9
@@ -40,12 +40,19 @@ def test_wrong_counts_are_all_named(source, densepose):
     folder = densepose("deep er/b", 4)
     with pytest.raises(InputError) as error:
         with_densepose(list_videos("videos", source), folder)
-    assert "a: 3 pictures for 4 frames; deep er/b: 4 pictures for 3 frames" in str(error.value)
+    assert "a: 3 images for 4 frames; deep er/b: 4 images for 3 frames" in str(error.value)
 
 
 def test_a_folder_of_something_else_is_refused(source, tmp_path):
     listing = list_videos("videos", source)
-    with pytest.raises(InputError, match=r"is not a folder"):
+    with pytest.raises(InputError, match="does not exist"):
         with_densepose(listing, tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"none of the videos: expected .*/source/a/\*\.png"):
         with_densepose(listing, source)
+
+
+def test_a_file_without_a_depth_that_runs_it_is_refused(source, tmp_path):
+    file = tmp_path / "densepose.torchscript"
+    file.touch()
+    with pytest.raises(InputError, match="is a file, a network that only `--depth hdnet` runs"):
+        with_densepose(list_videos("videos", source), file)
