@@ -63,7 +63,7 @@ def located(file: ExternalFile) -> Path:
 
 
 def randomised(module: nn.Module) -> Any:
-    """Small weights and no bias: nothing overflows, and maps of joints show nobody."""
+    """Small weights and no bias: nothing overflows, and maps of joints show no person."""
     torch.manual_seed(0)
     module = module.to_empty(device="cpu") if _is_meta(module) else module
     for name, parameter in module.named_parameters():
@@ -98,7 +98,7 @@ def grounded_sam(setting: Setting) -> Case:
         return np.array([[width / 4, 0, width * 3 / 4, height]], np.float32)
 
     def detect(frames: Frames) -> list[Detections]:
-        """What random weights find is nobody: both sides cut out the same box after looking."""
+        """Random weights find no person: both sides cut out the same box after looking."""
         detector(frames)
         return [Detections(box_of(frame), np.ones(1, np.float32)) for frame in frames]
 
@@ -265,7 +265,7 @@ def hdnet(setting: Setting) -> Case:
 
 
 def lite(setting: Setting) -> Case:
-    """As many runs of the same two networks as the tracker asks for, on pictures made before."""
+    """As many runs of the same two networks as the tracker asks for, on images made before."""
     from preprocess.annotators.lite.annotators import LiteMask
     from preprocess.annotators.lite.network import Network
     from preprocess.annotators.lite.person import LitePerson
@@ -277,9 +277,9 @@ def lite(setting: Setting) -> Case:
     asked: list[tuple[Network, np.ndarray]] = []
     run = Network.__call__
 
-    def recorded(network: Network, picture: np.ndarray) -> dict[str, np.ndarray]:
-        asked.append((network, picture))
-        return run(network, picture)
+    def recorded(network: Network, image: np.ndarray) -> dict[str, np.ndarray]:
+        asked.append((network, image))
+        return run(network, image)
 
     def annotate(scene: Scene) -> np.ndarray:
         asked.clear()
@@ -287,8 +287,8 @@ def lite(setting: Setting) -> Case:
         return annotator.masks(Scene(scene.frames, people, scene.crop, scene.fps)).clip
 
     def bare(frames: Frames) -> None:
-        for network, picture in asked:
-            run(network, picture)
+        for network, image in asked:
+            run(network, image)
 
     Network.__call__ = recorded  # type: ignore[method-assign]
     return Case(annotate, bare)

@@ -32,9 +32,9 @@ SIZE = 256
 
 def footage(frames: int) -> Scene:
     reader = VideoFile(weights.locate("footage/demo.mp4"))
-    pictures = tuple(frame.rgb for frame in reader.read(range(frames)))
-    height, width = pictures[0].shape[:2]
-    return Scene(pictures, (), centre_crop(width, height, SIZE), fps=30.0)
+    images = tuple(frame.rgb for frame in reader.read(range(frames)))
+    height, width = images[0].shape[:2]
+    return Scene(images, (), centre_crop(width, height, SIZE), fps=30.0)
 
 
 def seconds(work: Callable[[], object], device: str) -> float:

@@ -116,7 +116,7 @@ class Renderer:
         return np.stack(points, axis=1)
 
     def render(self, scene: Scene, frames: int = 16, size: int = 256) -> Sequence:
-        """Ray cast `scene`; the standing person fills about four fifths of the picture's height."""
+        """Ray cast `scene`; the standing person fills about four fifths of the image's height."""
         vertices, points, height = self.pose(scene, frames)
         hips = points[:, 23:25].mean(axis=1)
         focal = 0.8 * size * scene.distance / height
@@ -168,7 +168,7 @@ def observe(
 ) -> list[BodyPose]:
     """What a pose network might say of `sequence`: its joints with noise, seeded.
 
-    `image_noise` is the standard deviation on each image axis as a share of the body's height;
+    `image_noise` is the standard deviation on each image axis as a fraction of the body's height;
     `world_noise` that on each world axis in metres, white; `drift` that of a further world error
     which changes slowly (correlation .9 from frame to frame). Occluded points get visibility .5.
     """

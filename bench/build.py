@@ -148,13 +148,13 @@ def main() -> None:
     one, two = (statistics.median(rates[f"build, {n} workers"]) for n in (1, 2))
     console.print(f"two workers against one: {two / one:.2f}")
 
-    table = Table("part", "ms a frame", "share", title="one clip after another")
+    table = Table("part", "ms a frame", "fraction", title="one clip after another")
     costs = parts(plan)
     for name, cost in costs.items():
         table.add_row(name, f"{cost:.2f}", f"{cost / sum(costs.values()):.0%}")
     console.print(table)
-    share = 1 - costs["annotate"] / sum(costs.values())
-    console.print(f"share that is not annotators: {share:.0%}")
+    fraction = 1 - costs["annotate"] / sum(costs.values())
+    console.print(f"fraction that is not annotators: {fraction:.0%}")
 
 
 if __name__ == "__main__":

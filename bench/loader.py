@@ -5,13 +5,13 @@ installed are left out.
 
     make bench-loader
 
-Prints clips and images (decoded pictures) per second with no, one and two worker processes, with
+Prints clips and images (decoded members) per second with no, one and two worker processes, with
 the files out of (cold) and in (warm) the system's page cache, and each rate's ratio to decoding
 the same bytes from memory with the same decoder. Contenders take turns within a round, and raw
 decoding comes before and after each, so that whatever else the machine does falls on all of them;
 a ratio is that to the mean of the two, and medians over the rounds are printed. A rate counts from
 a pass's eighth batch, when each worker has delivered as many: start-up and the first touch of
-memory are in nobody's. Files are cold in the first round only.
+memory are in no process's. Files are cold in the first round only.
 
 Raw decoding has as many processes as the loaders have workers. These have one more, that takes
 the batches: where processes are as many as cores, it works on decoding's time.
@@ -132,15 +132,15 @@ def _rotated(contenders: list[Contender], number: int) -> list[Contender]:
     return contenders[first:] + contenders[:first]
 
 
-def report(rates: Rates, pictures: int) -> None:
-    """Print the table; `pictures` are those of a clip."""
+def report(rates: Rates, images: int) -> None:
+    """Print the table; `images` are those of a clip."""
     print(f"{'':20}{'workers':>8}{'cache':>8}{'clips/s':>9}{'images/s':>10}{'of raw':>8}  (range)")
     for (workers, name, cache), found in sorted(rates.items(), key=lambda item: item[0][0]):
         ratios = [ratio for _, ratio in found]
         middle = statistics.median(clips for clips, _ in found)
         spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
         print(
-            f"{name:20}{workers:8}{cache:>8}{middle:9.1f}{middle * pictures:10.0f}"
+            f"{name:20}{workers:8}{cache:>8}{middle:9.1f}{middle * images:10.0f}"
             f"{statistics.median(ratios):8.2f}  {spread}"
         )
     print()
@@ -158,7 +158,7 @@ def main() -> None:
             load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
             print(f"{count} clips of {frames} frames: rgb, mask, pose and depth of 256x256")
             print(f"{os.cpu_count()} cores, mean load over 1, 5 and 15 minutes: {load}")
-            report(rates, pictures=4 * frames)
+            report(rates, images=4 * frames)
             if frames == 8:
                 report_store(Path(folder) / OURS.name, count)
 

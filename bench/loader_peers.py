@@ -51,7 +51,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def decode(sample: Mapping[str, Any], arrays: Arrays | None = None) -> Arrays:
-    """The arrays of a sample's pictures, (T, 256, 256[, 3]) uint8 by modality; new unless given."""
+    """The arrays of a sample's images, (T, 256, 256[, 3]) uint8 by modality; new unless given."""
     arrays = {} if arrays is None else arrays
     names = sorted(name for name in sample if name.count(".") == 2)
     frames = sum(name.startswith("rgb.") for name in names)
@@ -170,7 +170,7 @@ def raw_seconds(samples: Iterable[Sample], workers: int) -> float:
     """Seconds that decoding takes, from bytes in memory into arrays that are there: the bound.
 
     As many processes decode as the loaders have workers, one for none of them; of several each
-    has its share of the samples, and the slowest counts, from the moment that all have started.
+    has its part of the samples, and the slowest counts, from the moment that all have started.
     """
     rows = list(samples)
     if workers < 2:

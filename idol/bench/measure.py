@@ -9,7 +9,7 @@ import torch
 
 __all__ = ["Cost", "measure"]
 
-# Seconds after which a second run would tell nothing that its wait is worth.
+# Seconds after which a second run is not worth its wait.
 _LONG = 10.0
 
 

@@ -140,14 +140,14 @@ def _timed_cells(
     model.zero_grad(set_to_none=True)
     device_name = torch.cuda.get_device_name() if device == "cuda" else ""
     peak = next((value for key, value in PEAKS.items() if key in device_name), None)
-    share = f"{total_flops / both.seconds / peak:.0%}" if peak else "-"
+    fraction = f"{total_flops / both.seconds / peak:.0%}" if peak else "-"
     return [
         f"{once.seconds:.3f}",
         f"{once.peak_bytes / 1e6:,.0f}",
         f"{both.seconds:.3f}",
         f"{both.peak_bytes / 1e6:,.0f}",
         _flops(total_flops),
-        share,
+        fraction,
     ]
 
 

@@ -86,7 +86,7 @@ class Datasets:
         Raises:
             DataError: naming each dataset that lacks them or has outdated ones, and how they are
                 made.
-            ShardsError: the VAE cannot be told.
+            ShardsError: the VAE cannot be identified.
         """
         if not self.config.data.latents or vae is None:
             return self

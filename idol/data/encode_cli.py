@@ -74,7 +74,7 @@ class _Progress:
         self._bar.advance(self._task)
 
     def print_summary(self, done: EncodeSummary) -> None:
-        """One line of what is there now."""
+        """One line: the latents that exist now."""
         from shards.inspect.console import human_bytes
 
         each = human_bytes(done.bytes / done.clips) if done.clips else "nothing"

@@ -33,7 +33,7 @@ class EncodeError(IdolError):
 
 @dataclass(frozen=True)
 class EncodeSummary:
-    """How an encoding ended: over all shards of this share, made now or kept."""
+    """How an encoding ended: over all shards of this `--share`, made now or kept."""
 
     url: str
     shards_made: int

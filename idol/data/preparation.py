@@ -25,7 +25,7 @@ MODALITIES: dict[StageName, frozenset[str]] = {
 
 @dataclass(frozen=True, eq=False)
 class LatentBatch:
-    """B clips ready for the denoiser: clean latents, and what it is told about them.
+    """B clips ready for the denoiser: clean latents, and the conditions that come with them.
 
     `key`             of each clip.
     `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.

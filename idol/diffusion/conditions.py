@@ -1,4 +1,4 @@
-"""What the denoiser is told about a batch besides its noisy latents (paper, sec. 3.1)."""
+"""What the denoiser is given of a batch besides its noisy latents (paper, sec. 3.1)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
-__all__ = ["ddim_scheduler", "noise_of_v", "noise_schedule", "signal_share"]
+__all__ = ["ddim_scheduler", "noise_of_v", "noise_schedule", "signal_fraction"]
 
 _BETAS: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -44,23 +44,23 @@ def ddim_scheduler(bound: float | None = None) -> DDIMScheduler:
     return DDIMScheduler(**_BETAS, **bounds, set_alpha_to_one=False, steps_offset=1)
 
 
-def signal_share(timesteps_B: Tensor) -> Tensor:
-    """The share of a noisy latent's variance that is the latent's own at unit variance, (B,).
+def signal_fraction(timesteps_B: Tensor) -> Tensor:
+    """The fraction of a noisy latent's variance that is the latent's own at unit variance, (B,).
 
     The product of (1 - beta) up to the timestep: .9991 at timestep 0, .0047 at 999; float32.
     """
-    return _signal_shares(timesteps_B.device)[timesteps_B]
+    return _signal_fractions(timesteps_B.device)[timesteps_B]
 
 
 def noise_of_v(v_BMFCHW: Tensor, latents_BMFCHW: Tensor, timesteps_B: Tensor) -> Tensor:
     """Turn a prediction of v = sqrt(a) noise - sqrt(1 - a) z_0 into the noise in z_t, float32.
 
-    With a the `signal_share` and z_t = sqrt(a) z_0 + sqrt(1 - a) noise (Salimans and Ho, 2022).
+    With a the `signal_fraction` and z_t = sqrt(a) z_0 + sqrt(1 - a) noise (Salimans and Ho, 2022).
     """
-    share = signal_share(timesteps_B)[:, None, None, None, None, None]
-    return share.sqrt() * v_BMFCHW.float() + (1 - share).sqrt() * latents_BMFCHW.float()
+    fraction = signal_fraction(timesteps_B)[:, None, None, None, None, None]
+    return fraction.sqrt() * v_BMFCHW.float() + (1 - fraction).sqrt() * latents_BMFCHW.float()
 
 
 @lru_cache
-def _signal_shares(device: torch.device) -> Tensor:
+def _signal_fractions(device: torch.device) -> Tensor:
     return noise_schedule().alphas_cumprod.to(device)

@@ -1,7 +1,7 @@
-"""Which VAE is in a folder, told without loading it.
+"""Which VAE is in a folder, found without loading it.
 
-Names do not tell: the same weights lie in many repositories, and saving them anew changes the
-file's bytes, the order of tensors, and, for networks from before diffusers 0.11, their names.
+Names do not identify it: the same weights lie in many repositories, and saving them again changes
+the file's bytes, the order of tensors, and, for networks from before diffusers 0.11, their names.
 What is hashed is therefore the data of each tensor, in no order.
 """
 

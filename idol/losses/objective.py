@@ -12,7 +12,7 @@ from torch import Tensor
 
 from idol.config.losses import LossConfig
 from idol.config.model import MODALITY_NAMES
-from idol.diffusion.schedule import signal_share
+from idol.diffusion.schedule import signal_fraction
 from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
 
@@ -105,7 +105,7 @@ def training_losses(
         if timesteps_B is None:
             raise ValueError("denoise_error='v' weighs clips by their timesteps: give them")
         # An error of v is that of the noise over sqrt(a).
-        total = (errors_BM.sum(dim=1) / signal_share(timesteps_B)).mean()
+        total = (errors_BM.sum(dim=1) / signal_fraction(timesteps_B)).mean()
     motion = cross_attention = denoise_M.new_zeros(())
     for layer in features:
         if config.motion_weight and layer.motion_BMFHWC.shape[2] > 1:

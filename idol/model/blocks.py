@@ -22,7 +22,7 @@ __all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock"]
 
 
 class Embeddings(NamedTuple):
-    """What every unit is told: the time and modality embedding, and the foreground tokens."""
+    """What every unit is given: the time and modality embedding, and the foreground tokens."""
 
     time_NE: Tensor
     tokens_NTD: Tensor

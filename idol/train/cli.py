@@ -50,21 +50,21 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
 
 
 def _default_of(name: str) -> str:
-    """What help says of a setting's default, in all stages of both presets."""
+    """The default of a setting as help shows it, in all stages of both presets."""
     if "." not in name:
         return shown(getattr(TrainConfig, name, None))
     part, field = name.split(".")
-    told = {}
+    texts = {}
     for preset in get_args(PresetName):
         stages_of: dict[str, list[str]] = {}
         for stage in get_args(StageName):
             value = shown(getattr(getattr(_starts()[preset, stage], part), field))
             stages_of.setdefault(value, []).append(stage)
         each = [f"{value} in {' and '.join(stages)}" for value, stages in stages_of.items()]
-        told[preset] = ", ".join(stages_of if len(stages_of) == 1 else each)
+        texts[preset] = ", ".join(stages_of if len(stages_of) == 1 else each)
     first, *others = get_args(PresetName)
-    return told[first] + "".join(
-        f"; {other}: {told[other]}" for other in others if told[other] != told[first]
+    return texts[first] + "".join(
+        f"; {other}: {texts[other]}" for other in others if texts[other] != texts[first]
     )
 
 

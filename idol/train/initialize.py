@@ -23,8 +23,14 @@ _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "video": ("image", "video"),
 }
 _SIZES = (
-    *("latent_channels", "block_out_channels", "attention_levels", "layers_per_block"),
-    *("attention_heads", "norm_groups", "cross_attention_dim", "foreground_dim"),
+    "latent_channels",
+    "block_out_channels",
+    "attention_levels",
+    "layers_per_block",
+    "attention_heads",
+    "norm_groups",
+    "cross_attention_dim",
+    "foreground_dim",
 )
 
 

@@ -82,7 +82,7 @@ def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
                 keys += clips.key
             norm = run.clip_gradients()
 
-            # One exchange tells all processes the same: losses, gradient, and whether to stop.
+            # One exchange gives all processes the same: losses, gradient, and whether to stop.
             asked = norm.new_tensor(float(interrupt.requested))
             means = mean_over_processes(
                 accelerator, {**mean_over_passes(terms), "gradient_norm": norm, "stop": asked}

@@ -27,13 +27,26 @@ _FROZEN = {"vae": "--vae", "image_encoder": "--image-encoder"}
 # What changes neither weights nor losses, or only moves the files they come from. The batch of a
 # step may be divided otherwise: `global_batch` says what it is together.
 _MAY_DIFFER = (
-    *("shards", "output", "init_from", "base", "vae", "image_encoder"),
-    *("data.cache", "data.cache_limit", "data.workers"),
-    *("run.batch_size", "run.accumulation", "run.max_skipped"),
-    *("run.gradient_checkpointing", "run.compile", "run.fsdp", "run.cpu", "report"),
+    "shards",
+    "output",
+    "init_from",
+    "base",
+    "vae",
+    "image_encoder",
+    "data.cache",
+    "data.cache_limit",
+    "data.workers",
+    "run.batch_size",
+    "run.accumulation",
+    "run.max_skipped",
+    "run.gradient_checkpointing",
+    "run.compile",
+    "run.fsdp",
+    "run.cpu",
+    "report",
 )
 
-# Checksums that differ would tell a reader nothing.
+# Two differing checksums say nothing to a reader.
 _OTHER_SHARDS = (
     "shards_digest: the shards, their order or a mixture's weights are not those that this run "
     "began with, --shards {}; give these, unchanged and in this order"

@@ -119,7 +119,7 @@ def _complete(
         check_same_run(saved, settings, config.output)
         if accelerator.is_main_process:
             _log.info("resuming from %s", checkpoint)
-        # What weights came from is of no more use, but is told.
+        # The origin of the weights is no longer used, but is reported.
         settings |= {name: settings[name] or saved.get(name) for name in ("init_from", "base")}
         config = resumed(config, saved)
     elif (config.output / "model").exists():

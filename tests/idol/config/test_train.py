@@ -54,12 +54,12 @@ def test_only_what_is_given_goes_before_the_defaults_of_stage_and_preset() -> No
     assert (off.report.tensorboard, off.report.progress, off.data.latents) == (False, True, True)
 
 
-def test_help_tells_the_defaults_of_all_stages_and_presets(
+def test_help_shows_the_defaults_of_all_stages_and_presets(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["--help"]) == 0
-    told = "".join(c for c in capsys.readouterr().out if c not in "│").split()
-    text = " ".join(told)
+    words = "".join(c for c in capsys.readouterr().out if c not in "│").split()
+    text = " ".join(words)
     assert "(default: 256; tiny: 64)" in text
     assert (
         "(default: 25000 in pretrain, 15000 in image and video; "
@@ -70,9 +70,9 @@ def test_help_tells_the_defaults_of_all_stages_and_presets(
 def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     mistakes = "--stage video --steps 0 --size 100 --frames 1 --mirror 2 --fsdp --adam-8bit"
     assert main([*mistakes.split(), *REQUIRED]) == 2
-    told = capsys.readouterr().err
+    error = capsys.readouterr().err
     for part in ("--steps", "multiple of 64", "--frames", "--mirror", "--adam-8bit"):
-        assert part in told
+        assert part in error
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_absent_shards_are_one_clear_line(
     nowhere = str(tmp_path / "nowhere")
     command = ["--stage", "video", "--preset", "tiny", "--shards", nowhere]
     assert main([*command, "--output", str(tmp_path / "o")]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("idol-train: ")
-    assert nowhere in told
-    assert "Traceback" not in told
+    error = capsys.readouterr().err
+    assert error.startswith("idol-train: ")
+    assert nowhere in error
+    assert "Traceback" not in error
 
 
 def test_eight_bits_need_bitsandbytes(tmp_path: Path, boxes: Path) -> None:

@@ -69,7 +69,7 @@ def test_other_mixture_weights_are_refused_when_a_run_resumes(
     held, whole = str(parts / "held"), str(parts / "whole")
     config = micro("pretrain", mixed, tmp_path / "run", steps=1)
     train(config)
-    mix(mixed, **{held: 2, whole: 18})  # the same shares
+    mix(mixed, **{held: 2, whole: 18})  # the same fractions
     train(config)
     mix(mixed, **{held: 2, whole: 9})
     with pytest.raises(TrainError, match="the shards, their order or a mixture's weights are not"):

@@ -53,7 +53,7 @@ def batch(clips: int = 3, frames: int = 2, size: int = 8) -> ClipBatch:
     )
 
 
-def pictures_of(latents: Tensor) -> Tensor:
+def images_of(latents: Tensor) -> Tensor:
     """Latents (..., 48, h, w) back to what a clip holds: (..., H, W, 3) in 0 to 255."""
     pixels = PatchCodec().decode(latents.flatten(0, -4)).permute(0, 2, 3, 1)
     return ((pixels + 1) * 127.5).unflatten(0, latents.shape[:-3])
@@ -72,7 +72,7 @@ def test_every_image_finds_its_place() -> None:
         (conditions.pose_BFCHW, clips.pose),
         (conditions.background_BCHW, clips.background),
     ):
-        torch.testing.assert_close(pictures_of(found), expected.float(), rtol=0, atol=1e-3)
+        torch.testing.assert_close(images_of(found), expected.float(), rtol=0, atol=1e-3)
 
 
 def test_pretraining_is_video_alone() -> None:
@@ -112,7 +112,7 @@ def test_foregrounds_are_dropped_sample_by_sample() -> None:
 
 @pytest.mark.parametrize(("side", "expected"), [(4, [[50.0, 150.0], [200.0, 0.0]])])
 def test_smaller_images_are_averages(side: int, expected: list[list[float]]) -> None:
-    picture = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)
-    picture[0, 0], picture[0, 1] = 40, 60
-    scaled = scale_images(picture.to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3), 2)
+    image = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)
+    image[0, 0], image[0, 1] = 40, 60
+    scaled = scale_images(image.to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3), 2)
     torch.testing.assert_close((scaled[0, 0] + 1) * 127.5, torch.tensor(expected))

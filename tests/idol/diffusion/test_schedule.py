@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idol.diffusion.schedule import ddim_scheduler, noise_of_v, noise_schedule, signal_share
+from idol.diffusion.schedule import ddim_scheduler, noise_of_v, noise_schedule, signal_fraction
 from tests.idol.diffusion.stubs import draw
 
 TIMESTEPS = torch.tensor([0, 500, 999])
 
 
-def test_signal_share() -> None:
-    shares = signal_share(TIMESTEPS)
+def test_signal_fraction() -> None:
+    fractions = signal_fraction(TIMESTEPS)
     # sqrt of betas is linear from sqrt(.00085) to sqrt(.012), worked out in float64.
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     expected = (1 - betas).cumprod(0)[TIMESTEPS].float()
-    torch.testing.assert_close(shares, expected)
-    assert shares.tolist() == pytest.approx([0.99915, 0.2763, 0.0047], rel=0.01)
+    torch.testing.assert_close(fractions, expected)
+    assert fractions.tolist() == pytest.approx([0.99915, 0.2763, 0.0047], rel=0.01)
 
 
 def test_v_gives_the_noise_back() -> None:

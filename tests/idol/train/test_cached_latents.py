@@ -1,4 +1,4 @@
-"""Training on cached latents is training on pictures, up to the float16 that they are kept in."""
+"""Training on cached latents is training on images, up to the float16 that they are kept in."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_batches_agree_to_float16(shards: Path, vae: Path, stage: Any, depth: An
                 assert theirs[name] is None
             else:
                 torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=1e-3)
-    # The hole of outpainting is drawn anew each time, and needs the VAE; all else does not.
+    # The hole of outpainting is drawn again each time, and needs the VAE; all else does not.
     assert ("vae" in vars(lazy)) == (stage == "pretrain")
 
 

@@ -31,10 +31,10 @@ class Codec(PatchCodec):
 
 @pytest.fixture
 def clips() -> ClipBatch:
-    """Two clips of two frames, 16x16 pixels, every picture of one colour."""
+    """Two clips of two frames, 16x16 pixels, every image of one colour."""
     values = iter(range(10, 250, 4))
 
-    def pictures(*shape: int) -> torch.Tensor:
+    def images(*shape: int) -> torch.Tensor:
         colours = torch.tensor([next(values) for _ in range(int(np.prod(shape)))])
         return colours.reshape(*shape, 1, 1, 1).expand(*shape, 16, 16, 3).to(torch.uint8)
 
@@ -42,12 +42,12 @@ def clips() -> ClipBatch:
     return ClipBatch(
         key=("one", "two"),
         positions=(0, 1),
-        rgb=pictures(2, 2),
-        depth=pictures(2, 2),
-        pose=pictures(2, 2),
-        foreground=pictures(2),
+        rgb=images(2, 2),
+        depth=images(2, 2),
+        pose=images(2, 2),
+        foreground=images(2),
         foreground_mask=mask,
-        background=pictures(2),
+        background=images(2),
         background_mask=mask,
         frame_indices=torch.zeros(2, 2, dtype=torch.int64),
         consumed=2,
@@ -80,9 +80,9 @@ def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
 
 
 def test_rows_of_a_sheet(trained: DualModalDenoiser, batch: LatentBatch, clips: ClipBatch) -> None:
-    pictures = sheets(trained, batch, clips)
-    assert list(pictures) == ["one", "two"]
-    for clip, sheet in enumerate(pictures.values()):
+    images = sheets(trained, batch, clips)
+    assert list(images) == ["one", "two"]
+    for clip, sheet in enumerate(images.values()):
         assert sheet.dtype == np.uint8
         assert sheet.shape[0] == 2 * _MARGIN + _HEAD + 7 * (_TILE + _GAP) - _GAP
         for row, real in ((0, clips.rgb), (2, clips.depth), (4, clips.pose)):

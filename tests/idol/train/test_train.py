@@ -140,7 +140,7 @@ def test_too_many_in_a_row_stop_the_run_and_name_its_clips(
         train(config)
     assert read_info(tmp_path / "checkpoints/step-00000005/model").step == 5
     monkeypatch.undo()
-    train(config)  # with whatever was wrong mended, it goes on
+    train(config)  # once the mistake is corrected, it trains
     assert len(losses_of(tmp_path)) == 20
 
 
@@ -157,7 +157,7 @@ def test_out_of_memory_says_what_would_fit(
     assert "Tried to allocate 2 GiB" in message
     for option in ("--batch-size 2 --accumulation 2", "--gradient-checkpointing", "--adam-8bit"):
         assert option in message
-    assert "--fsdp" not in message  # a single process has nobody to divide with
+    assert "--fsdp" not in message  # a single process has no other to divide with
 
 
 def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
