@@ -38,7 +38,7 @@ def test_commands_start_without_heavy_libraries(module):
 
 
 def test_settings_of_a_trained_model_are_read_without_its_networks():
-    """`idol-train --init-from` reads them to parse the rest, so that mistakes are reported at once."""
+    """`idol-train --init-from` reads them while it parses; mistakes are reported at once."""
     networks = ("torch", "diffusers", "transformers")
     assert loaded("idol.model_info, idol.train.resume", networks) == []
 
