@@ -1,7 +1,7 @@
 """The paper's model (sec. 3.1, Fig. 2): a 2D diffusion model made joint over video and depth.
 
-Read `idol.config.model`, then `unet` and `controlnet`, then `blocks`, `transformer`, `resblock` and
-`attention`; `layout` has the legend of the shapes.
+Read `idol.config.model`, then `unet` and `controlnet`, then `blocks`, `resblock` and `attention`;
+`initial_weights` says what it starts from, and `layout` has the legend of the shapes.
 """
 
 from idol.config import ConfigError, DualModalUNetConfig, preset

@@ -13,10 +13,9 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from idol.config.model import DualModalUNetConfig
-from idol.model.attention import CrossModalAttention
+from idol.model.attention import CrossModalAttention, LayerFeatures, Transformer
 from idol.model.layout import ClipLayout
 from idol.model.resblock import ResBlock
-from idol.model.transformer import LayerFeatures, Transformer
 
 __all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock"]
 

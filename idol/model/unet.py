@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.diffusion.schedule import noise_of_v
-from idol.model.attention import zero_
+from idol.model.attention import LayerFeatures, zero_
 from idol.model.blocks import UpBlock
 from idol.model.controlnet import ControlResiduals
 from idol.model.encoder import DualModalEncoder
 from idol.model.layout import ClipLayout
 from idol.model.resblock import NORM_EPS, group_norm
-from idol.model.transformer import LayerFeatures
 
 __all__ = ["ConsistencyFeatures", "DenoiserOutput", "DualModalUNet"]
 
