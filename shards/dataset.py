@@ -123,7 +123,7 @@ def open_for_build(
     """Start a dataset in an empty or absent folder, or continue one of the same recipe.
 
     Writes `dataset.json` with status `building` and removes temporaries of killed writers; call it
-    once, before any worker writes. A folder that has lost its `dataset.json` goes on as well, if
+    once, before any worker writes. A folder that has lost its `dataset.json` is continued too, if
     it holds nothing but shards whose manifests all bear this recipe's fingerprint.
     Raises RecipeMismatch, listing the fields that differ, for a dataset of another recipe, and
     NotADataset for a folder that holds anything else.
@@ -206,7 +206,7 @@ def _check_ours(store: Store, ours: str) -> None:
             strangers += [f"{name}/{other}" for other in store.list(name) if other not in files]
         elif name != INDEX:
             strangers.append(name)
-    # A shard without a valid manifest says nothing: it does not exist, and will be made anew.
+    # A shard without a valid manifest says nothing: it does not exist, and will be made again.
     found = [m for m in load_manifests(store, shards) if isinstance(m, Manifest)]
     if strangers or not found or any(m.fingerprint is None for m in found):
         holds = (strangers or list(entries))[0]

@@ -83,6 +83,7 @@ def read_index(store: Store) -> list[dict[str, Any]] | None:
     if data is None:
         return None
     try:
-        return pq.read_table(io.BytesIO(data)).to_pylist()
+        # Arrow's threads, where they still run at exit, can abort the process.
+        return pq.read_table(io.BytesIO(data), use_threads=False).to_pylist()
     except pa.ArrowException as error:
         raise ShardsError(f"{store.url(INDEX)}: is damaged ({error})") from error

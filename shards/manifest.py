@@ -53,7 +53,7 @@ class Sample:
     `sizes`             bytes by modality, `json` among them.
     `frames`            frames in the clip; `first_frame` counts in the video.
     `width`, `height`   of the frames, in pixels.
-    `person_coverage`   share of frames with a person, in [0, 1].
+    `person_coverage`   fraction of frames with a person, in [0, 1].
     `keypoint_score`    mean score of the key points, in [0, 1].
     """
 
@@ -75,7 +75,7 @@ class Sample:
 class Manifest:
     """A shard: `{split}/shard-{index:05d}.tar` with its size, checksum, samples, failures.
 
-    `fingerprint` is that of the recipe it was made by; None when nobody said.
+    `fingerprint` is that of the recipe it was made by; None when unknown.
     """
 
     split: str

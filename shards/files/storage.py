@@ -65,7 +65,7 @@ class Store:
 
     def size(self, name: str = "") -> int | None:
         """Bytes in a file; None when there is no such file."""
-        with self._told("read", name):
+        with self._translate_errors("read", name):
             try:
                 info = self.fs.info(self._path(name))
             except (FileNotFoundError, NotADirectoryError):
@@ -87,7 +87,7 @@ class Store:
 
     def read_if_there(self, name: str) -> bytes | None:
         """A file's bytes, in one request; None when there is no such file."""
-        with self._told("read", name):
+        with self._translate_errors("read", name):
             try:
                 return self.fs.cat_file(self._path(name))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -95,12 +95,12 @@ class Store:
 
     def read(self, name: str = "", start: int | None = None, end: int | None = None) -> bytes:
         """A file's bytes, or those from `start` up to `end`."""
-        with self._told("read", name):
+        with self._translate_errors("read", name):
             return self.fs.cat_file(self._path(name), start=start, end=end)
 
     def open(self, name: str = "") -> BinaryIO:
         """A seekable file to read from."""
-        with self._told("read", name):
+        with self._translate_errors("read", name):
             return self.fs.open(self._path(name), "rb")
 
     @contextmanager
@@ -116,15 +116,15 @@ class Store:
             else:
                 path = Path(scratch.enter_context(tempfile.TemporaryDirectory()), "upload")
             temporary = temporary_path(path)
-            with self._told("write", name):
+            with self._translate_errors("write", name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = temporary.open("xb")
             try:
                 with file:
                     yield Output(self, name, file)
-                    with self._told("write", name):
+                    with self._translate_errors("write", name):
                         file.flush()
-                with self._told("write", name):
+                with self._translate_errors("write", name):
                     publish(temporary, path)
                     if not self.is_local:
                         self.fs.put_file(str(path), self._path(name))
@@ -140,7 +140,7 @@ class Store:
     def remove(self, name: str) -> None:
         """Remove a file if it is there; once this returns it stays gone, even in a power cut."""
         path = self._path(name)
-        with self._told("remove", name):
+        with self._translate_errors("remove", name):
             try:
                 self.fs.rm_file(path)
             except FileNotFoundError:
@@ -156,7 +156,7 @@ class Store:
 
     def _entries(self, name: str) -> dict[str, int | None]:
         """Names in a folder, and the bytes of those that are files."""
-        with self._told("list", name):
+        with self._translate_errors("list", name):
             try:
                 entries = self.fs.ls(self._path(name), detail=True)
             except FileNotFoundError:
@@ -174,7 +174,7 @@ class Store:
         return f"{self.root}/{name}" if name else self.root
 
     @contextmanager
-    def _told(self, verb: str, name: str) -> Iterator[None]:
+    def _translate_errors(self, verb: str, name: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -202,7 +202,7 @@ class Output:
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> int:
-        with self._store._told("write", self._name):
+        with self._store._translate_errors("write", self._name):
             self._file.write(data)
         self._hash.update(data)
         self.bytes += len(data)

@@ -24,22 +24,22 @@ def body_size(keypoints: np.ndarray) -> float:
 
 
 def pose_jitter(keypoints: np.ndarray) -> float:
-    """Mean length of the joints' second difference in time, as a share of the body's size.
+    """Mean length of the joints' second difference in time, as a fraction of the body's size.
 
     keypoints: (T, people, joints, 3). |x[t+1] - 2 x[t] + x[t-1]| in pixels, over joints with
     score > .3 in all three frames, over `body_size`, averaged over joints, frames and people. A
     steady motion has none; a joint that jumps to and fro by 1 % of the body has .02.
     NaN when no joint is seen three frames long.
     """
-    shares = []
+    fractions = []
     for person in np.moveaxis(keypoints, 1, 0):
         steps = np.linalg.norm(np.diff(person[..., :2], 2, axis=0), axis=-1)
         seen = person[..., 2] > CONFIDENT
         steady = seen[2:] & seen[1:-1] & seen[:-2]
         size = body_size(person)
         if steady.any() and size > 0:
-            shares.append(steps[steady] / size)
-    return float(np.concatenate(shares).mean()) if shares else float("nan")
+            fractions.append(steps[steady] / size)
+    return float(np.concatenate(fractions).mean()) if fractions else float("nan")
 
 
 def depth_flicker(depth: np.ndarray, mask: np.ndarray) -> float:

@@ -82,7 +82,7 @@ class ShardCache:
             raise StorageError(f"cannot cache {shard.url} in {self.folder}: {error}") from error
 
     def _unswept(self) -> AbstractContextManager[None]:
-        """Nobody else makes room meanwhile."""
+        """Holds the lock under which room is made."""
         return exclusive(self.folder / ".room")
 
     def _make_room(self, needed: int) -> None:
@@ -143,7 +143,7 @@ def _place(shard: ShardEntry, place: Path) -> None:
 
 
 def _download(shard: ShardEntry, part: BinaryIO) -> None:
-    """Fill `part`, anew, and verify it; a damaged download is tried once more."""
+    """Fill `part` from its start and verify it; a damaged download is tried once more."""
     store = in_this_thread(shard.store)
     for _ in range(2):
         part.seek(0)
@@ -193,7 +193,7 @@ class Prefetcher:
         self._stop = threading.Event()
 
     def reached(self, place: Place) -> None:
-        """Told of every place that is read; starts a download where it is a window's first."""
+        """Report a place that is read; starts a download where it is a window's first."""
         at = place.epoch, place.window
         if self._reading.get(place.source) == at:
             return

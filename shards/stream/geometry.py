@@ -1,4 +1,4 @@
-"""Random crop and mirror, the same for every picture and key point of a sample."""
+"""Random crop and mirror, the same for every image and key point of a sample."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ __all__ = ["IDENTITY", "Geometry", "draw_geometry", "redraw_pose"]
 class Geometry:
     """A square part of the picture, brought back to the picture's size, then mirrored or not.
 
-    `x`, `y`, `side` are shares of the width, the height and both, in [0, 1].
+    `x`, `y`, `side` are fractions of the width, the height and both, in [0, 1].
     """
 
     x: float = 0.0
@@ -64,7 +64,7 @@ IDENTITY = Geometry()
 def draw_geometry(
     draws: Draws, crop_area: tuple[float, float], mirror_probability: float
 ) -> Geometry:
-    """A crop to a share of the picture's area within `crop_area`, and by chance a mirror."""
+    """A crop to a fraction of the image's area within `crop_area`, and by chance a mirror."""
     side = draws.uniform(*crop_area) ** 0.5
     x, y = draws.uniform(0, 1 - side), draws.uniform(0, 1 - side)
     return Geometry(x, y, side, draws.chance(mirror_probability))
