@@ -6,18 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from preprocess.errors import InputError
-from preprocess.sources import (
-    DatasetName,
-    coco,
-    deepfashion2,
-    disco,
-    images,
-    laion,
-    ntu120,
-    shhq,
-    tiktok,
-    videos,
-)
+from preprocess.sources import DatasetName, coco, disco, images, laion, ntu120, tiktok, videos
 from preprocess.sources.values import Listing, Unreadable
 
 __all__ = ["DATASETS", "list_videos"]
@@ -29,11 +18,11 @@ _LISTINGS: dict[str, Callable[[Path, Callable[[], None]], Listing]] = {
     "ntu120": ntu120.listing,
     "disco": disco.listing,
     "coco": coco.listing,
-    "shhq": shhq.listing,
-    "deepfashion2": deepfashion2.listing,
+    "shhq": images.shhq,
+    "deepfashion2": images.deepfashion2,
     "laion": laion.listing,
     "videos": videos.listing,
-    "images": images.listing,
+    "images": images.images,
 }
 
 
