@@ -11,7 +11,7 @@ noise = torch.randn(1, 2, 8, channels, size, size)  # clip; video, depth; frames
 output = model(
     noise,
     torch.tensor([500]),  # one timestep for the clip and both modalities
-    torch.randn(1, 17, model.settings.foreground_dim),  # tokens of the foreground picture
+    torch.randn(1, 17, model.settings.foreground_dim),  # tokens of the foreground image
     torch.randn(1, channels, size, size),  # background latent
     torch.randn(1, 8, channels, size, size),  # pose latents
     return_features=True,

@@ -32,7 +32,7 @@ TRIES = 6
 
 
 class Reporter:
-    """What a build tells while it runs; this one keeps silent."""
+    """What a build reports while it runs; this one reports nothing."""
 
     def planned(self, plan: Plan, committed: list[Manifest]) -> None:
         """Before work starts; `committed` shards are kept from an earlier run."""

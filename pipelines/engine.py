@@ -76,7 +76,7 @@ def _run_on_ray(
         raise InputError(f"a Ray worker failed: {_cause(error)}") from error
     finally:
         if started:
-            # On its way out Ray speaks of infinite retries to whoever stopped it.
+            # While it shuts down Ray logs messages about infinite retries.
             with _no_stderr():
                 ray.shutdown()
 

@@ -1,4 +1,4 @@
-"""What a user must be told before a build starts: what the source lacks, and licences."""
+"""What a user must know before a build starts: what the source lacks, and licences."""
 
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
@@ -25,7 +25,7 @@ def check_source(recipe: Recipe, listing: Listing) -> None:
 
 
 def notices(plan: Plan) -> tuple[str, ...]:
-    """What whoever builds or uses the dataset must be told, each once."""
+    """What users of the dataset must know, each notice once."""
     said = [c.spec.notice for c in plan.recipe.chosen.values() if c.spec.notice]
     for images in sorted(plan.recipe.reads, key=lambda images: images.of):
         lacking = [video.id for video in plan.videos if getattr(video, images.of) is None]

@@ -292,7 +292,7 @@ def test_a_cluster_that_is_not_there_is_one_clear_line(videos, tmp_path):
 
 
 def test_two_builds_in_one_folder_are_refused(run, videos, tmp_path):
-    """The folder itself is locked: nothing is left behind, whoever dies."""
+    """The folder itself is locked: nothing is left behind when a process dies."""
     out = tmp_path / "out"
 
     class Intruder(Reporter):

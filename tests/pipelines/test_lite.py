@@ -65,7 +65,7 @@ def test_the_person_is_in_the_middle_and_in_the_mask(dataset):
 
 
 def test_heads_are_up_and_sides_are_right(dataset):
-    """He faces the camera: his right shoulder is on the picture's left."""
+    """He faces the camera: his right shoulder is on the image's left."""
     nose, right, left, hip = COCO_18.indices("nose", "right_shoulder", "left_shoulder", "left_hip")
     body = next(dataset.clips()).keypoints[0, 0]
     assert body[nose, 1] < body[right, 1] < body[hip, 1]

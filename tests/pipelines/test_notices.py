@@ -21,7 +21,7 @@ def source(tmp_path, make_video):
 
 @pytest.fixture
 def densepose(tmp_path, write_image):
-    """densepose(video, count) writes numbered pictures whose part index is their number."""
+    """densepose(video, count) writes numbered images whose part index is their number."""
 
     def write(video, count, start=8):
         for i in range(start, start + count):  # 10 comes after 9

@@ -1,4 +1,4 @@
-"""A worker tells what it is about to do, so that what kills it is known."""
+"""A worker reports what it is about to do, so that what kills it is known."""
 
 import threading
 from pathlib import Path
