@@ -108,7 +108,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     except cv2.error as error:  # such as too many pixels
         raise ClipError(f"{name} cannot be decoded as a picture: {error.err}") from error
     if image is None:
-        raise ClipError(f"{name} is not a picture that can be decoded")
+        raise ClipError(f"{name} is not an image that can be decoded")
     return image
 
 

@@ -39,7 +39,7 @@ def videos(tmp_path, make_video) -> Path:
 
 @pytest.fixture
 def run(tmp_path) -> Callable[..., BuildSummary]:
-    """run(source, out, workers=0, **recipe) builds with the bare recipe unless settings are given."""
+    """run(source, out, workers=0, **recipe) builds with the bare recipe and these settings."""
 
     def run_build(
         source: Path,

@@ -193,7 +193,7 @@ def test_a_broken_frame_costs_its_clip_and_no_other(run, write_image, tmp_path):
     summary = run(source, tmp_path / "out", dataset="tiktok")
     (bad,) = summary.quarantined
     assert bad.key == "tiktok-00001-8"
-    assert bad.reason == "00001/images/0011.png is not a picture that can be decoded"
+    assert bad.reason == "00001/images/0011.png is not an image that can be decoded"
     assert sorted(open_dataset(tmp_path / "out").entries) == ["tiktok-00001-0", "tiktok-00001-16"]
 
 

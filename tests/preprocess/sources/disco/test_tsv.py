@@ -126,7 +126,7 @@ def test_damage_costs_the_frame_and_says_which(tmp_path, write_tsv, rows):
     reasons = [str(results[i]).removeprefix(f"{tmp_path}/a.tsv: ") for i in (1, 2, 3)]
     assert reasons[0].startswith("v_0001.png is not base64")
     assert reasons[1].startswith("v_0002.png is not base64")
-    assert reasons[2] == "v_0003.png is not a picture that can be decoded"
+    assert reasons[2] == "v_0003.png is not an image that can be decoded"
 
 
 def test_a_file_that_changed_since_it_was_listed_gives_no_wrong_frames(tmp_path, write_tsv, rows):
