@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ def sole_run(output: Path) -> Iterator[None]:
     Raises:
         TrainError: another process holds it, or it is a file.
     """
+    made_here = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -69,6 +70,10 @@ def sole_run(output: Path) -> Iterator[None]:
             f"{output} is in use by another idol-train: wait for it, stop it, or give another "
             "--output"
         ) from error
+    finally:
+        if made_here:
+            with suppress(OSError):  # of a run that wrote nothing, no empty folder stays
+                output.rmdir()
 
 
 def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Path:

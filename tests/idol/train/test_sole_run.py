@@ -40,3 +40,13 @@ def test_a_file_is_no_output(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainError, match="--output takes a folder"):
         _take(tmp_path / name)
+
+
+def test_a_run_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    with sole_run(output):
+        pass
+    assert not output.exists()
+    with sole_run(output):
+        (output / "losses.jsonl").touch()
+    assert (output / "losses.jsonl").exists()
