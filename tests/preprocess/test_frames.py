@@ -116,7 +116,7 @@ def test_one_broken_picture_does_not_cost_the_others(tmp_path, write_image):
     paths[1].write_bytes(b"broken")
     results = list(read_each(FrameFolder(tuple(paths), 30.0), range(4)))
     assert isinstance(results[1], ClipError)
-    assert "1.png is not a picture" in str(results[1])
+    assert "1.png is not an image" in str(results[1])
     assert [read_number(results[i].rgb) for i in (0, 2, 3)] == [0, 2, 3]
     assert results[3].seconds == pytest.approx(0.1)
 
