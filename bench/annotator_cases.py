@@ -305,8 +305,8 @@ def dwpose(setting: Setting) -> Case:
     def bare(frames: Frames) -> None:
         for some in setting.cut(frames):
             for session, (width, height) in zip(sessions, ((640, 640), (288, 384)), strict=True):
-                pictures = np.stack([cv2.resize(frame, (width, height)) for frame in some])
-                images = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32)
+                images = np.stack([cv2.resize(frame, (width, height)) for frame in some])
+                images = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
                 session.run(None, {session.get_inputs()[0].name: images})
 
     return Case(annotator.keypoints, bare)

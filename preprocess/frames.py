@@ -15,7 +15,7 @@ __all__ = [
     "Frame",
     "FrameFolder",
     "FrameReader",
-    "PictureFile",
+    "ImageFile",
     "decode_image",
     "read_each",
     "read_image",
@@ -48,7 +48,7 @@ class FrameReader(Protocol):
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """Frames that are pictures, already in order."""
+    """Frames that are images, already in order."""
 
     paths: tuple[Path, ...]
     fps: float
@@ -58,14 +58,14 @@ class FrameFolder:
             yield Frame(index, read_image(self.paths[index]), index / self.fps)
 
     def fingerprint(self) -> str:
-        """Of the pictures' names and sizes in bytes; one that is absent has no size."""
+        """Of the images' names and sizes in bytes; one that is absent has no size."""
         files = [(path.name, _size(path)) for path in self.paths]
         return sha256(repr(files).encode(errors="surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True)
-class PictureFile:
-    """A picture as a video of one frame.
+class ImageFile:
+    """An image as a video of one frame.
 
     Sources have hundreds of thousands of them, and all travel in one plan: nothing but plain
     values, and the folder's name is one object for all that lie in it.
@@ -80,7 +80,7 @@ class PictureFile:
             yield Frame(index, read_image(Path(self.folder, self.name)), 0.0)
 
     def fingerprint(self) -> str:
-        """Of the picture's name and size in bytes; the file is not touched."""
+        """Of the image's name and size in bytes; the file is not touched."""
         return sha256(f"{self.name} {self.bytes}".encode(errors="surrogateescape"))
 
 
@@ -101,12 +101,12 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from a picture file's bytes; `name` is what the ClipError calls it."""
+    """(H, W, 3) uint8 RGB from an image file's bytes; `name` is what the ClipError calls it."""
     try:
         buffer = np.frombuffer(content, np.uint8)
         image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if content else None
     except cv2.error as error:  # such as too many pixels
-        raise ClipError(f"{name} cannot be decoded as a picture: {error.err}") from error
+        raise ClipError(f"{name} cannot be decoded as an image: {error.err}") from error
     if image is None:
         raise ClipError(f"{name} is not an image that can be decoded")
     return image

@@ -63,8 +63,8 @@ class LatentsInfo:
     """What `latents.json` says.
 
     `vae_sha256`  the VAE, as `identity.VAEIdentity` tells it.
-    `size`        height and width, in pixels, that pictures were scaled to before the VAE.
-    `channels`    C of a latent; `factor`: pixels of a picture's side for one of its latent's.
+    `size`        height and width, in pixels, that images were scaled to before the VAE.
+    `channels`    C of a latent; `factor`: pixels of an image's side for one of its latent's.
     `precision`   in which the VAE ran: float32, float16 or bfloat16.
     """
 
@@ -81,7 +81,7 @@ class LatentsInfo:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(2C, h, w) of a picture's moments: the means, then the logarithms of the variances."""
+        """(2C, h, w) of an image's moments: the means, then the logarithms of the variances."""
         side = self.size // self.factor
         return 2 * self.channels, side, side
 
@@ -104,7 +104,7 @@ class Latents:
 
 
 def folder_name(vae_sha256: str, size: int) -> str:
-    """The folder of a VAE's latents of pictures of a size, in a dataset."""
+    """The folder of a VAE's latents of images of a size, in a dataset."""
     return f"latents-{vae_sha256[:12]}-{size}"
 
 

@@ -74,7 +74,7 @@ def make_video() -> Callable[..., Path]:
         rotation: int = 0,
         gop: int = 12,
         aspect: Fraction = Fraction(1),
-        pictures: list[np.ndarray] | None = None,
+        images: list[np.ndarray] | None = None,
         options: dict[str, str] | None = None,
     ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,8 @@ def make_video() -> Callable[..., Path]:
             if rotation:
                 stream.set_display_rotation(rotation)
             for index in range(frames):
-                picture = pictures[index] if pictures else numbered_frame(index, width, height)
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                image = images[index] if images else numbered_frame(index, width, height)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 frame.pts = pts[index] if pts else index * ticks // 30
                 frame.time_base = Fraction(1, ticks)
                 container.mux(stream.encode(frame))
@@ -107,7 +107,7 @@ def make_video() -> Callable[..., Path]:
 
 @pytest.fixture
 def write_image() -> Callable[[Path, np.ndarray], Path]:
-    """Write an RGB picture, making its folders."""
+    """Write an RGB image, making its folders."""
 
     def write(path: Path, rgb: np.ndarray) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

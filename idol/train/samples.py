@@ -152,7 +152,7 @@ def _sheet(key: str, caption: str, given: list[tuple[str, np.ndarray]], rows: _R
     for line, (title, tile) in enumerate(given):
         page.paste(right, top + line * pitch, _fit(tile))
         page.badge(right, top + line * pitch, title)
-    return page.picture()
+    return page.image()
 
 
 def _fit(tile: np.ndarray) -> np.ndarray:

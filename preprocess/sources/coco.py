@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame, PictureFile
-from preprocess.sources.files import find_files, find_pictures, stem
+from preprocess.frames import Frame, ImageFile
+from preprocess.sources.files import find_files, find_images, stem
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import sha256
 
@@ -27,7 +27,7 @@ _SHIFT = 4  # cv2's fraction bits
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """A picture's person mask as COCO describes it; a `FrameReader` of one frame.
+    """An image's person mask as COCO describes it; a `FrameReader` of one frame.
 
     `polygons` are float32 x, y pairs, packed: a plan has tens of thousands of them. `runs` are
     background, person, background ... lengths down the columns, used where there is no polygon.
@@ -101,8 +101,8 @@ def run_lengths(counts: str) -> list[int]:
     return runs
 
 
-# Which pictures are taken: exactly one person and no crowd of them, the person's own pixels at
-# least this share of the picture, and this many of the 17 keypoints labelled where they are given.
+# Which images are taken: exactly one person and no crowd of them, the person's own pixels at
+# least this share of the image, and this many of the 17 keypoints labelled where they are given.
 MIN_AREA = 0.05
 MIN_KEYPOINTS = 6
 
@@ -128,7 +128,7 @@ class _Image:
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:
-    """The pictures of one person, split as COCO is. Masks come from the annotations.
+    """The images of one person, split as COCO is. Masks come from the annotations.
 
     A whole annotation file is read at once, which takes twice its size in memory meanwhile.
     Raises InputError when there is no annotation file, or one cannot be read.
@@ -142,32 +142,32 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     videos: list[Video] = []
     unreadable: list[Unreadable] = []
     for folder, path in sorted(annotations.items()):
-        pictures = _pictures(source, folder)
-        if not pictures:
-            reason = f"{path} is there, but no picture of {folder}/ or images/{folder}/"
+        files = _image_files(source, folder)
+        if not files:
+            reason = f"{path} is there, but no image of {folder}/ or images/{folder}/"
             unreadable.append(Unreadable(folder, reason))
             continue
         split: Split = "train" if folder.startswith("train") else "val"
         missing = []
         for image, person in _single_people(path):
-            picture = pictures.get(image.name)
-            if picture is None:
+            file = files.get(image.name)
+            if file is None:
                 missing.append(image.name)
                 continue
             video_id = f"{folder}/{stem(image.name)}"
             mask = _mask(image, person)
-            videos.append(Video(video_id, 1, 1.0, picture, video_id, split, masks=mask))
+            videos.append(Video(video_id, 1, 1.0, file, video_id, split, masks=mask))
             on_file()
         if missing:
-            reason = f"{folder} lacks {len(missing)} pictures of {path}, the first is {missing[0]}"
+            reason = f"{folder} lacks {len(missing)} images of {path}, the first is {missing[0]}"
             unreadable.append(Unreadable(folder, reason))
     if not videos and not unreadable:
-        raise InputError(f"{source} holds no picture of one person, by COCO's annotations")
+        raise InputError(f"{source} holds no image of one person, by COCO's annotations")
     return Listing(tuple(videos), tuple(unreadable))
 
 
 def _annotation_files(source: Path) -> dict[str, Path]:
-    """For each folder of pictures the file to use: with keypoints where there is one."""
+    """For each folder of images the file to use: with keypoints where there is one."""
     files: dict[str, Path] = {}
     for path in find_files(source, (".json",)):
         match = _FILE.fullmatch(path.stem)
@@ -176,15 +176,15 @@ def _annotation_files(source: Path) -> dict[str, Path]:
     return files
 
 
-def _pictures(source: Path, folder: str) -> dict[str, PictureFile]:
+def _image_files(source: Path, folder: str) -> dict[str, ImageFile]:
     for root in (source / folder, source / "images" / folder):
         if root.is_dir():
-            return dict(find_pictures(root))
+            return dict(find_images(root))
     return {}
 
 
 def _single_people(path: Path) -> Iterator[tuple[_Image, _Person]]:
-    """By the pictures' ids, those that show one person well."""
+    """By the images' ids, those that show one person well."""
     try:
         content = json.loads(path.read_bytes(), object_hook=_lighten)
         if not any(c["id"] == PERSON and c["name"] == "person" for c in content["categories"]):

@@ -1,4 +1,4 @@
-"""DisCo's distribution of TikTok, and of pictures for pre-training, as TSV files.
+"""DisCo's distribution of TikTok, and of images for pre-training, as TSV files.
 
 `TikTokDance/train_images.tsv` holds lines of `key <tab> base64`, `train_masks.tsv` beside it the
 masks by the same keys, each with its `.lineidx`. Keys tell the videos, as they do for DisCo's own
@@ -28,7 +28,7 @@ from preprocess.sources.files import find_files, natural_order
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import sha256
 
-__all__ = ["TsvPictures", "index_tsv", "listing", "picture_of_line", "video_and_number"]
+__all__ = ["TsvImages", "image_of_line", "index_tsv", "listing", "video_and_number"]
 
 FPS = 30.0
 # The validation videos of DisCo and IDOL; those in two parts are found nowhere else.
@@ -116,8 +116,8 @@ def _grouped(name: str, images: TsvIndex) -> dict[str, list[str]]:
     return {video: natural_order(groups[video]) for video in natural_order(groups)}
 
 
-def _reader(index: TsvIndex, keys: list[str], rows: list[int | None]) -> TsvPictures:
-    return TsvPictures(
+def _reader(index: TsvIndex, keys: list[str], rows: list[int | None]) -> TsvImages:
+    return TsvImages(
         index.path,
         tuple(k if r is None else index.keys[r] or k for k, r in zip(keys, rows, strict=True)),
         tuple(MISSING if r is None else index.offsets[r] for r in rows),
@@ -152,14 +152,14 @@ MISSING = -1  # the offset of a line that is not there
 _CHUNK = 1 << 22
 _HEAD = 512  # bytes in which a line's key must end
 _LONGEST_LINE = 1 << 28
-_LEAST_PICTURE = 64  # characters; the smallest PNG takes more
+_LEAST_IMAGE = 64  # characters; the smallest PNG takes more
 
 
 @dataclass(frozen=True, eq=False)
 class TsvIndex:
-    """Where the pictures of a TSV file are: line i has `keys[i]` at byte `offsets[i]`.
+    """Where the images of a TSV file are: line i has `keys[i]` at byte `offsets[i]`.
 
-    Lines without a key or a picture keep their place and have the key None, because other files
+    Lines without a key or an image keep their place and have the key None, because other files
     count lines. `faults` says what was wrong with them.
     """
 
@@ -175,7 +175,7 @@ class TsvIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class TsvPictures:
+class TsvImages:
     """Frames that are lines of a TSV file, already in order; a `FrameReader`."""
 
     path: Path
@@ -188,18 +188,18 @@ class TsvPictures:
         try:
             with open(self.path, "rb", buffering=0) as opened:
                 for index in indices:
-                    yield Frame(index, self._picture(opened.fileno(), index), index / self.fps)
+                    yield Frame(index, self._image(opened.fileno(), index), index / self.fps)
         except OSError as error:
             raise ClipError(f"{self.path}: {error.strerror or error}") from error
 
-    def _picture(self, file: int, index: int) -> np.ndarray:
+    def _image(self, file: int, index: int) -> np.ndarray:
         key, name = self.keys[index], f"{self.path}: {self.keys[index]}"
         if self.offsets[index] == MISSING:
-            raise ClipError(f"{self.path} has no picture for {key}")
+            raise ClipError(f"{self.path} has no image for {key}")
         line = os.pread(file, self.lengths[index], self.offsets[index])
         if _key(line) != key:
             raise ClipError(f"{name} is not where it was listed: the file has changed")
-        return decode_image(picture_of_line(line, name), name)
+        return decode_image(image_of_line(line, name), name)
 
     def fingerprint(self) -> str:
         """Of the lines' keys and lengths."""
@@ -223,8 +223,8 @@ def index_tsv(path: Path) -> TsvIndex:
             continue
         if key is None:
             faults.setdefault("without a key and a tab", []).append(row)
-        elif length - len(head.partition(b"\t")[0]) < _LEAST_PICTURE:
-            faults.setdefault("without a picture", []).append(row)
+        elif length - len(head.partition(b"\t")[0]) < _LEAST_IMAGE:
+            faults.setdefault("without an image", []).append(row)
         elif key in rows:
             faults.setdefault("whose key an earlier line has", []).append(row)
         else:
@@ -237,7 +237,7 @@ def index_tsv(path: Path) -> TsvIndex:
     return TsvIndex(path, keys, offsets, lengths, described, rows)
 
 
-def picture_of_line(line: bytes, name: str) -> bytes:
+def image_of_line(line: bytes, name: str) -> bytes:
     """The image file in a line; `name` is what the ClipError calls it.
 
     The columns are a key, base64, and of masks perhaps whether it is valid: `False` where nobody

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from preprocess.frames import PictureFile
+from preprocess.frames import ImageFile
 
 __all__ = [
-    "PICTURE_SUFFIXES",
+    "IMAGE_SUFFIXES",
     "find_files",
-    "find_pictures",
+    "find_images",
     "natural_order",
     "numerically",
     "stem",
@@ -19,7 +19,7 @@ __all__ = [
     "unique_names",
 ]
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 _DIGITS = re.compile(r"\d+|\D+")
 
@@ -39,16 +39,16 @@ def find_files(source: Path, suffixes: Iterable[str]) -> list[Path]:
     return [source / relative for relative in natural_order(found)]
 
 
-def find_pictures(
-    root: Path, suffixes: tuple[str, ...] = PICTURE_SUFFIXES
-) -> list[tuple[str, PictureFile]]:
-    """Each picture below `root` and its path in it, sorted numerically; hidden ones left out."""
+def find_images(
+    root: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+) -> list[tuple[str, ImageFile]]:
+    """Each image below `root` and its path in it, sorted numerically; hidden ones left out."""
     folders: dict[str, str] = {}
-    found: dict[str, PictureFile] = {}
+    found: dict[str, ImageFile] = {}
     for relative, name, size in _walk(str(root), suffixes):
         if relative not in folders:
             folders[relative] = str(root / relative)
-        found[f"{relative}{name}"] = PictureFile(folders[relative], name, size)
+        found[f"{relative}{name}"] = ImageFile(folders[relative], name, size)
     return [(path, found[path]) for path in natural_order(found)]
 
 

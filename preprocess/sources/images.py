@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.frames import PictureFile
-from preprocess.sources.files import PICTURE_SUFFIXES, find_pictures, stem, unique_names
+from preprocess.frames import ImageFile
+from preprocess.sources.files import IMAGE_SUFFIXES, find_images, stem, unique_names
 from preprocess.sources.values import Listing, Split, Video
 
 __all__ = ["deepfashion2", "images", "shhq"]
@@ -19,12 +19,12 @@ def images(source: Path, on_file: Callable[[], None]) -> Listing:
     Files are not opened here: a broken one is quarantined when its clip is made. Raises InputError
     when there is none.
     """
-    found = find_pictures(source)
+    found = find_images(source)
     if not found:
-        raise InputError(f"{source} holds no picture ({', '.join(PICTURE_SUFFIXES)})")
+        raise InputError(f"{source} holds no image ({', '.join(IMAGE_SUFFIXES)})")
     videos = []
-    for video_id, (_, picture) in zip(unique_names([p for p, _ in found]), found, strict=True):
-        videos.append(Video(video_id, 1, 1.0, picture, video_id))
+    for video_id, (_, image) in zip(unique_names([p for p, _ in found]), found, strict=True):
+        videos.append(Video(video_id, 1, 1.0, image, video_id))
         on_file()
     return Listing(tuple(videos))
 
@@ -37,23 +37,23 @@ def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
     """
     root = next((path.parent for path in (source / "no_segment", *source.glob("*/no_segment"))
                  if path.is_dir()), source)  # fmt: skip
-    found = find_pictures(root / "no_segment") if (root / "no_segment").is_dir() else []
+    found = find_images(root / "no_segment") if (root / "no_segment").is_dir() else []
     if not found:
         raise InputError(
-            f"{source} is not in SHHQ's layout: expected SHHQ-1.0/no_segment/*.png (the pictures) "
+            f"{source} is not in SHHQ's layout: expected SHHQ-1.0/no_segment/*.png (the images) "
             "and SHHQ-1.0/segments/*.png (their masks)"
         )
     masks = None
     if (root / "segments").is_dir():
-        masks = {stem(path): mask for path, mask in find_pictures(root / "segments")}
+        masks = {stem(path): mask for path, mask in find_images(root / "segments")}
     videos = []
-    for video_id, (path, picture) in zip(unique_names([p for p, _ in found]), found, strict=True):
+    for video_id, (path, image) in zip(unique_names([p for p, _ in found]), found, strict=True):
         mask = None
         if masks is not None:
             # A mask that is missing is found out when it is read.
-            absent = PictureFile(str(root / "segments"), path, 0)
+            absent = ImageFile(str(root / "segments"), path, 0)
             mask = masks.get(stem(path), absent)
-        videos.append(Video(video_id, 1, 1.0, picture, video_id, masks=mask))
+        videos.append(Video(video_id, 1, 1.0, image, video_id, masks=mask))
         on_file()
     return Listing(tuple(videos))
 
@@ -68,9 +68,9 @@ def deepfashion2(source: Path, on_file: Callable[[], None]) -> Listing:
     videos = []
     for folder, split in _DEEPFASHION2_SPLITS.items():
         root = source / folder / "image"
-        for path, picture in find_pictures(root) if root.is_dir() else ():
+        for path, image in find_images(root) if root.is_dir() else ():
             video_id = f"{folder}/{stem(path)}"
-            videos.append(Video(video_id, 1, 1.0, picture, video_id, split))
+            videos.append(Video(video_id, 1, 1.0, image, video_id, split))
             on_file()
     if not videos:
         raise InputError(

@@ -1,7 +1,7 @@
-"""What img2dataset writes, and lists of files: each picture is a video of one frame.
+"""What img2dataset writes, and lists of files: each image is a video of one frame.
 
-In this order: tar files (`00000.tar`), parquet files with pictures in a column, parquet, csv or tsv
-lists with a column of paths; or else the pictures in the folders (`00000/000000001.jpg`).
+In this order: tar files (`00000.tar`), parquet files with images in a column, parquet, csv or tsv
+lists with a column of paths; or else the images in the folders (`00000/000000001.jpg`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame, FrameReader, PictureFile, decode_image
-from preprocess.sources.files import PICTURE_SUFFIXES, find_files, find_pictures, stem, unique_names
+from preprocess.frames import Frame, FrameReader, ImageFile, decode_image
+from preprocess.sources.files import IMAGE_SUFFIXES, find_files, find_images, stem, unique_names
 from preprocess.sources.values import Listing, Unreadable, Video
 from shards.files.digest import sha256
 
@@ -27,15 +27,15 @@ __all__ = ["listing", "scan_tar"]
 Named = tuple[str, FrameReader]
 
 _EXPECTED = (
-    "expected what img2dataset writes (00000.tar, 00000.parquet with pictures, or 00000/*.jpg), "
+    "expected what img2dataset writes (00000.tar, 00000.parquet with images, or 00000/*.jpg), "
     "or a csv, tsv or parquet list with a column of paths"
 )
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:
-    """One video of one frame a picture. No split is published.
+    """One video of one frame an image. No split is published.
 
-    Raises InputError when there is no picture, or nothing but addresses of pictures.
+    Raises InputError when there is no image, or nothing but addresses of images.
     """
     unreadable: list[Unreadable] = []
     urls: list[Path] = []
@@ -43,28 +43,28 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     for path in find_files(source, (".tar", ".parquet", ".csv", ".tsv")):
         local = path.relative_to(source).with_suffix("").as_posix()
         try:
-            named += _pictures(source, path, local, unreadable, urls)
+            named += _images(source, path, local, unreadable, urls)
         except (OSError, ValueError) as error:  # pyarrow's are among them
             unreadable.append(Unreadable(path.relative_to(source).as_posix(), f"{path}: {error}"))
         on_file()
     if not named:
-        found = find_pictures(source)
+        found = find_images(source)
         names = unique_names([p for p, _ in found])
-        named = [(name, picture) for name, (_, picture) in zip(names, found, strict=True)]
+        named = [(name, image) for name, (_, image) in zip(names, found, strict=True)]
     if not named and urls:
         raise InputError(
-            f"{urls[0]} lists addresses, not pictures: download them with img2dataset first "
+            f"{urls[0]} lists addresses, not images: download them with img2dataset first "
             f"(img2dataset --url_list {urls[0].name} --input_format {urls[0].suffix[1:]} "
             "--output_format webdataset --output_folder ...) and give --source its output folder"
         )
     if not named:
         reasons = "".join(f"; {u.reason}" for u in unreadable[:3])
-        raise InputError(f"{source} holds no LAION-style pictures: {_EXPECTED}{reasons}")
+        raise InputError(f"{source} holds no LAION-style images: {_EXPECTED}{reasons}")
     videos = [Video(name, 1, 1.0, reader, name) for name, reader in _once(named, unreadable)]
     return Listing(tuple(videos), tuple(unreadable))
 
 
-def _pictures(
+def _images(
     source: Path, path: Path, local: str, unreadable: list[Unreadable], urls: list[Path]
 ) -> Iterator[Named]:
     def fault(reason: str | None) -> None:
@@ -82,21 +82,21 @@ def _pictures(
         import pyarrow.parquet as pq
 
         schema = pq.read_schema(path)
-        if column := picture_column(schema):
-            rows, reason = picture_rows(path, column)
+        if column := image_column(schema):
+            rows, reason = image_rows(path, column)
             fault(reason)
-            yield from ((f"{local}/{name}", picture) for name, picture in rows)
+            yield from ((f"{local}/{name}", image) for name, image in rows)
             return
         columns = string_columns(schema)
     else:
         columns = column_names(path)
     lowered = {name.lower(): name for name in columns}
     if known := next((lowered[name] for name in PATH_COLUMNS if name in lowered), None):
-        listed, reasons = listed_pictures(source, path, known)
+        listed, reasons = listed_images(source, path, known)
         for reason in reasons:
             fault(reason)
         names = unique_names([relative for relative, _ in listed])
-        yield from zip(names, (picture for _, picture in listed), strict=True)
+        yield from zip(names, (image for _, image in listed), strict=True)
     elif any(name in lowered for name in URL_COLUMNS):
         urls.append(path)
 
@@ -125,14 +125,14 @@ def column_names(path: Path) -> list[str]:
         return next(csv.reader(opened, delimiter=_delimiter(path)), [])
 
 
-def listed_pictures(
+def listed_images(
     source: Path, path: Path, column: str
-) -> tuple[list[tuple[str, PictureFile]], list[str]]:
-    """The pictures of a list with their paths in the source, and what was wrong with the others.
+) -> tuple[list[tuple[str, ImageFile]], list[str]]:
+    """The images of a list with their paths in the source, and what was wrong with the others.
 
     Paths are relative to the source, or else to the list; what lies outside the source is refused.
     """
-    pictures: dict[str, PictureFile] = {}
+    images: dict[str, ImageFile] = {}
     folders: dict[str, str] = {}
     faults: dict[str, list[str]] = {}
     for value in _values(path, column):
@@ -141,16 +141,16 @@ def listed_pictures(
             faults.setdefault(found, []).append(value)
             continue
         relative, size = found
-        if relative in pictures:
+        if relative in images:
             faults.setdefault("names twice", []).append(value)
             continue
         folder, name = os.path.split(os.path.join(source, relative))
-        pictures[relative] = PictureFile(folders.setdefault(folder, folder), name, size)
+        images[relative] = ImageFile(folders.setdefault(folder, folder), name, size)
     described = [
-        f"{path} {fault} {len(values)} pictures, the first is {values[0]!r}"
+        f"{path} {fault} {len(values)} images, the first is {values[0]!r}"
         for fault, values in faults.items()
     ]
-    return list(pictures.items()), described
+    return list(images.items()), described
 
 
 def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
@@ -190,8 +190,8 @@ _LARGEST_GROUP = 1 << 30  # bytes; a worker holds two at most
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetPicture:
-    """A picture in a parquet file, as a video of one frame.
+class ParquetImage:
+    """An image in a parquet file, as a video of one frame.
 
     `column` is the column's dotted path; `row` counts within the row group.
     """
@@ -212,12 +212,12 @@ class ParquetPicture:
         except (OSError, IndexError, pyarrow.ArrowException) as error:
             raise ClipError(f"{name} cannot be read: {error}") from error
         if content is None:
-            raise ClipError(f"{name} has no picture")
+            raise ClipError(f"{name} has no image")
         for index in indices:
             yield Frame(index, decode_image(content, name), 0.0)
 
     def fingerprint(self) -> str:
-        """Of the picture's place and the size of its row group."""
+        """Of the image's place and the size of its row group."""
         text = f"{os.path.basename(self.path)} {self.column} {self.group} {self.row} {self.rows}"
         return sha256(text.encode(errors="surrogateescape"))
 
@@ -234,8 +234,8 @@ def _row_group(path: str, mtime_ns: int, column: str, group: int) -> Any:
     return values
 
 
-def picture_column(schema: Any) -> str | None:
-    """The column of picture bytes in a pyarrow schema: binary, or a struct that has `bytes`."""
+def image_column(schema: Any) -> str | None:
+    """The column of image bytes in a pyarrow schema: binary, or a struct that has `bytes`."""
     from pyarrow import types
 
     def binary(kind: Any) -> bool:
@@ -262,15 +262,15 @@ def string_columns(schema: Any) -> list[str]:
     ]
 
 
-def picture_rows(path: Path, column: str) -> tuple[list[tuple[str, ParquetPicture]], str | None]:
-    """Each picture with a name that is unique in the file, and what is wrong, if anything.
+def image_rows(path: Path, column: str) -> tuple[list[tuple[str, ParquetImage]], str | None]:
+    """Each image with a name that is unique in the file, and what is wrong, if anything.
 
-    Rows without a picture are left out: img2dataset writes one for each failed download.
+    Rows without an image are left out: img2dataset writes one for each failed download.
     Raises OSError and pyarrow's errors when the file cannot be read.
     """
     import pyarrow.parquet as pq
 
-    pictures: list[tuple[str, ParquetPicture]] = []
+    images: list[tuple[str, ParquetImage]] = []
     location, empty, first = str(path), 0, 0
     with pq.ParquetFile(path) as opened:
         names = _names(opened)
@@ -286,12 +286,12 @@ def picture_rows(path: Path, column: str) -> tuple[list[tuple[str, ParquetPictur
             filled = _filled(opened, group, column, metadata.column(at).statistics)
             for row in range(metadata.num_rows):
                 if filled is None or filled[row]:
-                    picture = ParquetPicture(location, column, group, row, metadata.num_rows)
-                    pictures.append((names[first + row], picture))
+                    image = ParquetImage(location, column, group, row, metadata.num_rows)
+                    images.append((names[first + row], image))
                 else:
                     empty += 1
             first += metadata.num_rows
-    return pictures, f"{path} has {empty} rows without a picture" if empty else None
+    return images, f"{path} has {empty} rows without an image" if empty else None
 
 
 def _names(opened: Any) -> list[str]:
@@ -304,7 +304,7 @@ def _names(opened: Any) -> list[str]:
 
 
 def _filled(opened: Any, group: int, column: str, statistics: Any) -> list[bool] | None:
-    """Which rows of a group have a picture; None when all have."""
+    """Which rows of a group have an image; None when all have."""
     if statistics is not None and statistics.has_null_count and not statistics.null_count:
         return None
     if "status" in string_columns(opened.schema_arrow):
@@ -321,8 +321,8 @@ _BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class TarPicture:
-    """A picture in an uncompressed tar file, as a video of one frame."""
+class TarImage:
+    """An image in an uncompressed tar file, as a video of one frame."""
 
     tar: str
     name: str
@@ -340,29 +340,29 @@ class TarPicture:
             yield Frame(index, decode_image(content, name), 0.0)
 
     def fingerprint(self) -> str:
-        """Of the picture's name, place and size."""
+        """Of the image's name, place and size."""
         text = f"{self.name} {self.offset} {self.size}"
         return sha256(text.encode(errors="surrogateescape"))
 
 
-def scan_tar(path: Path) -> tuple[list[TarPicture], str | None]:
-    """The pictures of a tar file in its order, and what is wrong with the file, if anything.
+def scan_tar(path: Path) -> tuple[list[TarImage], str | None]:
+    """The images of a tar file in its order, and what is wrong with the file, if anything.
 
     As in WebDataset a member's suffix is all that follows its name's first dot: `1.jpg` is a
-    picture, `1.mask.png` belongs to one. Raises OSError when the file cannot be read.
+    image, `1.mask.png` belongs to one. Raises OSError when the file cannot be read.
     """
     tar = str(path)
-    pictures: list[TarPicture] = []
+    images: list[TarImage] = []
     try:
         for name, offset, size in _members(path):
             base = posixpath.basename(name)
             if not base.startswith(".") and f".{base.partition('.')[2]}".lower() in (
-                PICTURE_SUFFIXES
+                IMAGE_SUFFIXES
             ):
-                pictures.append(TarPicture(tar, name, offset, size))
+                images.append(TarImage(tar, name, offset, size))
     except ValueError as error:
-        return pictures, f"{path} {error}; {len(pictures)} pictures before that are used"
-    return pictures, None
+        return images, f"{path} {error}; {len(images)} images before that are used"
+    return images, None
 
 
 def _members(path: Path) -> Iterator[tuple[str, int, int]]:

@@ -53,7 +53,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
 
 
 def _beside(folder: Path, stems: Iterable[str]) -> FrameFolder | None:
-    """The pictures that belong to the frames of these names; None where the folder is absent.
+    """The images that belong to the frames of these names; None where the folder is absent.
 
     One that is missing is found out when it is read: builds that do not want it go on.
     """

@@ -12,11 +12,11 @@ Split = Literal["train", "val"]
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A run of frames in the source; a single picture is a video of one frame.
+    """A run of frames in the source; a single image is a video of one frame.
 
     `id` is unique in the source. `group` is what must not be torn between train and val (the
     video itself, or its performer). `split` is the published one, or None where none is.
-    `densepose` and `masks` read the source's own DensePose pictures and person masks of the same
+    `densepose` and `masks` read the source's own DensePose images and person masks of the same
     indices; None where the source has none at all, and reading one that is missing raises a
     ClipError that names it. Masks are white (or grey, for soft edges) where the person is.
     """

@@ -42,7 +42,7 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
     from shards.sample.codec import decode_clip
 
     if output and output.suffix.lower() != ".png":
-        raise ShardsError(f"{output}: the picture is a PNG; name it {output.stem}.png")
+        raise ShardsError(f"{output}: the image is a PNG; name it {output.stem}.png")
     dataset = open_dataset(path)
     entry = dataset.find(key or next(iter(dataset.entries), ""))
     target = Path(output or f"{entry.key}.png").expanduser()
@@ -50,10 +50,10 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
         raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
     with native_errors_hidden():
         clip = decode_clip(read_sample(entry))
-    picture = contact_sheet(clip, source=entry.shard.name)
-    Store.at(target.parent).write_bytes(target.name, picture)
+    image = contact_sheet(clip, source=entry.shard.name)
+    Store.at(target.parent).write_bytes(target.name, image)
     if as_json:
-        return _print_json({"key": entry.key, "shard": entry.shard.url, "picture": str(target)})
+        return _print_json({"key": entry.key, "shard": entry.shard.url, "image": str(target)})
     return _print_all([f"{entry.key}: {target}"])
 
 

@@ -1,4 +1,4 @@
-"""A page of pictures and text, both placed in pixels from the top left."""
+"""A page of images and text, both placed in pixels from the top left."""
 
 import warnings
 from typing import Any
@@ -16,7 +16,7 @@ class Page:
     """A dark page of `width` by `height` pixels; `png` draws it."""
 
     def __init__(self, width: int, height: int) -> None:
-        # Imported here: matplotlib takes a second, and only this picture needs it.
+        # Imported here: matplotlib takes a second, and only this image needs it.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -27,7 +27,7 @@ class Page:
         self._pixels = np.full((height, width, 3), colour, np.uint8)
 
     def paste(self, x: int, y: int, tile: np.ndarray) -> None:
-        """Put a (h, w, 3) uint8 RGB picture at (x, y)."""
+        """Put a (h, w, 3) uint8 RGB image at (x, y)."""
         self._pixels[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
 
     def text(
@@ -58,11 +58,11 @@ class Page:
         )
 
     def badge(self, x: int, y: int, text: str, *, colour: str = INK) -> None:
-        """Small text on a plate, in the corner of a picture at (x, y)."""
+        """Small text on a plate, in the corner of an image at (x, y)."""
         box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 3}
         self.text(x + 8, y + 18, text, size=9.5, colour=colour, box=box)
 
-    def picture(self) -> np.ndarray:
+    def image(self) -> np.ndarray:
         """The page as (height, width, 3) uint8 RGB."""
         self._figure.figimage(self._pixels, zorder=-1)
         with warnings.catch_warnings():
@@ -73,4 +73,4 @@ class Page:
 
     def png(self) -> bytes:
         """The page as a PNG file."""
-        return encode_png(self.picture())
+        return encode_png(self.image())

@@ -45,7 +45,7 @@ def depth_to_hot(depth: np.ndarray) -> np.ndarray:
 
 
 def hot_to_depth(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth from `hot` colours, exact ones or noisy ones such as a generated picture's.
+    """Depth from `hot` colours, exact ones or noisy ones such as a generated image's.
 
     rgb: (..., H, W, 3) uint8. Returns depth (..., H, W) float32 in [0, 1] and confidence
     (..., H, W) float32 in [0, 1]: 1 on the `hot` line, falling to 0 with the distance from it.

@@ -113,7 +113,7 @@ _COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 def decode_into(out: np.ndarray, data: memoryview | None, name: str) -> None:
     """Decode a JPEG or PNG: (H, W, 3) uint8 RGB, or (H, W) uint8 grey; 16-bit grey is rounded to 8.
 
-    A grey picture for an `out` of three channels is repeated in each.
+    A grey image for an `out` of three channels is repeated in each.
     Raises BadSample, naming the member, if it is missing, damaged or of another size or kind.
     """
     if data is None:

@@ -151,7 +151,7 @@ class Keypoints:
         return Keypoints(points.astype(np.float32), self.joint_set)
 
     def flipped(self, width: int) -> Keypoints:
-        """The joints of the picture mirrored left to right: left and right change names."""
+        """The joints of the image mirrored left to right: left and right change names."""
         points = self.points[:, :, self.joint_set.mirrored()]
         points[..., 0] = width - 1 - points[..., 0]
         return Keypoints(points, self.joint_set)

@@ -51,7 +51,7 @@ def draw_poses(
     """Draw the people of every frame on black.
 
     keypoints: any set with COCO_18's joints; "dwpose" also draws hands and face where the set has
-    them. size: (height, width) of the picture that the keypoints are pixels of. Joints scored
+    them. size: (height, width) of the image that the keypoints are pixels of. Joints scored
     below `min_score` are not drawn.
     Returns (frames, height, width, 3) uint8 RGB.
     Raises ValueError for a set without the 18 body joints.

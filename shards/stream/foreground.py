@@ -21,12 +21,12 @@ Cut = Literal["reference", "hap", "haop"]
 # Black is -1 and white 1 to the model: a hole of 0 is 127.5, of which 8 bits keep this.
 MID_GREY = 128
 
-DILATION_RADIUS = (2, 15)  # discs of 5 to 31 pixels widen the hole of a 256-pixel picture
-CROP_AREA = (0.5, 1.0)  # share of the picture that is left of the foreground
+DILATION_RADIUS = (2, 15)  # discs of 5 to 31 pixels widen the hole of a 256-pixel image
+CROP_AREA = (0.5, 1.0)  # share of the image that is left of the foreground
 
 
 def draw_dilation(draws: Draws, height: int) -> int:
-    """Radius, in pixels of a picture this high, of the disc that widens HAOP's hole."""
+    """Radius, in pixels of an image this high, of the disc that widens HAOP's hole."""
     return max(1, round(draws.integer(*DILATION_RADIUS) * height / 256))
 
 

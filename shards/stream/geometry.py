@@ -15,7 +15,7 @@ __all__ = ["IDENTITY", "Geometry", "draw_geometry", "redraw_pose"]
 
 @dataclass(frozen=True)
 class Geometry:
-    """A square part of the picture, brought back to the picture's size, then mirrored or not.
+    """A square part of the image, brought back to the image's size, then mirrored or not.
 
     `x`, `y`, `side` are fractions of the width, the height and both, in [0, 1].
     """
@@ -26,7 +26,7 @@ class Geometry:
     mirrored: bool = False
 
     def affine(self, height: int, width: int) -> np.ndarray:
-        """(2, 3) float64, pixels of the picture to pixels of the result; centres are integers."""
+        """(2, 3) float64, pixels of the image to pixels of the result; centres are integers."""
         scale = 1 / self.side
         # Pixel i covers [i - .5, i + .5]: corners, not centres, are mapped onto corners.
         tx = scale * (0.5 - self.x * width) - 0.5
@@ -37,7 +37,7 @@ class Geometry:
         return matrix
 
     def apply(self, images: np.ndarray, *, exact: bool = False) -> None:
-        """Change (..., H, W) or (..., H, W, 3) uint8 pictures in place.
+        """Change (..., H, W) or (..., H, W, 3) uint8 images in place.
 
         `exact` takes the nearest pixel instead of a mean of several: for colours that mean
         something, such as those of depth, which a mean of two would turn into a third.
@@ -77,7 +77,7 @@ def redraw_pose(
 
     out: (T, H, W, 3) uint8. `described` is the json's `keypoints`: names the joints and the style.
     Limbs keep their width and, mirrored, left and right change places, which no change of the
-    drawn picture could do. Raises BadSample, naming the sample, for joints that cannot be drawn.
+    drawn image could do. Raises BadSample, naming the sample, for joints that cannot be drawn.
     """
     described = described if isinstance(described, dict) else {}
     joints = JOINT_SETS.get(described.get("joint_set", ""))

@@ -1,6 +1,6 @@
 """What the paper's recipe wants to find on a disk: TikTok's layout, and files of all its networks.
 
-The pictures are real ones made small, the weights random: small networks in the files' places, or
+The images are real ones made small, the weights random: small networks in the files' places, or
 those of the published sizes, in the formats in which they are published.
 """
 
@@ -40,13 +40,13 @@ def tiktok(root: Path, footage: Path, videos: Mapping[str, int] = FRAMES) -> Pat
     """Frames of a real video cut upright, each with a mask and DensePose of where somebody is."""
     with av.open(str(footage)) as container:
         decoded = islice(container.decode(video=0), sum(videos.values()))
-        pictures = [frame.to_ndarray(format="rgb24") for frame in decoded]
+        images = [frame.to_ndarray(format="rgb24") for frame in decoded]
     for folder, count in videos.items():
         for number in range(1, count + 1):
-            picture = pictures.pop()
-            height, width = picture.shape[:2]
+            image = images.pop()
+            height, width = image.shape[:2]
             half = height * WIDTH // HEIGHT // 2
-            upright = picture[:, width // 2 - half : width // 2 + half]
+            upright = image[:, width // 2 - half : width // 2 + half]
             inside = np.zeros((HEIGHT, WIDTH), np.uint8)
             cv2.ellipse(inside, (34, 58 + number), (18, 34), 0, 0, 360, 255, -1)
             iuv = np.where(inside[..., None] > 0, np.uint8((90, 160, 2)), np.uint8(0))
@@ -65,7 +65,7 @@ def tiktok(root: Path, footage: Path, videos: Mapping[str, int] = FRAMES) -> Pat
 def for_random_weights() -> Iterator[tuple[Any, str, Any]]:
     """(object, name, value): what makes a process take the published sizes with random weights.
 
-    No size and no checksum is published of these files; the detector looks at smaller pictures.
+    No size and no checksum is published of these files; the detector looks at smaller images.
     """
     entries = tuple(replace(e, bytes=None, stated=()) for e in registry.REGISTRY)
     yield registry, "REGISTRY", entries
@@ -82,7 +82,7 @@ def for_small_networks(root: Path) -> Iterator[tuple[Any, str, Any]]:
     yield detector, "published_config", lambda: root / "config.py"
     yield segment_anything, "sam_model_registry", {"vit_b": small.build_sam}
     yield midas, "build_dpt_hybrid", Brightness
-    yield body, "HEIGHT", 64  # of pictures: the network itself is OpenPose's
+    yield body, "HEIGHT", 64  # of images: the network itself is OpenPose's
     yield weights_file._Network, "build", _convolution_of
 
 
@@ -121,8 +121,8 @@ class Brightness(torch.nn.Module):
         super().__init__()
         self.factor = torch.nn.Parameter(torch.ones(()))
 
-    def forward(self, pictures):
-        return (pictures.mean(1) + 1) * self.factor
+    def forward(self, images):
+        return (images.mean(1) + 1) * self.factor
 
 
 def _convolution(inputs: int, outputs: int) -> torch.nn.Module:

@@ -151,7 +151,7 @@ def test_a_changed_source_is_refused(run, videos, make_video, tmp_path):
         run(videos, tmp_path / "out")
 
 
-def test_a_changed_picture_is_refused(run, write_image, tmp_path):
+def test_a_changed_image_is_refused(run, write_image, tmp_path):
     for i in range(3):
         write_image(tmp_path / "photos" / f"{i}.png", numbered_frame(i))
     run(tmp_path / "photos", tmp_path / "out", dataset="images", clip_length=None)

@@ -125,8 +125,8 @@ def test_a_person_who_enters_late_is_the_reference(tmp_path, footage, make_video
     """Empty frames first: the reference comes from where somebody is, and the json says so."""
     frames = [f.rgb for f in VideoFile(footage("cam01.mp4")).read(range(8))]
     small = [cv2.resize(f, (540, 960), interpolation=cv2.INTER_AREA) for f in frames]
-    pictures = [np.full_like(small[0], 120)] * 8 + small
-    make_video(tmp_path / "source" / "late.mp4", 16, width=540, height=960, pictures=pictures)
+    images = [np.full_like(small[0], 120)] * 8 + small
+    make_video(tmp_path / "source" / "late.mp4", 16, width=540, height=960, images=images)
     options = ("--workers", "0", "--stride", "4", "--limit", "4", "--max-quarantine", "2")
     assert build(tmp_path / "source", tmp_path / "out", *options) == 0
     clips = list(open_dataset(tmp_path / "out").clips())

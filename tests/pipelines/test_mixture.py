@@ -18,7 +18,7 @@ size: 32
 clip_length: 1
 val_fraction: 0
 sources:
-  - {name: photos, dataset: images, path: pictures, weight: 3}
+  - {name: photos, dataset: images, path: images, weight: 3}
   - {name: films, dataset: videos, weight: 1, stride: 5, size: 48}
 """
 
@@ -26,7 +26,7 @@ sources:
 @pytest.fixture
 def mixture(tmp_path, make_video, write_image):
     for i in range(4):
-        write_image(tmp_path / "pictures" / f"{i}.png", numbered_frame(i))
+        write_image(tmp_path / "images" / f"{i}.png", numbered_frame(i))
     make_video(tmp_path / "films" / "a.mp4", 20)
     (tmp_path / "mix.yaml").write_text(MIX)
     return tmp_path
@@ -87,7 +87,7 @@ def test_what_is_missing_is_said_before_anything_is_built(mixture, capsys):
 
 
 def test_failures_of_all_sources_count_and_the_mixture_is_whole(mixture, capsys):
-    (mixture / "pictures" / "2.png").write_bytes(np.random.default_rng(0).bytes(100))
+    (mixture / "images" / "2.png").write_bytes(np.random.default_rng(0).bytes(100))
     assert build(mixture, "--source", f"films={mixture / 'films'}") == 1
     assert "1 clips or files could not be used" in " ".join(capsys.readouterr().out.split())
     assert (mixture / "out" / "mix.json").is_file()

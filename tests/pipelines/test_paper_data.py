@@ -26,13 +26,13 @@ def tiktok(tmp_path):
     rng = np.random.default_rng(5)
     for folder in ("00001", "00335"):
         for i in range(1, FRAMES + 1):
-            picture = cv2.resize(rng.integers(0, 256, (9, 5, 3), np.uint8), (WIDTH, HEIGHT))
+            image = cv2.resize(rng.integers(0, 256, (9, 5, 3), np.uint8), (WIDTH, HEIGHT))
             mask = np.zeros((HEIGHT, WIDTH), np.uint8)
             cv2.ellipse(mask, (30, 50 + i), (14, 30), 0, 0, 360, 255, -1)
             mask = cv2.GaussianBlur(mask, (5, 5), 0)
             iuv = rng.integers(0, 25, (HEIGHT, WIDTH, 3), np.uint8)
             for name, content in (
-                ("images", picture[..., ::-1]),
+                ("images", image[..., ::-1]),
                 ("masks", np.dstack([mask] * 3)),
                 ("densepose", iuv[..., ::-1]),
             ):
@@ -102,8 +102,8 @@ def by_hand(source, video, networks):
     top = (HEIGHT - WIDTH) // 2
 
     def cut(name, i, how):
-        picture = cv2.imread(str(source / video / name / f"{i:04d}.png"))[..., ::-1]
-        return cv2.resize(picture[top : top + WIDTH], (256, 256), interpolation=how)
+        image = cv2.imread(str(source / video / name / f"{i:04d}.png"))[..., ::-1]
+        return cv2.resize(image[top : top + WIDTH], (256, 256), interpolation=how)
 
     def run(kind, image):
         tensor = torch.from_numpy(np.ascontiguousarray(image, np.float32)).permute(2, 0, 1)
@@ -142,7 +142,7 @@ def check(source, clips, networks, read, rounded=0.0):
 
 @pytest.fixture
 def read_hot(tmp_path):
-    """The stored picture of one frame's depth, as any reader of PNGs sees it."""
+    """The stored image of one frame's depth, as any reader of PNGs sees it."""
 
     def read(key, t):
         members = dict(read_sample(open_dataset(tmp_path / "out").find(key)))

@@ -125,11 +125,11 @@ def dancer(tmp_path, write_image):
     """TikTok's layout without DensePose: somebody blue who moves, and their mask."""
     root = tmp_path / "dancer"
     noise = np.random.default_rng(4).integers(0, 100, (4, 64, 48, 3), np.uint8)
-    for number, picture in enumerate(noise, 1):
+    for number, image in enumerate(noise, 1):
         person = np.zeros((64, 48), np.uint8)
         cv2.ellipse(person, (20 + 2 * number, 32), (9, 22), 0, 0, 360, 255, -1)
-        picture[person > 0, 2] += 130
-        write_image(root / "00001" / "images" / f"{number:04d}.png", picture)
+        image[person > 0, 2] += 130
+        write_image(root / "00001" / "images" / f"{number:04d}.png", image)
         write_image(root / "00001" / "masks" / f"{number:04d}.png", np.dstack([person] * 3))
     return root
 
@@ -142,7 +142,7 @@ def hdnet(tmp_path, monkeypatch):
     return tmp_path / "weights"
 
 
-def test_a_densepose_program_is_as_good_as_its_pictures(
+def test_a_densepose_program_is_as_good_as_its_images(
     prep, dancer, hdnet, tmp_path, write_image, capsys
 ):
     program = densepose.save(tmp_path / "densepose.pt")
@@ -150,7 +150,7 @@ def test_a_densepose_program_is_as_good_as_its_pictures(
     for path in sorted((dancer / "00001" / "images").iterdir()):
         iuv = find(cv2.imread(str(path))[..., ::-1])
         assert (iuv[..., 2] > 0).sum() > 400
-        write_image(tmp_path / "pictures" / "00001" / path.name, iuv)
+        write_image(tmp_path / "images" / "00001" / path.name, iuv)
 
     def build(*said):
         wanted = ["--mask", "source", "--pose", "none", "--depth", "hdnet"]
@@ -161,7 +161,7 @@ def test_a_densepose_program_is_as_good_as_its_pictures(
         assert len(clips) == 2
         return info, clips
 
-    by_pictures, drawn = build("--densepose", str(tmp_path / "pictures"))
+    by_images, drawn = build("--densepose", str(tmp_path / "images"))
     by_program, found = build("--densepose", str(program))
     _, bare = build("--depth", "hdnet")
     for a, b, c in zip(found, drawn, bare, strict=True):
@@ -169,7 +169,7 @@ def test_a_densepose_program_is_as_good_as_its_pictures(
         assert (a.depth_person != c.depth_person).any()
         assert a.info["depth"]["depth_person"]["densepose"] is True
         assert c.info["depth"]["depth_person"]["densepose"] is False
-    assert "densepose" not in by_pictures["recipe"]["annotators"]
+    assert "densepose" not in by_images["recipe"]["annotators"]
     made = by_program["recipe"]["annotators"]["densepose"]
     assert made["name"] == "densepose:densepose.pt"
     assert made["weights"] == {"densepose.pt": hashlib.sha256(program.read_bytes()).hexdigest()}

@@ -21,7 +21,7 @@ SIZE = 32
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """Frames of 48 x 40; `values` fills each with one number."""
 
     values: tuple[int, ...]
@@ -82,7 +82,7 @@ def make(
     choice = AnnotatorChoice(
         mask_name, "openpose" if pose else "none", names or ("none",), crop="center"
     )
-    video = Video("v", len(values), 30.0, Pictures(tuple(values)), "v")
+    video = Video("v", len(values), 30.0, Images(tuple(values)), "v")
     record = Record("made", "1", {})
     by = tuple(
         load.Depth(chosen.spec, record, depth)
@@ -148,7 +148,7 @@ def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
     assert mask.looked == 3 + 2  # the survey stops there; the reference is not looked at again
 
 
-def test_a_picture_is_looked_at_once():
+def test_a_image_is_looked_at_once():
     mask, depth = Bright(), Depth()
     clip = make([200], 0, depth, mask=mask, length=1)
     assert (clip.mask == 255).all()

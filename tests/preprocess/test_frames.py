@@ -64,7 +64,7 @@ def test_rotation_metadata_is_undone(tmp_path, make_video, rotation):
     stored = [np.ascontiguousarray(np.rot90(f, -turns)) for f in upright]
     height, width = stored[0].shape[:2]
     path = make_video(
-        tmp_path / "a.mp4", 4, width=width, height=height, rotation=rotation, pictures=stored
+        tmp_path / "a.mp4", 4, width=width, height=height, rotation=rotation, images=stored
     )
     frames = list(VideoFile(path).read(range(4)))
     assert frames[0].rgb.shape == (64, 96, 3)
@@ -111,7 +111,7 @@ def test_a_frame_beyond_the_end_is_a_clip_error(tmp_path, make_video):
         list(VideoFile(path).read([3, 7]))
 
 
-def test_one_broken_picture_does_not_cost_the_others(tmp_path, write_image):
+def test_one_broken_image_does_not_cost_the_others(tmp_path, write_image):
     paths = [write_image(tmp_path / f"{i}.png", numbered_frame(i)) for i in range(4)]
     paths[1].write_bytes(b"broken")
     results = list(read_each(FrameFolder(tuple(paths), 30.0), range(4)))
@@ -121,7 +121,7 @@ def test_one_broken_picture_does_not_cost_the_others(tmp_path, write_image):
     assert results[3].seconds == pytest.approx(0.1)
 
 
-def test_pictures_are_rgb_whatever_their_channels(tmp_path):
+def test_images_are_rgb_whatever_their_channels(tmp_path):
     import cv2
 
     red = np.zeros((4, 4, 3), np.uint8)

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from preprocess.annotators.torch.loading import needed_packages
 from preprocess.errors import InputError
 
-__all__ = ["DensePose", "DensePoseProgram", "picture_of"]
+__all__ = ["DensePose", "DensePoseProgram", "image_of"]
 
 
 class DensePose:
@@ -75,8 +75,8 @@ class DensePoseProgram:
             found = self._named(self._program(bgr_CHW.to(self._device)))
         except (RuntimeError, torch.jit.Error) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise InputError(f"{self._path} fails on a picture: {reason}") from error
-        return picture_of(found, frame.shape[:2])
+            raise InputError(f"{self._path} fails on an image: {reason}") from error
+        return image_of(found, frame.shape[:2])
 
     def _named(self, found: Any) -> dict[str, Tensor]:
         names = (BOXES, *MAPS)
@@ -103,8 +103,8 @@ class DensePoseProgram:
         return named
 
 
-def picture_of(found: Mapping[str, Tensor], size: tuple[int, int]) -> np.ndarray:
-    """Everybody who is found, the surest on top, in one picture of `size`, (H, W).
+def image_of(found: Mapping[str, Tensor], size: tuple[int, int]) -> np.ndarray:
+    """Everybody who is found, the surest on top, in one image of `size`, (H, W).
 
     As detectron2 does it: a box is cut to whole pixels, the grids are stretched over it linearly,
     the part is the likeliest one where the coarse map says body, U and V are of that part's map.

@@ -73,7 +73,7 @@ class HDNetDepth:
     camera's rays, with normals of surfaces that face the camera pointing to negative z.
     """
 
-    label = "HDNet, estimated from single pictures"
+    label = "HDNet, estimated from single images"
     unit = "HDNet's own scale along the viewing axis, smaller is nearer"
     metres = False
 

@@ -21,7 +21,7 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> WholeFrameDepth
 
     network = DepthModel.load(_MODELS.folder(chosen.parameter), hardware)
     return WholeFrameDepth(
-        label=f"{chosen.name} ({network.kind}), estimated from single pictures",
+        label=f"{chosen.name} ({network.kind}), estimated from single images",
         unit=network.unit,
         estimate=network,
     )

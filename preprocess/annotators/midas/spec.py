@@ -31,7 +31,7 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> WholeFrameDepth
     from preprocess.annotators.whole_frame import WholeFrameDepth
 
     return WholeFrameDepth(
-        label="MiDaS DPT-hybrid, estimated from single pictures",
+        label="MiDaS DPT-hybrid, estimated from single images",
         unit="relative inverse depth with its sign turned, smaller is nearer",
         estimate=Midas.load(locate(WEIGHTS), hardware),
     )

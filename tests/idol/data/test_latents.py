@@ -1,4 +1,4 @@
-"""`idol-prep encode`: what is stored is what the VAE says of the pictures that training shows it,
+"""`idol-prep encode`: what is stored is what the VAE says of the images that training shows it,
 and a killed encoding goes on to the same bytes."""
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def test_moments_are_those_of_the_vae(dataset: Path, base: Path) -> None:
     moments = stored(dataset, latents, "videos-walk-1")
     vae = small_vae()
 
-    def expected(pictures: np.ndarray) -> np.ndarray:
-        pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    def expected(images: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
         scaled = torch.nn.functional.interpolate(pixels, (SIZE, SIZE), mode="area")
         with torch.no_grad():
             return vae.encode(scaled).latent_dist.parameters.numpy()

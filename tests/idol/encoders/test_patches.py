@@ -22,6 +22,6 @@ def test_a_latent_is_its_patch() -> None:
     assert latents.sum() == 48
 
 
-def test_pictures_must_have_whole_patches() -> None:
+def test_images_must_have_whole_patches() -> None:
     with pytest.raises(ValueError, match="4x4 patches"):
         PatchCodec().encode(torch.zeros(1, 3, 8, 10))

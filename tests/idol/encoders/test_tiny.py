@@ -19,7 +19,7 @@ def test_it_sees_the_person_alone() -> None:
     assert not torch.allclose(encoder(other_person, mask), tokens)
 
 
-def test_it_takes_pictures_of_any_size_and_learns() -> None:
+def test_it_takes_images_of_any_size_and_learns() -> None:
     encoder = TinyEncoder(8)
     pixels = torch.randint(0, 256, (1, 20, 30, 3), dtype=torch.uint8)
     encoder(pixels, torch.full((1, 20, 30), 255, dtype=torch.uint8)).square().sum().backward()

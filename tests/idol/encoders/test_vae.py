@@ -41,10 +41,10 @@ def test_chunks_change_nothing(folder: Path) -> None:
     codec = VAECodec.from_pretrained(folder)
     pixels, noise = torch.rand(5, 3, 8, 8) * 2 - 1, torch.randn(5, 4, 4, 4)
     whole = codec.encode(pixels, noise)
-    pictures = codec.decode(whole)
+    images = codec.decode(whole)
     codec.chunk = 2
     torch.testing.assert_close(codec.encode(pixels, noise), whole)
-    torch.testing.assert_close(codec.decode(whole), pictures)
+    torch.testing.assert_close(codec.decode(whole), images)
 
 
 def test_it_is_frozen_and_decodes_what_it_scaled(folder: Path) -> None:

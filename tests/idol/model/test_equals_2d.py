@@ -59,7 +59,7 @@ def test_every_frame_of_a_fresh_controlnet_equals_the_2d_controlnet(
     config: DualModalUNetConfig, unet_2d: UNet2DConditionModel
 ) -> None:
     controlnet_2d = randomise(ControlNetModel.from_unet(unet_2d), 4, 0.05)
-    # Theirs takes a picture of pixels and shrinks it; ours a latent. Compare without a hint.
+    # Theirs takes an image of pixels and shrinks it; ours a latent. Compare without a hint.
     torch.nn.init.zeros_(controlnet_2d.controlnet_cond_embedding.conv_out.weight)
     torch.nn.init.zeros_(controlnet_2d.controlnet_cond_embedding.conv_out.bias)
     controlnet = PoseControlNet(config)

@@ -99,9 +99,9 @@ def batches(run: TrainConfig, codec: VAECodec, count: int) -> list[LatentBatch]:
 def test_batches_agree_to_float16(shards: Path, vae: Path, stage: Any, depth: Any) -> None:
     codec = VAECodec.from_pretrained(vae)
     lazy = VAECodec.from_pretrained(vae, lazily=True)
-    pictures = batches(config(shards, vae, stage, depth=depth), codec, 3)
+    images = batches(config(shards, vae, stage, depth=depth), codec, 3)
     cached = batches(config(shards, vae, stage, depth=depth, latents=True), lazy, 3)
-    for one, other in zip(pictures, cached, strict=True):
+    for one, other in zip(images, cached, strict=True):
         assert one.key == other.key
         assert one.modalities == other.modalities
         # Moments of size 1 to 4 are kept to 2^-11 of that, and scaled by 0.18.

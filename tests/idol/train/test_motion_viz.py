@@ -21,7 +21,7 @@ def features(frames: int = 3, channels: int = 400) -> torch.Tensor:
 def test_a_shift_of_features_is_their_displacement() -> None:
     moved = displacements(features())
     assert moved.shape == (1, 2, 6, 6, 2)
-    # Positions that leave the picture in neither direction of time.
+    # Positions that leave the image in neither direction of time.
     inside = moved[0, :, 1:5, 2:4]
     shift = torch.tensor([2.0, 1.0]).expand(2, 4, 2, 2)
     torch.testing.assert_close(inside, shift, rtol=0, atol=0.1)
@@ -45,7 +45,7 @@ def test_noise_alone_has_no_direction() -> None:
 
 
 def test_equal_displacements_are_what_the_loss_rewards() -> None:
-    """The field drawn is the loss's: features with equal fields have no loss and one picture."""
+    """The field drawn is the loss's: features with equal fields have no loss and one image."""
     video = features(channels=16)
     depth = 3 * video @ torch.linalg.qr(torch.randn(16, 16)).Q
     assert motion_consistency(video, depth, 0.25) < 1e-9
@@ -66,6 +66,6 @@ def test_equal_displacements_are_what_the_loss_rewards() -> None:
 def test_colours_of_directions(
     displacement: tuple[float, float], colour: tuple[int, int, int]
 ) -> None:
-    picture = colour_motion(np.array(displacement, np.float32).reshape(1, 1, 2), longest=2)
-    assert picture.dtype == np.uint8
-    assert np.abs(picture[0, 0].astype(int) - colour).max() <= 1
+    image = colour_motion(np.array(displacement, np.float32).reshape(1, 1, 2), longest=2)
+    assert image.dtype == np.uint8
+    assert np.abs(image[0, 0].astype(int) - colour).max() <= 1

@@ -166,14 +166,14 @@ def test_cached_latents_give_the_losses_of_images(
     encode_dataset(EncodeConfig(dataset=str(shards), base=base, size=SIZE, device="cpu"))
     train(config("pretrain", shards, tmp_path / "before", base=base))
     start = {"init_from": tmp_path / "before"}
-    train(config("image", shards, tmp_path / "pictures", **start))
-    monkeypatch.setattr(VAECodec, "encode", lambda *_: pytest.fail("a picture met the VAE"))
+    train(config("image", shards, tmp_path / "images", **start))
+    monkeypatch.setattr(VAECodec, "encode", lambda *_: pytest.fail("an image met the VAE"))
     train(config("image", shards, tmp_path / "latents", latents=True, **start))
-    pictures, latents = losses_of(tmp_path / "pictures"), losses_of(tmp_path / "latents")
-    assert len(pictures) == QUIET["steps"]
-    for one, other in zip(pictures, latents, strict=True):
+    images, latents = losses_of(tmp_path / "images"), losses_of(tmp_path / "latents")
+    assert len(images) == QUIET["steps"]
+    for one, other in zip(images, latents, strict=True):
         assert other == pytest.approx(one, rel=1e-2)
-    assert pictures != latents  # float16 lies between
+    assert images != latents  # float16 lies between
 
 
 def test_absent_latents_are_an_error_before_anything_is_loaded(

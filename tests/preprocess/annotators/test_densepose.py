@@ -30,7 +30,7 @@ class Made:
         self.modes = []
 
     def depths(self, scene, masks):
-        self.seen.append([picture[0, 0].tolist() for picture in scene.iuv])
+        self.seen.append([image[0, 0].tolist() for image in scene.iuv])
         self.modes.append(scene.crop.mode)
         return np.broadcast_to(self.values, (len(scene.frames), SIZE, SIZE))
 
@@ -78,7 +78,7 @@ def test_an_annotator_that_does_not_want_it_costs_no_reading(folder):
     assert depth.seen == [[]] * 4
 
 
-def test_a_missing_picture_costs_the_clip_and_is_named(folder):
+def test_a_missing_image_costs_the_clip_and_is_named(folder):
     depth = Made(densepose=True)
     (folder / "00001" / "densepose" / "0003.png").unlink()
     with pytest.raises(ClipError, match=r"densepose/0003\.png"):

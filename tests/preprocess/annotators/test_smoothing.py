@@ -31,7 +31,7 @@ def test_motion_is_followed_without_lag():
     assert errors[4] < 2.5  # of a swing of 80
 
 
-def test_size_of_the_picture_does_not_matter():
+def test_size_of_the_image_does_not_matter():
     noisy = joints(np.random.default_rng(0).normal((50, 50), 2.0, (40, 2)))
     large = noisy * (8, 8, 1)
     np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Depth of whole frames comes to the clip exactly as the pictures do."""
+"""Depth of whole frames comes to the clip exactly as the images do."""
 
 import numpy as np
 import pytest

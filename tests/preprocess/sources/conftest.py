@@ -31,7 +31,7 @@ def real_masks(real_frames) -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def encoded() -> Callable[..., bytes]:
-    """A picture's file as bytes: encoded(rgb) as PNG, which loses nothing, or another suffix."""
+    """An image's file as bytes: encoded(rgb) as PNG, which loses nothing, or another suffix."""
 
     def encode(rgb: np.ndarray, suffix: str = ".png") -> bytes:
         ok, content = cv2.imencode(suffix, rgb[..., ::-1])
@@ -43,7 +43,7 @@ def encoded() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def read() -> Callable[..., np.ndarray]:
-    """The picture at an index of a `FrameReader`."""
+    """The image at an index of a `FrameReader`."""
 
     def read_one(reader, index=0):
         (frame,) = reader.read((index,))

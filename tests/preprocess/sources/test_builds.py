@@ -10,40 +10,40 @@ from preprocess.sources.registry import list_videos
 from tests.conftest import numbered_frame, read_number
 
 
-def tsv(folder, picture):
+def tsv(folder, image):
     import base64
 
-    rows = [f"v_{i}.png\t{base64.b64encode(picture).decode()}\n" for i in range(3)]
+    rows = [f"v_{i}.png\t{base64.b64encode(image).decode()}\n" for i in range(3)]
     for role in ("images", "masks"):
         (folder / f"train_{role}.tsv").write_text("".join(rows))
 
 
-def pictures(folder, picture):
+def images(folder, image):
     for name in ("no_segment/1.png", "segments/1.png", "train/image/1.png"):
         (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_bytes(picture)
+        (folder / name).write_bytes(image)
 
 
-def tar(folder, picture):
-    (folder / "1.png").write_bytes(picture)
+def tar(folder, image):
+    (folder / "1.png").write_bytes(image)
     with tarfile.open(folder / "0.tar", "w") as opened:
         opened.add(folder / "1.png", "1.png")
 
 
-def parquet(folder, picture):
+def parquet(folder, image):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"jpg": [picture]}), folder / "0.parquet")
+    pq.write_table(pa.table({"jpg": [image]}), folder / "0.parquet")
 
 
 @pytest.mark.parametrize(
     ("dataset", "make"),
     [
         ("disco", tsv),
-        ("shhq", pictures),
-        ("deepfashion2", pictures),
-        ("images", pictures),
+        ("shhq", images),
+        ("deepfashion2", images),
+        ("images", images),
         ("laion", tar),
         ("laion", parquet),
     ],

@@ -31,8 +31,8 @@ def test_a_folder_of_densepose_is_read_in_order(source, densepose):
     folder = densepose("deep er/b", 3)
     first, second = with_densepose(list_videos("videos", source), folder).videos
     assert first.densepose is None
-    pictures = second.densepose.read((0, 1, 2))
-    assert [picture.rgb[0, 0, 0] for picture in pictures] == [8, 9, 10]
+    images = second.densepose.read((0, 1, 2))
+    assert [image.rgb[0, 0, 0] for image in images] == [8, 9, 10]
 
 
 def test_wrong_counts_are_all_named(source, densepose):

@@ -1,11 +1,11 @@
-"""Hundreds of thousands of pictures are listed without a look at them, and travel in one plan."""
+"""Hundreds of thousands of images are listed without a look at them, and travel in one plan."""
 
 import pickle
 
 from preprocess.sources.registry import list_videos
 
 
-def test_a_picture_costs_few_bytes_in_a_plan_and_is_not_opened(tmp_path):
+def test_a_image_costs_few_bytes_in_a_plan_and_is_not_opened(tmp_path):
     folder = tmp_path / "a folder with a long name" / "train" / "image"
     folder.mkdir(parents=True)
     count = 2000

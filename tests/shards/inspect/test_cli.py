@@ -60,7 +60,7 @@ def test_show(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["show", str(dataset / "val")]) == 2
     assert "has no samples" in capsys.readouterr().err
     assert main(["show", str(dataset), "--output", "a.jpg"]) == 2
-    assert "a.jpg: the picture is a PNG; name it a.png" in capsys.readouterr().err
+    assert "a.jpg: the image is a PNG; name it a.png" in capsys.readouterr().err
     assert main(["show", str(dataset), "--output", str(tmp_path / "nope/a.png")]) == 2
     assert f"there is no folder {tmp_path / 'nope'}" in capsys.readouterr().err
     assert not (tmp_path / "nope").exists()

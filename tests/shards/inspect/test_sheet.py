@@ -34,9 +34,7 @@ def test_foreground_and_background_are_cut_from_the_reference(
 
 
 @pytest.mark.parametrize("video", ["walk", "$x_1$ [red]", "舞蹈.mp4"])
-def test_a_sheet_is_a_picture_whatever_the_names(
-    make_clip: Callable[..., Clip], video: str
-) -> None:
+def test_a_sheet_is_a_image_whatever_the_names(make_clip: Callable[..., Clip], video: str) -> None:
     clip = make_clip()
     png = contact_sheet(replace(clip, info={**clip.info, "video": video}), source="shard")
     page = decode_image(png)

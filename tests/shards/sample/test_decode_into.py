@@ -1,4 +1,4 @@
-"""Pictures are decoded where they belong, or refused before they take memory."""
+"""Images are decoded where they belong, or refused before they take memory."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def test_another_size_is_refused_before_decoding(
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff\xd9", b"\x89PNG\r\n\x1a\nIEND1234"])
-def test_without_a_size_it_is_no_picture(data: bytes) -> None:
+def test_without_a_size_it_is_no_image(data: bytes) -> None:
     with pytest.raises(BadSample, match="says no size"):
         decode_into(np.zeros((8, 8, 3), np.uint8), memoryview(data), "k.rgb")
 
 
 def test_sizes_are_height_and_width() -> None:
-    picture = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
-    out = np.zeros_like(picture)
-    decode_into(out, memoryview(encode_png(picture)), "k")
-    np.testing.assert_array_equal(out, picture)
+    image = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
+    out = np.zeros_like(image)
+    decode_into(out, memoryview(encode_png(image)), "k")
+    np.testing.assert_array_equal(out, image)
     with pytest.raises(BadSample, match="is 9x6, not 6x9"):
-        decode_into(np.zeros((9, 6, 3), np.uint8), memoryview(encode_jpeg(picture)), "k")
+        decode_into(np.zeros((9, 6, 3), np.uint8), memoryview(encode_jpeg(image)), "k")

@@ -23,7 +23,7 @@ def _progressive(rgb: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("encode", [encode_png, encode_jpeg, _progressive])
-def test_a_file_that_claims_a_huge_picture_is_not_decoded(
+def test_a_file_that_claims_a_huge_image_is_not_decoded(
     encode: Callable[[np.ndarray], bytes],
 ) -> None:
     data = encode(np.zeros((24, 32, 3), np.uint8))

@@ -17,14 +17,14 @@ def person(**joints):
 def test_every_limb_has_its_own_colour_between_its_joints():
     for limb, (a, b) in enumerate(LIMBS):
         names = COCO_18.joints[a], COCO_18.joints[b]
-        picture = draw_poses(
+        image = draw_poses(
             person(**dict(zip(names, [(60, 60), (200, 140)], strict=True))), (256,) * 2, "openpose"
         )[0]
         dimmed = [int(c * 0.6) for c in LIMB_COLOURS[limb]]
-        assert picture[100, 130].tolist() == dimmed
-        assert picture[60, 60].tolist() == list(LIMB_COLOURS[a])
-        assert picture[140, 200].tolist() == list(LIMB_COLOURS[b])
-        assert picture[10, 10].tolist() == [0, 0, 0]
+        assert image[100, 130].tolist() == dimmed
+        assert image[60, 60].tolist() == list(LIMB_COLOURS[a])
+        assert image[140, 200].tolist() == list(LIMB_COLOURS[b])
+        assert image[10, 10].tolist() == [0, 0, 0]
 
 
 def test_joints_below_the_score_are_not_drawn():
@@ -36,15 +36,15 @@ def test_joints_below_the_score_are_not_drawn():
 def test_dwpose_adds_hands_and_face():
     keypoints = person(left_hand_palm=(20, 20), left_hand_thumb_1=(60, 20), face_30=(90, 90))
     assert not draw_poses(keypoints, (128, 128), "openpose").any()
-    picture = draw_poses(keypoints, (128, 128), "dwpose")[0]
-    assert picture[20, 20].tolist() == [0, 0, 255]
-    red, green, blue = picture[20, 40]  # the first bone of a hand, one pixel wide at this size
+    image = draw_poses(keypoints, (128, 128), "dwpose")[0]
+    assert image[20, 20].tolist() == [0, 0, 255]
+    red, green, blue = image[20, 40]  # the first bone of a hand, one pixel wide at this size
     assert red > 200
     assert (green, blue) == (0, 0)
-    assert picture[90, 90].tolist() == [255, 255, 255]
+    assert image[90, 90].tolist() == [255, 255, 255]
 
 
-def test_lines_scale_with_the_picture():
+def test_lines_scale_with_the_image():
     widths = []
     for size in (256, 1024):
         keypoints = person(neck=(size / 4, size / 2), right_hip=(3 * size / 4, size / 2))

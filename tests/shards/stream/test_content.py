@@ -89,7 +89,7 @@ def test_haop_widens_the_hole_and_crops_the_foreground(full: Path) -> None:
         np.testing.assert_array_equal(sample.background[~hole], sample.rgb[0][~hole])
         rows = np.flatnonzero(hole.any(1))
         widened.append(np.flatnonzero(mask.any(1))[0] - rows[0])
-        # The picture is a ramp from left to right: its range tells how much of it was kept.
+        # The image is a ramp from left to right: its range tells how much of it was kept.
         kept.append(np.ptp(sample.foreground[..., 0].astype(float)) / 255)
     # Discs of 5 to 31 pixels at 256 reach 2 to 15 pixels to each side, a quarter of that at 64.
     assert (min(widened), max(widened)) == (1, 4)
@@ -104,7 +104,7 @@ def test_pre_training_needs_the_mask_and_repeats_with_the_seed(full: Path) -> No
         np.testing.assert_array_equal(a.background_mask, b.background_mask)
 
 
-def test_a_mirror_image_is_that_of_every_picture(full: Path) -> None:
+def test_a_mirror_image_is_that_of_every_image(full: Path) -> None:
     plain = samples(ClipStream(full))
     mirrored = samples(ClipStream(full, mirror=1.0))
     dataset = open_dataset(full)
@@ -117,17 +117,17 @@ def test_a_mirror_image_is_that_of_every_picture(full: Path) -> None:
         points = dataset.read(one.key, frames=one.frame_indices.tolist()).keypoints
         flipped = Keypoints(points, COCO_18).flipped(SIZE)
         np.testing.assert_array_equal(two.pose, draw_poses(flipped, (SIZE, SIZE), "openpose"))
-        # Left and right have their own colours: the mirrored picture would be wrong.
+        # Left and right have their own colours: the mirrored image would be wrong.
         assert (two.pose != one.pose[:, :, ::-1]).any()
 
 
-def test_a_crop_moves_pictures_and_key_points_alike() -> None:
+def test_a_crop_moves_images_and_key_points_alike() -> None:
     size, at = 101, (60, 40)  # a white pixel at x = 60, y = 40
     for geometry in (Geometry(0.3, 0.1, 0.6), Geometry(0.3, 0.1, 0.6, mirrored=True)):
-        picture = np.zeros((size, size), np.uint8)
-        picture[at[1] - 1 : at[1] + 2, at[0] - 1 : at[0] + 2] = 255
-        geometry.apply(picture)
-        ys, xs = np.nonzero(picture > 127)
+        image = np.zeros((size, size), np.uint8)
+        image[at[1] - 1 : at[1] + 2, at[0] - 1 : at[0] + 2] = 255
+        geometry.apply(image)
+        ys, xs = np.nonzero(image > 127)
         expected = geometry.affine(size, size) @ [*at, 1]
         np.testing.assert_allclose((xs.mean(), ys.mean()), expected, atol=0.51)
 
@@ -140,7 +140,7 @@ def test_cropped_depth_keeps_to_the_hot_line_and_the_skeleton_its_width(full: Pa
         assert sample.rgb.shape == (8, SIZE, SIZE, 3)
 
 
-def test_crops_stay_in_the_picture_and_have_the_area_asked_for() -> None:
+def test_crops_stay_in_the_image_and_have_the_area_asked_for() -> None:
     for i in range(300):
         drawn = draw_geometry(Draws(i), (0.25, 0.5), 0.5)
         assert 0.25 <= drawn.side**2 <= 0.5

@@ -14,7 +14,7 @@ from shards.stream import ClipStream
 
 
 def damage(root: Path, key: str, *, header: bool = False) -> None:
-    """Overwrite the middle of a clip's range, its last picture, or with `header` its start."""
+    """Overwrite the middle of a clip's range, its last image, or with `header` its start."""
     entry = open_dataset(root).find(key)
     with (root / entry.shard.name).open("r+b") as tar:
         sample = entry.sample

@@ -56,17 +56,17 @@ def encoded(full: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_frames_are_those_of_the_pictures(encoded: Path) -> None:
+def test_frames_are_those_of_the_images(encoded: Path) -> None:
     """The same draws: window and order are as without latents."""
     options: dict[str, Any] = {"frames": 3, "seed": 5, "depth": "frame"}
     plain = ClipStream(encoded, **options)
     cached = ClipStream(encoded, **options, latents=True)
-    for with_pictures, item in itertools.islice(
+    for with_images, item in itertools.islice(
         zip(plain.samples(), cached.samples(), strict=True), 5
     ):
-        assert item.key == with_pictures.key
+        assert item.key == with_images.key
         indices = item.frame_indices
-        np.testing.assert_array_equal(indices, with_pictures.frame_indices)
+        np.testing.assert_array_equal(indices, with_images.frame_indices)
         clip = 10 * int(item.key[-1])
         for name, number in (("rgb", 0), ("pose", 100), ("depth", 300)):
             array = item[f"{name}_latents"]
@@ -78,8 +78,8 @@ def test_frames_are_those_of_the_pictures(encoded: Path) -> None:
         assert item.background_latents[0, 0, 0] == clip - 1000
         assert item.background is None
         assert item.background_mask is None
-        np.testing.assert_array_equal(item.foreground, with_pictures.foreground)
-        np.testing.assert_array_equal(item.foreground_mask, with_pictures.foreground_mask)
+        np.testing.assert_array_equal(item.foreground, with_images.foreground)
+        np.testing.assert_array_equal(item.foreground_mask, with_images.foreground_mask)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -96,15 +96,15 @@ def test_batches_and_workers_give_the_same(encoded: Path, workers: int) -> None:
 
 
 @pytest.mark.parametrize("cut", ["hap", "haop"])
-def test_pre_training_caches_the_picture_and_cuts_the_rest(encoded: Path, cut: Any) -> None:
+def test_pre_training_caches_the_image_and_cuts_the_rest(encoded: Path, cut: Any) -> None:
     options: dict[str, Any] = {"frames": 1, "modalities": ("rgb", "reference"), "cut": cut}
     plain, cached = ClipStream(encoded, **options), ClipStream(encoded, **options, latents=True)
-    for with_pictures, item in zip(plain.samples(), cached.samples(), strict=True):
+    for with_images, item in zip(plain.samples(), cached.samples(), strict=True):
         assert item.rgb is None
         assert item.background_latents is None
         assert item.rgb_latents[0, 0, 0, 0] == 10 * int(item.key[-1]) + item.frame_indices[0]
         for name in ("foreground", "foreground_mask", "background", "background_mask"):
-            np.testing.assert_array_equal(item[name], with_pictures[name])
+            np.testing.assert_array_equal(item[name], with_images[name])
 
 
 def test_a_split_s_folder_and_a_tar_find_them_too(encoded: Path) -> None:

@@ -96,9 +96,9 @@ def test_pinned_batches_are_copies_that_leave_no_memory_held(
     for batch, expected in zip(batches, itertools.islice(stream(tiny).batches(4), 20), strict=True):
         assert batch.key == expected.key
         assert (batch.rgb.numpy() == expected.rgb).all()
-    pictures = set(source[::2])  # every other one is `frame_indices`
-    assert len(pictures) <= 5
-    assert not pictures & {batch.rgb.data_ptr() for batch in batches}
+    images = set(source[::2])  # every other one is `frame_indices`
+    assert len(images) <= 5
+    assert not images & {batch.rgb.data_ptr() for batch in batches}
 
 
 def test_mistakes_are_told_at_once(tiny: Path) -> None:

@@ -64,7 +64,7 @@ def test_streams_of_an_opened_mixture_read_no_manifest_again(home: Store) -> Non
     ClipStream(mixture.having("train"), frames=1, latents=True)
     ClipStream(mixture.with_latents(INFO.folder), frames=1, latents=True)
     manifests = {path for path in CountingFileSystem.reads if "/shard-" in path}
-    assert len(manifests) == 2 * 3  # of pictures and of latents
+    assert len(manifests) == 2 * 3  # of images and of latents
     assert set(CountingFileSystem.reads.values()) == {1}, CountingFileSystem.reads
 
 

@@ -12,7 +12,7 @@ GRID = 4  # of the maps; published 112
 
 
 class Stand(nn.Module):
-    """It finds a person around what is bluest, and says where the picture's channels are.
+    """It finds a person around what is bluest, and says where the image's channels are.
 
     The body is all of the box but the grid's left column. Its upper half is part 1, its lower part
     2; U and V of part p are p eighths and p fourths.
@@ -23,9 +23,9 @@ class Stand(nn.Module):
         self.scores = torch.nn.Parameter(torch.tensor(scores))
         self.fine = fine
 
-    def forward(self, picture: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
         people = self.scores.shape[0]
-        blue = (picture[0] > 128) & (picture[2] < 128)
+        blue = (image[0] > 128) & (image[2] < 128)
         where = torch.nonzero(blue)
         if len(where) == 0:
             people = 0
@@ -57,8 +57,8 @@ class Bare(nn.Module):
         super().__init__()
         self.stand = Stand()
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        found = self.stand(picture)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        found = self.stand(image)
         return (
             found["pred_boxes"],
             found["pred_densepose_coarse_segm"],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.annotators.densepose.annotator import DensePoseProgram, picture_of
+from preprocess.annotators.densepose.annotator import DensePoseProgram, image_of
 from preprocess.errors import InputError
 from tests.preprocess.annotators.densepose import small
 
@@ -14,11 +14,11 @@ BOX = (10, 20, 26, 44)  # x0, y0, x1, y1
 @pytest.fixture
 def frame():
     """Red, with a blue person."""
-    picture = np.zeros((60, 40, 3), np.uint8)
-    picture[..., 0] = 255
+    image = np.zeros((60, 40, 3), np.uint8)
+    image[..., 0] = 255
     x0, y0, x1, y1 = BOX
-    picture[y0:y1, x0:x1] = (0, 0, 255)
-    return picture
+    image[y0:y1, x0:x1] = (0, 0, 255)
+    return image
 
 
 def expected():
@@ -33,14 +33,14 @@ def expected():
 
 
 @pytest.mark.parametrize("program", [small.Stand, small.Bare])
-def test_charts_become_a_picture(tmp_path, frame, program):
+def test_charts_become_a_image(tmp_path, frame, program):
     path = small.save(tmp_path / "densepose.pt", program())
     found = DensePoseProgram(path, "cpu")(frame)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, expected())
 
 
-def test_nobody_is_a_black_picture(tmp_path, frame):
+def test_nobody_is_a_black_image(tmp_path, frame):
     red = np.full_like(frame, (255, 0, 0))
     assert not DensePoseProgram(small.save(tmp_path / "densepose.pt"), "cpu")(red).any()
 
@@ -69,14 +69,14 @@ def people(*described):
 
 
 def test_the_surest_is_on_top():
-    found = picture_of(people((0.95, (0, 0, 6, 6), 7), (0.85, (4, 4, 9, 9), 3)), (10, 10))
+    found = image_of(people((0.95, (0, 0, 6, 6), 7), (0.85, (4, 4, 9, 9), 3)), (10, 10))
     assert found[5, 5].tolist() == [0, 255, 7]  # V below 0 is 0, U of 1 is 255
     assert found[8, 8, 2] == 3
     assert found[9, 9, 2] == 0
 
 
-def test_boxes_beyond_the_picture_are_cut_off():
-    found = picture_of(people((0.9, (-3, -2, 4, 5), 7), (0.9, (8, 8, 14, 12), 9)), (10, 10))
+def test_boxes_beyond_the_image_are_cut_off():
+    found = image_of(people((0.9, (-3, -2, 4, 5), 7), (0.9, (8, 8, 14, 12), 9)), (10, 10))
     assert (found[:5, :4, 2] == 7).all()
     assert (found[8:, 8:, 2] == 9).all()
     assert (found[..., 2] > 0).sum() == 5 * 4 + 2 * 2
@@ -84,26 +84,26 @@ def test_boxes_beyond_the_picture_are_cut_off():
 
 def test_whole_pixels_are_detectron2s():
     """A box of 4.9 pixels from 1.9 on begins at pixel 1 and is 4 wide."""
-    found = picture_of(people((0.9, (1.9, 2.9, 6.8, 5.0), 4)), (10, 10))
+    found = image_of(people((0.9, (1.9, 2.9, 6.8, 5.0), 4)), (10, 10))
     rows, columns = np.nonzero(found[..., 2])
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 3, 1, 4)
 
 
 class Wrong(torch.nn.Module):
-    def forward(self, picture):
-        return picture.float().mean()
+    def forward(self, image):
+        return image.float().mean()
 
 
 class Fails(torch.nn.Module):
-    def forward(self, picture):
-        return picture.reshape(7, 3)
+    def forward(self, image):
+        return image.reshape(7, 3)
 
 
 @pytest.mark.parametrize(
     ("program", "said"),
     [
         (Wrong(), "gives Tensor, not DensePose's pred_boxes"),
-        (Fails(), "fails on a picture"),
+        (Fails(), "fails on an image"),
         (small.Stand(fine=15), r"gives pred_densepose_fine_segm of shape \(1, 15, 4, 4\)"),
     ],
 )

@@ -28,12 +28,12 @@ CROP = Crop("center", 20, 0, 200, 100)
 
 def frame(dots):
     """Dark, with a red, a green and a blue spot at `dots`, (x, y) each."""
-    picture = np.zeros((*SIZE, 3), np.uint8)
+    image = np.zeros((*SIZE, 3), np.uint8)
     y, x = np.indices(SIZE)
     for channel, (dot_x, dot_y) in enumerate(dots):
         far = (x - dot_x) ** 2 + (y - dot_y) ** 2
-        picture[..., channel] = np.rint(255 * np.exp(-far / (2 * 4**2)))
-    return picture
+        image[..., channel] = np.rint(255 * np.exp(-far / (2 * 4**2)))
+    return image
 
 
 DOTS = [(40, 50), (66, 35), (55, 90)]  # within the dancer's crop, 14-85 x 12-107
@@ -96,7 +96,7 @@ def test_a_larger_person_is_found_to_half_a_pixel_of_the_networks(weights):
         assert abs(at - in_clip(*dot)).max() <= 0.5 * one_pixel + 1e-3
 
 
-def test_nobody_found_is_nobody_and_never_the_whole_picture(weights):
+def test_nobody_found_is_nobody_and_never_the_whole_image(weights):
     dark = frame([DOTS[0], DOTS[1], (-99, -99)])  # the detector sees no blue
     points = run(weights([(PERSON, 0.9, DANCER)]), [dark, frame(DOTS), dark]).points
     assert points[..., 2].any((1, 2)).tolist() == [False, True, False]
@@ -188,6 +188,6 @@ def test_nothing_is_printed(weights, capfd):
 
 
 def test_spots_are_what_they_say():
-    """The pictures of these tests: brightest where the dots are."""
+    """The images of these tests: brightest where the dots are."""
     for channel, (x, y) in enumerate(DOTS):
         assert cv2.minMaxLoc(frame(DOTS)[..., channel])[3] == (x, y)

@@ -32,10 +32,10 @@ def sam():
 
 @pytest.fixture
 def frames() -> list[np.ndarray]:
-    """Three pictures of 120 x 90 pixels, different and not flat."""
+    """Three images of 120 x 90 pixels, different and not flat."""
     y, x = np.mgrid[:90, :120]
-    pictures = []
+    images = []
     for shift in (0, 11, 29):
         bands = [x * 2 + shift, y * 2.5, 128 + 100 * np.sin((x + y + shift) / 9)]
-        pictures.append(np.stack(bands, -1).clip(0, 255).astype(np.uint8))
-    return pictures
+        images.append(np.stack(bands, -1).clip(0, 255).astype(np.uint8))
+    return images

@@ -91,7 +91,7 @@ def save_detector(network: nn.Module, path: Path) -> Path:
 
 
 def build_sam(seed: int = 0) -> Any:
-    """SAM for pictures of 128 pixels, two blocks deep: one with windows, one global."""
+    """SAM for images of 128 pixels, two blocks deep: one with windows, one global."""
     from segment_anything.modeling import (
         ImageEncoderViT,
         MaskDecoder,

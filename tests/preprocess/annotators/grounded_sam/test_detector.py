@@ -20,7 +20,7 @@ SIDES = (64, 96)
 
 
 @pytest.fixture(autouse=True)
-def small_pictures(request, monkeypatch) -> None:
+def small_images(request, monkeypatch) -> None:
     if "slow" not in request.keywords:
         monkeypatch.setattr(detector, "SHORT_SIDE", SIDES[0])
         monkeypatch.setattr(detector, "LONG_SIDE", SIDES[1])
@@ -32,7 +32,7 @@ def network(upstream, bert, detector_config):
 
 
 def predicted(network, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Upstream's recipe for one picture: corners in pixels, scores, and the phrase of each box."""
+    """Upstream's recipe for one image: corners in pixels, scores, and the phrase of each box."""
     import groundingdino.datasets.transforms as T
     from groundingdino.util.utils import get_phrases_from_posmap
 

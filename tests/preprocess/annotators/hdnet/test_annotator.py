@@ -36,20 +36,20 @@ def ramp(rgb, foreground, iuv):
 def scene(size, *, iuv=True, frames=FRAMES):
     """Noise in which a disc is the person: the scene and its masks."""
     rng = np.random.default_rng(11)
-    pictures = [rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(frames)]
-    dense = [np.minimum(p, (255, 255, 24)).astype(np.uint8) for p in pictures]
+    images = [rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(frames)]
+    dense = [np.minimum(p, (255, 255, 24)).astype(np.uint8) for p in images]
     crop = Crop("subject", 30, 12, 256, size)
     masks = np.zeros((frames, size, size), np.uint8)
     for mask in masks:
         cv2.circle(mask, (size // 2, size // 2), size // 3, 255, -1)
-    made = Scene(tuple(pictures), (), crop, 30.0, iuv=tuple(dense) if iuv else ())
+    made = Scene(tuple(images), (), crop, 30.0, iuv=tuple(dense) if iuv else ())
     return made, masks
 
 
-def by_hand(networks, picture, mask, dense):
+def by_hand(networks, image, mask, dense):
     """One 256 x 256 frame, step by step as the method's page says."""
     inside = (mask > 100)[..., None]
-    rgb = np.where(inside, picture, 255).astype(np.float32)
+    rgb = np.where(inside, image, 255).astype(np.float32)
 
     def run(kind, image_HWC):
         image_NCHW = torch.from_numpy(image_HWC.astype(np.float32)).permute(2, 0, 1)[None]
@@ -67,8 +67,8 @@ def test_a_clip_of_256_is_the_steps_done_by_hand(networks):
     depth = HDNetDepth(HDNet(networks, CPU), Hardware(batch=2)).depths(made, masks)
     assert depth.dtype == np.float32
     x0, y0, x1, y1 = made.crop.box
-    for frame, (picture, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
-        expected = by_hand(networks, picture[y0:y1, x0:x1], masks[frame], dense[y0:y1, x0:x1])
+    for frame, (image, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
+        expected = by_hand(networks, image[y0:y1, x0:x1], masks[frame], dense[y0:y1, x0:x1])
         np.testing.assert_allclose(depth[frame], expected, rtol=0, atol=3e-4)
 
 
@@ -85,8 +85,8 @@ def test_published_checkpoints_give_depth(tmp_path):
     made, masks = scene(256, frames=2)
     depth = HDNetDepth(HDNet(networks, CPU), CPU).depths(made, masks)
     x0, y0, x1, y1 = made.crop.box
-    for frame, (picture, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
-        expected = by_hand(networks, picture[y0:y1, x0:x1], masks[frame], dense[y0:y1, x0:x1])
+    for frame, (image, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
+        expected = by_hand(networks, image[y0:y1, x0:x1], masks[frame], dense[y0:y1, x0:x1])
         np.testing.assert_allclose(depth[frame], expected, rtol=0, atol=3e-4)
 
 

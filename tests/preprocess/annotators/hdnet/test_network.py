@@ -49,15 +49,15 @@ def test_an_image_does_not_depend_on_its_batch(hourglass):
 
 
 def test_half_precision_normalises_in_float32():
-    """Raw pictures times weights vary by more than 256, and float16 ends at 256 squared."""
+    """Raw images times weights vary by more than 256, and float16 ends at 256 squared."""
     layer = _NormalizedConvolution(3, 2)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([2.0, 0.5])[:, None, None, None].expand_as(layer.weight))
-        picture = torch.full((1, 3, 8, 8), 255.0)
-        picture[..., 4:] = 0
-        expected = layer(picture)
-        assert torch.nn.functional.conv2d(picture, layer.weight).var() > 65504
-        halved = layer.half()(picture.half())
+        image = torch.full((1, 3, 8, 8), 255.0)
+        image[..., 4:] = 0
+        expected = layer(image)
+        assert torch.nn.functional.conv2d(image, layer.weight).var() > 65504
+        halved = layer.half()(image.half())
     assert expected.max() > 0.5
     torch.testing.assert_close(halved, expected, rtol=0, atol=0.01)
 

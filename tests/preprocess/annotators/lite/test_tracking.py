@@ -70,7 +70,7 @@ def test_shapes_and_ranges(locate: Callable[[str], Path], walker: list[np.ndarra
 def test_left_is_the_persons_own_left(
     locate: Callable[[str], Path], footage: Callable[[str], Path]
 ) -> None:
-    """cam01 sees the man's front, so his left is on the right of the picture; cam03 his back."""
+    """cam01 sees the man's front, so his left is on the right of the image; cam03 his back."""
     both = LitePerson(locate, face=False)
     for video, sign in (("cam01", 1), ("cam03", -1)):
         (one,) = both.track(read_frames(footage(f"{video}.mp4"), 1, start=60))
@@ -157,7 +157,7 @@ def test_nobody_else_is_taken_for_the_one_who_left(
 def test_a_person_who_walks_out_is_dropped(
     body_only: LitePerson, balancer: list[np.ndarray]
 ) -> None:
-    """The picture slides to the side until the person is out of it."""
+    """The image slides to the side until the person is out of it."""
     frame, wall = balancer[0], np.full((960, 544, 3), 127, np.uint8)
     scene = np.hstack([wall, frame])
     run = [scene[:, max(544 - 60 * step, 0) :][:, :544] for step in range(10)]
@@ -190,8 +190,8 @@ def test_frames_too_small_for_anybody(body_only: LitePerson, shape: tuple[int, i
     assert list(body_only.track([np.zeros((*shape, 3), np.uint8)])) == [None]
 
 
-def pictures_of_nobody() -> dict[str, np.ndarray]:
-    """Pictures without people: (480, 640, 3) uint8."""
+def images_of_nobody() -> dict[str, np.ndarray]:
+    """Images without people: (480, 640, 3) uint8."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:480, :640]
     found = {
@@ -215,16 +215,16 @@ def pictures_of_nobody() -> dict[str, np.ndarray]:
         cv2.circle(landscape, (place, 190), 34, (30, 90, 30), -1)
     found["landscape"] = landscape
     return {
-        name: picture.astype(np.uint8) if picture.ndim == 3 else np.dstack([picture] * 3)
-        for name, picture in found.items()
+        name: image.astype(np.uint8) if image.ndim == 3 else np.dstack([image] * 3)
+        for name, image in found.items()
     }
 
 
 def test_nobody_is_found_where_nobody_is(body_only: LitePerson) -> None:
     mistaken = [
         name
-        for name, picture in pictures_of_nobody().items()
-        if next(body_only.track([np.ascontiguousarray(picture.astype(np.uint8))])) is not None
+        for name, image in images_of_nobody().items()
+        if next(body_only.track([np.ascontiguousarray(image.astype(np.uint8))])) is not None
     ]
     assert mistaken == []
 

@@ -51,9 +51,9 @@ class Small(torch.nn.Module):
         self.convolution = torch.nn.Conv2d(3, 1, 3, padding=1)
         self.seen = []
 
-    def forward(self, pictures):
-        self.seen.extend(pictures)
-        return self.convolution(pictures).squeeze(1).relu()
+    def forward(self, images):
+        self.seen.extend(images)
+        return self.convolution(images).squeeze(1).relu()
 
 
 def small(batch=2):
@@ -85,8 +85,8 @@ def test_what_is_inverse_is_turned_round():
     """The network's numbers grow towards the camera; a sample's grow away from it."""
 
     class Brightness(torch.nn.Module):
-        def forward(self, pictures):
-            return pictures.mean(1) + 1
+        def forward(self, images):
+            return images.mean(1) + 1
 
     midas = Midas(Brightness(), Hardware(batch=2))
     near, far = midas([np.full((40, 60, 3), grey, np.uint8) for grey in (255, 51)])

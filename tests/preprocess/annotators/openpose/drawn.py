@@ -9,7 +9,7 @@ from preprocess.annotators.openpose.body import LIMB_FIELDS
 from preprocess.annotators.openpose.networks import Network
 from preprocess.annotators.spec import Hardware
 
-# A standing figure in a picture of 368 x 368: COCO_18's joints, x, y, score.
+# A standing figure in an image of 368 x 368: COCO_18's joints, x, y, score.
 STANDING = np.array(
     [
         *((180, 70, 0.9), (180, 110, 0.8)),
@@ -23,7 +23,7 @@ STANDING = np.array(
 
 
 class DrawnBody(torch.nn.Module):
-    """Gives (fields, maps) of drawing number n for pictures whose first pixel is n."""
+    """Gives (fields, maps) of drawing number n for images whose first pixel is n."""
 
     def __init__(self, drawings):
         super().__init__()
@@ -31,26 +31,26 @@ class DrawnBody(torch.nn.Module):
         self.tells_the_device = torch.nn.Parameter(torch.zeros(1))
         self.batches = []
 
-    def forward(self, pictures):
-        self.batches.append(len(pictures))
-        numbers = ((pictures[:, 0, 0, 0] + 0.5) * 256).round().int().tolist()
+    def forward(self, images):
+        self.batches.append(len(images))
+        numbers = ((images[:, 0, 0, 0] + 0.5) * 256).round().int().tolist()
         drawn = [self.drawings[n] for n in numbers]
         return tuple(torch.from_numpy(np.stack(maps)).float() for maps in zip(*drawn, strict=True))
 
 
 class DrawnPart(torch.nn.Module):
-    """In the hand's or face's place: peaks at `joints` (n, 3), x, y as shares of the picture's
-    side (0 at its left edge, 1 at its right one) and height, whatever the picture."""
+    """In the hand's or face's place: peaks at `joints` (n, 3), x, y as shares of the image's
+    side (0 at its left edge, 1 at its right one) and height, whatever the image."""
 
     def __init__(self, joints, channels):
         super().__init__()
         self.joints = joints
         self.channels = channels
 
-    def forward(self, pictures):
-        cells = pictures.shape[-1] // 8
+    def forward(self, images):
+        cells = images.shape[-1] // 8
         centre = (np.arange(cells) + 0.5) / cells
-        maps = np.zeros((len(pictures), self.channels, cells, cells))
+        maps = np.zeros((len(images), self.channels, cells, cells))
         for channel, (x, y, score) in enumerate(self.joints):
             far = (centre[None] - x) ** 2 + (centre[:, None] - y) ** 2
             maps[:, channel] = score * np.exp(-far / (2 * 0.04**2))
@@ -66,9 +66,9 @@ def numbered_frames(count, size):
 
 
 def figures(people, size):
-    """Fields (38, h, w) and maps (19, h, w), as a network sees people in a picture of `size`.
+    """Fields (38, h, w) and maps (19, h, w), as a network sees people in an image of `size`.
 
-    people: (n, 18, 3) x, y in the picture's pixels; a score of 0 for joints that are not there.
+    people: (n, 18, 3) x, y in the image's pixels; a score of 0 for joints that are not there.
     """
     height, width = size
     scale = 184 / height

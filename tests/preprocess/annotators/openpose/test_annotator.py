@@ -132,10 +132,10 @@ def test_published_files_load_as_the_package_loads_them(tmp_path, loader, class_
     path = write(tmp_path / "weights.pth", in_file)
     transferred = util.transfer(whole, in_file) if named else in_file
     whole.load_state_dict(transferred, assign=True)
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    (ours,) = loader(path, Hardware()).maps([picture])
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    (ours,) = loader(path, Hardware()).maps([image])
     with torch.no_grad():
-        theirs = whole(torch.from_numpy(picture).permute(2, 0, 1)[None] / 256 - 0.5)
+        theirs = whole(torch.from_numpy(image).permute(2, 0, 1)[None] / 256 - 0.5)
     theirs = {"FaceNet": lambda t: t[-1:], "handpose_model": lambda t: (t,)}.get(class_, tuple)(
         theirs
     )

@@ -35,7 +35,7 @@ def test_random_maps_give_the_published_people():
         np.testing.assert_allclose(np.array(there)[..., 2], expected[..., 2], atol=1e-5)
 
 
-# The network sees 184 rows: in a picture of 540 rows a pixel is a third of one of its own.
+# The network sees 184 rows: in an image of 540 rows a pixel is a third of one of its own.
 @pytest.mark.parametrize(
     ("size", "off"),
     [((368, 368), 0), ((184, 184), 0), ((300, 400), 0), ((121, 200), 0), ((540, 302), 1)],
@@ -56,6 +56,6 @@ def test_joints_come_back_where_they_were_drawn(size, off):
         np.testing.assert_allclose(person[there, 2], expected[there, 2], atol=0.01)
 
 
-def test_an_empty_picture_has_nobody():
+def test_an_empty_image_has_nobody():
     nothing = np.zeros((38, 23, 23)), np.zeros((19, 23, 23))
     assert find_bodies(network(DrawnBody([nothing])), numbered_frames(1, (64, 64))) == [[]]

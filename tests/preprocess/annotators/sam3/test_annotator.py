@@ -16,7 +16,7 @@ SMALL, LARGE, AGAIN = (24, 14, 40, 40), (50, 20, 80, 70), (52, 22, 82, 72)
 def run(*frames, people="one", person="largest"):
     """frames: each a dictionary of boxes by number; masks fill them."""
 
-    def segment(pictures):
+    def segment(images):
         found = []
         for boxes in frames:
             found.append({})
@@ -26,8 +26,8 @@ def run(*frames, people="one", person="largest"):
                 found[-1][number] = mask
         return found
 
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    scene = Scene((picture,) * len(frames), (), CROP, 30.0)
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    scene = Scene((image,) * len(frames), (), CROP, 30.0)
     return Sam3(segment, people=people, person=person).masks(scene)
 
 

@@ -37,7 +37,7 @@ def save(folder: Path, *, experts: int = 1, joints: int = 17, simple: bool = Tru
     )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.dim() > 1:  # drawn so small that all pictures are alike
+            if parameter.dim() > 1:  # drawn so small that all images are alike
                 torch.nn.init.kaiming_normal_(parameter)
             if name == "head.conv.bias":
                 parameter.fill_(0.5)

@@ -74,7 +74,7 @@ def test_smoothing_is_asked_for():
 
 
 @pytest.mark.parametrize("people", ["one", "all"])
-def test_a_joint_outside_the_picture_is_not_seen(people):
+def test_a_joint_outside_the_image_is_not_seen(people):
     edge = (110.0, 70.0, 119.0, 79.0)
     points = run([(edge,)], people=people).points[0, 0]
     beyond = OPENPOSE_134.joints.index("left_ankle")

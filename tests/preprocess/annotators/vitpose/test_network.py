@@ -24,7 +24,7 @@ WANTED = [
 
 
 def published(folder, **inputs):
-    """As the library's documentation does it: a picture at a time, with all its boxes."""
+    """As the library's documentation does it: an image at a time, with all its boxes."""
     processor = AutoProcessor.from_pretrained(folder)
     model = VitPoseForPoseEstimation.from_pretrained(folder).eval()
     people = []

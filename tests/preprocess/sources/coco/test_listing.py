@@ -1,4 +1,4 @@
-"""COCO gives pictures of one person, with that person's mask, split as COCO is."""
+"""COCO gives images of one person, with that person's mask, split as COCO is."""
 
 import json
 
@@ -61,7 +61,7 @@ def ids(listing):
     return [int(video.id.split("/")[1]) for video in listing.videos]
 
 
-def test_pictures_of_one_person_are_chosen(coco, real_frames, read):
+def test_images_of_one_person_are_chosen(coco, real_frames, read):
     root = coco(
         "train",
         [
@@ -85,8 +85,8 @@ def test_pictures_of_one_person_are_chosen(coco, real_frames, read):
         ("train2017/000000000003", 1, "train"),
         ("val2017/000000000008", 1, "val"),
     ]
-    picture = read(listing.videos[0].reader)
-    assert np.abs(picture.astype(int) - real_frames[1]).mean() < 6  # a JPEG
+    image = read(listing.videos[0].reader)
+    assert np.abs(image.astype(int) - real_frames[1]).mean() < 6  # a JPEG
     mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     mask[20:120, 10:60] = 255
     np.testing.assert_array_equal(read(listing.videos[0].masks), mask)
@@ -104,12 +104,12 @@ def test_keypoints_are_used_where_they_are(coco, tmp_path):
     assert ids(list_videos("coco", root)) == [1, 2, 3]
 
 
-def test_pictures_may_lie_in_images(coco, tmp_path):
+def test_images_may_lie_in_images(coco, tmp_path):
     root = coco("val", [person(1)], folder=tmp_path / "images" / "val2017")
     assert ids(list_videos("coco", root)) == [1]
 
 
-def test_missing_pictures_and_folders_are_told(coco, tmp_path):
+def test_missing_images_and_folders_are_told(coco, tmp_path):
     root = coco("train", [person(1), person(2), person(3)])
     (tmp_path / "train2017" / "000000000002.jpg").unlink()
     coco("val", [person(4)])
@@ -119,18 +119,18 @@ def test_missing_pictures_and_folders_are_told(coco, tmp_path):
     assert [(u.id, u.reason) for u in listing.unreadable] == [
         (
             "train2017",
-            "train2017 lacks 1 pictures of annotations/instances_train2017.json, the first is "
+            "train2017 lacks 1 images of annotations/instances_train2017.json, the first is "
             "000000000002.jpg",
         ),
         (
             "val2017",
-            "annotations/instances_val2017.json is there, but no picture of val2017/ or "
+            "annotations/instances_val2017.json is there, but no image of val2017/ or "
             "images/val2017/",
         ),
     ]
 
 
-def test_a_picture_without_a_usable_outline_has_no_mask(coco):
+def test_a_image_without_a_usable_outline_has_no_mask(coco):
     root = coco("train", [person(1, segmentation=[]), person(2, segmentation=[[1, 2]])])
     assert [video.masks for video in list_videos("coco", root).videos] == [None, None]
 

@@ -16,10 +16,10 @@ def rle_mask(runs, height, width):
 
 def test_plain_run_lengths_go_down_the_columns(read):
     mask = pack_segmentation("it", 9, 7, {"counts": RUNS, "size": [7, 9]})
-    picture = read(mask)
-    assert (picture.shape, picture.dtype) == ((7, 9, 3), np.uint8)
-    np.testing.assert_array_equal(picture[..., 0], rle_mask(RUNS, 7, 9))
-    np.testing.assert_array_equal(picture[..., 0], picture[..., 2])
+    image = read(mask)
+    assert (image.shape, image.dtype) == ((7, 9, 3), np.uint8)
+    np.testing.assert_array_equal(image[..., 0], rle_mask(RUNS, 7, 9))
+    np.testing.assert_array_equal(image[..., 0], image[..., 2])
 
 
 def test_compressed_run_lengths():

@@ -68,7 +68,7 @@ def test_a_distribution_in_its_published_layout(
     for video, i in (("00001", 1), ("00001", 2), ("00002", 0), ("00002", 2)):
         mask = real_masks[i + (3 if video == "00002" else 0)]
         np.testing.assert_array_equal(read(by_id[video].masks, i), mask)
-    with pytest.raises(ClipError, match=r"train_masks\.tsv has no picture for .*_00001_0001"):
+    with pytest.raises(ClipError, match=r"train_masks\.tsv has no image for .*_00001_0001"):
         read(by_id["00001"].masks, 0)
     with pytest.raises(ClipError, match=r"_00002_0002\.png is marked as not valid"):
         read(by_id["00002"].masks, 1)
@@ -96,7 +96,7 @@ def test_frames_are_ordered_by_the_number_in_the_key(tmp_path, write_tsv, encode
     assert [(v.id, order(v)) for v in listing.videos] == [("v", [1, 0, 3]), ("w", [4, 2])]
 
 
-def test_pictures_for_pre_training_are_videos_of_one_frame(tmp_path, write_tsv, encoded):
+def test_images_for_pre_training_are_videos_of_one_frame(tmp_path, write_tsv, encoded):
     for folder in ("coco", "SHHQ-1.0"):
         keys = [f"{folder}_{i:05d}.jpg" for i in range(2)]
         numbered(write_tsv, encoded, tmp_path / folder / "train_images.tsv", keys)

@@ -8,15 +8,15 @@ import pytest
 
 from preprocess.errors import ClipError
 from preprocess.frames import read_each
-from preprocess.sources.disco import TsvPictures, index_tsv, picture_of_line
+from preprocess.sources.disco import TsvImages, image_of_line, index_tsv
 from tests.conftest import numbered_frame, read_number
 
 
-def pictures(index, keys=None):
+def images(index, keys=None):
     keys = tuple(keys or index.rows)
     rows = [index.rows[key] for key in keys]
     offsets, lengths = ([at[row] for row in rows] for at in (index.offsets, index.lengths))
-    return TsvPictures(index.path, keys, tuple(offsets), tuple(lengths), 30.0)
+    return TsvImages(index.path, keys, tuple(offsets), tuple(lengths), 30.0)
 
 
 def numbers(reader):
@@ -33,8 +33,8 @@ def rows(encoded):
 def test_every_line_is_found(tmp_path, write_tsv, rows, end, lineidx):
     index = index_tsv(write_tsv(tmp_path / "a.tsv", rows, end=end, lineidx=lineidx))
     assert (list(index.rows), len(index), index.faults) == ([k for k, _ in rows], 5, ())
-    assert numbers(pictures(index)) == [0, 1, 2, 3, 4]
-    assert numbers(pictures(index, ["v_0003.png", "v_0000.png"])) == [3, 0]
+    assert numbers(images(index)) == [0, 1, 2, 3, 4]
+    assert numbers(images(index, ["v_0003.png", "v_0000.png"])) == [3, 0]
 
 
 def test_lineidx_and_a_pass_over_the_file_say_the_same(tmp_path, write_tsv, rows):
@@ -59,13 +59,13 @@ def test_lineidx_that_does_not_fit_is_not_believed(tmp_path, write_tsv, rows):
         good + "99999999\n",
     ):
         path.with_suffix(".lineidx").write_text(bad)
-        assert numbers(pictures(index_tsv(path))) == [0, 1, 2, 3, 4]
+        assert numbers(images(index_tsv(path))) == [0, 1, 2, 3, 4]
 
 
 def test_the_last_line_needs_no_end(tmp_path, write_tsv, rows):
     path = write_tsv(tmp_path / "a.tsv", rows, lineidx=False)
     path.write_bytes(path.read_bytes()[:-1])
-    assert numbers(pictures(index_tsv(path))) == [0, 1, 2, 3, 4]
+    assert numbers(images(index_tsv(path))) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("lineidx", [True, False])
@@ -74,7 +74,7 @@ def test_lines_of_no_use_are_told_and_keep_their_place(tmp_path, write_tsv, rows
     index = index_tsv(write_tsv(tmp_path / "a.tsv", rows, lineidx=lineidx))
     assert index.rows == {"v_0000.png": 1, "v_0001.png": 3, "v_0002.png": 6}
     assert [fault.removeprefix(f"{index.path} has ") for fault in index.faults] == [
-        "1 lines without a picture, the first is line 1",
+        "1 lines without an image, the first is line 1",
         "1 lines without a key and a tab, the first is line 3",
         "1 lines whose key an earlier line has, the first is line 5",
     ]
@@ -107,21 +107,21 @@ def test_a_large_file_is_never_in_memory(tmp_path):
 @pytest.mark.parametrize("end", [b"\n", b"\tTrue\n", b" \r\n"])
 def test_the_image_is_the_base64_of_its_line(end):
     content = bytes(range(256)) + b"x"
-    assert picture_of_line(b"key\t" + base64.b64encode(content) + end, "it") == content
+    assert image_of_line(b"key\t" + base64.b64encode(content) + end, "it") == content
 
 
-def test_a_line_marked_as_not_valid_has_no_picture():
+def test_a_line_marked_as_not_valid_has_no_image():
     with pytest.raises(ClipError, match="marked as not valid"):
-        picture_of_line(b"key\t" + base64.b64encode(bytes(100)) + b"\tFalse\n", "it")
+        image_of_line(b"key\t" + base64.b64encode(bytes(100)) + b"\tFalse\n", "it")
 
 
 def test_damage_costs_the_frame_and_says_which(tmp_path, write_tsv, rows):
     text = [base64.b64encode(content).decode() for _, content in rows]
     text[1] = text[1][: len(text[1]) // 2]  # cut off
     text[2] = "*" + text[2][1:]  # not base64
-    text[3] = base64.b64encode(bytes(200)).decode()  # not a picture
+    text[3] = base64.b64encode(bytes(200)).decode()  # not an image
     lines = [(key, t) for (key, _), t in zip(rows, text, strict=True)]
-    results = list(read_each(pictures(index_tsv(write_tsv(tmp_path / "a.tsv", lines))), range(5)))
+    results = list(read_each(images(index_tsv(write_tsv(tmp_path / "a.tsv", lines))), range(5)))
     assert [read_number(results[i].rgb) for i in (0, 4)] == [0, 4]
     reasons = [str(results[i]).removeprefix(f"{tmp_path}/a.tsv: ") for i in (1, 2, 3)]
     assert reasons[0].startswith("v_0001.png is not base64")
@@ -130,7 +130,7 @@ def test_damage_costs_the_frame_and_says_which(tmp_path, write_tsv, rows):
 
 
 def test_a_file_that_changed_since_it_was_listed_gives_no_wrong_frames(tmp_path, write_tsv, rows):
-    reader = pictures(index_tsv(write_tsv(tmp_path / "a.tsv", rows)))
+    reader = images(index_tsv(write_tsv(tmp_path / "a.tsv", rows)))
     write_tsv(tmp_path / "a.tsv", rows[1:])
     with pytest.raises(ClipError, match=r"v_0000\.png is not where it was listed"):
         next(reader.read((0,)))
@@ -139,10 +139,10 @@ def test_a_file_that_changed_since_it_was_listed_gives_no_wrong_frames(tmp_path,
         next(reader.read((0,)))
 
 
-def test_the_fingerprint_follows_the_pictures(tmp_path, write_tsv, rows, encoded):
-    reader = pictures(index_tsv(write_tsv(tmp_path / "a.tsv", rows)))
-    moved = pictures(index_tsv(write_tsv(tmp_path / "b.tsv", rows[::-1])), reader.keys)
+def test_the_fingerprint_follows_the_images(tmp_path, write_tsv, rows, encoded):
+    reader = images(index_tsv(write_tsv(tmp_path / "a.tsv", rows)))
+    moved = images(index_tsv(write_tsv(tmp_path / "b.tsv", rows[::-1])), reader.keys)
     assert moved.fingerprint() == reader.fingerprint()
     rows[2] = (rows[2][0], encoded(np.zeros((64, 96, 3), np.uint8)))
-    other = pictures(index_tsv(write_tsv(tmp_path / "c.tsv", rows)))
+    other = images(index_tsv(write_tsv(tmp_path / "c.tsv", rows)))
     assert other.fingerprint() != reader.fingerprint()

@@ -21,7 +21,7 @@ def ids(listing):
 
 
 @pytest.fixture
-def pictures(encoded):
+def images(encoded):
     return [encoded(numbered_frame(i)) for i in range(5)]
 
 
@@ -40,9 +40,9 @@ def write_shard(folder, number, contents):
     (folder / f"{number:05d}_stats.json").write_text("{}")
 
 
-def test_tars(tmp_path, pictures):
-    write_shard(tmp_path / "out", 0, pictures[:2])
-    write_shard(tmp_path / "out", 1, pictures[2:4])
+def test_tars(tmp_path, images):
+    write_shard(tmp_path / "out", 0, images[:2])
+    write_shard(tmp_path / "out", 1, images[2:4])
     listing = list_videos("laion", tmp_path)
     assert ids(listing) == [
         "out/00000/000000000",
@@ -55,20 +55,20 @@ def test_tars(tmp_path, pictures):
     assert listing.unreadable == ()
 
 
-def test_a_damaged_tar_is_told_and_the_rest_used(tmp_path, pictures):
-    write_shard(tmp_path, 0, pictures[:2])
-    write_shard(tmp_path, 1, pictures[2:4])
+def test_a_damaged_tar_is_told_and_the_rest_used(tmp_path, images):
+    write_shard(tmp_path, 0, images[:2])
+    write_shard(tmp_path, 1, images[2:4])
     (tmp_path / "00000.tar").write_bytes(b"x" * 2000)
     listing = list_videos("laion", tmp_path)
     assert numbers(listing) == [2, 3]
     assert [u.id for u in listing.unreadable] == ["00000.tar"]
 
 
-def test_folders(tmp_path, pictures):
+def test_folders(tmp_path, images):
     """img2dataset's `files` output, and the layout of LAION-Human."""
     for i, name in enumerate(["images/00000/000000003.jpg", "images/00001/000010001.jpg"]):
         (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_bytes(pictures[i])
+        (tmp_path / name).write_bytes(images[i])
     notes = pa.table({"key": ["000000003"], "url": ["http://x"]})
     pq.write_table(notes, tmp_path / "images" / "00000.parquet")
     listing = list_videos("laion", tmp_path)
@@ -77,8 +77,8 @@ def test_folders(tmp_path, pictures):
 
 
 @pytest.mark.parametrize("form", ["img2dataset", "hugging face", "plain"])
-def test_parquet_with_pictures(tmp_path, pictures, form):
-    contents = [*pictures[:3], None, pictures[4]]
+def test_parquet_with_images(tmp_path, images, form):
+    contents = [*images[:3], None, images[4]]
     columns = {
         "img2dataset": {
             "key": [f"00000000{i}" for i in range(5)],
@@ -93,13 +93,13 @@ def test_parquet_with_pictures(tmp_path, pictures, form):
     names = {"img2dataset": "00000000{}", "hugging face": "00000{}", "plain": "00000{}"}
     assert ids(listing) == [f"00000/{names[form].format(i)}" for i in (0, 1, 2, 4)]
     assert numbers(listing) == [0, 1, 2, 4]
-    assert [u.reason for u in listing.unreadable] == ["00000.parquet has 1 rows without a picture"]
+    assert [u.reason for u in listing.unreadable] == ["00000.parquet has 1 rows without an image"]
     assert len({video.reader.fingerprint() for video in listing.videos}) == 4
 
 
-def test_parquet_that_is_damaged_costs_what_it_held(tmp_path, pictures):
-    pq.write_table(pa.table({"jpg": pictures}), tmp_path / "a.parquet", compression="snappy")
-    pq.write_table(pa.table({"jpg": pictures[:1]}), tmp_path / "b.parquet")
+def test_parquet_that_is_damaged_costs_what_it_held(tmp_path, images):
+    pq.write_table(pa.table({"jpg": images}), tmp_path / "a.parquet", compression="snappy")
+    pq.write_table(pa.table({"jpg": images[:1]}), tmp_path / "b.parquet")
     listing = list_videos("laion", tmp_path)
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(whole[:100] + bytes(1000) + whole[1100:])
@@ -111,21 +111,21 @@ def test_parquet_that_is_damaged_costs_what_it_held(tmp_path, pictures):
     assert [u.id for u in again.unreadable] == ["a.parquet"]
 
 
-def test_row_groups_too_large_to_hold_are_told(tmp_path, pictures, monkeypatch):
-    pq.write_table(pa.table({"jpg": pictures}), tmp_path / "a.parquet")
+def test_row_groups_too_large_to_hold_are_told(tmp_path, images, monkeypatch):
+    pq.write_table(pa.table({"jpg": images}), tmp_path / "a.parquet")
     monkeypatch.setattr("preprocess.sources.laion._LARGEST_GROUP", 100)
     with pytest.raises(InputError, match="write it again in smaller ones"):
         list_videos("laion", tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
-def test_lists_of_paths(tmp_path, pictures, kind):
+def test_lists_of_paths(tmp_path, images, kind):
     for i in range(3):
         path = tmp_path / "data" / "images" / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pictures[i])
-    (tmp_path / "data" / "unlisted.png").write_bytes(pictures[3])
-    (tmp_path / "outside.png").write_bytes(pictures[4])
+        path.write_bytes(images[i])
+    (tmp_path / "data" / "unlisted.png").write_bytes(images[3])
+    (tmp_path / "outside.png").write_bytes(images[4])
     paths = [
         "images/2.png",
         "images/0.png",
@@ -146,15 +146,15 @@ def test_lists_of_paths(tmp_path, pictures, kind):
     assert ids(listing) == ["images/2", "images/0"]
     assert numbers(listing) == [2, 0]
     assert [u.reason for u in listing.unreadable] == [
-        f"list.{kind} names missing 1 pictures, the first is 'images/gone.png'",
-        f"list.{kind} has no path in the source for 2 pictures, the first is '../outside.png'",
-        f"list.{kind} names twice 1 pictures, the first is 'images/0.png'",
+        f"list.{kind} names missing 1 images, the first is 'images/gone.png'",
+        f"list.{kind} has no path in the source for 2 images, the first is '../outside.png'",
+        f"list.{kind} names twice 1 images, the first is 'images/0.png'",
     ]
 
 
-def test_a_list_in_a_folder_may_count_from_there(tmp_path, pictures):
+def test_a_list_in_a_folder_may_count_from_there(tmp_path, images):
     (tmp_path / "part").mkdir()
-    (tmp_path / "part" / "1.png").write_bytes(pictures[1])
+    (tmp_path / "part" / "1.png").write_bytes(images[1])
     (tmp_path / "part" / "list.csv").write_text("path\n1.png\n")
     assert ids(list_videos("laion", tmp_path)) == ["part/1"]
 
@@ -172,8 +172,8 @@ def test_addresses_alone_are_refused_with_the_way_out(tmp_path, kind):
     assert f"--url_list laion.{kind} --input_format {kind}" in str(caught.value)
 
 
-def test_one_name_is_one_video(tmp_path, pictures):
-    (tmp_path / "1.png").write_bytes(pictures[1])
+def test_one_name_is_one_video(tmp_path, images):
+    (tmp_path / "1.png").write_bytes(images[1])
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text("path\n1.png\n")
     listing = list_videos("laion", tmp_path)

@@ -1,4 +1,4 @@
-"""Pictures in tars are found by a pass over the headers, in any dialect of tar."""
+"""Images in tars are found by a pass over the headers, in any dialect of tar."""
 
 import io
 import tarfile
@@ -41,34 +41,34 @@ def samples(encoded):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_pictures_of_a_webdataset(tmp_path, samples, kind):
-    pictures, fault = scan_tar(write_tar(tmp_path / "00000.tar", samples, kind))
+def test_images_of_a_webdataset(tmp_path, samples, kind):
+    images, fault = scan_tar(write_tar(tmp_path / "00000.tar", samples, kind))
     assert fault is None
-    assert [p.name for p in pictures] == ["000000000.jpg", "000000001.jpg", "000000002.jpg"]
-    assert [read_number(next(p.read((0,))).rgb) for p in pictures] == [0, 1, 2]
+    assert [p.name for p in images] == ["000000000.jpg", "000000001.jpg", "000000002.jpg"]
+    assert [read_number(next(p.read((0,))).rgb) for p in images] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_member_is_where_tarfile_says(tmp_path, encoded, kind):
-    picture = encoded(numbered_frame(5))
+    image = encoded(numbered_frame(5))
     folder = "f" * 90 if kind == "ustar" else "f" * 300
     members = [
-        ("./a/b.PNG", picture),
+        ("./a/b.PNG", image),
         ("a", None),
-        (f"{folder}/{'n' * 60}.png", picture),
-        ("a/picture of é.jpeg", picture),
-        ("a/b.mask.png", picture),
-        ("a/.hidden.png", picture),
+        (f"{folder}/{'n' * 60}.png", image),
+        ("a/image of é.jpeg", image),
+        ("a/b.mask.png", image),
+        ("a/.hidden.png", image),
         ("a/empty.png", b""),
-        ("a/png", picture),
+        ("a/png", image),
     ]
     path = write_tar(tmp_path / "a.tar", members, kind)
-    pictures, fault = scan_tar(path)
+    images, fault = scan_tar(path)
     with tarfile.open(path) as tar:
         expected = [(m.name, m.offset_data, m.size) for m in tar if m.isfile()]
     wanted = [e for e in expected if e[0] in {members[i][0] for i in (0, 2, 3, 6)}]
     assert fault is None
-    assert [(p.name, p.offset, p.size) for p in pictures] == wanted
+    assert [(p.name, p.offset, p.size) for p in images] == wanted
     assert len(wanted) == 4
 
 
@@ -81,29 +81,29 @@ def test_a_tar_that_is_cut_off_gives_what_it_has(tmp_path, samples):
         (last.offset - 200, "is cut off at byte"),
     ):
         path.write_bytes(whole[:end])
-        pictures, fault = scan_tar(path)
-        assert [p.name for p in pictures] == ["000000000.jpg", "000000001.jpg"]
+        images, fault = scan_tar(path)
+        assert [p.name for p in images] == ["000000000.jpg", "000000001.jpg"]
         assert reason in fault
-        assert fault.endswith("2 pictures before that are used")
+        assert fault.endswith("2 images before that are used")
 
 
 def test_what_is_no_tar_is_told(tmp_path):
     path = tmp_path / "a.tar"
     path.write_bytes(b"<html>not found</html>" * 100)
-    pictures, fault = scan_tar(path)
-    assert not pictures
+    images, fault = scan_tar(path)
+    assert not images
     assert f"{path} is no tar file, or damaged, at byte 0" in fault
 
 
-def test_a_tar_that_is_gone_costs_the_picture(tmp_path, samples):
+def test_a_tar_that_is_gone_costs_the_image(tmp_path, samples):
     path = write_tar(tmp_path / "a.tar", samples)
-    pictures, _ = scan_tar(path)
+    images, _ = scan_tar(path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ClipError, match=r"a\.tar: 000000001\.jpg is not an image"):
-        next(pictures[1].read((0,)))
+        next(images[1].read((0,)))
     path.unlink()
     with pytest.raises(ClipError, match="No such file"):
-        next(pictures[1].read((0,)))
+        next(images[1].read((0,)))
 
 
 def test_numbers_survive_a_size_in_binary(tmp_path, encoded):
@@ -114,5 +114,5 @@ def test_numbers_survive_a_size_in_binary(tmp_path, encoded):
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block[:512])
     path.write_bytes(block)
-    ((picture,), fault) = scan_tar(path)
-    assert (picture.size, fault) == (len(content), None)
+    ((image,), fault) = scan_tar(path)
+    assert (image.size, fault) == (len(content), None)

@@ -12,7 +12,7 @@ import pytest
 
 from preprocess.annotators.lite.depth import BodyPose
 
-# A person facing the camera, arms down, 100 pixels a metre, hips at (128, 130) of a 256 picture.
+# A person facing the camera, arms down, 100 pixels a metre, hips at (128, 130) of a 256 image.
 _MIDDLE = {0: (0.0, -0.75, -0.1)}
 _LEFT = {  # BlazePose index of the left point: x, y, z in metres; the right one is next, mirrored
     7: (0.08, -0.77, 0.0),

@@ -100,13 +100,13 @@ def test_a_clip_of_no_frames(mask):
     assert lite_depth([], mask[None][:0]).shape == (0, 256, 256)
 
 
-def test_landmarks_beside_the_picture_still_fill_the_mask(pose, mask):
+def test_landmarks_beside_the_image_still_fill_the_mask(pose, mask):
     aside = pose.landmarks + np.array([1000, 0, 0], np.float32)
     depth = lite_depth([BodyPose(aside, pose.world)], mask[None])[0]
     assert (depth[mask > 127] == 0).all()  # as deep as the hips: nothing says otherwise
 
 
-def test_half_a_body_in_the_picture(pose, mask):
+def test_half_a_body_in_the_image(pose, mask):
     up = pose.landmarks - np.array([0, 130, 0], np.float32)
     cut = np.zeros_like(mask)
     cut[:126] = mask[130:]

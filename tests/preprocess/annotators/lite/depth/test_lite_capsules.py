@@ -72,7 +72,7 @@ def test_the_nearer_capsule_is_seen():
 
 
 @pytest.mark.parametrize("shift", [-500, 500])
-def test_capsules_beside_the_picture_leave_it_empty(shift):
+def test_capsules_beside_the_image_leave_it_empty(shift):
     aside = capsule((shift, 20, 0), (shift, 30, 0), 5, 5)
     assert np.isinf(front_surface(aside, 40, 50)).all()
 

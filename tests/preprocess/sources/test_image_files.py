@@ -1,4 +1,4 @@
-"""SHHQ and DeepFashion2: folders of pictures, some with masks."""
+"""SHHQ and DeepFashion2: folders of images, some with masks."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_deepfashion2(tmp_path, write_image, real_frames):
     ]
 
 
-def test_a_picture_that_is_damaged_is_found_when_it_is_read(tmp_path, write_image, real_frames):
+def test_a_image_that_is_damaged_is_found_when_it_is_read(tmp_path, write_image, real_frames):
     path = write_image(tmp_path / "train" / "image" / "000001.jpg", real_frames[0])
     path.write_bytes(path.read_bytes()[:-300])
     (video,) = list_videos("deepfashion2", tmp_path).videos
@@ -60,7 +60,7 @@ def test_a_picture_that_is_damaged_is_found_when_it_is_read(tmp_path, write_imag
         next(video.reader.read((0,)))
 
 
-def test_a_changed_picture_is_another_source(tmp_path, write_image, real_frames):
+def test_a_changed_image_is_another_source(tmp_path, write_image, real_frames):
     path = write_image(tmp_path / "train" / "image" / "000001.jpg", real_frames[0])
     (before,) = list_videos("deepfashion2", tmp_path).videos
     write_image(path, real_frames[1])
