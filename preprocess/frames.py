@@ -115,7 +115,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
 def read_each(reader: FrameReader, indices: Sequence[int]) -> Iterator[Frame | ClipError]:
     """For each of strictly increasing indices its frame, or why it cannot be read.
 
-    After a failure reading starts anew behind it, so one bad frame does not cost the others.
+    After a failure reading starts again behind it, so one bad frame does not cost the others.
     """
     rest = list(indices)
     while rest:

@@ -15,7 +15,7 @@ __all__ = ["Finding", "people_of_clip"]
 
 Finding = tuple[int, int]  # a frame, and the number of one of those found in it
 
-# Boxes of one person in successive frames overlap by this share of what they cover together.
+# Boxes of one person in successive frames overlap by this fraction of what they cover together.
 SAME_PERSON = 0.2
 
 

@@ -102,7 +102,7 @@ def run_lengths(counts: str) -> list[int]:
 
 
 # Which images are taken: exactly one person and no crowd of them, the person's own pixels at
-# least this share of the image, and this many of the 17 keypoints labelled where they are given.
+# least this fraction of the image, and this many of the 17 keypoints labelled where they are given.
 MIN_AREA = 0.05
 MIN_KEYPOINTS = 6
 

@@ -157,10 +157,12 @@ def _stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
         table.add_row(split, *cells, end_section=split == list(splits)[-2])
     yield table
     if stats["modalities"]:
-        table = _table("modality", clips=0, bytes=0, share=0, **{"bytes a frame": 0})
+        table = _table("modality", clips=0, bytes=0, fraction=0, **{"bytes a frame": 0})
         for name, row in stats["modalities"].items():
-            share, each = f"{row['share']:.1%}", f"{row['bytes_per_frame']:,.0f}"
-            table.add_row(Text(name), f"{row['clips']:,}", human_bytes(row["bytes"]), share, each)
+            fraction, each = f"{row['fraction']:.1%}", f"{row['bytes_per_frame']:,.0f}"
+            table.add_row(
+                Text(name), f"{row['clips']:,}", human_bytes(row["bytes"]), fraction, each
+            )
         yield table
     if stats["quality"]:
         table = _table("quality", clips=0, mean=0, p5=0, p95=0, max=0, unit="left", worst="left")

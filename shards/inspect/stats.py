@@ -20,10 +20,10 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
     """Counts, bytes and quality of a dataset as plain JSON; decodes key points, masks and depth.
 
     `counts`      shards, clips, frames, videos, quarantined, tar bytes; again in `splits`.
-    `modalities`  clips with it, bytes, share of all data, bytes per frame.
+    `modalities`  clips with it, bytes, fraction of all data, bytes per frame.
     `quality`     over clips, {clips, mean, p5, p95, max}; a measure no clip has is left out:
-                  person_coverage (share of frames with a person), keypoint_score (mean score), and
-                  what the table of modalities measures.
+                  person_coverage (fraction of frames with a person), keypoint_score (mean
+                  score), and what the table of modalities measures.
     `worst`       the clip with the highest value of each of the latter.
     `quarantined` reasons and how often.
     `track`       wraps the iteration over samples, to show progress.
@@ -72,7 +72,7 @@ def _modalities(entries: list[Entry]) -> dict[str, dict[str, float]]:
         table[name] = {
             "clips": len(having),
             "bytes": size,
-            "share": round(size / total, 6) if total else 0.0,
+            "fraction": round(size / total, 6) if total else 0.0,
             "bytes_per_frame": round(size / frames, 1) if frames else 0.0,
         }
     return table

@@ -40,7 +40,7 @@ __all__ = ["Fault", "verify"]
 _Shard = tuple[str, int]
 
 _CHUNK = 1 << 20
-_AGAIN = ": run the same build command again to make it anew"
+_AGAIN = ": run the same build command again to make it again"
 _ENCODE_AGAIN = ": run the same `idol-prep encode` again"
 
 

@@ -14,7 +14,7 @@ RED_START = 0.0416  # red at depth 0: `hot` does not begin at pure black
 RED_END = 0.365079  # red is full; green rises from here
 GREEN_END = 0.746032  # green is full; blue rises from here
 
-# Residuals above this (share of the colour range) are mixtures of two colours, as at the edge
+# Residuals above this (fraction of the colour range) are mixtures of two colours, as at the edge
 # of a person: there the sum of RGB, linear in mixtures, gives the better depth.
 MIXED_RESIDUAL = 0.06
 

@@ -48,7 +48,7 @@ class Streamed:
     `channels`  3, where grey is repeated in each, or 1, without an axis for it.
     `moves`     what a random crop and a mirror image do: `smooth` mixes neighbouring pixels,
                 `exact` takes the nearest, for values of which a mean means nothing; `redrawn` is
-                drawn anew from the key points; `never` refuses both.
+                drawn again from the key points; `never` refuses both.
     `latents`   whether its latents may be cached, in the member `{modality}_latents`.
     """
 

@@ -22,7 +22,7 @@ Cut = Literal["reference", "hap", "haop"]
 MID_GREY = 128
 
 DILATION_RADIUS = (2, 15)  # discs of 5 to 31 pixels widen the hole of a 256-pixel image
-CROP_AREA = (0.5, 1.0)  # share of the image that is left of the foreground
+CROP_AREA = (0.5, 1.0)  # fraction of the image that is left of the foreground
 
 
 def draw_dilation(draws: Draws, height: int) -> int:

@@ -86,7 +86,7 @@ def redraw_pose(
     if joints is None or style not in ("openpose", "dwpose"):
         raise BadSample(
             f"{label}: its json names no joint set and style known here, so its skeleton cannot "
-            "be drawn anew: stream it without crop and mirror"
+            "be drawn again: stream it without crop and mirror"
         )
     height, width = out.shape[1:3]
     try:

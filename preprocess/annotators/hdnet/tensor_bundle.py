@@ -84,7 +84,9 @@ def _read_index(path: Path) -> tuple[int, dict[str, _Entry]]:
         entries = {k.decode(): _entry(v) for k, v in table.items() if not k.startswith(b"\0")}
     except (TableError, UnicodeDecodeError) as error:
         what = str(error) if isinstance(error, TableError) else f"is damaged: {error}"
-        raise InputError(f"{path} {what}. Copy the checkpoint anew if it was cut short.") from error
+        raise InputError(
+            f"{path} {what}. Copy the checkpoint again if it was cut short."
+        ) from error
     for name, entry in entries.items():
         if entry.slices:
             raise InputError(
@@ -145,7 +147,7 @@ def _read_values(path: Path, name: str, entry: _Entry) -> np.ndarray:
             if (end := entry.offset + entry.size) > (length := opened.seek(0, 2)):
                 raise InputError(
                     f"{path} is cut off: {name} ends at byte {end} of {length}. "
-                    f"Copy the checkpoint anew."
+                    f"Copy the checkpoint again."
                 )
             opened.seek(entry.offset)
             raw = opened.read(entry.size)
@@ -154,7 +156,7 @@ def _read_values(path: Path, name: str, entry: _Entry) -> np.ndarray:
     if entry.crc and masked_crc32c(raw) != entry.crc:
         raise InputError(
             f"{path} is damaged: {name} has another checksum than was written. "
-            f"Copy the checkpoint anew."
+            f"Copy the checkpoint again."
         )
     values = np.frombuffer(raw, dtype).copy()  # bytes cannot be written to
     if entry.dtype == _BFLOAT16:
@@ -216,7 +218,7 @@ def _block(content: bytes, handle: tuple[int, int]) -> bytes:
     if content[end]:
         raise TableError(
             f"has compressed blocks (kind {content[end]}), which are not supported: save the "
-            f"checkpoint anew with TensorFlow's Saver, which writes plain ones"
+            f"checkpoint again with TensorFlow's Saver, which writes plain ones"
         )
     stored = int.from_bytes(content[end + 1 : end + _TRAILER], "little")
     # Writers that record no checksum leave it 0.

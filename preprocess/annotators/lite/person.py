@@ -19,7 +19,7 @@ __all__ = ["LitePerson"]
 TRIES = 4
 # How sure the landmark network must be of somebody new; to stay with a person less is enough.
 SURE_OF_NEW = 0.7
-# A person can have moved, since last seen, by this share of their region and this more a frame.
+# A person can have moved, since last seen, by this fraction of their region and this more a frame.
 REACH, REACH_PER_FRAME = 0.35, 0.1
 # A body needs this many landmarks that are seen and within the frame.
 LANDMARKS_SEEN, LANDMARK_SEEN = 6, 0.5

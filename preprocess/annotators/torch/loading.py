@@ -67,28 +67,30 @@ def _safe(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is no whole safetensors file ({error}): fetch it anew") from error
+        raise InputError(
+            f"{path} is no whole safetensors file ({error}): fetch it again"
+        ) from error
 
 
 def _unpickled(path: Path, *, is_zip: bool) -> Any:
     if is_zip and not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is cut off (its end is missing): fetch it anew")
+        raise InputError(f"{path} is cut off (its end is missing): fetch it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
             raise _needs_code(path, str(error)) from error
-        raise InputError(f"{path} is damaged ({_first_line(error)}): fetch it anew") from error
+        raise InputError(f"{path} is damaged ({_first_line(error)}): fetch it again") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript program, not a file of weights") from error
-        raise InputError(f"{path} is damaged ({_first_line(error)}): fetch it anew") from error
+        raise InputError(f"{path} is damaged ({_first_line(error)}): fetch it again") from error
 
 
 def _needs_code(path: Path, message: str) -> InputError:
     found = _FORBIDDEN.search(message)
     if not found:
-        return InputError(f"{path} is damaged, or no file of weights: fetch it anew")
+        return InputError(f"{path} is damaged, or no file of weights: fetch it again")
     return InputError(
         f"{path} would run code when it is loaded (it asks for {found.group(1)}), and is refused. "
         f"If you trust who made it, convert it to safetensors once, on a machine that holds "

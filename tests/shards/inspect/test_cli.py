@@ -42,7 +42,7 @@ def test_stats(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, value = _run_json(capsys, "stats", dataset)
     assert code == 0
     assert value["counts"]["splits"]["train"]["frames"] == 12
-    assert sum(m["share"] for m in value["modalities"].values()) == pytest.approx(1, abs=1e-4)
+    assert sum(m["fraction"] for m in value["modalities"].values()) == pytest.approx(1, abs=1e-4)
     assert value["quality"]["person_coverage"]["mean"] == pytest.approx(2 / 3, abs=1e-5)
     assert value["quality"]["depth_person_flicker"]["clips"] == 4
     assert value["worst"]["pose_jitter"].startswith("videos-walk-")

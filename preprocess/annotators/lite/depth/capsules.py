@@ -155,7 +155,7 @@ _SIZE_BONES = [
 _FIT_LENGTH = 1.3
 
 # Rendered bodies are closest to the truth when the capsules, which cannot follow every hollow,
-# cover this share of the true silhouette's area.
+# cover this fraction of the true silhouette's area.
 _COVER = 1.035
 # Thinner and stouter than this is not the person but a mask that holds something else.
 _GIRTHS = (0.8, 1.3)

@@ -20,7 +20,7 @@ _SCALE_CUTOFF_HZ = 1.0
 _LEAST_WEIGHT = 0.1
 # Reweighting settles to within a thousandth of the scale in this many rounds.
 _ROUNDS = 6
-# A residual of this share of the body's spread halves a point's weight: about twice a pose
+# A residual of this fraction of the body's spread halves a point's weight: about twice a pose
 # network's usual error, so that a swapped or invented limb hardly counts.
 _OUTLIER = 0.12
 
