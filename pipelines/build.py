@@ -65,8 +65,15 @@ def plan_build(
     """
     listing = list_videos(recipe.dataset, source, on_file, recipe.where)
     check_source(recipe, listing)
-    if recipe.densepose is not None and "densepose" not in recipe.chosen:
-        listing = with_densepose(listing, Path(recipe.densepose).expanduser())
+    if recipe.densepose is not None:
+        path = Path(recipe.densepose).expanduser()
+        if "densepose" not in recipe.chosen:
+            listing = with_densepose(listing, path)
+        elif not path.is_file():
+            raise InputError(
+                f"--densepose {path} does not exist: give a folder of DensePose images, or a "
+                "TorchScript program"
+            )
     return make_plan(recipe, source, listing)
 
 

@@ -190,7 +190,10 @@ def _load(store: Store, split: str, index: int, size: int | None) -> Manifest:
     name = _path(split, index, "json")
     data = store.read_if_there(name)
     if data is None:
-        raise BadManifest(f"{store.url(name)}: there is none, so the shard does not exist")
+        raise BadManifest(
+            f"{store.url(name)}: there is none, so the shard does not exist; the "
+            "build's command makes it again"
+        )
     try:
         manifest = parse_manifest(data)
     except (BadManifest, OldSchema) as error:

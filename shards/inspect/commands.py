@@ -212,6 +212,8 @@ def _extract_sample(entry: Entry, folder: str | Path, *, force: bool = False) ->
     if "://" in str(folder):
         raise StorageError(f"{folder}: is no local folder; samples are extracted to a disk")
     target = Path(folder).expanduser()
+    if target.is_file():
+        raise StorageError(f"{folder}: is a file; choose a folder")
     members = read_sample(entry)
     for name, _ in members:
         if split_name(name)[0] != entry.key:

@@ -10,6 +10,7 @@ from pipelines.build import plan_build
 from pipelines.cli import main
 from pipelines.notices import notices
 from pipelines.recipe import Recipe
+from preprocess.errors import InputError
 
 
 @pytest.fixture
@@ -58,3 +59,9 @@ def test_a_source_without_masks_cannot_give_them(source, capsys):
     assert "no video of this videos source has masks; choose another --mask" in (
         capsys.readouterr().err
     )
+
+
+def test_a_densepose_program_that_is_absent_is_named_before_anything_else(source, tmp_path):
+    recipe = Recipe("videos", clip_length=2, depth=("hdnet",), densepose=str(tmp_path / "no.pt"))
+    with pytest.raises(InputError, match=r"--densepose .*no\.pt does not exist: give a folder"):
+        plan_build(recipe, source)

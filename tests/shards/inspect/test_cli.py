@@ -90,6 +90,14 @@ def test_extract(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["extract", str(dataset), KEY, str(out), "--force"]) == 0
 
 
+def test_extract_into_a_file_is_one_clear_line(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["extract", str(dataset), KEY, str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.endswith("file: is a file; choose a folder\n")
+
+
 def test_extract_replaces_links_and_does_not_follow_them(dataset: Path, tmp_path: Path) -> None:
     victim, out = tmp_path / "victim", tmp_path / "out"
     victim.write_bytes(b"precious")
