@@ -23,6 +23,7 @@ from pipelines.worker import TaskResult
 from preprocess import weights
 from preprocess.annotate import ClipRequest, annotate, survey
 from preprocess.load import load
+from preprocess.shots import Shot
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
@@ -55,19 +56,20 @@ def plain_loop(plan: Plan) -> Clock:
     """The same annotators on the same clips, nothing encoded or written."""
     annotators = load(plan.recipe)
     clock = Clock()
-    surveyed: dict[int, object] = {}
+    surveyed: dict[object, object] = {}
     for task in plan.tasks(plan.shards):
         video = plan.videos[task.video]
-        if task.video not in surveyed:
-            surveyed = {task.video: survey(video, annotators, plan.recipe.size)}
+        shot = task.video, task.shot
+        if shot not in surveyed:
+            surveyed = {shot: survey(video, task.shot, annotators, plan.recipe.size)}
         indices = [plan.frame_indices(first) for first in task.first_frames]
         frames = {f.index: f for f in video.reader.read(sorted(set().union(*indices)))}
         for wanted in indices:
             annotate(
-                ClipRequest("", "videos", task.split, wanted),
+                ClipRequest("", "videos", task.split, wanted, task.shot),
                 video,
                 [frames[i] for i in wanted],
-                surveyed[task.video],  # type: ignore[arg-type]
+                surveyed[shot],  # type: ignore[arg-type]
                 annotators,
                 size=plan.recipe.size,
                 min_person_frames=0,
@@ -89,13 +91,14 @@ def parts(plan: Plan) -> dict[str, float]:
     """Milliseconds a frame of one video's decoding, annotating, encoding and writing."""
     annotators = load(plan.recipe)
     video = plan.videos[-1]
-    seen = survey(video, annotators, plan.recipe.size)
+    shot = Shot(0, video.frames - 1)
+    seen = survey(video, shot, annotators, plan.recipe.size)
     started = time.perf_counter()
     frames = list(video.reader.read(range(video.frames)))
     rows = {"decode": [(time.perf_counter() - started) * 1e3 / video.frames]}
     for first in range(0, video.frames - plan.recipe.span + 1, plan.recipe.clip_stride):
         wanted = plan.frame_indices(first)
-        request = ClipRequest("bench-a-0", "videos", "train", wanted)
+        request = ClipRequest("bench-a-0", "videos", "train", wanted, shot)
         times = [time.perf_counter()]
         clip = annotate(
             request,

@@ -234,6 +234,6 @@ def _single_clips(plan: Plan) -> list[Task]:
     clips = [(split, shard, clip) for (split, shard), cs in plan.shards.items() for clip in cs]
     step = max(1, len(clips) // TRIES)
     return [
-        Task(split, shard, 0, clip.video, (clip.first_frame,))
+        Task(split, shard, 0, clip.video, clip.shot, (clip.first_frame,))
         for split, shard, clip in clips[::step][:TRIES]
     ]

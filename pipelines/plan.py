@@ -12,6 +12,7 @@ from pathlib import Path
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
+from preprocess.shots import Shot
 from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import canonical_json, sha256
@@ -30,15 +31,16 @@ _EVALUATION = re.compile(rf"(?<!\d)({'|'.join(EVALUATION_IDS)})(?!\d)")
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """A clip by its video (index into the plan's videos) and first frame."""
+    """A clip by its video (index into the plan's videos), its first frame, and its shot."""
 
     video: int
     first_frame: int
+    shot: Shot
 
 
 @dataclass(frozen=True)
 class Task:
-    """Consecutive clips of one video within one shard: what a worker is given.
+    """Consecutive clips of one shot of a video within one shard: what a worker is given.
 
     `position` is that of the first clip in its shard. How frames are decoded depends on the task
     alone, so results cannot depend on which worker gets it, or when.
@@ -48,6 +50,7 @@ class Task:
     shard: int
     position: int
     video: int
+    shot: Shot
     first_frames: tuple[int, ...]
 
 
@@ -107,16 +110,17 @@ class Plan:
         return [getattr(video, images.of) for images in self.recipe.reads]
 
     def tasks(self, of: Iterable[tuple[Split, int]]) -> list[Task]:
-        """The named shards' clips, cut where the video changes and every CLIPS_PER_TASK clips."""
+        """The named shards' clips, cut where the shot changes and every CLIPS_PER_TASK clips."""
         tasks = []
         for split, shard in of:
             clips = self.shards[split, shard]
             start = 0
             for end in range(1, len(clips) + 1):
                 whole = end - start == CLIPS_PER_TASK
-                if whole or end == len(clips) or clips[end].video != clips[start].video:
+                if whole or end == len(clips) or _shot(clips[end]) != _shot(clips[start]):
                     first_frames = tuple(clip.first_frame for clip in clips[start:end])
-                    tasks.append(Task(split, shard, start, clips[start].video, first_frames))
+                    video, shot = _shot(clips[start])
+                    tasks.append(Task(split, shard, start, video, shot, first_frames))
                     start = end
         return tasks
 
@@ -131,13 +135,14 @@ def make_plan(recipe: Recipe, source: Path, listing: Listing) -> Plan:
     short = []
     planned = 0
     for index, (video, split) in enumerate(zip(listing.videos, splits, strict=True)):
-        first_frames = range(0, video.frames - recipe.span + 1, recipe.clip_stride)
+        shot = Shot(0, video.frames - 1)
+        first_frames = range(shot.first, shot.last - recipe.span + 2, recipe.clip_stride)
         if not first_frames:
             short.append(video.id)
         if recipe.limit is not None:
             first_frames = first_frames[: recipe.limit - planned]
         planned += len(first_frames)
-        by_split.setdefault(split, []).extend(PlannedClip(index, f) for f in first_frames)
+        by_split.setdefault(split, []).extend(PlannedClip(index, f, shot) for f in first_frames)
     if not planned:
         reasons = [f"{len(short)} shorter than {recipe.span} frames"] if short else []
         reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
@@ -187,6 +192,10 @@ def split_videos(
             f"(val_fraction {recipe.val_fraction:g}); train: the others"
         )
     return splits, tuple(rules)
+
+
+def _shot(clip: PlannedClip) -> tuple[int, Shot]:
+    return clip.video, clip.shot
 
 
 def _hash(group: str) -> str:

@@ -14,6 +14,7 @@ from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
 from preprocess.load import load
 from preprocess.provenance import Provenance
+from preprocess.shots import Shot
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
@@ -69,7 +70,7 @@ class Worker:
 
         `given_up` maps keys that must not be tried to the reason; their frames are not even read.
         `starting` is called with the key of each clip before it is tried, and with that of the
-        video's survey before that.
+        shot's survey before that.
         """
         video = self._plan.videos[task.video]
         keys = [self._plan.key(task.video, first) for first in task.first_frames]
@@ -78,15 +79,15 @@ class Worker:
             for key, first in zip(keys, task.first_frames, strict=True)
             if key not in given_up
         }
-        surveying = f"survey of {video.id}"
+        surveying = f"survey of shot {task.shot.number} of {video.id}"
         if surveying in given_up:
-            reason = f"the survey of its video {given_up[surveying]}"
+            reason = f"the survey of its shot {given_up[surveying]}"
             lost = tuple(Quarantined(key, video.id, given_up.get(key, reason)) for key in keys)
             return TaskResult(task, (), lost)
         shared: Survey | Exception | None = None
         if wanted:
             starting(surveying)
-            shared = self._try_survey(task.video)
+            shared = self._try_survey(task.video, task.shot)
         frames = _Window(sorted(set().union(*wanted.values())), video.reader)
         encoding: dict[str, Future[Members]] = {}
         samples: list[tuple[str, Members]] = []
@@ -118,13 +119,13 @@ class Worker:
         in_order = tuple(failed[key] for key in keys if key in failed)
         return TaskResult(task, tuple(samples), in_order)
 
-    def _try_survey(self, video: int) -> Survey | Exception:
+    def _try_survey(self, video: int, shot: Shot) -> Survey | Exception:
         try:
-            return self._survey(video)
+            return self._survey(video, shot)
         except InputError:
             raise
         except Exception as error:
-            return error  # every clip of the video fails by it
+            return error  # every clip of the shot fails by it
 
     def _make(
         self, key: str, task: Task, frames: list[Frame], shared: Survey | Exception | None
@@ -132,7 +133,8 @@ class Worker:
         if not isinstance(shared, Survey):
             raise shared or AssertionError("no survey was made")
         recipe = self._plan.recipe
-        request = ClipRequest(key, recipe.dataset, task.split, tuple(f.index for f in frames))
+        indices = tuple(frame.index for frame in frames)
+        request = ClipRequest(key, recipe.dataset, task.split, indices, task.shot)
         return annotate(
             request,
             self._plan.videos[task.video],
@@ -143,8 +145,8 @@ class Worker:
             min_person_frames=recipe.min_person_frames,
         )
 
-    def _make_survey(self, video: int) -> Survey:
-        return survey(self._plan.videos[video], self._annotators, self._plan.recipe.size)
+    def _make_survey(self, video: int, shot: Shot) -> Survey:
+        return survey(self._plan.videos[video], shot, self._annotators, self._plan.recipe.size)
 
     def _without_paths(self, text: str) -> str:
         """Reasons go into manifests, whose bytes must not depend on where the source lies."""

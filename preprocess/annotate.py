@@ -13,6 +13,7 @@ from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.load import Annotators, Depth
+from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, survey
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
@@ -24,12 +25,13 @@ __all__ = ["ClipRequest", "Survey", "annotate", "survey"]
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """Which frames of which video become which clip."""
+    """Which frames of which shot of a video become which clip."""
 
     key: str
     dataset: str
     split: str
     frame_indices: tuple[int, ...]
+    shot: Shot
 
 
 def annotate(
@@ -77,6 +79,7 @@ def annotate(
         "split": request.split,
         "first_frame": request.frame_indices[0],
         "frame_indices": list(request.frame_indices),
+        "shot": request.shot.as_json(),
         "timestamps": [round(frame.seconds, 6) for frame in frames],
         "fps": round(scene.fps, 6),
         "source_size": [images[0].shape[1], images[0].shape[0]],
@@ -151,7 +154,7 @@ def _depth(
     if near_far is None:
         if np.isfinite(raw).any():
             raise ClipError(
-                f"no depth range: the {SURVEY_FRAMES} frames over which this video's range is "
+                f"no depth range: the {SURVEY_FRAMES} frames over which this shot's range is "
                 f"measured show nobody, this clip does, and {by.record.name} has a scale "
                 "of its own"
             )

@@ -1,4 +1,4 @@
-"""What the clips of one video share: its reference frame and its depth ranges."""
+"""What the clips of one shot share: its reference frame and its depth ranges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
 from preprocess.load import Annotators, Depth
+from preprocess.shots import Shot
 from preprocess.sources.values import Video
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]
@@ -26,12 +27,12 @@ _WHOLE_FRAME_MARGIN = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the clips of one video share, so that they agree.
+    """What the clips of one shot share, so that they agree.
 
-    `reference` is the video's reference frame; `reference_people` what the tracker gives for it;
+    `reference` is the shot's reference frame; `reference_people` what the tracker gives for it;
     `reference_mask` its mask in the source's pixels, (H, W) uint8, where the mask annotator sees
     whole frames; `person` whether somebody is in it, None where nobody was looked for.
-    `ranges` are the depth annotators', from frames spread over the video: None where none of them
+    `ranges` are the depth annotators', from frames spread over the shot: None where none of them
     showed anybody, and the annotator's scale has no zero of its own. `depths` are theirs of a
     single image, (1, S, S) each in the clip's crop, which is not looked at twice; else empty.
     """
@@ -45,15 +46,15 @@ class Survey:
     depths: tuple[np.ndarray, ...] = ()
 
 
-def survey(video: Video, annotators: Annotators, size: int) -> Survey:
-    """Look at up to 16 frames spread over the video; those that cannot be read are passed over.
+def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Survey:
+    """Look at up to 16 frames spread over the shot; those that cannot be read are passed over.
 
-    The reference is the first of them with a person, the video's first frame nearly always: the
+    The reference is the first of them with a person, the shot's first frame nearly always: the
     paper's rule would give a video that begins empty no foreground to learn from.
     Raises ClipError when none can be read.
     """
-    count = min(SURVEY_FRAMES, video.frames)
-    indices = np.unique(np.linspace(0, video.frames - 1, count).round().astype(int))
+    count = min(SURVEY_FRAMES, shot.frames)
+    indices = np.unique(np.linspace(shot.first, shot.last, count).round().astype(int))
     best: _Seen | None = None
     raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
     failures: list[ClipError] = []
@@ -81,7 +82,7 @@ def survey(video: Video, annotators: Annotators, size: int) -> Survey:
         raise failures[0]
     ranges = tuple(_range(a, found) for a, found in zip(annotators.depths, raw, strict=True))
     # Metres are surveyed in a crop of their own.
-    again = video.frames > 1 or any(by.annotator.metres for by in annotators.depths)
+    again = shot.frames > 1 or any(by.annotator.metres for by in annotators.depths)
     depths = () if again else tuple(found[0] for found in raw)
     return Survey(best.frame, best.people, best.mask, best.boxes, best.person, ranges, depths)
 

@@ -37,7 +37,7 @@ def test_the_survey_is_told_before_the_clips():
     worker, task = worker_and_task(Grey())
     started = []
     result = worker.run(task, starting=started.append)
-    assert started == ["survey of v", "videos-v-0", "videos-v-4"]
+    assert started == ["survey of shot 0 of v", "videos-v-0", "videos-v-4"]
     assert [key for key, _ in result.samples] == ["videos-v-0", "videos-v-4"]
     assert not result.quarantined
 
@@ -54,18 +54,18 @@ def test_all_tasks_share_a_thread(monkeypatch):
     assert started[0].is_alive()
 
 
-def test_a_survey_that_kills_costs_its_video_once():
-    """Three deaths, not three for each clip; nothing of the video is read any more."""
+def test_a_survey_that_kills_costs_its_shot_once():
+    """Three deaths, not three for each clip; nothing of the shot is read any more."""
     worker, task = worker_and_task(Nothing())
     ledger = _Ledger(([task], None))
     for _ in range(MAX_DEATHS):
         assert not ledger.begin(0)
-        ledger.at(0, "survey of v")
+        ledger.at(0, "survey of shot 0 of v")
     given_up = dict.fromkeys(ledger.begin(0), "killed its worker")
     started = []
     result = worker.run(task, given_up=given_up, starting=started.append)
     assert [clip.reason for clip in result.quarantined] == [
-        "the survey of its video killed its worker"
+        "the survey of its shot killed its worker"
     ] * 2
     assert started == []
 

@@ -13,6 +13,7 @@ from preprocess.annotators.spec import Record
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.load import Annotators
+from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from shards.sample.clip import FOREGROUND_DEPTH_END
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
@@ -89,10 +90,11 @@ def make(
         for chosen, depth in zip(choice.depths, depths, strict=True)
     )
     annotators = Annotators(choice, choice.chosen, {}, mask=mask, pose=pose, depths=by)
-    surveyed = survey(video, annotators, SIZE)
+    shot = Shot(0, len(values) - 1)
+    surveyed = survey(video, shot, annotators, SIZE)
     indices = tuple(range(first, first + length))
     frames = list(video.reader.read(indices))
-    request = ClipRequest("k", "videos", "train", indices)
+    request = ClipRequest("k", "videos", "train", indices, shot)
     return annotate(
         request, video, frames, surveyed, annotators, size=SIZE, min_person_frames=share
     )

@@ -11,6 +11,7 @@ from preprocess.annotators.scene import Masks
 from preprocess.annotators.spec import Record
 from preprocess.errors import ClipError
 from preprocess.load import Annotators, Depth
+from preprocess.shots import Shot
 from preprocess.sources.registry import list_videos
 
 SIZE = 32
@@ -56,9 +57,10 @@ def folder(tmp_path, write_image):
 
 def make(folder, depth):
     (video,) = list_videos("tiktok", folder).videos
-    surveyed = survey(video, annotators(depth), SIZE)
+    shot = Shot(0, video.frames - 1)
+    surveyed = survey(video, shot, annotators(depth), SIZE)
     frames = list(video.reader.read((0, 2)))
-    request = ClipRequest("tiktok-00001-0", "tiktok", "train", (0, 2))
+    request = ClipRequest("tiktok-00001-0", "tiktok", "train", (0, 2), shot)
     options = {"size": SIZE, "min_person_frames": 0}
     return annotate(request, video, frames, surveyed, annotators(depth), **options)
 
