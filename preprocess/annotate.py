@@ -1,5 +1,6 @@
 """From frames to an annotated `Clip`: cropping, annotators, colour, and what the json says."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,6 +86,7 @@ def annotate(
         "source_size": [images[0].shape[1], images[0].shape[0]],
         "size": [size, size],
         "crop": {"mode": choice.crop, "box": list(square.box)},
+        "picture": dict(sorted(Counter(note for frame in frames for note in frame.notes).items())),
         "person_frames": found,
         "reference": {"frame": survey.reference.index, "person": survey.person},
         "annotators": {name: record.as_json() for name, record in annotators.records.items()},

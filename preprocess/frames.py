@@ -29,6 +29,7 @@ class Frame:
     index: int
     rgb: np.ndarray  # (H, W, 3) uint8
     seconds: float  # since the first frame
+    notes: tuple[str, ...] = ()  # what was done to show it, as `preprocess.picture` says
 
 
 class FrameReader(Protocol):

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame
+from preprocess.picture import show
 from shards.files.digest import sha256
 
 __all__ = ["Timeline", "VideoFile"]
@@ -81,7 +80,8 @@ class VideoFile:
                     known = frame.pts is not None
                     stamp = (frame.pts - start) * timeline.time_base if known else None
                     seconds = index / timeline.fps if stamp is None else stamp
-                    yield Frame(index, _upright(frame, timeline.aspect), seconds)
+                    rgb, notes = show(frame, timeline.aspect)
+                    yield Frame(index, rgb, seconds, notes)
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"{self.path}: {error.strerror or error}") from error
         except (_EndOfVideo, InputError) as error:
@@ -197,13 +197,3 @@ def _decode_counting(
         if not remaining:
             return
     raise _EndOfVideo(f"frame {remaining[0]} of {timeline.frames} is missing or damaged")
-
-
-def _upright(frame: Any, aspect: float) -> np.ndarray:
-    rgb = frame.to_ndarray(format="rgb24")
-    if aspect != 1:
-        width = max(1, round(rgb.shape[1] * aspect))
-        rgb = cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
-    # The display matrix turns counter-clockwise by `rotation` degrees.
-    quarter_turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
