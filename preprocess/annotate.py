@@ -73,7 +73,7 @@ def annotate(
         )
 
     info: dict[str, Any] = {
-        "schema": 2,
+        "schema": 3,
         "key": request.key,
         "dataset": request.dataset,
         "video": video.id,
@@ -94,10 +94,12 @@ def annotate(
     arrays = {
         "rgb": np.stack([square.apply(image) for image in images]),
         "reference": square.apply(survey.reference.rgb),
+        "background": square.apply(survey.reference.rgb),
     }
     if masks is not None:
         arrays["mask"] = masks
         arrays["reference_mask"] = _reference_mask(annotators, survey, square, scene.fps)
+        arrays["background_mask"] = arrays["reference_mask"]
     if annotators.pose and keypoints is not None:
         arrays["keypoints"] = keypoints.points
         arrays["pose"] = draw_poses(

@@ -30,8 +30,9 @@ __all__ = [
 ]
 
 # Of manifests and of `dataset.json`: raised when names or meanings on disk change. Version 1 had
-# the members `hdnet` and `midas` where there are `depth_person` and `depth_frame` now.
-SCHEMA = 2
+# the members `hdnet` and `midas` where there are `depth_person` and `depth_frame` now; in version 2
+# `reference` was what `background` is now, and the foreground with it.
+SCHEMA = 3
 _NUMBER = (int, float)
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 

@@ -33,8 +33,11 @@ class Clip:
     `depth_frame`
                  (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far; or None.
     `reference`, `reference_mask`
-                 (S, S, 3) and (S, S) uint8: the video's reference frame in this clip's crop; or
-                 None.
+                 (S, S, 3) and (S, S) uint8: the foreground, a reference frame cut by its own
+                 subject's box, and the subject's mask; or None.
+    `background`, `background_mask`
+                 (S, S, 3) and (S, S) uint8: the same frame in this clip's crop, and the mask of
+                 the people annotated; or None.
     `more`       arrays of further modalities, by name, shaped as `modalities.MODALITIES` says.
     `info`       what `{key}.json` holds: plain JSON values.
 
@@ -51,6 +54,8 @@ class Clip:
     depth_frame: np.ndarray | None = None
     reference: np.ndarray | None = None
     reference_mask: np.ndarray | None = None
+    background: np.ndarray | None = None
+    background_mask: np.ndarray | None = None
     more: Mapping[str, np.ndarray] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
 

@@ -26,8 +26,8 @@ Members = Sequence[tuple[str, bytes]]
 def encode_clip(clip: Clip) -> list[tuple[str, bytes]]:
     """The members of a clip's sample, `(name, bytes)`, sorted by name; equal clips, equal bytes.
 
-    `rgb` and `reference` are JPEGs and lose a little; `depth_person` is kept to 7.5e-4 and
-    `depth_frame` to 1e-5; all else is exact.
+    `rgb`, `reference` and `background` are JPEGs and lose a little; `depth_person` is kept to
+    7.5e-4 and `depth_frame` to 1e-5; all else is exact.
     Raises ValueError when the key or `clip.info` cannot be stored.
     """
     key = check_key(clip.key)

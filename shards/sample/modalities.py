@@ -5,7 +5,8 @@ Members of a sample, one modality's after the other:
 {key}.json               what the clip is, and which annotator made what
 {key}.rgb.000.jpg ...    a file a frame: rgb, mask, pose, depth_person, depth_frame
 {key}.keypoints.npy      a file for all frames
-{key}.reference.jpg      a file for a still image: reference, reference_mask
+{key}.reference.jpg      a file for a still image: reference, reference_mask, background,
+                         background_mask
 """
 
 import re
@@ -190,6 +191,8 @@ MODALITIES: dict[str, Modality] = {
         _depth("frame", "depth, whole frame", GREY_DEPTH, moves="smooth"),
         Modality(name="reference", encoding=JPEG, files="still"),
         Modality(name="reference_mask", encoding=GREY, files="still"),
+        Modality(name="background", encoding=JPEG, files="still"),
+        Modality(name="background_mask", encoding=GREY, files="still"),
     )
 }
 

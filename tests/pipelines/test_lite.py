@@ -43,7 +43,7 @@ def test_samples_have_every_modality(dataset):
     for clip in dataset.clips():
         assert clip.modalities == (
             *("rgb", "mask", "pose", "keypoints", "depth_person", "depth_frame"),
-            *("reference", "reference_mask"),
+            *("reference", "reference_mask", "background", "background_mask"),
         )
         assert clip.rgb.shape == (4, 128, 128, 3)
         assert clip.keypoints.shape == (4, 1, 134, 3)

@@ -61,6 +61,8 @@ def make_clip() -> Callable[..., Clip]:
             depth_frame=_smooth(rng, T, H, W).astype(np.float32),
             reference=rgb[0],
             reference_mask=mask[0],
+            background=rgb[0],
+            background_mask=mask[0],
             info=info,
         )
 

@@ -22,7 +22,7 @@ def _files(root: Path) -> dict[str, bytes]:
 
 def test_a_finished_dataset_says_what_it_holds(dataset: Path) -> None:
     value = json.loads((dataset / "dataset.json").read_bytes())
-    assert value["schema"] == 2
+    assert value["schema"] == 3
     assert value["status"] == "complete"
     assert value["fingerprint"] == fingerprint({"size": 32})
     totals = value["totals"]
@@ -121,10 +121,10 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"schema": 3}, "upgrade"),
+        ({"schema": 4}, "upgrade"),
         (
-            {"schema": 1},
-            "dataset.json: has schema 1, this version reads 2: build the dataset again",
+            {"schema": 2},
+            "dataset.json: has schema 2, this version reads 3: build the dataset again",
         ),
         ({"recipe": {"size": 33}}, "edited"),
         ({"schema": "x"}, "damaged: it names no schema"),

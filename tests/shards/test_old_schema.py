@@ -21,9 +21,9 @@ from shards.stream.clipstream import ClipStream
 
 @pytest.fixture
 def old(dataset: Path) -> Path:
-    """As version 1 wrote it, so far as schemas go."""
+    """As version 2 wrote it, so far as schemas go."""
     for file in dataset.rglob("*.json"):
-        file.write_text(json.dumps({**json.loads(file.read_bytes()), "schema": 1}))
+        file.write_text(json.dumps({**json.loads(file.read_bytes()), "schema": 2}))
     return dataset
 
 
@@ -47,14 +47,14 @@ def test_every_way_in_names_the_file_and_says_to_rebuild(
     with pytest.raises(OldSchema) as refused:
         way(old)
     assert str(refused.value) == (
-        f"{old}/{file}: has schema 1, this version reads 2: "
+        f"{old}/{file}: has schema 2, this version reads 3: "
         "build the dataset again, into an empty folder"
     )
     assert sorted(old.rglob("*")) == before
 
 
 def test_a_lone_tar_too(old: Path, tmp_path: Path) -> None:
-    with pytest.raises(OldSchema, match=r"shard-00000\.json: has schema 1"):
+    with pytest.raises(OldSchema, match=r"shard-00000\.json: has schema 2"):
         open_dataset(old / "train/shard-00000.tar")
     lone = tmp_path / "lone"
     lone.mkdir()
@@ -70,4 +70,4 @@ def test_commands_print_one_line(old: Path, capsys: pytest.CaptureFixture[str]) 
     ):
         assert main(argv) != 0
         [line] = capsys.readouterr().err.splitlines()
-        assert "dataset.json: has schema 1, this version reads 2: build the dataset again" in line
+        assert "dataset.json: has schema 2, this version reads 3: build the dataset again" in line

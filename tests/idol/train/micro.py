@@ -61,6 +61,8 @@ def clip(seed: int, frames: int = 3, size: int = SIZE) -> Clip:
         depth_person=np.where(mask > 0, 0.5, 1).astype(np.float32),
         reference=rgb[0],
         reference_mask=mask[0],
+        background=rgb[0],
+        background_mask=mask[0],
         info={"frame_indices": list(range(frames)), "size": [size, size]},
     )
 

@@ -48,6 +48,8 @@ def drawn(number: int) -> Clip:
         depth_person=np.where(mask > 0, 0.3, 1).astype(np.float32),
         reference=rgb[0],
         reference_mask=mask[0],
+        background=rgb[0],
+        background_mask=mask[0],
         info={"frame_indices": list(range(FRAMES)), "size": [SIZE, SIZE]},
     )
 

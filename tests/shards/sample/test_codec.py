@@ -17,6 +17,8 @@ def test_members_are_named_and_sorted_as_the_layout_says(make_clip: MakeClip) ->
     names = [name for name, _ in encode_clip(make_clip("k-a-0"))]
     frames = range(3)
     assert names == [
+        "k-a-0.background.jpg",
+        "k-a-0.background_mask.png",
         *(f"k-a-0.depth_frame.00{t}.png" for t in frames),
         *(f"k-a-0.depth_person.00{t}.png" for t in frames),
         "k-a-0.json",

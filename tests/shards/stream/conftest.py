@@ -52,6 +52,8 @@ def full_clip(key: str, frames: int = 9, size: int = 64, seed: int = 0) -> Clip:
         depth_frame=np.broadcast_to(np.linspace(0, 1, size, dtype=np.float32), mask.shape).copy(),
         reference=rgb[0],
         reference_mask=mask[0],
+        background=rgb[0],
+        background_mask=mask[0],
         info=info,
     )
 
