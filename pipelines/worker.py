@@ -157,7 +157,6 @@ class _Window:
     """A video's frames, read once from front to back, kept as long as a clip may want them."""
 
     def __init__(self, indices: list[int], reader: FrameReader) -> None:
-        self._pending = iter(indices)
         self._read = read_each(reader, indices)
         self._frames: dict[int, Frame | ClipError] = {}
 
@@ -165,7 +164,8 @@ class _Window:
         """Frames of one clip; clips must come in order. Raises ClipError for an unreadable one."""
         self._frames = {i: f for i, f in self._frames.items() if i >= indices[0]}
         while indices[-1] not in self._frames:
-            self._frames[next(self._pending)] = next(self._read)
+            index, frame = next(self._read)
+            self._frames[index] = frame
         taken = []
         for index in indices:
             frame = self._frames[index]

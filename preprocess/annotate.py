@@ -12,7 +12,7 @@ from preprocess.annotators.tracked import PersonFrame, person_boxes
 from preprocess.crop import Crop
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
-from preprocess.frames import Frame
+from preprocess.frames import Frame, frame_rate
 from preprocess.load import Annotators, Depth
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
@@ -22,6 +22,10 @@ from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import draw_poses
 
 __all__ = ["ClipRequest", "Survey", "annotate", "survey"]
+
+# A clip's rate may differ by this fraction from the video's because time stamps are rounded: to
+# milliseconds in Matroska, 4 % of the step of two frames of 120 a second.
+_ROUNDING = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,11 @@ def annotate(
     images = tuple(frame.rgb for frame in frames)
     if len(sizes := {(image.shape[1], image.shape[0]) for image in images}) > 1:
         raise ClipError(f"frames differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes))}")
-    step = request.frame_indices[1] - request.frame_indices[0] if len(frames) > 1 else 1
+    fps = _frame_rate(frames, video.fps)
     alone = request.frame_indices == (survey.reference.index,)
     people = survey.reference_people if alone else annotators.people(images)
     square = choose_crop(choice.crop, images[0], people, size)
-    scene = make_scene(video, annotators, frames, people, square, video.fps / step)
+    scene = make_scene(video, annotators, frames, people, square, fps)
     made = _masks(annotators, scene, survey, alone)
     masks = made.clip if made else None
     keypoints = None
@@ -135,6 +139,19 @@ def _boxed(annotators: Annotators, scene: Scene, masks: Masks | None) -> Scene:
     if not annotators.chosen["pose"].spec.needs_boxes:
         return scene
     return replace(scene, boxes=masks.boxes if masks else person_boxes(scene.people, scene.frames))
+
+
+def _frame_rate(frames: Sequence[Frame], video_fps: float) -> float:
+    """Frames a second of a clip's own frames.
+
+    The video's rate where they agree with it but for the rounding of time stamps, which a clip of
+    few frames would show.
+    """
+    if len(frames) < 2:
+        return video_fps
+    expected = video_fps / (frames[1].index - frames[0].index)
+    own = frame_rate([frame.seconds for frame in frames])
+    return own if own and abs(own / expected - 1) > _ROUNDING else expected
 
 
 def _reference_mask(annotators: Annotators, survey: Survey, square: Crop, fps: float) -> np.ndarray:

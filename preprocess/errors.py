@@ -1,6 +1,6 @@
-"""The two errors that this package raises on purpose."""
+"""The errors that this package raises on purpose."""
 
-__all__ = ["ClipError", "InputError"]
+__all__ = ["ClipError", "FramesLost", "InputError"]
 
 
 class InputError(Exception):
@@ -9,3 +9,11 @@ class InputError(Exception):
 
 class ClipError(Exception):
     """One clip cannot be made; the rest can. The message is the reason shown to the user."""
+
+
+class FramesLost(ClipError):
+    """Several frames of one video cannot be read for one reason: all up to `last`, by index."""
+
+    def __init__(self, message: str, last: int) -> None:
+        super().__init__(message)
+        self.last = last

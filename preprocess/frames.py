@@ -1,14 +1,15 @@
 """Frames by their index, from wherever they come; index 0 is the first that a viewer sees."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 
-from preprocess.errors import ClipError
+from preprocess.errors import ClipError, FramesLost
 from shards.files.digest import sha256
 
 __all__ = [
@@ -16,7 +17,11 @@ __all__ = [
     "FrameFolder",
     "FrameReader",
     "ImageFile",
+    "Timed",
     "decode_image",
+    "frame_rate",
+    "frame_times",
+    "gaps",
     "read_each",
     "read_image",
 ]
@@ -36,14 +41,24 @@ class FrameReader(Protocol):
     """Where a video's frames come from."""
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
-        """Yield the frames at strictly increasing indices.
+        """Yield the frames at strictly increasing indices, each under its index.
 
-        Raises ClipError when one of them cannot be read; the frames before it were yielded.
+        Raises ClipError when one of them cannot be read; the frames before it were yielded. A
+        `FramesLost` says how far reading again would fail too.
         """
         ...
 
     def fingerprint(self) -> str:
         """Tells other content from this one without reading it all: what a rebuild checks."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A reader that knows when its frames were taken."""
+
+    def times(self) -> Sequence[float]:
+        """Seconds from the first frame to each, never falling: one a frame."""
         ...
 
 
@@ -57,6 +72,9 @@ class FrameFolder:
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:
             yield Frame(index, read_image(self.paths[index]), index / self.fps)
+
+    def times(self) -> Sequence[float]:
+        return [index / self.fps for index in range(len(self.paths))]
 
     def fingerprint(self) -> str:
         """Of the images' names and sizes in bytes; one that is absent has no size."""
@@ -113,17 +131,59 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     return image
 
 
-def read_each(reader: FrameReader, indices: Sequence[int]) -> Iterator[Frame | ClipError]:
-    """For each of strictly increasing indices its frame, or why it cannot be read.
+def read_each(
+    reader: FrameReader, indices: Sequence[int]
+) -> Iterator[tuple[int, Frame | ClipError]]:
+    """Each of strictly increasing indices, with its frame or why it cannot be read.
 
-    After a failure reading starts again behind it, so one bad frame does not cost the others.
+    A frame stands at the index that it has itself, whatever came before it. After a failure
+    reading starts again behind it, so one bad frame does not cost the others.
     """
-    rest = list(indices)
+    rest = deque(indices)
     while rest:
+        lost = rest[0]
+        error = ClipError(f"frame {lost} was not found")
         try:
             for frame in reader.read(tuple(rest)):
-                yield frame
-                rest.pop(0)
-        except ClipError as error:
-            yield error
-            rest.pop(0)
+                while rest and rest[0] < frame.index:
+                    yield rest[0], ClipError(f"frame {rest.popleft()} was not found")
+                if rest and rest[0] == frame.index:
+                    rest.popleft()
+                    yield frame.index, frame
+        except FramesLost as failure:
+            error, lost = failure, failure.last
+        except ClipError as failure:
+            error = failure
+        if rest:
+            yield rest.popleft(), error
+        while rest and rest[0] <= lost:
+            yield rest.popleft(), error
+
+
+def frame_times(reader: FrameReader, frames: int, fps: float) -> Sequence[float]:
+    """Seconds from the first frame to each: the reader's own, evenly spaced where it has none."""
+    return reader.times() if isinstance(reader, Timed) else [i / fps for i in range(frames)]
+
+
+def frame_rate(times: Sequence[float]) -> float:
+    """Frames a second of frames at these times (two or more), whatever pauses are between them.
+
+    The mean of the steps that are about as long as the median: time stamps are rounded, and a
+    mean of all would count an hour's pause as slow motion. 0 when no time passes at all.
+    """
+    steps = np.diff(np.asarray(times, np.float64))
+    steps = steps[steps > 0]
+    if not len(steps):
+        return 0.0
+    median = np.median(steps)
+    usual = steps[np.abs(steps - median) <= median / 2]
+    return float(len(usual) / usual.sum())
+
+
+def gaps(times: Sequence[float], frame_steps: float) -> list[int]:
+    """Indices of frames that come more than `frame_steps` usual steps after the frame before."""
+    if len(times) < 3:
+        return []
+    steps = np.diff(np.asarray(times, np.float64))
+    usual = 1 / (frame_rate(times) or np.inf)
+    return [int(i) + 1 for i in np.flatnonzero(steps > frame_steps * usual + 1e-9)]

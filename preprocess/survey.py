@@ -59,7 +59,7 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
     raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
     failures: list[ClipError] = []
     of_person = any(not by.spec.whole_frame for by in annotators.depths)
-    for frame in read_each(video.reader, indices.tolist()):
+    for _, frame in read_each(video.reader, indices.tolist()):
         if isinstance(frame, ClipError):
             failures.append(frame)
             continue

@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame
+from preprocess.frames import Frame, frame_rate
 from preprocess.picture import show
 from shards.files.digest import sha256
 
@@ -55,6 +55,13 @@ class VideoFile:
         except (av.FFmpegError, OSError) as error:
             reason = error.strerror or error
             raise InputError(f"{self.path} cannot be read as a video: {reason}") from error
+
+    def times(self) -> Sequence[float]:
+        """Raises InputError as `timeline`."""
+        timeline = self.timeline()
+        if not timeline.pts:
+            return [index / timeline.fps for index in range(timeline.frames)]
+        return [(p - timeline.pts[0]) * timeline.time_base for p in timeline.pts]
 
     def fingerprint(self) -> str:
         """Of the file's size and its first and last 64 kB."""
@@ -118,8 +125,8 @@ def _timeline(path: Path, mtime_ns: int) -> Timeline:
         promised = max(stream.frames - hidden, 0)
     known = sorted(p for p in pts if p is not None)
     usable = len(known) == len(pts) == len(set(known)) and bool(keyframes)
-    if usable and len(known) > 1:  # headers may name another rate than the frames have
-        fps = round((len(known) - 1) / ((known[-1] - known[0]) * time_base), 3)
+    if usable:  # headers may name another rate than the frames have
+        fps = round(frame_rate([p * time_base for p in known]), 3) or fps
     stamps = tuple(known) if usable else ()
     return Timeline(
         len(pts), fps, stamps, tuple(sorted(keyframes)), time_base, aspect or 1.0, promised

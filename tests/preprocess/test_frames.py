@@ -6,8 +6,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from preprocess.errors import ClipError, InputError
-from preprocess.frames import FrameFolder, read_each, read_image
+from preprocess.errors import ClipError, FramesLost, InputError
+from preprocess.frames import (
+    Frame,
+    FrameFolder,
+    frame_rate,
+    frame_times,
+    gaps,
+    read_each,
+    read_image,
+)
 from preprocess.video import VideoFile
 from tests.conftest import numbered_frame, read_number
 
@@ -92,10 +100,11 @@ def test_a_truncated_file_gives_the_frames_it_has(tmp_path, make_video):
     path.write_bytes(whole[: len(whole) * 2 // 3])
     frames = VideoFile(path).timeline().frames
     assert 10 < frames < 40
-    results = list(read_each(VideoFile(path), range(frames)))
-    good = [r for r in results if not isinstance(r, ClipError)]
+    results = dict(read_each(VideoFile(path), range(frames)))
+    assert list(results) == list(range(frames))
+    good = {i: read_number(r.rgb) for i, r in results.items() if not isinstance(r, ClipError)}
     assert len(good) > 8
-    assert [read_number(f.rgb) for f in good[:8]] == list(range(8))
+    assert [good[index] for index in range(8)] == list(range(8))
 
 
 def test_a_file_that_is_no_video_is_named(tmp_path):
@@ -114,7 +123,7 @@ def test_a_frame_beyond_the_end_is_a_clip_error(tmp_path, make_video):
 def test_one_broken_image_does_not_cost_the_others(tmp_path, write_image):
     paths = [write_image(tmp_path / f"{i}.png", numbered_frame(i)) for i in range(4)]
     paths[1].write_bytes(b"broken")
-    results = list(read_each(FrameFolder(tuple(paths), 30.0), range(4)))
+    results = dict(read_each(FrameFolder(tuple(paths), 30.0), range(4)))
     assert isinstance(results[1], ClipError)
     assert "1.png is not an image" in str(results[1])
     assert [read_number(results[i].rgb) for i in (0, 2, 3)] == [0, 2, 3]
@@ -132,3 +141,50 @@ def test_images_are_rgb_whatever_their_channels(tmp_path):
     assert read_image(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
     assert read_image(tmp_path / "alpha.png")[0, 0].tolist() == [255, 0, 0]
     assert read_image(tmp_path / "grey16.png")[0, 0].tolist() == [128, 128, 128]
+
+
+class Broken:
+    """Gives some of the frames that it is asked for, and says that others are lost."""
+
+    def read(self, indices):
+        for index in indices:
+            if index == 5:
+                raise FramesLost("5 to 7 are damaged", 7)
+            if index == 9:
+                raise ClipError("9 is damaged")
+            if index not in (0, 1, 12):
+                yield Frame(index, np.zeros((2, 2, 3), np.uint8), index / 10)
+
+
+def test_frames_stand_at_their_own_index_whatever_a_reader_leaves_out():
+    results = list(read_each(Broken(), (0, 1, 2, 4, 5, 6, 8, 9, 10, 12)))
+    assert [index for index, _ in results] == [0, 1, 2, 4, 5, 6, 8, 9, 10, 12]
+    for index, result in results:
+        if index in (2, 4, 8, 10):
+            assert result.index == index
+        else:
+            assert isinstance(result, ClipError)
+    assert [str(dict(results)[i]) for i in (0, 5, 6)] == [
+        "frame 0 was not found",
+        "5 to 7 are damaged",
+        "5 to 7 are damaged",
+    ]
+
+
+def test_a_pause_is_a_gap_and_does_not_change_the_rate():
+    times = [i / 25 for i in range(30)] + [3600 + i / 25 for i in range(30)]
+    assert frame_rate(times) == pytest.approx(25)
+    assert gaps(times, 4) == [30]
+    assert gaps(times, 1e6) == []
+
+
+def test_rounded_time_stamps_give_the_rate():
+    """Matroska counts milliseconds: steps of 33, 33 and 34."""
+    assert frame_rate([round(i / 30, 3) for i in range(61)]) == pytest.approx(30, abs=1e-6)
+    assert frame_rate([0.0, 0.0]) == 0
+    assert gaps([0.0, 0.0, 0.0], 4) == []
+
+
+def test_numbered_images_are_evenly_spaced(tmp_path):
+    assert frame_times(FrameFolder((tmp_path, tmp_path), 4.0), 2, 4.0) == [0, 0.25]
+    assert frame_times(Broken(), 3, 10.0) == pytest.approx([0, 0.1, 0.2])

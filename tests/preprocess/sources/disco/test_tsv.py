@@ -121,7 +121,7 @@ def test_damage_costs_the_frame_and_says_which(tmp_path, write_tsv, rows):
     text[2] = "*" + text[2][1:]  # not base64
     text[3] = base64.b64encode(bytes(200)).decode()  # not an image
     lines = [(key, t) for (key, _), t in zip(rows, text, strict=True)]
-    results = list(read_each(images(index_tsv(write_tsv(tmp_path / "a.tsv", lines))), range(5)))
+    results = dict(read_each(images(index_tsv(write_tsv(tmp_path / "a.tsv", lines))), range(5)))
     assert [read_number(results[i].rgb) for i in (0, 4)] == [0, 4]
     reasons = [str(results[i]).removeprefix(f"{tmp_path}/a.tsv: ") for i in (1, 2, 3)]
     assert reasons[0].startswith("v_0001.png is not base64")
