@@ -15,10 +15,11 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.build import Reporter, build, plan_build
+from pipelines.build import build, plan_build
 from pipelines.compute import Compute
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
 from pipelines.worker import TaskResult
 from preprocess import weights
 from preprocess.annotate import ClipRequest, annotate, survey

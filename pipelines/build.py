@@ -2,10 +2,9 @@
 
 import platform
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.compute import Compute
@@ -13,35 +12,28 @@ from pipelines.engine import run
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
 from pipelines.recipe import Recipe
-from pipelines.worker import Setup, TaskResult, Worker
+from pipelines.reporter import Reporter
+from pipelines.worker import Made, Setup, TaskResult, Worker
 from preprocess.errors import InputError
 from preprocess.provenance import provenance
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
-from shards.dataset import Build, DatasetInfo, open_for_build
+from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, find_manifest
+from shards.sample.codec import Members
+from shards.waiting import WaitingClips
 from shards.writer import commit_shard
 
-__all__ = ["BuildSummary", "Estimate", "Reporter", "build", "estimate", "plan_build"]
+__all__ = ["BuildSummary", "Estimate", "build", "check_out", "estimate", "plan_build"]
 
 # Clips that an estimate tries.
 TRIES = 6
-
-
-class Reporter:
-    """What a build reports while it runs; this one reports nothing."""
-
-    def planned(self, plan: Plan, committed: list[Manifest]) -> None:
-        """Before work starts; `committed` shards are kept from an earlier run."""
-
-    def done(self, result: TaskResult) -> None:
-        """A task's clips are made."""
-
-    def committed(self, manifest: Manifest) -> None:
-        """A shard is on disk and will not be made again."""
+# Most shards of a build that writes to an object store and still keeps each clip as it is made:
+# a large one loses less by a stop than it would pay for the requests.
+KEPT_SHARDS = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +44,24 @@ class BuildSummary:
     quarantined: tuple[Quarantined, ...]
     shards_made: int
     shards_kept: int
+
+
+def check_out(
+    recipe: Recipe, out: str, compute: Compute, weights: Path | None, *, dry_run: bool = False
+) -> None:
+    """Find before the source is read what would stop the build: `out`, weights, packages, a GPU.
+
+    Leaves nothing behind. A dry run needs no weights. Raises as `build`.
+    """
+    store = Store.at(out)
+    store.check_writable()
+    try:
+        setup = _setup(recipe, compute, weights)
+    except InputError:
+        if dry_run:
+            return
+        raise
+    check_for_build(store, recipe.as_json(setup.made_by.records, half=setup.hardware.half))
 
 
 def plan_build(
@@ -94,7 +104,7 @@ def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estim
 
     Raises InputError when weights are missing, or when none of the clips tried can be made.
     """
-    setup = _setup(plan, compute, weights)
+    setup = _setup(plan.recipe, compute, weights)
     worker = Worker(plan, setup)
     failures = []
     for task in _single_clips(plan):
@@ -135,13 +145,13 @@ def build(
 ) -> BuildSummary:
     """Make the planned dataset in the folder or URL `out`, or what is missing of it.
 
-    Stopped at any time, by Ctrl-C or a kill, the same call resumes with the shards that are not
-    committed; the result is the same bytes. Of `compute` the precision alone changes them.
+    Stopped at any time, by Ctrl-C or a kill, the same call resumes with the clips that are not
+    made; the result is the same bytes. Of `compute` the precision alone changes them.
     `weights` is the folder of external files; `retry_quarantined` makes shards with quarantined
     clips again. Raises InputError for missing weights and for a folder in which another build is at
     work, and ShardsError for one that holds something else.
     """
-    setup = _setup(plan, compute, weights)
+    setup = _setup(plan.recipe, compute, weights)
     store = Store.at(out)
     with _alone_in(store):
         session = _open(store, plan, setup)
@@ -151,22 +161,46 @@ def build(
             if manifest and not (retry_quarantined and manifest.quarantined):
                 manifests[shard] = manifest
         kept = len(manifests)
-        reporter.planned(plan, list(manifests.values()))
-        tasks = plan.tasks(shard for shard in plan.shards if shard not in manifests)
-        if tasks:
-            for manifest in _commit(tasks, run(tasks, plan, setup, compute), session, reporter):
-                manifests[manifest.split, manifest.index] = manifest
-                reporter.committed(manifest)
+        missing = [shard for shard in plan.shards if shard not in manifests]
+        waiting = WaitingClips(store, session.info.fingerprint)
+        making = _Making(plan, missing, waiting.find_all())
+        reporter.planned(plan, list(manifests.values()), making.found)
+        keep_all = store.is_local or len(missing) <= KEPT_SHARDS
+
+        def keep(task: Task, samples: Sequence[tuple[str, Members]]) -> None:
+            if keep_all and len(samples) < len(plan.shards[task.split, task.shard]):
+                waiting.keep(task.split, task.shard, samples)
+
+        def commit(shard: tuple[Split, int]) -> None:
+            samples, quarantined = making.take(shard)
+            manifest = commit_shard(
+                store, *shard, samples, quarantined, fingerprint=session.info.fingerprint
+            )
+            waiting.drop(*shard)
+            manifests[shard] = manifest
+            reporter.committed(manifest)
+
+        for shard in missing:
+            if making.is_whole(shard):
+                commit(shard)
+        if tasks := making.tasks():
+            for result in run(tasks, plan, setup, compute, reporter, keep):
+                reporter.done(result)
+                shard = (result.task.split, result.task.shard)
+                making.add(shard, result)
+                if making.is_whole(shard):
+                    commit(shard)
         info = session.finish(plan.shards_by_split)
+        waiting.drop_all()
     in_order = [manifests[shard] for shard in sorted(manifests)]
     quarantined = tuple(q for manifest in in_order for q in manifest.quarantined)
     return BuildSummary(info, quarantined, len(manifests) - kept, kept)
 
 
-def _setup(plan: Plan, compute: Compute, weights: Path | None) -> Setup:
+def _setup(recipe: Recipe, compute: Compute, weights: Path | None) -> Setup:
     """Raises InputError for files, packages or a GPU that are missing."""
-    made_by = provenance(plan.recipe, weights)
-    return Setup(weights, compute.hardware(plan.recipe), made_by)
+    made_by = provenance(recipe, weights)
+    return Setup(weights, compute.hardware(recipe), made_by)
 
 
 @contextmanager
@@ -204,28 +238,55 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
     )
 
 
-def _commit(
-    tasks: list[Task], results: Iterator[TaskResult], session: Build, reporter: Reporter
-) -> Iterator[Manifest]:
-    """Commit each shard as soon as its last task is done; tasks end in any order."""
-    waiting = Counter((task.split, task.shard) for task in tasks)
-    finished: dict[tuple[Split, int], list[TaskResult]] = {shard: [] for shard in waiting}
-    for result in results:
-        shard = (result.task.split, result.task.shard)
-        finished[shard].append(result)
-        reporter.done(result)
-        if len(finished[shard]) == waiting[shard]:
-            in_order = sorted(finished.pop(shard), key=lambda r: r.task.position)
-            yield commit_shard(
-                session.store,
-                *shard,
-                [sample for r in in_order for sample in r.samples],
-                [clip for r in in_order for clip in r.quarantined],
-                fingerprint=session.info.fingerprint,
+class _Making:
+    """Shards that are being made: what became of each of their clips, as far as is known.
+
+    `found` is how many clips an earlier run has left.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shards: Sequence[tuple[Split, int]],
+        waiting: Mapping[tuple[str, int], Mapping[str, Members]],
+    ) -> None:
+        self._plan = plan
+        self._keys = {
+            shard: [plan.key(clip.video, clip.first_frame) for clip in plan.shards[shard]]
+            for shard in shards
+        }
+        self._made: dict[tuple[Split, int], dict[str, Made]] = {
+            shard: {k: (k, waiting[shard][k]) for k in keys if k in waiting.get(shard, ())}
+            for shard, keys in self._keys.items()
+        }
+        self.found = sum(map(len, self._made.values()))
+
+    def tasks(self) -> list[Task]:
+        """Tasks for the clips that are not made."""
+        tasks = []
+        for task in self._plan.tasks(self._keys):
+            made = self._made[task.split, task.shard]
+            missing = tuple(
+                f for f in task.first_frames if self._plan.key(task.video, f) not in made
             )
-    if finished:
-        raise InputError(
-            f"{len(finished)} shards lack clips although every task ended; run the command again"
+            if missing:
+                tasks.append(replace(task, first_frames=missing))
+        return tasks
+
+    def add(self, shard: tuple[Split, int], result: TaskResult) -> None:
+        self._made[shard] |= {key: (key, members) for key, members in result.samples}
+        self._made[shard] |= {clip.key: clip for clip in result.quarantined}
+
+    def is_whole(self, shard: tuple[Split, int]) -> bool:
+        return len(self._made[shard]) == len(self._keys[shard])
+
+    def take(self, shard: tuple[Split, int]) -> tuple[list[tuple[str, Members]], list[Quarantined]]:
+        """A whole shard's clips in the plan's order; they are forgotten here."""
+        made = self._made.pop(shard)
+        in_order = [made[key] for key in self._keys[shard]]
+        return (
+            [clip for clip in in_order if not isinstance(clip, Quarantined)],
+            [clip for clip in in_order if isinstance(clip, Quarantined)],
         )
 
 

@@ -125,8 +125,9 @@ def _make(
     """Plan, build and show one dataset; the number of clips and files that could not be used."""
     from pipelines import show
     from pipelines.build import build as build_dataset
-    from pipelines.build import plan_build
+    from pipelines.build import check_out, plan_build
 
+    check_out(recipe, out, compute, weights, dry_run=dry_run)
     with show.listing() as on_file:
         plan = plan_build(recipe, source, on_file)
     show.plan(plan)

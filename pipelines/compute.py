@@ -11,7 +11,12 @@ from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 
-__all__ = ["Compute"]
+__all__ = ["RAY_SECONDS", "Compute", "ray_saves_time", "speedup"]
+
+# From `import ray` to the first clip that its workers begin, annotators not counted.
+RAY_SECONDS = 10.0
+# Of a core's throughput, where workers fill all cores (bench/build.py).
+_CROWDED = 0.78
 
 _KINDS = ("mask", "pose", "depth")
 _WORKER_BYTES = 6 << 30  # memory of a worker that holds the paper's networks, on a CPU
@@ -39,8 +44,8 @@ class Compute:
     """Fraction of a GPU that a worker asks for to make depth. Default: the annotator's own."""
 
     workers: int | None = None
-    """Ray workers; 0 works in this process without Ray. Default: one a core, or as many as GPUs and
-    memory hold."""
+    """Ray workers; 0 works in this process without Ray. Default: this process where starting Ray
+    would take longer than it saves; else one a core, or as many as GPUs and memory hold."""
     address: str | None = None
     """Address of a running Ray cluster to join."""
 
@@ -53,6 +58,8 @@ class Compute:
             yield f"batch must be at least 1, or auto, not {self.batch}"
         if self.workers is not None and self.workers < 0:
             yield f"workers must be 0 or more, not {self.workers}"
+        if self.workers == 0 and self.address is not None:
+            yield f"address {self.address} joins a Ray cluster, and workers 0 uses no Ray: drop one"
         for kind in _KINDS:
             value = self._given(kind)
             if value is not None and not (math.isfinite(value) and 0 <= value <= 8):
@@ -103,6 +110,13 @@ class Compute:
         fitting = gpus * int(1 / fraction) if 0 < fraction <= 1 else gpus // max(int(fraction), 1)
         return max(1, min(cores, fitting or cores))
 
+    def may_stay_here(self, choice: AnnotatorChoice, hardware: Hardware) -> bool:
+        """Whether the time that is left decides between this process and Ray.
+
+        Large networks are not loaded twice for that.
+        """
+        return self.workers is None and self.address is None and not choice.networks
+
     def gpus(self, choice: AnnotatorChoice) -> dict[str, float]:
         """Fractions of a GPU by option ("mask", "pose", "depth"), for those that a GPU speeds up.
 
@@ -119,3 +133,14 @@ class Compute:
     def _given(self, option: str) -> float | None:
         fraction: float | None = getattr(self, f"{option}_gpus", None)
         return fraction
+
+
+def speedup(workers: int) -> float:
+    """How many times the throughput of one worker so many have on this machine."""
+    cores = os.cpu_count() or 1
+    return workers if workers < cores else max(1.0, _CROWDED * cores)
+
+
+def ray_saves_time(seconds: float, workers: int) -> bool:
+    """Whether work of so many seconds in this process ends sooner on Ray, its start included."""
+    return workers > 1 and RAY_SECONDS + seconds / speedup(workers) < seconds

@@ -10,15 +10,19 @@ import pickle
 import signal
 import socket
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pipelines.compute import Compute
+from pipelines.compute import Compute, ray_saves_time
 from pipelines.plan import Plan, Task
-from pipelines.worker import Setup, TaskResult, Worker
+from pipelines.reporter import Reporter
+from pipelines.worker import Made, Setup, TaskResult, Worker
 from preprocess.errors import InputError
+from shards.manifest import Quarantined
+from shards.sample.codec import Members
 
 __all__ = ["MAX_DEATHS", "run"]
 
@@ -29,27 +33,76 @@ MAX_BLOCKS = 4096
 OBJECT_STORE_BYTES = 1 << 30
 
 
-def run(tasks: list[Task], plan: Plan, setup: Setup, compute: Compute) -> Iterator[TaskResult]:
+Keep = Callable[[Task, Sequence[tuple[str, Members]]], None]
+"""Takes clips of a task as they are made."""
+
+
+def run(
+    tasks: list[Task],
+    plan: Plan,
+    setup: Setup,
+    compute: Compute,
+    reporter: Reporter,
+    keep: Keep = lambda task, samples: None,
+) -> Iterator[TaskResult]:
     """Run the tasks on as many workers as `compute` says: Ray actors, or this process for none.
 
-    Ray is started and stopped here unless it was running. Raises InputError when it cannot be
-    reached, has too few GPUs, or when a worker cannot start.
+    Where it says nothing, this process begins, and Ray takes over if what is left would take
+    longer than starting Ray saves. Ray is started and stopped here unless it was running. Each
+    clip is given to `keep` before its task's result is yielded. Raises InputError when Ray cannot
+    be reached, has too few GPUs, or when a worker cannot start.
     """
     workers = compute.count_workers(plan.recipe, setup.hardware)
-    if workers:
-        yield from _run_on_ray(tasks, plan, setup, compute, workers)
-        return
+    undecided = compute.may_stay_here(plan.recipe, setup.hardware)
+    if not workers or undecided:
+        reporter.working_here(ray_later=undecided and workers > 1)
+        finished = 0
+        for result in _run_here(tasks, plan, setup, reporter, keep, workers if undecided else 0):
+            finished += 1
+            yield result
+        tasks = tasks[finished:]
+        if not tasks:
+            return
+    for result in _run_on_ray(tasks, plan, setup, compute, workers, reporter):
+        keep(result.task, result.samples)
+        made: tuple[Made, ...] = (*result.samples, *result.quarantined)
+        for clip in made:
+            reporter.made(clip)
+        yield result
+
+
+def _run_here(
+    tasks: list[Task], plan: Plan, setup: Setup, reporter: Reporter, keep: Keep, workers: int
+) -> Iterator[TaskResult]:
+    """Run tasks in this process: all, or as long as `workers` of Ray would not end sooner."""
+    started = time.perf_counter()
     worker = Worker(plan, setup)
+    made, left = 0, sum(len(task.first_frames) for task in tasks)
     for task in tasks:
-        yield worker.run(task)
+
+        def each(clip: Made, task: Task = task) -> None:
+            if not isinstance(clip, Quarantined):
+                keep(task, [clip])
+            reporter.made(clip)
+
+        yield worker.run(task, made=each)
+        made, left = made + len(task.first_frames), left - len(task.first_frames)
+        if ray_saves_time((time.perf_counter() - started) / made * left, workers):
+            return
 
 
 def _run_on_ray(
-    tasks: list[Task], plan: Plan, setup: Setup, compute: Compute, workers: int
+    tasks: list[Task],
+    plan: Plan,
+    setup: Setup,
+    compute: Compute,
+    workers: int,
+    reporter: Reporter,
 ) -> Iterator[TaskResult]:
     fraction = compute.gpus_per_worker(plan.recipe, setup.hardware)
     # Ray's own processes write warnings about its internals over the progress bar.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    reporter.starting_ray(workers, compute.address)
     import ray
 
     started = not ray.is_initialized()
@@ -100,7 +153,9 @@ def _start_ray(ray: Any, workers: int, address: str | None) -> None:
         _check_reachable(address)
         options["address"] = address
     else:
+        # Not the cluster that a left-over RAY_ADDRESS names.
         options |= {
+            "address": "local",
             "num_cpus": workers,
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,

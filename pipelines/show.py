@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,14 +14,15 @@ import rich.progress
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.build import BuildSummary, Reporter, estimate
-from pipelines.compute import Compute
+from pipelines.build import BuildSummary, estimate
+from pipelines.compute import RAY_SECONDS, Compute
 from pipelines.notices import notices
 from pipelines.plan import Plan
-from pipelines.worker import TaskResult
+from pipelines.reporter import Reporter
+from pipelines.worker import Made
 from preprocess.errors import InputError
 from shards.inspect.console import QuietConsole, human_bytes, human_duration
-from shards.manifest import Manifest
+from shards.manifest import Manifest, Quarantined
 
 __all__ = [
     "Progress",
@@ -34,6 +36,9 @@ __all__ = [
 ]
 
 console = QuietConsole()
+
+# Seconds between the lines of a build that nobody watches: at first, and after some minutes.
+FIRST_LINES, LAST_LINES = 5.0, 60.0
 
 
 @contextmanager
@@ -97,11 +102,15 @@ class Progress(Reporter):
             rich.progress.TextColumn("{task.completed}/{task.total} clips"),
             rich.progress.BarColumn(),
             rich.progress.TextColumn("{task.fields[rate]}"),
-            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[left]}"),
             rich.progress.TextColumn("{task.fields[failures]}"),
             console=console,
+            disable=not console.is_terminal,
         )
+        self._lines = _NowAndThen(self._say)
         self._frames_in_clip = 0
+        self._total = 0
+        self._kept = 0
         self._failed = 0
         self._made = 0
         self._started = time.perf_counter()
@@ -117,27 +126,39 @@ class Progress(Reporter):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._lines.stop()
         self._bar.stop()
 
-    def planned(self, plan: Plan, committed: list[Manifest]) -> None:
+    def planned(self, plan: Plan, committed: list[Manifest], waiting: int) -> None:
         kept = sum(len(manifest.keys) for manifest in committed)
         if committed:
             console.print(f"{len(committed)} shards are there already and stay ({kept} clips)")
+        if waiting:
+            console.print(f"{waiting} clips of shards that were in progress are there and stay")
+        self._kept, self._total = kept + waiting, plan.clips
         self._frames_in_clip = plan.recipe.frames
         self._started = time.perf_counter()
-        self._task = self._bar.add_task("", total=plan.clips, completed=kept, rate="", failures="")
+        self._task = self._bar.add_task(
+            "", total=self._total, completed=self._kept, rate="", left="", failures=""
+        )
+        if not console.is_terminal:
+            self._lines.start()
 
-    def done(self, result: TaskResult) -> None:
+    def working_here(self, *, ray_later: bool) -> None:
+        later = "; Ray will be started if that saves time (--workers decides)" if ray_later else ""
+        console.print(f"working in this process{later}")
+
+    def starting_ray(self, workers: int, address: str | None) -> None:
+        where = f"joining Ray at {address}" if address else "starting Ray"
+        console.print(f"{where}, {workers} workers: {_about(RAY_SECONDS)} before the first clip")
+
+    def made(self, clip: Made) -> None:
         assert self._task is not None
-        clips = len(result.samples) + len(result.quarantined)
-        self._made += clips
-        self._failed += len(result.quarantined)
-        frames = self._made * self._frames_in_clip
+        self._made += 1
+        self._failed += isinstance(clip, Quarantined)
+        failures = f"[red]{self._failed} quarantined" if self._failed else ""
         self._bar.update(
-            self._task,
-            advance=clips,
-            rate=f"{frames / (time.perf_counter() - self._started):.1f} frames/s",
-            failures=f"[red]{self._failed} quarantined" if self._failed else "",
+            self._task, advance=1, rate=self._rate(), left=self._left(), failures=failures
         )
 
     def committed(self, manifest: Manifest) -> None:
@@ -146,6 +167,49 @@ class Progress(Reporter):
                 f"committed {manifest.split}/{manifest.tar}: {len(manifest.samples)} clips, "
                 f"{len(manifest.quarantined)} quarantined"
             )
+
+    def _rate(self) -> str:
+        frames = self._made * self._frames_in_clip
+        return f"{frames / (time.perf_counter() - self._started):.1f} frames/s"
+
+    def _left(self) -> str:
+        left = self._total - self._kept - self._made
+        seconds = (time.perf_counter() - self._started) / self._made * left
+        return f"{_about(seconds)} left" if left else ""
+
+    def _say(self) -> str:
+        """The bar as a line for those who read a log."""
+        parts = [f"{self._kept + self._made}/{self._total} clips"]
+        if self._made:
+            parts += [self._rate(), self._left()]
+        if self._failed:
+            parts.append(f"{self._failed} quarantined")
+        return ", ".join(filter(None, parts))
+
+
+class _NowAndThen:
+    """Prints a line every few seconds, less often as time goes on."""
+
+    def __init__(self, line: Callable[[], str]) -> None:
+        self._line = line
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        started = time.perf_counter()
+        pause = FIRST_LINES
+        while not self._stopped.wait(pause):
+            console.print(self._line())
+            pause = max(FIRST_LINES, min((time.perf_counter() - started) / 10, LAST_LINES))
 
 
 def summary(plan: Plan, result: BuildSummary, out: str) -> None:
@@ -185,3 +249,7 @@ def too_many(failed: int, allowed: int) -> None:
         f"[red]{failed} clips or files could not be used, more than --max-quarantine {allowed}[/]; "
         "the dataset holds the others"
     )
+
+
+def _about(seconds: float) -> str:
+    return f"about {human_duration(seconds)}"

@@ -1,5 +1,6 @@
 """What a worker does with a task: frames in, encoded samples or quarantined clips out."""
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
 
-__all__ = ["Setup", "TaskResult", "Worker"]
+__all__ = ["Made", "Setup", "TaskResult", "Worker"]
+
+Made = tuple[str, Members] | Quarantined
+"""What became of a clip: its key and members, ready for a tar, or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class TaskResult:
     task: Task
     samples: tuple[tuple[str, Members], ...]
     quarantined: tuple[Quarantined, ...] = ()
+    survey_seconds: float = 0.0
+    clips_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,14 @@ class Worker:
         *,
         given_up: Mapping[str, str] = MappingProxyType({}),
         starting: Callable[[str], None] = lambda key: None,
+        made: Callable[[Made], None] = lambda made: None,
     ) -> TaskResult:
         """Make the task's clips. A clip's own failure quarantines it and nothing else.
 
         `given_up` maps keys that must not be tried to the reason; their frames are not even read.
         `starting` is called with the key of each clip before it is tried, and with that of the
-        shot's survey before that.
+        shot's survey before that; `made` with each clip as soon as it is encoded, also with those
+        that were when Ctrl-C came.
         """
         video = self._plan.videos[task.video]
         keys = [self._plan.key(task.video, first) for first in task.first_frames]
@@ -79,45 +87,70 @@ class Worker:
             for key, first in zip(keys, task.first_frames, strict=True)
             if key not in given_up
         }
+        outcome: dict[str, Made] = {}
+        encoding: dict[str, Future[Members]] = {}
+
+        def done(key: str, what: Made) -> None:
+            outcome[key] = what
+            made(what)
+
+        def quarantine(key: str, reason: str | Exception) -> None:
+            if isinstance(reason, Exception):
+                text = self._without_paths(str(reason))
+                kind = "" if isinstance(reason, ClipError) else f"{type(reason).__name__}: "
+                reason = kind + text
+            done(key, Quarantined(key, video.id, reason))
+
+        def collect(*, wait: bool) -> None:
+            while encoding and (wait or next(iter(encoding.values())).done()):
+                key = next(iter(encoding))
+                try:
+                    members = encoding.pop(key).result()
+                except Exception as error:
+                    quarantine(key, error)
+                else:
+                    done(key, (key, members))
+
         surveying = f"survey of shot {task.shot.number} of {video.id}"
         if surveying in given_up:
-            reason = f"the survey of its shot {given_up[surveying]}"
-            lost = tuple(Quarantined(key, video.id, given_up.get(key, reason)) for key in keys)
-            return TaskResult(task, (), lost)
+            given_up = dict.fromkeys(
+                wanted, f"the survey of its shot {given_up[surveying]}"
+            ) | dict(given_up)
+            wanted = {}
+        began = time.perf_counter()
         shared: Survey | Exception | None = None
         if wanted:
             starting(surveying)
             shared = self._try_survey(task.video, task.shot)
+        surveyed = time.perf_counter()
         frames = _Window(sorted(set().union(*wanted.values())), video.reader)
-        encoding: dict[str, Future[Members]] = {}
-        samples: list[tuple[str, Members]] = []
-        failed: dict[str, Quarantined] = {}
-
-        def quarantine(key: str, error: Exception) -> None:
-            text = self._without_paths(str(error))
-            reason = text if isinstance(error, ClipError) else f"{type(error).__name__}: {text}"
-            failed[key] = Quarantined(key, video.id, reason)
-
-        for key in keys:
-            if key in given_up:
-                failed[key] = Quarantined(key, video.id, given_up[key])
-                continue
-            starting(key)
-            try:
-                clip = self._make(key, task, frames.take(wanted[key]), shared)
-            except InputError:
-                raise  # the set-up is wrong, not this clip
-            except Exception as error:
-                quarantine(key, error)
-            else:
-                encoding[key] = self._encoder.submit(encode_clip, clip)
-        for key, encoded in encoding.items():
-            try:
-                samples.append((key, encoded.result()))
-            except Exception as error:
-                quarantine(key, error)
-        in_order = tuple(failed[key] for key in keys if key in failed)
-        return TaskResult(task, tuple(samples), in_order)
+        try:
+            for key in keys:
+                collect(wait=False)
+                if key in given_up:
+                    quarantine(key, given_up[key])
+                    continue
+                starting(key)
+                try:
+                    clip = self._make(key, task, frames.take(wanted[key]), shared)
+                except InputError:
+                    raise  # the set-up is wrong, not this clip
+                except Exception as error:
+                    quarantine(key, error)
+                else:
+                    encoding[key] = self._encoder.submit(encode_clip, clip)
+            collect(wait=True)
+        except KeyboardInterrupt:
+            collect(wait=True)
+            raise
+        in_order = [outcome[key] for key in keys]
+        return TaskResult(
+            task,
+            tuple(clip for clip in in_order if not isinstance(clip, Quarantined)),
+            tuple(clip for clip in in_order if isinstance(clip, Quarantined)),
+            survey_seconds=surveyed - began,
+            clips_seconds=time.perf_counter() - surveyed,
+        )
 
     def _try_survey(self, video: int, shot: Shot) -> Survey | Exception:
         try:

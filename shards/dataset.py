@@ -27,6 +27,7 @@ __all__ = [
     "FILE",
     "Build",
     "DatasetInfo",
+    "check_for_build",
     "fingerprint",
     "is_latents_folder",
     "open_for_build",
@@ -112,6 +113,23 @@ def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:
     return info
 
 
+def check_for_build(root: str | os.PathLike[str] | Store, recipe: Mapping[str, Any]) -> None:
+    """Find early what `open_for_build` would refuse: before the source is known, whose part of
+    the recipe may be left out.
+
+    Tries to write there, and leaves nothing. Raises as `open_for_build`, and StorageError.
+    """
+    store = Store.at(root)
+    store.check_writable()
+    old = read_info(store)
+    if old is None:
+        _check_ours(store, None)
+        return
+    plain = parse_json(canonical_json(recipe))
+    there = {name: value for name, value in old.recipe.items() if name in plain or name != "source"}
+    _refuse_differences(store, there, plain)
+
+
 def open_for_build(
     root: str | os.PathLike[str] | Store,
     recipe: Mapping[str, Any],
@@ -135,12 +153,8 @@ def open_for_build(
     plain = parse_json(canonical_json(recipe))
     if old is None:
         _check_ours(store, fingerprint(plain))
-    elif differences := list(_differences(old.recipe, plain)):
-        raise RecipeMismatch(
-            f"{store.url()}: was made with another recipe:\n"
-            + "".join(f"  {line}\n" for line in differences)
-            + "Build into another folder, or delete this one."
-        )
+    else:
+        _refuse_differences(store, old.recipe, plain)
     store.sweep()
     for name, is_folder in store.list().items():
         if is_folder:
@@ -190,8 +204,18 @@ def _damaged(store: Store, what: str) -> NotADataset:
     return NotADataset(f"{store.url(FILE)}: is damaged: {what}: {_REMAKE}")
 
 
-def _check_ours(store: Store, ours: str) -> None:
-    """Raises unless a folder without `dataset.json` is empty or all its shards bear `ours`."""
+def _refuse_differences(store: Store, there: Any, here: Any) -> None:
+    if differences := list(_differences(there, here)):
+        raise RecipeMismatch(
+            f"{store.url()}: was made with another recipe:\n"
+            + "".join(f"  {line}\n" for line in differences)
+            + "Build into another folder, or delete this one."
+        )
+
+
+def _check_ours(store: Store, ours: str | None) -> None:
+    """Raises unless a folder without `dataset.json` is empty or all its shards bear `ours`, where
+    that is known."""
     entries = store.list()
     if not entries:
         return
@@ -214,7 +238,7 @@ def _check_ours(store: Store, ours: str) -> None:
             f"{store.url()}: is not empty and holds no {FILE} (but {holds}); choose an empty folder"
         )
     for manifest in found:
-        if manifest.fingerprint != ours:
+        if ours is not None and manifest.fingerprint != ours:
             raise RecipeMismatch(
                 f"{store.url()}: holds no {FILE}, and {manifest.split}/{manifest.tar} was made "
                 "with another recipe. Build into another folder, or delete this one."

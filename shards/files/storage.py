@@ -18,7 +18,10 @@ from shards.errors import StorageError
 from shards.files.atomic import TEMPORARY, publish, sync, temporary_path
 from shards.files.locks import LOCK
 
-__all__ = ["Output", "Store"]
+__all__ = ["WAITING", "Output", "Store"]
+
+# A dataset's folder of clips whose shard is not complete yet (`shards.waiting`).
+WAITING = ".waiting"
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,12 @@ class Store:
     def list(self, name: str = "") -> dict[str, bool]:
         """Entries of a folder by name, True for folders. An absent folder is an empty one.
 
-        Temporaries that a killed writer left, and locks, are not shown.
+        Temporaries that a killed writer left, locks, and clips that wait for their shard are not
+        shown.
         """
         entries = self._entries(name)
-        shown = (n for n in sorted(entries) if n != LOCK and not TEMPORARY.fullmatch(n))
+        hidden = (LOCK, WAITING)
+        shown = (n for n in sorted(entries) if n not in hidden and not TEMPORARY.fullmatch(n))
         return {n: entries[n] is None for n in shown}
 
     def sizes(self, name: str = "") -> dict[str, int]:
@@ -104,11 +109,12 @@ class Store:
             return self.fs.open(self._path(name), "rb")
 
     @contextmanager
-    def write(self, name: str) -> Iterator[Output]:
+    def write(self, name: str, *, flushed: bool = True) -> Iterator[Output]:
         """A file to write to that takes its name, whole, when the block ends without an error.
 
         Locally: a temporary in the same folder, flushed to disk, renamed. In an object store: one
-        upload, which such stores show only when it is complete.
+        upload, which such stores show only when it is complete. What is not `flushed` survives a
+        kill, but a power cut may lose it or leave another content.
         """
         with ExitStack() as scratch:
             if self.is_local:
@@ -125,16 +131,19 @@ class Store:
                     with self._translate_errors("write", name):
                         file.flush()
                 with self._translate_errors("write", name):
-                    publish(temporary, path)
+                    if flushed:
+                        publish(temporary, path)
+                    else:
+                        temporary.replace(path)
                     if not self.is_local:
                         self.fs.put_file(str(path), self._path(name))
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
 
-    def write_bytes(self, name: str, data: bytes) -> None:
+    def write_bytes(self, name: str, data: bytes, *, flushed: bool = True) -> None:
         """`write` for what is already in memory."""
-        with self.write(name) as output:
+        with self.write(name, flushed=flushed) as output:
             output.write(data)
 
     def remove(self, name: str) -> None:
@@ -147,6 +156,41 @@ class Store:
                 return
             if self.is_local:
                 sync(Path(path).parent)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
+        path = self._path(name)
+        with self._translate_errors("remove", name):
+            try:
+                self.fs.rm(path, recursive=True)
+            except FileNotFoundError:
+                return
+
+    def check_writable(self) -> None:
+        """Try to write into the folder, or where it would be made; nothing is left behind.
+
+        Raises StorageError, saying why, for a file and wherever files cannot be written.
+        """
+        if self.size() is not None:
+            raise StorageError(f"{self.url()}: is a file; choose a folder")
+        folder = Path(self.root)
+        if self.is_local:
+            while not folder.is_dir():
+                if folder.exists() or folder.is_symlink():
+                    raise StorageError(
+                        f"cannot make {self.root}: {folder} is not a folder; choose another"
+                    )
+                folder = folder.parent
+        there = Store(self.fs, str(folder)) if self.is_local else self
+        probe = temporary_path(Path("probe")).name
+        try:
+            there.write_bytes(probe, b"", flushed=False)
+            there.remove(probe)
+        except StorageError as error:
+            why = str(error).rpartition(f"{probe}: ")[2]
+            raise StorageError(
+                f"cannot write into {there.url()}: {why}; mend that, or choose another folder"
+            ) from error
 
     def sweep(self, name: str = "", file: str = "") -> None:
         """Remove temporaries that a killed writer left in a folder, or of one `file` there."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.build import BuildSummary, Reporter, build, plan_build
+from pipelines.build import BuildSummary, build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
 
 # A recipe without networks: decoding, planning, writing and resuming are all there.
 BARE = {"mask": "none", "pose": "none", "depth": ("none",), "crop": "center", "size": 32}

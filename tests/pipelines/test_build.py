@@ -11,11 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from pipelines.build import Reporter, build, plan_build
+from pipelines.build import build, plan_build
 from pipelines.compute import Compute
 from pipelines.engine import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
 from preprocess.crop import Crop
 from preprocess.errors import InputError
 from preprocess.frames import Frame
@@ -132,6 +133,59 @@ def test_stopped_and_started_again_gives_the_same_bytes(run, videos, tmp_path, s
     assert run(videos, out, **recipe).shards_kept >= committed - 1
     run(videos, tmp_path / "never stopped", **recipe)
     assert tree(out) == tree(tmp_path / "never stopped")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_clips_of_a_shard_that_was_not_complete_are_kept(run, videos, tmp_path, stop):
+    """A small dataset is one shard: without this a stop would cost all of it."""
+    out = tmp_path / "out"
+    one_shard = command(videos, out, "--workers", "0", "--clips-per-shard", "1000")
+    process = subprocess.Popen(one_shard, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(out.glob(".waiting/*/*/*.tar"))) < 5 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(stop)
+    process.wait(timeout=60)
+    waiting = len(list(out.glob(".waiting/*/*/*.tar")))
+    assert waiting >= 5
+    assert not list(out.glob("*/shard-*"))
+
+    class Counting(Reporter):
+        made_now = 0
+
+        def planned(self, plan, committed, waiting):
+            self.waiting = waiting
+
+        def made(self, clip):
+            self.made_now += 1
+
+    recipe = Recipe("videos", **BARE, clip_length=2, stride=1, clips_per_shard=1000)
+    counting = Counting()
+    plan = plan_build(recipe, videos)
+    build(plan, str(out), counting, compute=Compute(workers=0))
+    assert counting.waiting == waiting
+    assert counting.made_now == plan.clips - waiting
+    run(videos, tmp_path / "never stopped", clip_length=2, stride=1, clips_per_shard=1000)
+    assert tree(out) == tree(tmp_path / "never stopped")
+
+
+def test_a_waiting_clip_that_is_damaged_is_made_again(run, videos, tmp_path):
+    plan = plan_build(Recipe("videos", **BARE, clip_length=8), videos)
+
+    class Stop(Reporter):
+        def done(self, result):
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        build(plan, str(out), Stop(), compute=Compute(workers=0))
+    first, second, *_ = out.glob(".waiting/*/*/*.tar")
+    first.write_bytes(first.read_bytes()[:1000])
+    second.write_bytes(b"")
+    assert run(videos, out, clips_per_shard=64).info.status == "complete"
+    run(videos, tmp_path / "fresh", clips_per_shard=64)
+    assert tree(out) == tree(tmp_path / "fresh")
 
 
 def test_another_recipe_is_refused_with_the_difference(run, videos, tmp_path):

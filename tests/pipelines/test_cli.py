@@ -1,5 +1,7 @@
 """`idol-prep`: every mistake gets one clear line, a dry run touches nothing."""
 
+import pytest
+
 from pipelines.cli import main
 from shards.inspect.console import human_bytes, human_duration
 
@@ -48,6 +50,31 @@ def test_a_folder_of_other_things_is_not_touched(tmp_path, make_video, capsys):
     assert build(*options, *BARE) == 2
     assert "thesis.tex" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_an_unusable_out_is_found_before_the_source_is_read(tmp_path, make_video, capsys, dry):
+    source = tmp_path / "not there"  # which would be the next complaint
+    file = tmp_path / "file"
+    file.write_text("")
+    options = ("--dataset", "videos", "--source", source, *BARE, *dry)
+    for out, message in (
+        (file, "is a file"),
+        (file / "out", f"{file} is not a folder"),
+        ("/proc/out", "cannot write into /proc"),
+        ("s4://bucket/out", "s4"),
+        ("", "the path is empty"),
+    ):
+        assert build(*options, "--out", out) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert "not there" not in error
+    make_video(tmp_path / "source" / "a.mp4", 16)
+    out = tmp_path / "out"
+    made = ("--dataset", "videos", "--source", tmp_path / "source", "--out", out, *BARE)
+    assert build(*made) == 0
+    assert build(*options, "--out", out, "--size", "64") == 2
+    assert "size: 256 there, 64 here" in capsys.readouterr().err
 
 
 def test_a_dry_run_prints_plan_and_cost_and_writes_nothing(tmp_path, make_video, capsys):

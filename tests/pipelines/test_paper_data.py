@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.build import Reporter, build, plan_build
+from pipelines.build import build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
 from preprocess.annotators.hdnet import HourglassNetwork, weights_file
 from preprocess.annotators.hdnet.spec import WEIGHTS
 from shards.reader import open_dataset, read_sample
