@@ -1,5 +1,6 @@
 """Building a dataset: list, plan, estimate, skip what is committed, run and commit the rest."""
 
+import heapq
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pipelines.compute import Compute
+from pipelines.compute import RAY_SECONDS, Compute, ray_saves_time, speedup
 from pipelines.engine import run
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
@@ -29,8 +30,9 @@ from shards.writer import commit_shard
 
 __all__ = ["BuildSummary", "Estimate", "build", "check_out", "estimate", "plan_build"]
 
-# Clips that an estimate tries.
+# Tasks of which an estimate tries clips, and seconds after which it tries no more of them.
 TRIES = 6
+TRY_SECONDS = 10.0
 # Most shards of a build that writes to an object store and still keeps each clip as it is made:
 # a large one loses less by a stop than it would pay for the requests.
 KEPT_SHARDS = 64
@@ -89,49 +91,108 @@ def plan_build(
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds are those of one worker on this machine; `survey_seconds` are paid once a video."""
+    """What a build will cost on this machine, measured on some of its clips.
+
+    `survey_seconds` are paid once a shot by each worker that makes clips of it; `start_seconds`
+    once: loading the annotators, and Ray where it runs. `workers` are those of Ray, 0 for none.
+    """
 
     clip_seconds: float
     survey_seconds: float
+    start_seconds: float
     clip_bytes: int
+    clips_tried: int
     workers: int
-    total_seconds: float  # with these workers, if there are as many cores
+    total_seconds: float
     total_bytes: int
 
 
 def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estimate:
-    """What the plan will cost: one of its clips is made twice, the second time of a known video.
+    """What the plan will cost: some of its clips are made in this process, spread over it.
 
     Raises InputError when weights are missing, or when none of the clips tried can be made.
     """
     setup = _setup(plan.recipe, compute, weights)
+    tasks = plan.tasks(plan.shards)
+    began = time.perf_counter()
     worker = Worker(plan, setup)
+    load_seconds = time.perf_counter() - began
+    results: list[TaskResult] = []
     failures = []
-    for task in _single_clips(plan):
-        started = time.perf_counter()
-        result = worker.run(task)
-        if result.samples:
+    for task in _spread(tasks):
+        results.append(worker.run(task))
+        failures += [f"{clip.key}: {clip.reason}" for clip in results[-1].quarantined]
+        if results[-1].samples and time.perf_counter() - began > TRY_SECONDS:
             break
-        failures += [f"{clip.key}: {clip.reason}" for clip in result.quarantined]
-    else:
+    sizes = [sum(len(data) for _, data in members) for r in results for _, members in r.samples]
+    if not sizes:
         raise InputError("none of the clips tried can be made; " + "; ".join(failures))
-    again = time.perf_counter()
-    worker.run(task)
-    clip_seconds = time.perf_counter() - again
-    survey_seconds = max(again - started - clip_seconds, 0.0)
-    ((_, members),) = result.samples
-    clip_bytes = sum(len(data) for _, data in members)
-    videos = len({c.video for shard in plan.shards.values() for c in shard})
-    total = plan.clips * clip_seconds + videos * survey_seconds
-    workers = max(compute.count_workers(plan.recipe, setup.hardware), 1)
+    tried = sum(len(result.task.first_frames) for result in results)
+    clip_seconds = sum(result.clips_seconds for result in results) / tried
+    survey_seconds = sum(result.survey_seconds for result in results) / len(results)
+    workers = compute.count_workers(plan.recipe, setup.hardware)
+    seconds, workers = _schedule(
+        tasks,
+        clip_seconds,
+        survey_seconds,
+        workers,
+        undecided=compute.may_stay_here(plan.recipe, setup.hardware),
+    )
+    start_seconds = load_seconds + (RAY_SECONDS if workers else 0)
+    clip_bytes = round(sum(sizes) / len(sizes))
     return Estimate(
         clip_seconds,
         survey_seconds,
+        start_seconds,
         clip_bytes,
+        tried,
         workers,
-        total / workers,
+        start_seconds + seconds,
         plan.clips * clip_bytes,
     )
+
+
+def _spread(tasks: list[Task]) -> list[Task]:
+    """The first clips of a few tasks over the whole plan: some may show no person."""
+    step = max(1, len(tasks) // TRIES)
+    return [replace(t, first_frames=t.first_frames[:2]) for t in tasks[::step][:TRIES]]
+
+
+def _schedule(
+    tasks: list[Task],
+    clip_seconds: float,
+    survey_seconds: float,
+    workers: int,
+    *,
+    undecided: bool,
+) -> tuple[float, int]:
+    """Seconds that the tasks take once all is loaded, and on how many of Ray's workers.
+
+    `undecided`: whether `pipelines.engine` weighs this process against Ray, as here.
+    """
+
+    def seconds(of: list[Task], count: int) -> float:
+        """Each task goes to the first worker that is free, as Ray gives them out."""
+        free = [(0.0, number) for number in range(max(count, 1))]
+        surveyed: dict[int, tuple[int, int]] = {}
+        for task in of:
+            ends, number = heapq.heappop(free)
+            shot = (task.video, task.shot.number)
+            ends += len(task.first_frames) * clip_seconds
+            if surveyed.get(number) != shot:
+                ends += survey_seconds
+                surveyed[number] = shot
+            heapq.heappush(free, (ends, number))
+        slowdown = max(count, 1) / speedup(count) if count else 1.0
+        return max(ends for ends, _ in free) * slowdown
+
+    here = seconds(tasks, 0)
+    if not undecided or not workers:
+        return seconds(tasks, workers), workers
+    first = seconds(tasks[:1], 0)
+    if ray_saves_time(here - first, workers):
+        return first + seconds(tasks[1:], workers), workers
+    return here, 0
 
 
 def build(
@@ -288,13 +349,3 @@ class _Making:
             [clip for clip in in_order if not isinstance(clip, Quarantined)],
             [clip for clip in in_order if isinstance(clip, Quarantined)],
         )
-
-
-def _single_clips(plan: Plan) -> list[Task]:
-    """A few clips spread over the plan: the first may show no person."""
-    clips = [(split, shard, clip) for (split, shard), cs in plan.shards.items() for clip in cs]
-    step = max(1, len(clips) // TRIES)
-    return [
-        Task(split, shard, 0, clip.video, clip.shot, (clip.first_frame,))
-        for split, shard, clip in clips[::step][:TRIES]
-    ]

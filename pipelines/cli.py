@@ -18,7 +18,7 @@ from pipelines.recipe_cli import recipe_app
 from pipelines.recipe_file import RecipeFile, load_recipe
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
-from shards.command import run
+from shards.command import ALSO, run
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced
 
@@ -57,7 +57,7 @@ def _command(arguments: Sequence[str]) -> int:
     app.command(weights_app, name="weights", help="List, fetch and check external files.")
     code: int = app.cli(
         prog="idol-prep",
-        description="Turn human videos into shards with masks, skeletons and depth.",
+        description="Turn human videos into shards with masks, skeletons and depth." + ALSO,
         args=arguments,
         config=(tyro.conf.DisallowNone,),
     )

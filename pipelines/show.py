@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from pipelines.plan import Plan
 from pipelines.reporter import Reporter
 from pipelines.worker import Made
 from preprocess.errors import InputError
+from shards.command import as_typed
 from shards.inspect.console import QuietConsole, human_bytes, human_duration
 from shards.manifest import Manifest, Quarantined
 
@@ -37,6 +39,8 @@ __all__ = [
 
 console = QuietConsole()
 
+# Most reasons of one kind that are shown one by one.
+REASONS = 8
 # Seconds between the lines of a build that nobody watches: at first, and after some minutes.
 FIRST_LINES, LAST_LINES = 5.0, 60.0
 
@@ -65,15 +69,10 @@ def plan(plan: Plan) -> None:
     table.add_row("shards", str(len(plan.shards)))
     made_by = [f"{m}: {c.title}" for m, c in recipe.chosen.items() if m != "person"]
     table.add_row("annotations", ", ".join(made_by) or "none")
-    if plan.short:
-        table.add_row("too short", f"{len(plan.short)} of them, under {recipe.span} frames")
-    if plan.unreadable:
-        table.add_row("[red]unreadable", str(len(plan.unreadable)))
     console.print(table)
+    _show_left_out(plan, ())
     for notice in notices(plan):
         console.print(f"[yellow]note[/] {escape(notice)}")
-    for unreadable in plan.unreadable[:10]:
-        console.print(f"[red]unreadable[/] {escape(unreadable.reason)}")
 
 
 def cost(plan: Plan, compute: Compute, weights: Path | None) -> None:
@@ -84,12 +83,19 @@ def cost(plan: Plan, compute: Compute, weights: Path | None) -> None:
         console.print(f"no cost estimate: {escape(str(error))}")
         return
     frames = plan.recipe.frames
-    table = Table(title="cost, measured on one clip", title_justify="left", show_header=False)
+    ray = e.workers > 0
+    table = Table(
+        title=f"cost, measured on {e.clips_tried} clips", title_justify="left", show_header=False
+    )
     table.add_row(
         "a clip", f"{e.clip_seconds:.2f} s, {e.clip_seconds / frames * 1e3:.0f} ms a frame"
     )
-    table.add_row("a video", f"{e.survey_seconds:.2f} s for its survey")
-    table.add_row("time", f"{human_duration(e.total_seconds)} with {e.workers} workers")
+    table.add_row("a shot", f"{e.survey_seconds:.2f} s for its survey")
+    table.add_row(
+        "starting", f"{human_duration(e.start_seconds)}" + (", most of it for Ray" if ray else "")
+    )
+    where = f"on {e.workers} workers of Ray" if ray else "in this process, without Ray"
+    table.add_row("time", f"{_about(e.total_seconds)} {where}")
     table.add_row("space", f"{human_bytes(e.total_bytes)} ({human_bytes(e.clip_bytes)} a clip)")
     console.print(table)
 
@@ -226,11 +232,38 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
         console.print(f"{result.shards_made} shards made now, {result.shards_kept} were there")
     if "lite" in plan.recipe.depth:
         console.print("depth: pose-derived, not measured")
-    reasons = Counter(q.reason for q in result.quarantined)
-    for reason, count in reasons.most_common(10):
-        keys = [q.key for q in result.quarantined if q.reason == reason]
-        console.print(f"[red]quarantined[/] {count}: {escape(reason)} (first: {escape(keys[0])})")
-    console.print(f"look at it: idol-shards ls {out}; idol-shards stats {out}")
+    _show_left_out(plan, result.quarantined)
+    where = shlex.quote(out)
+    console.print(
+        escape(as_typed(f"look at it: `idol-shards ls {where}`, `idol-shards stats {where}`"))
+    )
+
+
+def _show_left_out(plan: Plan, quarantined: Sequence[Quarantined]) -> None:
+    """One table of all that is in the source and not in the dataset, and why."""
+    table = Table(title="left out", title_justify="left")
+    table.add_column("")
+    table.add_column("count", justify="right")
+    table.add_column("why", overflow="fold")
+    table.add_column("first", overflow="fold")
+    span = plan.recipe.span
+    groups = (
+        ("unreadable", [(u.reason, u.id) for u in plan.unreadable]),
+        ("too short", [(f"fewer than {span} frames", video) for video in plan.short]),
+        ("quarantined", [(q.reason, q.key) for q in quarantined]),
+    )
+    for what, found in groups:
+        first: dict[str, str] = {}
+        for reason, example in found:
+            first.setdefault(reason, example)
+        counts = Counter(reason for reason, _ in found).most_common()
+        for reason, count in counts[:REASONS]:
+            table.add_row(what, str(count), escape(reason), escape(first[reason]))
+        if rest := counts[REASONS:]:
+            count = sum(count for _, count in rest)
+            table.add_row(what, str(count), f"{len(rest)} other reasons", escape(first[rest[0][0]]))
+    if table.row_count:
+        console.print(table)
 
 
 def heading(name: str, fraction: float) -> None:

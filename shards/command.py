@@ -1,19 +1,38 @@
 """What every command shares: exit codes, errors in one line, signals, `--version`, stderr."""
 
 import os
+import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["BAD_INPUT", "BROKEN_PIPE", "INTERRUPTED", "native_errors_hidden", "run", "say"]
+__all__ = [
+    "ALSO",
+    "BAD_INPUT",
+    "BROKEN_PIPE",
+    "INTERRUPTED",
+    "as_typed",
+    "native_errors_hidden",
+    "run",
+    "say",
+]
 
 # Exit codes: those of tyro and argparse for bad input, and of a shell for SIGINT and SIGPIPE.
 BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+# The end of each command's description.
+ALSO = (
+    "\n\nAlone, --version prints the version, and --completion SHELL what bash, zsh or fish need "
+    "to complete options."
+)
+
+_SHELLS = ("bash", "zsh", "fish")
 _PACKAGE = "idol-video"
+_COMMAND = re.compile(r"`(idol-(?:prep|shards|train|bench))\b")
 
 
 def run(
@@ -28,9 +47,15 @@ def run(
 
     That is what `command` returns, or 2 for one of `errors`, which becomes one line on stderr;
     130 for Ctrl-C and SIGTERM, after the line `interrupted` if there is one; 141 when the reader
-    of stdout has left. `--version` alone prints the version. Other exceptions are not caught.
+    of stdout has left. `--version` alone prints the version, `--completion SHELL` what lets a
+    shell complete the command's options. Other exceptions are not caught.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["--completion"]:
+        if len(arguments) != 2 or arguments[1] not in _SHELLS:
+            say(name, f"--completion takes the name of a shell: {', '.join(_SHELLS)}")
+            return BAD_INPUT
+        arguments[0] = "--tyro-print-completion"
     # Schedulers stop jobs by SIGTERM: leave as orderly as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -53,7 +78,23 @@ def run(
 
 def say(name: str, message: str) -> None:
     """Print a line of the command on stderr."""
-    print(f"{name}: {message}", file=sys.stderr)
+    print(f"{name}: {as_typed(message)}", file=sys.stderr)
+
+
+def as_typed(text: str) -> str:
+    """The text with its `idol-...` commands as they work here: with their folder, where the
+    environment is not activated."""
+    return _COMMAND.sub(lambda command: f"`{_folder(command[1])}{command[1]}", text)
+
+
+def _folder(command: str) -> str:
+    if shutil.which(command):
+        return ""
+    for folder in (os.path.dirname(sys.argv[0]), os.path.dirname(sys.executable)):
+        if folder and os.path.exists(os.path.join(folder, command)):
+            near = os.path.relpath(folder)
+            return os.path.join(folder if near.startswith("..") else near, "")
+    return ""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import tyro
 
 from idol.config.commands import ModelBenchConfig
 from idol.errors import IdolError
-from shards.command import run
+from shards.command import ALSO, run
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def _command(arguments: Sequence[str]) -> int:
     options: ModelBenchConfig = tyro.extras.subcommand_cli_from_dict(
         {"model": ModelBenchConfig},
         prog="idol-bench",
-        description="What the model costs: parameters, FLOPs, time and memory.",
+        description="What the model costs: parameters, FLOPs, time and memory." + ALSO,
         args=arguments,
     )
     # The profiler that sees memory would write its own diary over the tables.

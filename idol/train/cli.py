@@ -15,7 +15,7 @@ from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.errors import IdolError
 from idol.train.stopping import DivergedError, InterruptedRun
-from shards.command import INTERRUPTED, run, say
+from shards.command import ALSO, INTERRUPTED, run, say
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced, shown
 
@@ -35,7 +35,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
     given: Given = tyro.cli(
         options_of(TrainConfig, required=required, default_of=_default_of),
         prog="idol-train",
-        description="Train a stage of IDOL on shards. Run the same command to resume.",
+        description="Train a stage of IDOL on shards. Run the same command to resume." + ALSO,
         args=argv,
         config=(tyro.conf.DisallowNone,),
     )

@@ -1,5 +1,6 @@
 """What a user is told to do about a file that is absent, damaged or out of reach."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,4 +51,4 @@ def _copy(root: Path) -> str:
 
 
 def _option(root: Path) -> str:
-    return "" if root == folder() else f" --weights {root}"
+    return "" if root == folder() else f" --weights {shlex.quote(str(root))}"

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
-from shards.command import run
+from shards.command import ALSO, run
 from shards.errors import ShardsError
 
 __all__ = ["main"]
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     code: int = _app.cli(
         prog="idol-shards",
-        description="Look into a dataset, check it, take samples out.",
+        description="Look into a dataset, check it, take samples out." + ALSO,
         args=arguments,
         config=(FlagCreatePairsOff,),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shards.command import run
+from shards.command import as_typed, run
 
 COMMANDS = {
     "idol-prep": "pipelines.cli",
@@ -73,3 +74,44 @@ def test_each_command_tells_its_version_and_takes_a_closed_pipe(name: str, modul
         process.stdout.close()
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (141, b"")
+
+
+def test_hints_name_the_command_as_it_works_here(tmp_path, monkeypatch):
+    """Beside the running command's own file, where the environment is not activated."""
+    hint = "fetch it: `idol-prep weights fetch lite`, then `idol-shards ls out`"
+    for command in ("idol-prep", "idol-shards"):
+        path = tmp_path / ".venv" / "bin" / command
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/idol-prep"])
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setenv("PATH", "/nowhere")
+    here = hint.replace("`idol", "`.venv/bin/idol")
+    assert as_typed(hint) == here
+    assert as_typed("the file idol-prep.txt") == "the file idol-prep.txt"
+    monkeypatch.setenv("PATH", str(tmp_path / ".venv" / "bin"))
+    assert as_typed(hint) == hint
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("module", "option"),
+    [
+        ("pipelines.cli", "--retry-quarantined"),
+        ("shards.inspect.cli", "--output"),
+        ("idol.train.cli", "--init-from"),
+        ("idol.bench.cli", "--help"),
+    ],
+)
+def test_shells_complete_options(module, option, shell, capsys):
+    command = importlib.import_module(module).main
+    assert command(["--completion", shell]) == 0
+    assert option.lstrip("-") in capsys.readouterr().out
+
+
+def test_a_shell_that_cannot_be_completed_is_one_clear_line(capsys):
+    for arguments in (["--completion"], ["--completion", "nonsense"]):
+        assert run("idol-shards", lambda _: 0, arguments, errors=()) == 2
+        assert capsys.readouterr().err.count("\n") == 1

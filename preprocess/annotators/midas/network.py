@@ -66,7 +66,7 @@ class Midas:
         if wrong:
             raise InputError(
                 f"{path} is not MiDaS' DPT-hybrid: {len(wrong)} of its tensors are absent or of "
-                f"another size, {wrong[0]} first. Fetch it again: idol-prep weights fetch midas"
+                f"another size, {wrong[0]} first. Fetch it again: `idol-prep weights fetch midas`"
             )
         module.load_state_dict(state, strict=False, assign=True)
         return cls(module, hardware)

@@ -94,7 +94,7 @@ def _filled(module: nn.Module, path: Path, which: str) -> nn.Module:
         raise InputError(
             f"{path} is not OpenPose's {which} network: {len(wrong)} of its {len(wanted)} tensors "
             f"are absent or of another size, {wrong[0]} first. Fetch it again: "
-            f"idol-prep weights fetch openpose"
+            "`idol-prep weights fetch openpose`"
         )
     module.load_state_dict({name: state[held] for name, held in wanted.items()}, assign=True)
     return module
