@@ -20,7 +20,8 @@ from preprocess.provenance import provenance
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
-from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build
+from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info
+from shards.environment import differences, recorded
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, find_manifest
@@ -285,6 +286,14 @@ def _alone_in(store: Store) -> Iterator[None]:
 
 def _open(store: Store, plan: Plan, setup: Setup) -> Build:
     recipe = plan.recipe.as_json(setup.made_by.records, half=setup.hardware.half)
+    environment = recorded()
+    if (old := read_info(store)) is not None and (
+        lines := list(differences(old.extras.get("environment", {}), environment))
+    ):
+        raise InputError(
+            "\n  ".join([f"{store.url()} was begun under another environment:", *lines])
+            + "\nSet the same to resume, or choose another --out."
+        )
     return open_for_build(
         store,
         {**recipe, "source": plan.source_summary()},
@@ -295,6 +304,7 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],
             "splits": list(plan.split_rules),
             "notices": list(notices(plan)),
+            "environment": environment,
         },
     )
 

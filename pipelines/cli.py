@@ -1,5 +1,6 @@
 """`idol-prep`: turn human videos into shards, and fetch what that needs."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from pipelines.recipe_cli import recipe_app
 from pipelines.recipe_file import RecipeFile, load_recipe
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
-from shards.command import ALSO, run
+from shards.command import ALSO, run, say
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced
 
@@ -128,6 +129,8 @@ def _make(
     from pipelines.build import check_out, plan_build
 
     check_out(recipe, out, compute, weights, dry_run=dry_run)
+    if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
+        say("idol-prep", f"RAY_ADDRESS={address} is ignored: --address joins a cluster")
     with show.listing() as on_file:
         plan = plan_build(recipe, source, on_file)
     show.plan(plan)

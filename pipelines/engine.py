@@ -21,6 +21,7 @@ from pipelines.plan import Plan, Task
 from pipelines.reporter import Reporter
 from pipelines.worker import Made, Setup, TaskResult, Worker
 from preprocess.errors import InputError
+from shards.environment import differences, limit_threads, recorded, settle
 from shards.manifest import Quarantined
 from shards.sample.codec import Members
 
@@ -76,6 +77,8 @@ def _run_here(
 ) -> Iterator[TaskResult]:
     """Run tasks in this process: all, or as long as `workers` of Ray would not end sooner."""
     started = time.perf_counter()
+    if not workers:  # Ray's workers would have as many threads each
+        limit_threads()
     worker = Worker(plan, setup)
     made, left = 0, sum(len(task.first_frames) for task in tasks)
     for task in tasks:
@@ -117,7 +120,7 @@ def _run_on_ray(
         blocks = min(len(rows), MAX_BLOCKS)
         results = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             _RayWorker,
-            fn_constructor_args=(ledger, setup),
+            fn_constructor_args=(ledger, setup, recorded()),
             batch_size=1,
             num_cpus=1,
             num_gpus=fraction or None,
@@ -221,7 +224,10 @@ def _cause(error: BaseException) -> str:
 class _RayWorker:
     """A `Worker` as Ray Data's actors want it: batches of rows in, batches of rows out."""
 
-    def __init__(self, ledger: Any, setup: Setup) -> None:
+    def __init__(self, ledger: Any, setup: Setup, environment: dict[str, str]) -> None:
+        settle()  # a cluster's machines have their own environment
+        if others := list(differences(environment, recorded())):
+            raise InputError(f"a worker on {socket.gethostname()} differs: {'; '.join(others)}")
         import cv2
         import ray
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from shards.environment import RefusedVariable, settle
+
 __all__ = [
     "ALSO",
     "BAD_INPUT",
@@ -49,6 +51,7 @@ def run(
     130 for Ctrl-C and SIGTERM, after the line `interrupted` if there is one; 141 when the reader
     of stdout has left. `--version` alone prints the version, `--completion SHELL` what lets a
     shell complete the command's options. Other exceptions are not caught.
+    What the environment could change of a result is settled first, see `shards.environment`.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--completion"]:
@@ -58,7 +61,11 @@ def run(
         arguments[0] = "--tyro-print-completion"
     # Schedulers stop jobs by SIGTERM: leave as orderly as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    mistakes: tuple[type[Exception], ...] = (RefusedVariable, *errors)
     try:
+        for line in settle():
+            if os.environ.get("RANK", "0") == "0":
+                say(name, line)
         code = _print_version(name) if arguments == ["--version"] else _code(command, arguments)
         sys.stdout.flush()
         return code
@@ -71,7 +78,7 @@ def run(
         # raise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except errors as error:
+    except mistakes as error:
         say(name, str(error))
         return BAD_INPUT
 

@@ -9,6 +9,7 @@ import tyro
 from idol.config.commands import ModelBenchConfig
 from idol.errors import IdolError
 from shards.command import ALSO, run
+from shards.environment import limit_threads
 
 __all__ = ["main"]
 
@@ -27,6 +28,7 @@ def _command(arguments: Sequence[str]) -> int:
     )
     # The profiler that sees memory would write its own diary over the tables.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
+    limit_threads()
     from idol.bench.report import print_report
 
     print_report(options)

@@ -9,6 +9,7 @@ import tyro
 
 from idol.config.commands import EncodeConfig
 from idol.errors import IdolError
+from shards.environment import limit_threads
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -23,6 +24,7 @@ def encode(config: tyro.conf.OmitArgPrefixes[EncodeConfig]) -> int:
 
     `idol-train --latents` takes them in place of images (see docs/latents.md).
     """
+    limit_threads()
     try:
         from idol.data.latents import encode_dataset
     except ImportError as error:

@@ -16,6 +16,7 @@ from idol.config.train import TrainConfig
 from idol.errors import IdolError
 from idol.train.stopping import DivergedError, InterruptedRun
 from shards.command import ALSO, INTERRUPTED, run, say
+from shards.environment import limit_threads
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced, shown
 
@@ -99,6 +100,7 @@ def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) ->
 
 
 def _train(config: TrainConfig) -> int:
+    limit_threads()
     from idol.train.train import train
 
     try:

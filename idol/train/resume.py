@@ -8,6 +8,7 @@ from typing import Any
 
 from idol.config.train import TrainConfig
 from idol.train.stopping import TrainError
+from shards.environment import differences, recorded
 from shards.files.atomic import write_atomically
 from shards.mix import Mixture
 from shards.stream.order import samples_in_block
@@ -44,6 +45,7 @@ _MAY_DIFFER = (
     "run.fsdp",
     "run.cpu",
     "report",
+    "environment",  # compared by `shards.environment`, which knows what matters
 )
 
 # Two differing checksums say nothing to a reader.
@@ -54,22 +56,23 @@ _OTHER_SHARDS = (
 
 
 def described(config: TrainConfig, *, processes: int, shards_digest: str) -> dict[str, Any]:
-    """The configuration as it is saved, with what it comes to together."""
+    """The configuration as it is saved, with what it comes to together, and the environment."""
     together = {"global_batch": config.global_batch(processes), "shards_digest": shards_digest}
-    return {**config.as_json(), **together}
+    return {**config.as_json(), **together, "environment": recorded()}
 
 
 def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """Raise TrainError, with the differences, unless a run may resume with other settings."""
-    differences = [
+    lines = [
         _OTHER_SHARDS.format(" ".join(saved["shards"])) if name == "shards_digest" else line
         for name, line in _differences(saved, now)
         if not any(name == free or name.startswith(f"{free}.") for free in _MAY_DIFFER)
     ]
-    if differences:
+    lines += differences(saved.get("environment", {}), now["environment"])
+    if lines:
         raise TrainError(
             f"{folder} holds a run with different settings:\n"
-            + "".join(f"  {line}\n" for line in differences)
+            + "".join(f"  {line}\n" for line in lines)
             + "Give the same ones to resume, or another --output."
         )
 

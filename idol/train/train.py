@@ -22,6 +22,7 @@ from idol.train.optimizer import eight_bit_adam
 from idol.train.resume import check_same_run, described, read_config, shards_digest, write_config
 from idol.train.run import Run
 from idol.train.stopping import TrainError
+from shards.environment import settle
 from shards.files.locks import LOCK, Taken, exclusive
 
 __all__ = ["sole_run", "train"]
@@ -38,8 +39,11 @@ def train(config: TrainConfig) -> Path:
     Raises:
         TrainError, NotAModelError, ShardsError: something is missing or contradictory; before
             any weights are loaded where it can be known. Or memory did not suffice.
+        RefusedVariable: of the environment, see `shards.environment`.
         InterruptedRun, DivergedError: it stopped early, and left a checkpoint.
     """
+    for line in settle():  # nothing is left to be said of where a command has done it
+        _log.warning(line)
     data = open_datasets(config)
     if config.optimizer.adam_8bit:
         eight_bit_adam()
