@@ -1,8 +1,11 @@
-"""The most prominent person of a run of frames, followed from one to the next."""
+"""One person of a run of frames, the subject or else the most prominent, followed through it."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from preprocess.annotators.lite.body import Body, BodyNetwork, body_region
@@ -11,12 +14,17 @@ from preprocess.annotators.lite.face import Face, FaceFinder
 from preprocess.annotators.lite.hands import HandFinder, Hands
 from preprocess.annotators.lite.network import Locate
 from preprocess.annotators.lite.regions import Steadier, letterbox, tiles
-from preprocess.annotators.tracked import PersonFrame, Region
+from preprocess.annotators.tracked import PersonFrame, Region, person_box
+from preprocess.identity import CERTAIN, SAME, Identity, Likeness, certain, colours_of
 
-__all__ = ["LitePerson"]
+__all__ = ["LitePerson", "person_colours"]
 
 # Detections tried in a frame, best first, until the landmark network confirms one.
 TRIES = 4
+# Regions of bodies that overlap by more, intersection over union, are one person seen twice.
+SAME_PERSON = 0.45
+# More people than these are a crowd, of which only the most prominent count.
+MOST_PEOPLE = 8
 # How sure the landmark network must be of somebody new; to stay with a person less is enough.
 SURE_OF_NEW = 0.7
 # A person can have moved, since last seen, by this fraction of their region and this more a frame.
@@ -26,6 +34,7 @@ LANDMARKS_SEEN, LANDMARK_SEEN = 6, 0.5
 # What tells people from patterns: on footage, halves of bodies included, nearly always above .8
 # and .7; on patterns that passed for people otherwise, below .7 in one or .65 in the other.
 POINTS_PRESENT, MASK_CLEAR = 0.75, 0.65
+_COLOUR_SIDE = 64  # pixels at which a body's colours are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,37 +66,93 @@ class LitePerson:
         self._hands = HandFinder(locate, threads=threads) if hands else None
         self._face = FaceFinder(locate, threads=threads) if face else None
 
-    def track(self, frames: Iterable[np.ndarray]) -> Iterator[PersonFrame | None]:
+    def track(
+        self,
+        frames: Sequence[np.ndarray],
+        identity: Identity | None = None,
+        indices: Sequence[int] = (),
+    ) -> tuple[PersonFrame | None, ...]:
         """For each frame, (H, W, 3) uint8 RGB, the person in it or None.
 
-        The first person is the most prominent of the first frame that has any: large, central
-        and surely a person. They are followed; when lost, the frames are None until somebody is
-        found where they can have gone, farther away the longer they are missing. Frames may
-        differ in size, but a track makes sense only if they show one scene.
+        With an `identity` it is the subject, or nobody; `indices` are those of the frames in the
+        video. Else the first person is the most prominent of the first frame that has any: large,
+        central and surely a person. They are followed; when lost, the frames are None until they
+        are found where they can have gone, farther away the longer they are missing. From where
+        they are found they are followed backwards, too, into the frames before. Frames may differ
+        in size, but a track makes sense only if they show one scene.
 
         Raises ValueError when a frame is not (H, W, 3) uint8.
         """
-        track: _Track | None = None
         for index, frame in enumerate(frames):
-            if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-                raise ValueError(
-                    f"frame {index} is {frame.dtype}{frame.shape}, not uint8 (H, W, 3) RGB"
-                )
-            body = self._follow(frame, track)
-            if track is not None and body is not None:
-                steadier = track.steadier.step(body.alignment)
-            elif (body := self._search(frame, track)) is not None:
-                steadier = Steadier.begin(body.alignment)
-            else:
-                track = _missing(track)
-                yield None
+            _check(frame, f"frame {index}")
+        subject = None if identity is None else _Subject(identity, indices)
+        found: list[_Found | None] = [None] * len(frames)
+        track: _Track | None = None
+        for t, frame in enumerate(frames):
+            here = found[t] = self._step(frame, t, track, subject, search=True)
+            track = here.track if here else _missing(track)
+        for hit in range(len(frames)):
+            t = hit - 1
+            while t >= 0 and found[t] is None and (after := found[t + 1]) is not None:
+                found[t] = self._step(frames[t], t, after.track, subject, search=False)
+                t -= 1
+        keep = [True] * len(frames)
+        if subject:
+            keep = certain([None if f is None else f.likeness for f in found])
+        return tuple(f.person if f and k else None for f, k in zip(found, keep, strict=True))
+
+    def everybody(self, frame: np.ndarray) -> tuple[PersonFrame, ...]:
+        """All who can be made out in a frame, (H, W, 3) uint8 RGB, without hands and face; the
+        most prominent first.
+
+        Raises ValueError when it is not (H, W, 3) uint8.
+        """
+        _check(frame, "the frame")
+        found = [d for area in (letterbox(frame), *tiles(frame)) for d in self._people(frame, area)]
+        found.sort(key=lambda person: -_prominence(person, frame))
+        people: list[PersonFrame] = []
+        places: list[Region] = []
+        for detection in found:
+            place = body_region(detection.points)
+            if any(place.overlap(other) > SAME_PERSON for other in places):
                 continue
-            hands = None if track is None else track.hands
-            hands = None if self._hands is None else self._hands(frame, body, hands)
-            face = None if track is None else track.face
-            face = None if self._face is None else self._face(frame, body, face)
-            track = _Track(body_region(steadier.filtered), steadier, hands, face)
-            yield _person(body, hands, face)
+            body = self._body(frame, place)
+            if body is None or body.score < SURE_OF_NEW or not _plausible(body, frame):
+                continue
+            region = body_region(body.alignment)
+            if any(region.overlap(other) > SAME_PERSON for other in places):
+                continue
+            places.append(region)
+            people.append(_person(body, None, None))
+            if len(people) == MOST_PEOPLE:
+                break
+        return tuple(people)
+
+    def _step(
+        self,
+        frame: np.ndarray,
+        t: int,
+        track: _Track | None,
+        subject: _Subject | None,
+        search: bool,
+    ) -> _Found | None:
+        body = self._follow(frame, track)
+        likeness = subject.likeness(body, frame, t) if subject and body else None
+        if likeness and likeness.margin < -CERTAIN:
+            body = track = None  # it has become somebody else: look everywhere
+        if track is not None and body is not None:
+            steadier = track.steadier.step(body.alignment)
+        elif search and (new := self._search(frame, t, track, subject)) is not None:
+            body, likeness = new
+            steadier = Steadier.begin(body.alignment)
+        else:
+            return None
+        hands = None if track is None else track.hands
+        hands = None if self._hands is None else self._hands(frame, body, hands)
+        face = None if track is None else track.face
+        face = None if self._face is None else self._face(frame, body, face)
+        track = _Track(body_region(steadier.filtered), steadier, hands, face)
+        return _Found(_person(body, hands, face), track, likeness)
 
     def _follow(self, frame: np.ndarray, track: _Track | None) -> Body | None:
         """The person where they were last, if they were seen in the frame before."""
@@ -98,22 +163,69 @@ class LitePerson:
             return None
         return body
 
-    def _search(self, frame: np.ndarray, track: _Track | None) -> Body | None:
+    def _search(
+        self, frame: np.ndarray, t: int, track: _Track | None, subject: _Subject | None
+    ) -> tuple[Body, Likeness | None] | None:
         """Somebody in the whole frame, or else in a part of it; if someone was followed, only
-        where they can be."""
+        where they can be; of several the most prominent, or who is most like the subject."""
         for areas in ([letterbox(frame)], tiles(frame)):
             found = [person for area in areas for person in self._people(frame, area)]
             found.sort(key=lambda person: -_prominence(person, frame))
+            best: tuple[Body, Likeness] | None = None
             for person in found[:TRIES]:
                 body = self._body(frame, body_region(person.points))
                 if (
-                    body is not None
-                    and body.score >= SURE_OF_NEW
-                    and _plausible(body, frame)
-                    and _within_reach(body, track)
+                    body is None
+                    or body.score < SURE_OF_NEW
+                    or not _plausible(body, frame)
+                    or not _within_reach(body, track)
                 ):
-                    return body
+                    continue
+                if subject is None:
+                    return body, None
+                likeness = subject.likeness(body, frame, t)
+                if likeness.own < SAME or likeness.margin <= 0:
+                    continue
+                if best is None or likeness.own > best[1].own:
+                    best = body, likeness
+            if best is not None:
+                return best
         return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The person in a frame, and what is carried to the next one."""
+
+    person: PersonFrame
+    track: _Track
+    likeness: Likeness | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """Who is looked for, in frames that have these indices in the video."""
+
+    identity: Identity
+    indices: Sequence[int]
+
+    def likeness(self, body: Body, frame: np.ndarray, t: int) -> Likeness:
+        person = _person(body, None, None)
+        box = person_box(person, frame.shape[1], frame.shape[0])
+        return self.identity.likeness(self.indices[t], box, person_colours(person, frame))
+
+
+def person_colours(person: PersonFrame, frame: np.ndarray) -> np.ndarray:
+    """`identity.colours_of` the person's mask in a frame, (H, W, 3) uint8 RGB."""
+    mask = person.mask
+    image = mask.region.crop(frame, _COLOUR_SIDE)
+    weights = cv2.resize(mask.values, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
+    return colours_of(image, np.where(weights > 0.5, weights, 0))
+
+
+def _check(frame: np.ndarray, what: str) -> None:
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise ValueError(f"{what} is {frame.dtype}{frame.shape}, not uint8 (H, W, 3) RGB")
 
 
 def _person(body: Body, hands: Hands | None, face: Face | None) -> PersonFrame:

@@ -69,7 +69,7 @@ def tracked(locate: Callable[[str], Path], frames: dict[str, np.ndarray]) -> dic
     body_only = LitePerson(locate, hands=False, face=False)
     found = {}
     for video in VIDEOS:
-        run = body_only.track(frames[f"{video}/run/{index}"] for index in range(25))
+        run = body_only.track([frames[f"{video}/run/{index}"] for index in range(25)])
         for index, one in enumerate(run):
             if (name := f"{video}/tracked/{index}") in names("tracked"):
                 assert one is not None, name

@@ -107,11 +107,28 @@ def test_a_run_is_a_function_of_its_frames(
             np.testing.assert_array_equal(one.mask.values, two.mask.values)
 
 
-def test_frames_are_taken_one_at_a_time(body_only: LitePerson, walker: list[np.ndarray]) -> None:
-    given = iter(walker)
-    run = body_only.track(given)
-    next(run)
-    assert len(list(given)) == len(walker) - 1
+def test_frames_before_the_first_detection_are_looked_at_again(
+    body_only: LitePerson, walker: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody is found at first, the man is followed backwards from the first hit."""
+    search = body_only._search
+    monkeypatch.setattr(
+        body_only, "_search", lambda frame, t, *more: search(frame, t, *more) if t >= 3 else None
+    )
+    found = list(body_only.track(walker[:6]))
+    assert np.abs(hips(found) - hips(list(body_only.track(walker[:6])))).max() == 0
+    monkeypatch.undo()
+    assert np.abs(hips(found) - hips(list(body_only.track(walker[:6])))).max() < 6
+
+
+def test_everybody_is_found_once(
+    body_only: LitePerson, walker: list[np.ndarray], balancer: list[np.ndarray]
+) -> None:
+    together = np.hstack([walker[0], balancer[0]])
+    first, second = body_only.everybody(together)
+    x = sorted(one.landmarks[HIPS, 0].mean() for one in (first, second))
+    assert x[0] < 540 < x[1]
+    assert body_only.everybody(np.full_like(together, 127)) == ()
 
 
 def test_of_two_people_one_is_followed(
@@ -224,7 +241,7 @@ def test_nobody_is_found_where_nobody_is(body_only: LitePerson) -> None:
     mistaken = [
         name
         for name, image in images_of_nobody().items()
-        if next(body_only.track([np.ascontiguousarray(image.astype(np.uint8))])) is not None
+        if body_only.track([np.ascontiguousarray(image.astype(np.uint8))]) != (None,)
     ]
     assert mistaken == []
 
