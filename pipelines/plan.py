@@ -5,20 +5,30 @@ It is decided before any work starts.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
-from preprocess.shots import Shot
+from preprocess.shots import Break, Shot, gap_breaks, shots_of
 from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
 
-__all__ = ["EVALUATION_IDS", "Plan", "PlannedClip", "Task", "make_plan", "split_videos"]
+__all__ = [
+    "EVALUATION_IDS",
+    "FindBreaks",
+    "Plan",
+    "PlannedClip",
+    "ShotCount",
+    "Task",
+    "make_plan",
+    "split_videos",
+]
 
 # Clips of one video that one worker makes in a row, so that its frames are decoded once. Small
 # enough to spread a single long video over many workers.
@@ -54,12 +64,31 @@ class Task:
     first_frames: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class ShotCount:
+    """Shots of videos that are long enough for a clip, and what of them gives none.
+
+    `breaks` counts what ends shots within videos, by reason; `short` are shots with too few frames
+    for a clip, `short_frames` theirs in all.
+    """
+
+    videos: int = 0
+    shots: int = 0
+    breaks: Mapping[str, int] = field(default_factory=dict)
+    short: int = 0
+    short_frames: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "breaks": dict(sorted(self.breaks.items()))}
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The recipe applied to a source.
 
     `shards` maps (split, shard index) to its clips in order. `short` are ids of videos with too
-    few frames for a clip.
+    few frames for a clip; `shots` is what was found in the others, as far as `limit` has them
+    looked at.
     """
 
     recipe: Recipe
@@ -70,6 +99,7 @@ class Plan:
     short: tuple[str, ...]
     unreadable: tuple[Unreadable, ...]
     split_rules: tuple[str, ...] = ()  # how videos were split, in words
+    shots: ShotCount = field(default_factory=ShotCount)
 
     @property
     def clips(self) -> int:
@@ -125,26 +155,44 @@ class Plan:
         return tasks
 
 
-def make_plan(recipe: Recipe, source: Path, listing: Listing) -> Plan:
-    """Cut every video into clips and the clips of each split into shards, in the source's order.
+FindBreaks = Callable[[Sequence[Video]], Iterable[Sequence[Break]]]
+"""What ends shots within each of the videos, in their order; one is looked at when it is due."""
 
-    Raises InputError when there is no clip at all.
+
+def make_plan(
+    recipe: Recipe, source: Path, listing: Listing, find_breaks: FindBreaks | None = None
+) -> Plan:
+    """Cut every video's shots into clips and those of each split into shards, in source order.
+
+    Without `find_breaks` gaps in time alone end shots. Raises InputError when there is no clip at
+    all.
     """
     splits, rules = split_videos(listing.videos, recipe)
+    long = [n for n, video in enumerate(listing.videos) if video.frames >= recipe.span]
+    short = [video.id for video in listing.videos if video.frames < recipe.span]
+    if find_breaks is None:
+        breaks: Iterable[Sequence[Break]] = (
+            gap_breaks(listing.videos[n], recipe.max_gap) for n in long
+        )
+    else:
+        breaks = find_breaks([listing.videos[n] for n in long])
     by_split: dict[Split, list[PlannedClip]] = {}
-    short = []
+    count = _Counting(recipe.span)
     planned = 0
-    for index, (video, split) in enumerate(zip(listing.videos, splits, strict=True)):
-        shot = Shot(0, video.frames - 1)
-        first_frames = range(shot.first, shot.last - recipe.span + 2, recipe.clip_stride)
-        if not first_frames:
-            short.append(video.id)
-        if recipe.limit is not None:
-            first_frames = first_frames[: recipe.limit - planned]
-        planned += len(first_frames)
-        by_split.setdefault(split, []).extend(PlannedClip(index, f, shot) for f in first_frames)
+    for index, found in zip(long, breaks, strict=False):
+        for shot in count.add(shots_of(listing.videos[index].frames, found)):
+            first_frames = range(shot.first, shot.last - recipe.span + 2, recipe.clip_stride)
+            if recipe.limit is not None:
+                first_frames = first_frames[: recipe.limit - planned]
+            planned += len(first_frames)
+            clips = by_split.setdefault(splits[index], [])
+            clips.extend(PlannedClip(index, first, shot) for first in first_frames)
+        if planned == recipe.limit:
+            break
     if not planned:
         reasons = [f"{len(short)} shorter than {recipe.span} frames"] if short else []
+        if count.short:
+            reasons.append(f"{count.short} shots shorter than that")
         reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
         raise InputError("the source gives no clip (" + "; ".join(reasons) + ")")
     size = recipe.clips_per_shard
@@ -154,8 +202,40 @@ def make_plan(recipe: Recipe, source: Path, listing: Listing) -> Plan:
         for start in range(0, len(clips), size)
     }
     return Plan(
-        recipe, source, listing.videos, splits, shards, tuple(short), listing.unreadable, rules
+        recipe,
+        source,
+        listing.videos,
+        splits,
+        shards,
+        tuple(short),
+        listing.unreadable,
+        rules,
+        count.total(),
     )
+
+
+class _Counting:
+    """A `ShotCount` in the making."""
+
+    def __init__(self, span: int) -> None:
+        self._span = span
+        self._videos = self._shots = self._short_frames = self.short = 0
+        self._breaks: Counter[str] = Counter()
+
+    def add(self, shots: Sequence[Shot]) -> Sequence[Shot]:
+        """Count a video's shots, and give them back."""
+        self._videos += 1
+        self._shots += len(shots)
+        self._breaks.update(shot.ends for shot in shots if shot.ends != "end")
+        short = [shot.frames for shot in shots if shot.frames < self._span]
+        self.short += len(short)
+        self._short_frames += sum(short)
+        return shots
+
+    def total(self) -> ShotCount:
+        return ShotCount(
+            self._videos, self._shots, dict(self._breaks), self.short, self._short_frames
+        )
 
 
 def split_videos(

@@ -39,6 +39,9 @@ class _Clips:
     """Source frames from the start of one clip to the next; unless given, clips do not overlap."""
     frame_step: int = 1
     """Take every n-th source frame."""
+    max_gap: float = 2.5
+    """No clip holds successive source frames that are more than so many frame times apart: where a
+    recording pauses, or frames are missing."""
     size: int = 256
     """Height and width of the clip in pixels."""
 
@@ -87,6 +90,8 @@ class Recipe(AnnotatorChoice, _Clips):
             yield f"size must be between 16 and 4096 pixels, not {self.size}"
         if self.dataset in IMAGE_DATASETS and self.clip_length not in (None, 1):
             yield f"clip_length must be 1 for {self.dataset}, not {self.clip_length}"
+        if not (math.isfinite(self.max_gap) and self.max_gap >= 1):
+            yield f"max_gap must be a number of frame times, at least 1, not {self.max_gap}"
         for name in ("min_person_frames", "val_fraction"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= 1):

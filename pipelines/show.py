@@ -69,10 +69,26 @@ def plan(plan: Plan) -> None:
     table.add_row("shards", str(len(plan.shards)))
     made_by = [f"{m}: {c.title}" for m, c in recipe.chosen.items() if m != "person"]
     table.add_row("annotations", ", ".join(made_by) or "none")
+    if plan.shots.breaks:
+        table.add_row("shots", shots(plan))
     console.print(table)
     _show_left_out(plan, ())
     for notice in notices(plan):
         console.print(f"[yellow]note[/] {escape(notice)}")
+
+
+_BREAKS = {"cut": ("cut", "cuts"), "gap": ("gap in time", "gaps in time"),
+           "size": ("change of size", "changes of size")}  # fmt: skip
+
+
+def shots(plan: Plan) -> str:
+    """How many shots there are, what ends them, and what of them is too short for a clip."""
+    found = plan.shots
+    ends = [f"{count} {_BREAKS[why][count > 1]}" for why, count in sorted(found.breaks.items())]
+    text = f"{found.shots} in {found.videos} videos, by {' and '.join(ends)}"
+    if found.short:
+        text += f"; {found.short} under {plan.recipe.span} frames ({found.short_frames} frames)"
+    return text
 
 
 def cost(plan: Plan, compute: Compute, weights: Path | None) -> None:
@@ -230,6 +246,8 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
     console.print(table)
     if result.shards_kept:
         console.print(f"{result.shards_made} shards made now, {result.shards_kept} were there")
+    if plan.shots.breaks:
+        console.print(f"shots: {shots(plan)}")
     if "lite" in plan.recipe.depth:
         console.print("depth: pose-derived, not measured")
     _show_left_out(plan, result.quarantined)

@@ -22,6 +22,7 @@ __all__ = [
     "frame_rate",
     "frame_times",
     "gaps",
+    "numbered_seconds",
     "read_each",
     "read_image",
 ]
@@ -64,17 +65,22 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """Frames that are images, already in order."""
+    """Frames that are images, already in order.
+
+    `numbers` are theirs in the video, growing, where their names tell: some may be missing.
+    """
 
     paths: tuple[Path, ...]
     fps: float
+    numbers: tuple[int, ...] = ()
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:
-            yield Frame(index, read_image(self.paths[index]), index / self.fps)
+            seconds = numbered_seconds(self.numbers, index, self.fps)
+            yield Frame(index, read_image(self.paths[index]), seconds)
 
     def times(self) -> Sequence[float]:
-        return [index / self.fps for index in range(len(self.paths))]
+        return [numbered_seconds(self.numbers, i, self.fps) for i in range(len(self.paths))]
 
     def fingerprint(self) -> str:
         """Of the images' names and sizes in bytes; one that is absent has no size."""
@@ -101,6 +107,11 @@ class ImageFile:
     def fingerprint(self) -> str:
         """Of the image's name and size in bytes; the file is not touched."""
         return sha256(f"{self.name} {self.bytes}".encode(errors="surrogateescape"))
+
+
+def numbered_seconds(numbers: Sequence[int], index: int, fps: float) -> float:
+    """When a frame was taken, from the first on; frames without numbers follow each other."""
+    return (numbers[index] - numbers[0] if numbers else index) / fps
 
 
 def _size(path: Path) -> int | None:

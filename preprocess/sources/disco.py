@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame, decode_image
+from preprocess.frames import Frame, decode_image, numbered_seconds
 from preprocess.sources.files import find_files, natural_order
+from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import sha256
 
@@ -94,12 +95,21 @@ def _videos(source: Path, path: Path, name: str, unreadable: list[Unreadable]) -
     unreadable += [Unreadable(p.relative_to(source).as_posix(), reason) for p, reason in faults]
     mask_rows = {_SUFFIXES.sub("", key): row for key, row in masks.rows.items()} if masks else {}
     for video, keys in _grouped(name, images).items():
-        rows = [mask_rows.get(_SUFFIXES.sub("", key)) for key in keys]
+        kept, doubles = distinct(_SUFFIXES.sub("", key) for key in keys)
+        if doubles:
+            reason = (
+                f"{path}: {len(doubles)} images left out whose number another has "
+                f"(first: {doubles[0][0]}, as {doubles[0][1]})"
+            )
+            unreadable.append(Unreadable(video, reason))
+        keys = [keys[place] for place in kept]
+        stems = [_SUFFIXES.sub("", key) for key in keys]
+        rows = [mask_rows.get(stem) for stem in stems]
         yield Video(
             video,
             len(keys),
             FPS,
-            _reader(images, keys, [images.rows[key] for key in keys]),
+            _reader(images, keys, [images.rows[key] for key in keys], frame_numbers(stems)),
             group=video,
             split="val" if video in HELD_OUT else _split(name),
             masks=_reader(masks, keys, rows) if masks else None,
@@ -116,13 +126,16 @@ def _grouped(name: str, images: TsvIndex) -> dict[str, list[str]]:
     return {video: natural_order(groups[video]) for video in natural_order(groups)}
 
 
-def _reader(index: TsvIndex, keys: list[str], rows: list[int | None]) -> TsvImages:
+def _reader(
+    index: TsvIndex, keys: list[str], rows: list[int | None], numbers: tuple[int, ...] = ()
+) -> TsvImages:
     return TsvImages(
         index.path,
         tuple(k if r is None else index.keys[r] or k for k, r in zip(keys, rows, strict=True)),
         tuple(MISSING if r is None else index.offsets[r] for r in rows),
         tuple(0 if r is None else index.lengths[r] for r in rows),
         FPS,
+        numbers,
     )
 
 
@@ -183,14 +196,19 @@ class TsvImages:
     offsets: tuple[int, ...]  # MISSING where the file has no such key
     lengths: tuple[int, ...]
     fps: float
+    numbers: tuple[int, ...] = ()  # of the frames in their video, where keys tell; growing
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         try:
             with open(self.path, "rb", buffering=0) as opened:
                 for index in indices:
-                    yield Frame(index, self._image(opened.fileno(), index), index / self.fps)
+                    seconds = numbered_seconds(self.numbers, index, self.fps)
+                    yield Frame(index, self._image(opened.fileno(), index), seconds)
         except OSError as error:
             raise ClipError(f"{self.path}: {error.strerror or error}") from error
+
+    def times(self) -> Sequence[float]:
+        return [numbered_seconds(self.numbers, i, self.fps) for i in range(len(self.keys))]
 
     def _image(self, file: int, index: int) -> np.ndarray:
         key, name = self.keys[index], f"{self.path}: {self.keys[index]}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from preprocess.errors import InputError
 from preprocess.frames import FrameFolder
 from preprocess.sources.files import find_files, numerically
+from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Unreadable, Video
 
 FPS = 30.0
@@ -35,6 +36,17 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         if not frames:
             unreadable.append(Unreadable(folder.name, f"{folder / 'images'} has no frames"))
             continue
+        kept, doubles = distinct(frame.stem for frame in frames)
+        if doubles:
+            first, second = doubles[0]
+            unreadable.append(
+                Unreadable(
+                    folder.name,
+                    f"{folder / 'images'}: {len(doubles)} images left out whose number another has "
+                    f"(first: {first}, as {second})",
+                )
+            )
+        frames = [frames[place] for place in kept]
         stems = [frame.stem for frame in frames]
         held_out = folder.name.isdecimal() and int(folder.name) in HELD_OUT
         videos.append(
@@ -42,7 +54,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
                 folder.name,
                 len(frames),
                 FPS,
-                FrameFolder(tuple(frames), FPS),
+                FrameFolder(tuple(frames), FPS, frame_numbers(stems)),
                 group=folder.name,
                 split="val" if held_out else "train",
                 densepose=_beside(folder / "densepose", stems),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import CLIPS_PER_TASK, make_plan
+from pipelines.plan import CLIPS_PER_TASK, ShotCount, make_plan
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
+from preprocess.shots import Break
 from preprocess.sources.values import Listing, Video
 
 
@@ -115,6 +116,75 @@ def test_short_videos_are_counted():
     assert plan(video("long", 16), video("short", 15)).short == ("short",)
     with pytest.raises(InputError, match="1 shorter than 16 frames"):
         plan(video("short", 15))
+
+
+@dataclass(frozen=True)
+class Clocked(Nothing):
+    """A reader whose frames were taken at these times."""
+
+    seconds: tuple[float, ...] = ()
+
+    def times(self):
+        return self.seconds
+
+
+def test_no_clip_spans_a_gap_in_time():
+    seconds = tuple(i / 25 + (3600 if i >= 20 else 0) for i in range(40))
+    paused = Video("a", 40, 25.0, Clocked(seconds=seconds), "a")
+    made = plan(paused, clip_length=8, frame_step=2, stride=4, val_fraction=0)
+    assert [first for *_, first in clips(made)] == [0, 4, 20, 24]
+    for (clip,) in ([c] for members in made.shards.values() for c in members):
+        indices = made.frame_indices(clip.first_frame)
+        assert clip.shot.first <= indices[0]
+        assert indices[-1] <= clip.shot.last
+    assert made.shots == ShotCount(1, 2, {"gap": 1})
+    assert clips(plan(paused, clip_length=8, max_gap=1e6, val_fraction=0))[2][-1] == 16
+
+
+def test_tasks_end_where_shots_do():
+    def cut(videos):
+        return ([Break(19, 20, "cut"), Break(29, 31, "cut")] for _ in videos)
+
+    recipe = Recipe("videos", clip_length=8, val_fraction=0)
+    made = make_plan(recipe, Path("s"), Listing((video("a", 60),)), cut)
+    assert [(t.shot.number, t.first_frames) for t in made.tasks(made.shards)] == [
+        *((0, (0, 8)), (1, (20,)), (2, (31, 39, 47)))
+    ]
+    assert made.shots.as_json() == {
+        "videos": 1,
+        "shots": 3,
+        "breaks": {"cut": 2},
+        "short": 0,
+        "short_frames": 0,
+    }
+
+
+def test_shots_too_short_for_a_clip_are_counted():
+    def cut(videos):
+        return ([Break(19, 20, "cut"), Break(29, 31, "cut")] for _ in videos)
+
+    made = make_plan(Recipe("videos"), Path("s"), Listing((video("a", 60), video("b", 3))), cut)
+    assert (made.shots.short, made.shots.short_frames, made.short) == (1, 10, ("b",))
+    with pytest.raises(InputError, match="1 shorter than 40 frames; 3 shots shorter than that"):
+        make_plan(
+            Recipe("videos", clip_length=40),
+            Path("s"),
+            Listing((video("a", 60), video("b", 3))),
+            cut,
+        )
+
+
+def test_a_limit_has_no_more_videos_looked_at_than_it_needs():
+    looked = []
+
+    def look(videos):
+        for one in videos:
+            looked.append(one.id)
+            yield []
+
+    videos = tuple(video(name, 40) for name in "abcdef")
+    make_plan(Recipe("videos", limit=3), Path("s"), Listing(videos), look)
+    assert looked == ["a", "b"]
 
 
 def test_a_changed_source_has_another_digest():

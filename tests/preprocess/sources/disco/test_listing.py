@@ -133,3 +133,12 @@ def test_an_empty_file_of_images_is_named(tmp_path, write_tsv, encoded):
     (tmp_path / "val_images.tsv").write_bytes(b"")
     listing = list_videos("disco", tmp_path)
     assert [u.reason for u in listing.unreadable] == ["val_images.tsv has no image"]
+
+
+def test_numbers_in_the_keys_of_disco(tmp_path, write_tsv, encoded):
+    image = encoded(np.zeros((40, 40, 3), np.uint8))
+    keys = [f"TiktokDance_00001_{n:04d}.png" for n in (5, 6, 7, 20, 21)]
+    write_tsv(tmp_path / "train_images.tsv", [(key, image) for key in keys])
+    (video,) = list_videos("disco", tmp_path).videos
+    assert [round(t * 30) for t in video.reader.times()] == [0, 1, 2, 15, 16]
+    assert [round(f.seconds * 30) for f in video.reader.read((2, 3))] == [2, 15]
