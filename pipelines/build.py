@@ -2,13 +2,12 @@
 
 import heapq
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pipelines.compute import RAY_SECONDS, Compute, ray_saves_time, speedup
+from pipelines.compute import Compute, Stopwatch, ray_saves_time, ray_start_seconds, speedup
 from pipelines.engine import run
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
@@ -115,15 +114,15 @@ def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estim
     """
     setup = _setup(plan.recipe, compute, weights)
     tasks = plan.tasks(plan.shards)
-    began = time.perf_counter()
+    watch = Stopwatch()
     worker = Worker(plan, setup)
-    load_seconds = time.perf_counter() - began
+    load_seconds = watch.seconds
     results: list[TaskResult] = []
     failures = []
     for task in _spread(tasks):
         results.append(worker.run(task))
         failures += [f"{clip.key}: {clip.reason}" for clip in results[-1].quarantined]
-        if results[-1].samples and time.perf_counter() - began > TRY_SECONDS:
+        if results[-1].samples and len(results) > 1 and watch.seconds > TRY_SECONDS:
             break
     sizes = [sum(len(data) for _, data in members) for r in results for _, members in r.samples]
     if not sizes:
@@ -137,9 +136,10 @@ def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estim
         clip_seconds,
         survey_seconds,
         workers,
+        watch.stretch,
         undecided=compute.may_stay_here(plan.recipe, setup.hardware),
     )
-    start_seconds = load_seconds + (RAY_SECONDS if workers else 0)
+    start_seconds = load_seconds + (ray_start_seconds(watch.stretch) if workers else 0)
     clip_bytes = round(sum(sizes) / len(sizes))
     return Estimate(
         clip_seconds,
@@ -164,6 +164,7 @@ def _schedule(
     clip_seconds: float,
     survey_seconds: float,
     workers: int,
+    stretch: float,
     *,
     undecided: bool,
 ) -> tuple[float, int]:
@@ -191,7 +192,7 @@ def _schedule(
     if not undecided or not workers:
         return seconds(tasks, workers), workers
     first = seconds(tasks[:1], 0)
-    if ray_saves_time(here - first, workers):
+    if ray_saves_time(here - first, workers, stretch):
         return first + seconds(tasks[1:], workers), workers
     return here, 0
 

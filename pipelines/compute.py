@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,10 +12,10 @@ from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 
-__all__ = ["RAY_SECONDS", "Compute", "ray_saves_time", "speedup"]
+__all__ = ["Compute", "Stopwatch", "ray_saves_time", "ray_start_seconds", "speedup"]
 
-# From `import ray` to the first clip that its workers begin, annotators not counted.
-RAY_SECONDS = 10.0
+# Of cores that nothing else uses: from `import ray` until its workers begin with their first clips.
+_RAY_SECONDS = 10.0
 # Of a core's throughput, where workers fill all cores (bench/build.py).
 _CROWDED = 0.78
 
@@ -141,6 +142,29 @@ def speedup(workers: int) -> float:
     return workers if workers < cores else max(1.0, _CROWDED * cores)
 
 
-def ray_saves_time(seconds: float, workers: int) -> bool:
+class Stopwatch:
+    """Measures work of this process: how long it takes, and how much of it is waiting for cores
+    that other programs hold."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._began_cpu = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    @property
+    def stretch(self) -> float:
+        """By how much a busy machine lengthens work: 1 where cores are free."""
+        return max(1.0, self.seconds / max(time.process_time() - self._began_cpu, 1e-3))
+
+
+def ray_start_seconds(stretch: float) -> float:
+    """How long Ray takes to start here."""
+    return _RAY_SECONDS * stretch
+
+
+def ray_saves_time(seconds: float, workers: int, stretch: float) -> bool:
     """Whether work of so many seconds in this process ends sooner on Ray, its start included."""
-    return workers > 1 and RAY_SECONDS + seconds / speedup(workers) < seconds
+    return workers > 1 and ray_start_seconds(stretch) + seconds / speedup(workers) < seconds

@@ -10,13 +10,12 @@ import pickle
 import signal
 import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pipelines.compute import Compute, ray_saves_time
+from pipelines.compute import Compute, Stopwatch, ray_saves_time
 from pipelines.plan import Plan, Task
 from pipelines.reporter import Reporter
 from pipelines.worker import Made, Setup, TaskResult, Worker
@@ -76,7 +75,7 @@ def _run_here(
     tasks: list[Task], plan: Plan, setup: Setup, reporter: Reporter, keep: Keep, workers: int
 ) -> Iterator[TaskResult]:
     """Run tasks in this process: all, or as long as `workers` of Ray would not end sooner."""
-    started = time.perf_counter()
+    watch = Stopwatch()
     if not workers:  # Ray's workers would have as many threads each
         limit_threads()
     worker = Worker(plan, setup)
@@ -90,7 +89,7 @@ def _run_here(
 
         yield worker.run(task, made=each)
         made, left = made + len(task.first_frames), left - len(task.first_frames)
-        if ray_saves_time((time.perf_counter() - started) / made * left, workers):
+        if ray_saves_time(watch.seconds / made * left, workers, watch.stretch):
             return
 
 

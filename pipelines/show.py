@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.build import BuildSummary, estimate
-from pipelines.compute import RAY_SECONDS, Compute
+from pipelines.compute import Compute
 from pipelines.notices import notices
 from pipelines.plan import Plan
 from pipelines.reporter import Reporter
@@ -135,7 +135,9 @@ class Progress(Reporter):
         self._kept = 0
         self._failed = 0
         self._made = 0
-        self._started = time.perf_counter()
+        self._counted = 0
+        self._since: float | None = None
+        self._state = "loading annotators, surveying the first video"
         self._task: rich.progress.TaskID | None = None
 
     def __enter__(self) -> Progress:
@@ -156,10 +158,9 @@ class Progress(Reporter):
         if committed:
             console.print(f"{len(committed)} shards are there already and stay ({kept} clips)")
         if waiting:
-            console.print(f"{waiting} clips of shards that were in progress are there and stay")
+            console.print(f"{waiting} clips of unfinished shards are there already and stay")
         self._kept, self._total = kept + waiting, plan.clips
         self._frames_in_clip = plan.recipe.frames
-        self._started = time.perf_counter()
         self._task = self._bar.add_task(
             "", total=self._total, completed=self._kept, rate="", left="", failures=""
         )
@@ -172,16 +173,20 @@ class Progress(Reporter):
 
     def starting_ray(self, workers: int, address: str | None) -> None:
         where = f"joining Ray at {address}" if address else "starting Ray"
-        console.print(f"{where}, {workers} workers: {_about(RAY_SECONDS)} before the first clip")
+        console.print(f"{where} with {workers} workers; the first clips take a while")
+        self._state, self._since, self._counted = "waiting for Ray's first clips", None, 0
 
     def made(self, clip: Made) -> None:
         assert self._task is not None
         self._made += 1
+        # The first clips, of one task, come late: what is started for them is started once.
+        now = time.perf_counter()
+        self._since = self._since or now
+        self._counted += now > self._since + 1
         self._failed += isinstance(clip, Quarantined)
         failures = f"[red]{self._failed} quarantined" if self._failed else ""
-        self._bar.update(
-            self._task, advance=1, rate=self._rate(), left=self._left(), failures=failures
-        )
+        rate, left = self._rate()
+        self._bar.update(self._task, advance=1, rate=rate, left=left, failures=failures)
 
     def committed(self, manifest: Manifest) -> None:
         if not console.is_terminal:
@@ -190,20 +195,19 @@ class Progress(Reporter):
                 f"{len(manifest.quarantined)} quarantined"
             )
 
-    def _rate(self) -> str:
-        frames = self._made * self._frames_in_clip
-        return f"{frames / (time.perf_counter() - self._started):.1f} frames/s"
-
-    def _left(self) -> str:
+    def _rate(self) -> tuple[str, str]:
+        """Frames a second and the time left; empty where nothing can be said yet."""
+        if self._since is None or not self._counted:
+            return "", ""
+        each = (time.perf_counter() - self._since) / self._counted
         left = self._total - self._kept - self._made
-        seconds = (time.perf_counter() - self._started) / self._made * left
-        return f"{_about(seconds)} left" if left else ""
+        rate = f"{self._frames_in_clip / each:.1f} frames/s"
+        return rate, f"{_about(each * left)} left" if left else ""
 
     def _say(self) -> str:
         """The bar as a line for those who read a log."""
         parts = [f"{self._kept + self._made}/{self._total} clips"]
-        if self._made:
-            parts += [self._rate(), self._left()]
+        parts += self._rate() if self._since else [self._state]
         if self._failed:
             parts.append(f"{self._failed} quarantined")
         return ", ".join(filter(None, parts))

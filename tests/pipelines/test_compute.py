@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines import compute as compute_module
-from pipelines.compute import Compute
+from pipelines.compute import Compute, ray_saves_time
 from pipelines.engine import _fitting
 from pipelines.recipe import Recipe
 from preprocess.annotators.choices import AnnotatorChoice
@@ -90,3 +90,21 @@ def test_only_the_precision_is_in_the_fingerprint():
     full, half = recipe.as_json({}), recipe.as_json({}, half=True)
     assert {key for key in full if full[key] != half[key]} == {"precision"}
     assert not any("gpu" in key or key in ("device", "batch") for key in full)
+
+
+def test_ray_is_started_where_it_saves_more_than_it_costs(monkeypatch):
+    monkeypatch.setattr(compute_module.os, "cpu_count", lambda: 2)
+    assert not ray_saves_time(20, workers=2, stretch=1)
+    assert ray_saves_time(60, workers=2, stretch=1)
+    assert not ray_saves_time(60, workers=2, stretch=3)  # others use the cores
+    assert not ray_saves_time(1e6, workers=1, stretch=1)
+
+
+def test_workers_that_were_asked_for_are_not_weighed():
+    cpu = Hardware("cpu", False, "auto")
+    assert Compute().may_stay_here(LITE, cpu)
+    assert not Compute(workers=2).may_stay_here(LITE, cpu)
+    assert not Compute(address="auto").may_stay_here(LITE, cpu)
+    assert not Compute().may_stay_here(PAPER, cpu)
+    with pytest.raises(InputError, match="workers 0 uses no Ray"):
+        Compute(workers=0, address="auto")
