@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 
 from preprocess.errors import ClipError, FramesLost
+from preprocess.stills import decode_image
 from shards.files.digest import sha256
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "FrameReader",
     "ImageFile",
     "Timed",
-    "decode_image",
     "frame_rate",
     "frame_times",
     "gaps",
@@ -68,16 +67,18 @@ class FrameFolder:
     """Frames that are images, already in order.
 
     `numbers` are theirs in the video, growing, where their names tell: some may be missing.
+    `data` tells that their pixels are numbers, such as masks, not colours.
     """
 
     paths: tuple[Path, ...]
     fps: float
     numbers: tuple[int, ...] = ()
+    data: bool = False
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:
-            seconds = numbered_seconds(self.numbers, index, self.fps)
-            yield Frame(index, read_image(self.paths[index]), seconds)
+            rgb, notes = read_image(self.paths[index], data=self.data)
+            yield Frame(index, rgb, numbered_seconds(self.numbers, index, self.fps), notes)
 
     def times(self) -> Sequence[float]:
         return [numbered_seconds(self.numbers, i, self.fps) for i in range(len(self.paths))]
@@ -99,10 +100,12 @@ class ImageFile:
     folder: str
     name: str
     bytes: int  # the file's size when it was listed
+    data: bool = False  # its pixels are numbers, such as a mask's
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:
-            yield Frame(index, read_image(Path(self.folder, self.name)), 0.0)
+            rgb, notes = read_image(Path(self.folder, self.name), data=self.data)
+            yield Frame(index, rgb, 0.0, notes)
 
     def fingerprint(self) -> str:
         """Of the image's name and size in bytes; the file is not touched."""
@@ -121,25 +124,13 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, upright by its EXIF orientation. Raises ClipError naming the file."""
+def read_image(path: Path, *, data: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
+    """An image file as `decode_image` shows it. Raises ClipError naming the file."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ClipError(f"{path}: {error.strerror or error}") from error
-    return decode_image(content, str(path))
-
-
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from an image file's bytes; `name` is what the ClipError calls it."""
-    try:
-        buffer = np.frombuffer(content, np.uint8)
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if content else None
-    except cv2.error as error:  # such as too many pixels
-        raise ClipError(f"{name} cannot be decoded as an image: {error.err}") from error
-    if image is None:
-        raise ClipError(f"{name} is not an image that can be decoded")
-    return image
+    return decode_image(content, str(path), data=data)
 
 
 def read_each(

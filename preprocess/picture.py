@@ -12,8 +12,10 @@ import av
 import cv2
 import numpy as np
 
-__all__ = ["ON_WHITE", "on_white", "oriented", "show"]
+__all__ = ["ON_WHITE", "WHITE", "laid_on", "oriented", "show"]
 
+# What pages, and tools that cut people out, lay them on.
+WHITE = 255
 ON_WHITE = "transparent pixels laid on white"
 _MIRRORED = "mirrored as its display matrix says"
 
@@ -25,8 +27,7 @@ def show(frame: Any, aspect: float) -> tuple[np.ndarray, tuple[str, ...]]:
     """
     notes: list[str] = []
     if _has_alpha(frame.format.name):
-        rgba = frame.to_ndarray(format="rgba")
-        rgb, laid = on_white(rgba)
+        rgb, laid = laid_on(frame.to_ndarray(format="rgba"), WHITE)
         if laid:
             notes.append(ON_WHITE)
     else:
@@ -56,16 +57,16 @@ def oriented(rgb: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
     return np.ascontiguousarray(rgb)
 
 
-def on_white(rgba: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(H, W, 3) of (H, W, 4) uint8 laid on white, and whether any pixel was transparent.
+def laid_on(rgba: np.ndarray, ground: int) -> tuple[np.ndarray, bool]:
+    """(H, W, 3) of (H, W, 4) uint8 laid on a grey in [0, 255], and whether it showed anywhere.
 
-    What a file hides under its transparency is not shown. White is what pages and tools for
-    cut-out people lay them on.
+    What a file hides under its transparency is not shown.
     """
     alpha = rgba[..., 3:]
     if alpha.min() == 255:
         return np.ascontiguousarray(rgba[..., :3]), False
-    rgb = rgba[..., :3].astype(np.uint16) * alpha + np.uint16(255) * (255 - alpha.astype(np.uint16))
+    opaque = alpha.astype(np.uint16)
+    rgb = rgba[..., :3] * opaque + np.uint16(ground) * (255 - opaque)
     return ((rgb + 127) // 255).astype(np.uint8), True
 
 

@@ -31,7 +31,7 @@ def with_densepose(listing: Listing, folder: Path) -> Listing:
         paths = sorted((folder / video.id).glob("*.png"), key=lambda path: numerically(path.name))
         if paths:
             found += 1
-            video = replace(video, densepose=FrameFolder(tuple(paths), video.fps))
+            video = replace(video, densepose=FrameFolder(tuple(paths), video.fps, data=True))
             if len(paths) != video.frames:
                 wrong.append(f"{video.id}: {len(paths)} images for {video.frames} frames")
         videos.append(video)

@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame, decode_image, numbered_seconds
+from preprocess.frames import Frame, numbered_seconds
 from preprocess.sources.files import find_files, natural_order
 from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Split, Unreadable, Video
+from preprocess.stills import decode_image
 from shards.files.digest import sha256
 
 __all__ = ["TsvImages", "image_of_line", "index_tsv", "listing", "video_and_number"]
@@ -112,7 +113,7 @@ def _videos(source: Path, path: Path, name: str, unreadable: list[Unreadable]) -
             _reader(images, keys, [images.rows[key] for key in keys], frame_numbers(stems)),
             group=video,
             split="val" if video in HELD_OUT else _split(name),
-            masks=_reader(masks, keys, rows) if masks else None,
+            masks=_reader(masks, keys, rows, data=True) if masks else None,
         )
 
 
@@ -127,7 +128,12 @@ def _grouped(name: str, images: TsvIndex) -> dict[str, list[str]]:
 
 
 def _reader(
-    index: TsvIndex, keys: list[str], rows: list[int | None], numbers: tuple[int, ...] = ()
+    index: TsvIndex,
+    keys: list[str],
+    rows: list[int | None],
+    numbers: tuple[int, ...] = (),
+    *,
+    data: bool = False,
 ) -> TsvImages:
     return TsvImages(
         index.path,
@@ -136,6 +142,7 @@ def _reader(
         tuple(0 if r is None else index.lengths[r] for r in rows),
         FPS,
         numbers,
+        data,
     )
 
 
@@ -189,7 +196,10 @@ class TsvIndex:
 
 @dataclass(frozen=True, slots=True)
 class TsvImages:
-    """Frames that are lines of a TSV file, already in order; a `FrameReader`."""
+    """Frames that are lines of a TSV file, already in order; a `FrameReader`.
+
+    `data` tells that their pixels are numbers, such as masks, not colours.
+    """
 
     path: Path
     keys: tuple[str, ...]
@@ -197,27 +207,29 @@ class TsvImages:
     lengths: tuple[int, ...]
     fps: float
     numbers: tuple[int, ...] = ()  # of the frames in their video, where keys tell; growing
+    data: bool = False
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         try:
             with open(self.path, "rb", buffering=0) as opened:
                 for index in indices:
+                    rgb, notes = self._image(opened.fileno(), index)
                     seconds = numbered_seconds(self.numbers, index, self.fps)
-                    yield Frame(index, self._image(opened.fileno(), index), seconds)
+                    yield Frame(index, rgb, seconds, notes)
         except OSError as error:
             raise ClipError(f"{self.path}: {error.strerror or error}") from error
 
     def times(self) -> Sequence[float]:
         return [numbered_seconds(self.numbers, i, self.fps) for i in range(len(self.keys))]
 
-    def _image(self, file: int, index: int) -> np.ndarray:
+    def _image(self, file: int, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
         key, name = self.keys[index], f"{self.path}: {self.keys[index]}"
         if self.offsets[index] == MISSING:
             raise ClipError(f"{self.path} has no image for {key}")
         line = os.pread(file, self.lengths[index], self.offsets[index])
         if _key(line) != key:
             raise ClipError(f"{name} is not where it was listed: the file has changed")
-        return decode_image(image_of_line(line, name), name)
+        return decode_image(image_of_line(line, name), name, data=self.data)
 
     def fingerprint(self) -> str:
         """Of the lines' keys and lengths."""

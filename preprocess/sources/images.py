@@ -1,6 +1,7 @@
 """Datasets of images in folders: each image is a video of one frame."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from preprocess.errors import InputError
@@ -45,7 +46,9 @@ def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
         )
     masks = None
     if (root / "segments").is_dir():
-        masks = {stem(path): mask for path, mask in find_images(root / "segments")}
+        masks = {
+            stem(path): replace(mask, data=True) for path, mask in find_images(root / "segments")
+        }
     videos = []
     for video_id, (path, image) in zip(unique_names([p for p, _ in found]), found, strict=True):
         mask = None

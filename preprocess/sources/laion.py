@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame, FrameReader, ImageFile, decode_image
+from preprocess.frames import Frame, FrameReader, ImageFile
 from preprocess.sources.files import IMAGE_SUFFIXES, find_files, find_images, stem, unique_names
 from preprocess.sources.values import Listing, Unreadable, Video
+from preprocess.stills import decode_image
 from shards.files.digest import sha256
 
 __all__ = ["listing", "scan_tar"]
@@ -214,7 +215,8 @@ class ParquetImage:
         if content is None:
             raise ClipError(f"{name} has no image")
         for index in indices:
-            yield Frame(index, decode_image(content, name), 0.0)
+            rgb, notes = decode_image(content, name)
+            yield Frame(index, rgb, 0.0, notes)
 
     def fingerprint(self) -> str:
         """Of the image's place and the size of its row group."""
@@ -337,7 +339,8 @@ class TarImage:
         except OSError as error:
             raise ClipError(f"{name}: {error.strerror or error}") from error
         for index in indices:
-            yield Frame(index, decode_image(content, name), 0.0)
+            rgb, notes = decode_image(content, name)
+            yield Frame(index, rgb, 0.0, notes)
 
     def fingerprint(self) -> str:
         """Of the image's name, place and size."""

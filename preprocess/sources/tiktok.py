@@ -71,4 +71,4 @@ def _beside(folder: Path, stems: Iterable[str]) -> FrameFolder | None:
     """
     if not folder.is_dir():
         return None
-    return FrameFolder(tuple(folder / f"{stem}.png" for stem in stems), FPS)
+    return FrameFolder(tuple(folder / f"{stem}.png" for stem in stems), FPS, data=True)

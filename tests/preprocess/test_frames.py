@@ -14,7 +14,6 @@ from preprocess.frames import (
     frame_times,
     gaps,
     read_each,
-    read_image,
 )
 from preprocess.video import VideoFile
 from tests.conftest import numbered_frame, read_number
@@ -128,19 +127,6 @@ def test_one_broken_image_does_not_cost_the_others(tmp_path, write_image):
     assert "1.png is not an image" in str(results[1])
     assert [read_number(results[i].rgb) for i in (0, 2, 3)] == [0, 2, 3]
     assert results[3].seconds == pytest.approx(0.1)
-
-
-def test_images_are_rgb_whatever_their_channels(tmp_path):
-    import cv2
-
-    red = np.zeros((4, 4, 3), np.uint8)
-    red[..., 2] = 255  # cv2 writes BGR
-    cv2.imwrite(str(tmp_path / "red.png"), red)
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([red, np.full((4, 4), 9, np.uint8)]))
-    cv2.imwrite(str(tmp_path / "grey16.png"), np.full((4, 4), 0x8000, np.uint16))
-    assert read_image(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
-    assert read_image(tmp_path / "alpha.png")[0, 0].tolist() == [255, 0, 0]
-    assert read_image(tmp_path / "grey16.png")[0, 0].tolist() == [128, 128, 128]
 
 
 class Broken:

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from preprocess.picture import ON_WHITE, on_white, oriented
+from preprocess.picture import ON_WHITE, laid_on, oriented
 from preprocess.video import VideoFile
 from tests.conftest import numbered_frame
 
@@ -63,10 +63,10 @@ def test_a_matrix_that_turns_by_other_than_quarters_shows_the_nearest():
 
 def test_transparent_pixels_are_laid_on_white_in_proportion():
     rgba = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]], np.uint8)
-    rgb, laid = on_white(rgba)
+    rgb, laid = laid_on(rgba, 255)
     assert rgb.tolist() == [[[200, 100, 0], [255, 255, 255], [244, 224, 204]]]
     assert laid
-    assert not on_white(rgba[:, :1])[1]
+    assert not laid_on(rgba[:, :1], 255)[1]
 
 
 @pytest.mark.parametrize(
