@@ -35,10 +35,9 @@ from shards.files.digest import canonical_json, parse_json, sha256
 from shards.files.storage import Store
 from shards.manifest import Manifest, load_manifests
 from shards.reader import Dataset, Shard
-from shards.sample.modalities import streamed_rows
+from shards.sample.modalities import Modality, streamed_rows
 
 __all__ = [
-    "BACKGROUND",
     "LATENTS_FILE",
     "Latents",
     "LatentsInfo",
@@ -46,15 +45,15 @@ __all__ = [
     "encode_members",
     "folder_name",
     "latents_member",
-    "latents_names",
+    "latents_rows",
     "open_for_encoding",
     "open_latents",
     "read_latents_info",
     "sidecars_of",
 ]
 
-# Version 1 had other names of members, those of datasets of schema 1.
-_SCHEMA = 2
+# Version 1 had other names of members; version 2 took the background from what was `reference`.
+_SCHEMA = 3
 LATENTS_FILE = "latents.json"
 
 
@@ -243,16 +242,13 @@ def _make(root: Store, folder: str | None = None) -> str:
     return f"make them by `idol-prep encode {root.url()} --base FOLDER{size}`"
 
 
-BACKGROUND = "background_latents"
-
 # Ours is 128 bytes; a header that claims more is not one of ours.
 _HEADER = 512
 
 
-def latents_names() -> tuple[str, ...]:
-    """Names of all latents that a clip may have: of the table's modalities, and the background."""
-    rows = streamed_rows()
-    return (*(f"{row.name}_latents" for row, streamed in rows if streamed.latents), BACKGROUND)
+def latents_rows() -> dict[str, Modality]:
+    """By the names of all latents that a clip may have, the rows of the table that they are of."""
+    return {f"{row.name}_latents": row for row, streamed in streamed_rows() if streamed.latents}
 
 
 def latents_member(key: str, name: str) -> str:

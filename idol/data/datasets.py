@@ -37,8 +37,10 @@ _MADE_BY = {
     "keypoints": "`idol-prep build --pose lite`, or leave out --mirror and --crop-area",
     "depth_person": "`idol-prep build --depth lite` (or train with --depth frame, if it is there)",
     "depth_frame": "`idol-prep build --depth midas` (or train with --depth person, if it is there)",
-    "reference": "`idol-prep build --mask lite`, which keeps each video's reference frame",
+    "reference": "`idol-prep build --mask lite`, which keeps a reference frame",
     "reference_mask": "`idol-prep build --mask lite`",
+    "background": "`idol-prep build --mask lite`, which keeps a reference frame",
+    "background_mask": "`idol-prep build --mask lite`",
 }
 
 

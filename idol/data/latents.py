@@ -15,13 +15,13 @@ from idol.encoders.vae_identity import find_vae, identify_vae
 from idol.errors import IdolError
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, ShardsError
 from shards.files.storage import Store
-from shards.latents import BACKGROUND, LatentsInfo, encode_members, open_for_encoding
+from shards.latents import LatentsInfo, encode_members, latents_rows, open_for_encoding
 from shards.manifest import Manifest, Sample, list_shards, load_manifests, shard_name
 from shards.mix import read_mix
 from shards.reader import Entry, Shard, open_dataset, read_sample
 from shards.sample.codec import decode_info
-from shards.sample.modalities import streamed_rows
-from shards.stream.fill import background_of, fill_frames
+from shards.sample.modalities import Modality
+from shards.stream.fill import stored_images
 from shards.writer import commit_shard
 
 __all__ = ["EncodeError", "EncodeSummary", "encode_dataset"]
@@ -180,7 +180,7 @@ def _encoded(
         moments = {}
         for name, array in images.items():
             made = _stored_moments(vae, array, size)
-            moments[name] = made[0] if name == BACKGROUND else made
+            moments[name] = made[0] if latents_rows()[name].files == "still" else made
         yield sample.key, encode_members(sample.key, info, moments)
         encoded()
 
@@ -200,14 +200,16 @@ def _images(
         [(name, bytes(data)) for name, data in members.items() if name.endswith(".json")]
     )
     images = {}
-    for row, streamed in streamed_rows():
-        if streamed.latents and sample.sizes.get(row.name):
-            frames = np.empty((sample.frames, sample.height, sample.width, 3), np.uint8)
-            fill_frames(frames, members, sample.key, row.name, range(sample.frames))
-            images[f"{row.name}_latents"] = frames
-    if sample.sizes.get("reference") and sample.sizes.get("reference_mask"):
-        images[BACKGROUND] = background_of(members, sample.key, sample.height, sample.width)[None]
+    for name, row in latents_rows().items():
+        if all(sample.sizes.get(needed) for needed in _needed(row)):
+            size = sample.frames, sample.height, sample.width
+            images[name] = stored_images(members, sample.key, row, *size)
     return info, images
+
+
+def _needed(row: Modality) -> list[str]:
+    hole = row.streamed.hole if row.streamed else ""
+    return [row.name, hole] if hole else [row.name]
 
 
 def _stored_moments(vae: VAECodec, images_NHWC: np.ndarray, size: int) -> np.ndarray:

@@ -13,12 +13,11 @@ from shards.files.storage import Store
 from shards.files.tars import read_members
 from shards.index import INDEX, index_rows, read_index
 from shards.latents import (
-    BACKGROUND,
     LATENTS_FILE,
     LatentsInfo,
     decode_moments,
     latents_member,
-    latents_names,
+    latents_rows,
     read_latents_info,
 )
 from shards.manifest import (
@@ -392,13 +391,13 @@ def _latents_sample_faults(
         return
     if clip is not None and frames != clip.frames:
         yield f"has {frames} frames, its clip has {clip.frames}"
-    for name in latents_names():
+    for name, row in latents_rows().items():
         member = latents_member(sample.key, name)
         if member not in members:
             if name == "rgb_latents":
                 yield f"{member}: missing"
             continue
-        shape = info.shape if name == BACKGROUND else (frames, *info.shape)
+        shape = info.shape if row.files == "still" else (frames, *info.shape)
         try:
             if not np.isfinite(decode_moments(member, members[member], shape)).all():
                 yield f"{member}: not all values are finite"

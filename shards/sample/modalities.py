@@ -24,6 +24,7 @@ from shards.sample.metrics import depth_flicker, pose_jitter
 __all__ = [
     "JSON",
     "MODALITIES",
+    "REFERENCE",
     "Depth",
     "Measure",
     "Modality",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 JSON = "json"
+REFERENCE = "reference"  # of streams: foreground, background and their masks together
 Depth = Literal["person", "frame"]
 
 
@@ -44,20 +46,32 @@ class Streamed:
     """How training is given a modality whose frames are images: uint8, as they are stored.
 
     `array`     its name in a `ClipSample`.
+    `group`     what a stream is asked for to get it, together with others; else its array.
     `depth`     which of the depths it is, for the rows that share the array `depth`: a stream takes
                 one of them.
     `channels`  3, where grey is repeated in each, or 1, without an axis for it.
     `moves`     what a random crop and a mirror image do: `smooth` mixes neighbouring pixels,
                 `exact` takes the nearest, for values of which a mean means nothing; `redrawn` is
                 drawn again from the key points; `never` refuses both.
+    `cropped`   whether a random crop is its too, besides the mirror image: of what lies under the
+                frames, pixel by pixel.
+    `hole`      the modality whose mask cuts a mid-grey hole into it.
     `latents`   whether its latents may be cached, in the member `{modality}_latents`.
     """
 
     array: str
+    group: str = ""
     depth: Depth | None = None
     channels: Literal[1, 3] = 3
     moves: Literal["smooth", "exact", "redrawn", "never"] = "smooth"
+    cropped: bool = True
+    hole: str = ""
     latents: bool = False
+
+    @property
+    def asked_as(self) -> str:
+        """The name by which a stream is asked for it."""
+        return self.group or self.array
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ class Modality:
                 the row on a contact sheet: from (T, H, W, 3) uint8 frames and the clip's array to
                 (T, H, W, 3) uint8 tiles; without `draw` there is none.
     `measures`  what statistics tell of it.
-    `streamed`  how training is given it, if it is by itself.
+    `streamed`  how training is given it, if it is.
     """
 
     name: str
@@ -189,16 +203,40 @@ MODALITIES: dict[str, Modality] = {
         # A mean of two hot colours is a third.
         _depth("person", "depth, person", HOT_DEPTH, moves="exact"),
         _depth("frame", "depth, whole frame", GREY_DEPTH, moves="smooth"),
-        Modality(name="reference", encoding=JPEG, files="still"),
-        Modality(name="reference_mask", encoding=GREY, files="still"),
-        Modality(name="background", encoding=JPEG, files="still"),
-        Modality(name="background_mask", encoding=GREY, files="still"),
+        # CLIP's: the whole person, wherever the frames are cropped.
+        Modality(
+            name="reference",
+            encoding=JPEG,
+            files="still",
+            streamed=Streamed("foreground", REFERENCE, cropped=False),
+        ),
+        Modality(
+            name="reference_mask",
+            encoding=GREY,
+            files="still",
+            streamed=Streamed(
+                "foreground_mask", REFERENCE, channels=1, moves="exact", cropped=False
+            ),
+        ),
+        # Added to the noise pixel by pixel: it lies under the frames.
+        Modality(
+            name="background",
+            encoding=JPEG,
+            files="still",
+            streamed=Streamed("background", REFERENCE, hole="background_mask", latents=True),
+        ),
+        Modality(
+            name="background_mask",
+            encoding=GREY,
+            files="still",
+            streamed=Streamed("background_mask", REFERENCE, channels=1, moves="exact"),
+        ),
     )
 }
 
 
 def streamed_rows() -> Iterator[tuple[Modality, Streamed]]:
-    """The rows that training is given by themselves."""
+    """The rows that training is given."""
     for row in MODALITIES.values():
         if row.streamed is not None:
             yield row, row.streamed

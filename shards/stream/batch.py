@@ -83,11 +83,12 @@ class ClipSample(_Content):
     `depth`          (T, H, W, 3) uint8, as the model sees it: the person's in `hot` colours, that
                      of the whole frame in grey, rounded to 8 bits.
     `foreground`, `foreground_mask`
-                     (H, W, 3), (H, W) uint8: the image of the person with its surroundings, which
-                     the mask removes after CLIP's normalisation.
+                     (H, W, 3), (H, W) uint8: the person in a crop of its own with its
+                     surroundings, which the mask removes after CLIP's normalisation.
     `background`, `background_mask`
-                     (H, W, 3), (H, W) uint8: the place with a mid-grey hole (128) where the mask
-                     is 255. Both parts are cut from the video's reference frame, or see `cut`.
+                     (H, W, 3), (H, W) uint8: the place, under the frames pixel by pixel, with a
+                     mid-grey hole (128) where the mask is 255. Both parts show one reference frame,
+                     or see `cut`.
     `rgb_latents`, `pose_latents`, `depth_latents`
                      (T, 2C, h, w) float16: the frames' moments, means before logarithms of
                      variances, unscaled, in place of the images; `background_latents`

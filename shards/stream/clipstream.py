@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,8 @@ _Item = TypeVar("_Item", ClipBatch, ClipSample)
 
 _log = logging.getLogger(__name__)
 
+_THREADS = "clips"  # the names of threads begin so
+
 
 class ClipStream:
     """Samples of one or several datasets, exact, elastic and resumable.
@@ -44,12 +47,13 @@ class ClipStream:
                     reference (foreground and background) to decode; unless given, all that the
                     first clip has.
     depth           person or frame; unless given, the one that is there, person of both.
-    cut             foreground and background come from the reference frame ("reference"), or
-                    from the image itself, by the rules of "hap" or "haop" pre-training.
+    cut             foreground and background are those stored ("reference"), or are cut from the
+                    image itself, by the rules of "hap" or "haop" pre-training.
     max_frame_step  a sample's frames are 1 to so many frames of the clip apart, as drawn.
     crop_area, mirror
                     random crop (lowest and highest fraction of the area) and probability of a
-                    mirror image, the same for all images of a sample; skeletons are drawn again.
+                    mirror image, the same for all images of a sample, but that the foreground is
+                    not cropped; skeletons are drawn again.
     weights         one for each dataset: mix them in these proportions, each at its own pace.
                     Without them all are shuffled together, and an epoch has each clip once.
     split           of a dataset given by its root: `train`, or the only one, unless given.
@@ -104,7 +108,7 @@ class ClipStream:
         found = [[shard for shards in chosen for shard in shards]]
         if mixture.weights is not None:
             found = [list(shards) for shards in chosen]
-        there = next(s.sizes for shard in found[0] for s in shard.manifest.samples)
+        there = next(s.sizes.keys() for shard in found[0] for s in shard.manifest.samples)
         depth = depth_there(there) if depth is None else depth
         request = Request(
             frames=frames,
@@ -248,7 +252,7 @@ def _in_threads(
 ) -> Iterator[ClipBatch]:
     """`map(build, turns)` by threads, `ahead` of them built or at work while one is used."""
     waiting: deque[Future[ClipBatch]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="clips")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=_THREADS)
     try:
         for turn in turns:
             waiting.append(pool.submit(build, turn))
@@ -257,4 +261,7 @@ def _in_threads(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Python may clear a loop that was left away in any thread, one of these too, which cannot
+        # wait for itself.
+        own = threading.current_thread().name.startswith(_THREADS)
+        pool.shutdown(wait=not own, cancel_futures=True)

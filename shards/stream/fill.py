@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,20 @@ import numpy as np
 from shards.errors import BadSample
 from shards.latents import decode_moments, latents_member
 from shards.sample.images import decode_into
-from shards.sample.modalities import JSON, MODALITIES, member_name
+from shards.sample.modalities import JSON, MODALITIES, Modality, member_name
 from shards.stream.catalogue import ClipEntry
-from shards.stream.foreground import cut, hole
+from shards.stream.foreground import (
+    around_person,
+    draw_dilation,
+    draw_outpainting_crop,
+    hole,
+    widen,
+)
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
 from shards.stream.random import Draws
 from shards.stream.request import Request
 
-__all__ = ["background_of", "fill_frames", "fill_sample"]
+__all__ = ["fill_sample", "stored_images"]
 
 Members = Mapping[str, memoryview]
 
@@ -48,22 +55,21 @@ def fill_sample(
         images = out.get(streamed.array)
         if images is None:  # its latents are taken
             continue
-        if streamed.moves == "redrawn" and geometry != IDENTITY:
+        moved = geometry if streamed.cropped else Geometry(mirrored=geometry.mirrored)
+        if streamed.moves == "redrawn" and moved != IDENTITY:
             points = _keypoints(members, clip)[list(window)]
-            redraw_pose(points, info.get("keypoints"), geometry, images, clip.key)
+            redraw_pose(points, info.get("keypoints"), moved, images, clip.key)
         else:
-            fill_frames(images, members, clip.key, row.name, window)
-            geometry.apply(images, exact=streamed.moves == "exact")
-    if "foreground" in out:
-        _fill_parts(out, members, clip, request, window[0], geometry)
-    if "background" in out:
-        cut(
-            out["foreground"],
-            out["foreground_mask"],
-            out["background"],
-            out["background_mask"],
-            outpainting=Draws(*(draw or ()), "haop") if request.cut == "haop" else None,
-        )
+            _fill_images(images, members, clip.key, row, window)
+            moved.apply(images, exact=streamed.moves == "exact")
+    for _, streamed in request.rows:
+        if streamed.hole and streamed.array in out:
+            mask = MODALITIES[streamed.hole].streamed
+            assert mask is not None
+            out[streamed.array][...] = hole(out[streamed.array], out[mask.array])
+    if request.cut != "reference" and "foreground" in out:
+        outpainting = Draws(*(draw or ()), "haop") if request.cut == "haop" else None
+        _cut_frame(out, members, clip.key, window[0], geometry, outpainting)
     for name, stored in request.cached.items():
         _fill_latents(out[name], members, clip, stored, window)
     return [info["frame_indices"][frame] for frame in window]
@@ -85,52 +91,78 @@ def _draw_window(draws: Draws | None, available: int, frames: int, max_step: int
     return range(start, start + span, step)
 
 
-def fill_frames(out: np.ndarray, members: Members, key: str, modality: str, window: range) -> None:
-    """Decode the frames `window` of a modality into `out`, (T, H, W, 3) or (T, H, W) uint8."""
+def stored_images(
+    members: Members, key: str, row: Modality, frames: int, height: int, width: int
+) -> np.ndarray:
+    """All images of a streamed modality as a stream gives them, unmoved: (N, H, W, 3) uint8.
+
+    N is the clip's `frames`, or 1 for a still image; a background has its hole.
+    Raises BadSample, naming the member, for anything missing or damaged.
+    """
+    still = row.files == "still"
+    images = np.empty((1 if still else frames, height, width, 3), np.uint8)
+    _fill_images(images[0] if still else images, members, key, row, range(frames))
+    if row.streamed is not None and row.streamed.hole:
+        mask = np.empty((height, width), np.uint8)
+        _decode(mask, members, key, row.streamed.hole)
+        images[0] = hole(images[0], mask)
+    return images
+
+
+def _fill_images(out: np.ndarray, members: Members, key: str, row: Modality, window: range) -> None:
+    """Decode the frames `window` of a modality, or its still image, into `out`.
+
+    out: (T, H, W, 3) or (T, H, W) uint8, without T for a still image.
+    """
+    if row.files == "still":
+        _decode(out, members, key, row.name)
+        return
     for image, frame in zip(out, window, strict=True):
-        _decode(image, members, key, modality, frame)
+        _decode(image, members, key, row.name, frame)
 
 
-def background_of(members: Members, key: str, height: int, width: int) -> np.ndarray:
-    """The background with its hole, (H, W, 3) uint8, as a stream with cut `reference` gives it."""
-    image = np.empty((height, width, 3), np.uint8)
-    mask = np.empty((height, width), np.uint8)
-    _decode(image, members, key, "reference")
-    _decode(mask, members, key, "reference_mask")
-    return hole(image, mask)
-
-
-def _fill_parts(
+def _cut_frame(
     out: Mapping[str, np.ndarray],
     members: Members,
-    clip: ClipEntry,
-    request: Request,
+    key: str,
     frame: int,
     geometry: Geometry,
+    outpainting: Draws | None,
 ) -> None:
-    """Image and mask, twice each."""
-    image, mask = out["foreground"], out["foreground_mask"]
-    if request.cut == "reference":
-        _decode(image, members, clip.key, "reference")
-        _decode(mask, members, clip.key, "reference_mask")
-        geometry.apply(image)
+    """Foreground and background of pre-training, both of one frame; `outpainting` draws HAOP's.
+
+    The background is the frame as `geometry` moves it, with its hole: the mask's, which HAOP
+    dilates. The foreground is the unmoved frame around its person, of which HAOP takes a random
+    part; a mirror image is its too. It keeps its surroundings: they go by its mask after CLIP's
+    normalisation.
+    """
+    image, mask = out["background"], out["background_mask"]
+    if "rgb" in out and geometry == IDENTITY:
+        image[...] = out["rgb"][0]
     else:
-        if "rgb" in out:
-            image[...] = out["rgb"][0]
-        else:
-            _decode(image, members, clip.key, "rgb", frame)
-        _decode(mask, members, clip.key, "mask", frame)
+        _decode(image, members, key, "rgb", frame)
+    _decode(mask, members, key, "mask", frame)
+    part = around_person(mask)
+    radius = 0
+    if outpainting is not None:
+        radius = draw_dilation(outpainting, len(mask))
+        part = part.part(draw_outpainting_crop(outpainting))
+    part = replace(part, mirrored=geometry.mirrored)
+    for whole, name in ((image, "foreground"), (mask, "foreground_mask")):
+        out[name][...] = whole
+        part.apply(out[name])
+    geometry.apply(image)
     geometry.apply(mask, exact=True)
-    if "background" in out:
-        out["background"][...] = image
-        out["background_mask"][...] = mask
+    if radius:
+        mask[...] = widen(mask, radius)
+    image[...] = hole(image, mask)
 
 
 def _fill_latents(
     out: np.ndarray, members: Members, clip: ClipEntry, stored: str, window: range
 ) -> None:
     name = latents_member(clip.key, stored)
-    if stored == "background_latents":
+    if out.ndim == 3:  # of a still image
         out[...] = decode_moments(name, members.get(name), out.shape)
         return
     moments = decode_moments(name, members.get(name), (clip.frames, *out.shape[1:]))

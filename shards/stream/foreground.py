@@ -1,9 +1,10 @@
 """Foreground and background: what the model is shown of person and place.
 
-Plain training cuts both from the video's reference frame. Human attribute pre-training (HAP, as in
-DisCo) rebuilds a single image from its own two parts; human attribute outpainting pre-training
-(HAOP, sec. 3.3 of the paper) makes that harder, so that the model does not learn the outline of
-the hole: the hole is wider than the person, and the foreground is cropped and resized.
+In later stages both are stored: the foreground in the subject's own crop, the background in the
+clip's. Human attribute pre-training (HAP, as in DisCo) rebuilds a single image from its own two
+parts; human attribute outpainting pre-training (HAOP, sec. 3.3 of the paper) makes that harder, so
+that the model does not learn the outline of the hole: the hole is wider than the person, and the
+foreground is cropped and resized once more.
 """
 
 from typing import Literal
@@ -11,18 +12,47 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from shards.stream.geometry import Geometry
+from shards.stream.geometry import IDENTITY, Geometry
 from shards.stream.random import Draws
 
-__all__ = ["MID_GREY", "Cut", "cut", "draw_dilation", "draw_outpainting_crop", "hole"]
+__all__ = [
+    "MID_GREY",
+    "Cut",
+    "around_person",
+    "draw_dilation",
+    "draw_outpainting_crop",
+    "hole",
+    "widen",
+]
 
 Cut = Literal["reference", "hap", "haop"]
 
 # Black is -1 and white 1 to the model: a hole of 0 is 127.5, of which 8 bits keep this.
 MID_GREY = 128
 
+PADDING = 0.1  # of the person's longer side, on each side, as in the crops of a build
+LEAST_EXTENT = 8  # pixels, as there
 DILATION_RADIUS = (2, 15)  # discs of 5 to 31 pixels widen the hole of a 256-pixel image
 CROP_AREA = (0.5, 1.0)  # fraction of the image that is left of the foreground
+_PERSON = 127  # masks above this are the person
+
+
+def around_person(mask: np.ndarray) -> Geometry:
+    """The part of an image that shows its person and a tenth more: the foreground of pre-training.
+
+    mask: (H, W) uint8. The margin gives way before the part leaves the image; it has the image's
+    proportions, so of a square image it is square. The whole image if nobody is in it.
+    """
+    height, width = mask.shape
+    ys, xs = np.nonzero(mask > _PERSON)
+    if not len(xs):
+        return IDENTITY
+    low = np.array([xs.min() / width, ys.min() / height])
+    high = np.array([(xs.max() + 1) / width, (ys.max() + 1) / height])
+    extent = max(*(high - low), LEAST_EXTENT / min(height, width))
+    side = float(min(extent * (1 + 2 * PADDING), 1.0))
+    x, y = np.clip((low + high) / 2 - side / 2, 0, 1 - side).tolist()
+    return Geometry(x, y, side)
 
 
 def draw_dilation(draws: Draws, height: int) -> int:
@@ -36,6 +66,12 @@ def draw_outpainting_crop(draws: Draws) -> Geometry:
     return Geometry(draws.uniform(0, 1 - side), draws.uniform(0, 1 - side), side)
 
 
+def widen(mask: np.ndarray, radius: int) -> np.ndarray:
+    """A mask (H, W) uint8, dilated by a disc of this radius in pixels."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(mask, disc)
+
+
 def hole(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """`image` (H, W, 3) uint8 with mid grey where `mask` (H, W) uint8 is 255, mixed in between.
 
@@ -45,27 +81,3 @@ def hole(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return (image + (MID_GREY - image.astype(np.float32)) * opaque + np.float32(0.5)).astype(
         np.uint8
     )
-
-
-def cut(
-    foreground: np.ndarray,
-    foreground_mask: np.ndarray,
-    background: np.ndarray,
-    background_mask: np.ndarray,
-    outpainting: Draws | None = None,
-) -> None:
-    """Turn an image and its mask into the two parts, in place.
-
-    foreground, background: (H, W, 3) uint8, both holding the image; foreground_mask,
-    background_mask: (H, W) uint8, both its mask. The background gets its hole. Draws for HAOP's
-    `outpainting` dilate the hole before that, and crop the foreground together with its mask.
-    The foreground keeps its surroundings: they go by its mask after CLIP's normalisation.
-    """
-    if outpainting is not None:
-        diameter = 2 * draw_dilation(outpainting, len(foreground)) + 1
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
-        background_mask[...] = cv2.dilate(background_mask, disc)
-        crop = draw_outpainting_crop(outpainting)
-        crop.apply(foreground)
-        crop.apply(foreground_mask)
-    background[...] = hole(background, background_mask)

@@ -57,6 +57,12 @@ class Geometry:
                 image, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
             )
 
+    def part(self, inner: "Geometry") -> "Geometry":
+        """`inner`, a part of this part, as one of the image. Neither is mirrored."""
+        return Geometry(
+            self.x + inner.x * self.side, self.y + inner.y * self.side, self.side * inner.side
+        )
+
 
 IDENTITY = Geometry()
 

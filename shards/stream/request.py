@@ -1,24 +1,32 @@
 """What is asked of each clip, and what its tar must hold for that."""
 
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import get_args
 
-from shards.latents import BACKGROUND, LatentsInfo
-from shards.sample.modalities import Depth, Modality, Streamed, streamed_rows
+from shards.latents import LatentsInfo
+from shards.sample.modalities import (
+    MODALITIES,
+    REFERENCE,
+    Depth,
+    Modality,
+    Streamed,
+    streamed_rows,
+)
 from shards.stream.foreground import Cut
 
-__all__ = ["REFERENCE", "Request", "depth_there", "modalities_there"]
+__all__ = ["Request", "depth_there", "modalities_there"]
 
-REFERENCE = "reference"  # stands for foreground, background and their masks
+_OF_FRAME = frozenset({"rgb", "mask"})  # what pre-training cuts foreground and background from
 
 
 @dataclass(frozen=True)
 class Request:
     """The content of a sample. Raises ValueError naming the first mistake.
 
-    `modalities`      arrays wanted, as the table's rows are streamed, and `reference`, which stands
-                      for foreground, background and their masks.
+    `modalities`      arrays wanted, as the table's rows are streamed; `reference` stands for
+                      foreground, background and their masks.
     `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
     `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
@@ -70,11 +78,23 @@ class Request:
 
     @property
     def rows(self) -> list[tuple[Modality, Streamed]]:
-        """The table's rows of what is wanted, but for `reference`, in their order."""
+        """The table's rows that are read, in their order.
+
+        With another cut than `reference`, foreground and background are none of them: they are cut
+        from the frame itself.
+        """
+        return [
+            (row, streamed)
+            for row, streamed in self._wanted
+            if self.cut == "reference" or streamed.group != REFERENCE
+        ]
+
+    @property
+    def _wanted(self) -> list[tuple[Modality, Streamed]]:
         return [
             (row, streamed)
             for row, streamed in _rows(self.depth)
-            if streamed.array in self.modalities
+            if streamed.asked_as in self.modalities
         ]
 
     @property
@@ -83,8 +103,8 @@ class Request:
         stored = {"rgb", *(row.name for row, _ in self.rows)}
         if self.moves and any(streamed.moves == "redrawn" for _, streamed in self.rows):
             stored.add("keypoints")
-        if REFERENCE in self.modalities:
-            stored |= _parts_of(self.cut)
+        if self.cut != "reference" and REFERENCE in self.modalities:
+            stored |= _OF_FRAME
         return frozenset(stored)
 
     @property
@@ -92,41 +112,37 @@ class Request:
         """What is taken from latents: a sample's array to the member of the tar."""
         if self.latents is None:
             return {}
-        cached = {
+        return {
             f"{streamed.array}_latents": f"{row.name}_latents"
             for row, streamed in self.rows
             if streamed.latents
         }
-        if REFERENCE in self.modalities and self.cut == "reference":
-            cached[BACKGROUND] = BACKGROUND
-        return cached
 
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """Shape of each array of a sample; `recycle.dtype_of` gives its type."""
-        grey: tuple[int, ...] = (height, width)
-        colour = (*grey, 3)
-        shapes = {
-            streamed.array: (self.frames, *(colour if streamed.channels == 3 else grey))
-            for _, streamed in self.rows
-        }
-        if REFERENCE in self.modalities:
-            for part in ("foreground", "background"):
-                shapes |= {part: colour, f"{part}_mask": grey}
-        if self.latents is not None:
-            for name in self.cached:
-                one = name == BACKGROUND
-                shapes[name] = self.latents.shape if one else (self.frames, *self.latents.shape)
-                shapes.pop(name.removesuffix("_latents"))
-            if BACKGROUND in self.cached:
-                shapes.pop("background_mask")
-        return shapes
+        shapes: dict[str, tuple[int, ...]] = {}
+        needless = set()
+        for row, streamed in self._wanted:
+            time = () if row.files == "still" else (self.frames,)
+            if self.latents is not None and f"{streamed.array}_latents" in self.cached:
+                shapes[f"{streamed.array}_latents"] = (*time, *self.latents.shape)
+                if streamed.hole:  # it is in the latents
+                    needless.add(_array_of(streamed.hole))
+            else:
+                colours = (3,) if streamed.channels == 3 else ()
+                shapes[streamed.array] = (*time, height, width, *colours)
+        return {name: shape for name, shape in shapes.items() if name not in needless}
 
 
-def modalities_there(stored: Collection[str], depth: Depth, cut: Cut) -> frozenset[str]:
+def modalities_there(stored: AbstractSet[str], depth: Depth, cut: Cut) -> frozenset[str]:
     """All that can be asked of a clip with these stored modalities."""
-    there = {streamed.array for row, streamed in _rows(depth) if row.name in stored}
-    parts = {REFERENCE} if _parts_of(cut) <= set(stored) else set()
-    return frozenset({"rgb"} | there | parts)
+    asked, lacking = {"rgb"}, set()
+    for row, streamed in _rows(depth):
+        of_frame = cut != "reference" and streamed.group == REFERENCE
+        asked.add(streamed.asked_as)
+        if not (_OF_FRAME if of_frame else {row.name}) <= stored:
+            lacking.add(streamed.asked_as)
+    return frozenset(asked - (lacking - {"rgb"}))
 
 
 def depth_there(stored: Collection[str]) -> Depth:
@@ -143,9 +159,10 @@ def _rows(depth: Depth) -> Iterator[tuple[Modality, Streamed]]:
 
 
 def _names() -> list[str]:
-    return [*dict.fromkeys(streamed.array for _, streamed in streamed_rows()), REFERENCE]
+    return [*dict.fromkeys(streamed.asked_as for _, streamed in streamed_rows())]
 
 
-def _parts_of(cut: Cut) -> frozenset[str]:
-    """What foreground and background are cut from."""
-    return frozenset(("reference", "reference_mask") if cut == "reference" else ("rgb", "mask"))
+def _array_of(modality: str) -> str:
+    streamed = MODALITIES[modality].streamed
+    assert streamed is not None
+    return streamed.array

@@ -126,9 +126,9 @@ def test_moments_are_those_of_the_vae(dataset: Path, base: Path) -> None:
         assert (found.dtype, found.shape) == (np.float16, (FRAMES, 4, 8, 8))
         np.testing.assert_allclose(found, expected(getattr(clip, name)), rtol=1e-3, atol=1e-3)
     # The mask is black or white, so the hole is grey or nothing.
-    assert clip.reference is not None
-    assert clip.reference_mask is not None
-    place = np.where(clip.reference_mask[..., None] == 255, 128, clip.reference).astype(np.uint8)
+    assert clip.background is not None
+    assert clip.background_mask is not None
+    place = np.where(clip.background_mask[..., None] == 255, 128, clip.background).astype(np.uint8)
     found = moments["background_latents"]
     assert found.shape == (4, 8, 8)
     np.testing.assert_allclose(found, expected(place[None])[0], rtol=1e-3, atol=1e-3)

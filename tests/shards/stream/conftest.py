@@ -26,7 +26,10 @@ def grey_clip(key: str, frames: int, first: int = 0) -> Clip:
 
 
 def full_clip(key: str, frames: int = 9, size: int = 64, seed: int = 0) -> Clip:
-    """A clip with every modality: a person's box walks right, its skeleton with it."""
+    """A clip with every modality: a person's box walks right, its skeleton with it.
+
+    The foreground is a ramp of its own, in blue, and its person lies elsewhere.
+    """
     rng = np.random.default_rng(seed)
     rgb = np.zeros((frames, size, size, 3), np.uint8)
     rgb[..., 0] = np.linspace(0, 255, size).astype(np.uint8)
@@ -50,8 +53,8 @@ def full_clip(key: str, frames: int = 9, size: int = 64, seed: int = 0) -> Clip:
         pose=draw_poses(Keypoints(points, COCO_18), (size, size), "openpose"),
         depth_person=np.where(mask > 0, 0.5, 1).astype(np.float32),
         depth_frame=np.broadcast_to(np.linspace(0, 1, size, dtype=np.float32), mask.shape).copy(),
-        reference=rgb[0],
-        reference_mask=mask[0],
+        reference=rgb[0, :, :, ::-1],
+        reference_mask=np.ascontiguousarray(mask[0].T),
         background=rgb[0],
         background_mask=mask[0],
         info=info,

@@ -39,6 +39,7 @@ def test_all_that_is_there_is_decoded_by_default(full: Path) -> None:
         np.testing.assert_array_equal(sample.depth, depth_to_hot(clip.depth_person))
         np.testing.assert_array_equal(sample.foreground, clip.reference)
         np.testing.assert_array_equal(sample.foreground_mask, clip.reference_mask)
+        np.testing.assert_array_equal(sample.background_mask, clip.background_mask)
 
 
 def test_depth_of_the_frame_is_grey_rounded_to_8_bits(full: Path) -> None:
@@ -60,23 +61,111 @@ def test_only_what_is_asked_for_is_decoded(full: Path, monkeypatch: pytest.Monke
     assert (one.pose, one.depth, one.foreground) == (None, None, None)
 
 
-def test_the_background_is_the_first_frame_with_a_mid_grey_hole(full: Path) -> None:
+def test_the_background_is_its_own_image_with_a_mid_grey_hole(full: Path) -> None:
     dataset = open_dataset(full)
     for sample in ClipStream(full).samples():
         clip = dataset.read(sample.key)
-        person = clip.reference_mask > 127
+        person = clip.background_mask > 127
         assert (sample.background[person] == MID_GREY).all()
-        np.testing.assert_array_equal(sample.background[~person], clip.reference[~person])
-        np.testing.assert_array_equal(sample.background_mask, clip.reference_mask)
+        np.testing.assert_array_equal(sample.background[~person], clip.background[~person])
+
+
+def test_a_crop_moves_the_background_with_the_frames_and_not_the_foreground(full: Path) -> None:
+    """The foreground is mirrored with the rest, and no more."""
+    dataset = open_dataset(full)
+    mirrored = []
+    for sample in ClipStream(full, frames=1, crop_area=(0.5, 0.6), mirror=0.5).samples():
+        clip = dataset.read(sample.key, frames=sample.frame_indices.tolist())
+        turn = slice(None, None, -1 if sample.foreground[0, 0, 2] > 127 else 1)
+        mirrored.append(turn.step)
+        np.testing.assert_array_equal(sample.foreground, clip.reference[:, turn])
+        np.testing.assert_array_equal(sample.foreground_mask, clip.reference_mask[:, turn])
+        # Both are the same ramps, to JPEG's loss: pixel by pixel, where there is no hole.
+        place = sample.background_mask == 0
+        moved = sample.background.astype(int) - sample.rgb[0]
+        assert np.abs(moved[place]).max() <= 6
+        assert np.ptp(sample.rgb[0][..., 0]) < 220
+        assert (sample.background[sample.background_mask == 255] == MID_GREY).all()
+    assert set(mirrored) == {1, -1}
+
+
+@pytest.mark.parametrize("lacking", ["reference", "background", "background_mask"])
+def test_a_clip_without_one_of_the_parts_is_one_clear_error(
+    tmp_path: Path, full: Path, lacking: str
+) -> None:
+    clip = replace(open_dataset(full).read("videos-walk-0"), **{lacking: None})
+    commit_shard(tmp_path, "train", 0, [(clip.key, encode_clip(clip))])
+    assert samples(ClipStream(tmp_path))[0].foreground is None
+    with pytest.raises(BadSample, match=rf"sample videos-walk-0: has no {lacking}; build with it"):
+        ClipStream(tmp_path, modalities=["reference"])
+
+
+def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of a mask's person, exclusive."""
+    ys, xs = np.nonzero(mask > 127)
+    return xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+
+
+def ramp(image: np.ndarray) -> tuple[float, float]:
+    """Where on the ramp of `full_clip`, from left to right, an image begins and ends, in pixels."""
+    columns = image[..., 0].astype(float).mean(0) / 255 * (SIZE - 1)
+    return columns[0], columns[-1]
 
 
 def test_hap_rebuilds_the_image_from_its_exact_parts(full: Path) -> None:
     for sample in ClipStream(full, frames=1, cut="hap").samples():
-        np.testing.assert_array_equal(sample.foreground, sample.rgb[0])
-        np.testing.assert_array_equal(sample.foreground_mask, sample.mask[0])
         person = sample.mask[0] > 127
+        np.testing.assert_array_equal(sample.background_mask, sample.mask[0])
         np.testing.assert_array_equal(sample.background[~person], sample.rgb[0][~person])
         assert (sample.background[person] == MID_GREY).all()
+        # The person is 32 pixels high, 16 wide: the square around it has 1.2 * 32.
+        x0, _, x1, _ = box_of(sample.mask[0])
+        low = np.clip((x0 + x1) / 2 - 19.2, 0, SIZE - 38.4)
+        begins, ends = ramp(sample.foreground)
+        np.testing.assert_allclose((begins, ends + 1), (low, low + 38.4), atol=0.8)
+        x0, y0, x1, y1 = box_of(sample.foreground_mask)
+        np.testing.assert_allclose((y0, y1), (SIZE / 12, SIZE * 11 / 12), atol=1)
+        assert abs((x1 - x0) - SIZE / 2.4) <= 1
+
+
+def test_pre_training_takes_nothing_of_the_reference(tmp_path: Path, full: Path) -> None:
+    """Which may be another frame: all is one frame's, and shards without a reference will do."""
+    clip = open_dataset(full).read("videos-walk-0")
+    gone = dict.fromkeys(("reference", "reference_mask", "background", "background_mask"))
+    for root, kept in (("with", clip), ("without", replace(clip, **gone))):
+        commit_shard(tmp_path / root, "train", 0, [(kept.key, encode_clip(kept))])
+    for cut in ("hap", "haop"):
+        options = {"frames": 1, "cut": cut, "modalities": ["reference"], "mirror": 0.5}
+        one, two = (
+            next(ClipStream(tmp_path / root, **options).samples()) for root in ("with", "without")
+        )
+        assert set(one.arrays) == set(two.arrays) > {"foreground", "background"}
+        for name, array in one.arrays.items():
+            np.testing.assert_array_equal(array, two[name])
+
+
+def test_a_moved_image_of_pre_training_keeps_its_whole_foreground(full: Path) -> None:
+    """A random crop cuts the target; the foreground is mirrored alone."""
+    flipped = 0
+    for sample in ClipStream(
+        full, frames=1, cut="hap", crop_area=(0.3, 0.4), mirror=0.5, endless=False
+    ).samples():
+        begins, ends = ramp(sample.foreground)
+        flipped += begins > ends
+        assert 37 < abs(begins - ends) + 1 < 40
+        assert (sample.foreground_mask > 127).mean() > 0.3
+        place = sample.background_mask == 0
+        np.testing.assert_array_equal(sample.background[place], sample.rgb[0][place])
+    assert 0 < flipped < 5
+
+
+def test_without_a_person_the_foreground_is_the_whole_image(tmp_path: Path, full: Path) -> None:
+    clip = open_dataset(full).read("videos-walk-0")
+    empty = replace(clip, mask=np.zeros_like(clip.mask))
+    commit_shard(tmp_path, "train", 0, [(clip.key, encode_clip(empty))])
+    [sample] = samples(ClipStream(tmp_path, frames=1, cut="hap"))
+    np.testing.assert_array_equal(sample.foreground, sample.rgb[0])
+    np.testing.assert_array_equal(sample.background, sample.rgb[0])
 
 
 def test_haop_widens_the_hole_and_crops_the_foreground(full: Path) -> None:
@@ -89,8 +178,9 @@ def test_haop_widens_the_hole_and_crops_the_foreground(full: Path) -> None:
         np.testing.assert_array_equal(sample.background[~hole], sample.rgb[0][~hole])
         rows = np.flatnonzero(hole.any(1))
         widened.append(np.flatnonzero(mask.any(1))[0] - rows[0])
-        # The image is a ramp from left to right: its range tells how much of it was kept.
-        kept.append(np.ptp(sample.foreground[..., 0].astype(float)) / 255)
+        # How much is left of the square around the person, 38.4 pixels wide.
+        begins, ends = ramp(sample.foreground)
+        kept.append((ends - begins) / 38.4)
     # Discs of 5 to 31 pixels at 256 reach 2 to 15 pixels to each side, a quarter of that at 64.
     assert (min(widened), max(widened)) == (1, 4)
     assert 0.5**0.5 - 0.05 < min(kept) < 0.8

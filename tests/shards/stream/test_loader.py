@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import random
@@ -22,6 +23,7 @@ import pytest
 
 from shards.errors import BadSample
 from shards.stream import ClipBatch, ClipStream
+from shards.stream.clipstream import _in_threads
 from shards.stream.loader import ClipLoader
 from shards.stream.sample_builder import SampleBuilder
 from tests.shards.stream.test_damage import damage
@@ -213,6 +215,29 @@ def test_an_error_comes_at_its_turn(tmp_path: Path, build_tiny: Any) -> None:
     assert next(batches).key == tuple(f"d-v0-{i}" for i in range(4))
     with pytest.raises(BadSample, match=r"shard-00000\.tar: sample d-v0-6"):
         next(batches)
+
+
+def test_a_loop_that_was_left_may_end_in_its_own_thread() -> None:
+    """Python collects garbage wherever it happens to run, and a thread cannot wait for itself."""
+    left, threads = threading.Event(), []
+
+    def build(turn: int) -> Any:
+        threads.append(threading.current_thread())
+        if turn:
+            left.wait()
+            gc.collect()
+        return turn
+
+    def leave() -> None:
+        batches: Any = _in_threads(build, iter(range(3)), 1, 1)
+        assert next(batches) == 0
+        circle = [batches]
+        circle.append(circle)
+
+    leave()
+    left.set()
+    threads[0].join(20)
+    assert not threads[0].is_alive()
 
 
 def test_errors_that_are_not_ours_come_with_the_workers_traceback(
