@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from idol.config.checks import NOT_NEGATIVE, ConfigError, mistakes_in
 
-__all__ = ["DenoiseError", "LossConfig", "MotionReduction"]
+__all__ = ["DenoiseError", "LossConfig", "MotionDivisor", "MotionReduction"]
 
 MotionReduction = Literal["mean", "sum_targets"]
+MotionDivisor = Literal["pairs", "frames"]
 DenoiseError = Literal["noise", "v"]
 
 
@@ -17,7 +18,9 @@ class LossConfig:
 
     Attributes:
         motion_weight, cross_attention_weight: w_mo and w_xattn; 0 leaves the loss out.
-        motion_reduction: literal mean over targets, or their sum.
+        motion_reduction: Eq. 5's mean over targets, or their sum.
+        motion_divisor: mean over a clip's L - 1 frame pairs, or their sum divided by its L frames,
+            as Eq. 5 is printed.
         average_heads: compare cross-attention maps averaged over heads.
         denoise_error: what Eq. 2 is the error of: the noise (the paper), or v (Salimans and Ho,
             2022), whose errors count alike at all timesteps. For models that start from nothing:
@@ -30,6 +33,7 @@ class LossConfig:
     motion_weight: Annotated[float, NOT_NEGATIVE] = 0.01
     cross_attention_weight: Annotated[float, NOT_NEGATIVE] = 0.01
     motion_reduction: MotionReduction = "mean"
+    motion_divisor: MotionDivisor = "pairs"
     average_heads: bool = False
     denoise_error: DenoiseError = "noise"
 

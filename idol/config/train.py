@@ -21,6 +21,7 @@ from idol.config.model import DualModalUNetConfig, PresetName, StageName
 
 __all__ = ["DataConfig", "OptimizerConfig", "ReportConfig", "RunConfig", "TrainConfig"]
 
+_TIMESTEPS = 1000  # that a model is trained with
 _BELOW_1 = Range(0, 1, below_high=True)
 
 
@@ -122,8 +123,12 @@ class ReportConfig:
     """Clips of the val split that a validation takes."""
     sample_every: Annotated[int, at_least(0)] = 500
     """Steps between sample images."""
-    sample_steps: Annotated[int, at_least(1, 1000)] = 50
+    sample_steps: Annotated[int, at_least(1, _TIMESTEPS)] = 50
     """DDIM steps of a sample image, at most 1000."""
+    sample_spacing: Literal["auto", "leading", "trailing"] = "auto"
+    """Timesteps of these steps. leading counts up from 1, as Stable Diffusion does (50 steps: 981,
+    961, ..., 1), and begins late for steps that do not divide 1000; trailing counts down from 999,
+    for steps that divide 1000. auto: leading, and trailing for 1000 steps, which need it."""
     guidance: Annotated[float, NOT_NEGATIVE] = 1.5
     """Guidance scale of sample images."""
     gradient_norms_every: Annotated[int, at_least(0)] = 100
@@ -134,6 +139,13 @@ class ReportConfig:
     """Log to Weights & Biases, if installed."""
     progress: bool = True
     """Show progress in the terminal."""
+
+    @property
+    def spacing(self) -> Literal["leading", "trailing"]:
+        """Of sample images' timesteps, with auto decided."""
+        if self.sample_spacing == "auto":
+            return "trailing" if self.sample_steps == _TIMESTEPS else "leading"
+        return self.sample_spacing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,6 +217,14 @@ class TrainConfig:
             yield "--frames must be at least 2 in stage video"
         if not self.model.temporal_layers:
             yield "--model.temporal-layers follows from the stage: leave it on"
+        steps, spacing = self.report.sample_steps, self.report.sample_spacing
+        if spacing == "leading" and steps == _TIMESTEPS:
+            yield f"--sample-steps {steps} do not fit --sample-spacing leading: use trailing"
+        if spacing == "trailing" and 1 <= steps <= _TIMESTEPS and _TIMESTEPS % steps:
+            yield (
+                f"--sample-spacing trailing needs --sample-steps that divide {_TIMESTEPS}, not "
+                f"{steps}: {' or '.join(map(str, _dividing(steps)))}"
+            )
         if run.fsdp and run.mixed_precision == "fp16":
             yield "--fsdp and --mixed-precision fp16 do not work together: use bf16"
         if run.fsdp and self.optimizer.adam_8bit:
@@ -214,6 +234,12 @@ class TrainConfig:
         # Pixels of a latent, halved between the levels of the U-Net.
         latent: int = 4 if self.preset == "tiny" else 8
         return latent * 2 ** (len(self.model.block_out_channels) - 1)
+
+
+def _dividing(steps: int) -> list[int]:
+    """The numbers of steps nearest to these that divide a model's timesteps."""
+    numbers = [n for n in range(1, _TIMESTEPS + 1) if _TIMESTEPS % n == 0]
+    return [max(n for n in numbers if n < steps), min(n for n in numbers if n > steps)]
 
 
 def _plain(value: Any) -> Any:

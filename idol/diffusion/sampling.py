@@ -1,5 +1,6 @@
 """Sampling: the guided prediction and the DDIM loop. Shape suffixes: see `idol.model.layout`."""
 
+import itertools
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -118,14 +119,15 @@ def sample(
         Latents as the codec scales them, shaped like the noise and in its dtype.
 
     Raises:
-        ValueError: `steps` is not 1 to 1000, or `eta` is above 0 without a generator.
+        ValueError: `steps` is not 1 to 1000 or does not fit the scheduler's spacing, or `eta` is
+            above 0 without a generator.
     """
     scheduler = scheduler or ddim_scheduler()
     if not 1 <= steps <= scheduler.config.num_train_timesteps:
         raise ValueError(f"steps={steps} must be 1 to {scheduler.config.num_train_timesteps}")
     if eta > 0 and generator is None:
         raise ValueError(f"eta={eta} adds noise at each step: give a generator to draw it from")
-    scheduler.set_timesteps(steps)
+    _set_timesteps(scheduler, steps)
     latents_BMFCHW = noise_BMFCHW.float()
     for number, timestep in enumerate(scheduler.timesteps.tolist()):
         noise_pred = guided_noise(
@@ -148,3 +150,18 @@ def sample(
         if on_step is not None:
             on_step(number, latents_BMFCHW)
     return latents_BMFCHW.to(noise_BMFCHW.dtype)
+
+
+def _set_timesteps(scheduler: DDIMScheduler, steps: int) -> None:
+    """Raise ValueError for timesteps that the scheduler itself would not step through."""
+    scheduler.set_timesteps(steps)
+    timesteps, trained = scheduler.timesteps.tolist(), scheduler.config.num_train_timesteps
+    if timesteps[0] >= trained:
+        raise ValueError(
+            f"steps={steps} would begin at timestep {timesteps[0]}, and {trained - 1} is the last: "
+            "take fewer, or spacing trailing"
+        )
+    # A step leads `trained // steps` down, whatever timestep comes next.
+    apart = {a - b for a, b in itertools.pairwise(timesteps)}
+    if len(timesteps) != steps or not apart <= {trained // steps}:
+        raise ValueError(f"steps={steps} must divide {trained} with spacing trailing")

@@ -4,7 +4,7 @@ One set of betas serves training (`noise_schedule`) and sampling (`ddim_schedule
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
@@ -27,21 +27,29 @@ def noise_schedule() -> DDPMScheduler:
     return DDPMScheduler(**_BETAS, clip_sample=False)
 
 
-def ddim_scheduler(bound: float | None = None) -> DDIMScheduler:
+def ddim_scheduler(
+    bound: float | None = None, *, spacing: Literal["leading", "trailing"] = "leading"
+) -> DDIMScheduler:
     """Return the schedule to sample with, as Stable Diffusion 1.4 configures its own.
 
     Args:
         bound: what no value of a latent exceeds (`LatentCodec.bound`). The latents that a step
             predicts are kept within it, as models of pixels are sampled (Ho et al., 2020): errors
             of late timesteps, which a step divides by as little as .07, cannot pile up.
+        spacing: diffusers' `timestep_spacing`. leading, Stable Diffusion's: timesteps are
+            `1000 // steps` apart, counted from 1 (`steps_offset`): 981, 961, ..., 1 for 50 steps.
+            They begin late where the steps do not divide 1000 (400 steps at 799), though from pure
+            noise, and 1000 steps do not fit. trailing: they count down from the last, 999, 979,
+            ..., 19; the steps must divide 1000.
 
-    Timesteps are `1000 // steps` apart, counted from 1 (`steps_offset`): 981, 961, ..., 1 for 50
-    steps. The last step ends at the noise of timestep 0 and not at none (`set_alpha_to_one` is
+    The last step ends at the noise of timestep 0 and not at none (`set_alpha_to_one` is
     off), as the model never learnt less: a noise of standard deviation 0.029 stays if the
     prediction is perfect.
     """
     bounds = {"clip_sample": bound is not None, "clip_sample_range": bound or 1.0}
-    return DDIMScheduler(**_BETAS, **bounds, set_alpha_to_one=False, steps_offset=1)
+    return DDIMScheduler(
+        **_BETAS, **bounds, set_alpha_to_one=False, steps_offset=1, timestep_spacing=spacing
+    )
 
 
 def signal_fraction(timesteps_B: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from idol.losses.totals import Total, total
+
 __all__ = [
     "blocks",
     "compute_dtype",
@@ -38,8 +40,8 @@ def softmax_map(q_nRD: Tensor, k_nTD: Tensor) -> Tensor:
 # The sum in Eq. 5 and the squared norm of Eq. 6, for a block of rows.
 def sum_of_squares(
     video_q: Tensor, video_k: Tensor, depth_q: Tensor, depth_k: Tensor, averaged_heads: int = 1
-) -> Tensor:
-    """Return the sum of squared differences between the two maps of a block, a float64 scalar.
+) -> Total:
+    """Return the sum of squared differences between the two maps of a block, in float64.
 
     Maps are averaged over runs of `averaged_heads` before they are compared.
     """
@@ -47,14 +49,14 @@ def sum_of_squares(
     return total_square(_average(difference_nRT, averaged_heads))
 
 
-def total_square(difference_nRT: Tensor) -> Tensor:
-    """Return the sum of squares of a block, a float64 scalar: rows in their dtype, then all."""
-    return torch.linalg.vector_norm(difference_nRT, dim=-1).square_().sum(dtype=torch.float64)
+def total_square(difference_nRT: Tensor) -> Total:
+    """Return the sum of squares of a block: rows in their dtype, then all in float64."""
+    return total(torch.linalg.vector_norm(difference_nRT, dim=-1).square_())
 
 
 def half_logit_grads(
     video_q: Tensor, video_k: Tensor, depth_q: Tensor, depth_k: Tensor, averaged_heads: int = 1
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Total, Tensor, Tensor]:
     """Return `sum_of_squares`, half its gradient at q k^T of video, and minus that of depth.
 
     Gradients are (n, R, T). The factors 2 and -2 are the caller's: they cost nothing inside a
@@ -63,11 +65,11 @@ def half_logit_grads(
     video_map, depth_map = softmax_map(video_q, video_k), softmax_map(depth_q, depth_k)
     upstream_nRT = video_map - depth_map
     mean = _average(upstream_nRT, averaged_heads)
-    total = total_square(mean)
+    square = total_square(mean)
     if averaged_heads > 1:
         upstream_nRT = (mean / averaged_heads).repeat_interleave(averaged_heads, dim=0)
     video_grad = _softmax_backward(video_map, video_map * upstream_nRT)
-    return total, video_grad, _softmax_backward(depth_map, upstream_nRT.mul_(depth_map))
+    return square, video_grad, _softmax_backward(depth_map, upstream_nRT.mul_(depth_map))
 
 
 def blocks(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
+from idol.losses.totals import Total, scalar
 
 __all__ = ["cross_attention_consistency"]
 
@@ -69,11 +70,11 @@ class _MapSumOfSquares(torch.autograd.Function):
         inputs, (scale, averaged_heads) = args[:4], args[4:]
         ctx.save_for_backward(*inputs)
         ctx.scale, ctx.averaged_heads = scale, averaged_heads
-        total = torch.zeros((), dtype=torch.float64, device=inputs[0].device)
+        total: Total = 0.0
         with torch.autocast(inputs[0].device.type, enabled=False):
             for maps, rows in _walk(inputs[0], inputs[1]):
                 total += sum_of_squares(*_block(inputs, maps, rows, scale), averaged_heads)
-        return total.to(compute_dtype(inputs[0]))
+        return scalar(total, inputs[0], compute_dtype(inputs[0]))
 
     @staticmethod
     @once_differentiable

@@ -1,4 +1,4 @@
-"""Eq. 3-6 as they are printed, whole maps in memory: what the blockwise losses must equal.
+"""Eq. 3-6 with whole maps in memory, as printed but for Eq. 5's divisor: what ours must equal.
 
 For reading, for tests and for the benchmark; training uses `idol.losses`.
 """
@@ -28,7 +28,7 @@ def motion_field(features: Tensor, temperature: float) -> Tensor:
     return (cost_volume(features) / temperature).softmax(dim=-1)
 
 
-# Eq. 5.
+# Eq. 5, but for its divisor: the paper prints L frames, of which there are L - 1 pairs.
 def motion_consistency(video: Tensor, depth: Tensor, temperature: float) -> Tensor:
     """Mean squared difference of the motion fields of two (B, F, H, W, C) features."""
     return F.mse_loss(motion_field(video, temperature), motion_field(depth, temperature))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from idol.config.losses import MotionReduction
+from idol.config.losses import MotionDivisor, MotionReduction
 from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
+from idol.losses.totals import Total, scalar
 
 __all__ = ["motion_consistency"]
 
@@ -27,6 +28,7 @@ def motion_consistency(
     temperature: float,
     *,
     reduction: MotionReduction = "mean",
+    divisor: MotionDivisor = "pairs",
 ) -> Tensor:
     """Mean squared difference between the motion fields of video and depth.
 
@@ -36,8 +38,10 @@ def motion_consistency(
     Args:
         video_features, depth_features: (batch, frames, height, width, channels), 2 frames or more.
         temperature: tau of Eq. 4, above 0; the paper's is 1/sqrt(channels).
-        reduction: "mean" over clips, frame pairs, sources and targets, literally Eq. 5, which is
-            at most 2/(height * width); "sum_targets" sums over targets instead.
+        reduction: "mean" over clips, frame pairs, sources and targets, which is at most
+            2/(height * width); "sum_targets" sums over targets instead.
+        divisor: what the sum over frame pairs is divided by: "pairs", L - 1 for L frames, their
+            mean; or "frames", L, as Eq. 5 is printed although there are L - 1 pairs.
 
     Returns:
         A scalar in float32 (float64 for float64 inputs). Gradients flow into both inputs. Memory
@@ -45,7 +49,7 @@ def motion_consistency(
 
     Raises:
         ValueError: shapes differ or are not as above, there is one frame only, or the
-            temperature or the reduction is invalid.
+            temperature, the reduction or the divisor is invalid.
     """
     if video_features.shape != depth_features.shape or video_features.ndim != 5:
         raise ValueError(
@@ -59,8 +63,11 @@ def motion_consistency(
         raise ValueError(f"temperature must be above 0, not {temperature}")
     if reduction not in ("mean", "sum_targets"):
         raise ValueError(f"reduction={reduction!r} is neither 'mean' nor 'sum_targets'")
+    if divisor not in ("pairs", "frames"):
+        raise ValueError(f"divisor={divisor!r} is neither 'pairs' nor 'frames'")
     positions = height * width
-    count = clips * (frames - 1) * positions * (positions if reduction == "mean" else 1)
+    divided_by = frames - 1 if divisor == "pairs" else frames
+    count = clips * divided_by * positions * (positions if reduction == "mean" else 1)
     streams = video_features.flatten(2, 3), depth_features.flatten(2, 3)
     with_grads = torch.is_grad_enabled() and any(x.requires_grad for x in streams)
     total = _MotionSumOfSquares.apply(*streams, 1.0 / temperature, with_grads)
@@ -82,7 +89,7 @@ class _MotionSumOfSquares(torch.autograd.Function):
         ctx.save_for_backward(video, depth)
         ctx.sharpness = sharpness
         total, ctx.grads = _walk([video, depth], sharpness, with_grads)
-        return total.to(compute_dtype(video))
+        return scalar(total, video, compute_dtype(video))
 
     @staticmethod
     @once_differentiable
@@ -100,11 +107,11 @@ class _MotionSumOfSquares(torch.autograd.Function):
 
 def _walk(
     streams: Sequence[Tensor], sharpness: float, with_grads: bool
-) -> tuple[Tensor, list[Tensor]]:
+) -> tuple[Total, list[Tensor]]:
     """Return the sum in Eq. 5 and, if asked for, its gradients at video and depth features."""
-    total = torch.zeros((), dtype=torch.float64, device=streams[0].device)
+    total: Total = 0.0
     grads = [torch.zeros_like(x, dtype=compute_dtype(x)) for x in streams if with_grads]
-    with torch.autocast(total.device.type, enabled=False):
+    with torch.autocast(streams[0].device.type, enabled=False):
         for clip, frames, blocks_of_rows in _chunks(streams[0]):
             units = [_unit(stream[clip, frames])[0] for stream in streams]
             for rows in blocks_of_rows:
@@ -124,7 +131,7 @@ def _walk(
 
 def _add_unit_grads(
     sums: list[Tensor], operands: _Operands, rows: slice, sharpness: float
-) -> Tensor:
+) -> Total:
     """Add a block's gradients at the normalised (F, L, C) features to `sums`; return its sum."""
     total, *logits = half_logit_grads(*operands)
     for i, factor in enumerate((2.0, -2.0)):

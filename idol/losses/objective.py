@@ -4,6 +4,7 @@ Shape suffixes: B clips, M modalities, F frames; see `idol.model.layout`.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,6 +26,10 @@ __all__ = [
     "layer_motion_loss",
     "training_losses",
 ]
+
+
+# For gradients in half precision, powers of two, so that nothing is rounded.
+_SCALES = (2.0**32, 2.0**24, 2.0**16, 2.0**8, 1.0)
 
 
 class LayerFeatures(Protocol):
@@ -123,7 +128,13 @@ def layer_motion_loss(layer: LayerFeatures, config: LossConfig) -> Tensor:
     # unbind, not indexing: its backward is one stack instead of two padded copies and a sum.
     video, depth = layer.motion_BMFHWC.unbind(1)
     temperature = video.shape[-1] ** -0.5
-    return motion_consistency(video, depth, temperature, reduction=config.motion_reduction)
+    return motion_consistency(
+        video,
+        depth,
+        temperature,
+        reduction=config.motion_reduction,
+        divisor=config.motion_divisor,
+    )
 
 
 # L_xattn,n of Eq. 7.
@@ -143,16 +154,23 @@ def layer_cross_attention_loss(layer: LayerFeatures, config: LossConfig) -> Tens
 def feature_gradient_norms(losses: Losses, features: Sequence[LayerFeatures]) -> dict[str, float]:
     """Return the norm of each consistency loss's gradient at the features it compares.
 
-    For logs: the literal mean of Eq. 5 is at most 2/(HW), so its value alone says little. Call
-    before `losses.total.backward()`; the graph is kept.
+    For logs: the mean of Eq. 5 is at most 2/(HW), so its value alone says little. Features in half
+    precision take gradients in half, whose smallest numbers these would fall below: there the loss
+    is scaled up while they are taken, as far as nothing overflows. Call before
+    `losses.total.backward()`; the graph is kept.
     """
     norms = {}
     tensors = [x for f in features for x in (f.motion_BMFHWC, f.queries_BMFhLD, f.keys_BMFhTD)]
+    half = any(x.dtype.itemsize < 4 for x in tensors)
     for name in ("motion", "cross_attention"):
         loss = getattr(losses, name)
         if not loss.requires_grad:
             continue
-        grads = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
-        squares = [grad.float().square().sum() for grad in grads if grad is not None]
-        norms[name] = float(torch.stack(squares).sum().sqrt())
+        for scale in _SCALES if half else (1.0,):
+            scaled = loss * scale
+            grads = torch.autograd.grad(scaled, tensors, retain_graph=True, allow_unused=True)
+            squares = [(g.float() / scale).square().sum() for g in grads if g is not None]
+            norms[name] = float(torch.stack(squares).sum().sqrt())
+            if math.isfinite(norms[name]):
+                break
     return norms

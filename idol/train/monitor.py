@@ -143,6 +143,7 @@ class Monitor:
                 clips,
                 run.trained.codec,
                 steps=report.sample_steps,
+                spacing=report.spacing,
                 guidance=report.guidance,
                 seed=_SAMPLE_SEED,
             )

@@ -1,5 +1,7 @@
 """Samples: what the model makes of a clip's conditions, beside the clip, a sheet each."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 import torch
@@ -35,6 +37,7 @@ def sample_sheets(
     codec: LatentCodec,
     *,
     steps: int,
+    spacing: Literal["leading", "trailing"],
     guidance: float,
     seed: int,
 ) -> dict[str, np.ndarray]:
@@ -50,6 +53,7 @@ def sample_sheets(
         clips: what `batch` was made from.
         codec: that made its latents.
         steps, guidance: as for `idol.diffusion.sample`.
+        spacing: as for `idol.diffusion.schedule.ddim_scheduler`.
 
     Returns:
         By clip key, a sheet (H, W, 3) uint8 RGB.
@@ -63,7 +67,7 @@ def sample_sheets(
             batch.conditions,
             noise,
             modalities=batch.modalities,
-            scheduler=ddim_scheduler(codec.bound),
+            scheduler=ddim_scheduler(codec.bound, spacing=spacing),
             steps=steps,
             guidance=guidance,
         )

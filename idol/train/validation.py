@@ -16,6 +16,7 @@ from idol.config.model import MODALITY_NAMES
 from idol.data.preparation import LatentBatch
 from idol.diffusion.noise import named_noise
 from idol.diffusion.sampling import predict
+from idol.losses.totals import has_float64
 from idol.train.stopping import TrainError
 
 __all__ = ["TIMESTEPS", "evaluating", "validate"]
@@ -44,7 +45,8 @@ def validate(
         schedule: `idol.diffusion.schedule.noise_schedule()`.
         timesteps: 0 to 999, each a forward for each batch.
         device: where the denoiser is.
-        reduce: sums a float64 tensor over all processes, each of which must then call.
+        reduce: sums a tensor over all processes, each of which must then call; of float64, where
+            the device has it.
 
     Returns:
         Mean squared errors: `denoise_video` and `denoise_depth`, their sum `denoise` (Eq. 2), and
@@ -69,7 +71,8 @@ def validate(
                 sums_MT[labels, column] += _losses(denoiser, batch, schedule, timestep, device)
             sums_MT[labels, -1] += len(batch.key)
     if reduce is not None:
-        sums_MT = reduce(sums_MT.to(device)).cpu()
+        dtype = torch.float64 if has_float64(device.type) else torch.float32
+        sums_MT = reduce(sums_MT.to(device, dtype)).double().cpu()
     if not sums_MT[:, -1].any():
         raise TrainError("there is no clip to validate on: the val split is empty")
     return _summary(sums_MT, timesteps)
@@ -115,7 +118,8 @@ def _losses(
         modalities=batch.modalities,
     )
     difference = output.noise_pred_BMFCHW.float() - noise_BMFCHW
-    return difference.square().flatten(2).mean(dim=2).sum(dim=0, dtype=torch.float64).cpu()
+    errors_BM = difference.square().flatten(2).mean(dim=2).cpu()  # not all devices have float64
+    return errors_BM.sum(dim=0, dtype=torch.float64)
 
 
 def _summary(sums_MT: Tensor, timesteps: Sequence[int]) -> dict[str, float]:

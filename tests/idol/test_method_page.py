@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from idol.config import DualModalUNetConfig, LossConfig
+from idol.config import DualModalUNetConfig, LossConfig, ReportConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "method.md").read_text()
@@ -39,9 +39,13 @@ def test_dotted_names_exist(name: str) -> None:
 def test_switches_and_values_exist() -> None:
     fields = {field.name for field in dataclasses.fields(DualModalUNetConfig)}
     fields |= {f"LossConfig.{field.name}" for field in dataclasses.fields(LossConfig)}
-    kinds = get_type_hints(DualModalUNetConfig).values()
+    kinds = [
+        kind
+        for config in (DualModalUNetConfig, LossConfig, ReportConfig)
+        for kind in get_type_hints(config).values()
+    ]
     values = {value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)}
-    values |= {"mean", "sum_targets", "conv_in"}
+    values |= {"conv_in"}
     others = [name for name in QUOTED if not name.startswith("idol.")]
     for name in others:
         assert name in fields | values or (ROOT / name).exists(), name

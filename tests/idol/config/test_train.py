@@ -79,6 +79,9 @@ def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     ("settings", "mistake"),
     [
         ({"sample_steps": 1001}, "--sample-steps must be from 1 to 1000, not 1001"),
+        ({"sample_steps": 1000, "sample_spacing": "leading"}, "use trailing"),
+        ({"sample_steps": 400, "sample_spacing": "trailing"}, "not 400: 250 or 500"),
+        ({"sample_steps": 0, "sample_spacing": "trailing"}, "--sample-steps must be from 1 to"),
         ({"seed": 2**64}, "--seed must be from 0 to 18446744073709551615, not"),
         ({"window": 2**31}, "--window must be from 1 to 2147483647"),
         ({"keep": 0}, "--keep must be from 1 "),
@@ -110,6 +113,13 @@ def test_the_largest_settings_are_taken(tmp_path: Path, boxes: Path) -> None:
     train(micro("image", boxes, tmp_path, steps=1, sample_steps=steps, **largest))
     with pytest.raises(ConfigError, match="--sample-steps"):
         micro("image", boxes, tmp_path, sample_steps=steps + 1)
+
+
+def test_a_thousand_sample_steps_have_the_spacing_that_holds_them() -> None:
+    for steps, spacing in ((1000, "trailing"), (50, "leading"), (400, "leading")):
+        assert configured("video", "tiny", "a", Path("o"), sample_steps=steps).report.spacing == (
+            spacing
+        )
 
 
 def test_missing_stage_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -129,6 +131,72 @@ def test_eta_adds_noise_of_its_generator() -> None:
     assert torch.equal(run(0.0, 0), run(0.0, 1))
     with pytest.raises(ValueError, match="give a generator"):
         sample(stub, conditions(), noise, eta=0.5)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "steps", "expected"),
+    [
+        ("leading", 50, list(range(981, 0, -20))),
+        ("leading", 400, list(range(799, 0, -2))),  # begins late, as Stable Diffusion's would
+        ("leading", 999, list(range(999, 0, -1))),
+        ("trailing", 50, list(range(999, 0, -20))),
+        ("trailing", 1000, list(range(999, -1, -1))),
+        ("trailing", 1, [999]),
+    ],
+)
+def test_timesteps_are_those_of_diffusers(
+    spacing: Literal["leading", "trailing"], steps: int, expected: list[int]
+) -> None:
+    stub = Stub(lambda latents, *_: 0.5 * latents)
+    noise = draw(2, 1, 1, 4, 2, 2)
+    scheduler = ddim_scheduler(spacing=spacing)
+    latents = sample(
+        stub, conditions(frames=1, pose=False), noise, modalities=(VIDEO,), guidance=1, steps=steps,
+        scheduler=scheduler,
+    )  # fmt: skip
+    assert [int(call["timesteps"][0]) for call in stub.calls] == expected
+    by_hand = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing=spacing,
+    )
+    by_hand.set_timesteps(steps)
+    theirs = noise
+    for timestep in by_hand.timesteps:
+        theirs = by_hand.step(0.5 * theirs, timestep, theirs).prev_sample
+    assert torch.equal(latents, theirs)
+
+
+@pytest.mark.parametrize("steps", [20, 1000])
+def test_trailing_steps_of_a_perfect_denoiser_land_on_the_clean_latents(steps: int) -> None:
+    clean, start = draw(2, 2, 1, 4, 2, 2), draw(2, 2, 1, 4, 2, 2, seed=9)
+    alphas = noise_schedule().alphas_cumprod
+
+    def noise_in(latents: torch.Tensor, timesteps: torch.Tensor, _: object) -> torch.Tensor:
+        alpha = alphas[timesteps][:, None, None, None, None, None]
+        return (latents - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+
+    scheduler = ddim_scheduler(spacing="trailing")
+    latents = sample(
+        Stub(noise_in), conditions(frames=1), start, steps=steps, guidance=1, scheduler=scheduler
+    )
+    assert (latents - clean).std() < 1.1 * (1 - alphas[0]).sqrt()
+
+
+def test_steps_that_do_not_fit_the_spacing_are_refused() -> None:
+    noise, stub = draw(2, 2, 1, 4, 8, 8), Stub(lambda x, *_: x)
+    with pytest.raises(ValueError, match="would begin at timestep 1000, and 999 is the last"):
+        sample(stub, conditions(), noise, steps=1000)
+    # Of diffusers' own steps these would leave out or repeat some.
+    for steps in (3, 61, 400):
+        trailing = ddim_scheduler(spacing="trailing")
+        with pytest.raises(ValueError, match="must divide 1000"):
+            sample(stub, conditions(), noise, steps=steps, scheduler=trailing)
+    assert not stub.calls
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from idol.losses import blockwise, cross_attention_consistency, literal, motion_consistency
+from idol.losses.totals import has_float64
 
 Tensor = torch.Tensor
 
@@ -155,6 +158,51 @@ def test_sum_over_targets_is_the_mean_times_positions() -> None:
     torch.testing.assert_close(
         motion_consistency(video, depth, 0.3, reduction="sum_targets"), mean * 6
     )
+
+
+def test_the_printed_divisor_counts_frames_where_there_are_pairs() -> None:
+    video, depth = draw(1, 3, 2, 3, 4, seed=0), draw(1, 3, 2, 3, 4, seed=1)
+    mean = motion_consistency(video, depth, 0.3)  # of two pairs
+    printed = motion_consistency(video, depth, 0.3, divisor="frames")
+    torch.testing.assert_close(printed, mean * 2 / 3)
+    with pytest.raises(ValueError, match="neither 'pairs' nor 'frames'"):
+        motion_consistency(video, depth, 0.3, divisor="clips")  # type: ignore[arg-type]
+
+
+class _NoFloat64(TorchDispatchMode):
+    """A device without float64, such as Apple's GPUs: whatever would make one raises."""
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and tensor.dtype == torch.float64:
+                raise TypeError("the device has no float64")
+        return result
+
+
+@pytest.mark.usefixtures("block_entries")
+def test_a_device_without_float64_gives_the_same_losses_and_gradients() -> None:
+    motion = tuple(draw(2, 3, 4, 4, 8, seed=s, dtype=torch.float32) for s in (0, 1))
+    maps = tuple(x.detach().float().requires_grad_() for x in attention_inputs())
+
+    def found() -> tuple[Tensor, ...]:
+        losses = motion_consistency(*motion, 0.3), cross_attention_consistency(*maps)
+        evaluated = motion_consistency(*(x.detach() for x in motion), 0.3)
+        grads = *gradients(losses[0], motion), *gradients(losses[1], maps)
+        return *losses, evaluated, *grads
+
+    expected = found()
+    has_float64.cache_clear()
+    try:
+        with _NoFloat64():
+            assert not has_float64("cpu")
+            there = found()
+    finally:
+        has_float64.cache_clear()
+    for ours, theirs in zip(there, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
 
 
 def test_the_mean_is_at_most_two_over_positions() -> None:

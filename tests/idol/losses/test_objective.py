@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -116,6 +118,37 @@ def test_gradient_norms_are_those_of_the_unweighted_losses() -> None:
     losses.motion.backward(retain_graph=True)
     assert norms["motion"] == pytest.approx(layers[0].motion_BMFHWC.grad.norm().item(), rel=1e-5)
     assert norms["cross_attention"] > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gradient_norms_of_features_in_half_do_not_vanish(dtype: torch.dtype) -> None:
+    """As in a run of fp16: these gradients lie below what half precision can hold, 6e-8."""
+    whole = layer(1, frames=2)
+    size = 32  # the mean over (HW)^2 entries makes gradients tiny
+    generator = torch.Generator().manual_seed(3)
+    motion = torch.randn(1, 2, 2, size, size, 9, generator=generator)
+    whole = dataclasses.replace(whole, motion_BMFHWC=motion)
+
+    def norms_in(dtype: torch.dtype, scale: float) -> dict[str, float]:
+        features = dataclasses.replace(
+            whole,
+            **{
+                f.name: (getattr(whole, f.name).detach() * scale).to(dtype).requires_grad_()
+                for f in dataclasses.fields(whole)
+            },
+        )
+        losses = training_losses(*noises(), [features], LossConfig())
+        norms = feature_gradient_norms(losses, [features])
+        # What was taken before, unscaled.
+        [plain] = torch.autograd.grad(losses.motion, features.motion_BMFHWC, retain_graph=True)
+        return norms | {"plain": float(plain.float().norm())}
+
+    for scale in (1.0, 100.0, 0.01):  # larger features have smaller gradients, smaller ones larger
+        found, expected = norms_in(dtype, scale), norms_in(torch.float32, scale)
+        assert found["motion"] == pytest.approx(expected["motion"], rel=0.02)
+        assert found["cross_attention"] == pytest.approx(expected["cross_attention"], rel=0.02)
+    if dtype == torch.float16:
+        assert norms_in(dtype, 100.0)["plain"] == 0
 
 
 def test_losses_have_their_names_in_logs() -> None:

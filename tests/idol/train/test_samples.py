@@ -70,7 +70,9 @@ def batch() -> LatentBatch:
 
 
 def sheets(model: Any, batch: LatentBatch, clips: ClipBatch, seed: int = 0) -> dict[str, Any]:
-    return sample_sheets(model, batch, clips, Codec(), steps=2, guidance=1.5, seed=seed)
+    return sample_sheets(
+        model, batch, clips, Codec(), steps=2, spacing="leading", guidance=1.5, seed=seed
+    )
 
 
 def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
