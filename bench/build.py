@@ -73,7 +73,6 @@ def plain_loop(plan: Plan) -> Clock:
                 surveyed[shot],  # type: ignore[arg-type]
                 annotators,
                 size=plan.recipe.size,
-                min_person_frames=0,
             )
         clock.done(TaskResult(task, ()))
     return clock
@@ -108,7 +107,6 @@ def parts(plan: Plan) -> dict[str, float]:
             seen,
             annotators,
             size=plan.recipe.size,
-            min_person_frames=0,
         )
         times.append(time.perf_counter())
         members = encode_clip(clip)

@@ -68,6 +68,12 @@ class Recipe(AnnotatorChoice, _Clips):
     min_person_frames: float = 0.5
     """Fraction of a clip's frames, 0 to 1, in which a person must be found; other clips are
     quarantined."""
+    min_reference: float = 0.05
+    """Fraction of the foreground, 0 to 1, that its mask must cover; clips whose reference shows
+    less of their person are quarantined. 0 keeps them all."""
+    max_background_shift: float | None = None
+    """Pixels of the clip by which the background may have moved since the reference frame; clips
+    beyond are quarantined."""
     clips_per_shard: int = 64
     """Clips in a tar."""
     val_fraction: float = 0.1
@@ -92,10 +98,13 @@ class Recipe(AnnotatorChoice, _Clips):
             yield f"clip_length must be 1 for {self.dataset}, not {self.clip_length}"
         if not (math.isfinite(self.max_gap) and self.max_gap >= 1):
             yield f"max_gap must be a number of frame times, at least 1, not {self.max_gap}"
-        for name in ("min_person_frames", "val_fraction"):
+        for name in ("min_person_frames", "min_reference", "val_fraction"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= 1):
                 yield f"{name} must be a fraction between 0 and 1, not {value}"
+        shift = self.max_background_shift
+        if shift is not None and not (math.isfinite(shift) and shift >= 0):
+            yield f"max_background_shift must be 0 pixels or more, not {shift}"
         if self.split == "disco" and self.dataset in {*IMAGE_DATASETS, "ntu120", "videos"}:
             yield f"split disco names videos of tiktok and disco; {self.dataset} has none of them"
         yield from super().mistakes()

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipelines.plan import Plan, Task
-from preprocess.annotate import ClipRequest, Survey, annotate, survey
+from preprocess.annotate import ClipRequest, Limits, Survey, annotate, survey
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, read_each
@@ -175,7 +175,9 @@ class Worker:
             shared,
             self._annotators,
             size=recipe.size,
-            min_person_frames=recipe.min_person_frames,
+            limits=Limits(
+                recipe.min_person_frames, recipe.min_reference, recipe.max_background_shift
+            ),
         )
 
     def _make_survey(self, video: int, shot: Shot) -> Survey:

@@ -9,11 +9,12 @@ import numpy as np
 
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.tracked import PersonFrame, person_boxes
-from preprocess.crop import Crop
+from preprocess.background_shift import shift_in_clip
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, frame_rate
 from preprocess.load import Annotators, Depth
+from preprocess.reference import cut_reference
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, survey
@@ -21,7 +22,7 @@ from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
 from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import draw_poses
 
-__all__ = ["ClipRequest", "Survey", "annotate", "survey"]
+__all__ = ["ClipRequest", "Limits", "Survey", "annotate", "survey"]
 
 # A clip's rate may differ by this fraction from the video's because time stamps are rounded: to
 # milliseconds in Matroska, 4 % of the step of two frames of 120 a second.
@@ -39,6 +40,21 @@ class ClipRequest:
     shot: Shot
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Which clips are good enough; all of them, unless something is asked for.
+
+    `min_person_frames` is the fraction of frames, in [0, 1], in which a person must be found.
+    `min_reference` is the fraction of the foreground's square, in [0, 1], that its mask must
+    cover. `max_background_shift` is how far, in pixels of the clip, the background may have moved
+    since the reference frame; None for as far as it likes.
+    """
+
+    min_person_frames: float = 0.0
+    min_reference: float = 0.0
+    max_background_shift: float | None = None
+
+
 def annotate(
     request: ClipRequest,
     video: Video,
@@ -47,22 +63,22 @@ def annotate(
     annotators: Annotators,
     *,
     size: int,
-    min_person_frames: float,
+    limits: Limits = Limits(),
 ) -> Clip:
     """Make one clip.
 
-    `min_person_frames` is the fraction of frames, in [0, 1], in which a person must be found.
-    Raises ClipError when fewer have one, when frames differ in size, when the source's DensePose
-    or masks are wanted and some cannot be read, or when there is a person but no depth range.
+    Raises ClipError when the clip is beyond `limits`, when frames differ in size, when the
+    source's DensePose or masks are wanted and some cannot be read, or when there is a person but
+    no depth range.
     """
     choice = annotators.choice
     images = tuple(frame.rgb for frame in frames)
     if len(sizes := {(image.shape[1], image.shape[0]) for image in images}) > 1:
         raise ClipError(f"frames differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes))}")
     fps = _frame_rate(frames, video.fps)
-    alone = request.frame_indices == (survey.reference.index,)
-    people = survey.reference_people if alone else annotators.people(images)
-    square = choose_crop(choice.crop, images[0], people, size)
+    alone = request.frame_indices == (survey.reference.frame.index,)
+    people = survey.reference.people if alone else annotators.people(images)
+    square = choose_crop(choice.crop, images[0], people, survey.extent, size)
     scene = make_scene(video, annotators, frames, people, square, fps)
     made = _masks(annotators, scene, survey, alone)
     masks = made.clip if made else None
@@ -70,11 +86,23 @@ def annotate(
     if annotators.pose:
         keypoints = annotators.pose.keypoints(_boxed(annotators, scene, made))
     found = _person_frames(annotators, people, masks, keypoints)
-    if found is not None and sum(found) < min_person_frames * len(found):
+    if found is not None and sum(found) < limits.min_person_frames * len(found):
         raise ClipError(
             f"a person was found in {sum(found)} of {len(found)} frames; "
-            f"--min-person-frames asks for a fraction of {min_person_frames:g}"
+            f"--min-person-frames asks for a fraction of {limits.min_person_frames:g}"
         )
+    reference = cut_reference(survey.reference, square, images[0].shape[1::-1])
+    if found and any(found):
+        reference.check(limits.min_reference)
+    rgb = np.stack([square.apply(image) for image in images])
+    shift = shift_in_clip(
+        reference.arrays["background"],
+        reference.arrays.get("background_mask"),
+        rgb,
+        masks,
+        square.apply(np.full(images[0].shape[:2], 255, np.uint8)),
+    )
+    shift.check(limits.max_background_shift)
 
     info: dict[str, Any] = {
         "schema": 3,
@@ -92,18 +120,12 @@ def annotate(
         "crop": {"mode": choice.crop, "box": list(square.box)},
         "picture": dict(sorted(Counter(note for frame in frames for note in frame.notes).items())),
         "person_frames": found,
-        "reference": {"frame": survey.reference.index, "person": survey.person},
+        "reference": reference.info | shift.info,
         "annotators": {name: record.as_json() for name, record in annotators.records.items()},
     }
-    arrays = {
-        "rgb": np.stack([square.apply(image) for image in images]),
-        "reference": square.apply(survey.reference.rgb),
-        "background": square.apply(survey.reference.rgb),
-    }
+    arrays = {"rgb": rgb, **reference.arrays}
     if masks is not None:
         arrays["mask"] = masks
-        arrays["reference_mask"] = _reference_mask(annotators, survey, square, scene.fps)
-        arrays["background_mask"] = arrays["reference_mask"]
     if annotators.pose and keypoints is not None:
         arrays["keypoints"] = keypoints.points
         arrays["pose"] = draw_poses(
@@ -129,8 +151,9 @@ def annotate(
 
 
 def _masks(annotators: Annotators, scene: Scene, survey: Survey, alone: bool) -> Masks | None:
-    if alone and survey.reference_mask is not None:  # looked for already
-        return Masks(scene.crop.apply(survey.reference_mask)[None], (survey.reference_boxes,))
+    seen = survey.reference
+    if alone and annotators.mask_of_frame and seen.mask is not None:  # looked for already
+        return Masks(scene.crop.apply(seen.mask)[None], (seen.boxes,))
     return annotators.mask.masks(scene) if annotators.mask else None
 
 
@@ -152,14 +175,6 @@ def _frame_rate(frames: Sequence[Frame], video_fps: float) -> float:
     expected = video_fps / (frames[1].index - frames[0].index)
     own = frame_rate([frame.seconds for frame in frames])
     return own if own and abs(own / expected - 1) > _ROUNDING else expected
-
-
-def _reference_mask(annotators: Annotators, survey: Survey, square: Crop, fps: float) -> np.ndarray:
-    if survey.reference_mask is not None:
-        return square.apply(survey.reference_mask)
-    assert annotators.mask is not None
-    reference = Scene((survey.reference.rgb,), survey.reference_people, square, fps)
-    return annotators.mask.masks(reference).clip[0]
 
 
 def _depth(

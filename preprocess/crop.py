@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["Box", "Crop", "centre_crop", "subject_crop", "whole_frame"]
+__all__ = ["Box", "Crop", "around", "centre_crop", "rescaled", "subject_crop", "whole_frame"]
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
 
 PADDING = 0.1  # of the person's longer side, added on each side
+SAME_SHAPE = 0.02  # pictures whose ratios of width to height differ by less have one shape
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Crop:
     It may reach beyond the frame; what lies outside is black.
     """
 
-    mode: str  # how it was chosen: "center", "subject" or "none"
+    mode: str  # how it was chosen: "center", "subject", "video" or "none"
     x: int
     y: int
     side: int
@@ -65,18 +66,29 @@ def whole_frame(width: int, height: int, size: int) -> Crop:
     return Crop("none", (width - side) // 2, (height - side) // 2, side, size)
 
 
-def subject_crop(boxes: Iterable[Box], width: int, height: int, size: int) -> Crop:
+def around(boxes: Iterable[Box]) -> Box | None:
+    """The box around all of them; None where there is none."""
+    corners = np.array(list(boxes), np.float64).reshape(-1, 4)
+    if not len(corners):
+        return None
+    (x0, y0), (x1, y1) = corners[:, :2].min(0), corners[:, 2:].max(0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def subject_crop(
+    boxes: Iterable[Box], width: int, height: int, size: int, *, mode: str = "subject"
+) -> Crop:
     """A square around everything that the person's boxes cover, padded.
 
     The padding gives way before the square leaves the frame; it leaves only when the person's
     extent itself is longer than the frame's shorter side. Without a box: `centre_crop`.
     """
-    corners = np.array(list(boxes), np.float64).reshape(-1, 4)
-    if not len(corners):
+    box = around(boxes)
+    if box is None:
         centred = centre_crop(width, height, size)
-        return Crop("subject", centred.x, centred.y, centred.side, size)
-    x0, y0 = np.clip(corners[:, :2].min(0), 0, (width, height))
-    x1, y1 = np.clip(corners[:, 2:].max(0), 0, (width, height))
+        return Crop(mode, centred.x, centred.y, centred.side, size)
+    x0, y0 = np.clip(box[:2], 0, (width, height))
+    x1, y1 = np.clip(box[2:], 0, (width, height))
     extent = max(x1 - x0, y1 - y0, 8.0)
     side = round(extent * (1 + 2 * PADDING))
     if side > min(width, height):
@@ -88,4 +100,23 @@ def subject_crop(boxes: Iterable[Box], width: int, height: int, size: int) -> Cr
             return (length - side) // 2
         return int(np.clip(round(middle - side / 2), 0, length - side))
 
-    return Crop("subject", start(x0, x1, width), start(y0, y1, height), side, size)
+    return Crop(mode, start(x0, x1, width), start(y0, y1, height), side, size)
+
+
+def rescaled(crop: Crop, old: tuple[int, int], new: tuple[int, int]) -> Crop:
+    """The same square in the same picture, whose size goes from `old` to `new`, (width, height).
+
+    Raises ValueError when the picture's shape is another: then it is not the same picture.
+    """
+    if old == new:
+        return crop
+    across, down = new[0] / old[0], new[1] / old[1]
+    if abs(across / down - 1) > SAME_SHAPE:
+        raise ValueError(f"{old[0]}x{old[1]} and {new[0]}x{new[1]} differ in shape")
+    return Crop(
+        crop.mode,
+        round(crop.x * across),
+        round(crop.y * down),
+        max(1, round(crop.side * (across + down) / 2)),
+        crop.size,
+    )

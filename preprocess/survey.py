@@ -1,4 +1,4 @@
-"""What the clips of one shot share: its reference frame and its depth ranges."""
+"""What the clips of one shot share: its reference frame, the subject's extent, its depth ranges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,39 +9,37 @@ import numpy as np
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import CropMode
 from preprocess.annotators.tracked import PersonFrame, person_box
-from preprocess.crop import Box, Crop, centre_crop, subject_crop, whole_frame
+from preprocess.crop import Box, Crop, around, centre_crop, subject_crop, whole_frame
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
 from preprocess.load import Annotators, Depth
+from preprocess.reference import PERSON, Seen, choose_reference, seen_joints, subject_box
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]
 
 SURVEY_FRAMES = 16
-_PERSON = 127  # masks above this are the person
 # Depth of a whole frame changes little between frames of a video.
 _WHOLE_FRAME_MARGIN = 0.05
+# Key points end at the eyes, wrists and ankles: the person reaches this much of them further.
+_BEYOND_JOINTS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
     """What the clips of one shot share, so that they agree.
 
-    `reference` is the shot's reference frame; `reference_people` what the tracker gives for it;
-    `reference_mask` its mask in the source's pixels, (H, W) uint8, where the mask annotator sees
-    whole frames; `person` whether somebody is in it, None where nobody was looked for.
+    `reference` is the frame that shows the subject. `extent` is the box around the subject in all
+    frames looked at, in fractions of the picture's width and height; None where nobody was found.
     `ranges` are the depth annotators', from frames spread over the shot: None where none of them
     showed anybody, and the annotator's scale has no zero of its own. `depths` are theirs of a
     single image, (1, S, S) each in the clip's crop, which is not looked at twice; else empty.
     """
 
-    reference: Frame
-    reference_people: tuple[PersonFrame | None, ...]
-    reference_mask: np.ndarray | None
-    reference_boxes: tuple[Box, ...]
-    person: bool | None
+    reference: Seen
+    extent: Box | None
     ranges: tuple[tuple[float, float] | None, ...]
     depths: tuple[np.ndarray, ...] = ()
 
@@ -49,77 +47,107 @@ class Survey:
 def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Survey:
     """Look at up to 16 frames spread over the shot; those that cannot be read are passed over.
 
-    The reference is the first of them with a person, the shot's first frame nearly always: the
-    paper's rule would give a video that begins empty no foreground to learn from.
     Raises ClipError when none can be read.
     """
     count = min(SURVEY_FRAMES, shot.frames)
     indices = np.unique(np.linspace(shot.first, shot.last, count).round().astype(int))
-    best: _Seen | None = None
-    raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
+    seen: list[Seen] = []
     failures: list[ClipError] = []
-    of_person = any(not by.spec.whole_frame for by in annotators.depths)
     for _, frame in read_each(video.reader, indices.tolist()):
-        if isinstance(frame, ClipError):
-            failures.append(frame)
-            continue
-        wants_mask = of_person or best is None or best.person is False
         try:
-            seen = _look(video, annotators, frame, wants_mask=wants_mask)
+            if isinstance(frame, ClipError):
+                raise frame
+            seen.append(_look(video, annotators, frame))
         except ClipError as error:
             failures.append(error)
-            continue
-        if best is None or (seen.person and best.person is False):
-            best = seen
-        if not annotators.depths and seen.person is not False:
-            break  # the reference is found, and nothing else is wanted
+        if seen and seen[0].person is None and not annotators.depths:
+            break  # nobody is looked for, and nothing else is wanted
+    if not seen:
+        raise failures[0]
+    reference = choose_reference(seen, size)
+    extent = _extent(seen)
+    raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
+    for one in seen:
         for by, found in zip(annotators.depths, raw, strict=True):
             try:
-                found.append(_depth(by, video, annotators, seen, size))
+                found.append(_depth(by, video, annotators, one, extent, size))
             except ClipError as error:
                 failures.append(error)
-    if best is None or not all(raw):
+    if not all(raw):
         raise failures[0]
     ranges = tuple(_range(a, found) for a, found in zip(annotators.depths, raw, strict=True))
     # Metres are surveyed in a crop of their own.
     again = shot.frames > 1 or any(by.annotator.metres for by in annotators.depths)
     depths = () if again else tuple(found[0] for found in raw)
-    return Survey(best.frame, best.people, best.mask, best.boxes, best.person, ranges, depths)
+    return Survey(reference, extent, ranges, depths)
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """A frame looked at as if it were alone: those of a survey are far apart."""
-
-    frame: Frame
-    people: tuple[PersonFrame | None, ...]
-    mask: np.ndarray | None
-    boxes: tuple[Box, ...]
-    person: bool | None
-
-
-def _look(video: Video, annotators: Annotators, frame: Frame, *, wants_mask: bool) -> _Seen:
-    people = annotators.people([frame.rgb])
-    if annotators.mask_of_frame is None or not wants_mask:
-        return _Seen(frame, people, None, (), people[0] is not None if people else None)
+def _look(video: Video, annotators: Annotators, frame: Frame) -> Seen:
+    """The subject in a frame: by the mask, else by a pose annotator that looks for people, else by
+    the tracker."""
     height, width = frame.rgb.shape[:2]
+    people = annotators.people([frame.rgb])
+    tracked = people[0] if people else None
+    joints = seen_joints(tracked, width, height) if tracked else 1.0
     square = whole_frame(width, height, max(width, height))
     scene = make_scene(video, annotators, [frame], people, square, video.fps, depth=False)
-    found = annotators.mask_of_frame.masks(scene)
-    mask = found.clip[0][-square.y : height - square.y, -square.x : width - square.x]
-    return _Seen(frame, people, mask, found.boxes[0], bool((mask > _PERSON).any()))
+    if annotators.mask is not None:
+        found = annotators.mask.masks(scene)
+        mask = found.clip[0][-square.y : height - square.y, -square.x : width - square.x]
+        box = subject_box(mask, tracked, width, height)
+        if annotators.mask_of_frame is None:
+            return Seen(frame, people, mask, box, (), joints, box is not None)
+        if not (mask > PERSON).any():
+            box = None  # the tracker's person is not the one whom the masks are asked for
+        return Seen(frame, people, mask, box, found.boxes[0], joints, box is not None)
+    if annotators.pose is not None and annotators.chosen["pose"].spec.finds_people:
+        box, joints = _posed(scene, annotators)
+        return Seen(frame, people, None, box, (), joints, box is not None)
+    box = subject_box(None, tracked, width, height)
+    return Seen(frame, people, None, box, (), joints, box is not None if people else None)
 
 
-def _depth(by: Depth, video: Video, annotators: Annotators, seen: _Seen, size: int) -> np.ndarray:
+def _posed(scene: Scene, annotators: Annotators) -> tuple[Box | None, float]:
+    """Box of everybody whom the pose annotator found in a scene of one whole frame, in the
+    source's pixels, and the fraction of body joints that the best of them shows."""
+    assert annotators.pose is not None
+    points = annotators.pose.keypoints(scene).points[0]  # (people, joints, 3)
+    sure = points[..., 2] >= annotators.pose.min_score
+    if not sure.any():
+        return None, 0.0
+    height, width = scene.frames[0].shape[:2]
+    xy = points[sure][:, :2] + (scene.crop.x, scene.crop.y)
+    low, high = xy.min(0), xy.max(0)
+    beyond = _BEYOND_JOINTS * (high - low).max()
+    low, high = np.clip([low - beyond, high + beyond], 0, (width, height))
+    return around([(*low, *high)]), float(sure[:, :18].mean(1).max())
+
+
+def _extent(seen: Sequence[Seen]) -> Box | None:
+    boxes: list[Box] = []
+    for one in seen:
+        if one.box is not None:
+            width, height = one.size
+            x0, y0, x1, y1 = one.box
+            boxes.append((x0 / width, y0 / height, x1 / width, y1 / height))
+    return around(boxes)
+
+
+def _depth(
+    by: Depth,
+    video: Video,
+    annotators: Annotators,
+    seen: Seen,
+    extent: Box | None,
+    size: int,
+) -> np.ndarray:
     # Metres are the same in any crop, and closest seen; a network's scale is the clip's.
     mode = "subject" if by.annotator.metres else annotators.choice.crop
-    crop = choose_crop(mode, seen.frame.rgb, seen.people, size)
+    crop = choose_crop(mode, seen.frame.rgb, seen.people, extent, size)
     scene = make_scene(video, annotators, [seen.frame], seen.people, crop, video.fps)
-    masks: np.ndarray | None = None
-    if seen.mask is not None:
+    masks = None
+    if seen.mask is not None and not by.spec.whole_frame:
         masks = crop.apply(seen.mask)[None]
-    elif annotators.mask is not None and not by.spec.whole_frame:
-        masks = annotators.mask.masks(scene).clip
     return by.annotator.depths(scene, masks)
 
 
@@ -135,16 +163,25 @@ def _range(by: Depth, raw: list[np.ndarray]) -> tuple[float, float] | None:
 
 
 def choose_crop(
-    mode: CropMode, frame: np.ndarray, people: Sequence[PersonFrame | None], size: int
+    mode: CropMode,
+    frame: np.ndarray,
+    people: Sequence[PersonFrame | None],
+    extent: Box | None,
+    size: int,
 ) -> Crop:
-    """The clip's square, from its frames' size and the person's extent in all of them."""
+    """The clip's square, from its frames' size and, by the mode, from the tracked person's extent
+    in all of them or from the subject's in the whole video, as `Survey` has it."""
     height, width = frame.shape[:2]
     if mode == "none":
         return whole_frame(width, height, size)
     if mode == "center":
         return centre_crop(width, height, size)
-    boxes = [person_box(person, width, height) for person in people if person is not None]
-    return subject_crop(boxes, width, height, size)
+    if mode == "video":
+        boxes = [] if extent is None else [extent]
+        boxes = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in boxes]
+    else:
+        boxes = [person_box(person, width, height) for person in people if person is not None]
+    return subject_crop(boxes, width, height, size, mode=mode)
 
 
 def make_scene(

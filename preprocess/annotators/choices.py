@@ -57,7 +57,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
                 made |= dict.fromkeys(chosen.spec.fills, chosen)
         if densepose := self._densepose(made):
             made["densepose"] = densepose
-        if self.crop == "subject" or any(_tracks(chosen, made) for chosen in made.values()):
+        if self._crop_tracks(made) or any(_tracks(chosen, made) for chosen in made.values()):
             pose = made.get("pose")
             details = pose is not None and pose.spec.needs_tracker and self.hands_and_face
             made = {"person": Chosen(LITE_PERSON, self, Tracking(details)), **made}
@@ -126,6 +126,13 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
             )
         elif not any(chosen.spec.finds_people for chosen in looking):
             yield f"people all: no chosen annotator finds people; choose {able}"
+
+    def _crop_tracks(self, made: dict[Modality, Chosen]) -> bool:
+        """Whether nobody but the lite tracker says where the person is."""
+        if self.crop == "video":
+            looking = [made[m].spec for m in ("mask", "pose") if m in made]
+            return not any(spec.finds_people or spec.reads for spec in looking)
+        return self.crop == "subject"
 
     def _found(self, option: Literal["mask", "pose", "depth"]) -> list[Chosen]:
         names = self.depth if option == "depth" else (getattr(self, option),)

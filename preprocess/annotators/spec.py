@@ -26,7 +26,7 @@ __all__ = [
     "options_of",
 ]
 
-CropMode = Literal["center", "subject", "none"]
+CropMode = Literal["center", "subject", "video", "none"]
 PoseStyle = Literal["openpose", "dwpose"]
 PeopleMode = Literal["one", "all"]
 PersonMode = Literal["largest", "central"]
@@ -68,8 +68,8 @@ class Settings:
     """What several annotators are told alike."""
 
     crop: CropMode = "subject"
-    """subject: a stable square around the person; center: the middle square; none: the whole frame
-    with black bars."""
+    """subject: for each clip a stable square around the person; video: one square around the person
+    for the whole video; center: the middle square; none: the whole frame with black bars."""
     pose_style: PoseStyle = "openpose"
     """How skeletons are drawn: openpose (18 body joints) or dwpose (with hands and face)."""
     people: PeopleMode = "one"

@@ -45,6 +45,7 @@ def prep(tmp_path, source):
             ["build", "--dataset", "tiktok", "--recipe", "paper", "--source", str(source)]
             + ["--out", str(tmp_path / out), "--weights", str(weights), "--device", "cpu"]
             + ["--sam", "vit_b", "--clip-length", "2", "--size", "64"]
+            + ["--min-reference", "0"]  # random networks show nobody's shape
             + ["--workers", str(workers), *more]
         )
         return code, tmp_path / out

@@ -40,7 +40,8 @@ def test_every_mistake_is_named_with_its_line():
     assert found == [
         "line 2: clip_lenght is unknown; did you mean clip_length?",
         "line 3: size must be a whole number, not 'large'",
-        "line 4: crop must be center, subject or none, not false (quote it if text is meant)",
+        "line 4: crop must be center, subject, video or none, not false "
+        "(quote it if text is meant)",
         "line 5: stride must be at least 1, not 0",
         "line 6: limit must be a whole number, not 2.5",
         "line 7: depth hdnet and lite both make depth_person",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocess import load
-from preprocess.annotate import ClipRequest, annotate, survey
+from preprocess.annotate import ClipRequest, Limits, annotate, survey
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import Masks
 from preprocess.annotators.spec import Record
@@ -64,20 +64,28 @@ class Depth:
         return depth if self.whole_frame else np.where(masks > 127, depth, np.nan)
 
 
-class Nobody:
-    min_score = 0.3
+class Posed:
+    """All joints in the frame's middle where it is bright, none elsewhere."""
 
-    def __init__(self, scores):
-        self.scores = scores
+    min_score = 0.3
 
     def keypoints(self, scene):
         points = np.zeros((len(scene.frames), 1, 134, 3), np.float32)
-        points[..., 2] = np.array(self.scores, np.float32)[:, None, None]
+        points[..., :2] = SIZE / 2
+        points[..., 2] = [[[0.9 if f[0, 0, 0] > 100 else 0.0]] for f in scene.frames]
         return Keypoints(points, OPENPOSE_134)
 
 
 def make(
-    values, first, *depths, mask=None, pose=None, mask_name="grounded-sam", share=0.0, length=2
+    values,
+    first,
+    *depths,
+    mask=None,
+    pose=None,
+    mask_name="grounded-sam",
+    share=0.0,
+    least=0.0,
+    length=2,
 ):
     names = tuple("midas" if depth.whole_frame else "hdnet" for depth in depths)
     choice = AnnotatorChoice(
@@ -96,7 +104,7 @@ def make(
     frames = list(video.reader.read(indices))
     request = ClipRequest("k", "videos", "train", indices, shot)
     return annotate(
-        request, video, frames, surveyed, annotators, size=SIZE, min_person_frames=share
+        request, video, frames, surveyed, annotators, size=SIZE, limits=Limits(share, least)
     )
 
 
@@ -144,10 +152,24 @@ def test_a_depth_far_from_zero_is_not_put_on_a_persons_metres():
 def test_the_reference_is_the_first_frame_whose_mask_shows_somebody():
     mask = Bright()
     clip = make([10, 20, 200, 210], 2, mask=mask)
-    assert clip.info["reference"] == {"frame": 2, "person": True}
-    assert (clip.reference == 200).all()
-    assert (clip.reference_mask == 255).all()
-    assert mask.looked == 3 + 2  # the survey stops there; the reference is not looked at again
+    described = clip.info["reference"]
+    assert (described["frame"], described["person"]) == (2, True)
+    assert described["box"] == [0, -4, 48, 44]  # the mask is the whole frame of 48 x 40
+    assert described["coverage"] == pytest.approx(40 / 48, abs=0.03)
+    assert (clip.reference[8:-8] == 200).all()
+    assert (clip.background == 200).all()
+    assert (clip.background_mask == 255).all()
+    assert mask.looked == 4 + 2  # the reference is not looked at again
+
+
+def test_a_clip_whose_reference_shows_nobody_is_quarantined():
+    values = [10] * 33
+    values[3] = 200  # 16 frames of 33 are surveyed: 0, 2, 4, ...
+    with pytest.raises(ClipError, match="the reference, frame 0, shows nobody"):
+        make(values, 2, mask=Bright(), least=0.01)
+    assert not make(values, 2, mask=Bright()).reference_mask.any()
+    empty = make(values, 5, mask=Bright(), least=0.01)  # nor does the clip
+    assert empty.info["reference"]["person"] is False
 
 
 def test_a_image_is_looked_at_once():
@@ -161,13 +183,13 @@ def test_a_image_is_looked_at_once():
 def test_depth_of_the_whole_frame_asks_for_no_more_masks():
     mask, depth = Bright(), Depth(whole_frame=True)
     make([200] * 20, 0, depth, mask=mask)
-    assert (mask.looked, depth.looked) == (1 + 2, 16 + 2)
+    assert (mask.looked, depth.looked) == (16 + 2, 16 + 2)
 
 
 def test_too_few_people_by_mask_or_by_key_points():
     with pytest.raises(ClipError, match="found in 1 of 2 frames"):
         make([10, 200], 0, mask=Bright(), share=0.6)
     with pytest.raises(ClipError, match="found in 1 of 2 frames"):
-        make([10, 200], 0, pose=Nobody([0, 0.9]), mask_name="none", share=0.6)
-    clip = make([10, 200], 0, pose=Nobody([0, 0.9]), mask_name="none", share=0.5)
+        make([10, 200], 0, pose=Posed(), mask_name="none", share=0.6)
+    clip = make([10, 200], 0, pose=Posed(), mask_name="none", share=0.5)
     assert clip.info["person_frames"] == [False, True]

@@ -61,8 +61,7 @@ def make(folder, depth):
     surveyed = survey(video, shot, annotators(depth), SIZE)
     frames = list(video.reader.read((0, 2)))
     request = ClipRequest("tiktok-00001-0", "tiktok", "train", (0, 2), shot)
-    options = {"size": SIZE, "min_person_frames": 0}
-    return annotate(request, video, frames, surveyed, annotators(depth), **options)
+    return annotate(request, video, frames, surveyed, annotators(depth), size=SIZE)
 
 
 def test_each_frame_comes_with_its_own(folder):

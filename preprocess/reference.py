@@ -1,0 +1,222 @@
+"""The reference: of the frames looked at the one that shows the subject, in the subject's own box.
+
+A clip's foreground must hold the whole person whatever square the clip itself is cut to: the person
+may have crossed the picture between the reference frame and the clip.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from preprocess.annotators.tracked import PersonFrame, person_box
+from preprocess.crop import Box, Crop, around, rescaled, subject_crop, whole_frame
+from preprocess.errors import ClipError
+from preprocess.frames import Frame
+
+__all__ = [
+    "PERSON",
+    "Reference",
+    "Seen",
+    "choose_reference",
+    "coverage",
+    "cut_reference",
+    "foreground_crop",
+    "mask_box",
+    "seen_joints",
+    "subject_box",
+    "wholeness",
+]
+
+PERSON = 127  # masks above this are the person
+# A mask's parts smaller than this fraction of its largest are specks, and widen no box.
+_SPECK = 0.002
+# The first frame this fraction as good as the best is the reference.
+_GOOD_ENOUGH = 0.9
+# A whole person fills more of the square around them; less is a fragment, or a thin mask.
+_FILLED = 0.05
+_VISIBLE = 0.5  # landmarks seen this surely count
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A frame looked at as if it were alone: those of a survey are far apart.
+
+    `people`    what the tracker gives for it, () without one.
+    `mask`      (H, W) uint8 in the source's pixels, 255 where the subject is; None without masks.
+    `box`       the subject's, in the source's pixels: what mask, landmarks or key points cover;
+                None where nobody was found, or nobody was looked for.
+    `boxes`     those of each person, from the mask annotator.
+    `joints`    the fraction of the body's points that were found in the picture; 1 where nobody
+                gives points.
+    `person`    whether the subject is in it; None where nobody was looked for.
+    """
+
+    frame: Frame
+    people: tuple[PersonFrame | None, ...] = ()
+    mask: np.ndarray | None = None
+    box: Box | None = None
+    boxes: tuple[Box, ...] = ()
+    joints: float = 1.0
+    person: bool | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The picture's width and height."""
+        height, width = self.frame.rgb.shape[:2]
+        return width, height
+
+
+def mask_box(mask: np.ndarray) -> Box | None:
+    """Around the person in a mask, (H, W) uint8, without specks; None when it is empty."""
+    person = (mask > PERSON).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(person, connectivity=8)
+    if count < 2:
+        return None
+    parts = stats[1:]
+    areas = parts[:, cv2.CC_STAT_AREA]
+    kept = parts[areas >= _SPECK * areas.max()]
+    left, top = kept[:, cv2.CC_STAT_LEFT], kept[:, cv2.CC_STAT_TOP]
+    return around(
+        zip(
+            left,
+            top,
+            left + kept[:, cv2.CC_STAT_WIDTH],
+            top + kept[:, cv2.CC_STAT_HEIGHT],
+            strict=True,
+        )
+    )
+
+
+def subject_box(
+    mask: np.ndarray | None, person: PersonFrame | None, width: int, height: int
+) -> Box | None:
+    """What the mask and the tracked person's visible landmarks cover together, in a picture of
+    (height, width): the mask alone may miss a hand, and landmarks end at the eyes and wrists.
+
+    Where the mask shows somebody else than the tracker follows, the mask decides. Where it shows
+    a part of whom the tracker follows, the box is the whole person's, so that the part is found to
+    be one.
+    """
+    masked = None if mask is None else mask_box(mask)
+    if person is None:
+        return masked
+    if mask is None:
+        return person_box(person, width, height)
+    points = person.landmarks[person.landmarks[:, 3] >= _VISIBLE, :2]
+    points = np.clip(points if len(points) else person.landmarks[:, :2], 0, (width, height))
+    tracked = around([(*points.min(0), *points.max(0))])
+    if masked is None or tracked is None:
+        return masked or tracked
+    return around([masked, tracked]) if _meet(masked, tracked) else masked
+
+
+def seen_joints(person: PersonFrame, width: int, height: int) -> float:
+    """The fraction of the tracked body's landmarks that are visible within the picture."""
+    x, y, _, visibility, _ = person.landmarks.T
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return float((inside & (visibility >= _VISIBLE)).mean())
+
+
+def _meet(a: Box, b: Box) -> bool:
+    """Whether two boxes share at least half of the smaller one."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b))
+    return width > 0 and height > 0 and width * height >= smaller / 2
+
+
+def foreground_crop(seen: Seen, size: int) -> Crop:
+    """The subject's own square and a tenth on each side, as `subject_crop` cuts clips.
+
+    Where nobody is to be cut out, the whole picture.
+    """
+    if seen.box is None:
+        return whole_frame(*seen.size, size)
+    return subject_crop([seen.box], *seen.size, size)
+
+
+def wholeness(seen: Seen, size: int) -> float:
+    """How well a frame shows its subject, in [0, 1]: 0 where it does not.
+
+    The fraction of the body's points that are seen, less a sixth for each side of the picture
+    that cuts the subject off, less where the subject is smaller than `size` pixels and so would be
+    enlarged, or where the mask fills too little of its square.
+    """
+    if seen.box is None:
+        return 0.0
+    width, height = seen.size
+    x0, y0, x1, y1 = seen.box
+    cut = sum((x0 < 1, y0 < 1, x1 > width - 1, y1 > height - 1))
+    crop = foreground_crop(seen, size)
+    filled = 1.0
+    if seen.mask is not None:
+        filled = min(1.0, coverage(crop.apply(seen.mask)) / _FILLED)
+    return seen.joints * (1 - cut / 6) * min(1.0, crop.side / size) * filled
+
+
+def coverage(mask: np.ndarray) -> float:
+    """The fraction of a mask, (S, S) uint8, that is the person."""
+    return float((mask > PERSON).mean())
+
+
+def choose_reference(seen: Sequence[Seen], size: int) -> Seen:
+    """The first frame that shows its subject about as well as the best of them.
+
+    The first alone would do where somebody stands in view; where they come in from the side or
+    from behind something, the first with a detection has a fragment of them.
+    """
+    found = [one for one in seen if one.box is not None] or seen
+    scores = [wholeness(one, size) for one in found]
+    good = _GOOD_ENOUGH * max(scores)
+    return next(one for one, score in zip(found, scores, strict=True) if score >= good)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A sample's reference: `arrays` by modality, and what its json says of them in `info`."""
+
+    arrays: dict[str, np.ndarray]
+    info: dict[str, Any]
+
+    def check(self, least: float) -> None:
+        """Raises ClipError where the subject is not really there: nobody was found, or the mask
+        covers a smaller fraction of the foreground's square than `least`; 0 allows everything."""
+        if least <= 0:
+            return
+        frame, covered = self.info["frame"], self.info["coverage"]
+        if self.info["person"] is False:
+            raise ClipError(f"the reference, frame {frame}, shows nobody, and this clip does")
+        if covered is not None and covered < least:
+            raise ClipError(
+                f"the reference, frame {frame}, hardly shows the person: the mask covers "
+                f"{covered:.2%} of the foreground; --min-reference asks for a fraction of {least:g}"
+            )
+
+
+def cut_reference(seen: Seen, crop: Crop, size: tuple[int, int]) -> Reference:
+    """Foreground and background of a clip with the square `crop` in a picture of `size`, (width,
+    height).
+
+    Raises ClipError where the clip's picture has another shape than the reference frame's.
+    """
+    own = foreground_crop(seen, crop.size)
+    try:
+        same = rescaled(crop, size, seen.size)
+    except ValueError as error:
+        raise ClipError(f"the reference is frame {seen.frame.index}: {error}") from error
+    arrays = {"reference": own.apply(seen.frame.rgb), "background": same.apply(seen.frame.rgb)}
+    covered = None
+    if seen.mask is not None:
+        arrays["reference_mask"] = own.apply(seen.mask)
+        arrays["background_mask"] = same.apply(seen.mask)
+        covered = round(coverage(arrays["reference_mask"]), 4)
+    info = {
+        "frame": seen.frame.index,
+        "person": seen.person,
+        "box": list(own.box),
+        "coverage": covered,
+    }
+    return Reference(arrays, info)
