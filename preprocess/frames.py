@@ -167,7 +167,7 @@ def frame_times(reader: FrameReader, frames: int, fps: float) -> Sequence[float]
     return reader.times() if isinstance(reader, Timed) else [i / fps for i in range(frames)]
 
 
-def frame_rate(times: Sequence[float]) -> float:
+def frame_rate(times: Sequence[float] | np.ndarray) -> float:
     """Frames a second of frames at these times (two or more), whatever pauses are between them.
 
     The mean of the steps that are about as long as the median: time stamps are rounded, and a

@@ -38,18 +38,17 @@ def probe_videos(
         path, video_id, group = item
         reader = VideoFile(path)
         try:
-            timeline = reader.timeline()
+            index = reader.index()
         except InputError as error:
             return [Unreadable(video_id, str(error))]
         finally:
             on_file()
-        if not timeline.frames:
+        if not index.frames:
             return [Unreadable(video_id, f"{path} has no frames")]
-        video = Video(video_id, timeline.frames, timeline.fps, reader, group)
-        if timeline.frames >= timeline.promised:
+        video = Video(video_id, index.frames, index.fps, reader, group)
+        if not index.cut_off:
             return [video]
-        cut = f"{path} is cut off: {timeline.frames} of {timeline.promised} frames are there"
-        return [video, Unreadable(video_id, cut)]
+        return [video, Unreadable(video_id, f"{path} is cut off: {index.cut_off}")]
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         probed = pool.map(probe, zip(paths, ids, groups, strict=True))

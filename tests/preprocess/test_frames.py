@@ -39,7 +39,7 @@ def numbers(path, indices):
 )
 def test_any_indices_give_those_frames(tmp_path, make_video, name, codec):
     path = make_video(tmp_path / name, 40, codec=codec)
-    timeline = VideoFile(path).timeline()
+    timeline = VideoFile(path).index()
     assert (timeline.frames, round(timeline.fps)) == (40, 30)
     assert numbers(path, range(40)) == list(range(40))
     draw = random.Random(0)
@@ -97,7 +97,7 @@ def test_a_truncated_file_gives_the_frames_it_has(tmp_path, make_video):
     whole = make_video(tmp_path / "whole.ts", 40).read_bytes()
     path = tmp_path / "cut.ts"
     path.write_bytes(whole[: len(whole) * 2 // 3])
-    frames = VideoFile(path).timeline().frames
+    frames = VideoFile(path).index().frames
     assert 10 < frames < 40
     results = dict(read_each(VideoFile(path), range(frames)))
     assert list(results) == list(range(frames))
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_video_is_named(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"not a video at all" * 100)
     with pytest.raises(InputError, match=r"a\.mp4 cannot be read as a video"):
-        VideoFile(path).timeline()
+        VideoFile(path).index()
 
 
 def test_a_frame_beyond_the_end_is_a_clip_error(tmp_path, make_video):

@@ -1,0 +1,616 @@
+"""Which pictures a video file holds, in what order, when they are shown, where decoding can begin.
+
+Containers speak of packets, and a packet need not be a picture: fields come in pairs, reference
+frames may be hidden, packets empty, pictures at the start undecodable, time stamps missing,
+repeated, or those of the order of decoding. So the decoder is asked, once a file, and what it says
+is kept in the user's cache folder. Only where packets are known to say the same (`_trustworthy`),
+as in MP4s from common tools, are they counted without decoding.
+
+A picture is told from others by its packet's number in the file: the decoder hands the number on
+with the picture, so where decoding began, or what a seek or a time stamp says, cannot move it.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import av
+import numpy as np
+
+from preprocess.cut_off import unfinished
+from preprocess.errors import InputError
+from preprocess.frames import frame_rate
+from shards.files.atomic import atomic_file
+from shards.files.digest import sha256
+
+__all__ = [
+    "PictureIndex",
+    "cache_folder",
+    "fingerprint",
+    "make_index",
+    "mark",
+    "number_of",
+    "numbered",
+    "open_stream",
+    "picture_index",
+]
+
+# Of the format of a kept index, and of what is in one.
+_VERSION = 1
+# Pictures of all indices that a process holds: 40 bytes each at most.
+_HELD_PICTURES = 2_000_000
+# What `fingerprint` reads at either end of a file.
+_END_BYTES = 1 << 16
+# Containers that name the time at which each picture is shown.
+_WITH_TIMES = ("mov", "matroska", "flv")
+# Containers whose duration is stated, not estimated.
+_WITH_DURATION = ("matroska", "flv", "asf")
+# Decoders that give nothing out before it can be right.
+_WAITS_FOR_KEY = ("h264", "hevc")
+# Decoders that call every picture a key frame, though it is laid upon the one before.
+_KEYS_LIE = ("apng",)
+_USUAL_RATE = 25.0
+# Durations that headers and tags state are rounded, and sound may end later than pictures.
+_SLACK_STEPS = 4
+_SLACK = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class PictureIndex:
+    """A file's pictures in the order in which they are shown.
+
+    Packets are numbered from 0 in the file's order. `starts` are where decoding can begin, in the
+    file's order: all pictures from `start_pictures[s]` on whose packet is not before
+    `start_packets[s]` can be had from there. `start_bytes` is where the packet lies in the file
+    and `start_stamps` what to seek, where a seek can be checked by the former; else -1.
+    """
+
+    packets: np.ndarray  # (pictures,) int64
+    times: np.ndarray  # (pictures,) float64: seconds since the first, rising
+    start_pictures: np.ndarray  # (starts,) int64
+    start_packets: np.ndarray  # (starts,) int64
+    start_bytes: np.ndarray  # (starts,) int64
+    start_stamps: np.ndarray  # (starts,) int64
+    fps: float
+    aspect: float  # width of a pixel by its height
+    cut_off: str  # in words what is there of a file that ends too early, else ""
+    decoded: bool  # the decoder was asked
+    # The decoder does not say from which packets pictures come: they are counted from the start.
+    counted: bool = False
+
+    @property
+    def frames(self) -> int:
+        return len(self.packets)
+
+
+_ARRAYS = tuple(f.name for f in fields(PictureIndex) if f.type is np.ndarray)
+_VALUES = tuple(f.name for f in fields(PictureIndex) if f.name not in _ARRAYS)
+
+
+class _Held:
+    """Indices of the files that were read last, within `_HELD_PICTURES`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._indices: dict[tuple[Path, int], PictureIndex] = {}
+        self._pictures = 0
+
+    def get(self, key: tuple[Path, int]) -> PictureIndex | None:
+        with self._lock:
+            index = self._indices.pop(key, None)
+            if index is not None:
+                self._indices[key] = index
+            return index
+
+    def put(self, key: tuple[Path, int], index: PictureIndex) -> None:
+        with self._lock:
+            if key in self._indices:
+                return
+            self._indices[key] = index
+            self._pictures += index.frames
+            while self._pictures > _HELD_PICTURES and len(self._indices) > 1:
+                oldest = next(iter(self._indices))
+                self._pictures -= self._indices.pop(oldest).frames
+
+
+_HELD = _Held()
+
+
+def picture_index(path: Path) -> PictureIndex:
+    """The file's index: held, kept, or made now.
+
+    Raises InputError for a file without video, av.FFmpegError and OSError for one that cannot be
+    read.
+    """
+    key = (path, path.stat().st_mtime_ns)
+    index = _HELD.get(key)
+    if index is None:
+        kept = cache_folder() / f"{_identity(path)}.npz"
+        index = _load(kept) or make_index(path)
+        if index.decoded and not kept.exists():
+            # A full disk, or a home that cannot be written to: it is made again next time.
+            with contextlib.suppress(OSError):
+                _save(kept, index)
+        _HELD.put(key, index)
+    return index
+
+
+def cache_folder() -> Path:
+    """Where indices are kept that needed decoding: `idol/pictures` in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "idol" / "pictures"
+
+
+def _identity(path: Path) -> str:
+    """Of size, ends and time of change: damage in the middle changes the last alone."""
+    made_by = (_VERSION, av.library_versions["libavcodec"], av.library_versions["libavformat"])
+    said = f"{made_by} {path.stat().st_mtime_ns} {fingerprint(path)}"
+    return sha256(said.encode())
+
+
+def fingerprint(path: Path) -> str:
+    """Of a file's size and its first and last 64 kB. Raises OSError."""
+    size = path.stat().st_size
+    with open(path, "rb") as opened:
+        ends = opened.read(_END_BYTES)
+        opened.seek(max(size - _END_BYTES, 0))
+        ends += opened.read()
+    return sha256(b"%d " % size + ends)
+
+
+def _save(path: Path, index: PictureIndex) -> None:
+    arrays = {name: getattr(index, name) for name in (*_ARRAYS, *_VALUES)}
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _load(path: Path) -> PictureIndex | None:
+    """None for one that is absent or damaged; a zip has checksums."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in _ARRAYS}
+            values = {name: kept[name].item() for name in _VALUES}
+        index = PictureIndex(**arrays, **values)
+    except FileNotFoundError:
+        return None
+    except Exception:  # whatever a zip's reader raises for bytes that are none
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+    return index
+
+
+def open_stream(container: Any, path: Path) -> Any:
+    """The container's best video stream, ready to decode. Raises InputError where there is none."""
+    stream = container.streams.best("video")
+    if stream is None or stream.codec_context is None:
+        raise InputError(f"{path} has no video stream that can be decoded")
+    stream.thread_type = "AUTO"
+    # The decoder hands each packet's number on with its picture.
+    stream.codec_context.copy_opaque = True
+    return stream
+
+
+def mark(packet: Any, number: int) -> None:
+    """Let the picture that comes of a packet say so."""
+    packet.opaque = [number]  # PyAV tells these apart by identity, and small integers are shared
+
+
+def number_of(frame: Any) -> int | None:
+    """The number of the packet of which a picture came; None where the decoder does not say."""
+    return frame.opaque[0] if frame.opaque else None
+
+
+def numbered(container: Any, stream: Any, first: int = 0) -> Iterator[tuple[int, Any]]:
+    """The stream's packets, marked with their numbers.
+
+    `first` is the number of the one that comes next.
+    """
+    number = first
+    for packet in container.demux(stream):
+        if packet.size or packet.dts is not None:  # else the end
+            mark(packet, number)
+            yield number, packet
+            number += 1
+
+
+@dataclass
+class _Packets:
+    """What a file's packets say, without decoding them."""
+
+    pts: list[int | None]
+    dts: list[int | None]
+    keys: list[bool]
+    places: list[int]  # in bytes, -1 where unknown
+    usable: list[bool]  # with content, and shown
+    one_each: bool = True  # a usable packet is one picture, as far as its bytes tell
+    sound: bool = True  # no error, no damaged packet
+    by_pts: bool = False  # the container is sought by times of showing
+    hidden: int = 0
+    last_second: float = 0.0  # of all streams
+
+
+def make_index(path: Path) -> PictureIndex:
+    """Read a file's packets, and decode them if they cannot be trusted. Raises as picture_index."""
+    with av.open(str(path)) as container:
+        stream = open_stream(container, path)
+        packets = _read_packets(container, stream)
+        context = stream.codec_context
+        rate = float(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
+        aspect = float(stream.sample_aspect_ratio or 1) or 1.0
+        time_base = float(stream.time_base or 1)
+        trusted = _trustworthy(container.format.name, context, packets)
+        promised, duration = stream.frames, (container.duration or 0) / 1e6
+        kind = container.format.name
+    cut = _cut_off(path, kind, packets, promised, duration, 1 / rate)
+    if trusted:
+        return _from_packets(packets, time_base, rate, aspect, cut)
+    pictures = _decode(path, threads=0)
+    if not pictures.sound:
+        # Several threads may conceal damage in more than one way.
+        pictures = _decode(path, threads=1)
+    return _from_pictures(pictures, packets, time_base, rate, aspect, cut)
+
+
+def _read_packets(container: Any, stream: Any) -> _Packets:
+    found = _Packets([], [], [], [], [])
+    one_picture = _ONE_PICTURE.get(stream.codec_context.name)
+    found.by_pts = "matroska" in container.format.name.split(",")
+    ends: dict[int, int] = {}
+    bases = {s.index: float(s.time_base or 0) for s in container.streams}
+    wanted = stream.index
+    try:
+        for packet in container.demux():
+            number = packet.stream_index
+            pts = packet.pts
+            if pts is not None and pts > ends.get(number, -1):
+                ends[number] = pts + (packet.duration or 0)
+            if number != wanted or (packet.size == 0 and packet.dts is None):
+                continue  # another stream's, or the end
+            shown = packet.size > 0 and not packet.is_discard
+            found.pts.append(pts)
+            found.dts.append(packet.dts)
+            found.keys.append(packet.is_keyframe)
+            found.places.append(-1 if packet.pos is None else packet.pos)
+            found.usable.append(shown)
+            found.hidden += packet.is_discard
+            if packet.is_corrupt:
+                found.sound = False
+            if one_picture and found.one_each and packet.size:
+                found.one_each = one_picture(memoryview(packet))
+    except av.FFmpegError:
+        found.sound = False  # a file that was cut off may end so
+    found.last_second = max((end * bases[number] for number, end in ends.items()), default=0.0)
+    return found
+
+
+def _trustworthy(container: str, context: Any, packets: _Packets) -> bool:
+    """Whether the packets are the pictures, one each, with the times at which they are shown.
+
+    So they are where the container has such times; all are there, differ, and begin with a key
+    frame's; the file is whole and nothing of it hidden; and the codec puts one picture in a
+    packet: those that predict nothing, HEVC, AV1, H.264 without fields, and MPEG-4, VP8 and VP9
+    if their packets' heads say so. Where every packet claims to be a key frame of a codec that
+    predicts, or where a decoder that reorders would have nothing to reorder, one of the two is
+    wrong.
+    """
+    shown = [p for p, u in zip(packets.pts, packets.usable, strict=True) if u]
+    if not packets.sound or packets.hidden or not shown or None in shown:
+        return False
+    pts = np.array(shown, np.int64)
+    dts = np.array([d for d in packets.dts if d is not None], np.int64)
+    if len(np.unique(pts)) < len(pts) or (np.diff(dts) < 0).any():
+        return False
+    first = packets.usable.index(True)
+    if not packets.keys[first] or pts[0] != pts.min():
+        return False
+    names = container.split(",")
+    if context.codec.intra_only:
+        return bool("avi" in names or any(name in names for name in _WITH_TIMES))
+    if not any(name in names for name in _WITH_TIMES) or not packets.one_each:
+        return False
+    if len(pts) > 1 and (all(packets.keys) or (context.has_b_frames and (np.diff(pts) > 0).all())):
+        return False
+    if context.name == "h264":
+        return _without_fields(context.extradata or b"")
+    return context.name in ("hevc", "libdav1d", "av1", *_ONE_PICTURE)
+
+
+def _vp8_shown(data: memoryview) -> bool:
+    return bool(data[0] & 0x10)
+
+
+def _vp9_shown(data: memoryview) -> bool:
+    """Whether a packet is a shown frame, or several of which the last is shown."""
+    mark = data[-1]
+    index = 2 + ((mark >> 3 & 3) + 1) * ((mark & 7) + 1)
+    if mark & 0xE0 == 0xC0 and len(data) > index and data[-index] == mark:
+        return True  # a superframe: what it hides it hides within
+    head = data[0]
+    position = 4 if (head >> 4 & 3) != 3 else 5
+    if head >> (7 - position) & 1:
+        return True  # shows one that was hidden
+    return bool(head >> (5 - position) & 1)
+
+
+def _mpeg4_single(data: memoryview) -> bool:
+    """Whether there is one picture, and not a mark that there is none."""
+    return len(data) > 16 and bytes(data).count(b"\0\0\1\xb6") == 1
+
+
+_ONE_PICTURE = {"vp8": _vp8_shown, "libvpx": _vp8_shown, "vp9": _vp9_shown, "mpeg4": _mpeg4_single}
+
+
+def _without_fields(extradata: bytes) -> bool:
+    """Whether all of an avcC record's parameter sets say that there are only whole frames."""
+    if len(extradata) < 7 or extradata[0] != 1:
+        return False
+    position, count = 6, extradata[5] & 31
+    sets = []
+    for _ in range(count):
+        length = int.from_bytes(extradata[position : position + 2], "big")
+        sets.append(extradata[position + 3 : position + 2 + length])
+        position += 2 + length
+    try:
+        return bool(sets) and all(_frame_mbs_only(s.replace(b"\0\0\3", b"\0\0")) for s in sets)
+    except IndexError:
+        return False
+
+
+# Profiles whose parameter sets speak of colour: H.264, 7.3.2.1.1.
+_WITH_COLOUR = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
+
+
+def _frame_mbs_only(sps: bytes) -> bool:
+    """H.264's flag of that name: H.264, 7.3.2.1.1. Raises IndexError where data end too early."""
+    bits = "".join(f"{byte:08b}" for byte in sps)
+    position = 24
+
+    def take(count: int) -> int:
+        nonlocal position
+        if position + count > len(bits):
+            raise IndexError
+        value = int(bits[position : position + count] or "0", 2)
+        position += count
+        return value
+
+    def golomb() -> int:
+        zeros = 0
+        while not take(1):
+            zeros += 1
+        return (1 << zeros) - 1 + take(zeros)
+
+    golomb()  # seq_parameter_set_id
+    if sps[0] in _WITH_COLOUR:
+        chroma = golomb()
+        if chroma == 3:
+            take(1)
+        golomb()  # bit depths
+        golomb()
+        take(1)
+        if take(1):  # scaling matrices
+            for number in range(12 if chroma == 3 else 8):
+                if take(1):
+                    last = following = 8
+                    for _ in range(16 if number < 6 else 64):
+                        if following:
+                            code = golomb()
+                            delta = (code + 1) // 2 if code % 2 else -(code // 2)
+                            following = (last + delta) % 256
+                        last = following or last
+    golomb()  # log2_max_frame_num_minus4
+    order = golomb()
+    if order == 0:
+        golomb()
+    elif order == 1:
+        take(1)
+        golomb()
+        golomb()
+        for _ in range(golomb()):
+            golomb()
+    golomb()  # max_num_ref_frames
+    take(1)
+    golomb()  # width and height
+    golomb()
+    return bool(take(1))
+
+
+def _from_packets(
+    packets: _Packets, time_base: float, rate: float, aspect: float, cut: str
+) -> PictureIndex:
+    usable = np.flatnonzero(packets.usable)
+    pts = np.array([packets.pts[number] for number in usable], np.int64)
+    order = np.argsort(pts, kind="stable")
+    picture_of = np.empty(len(usable), np.int64)
+    picture_of[order] = np.arange(len(usable))
+    keys = np.flatnonzero(np.array(packets.keys)[usable])
+    times = (pts[order] - pts[order[0]]) * time_base
+    return PictureIndex(
+        usable[order],
+        times,
+        *_starts(picture_of[keys], usable[keys], packets),
+        fps=round(frame_rate(times), 3) or rate,
+        aspect=aspect,
+        cut_off=cut,
+        decoded=False,
+    )
+
+
+_Starts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _starts(pictures: np.ndarray, numbers: np.ndarray, packets: _Packets) -> _Starts:
+    """Where decoding can begin, and how to get there: by a seek where its end can be checked."""
+    dts = [d for d in packets.dts if d is not None]
+    places = packets.places
+    # Where no time of decoding is known, that of showing is what the container seeks by.
+    stamps = [d if d is not None else p for d, p in zip(packets.dts, packets.pts, strict=True)]
+    if packets.by_pts:
+        stamps = packets.pts
+    seekable = (
+        all(stamps[n] is not None for n in numbers)
+        and all(a <= b for a, b in pairwise(dts))
+        and min(places, default=-1) >= 0
+        and len(set(places)) == len(places)
+    )
+    unknown = np.full(len(numbers), -1, np.int64)
+    return (
+        np.asarray(pictures, np.int64),
+        np.asarray(numbers, np.int64),
+        np.array([places[n] for n in numbers], np.int64) if seekable else unknown,
+        np.array([stamps[n] for n in numbers], np.int64) if seekable else unknown,
+    )
+
+
+@dataclass
+class _Pictures:
+    """What the decoder gave, in its order."""
+
+    codec: str
+    packets: list[int | None] = field(default_factory=list)
+    stamps: list[int | None] = field(default_factory=list)
+    keys: list[bool] = field(default_factory=list)
+    sound: bool = True
+
+
+def _decode(path: Path, threads: int) -> _Pictures:
+    with av.open(str(path)) as container:
+        stream = open_stream(container, path)
+        context = stream.codec_context
+        context.thread_count = threads
+        found = _Pictures(context.name)
+
+        def decode(packet: Any) -> None:
+            try:
+                for frame in context.decode(packet):
+                    found.packets.append(number_of(frame))
+                    found.stamps.append(frame.pts)
+                    found.keys.append(frame.key_frame)
+                    found.sound = found.sound and not frame.is_corrupt
+            except av.EOFError:
+                pass
+            except av.FFmpegError:
+                found.sound = False
+
+        try:
+            for _, packet in numbered(container, stream):
+                if packet.size:  # an empty one would be taken for the end
+                    decode(packet)
+        except av.FFmpegError:
+            found.sound = False
+        decode(None)
+    return found
+
+
+def _from_pictures(
+    pictures: _Pictures,
+    packets: _Packets,
+    time_base: float,
+    rate: float,
+    aspect: float,
+    cut: str,
+) -> PictureIndex:
+    keys = np.flatnonzero(pictures.keys)
+    skipped = 0
+    if pictures.codec in _KEYS_LIE:
+        keys = keys[:1]
+    if pictures.codec not in _WAITS_FOR_KEY and len(keys):
+        skipped = int(keys[0])  # predicted from what is not there
+    numbers, stamps = pictures.packets[skipped:], pictures.stamps[skipped:]
+    keys = keys - skipped
+    if not len(keys) or keys[0]:
+        keys = np.insert(keys, 0, 0)[: len(numbers)]
+    known = [number for number in numbers if number is not None]
+    counted = len(set(known)) < len(numbers)
+    times = _times(stamps, packets.pts, time_base, 1 / rate)
+    if counted:
+        unknown = np.full(len(keys), -1, np.int64)
+        numbers_known = np.arange(skipped, skipped + len(numbers))
+        starts: _Starts = (keys, numbers_known[keys], unknown, unknown)
+    else:
+        numbers_known = np.array(known, np.int64)
+        bearing = set(known)
+        firsts = [_first_packet(packets, bearing, number) for number in numbers_known[keys]]
+        in_order = np.argsort(firsts, kind="stable")
+        starts = _starts(keys[in_order], np.array(firsts, np.int64)[in_order], packets)
+    return PictureIndex(
+        numbers_known,
+        times,
+        *starts,
+        fps=round(frame_rate(times), 3) or rate,
+        aspect=aspect,
+        cut_off=cut,
+        decoded=True,
+        counted=counted,
+    )
+
+
+def _first_packet(packets: _Packets, bearing: set[int], number: int) -> int:
+    """The packet with which a key frame begins: a first field may have one of its own."""
+    first = number
+    while first > 0 and first - 1 not in bearing and packets.keys[first - 1]:
+        first -= 1
+    return first
+
+
+def _times(
+    stamps: Sequence[int | None],
+    in_file: Sequence[int | None],
+    time_base: float,
+    step: float,
+) -> np.ndarray:
+    """Seconds from the first picture to each, rising, of the time stamps that came with them.
+
+    Where the container counts in the order of decoding, its times are given out in the order of
+    showing. Where stamps jump back and stay there, as in joined recordings, time goes on by a
+    usual step. Stamps that are missing, or repeated, or out of order alone, lie evenly between
+    their neighbours.
+    """
+    count = len(stamps)
+    given = np.array([np.nan if s is None else s * time_base for s in stamps])
+    file_order = np.array([s for s in in_file if s is not None])
+    if not np.isnan(given).any() and len(file_order) > 1 and (np.diff(file_order) > 0).all():
+        given = np.sort(given)
+    known = np.flatnonzero(~np.isnan(given))
+    if len(known) < 2:
+        return np.arange(count) * step
+    usual = 1 / (frame_rate(np.sort(given[known])) or 1 / step)
+    times = np.full(count, np.nan)
+    shift = 0.0
+    last: float | None = None
+    for place, index in enumerate(known):
+        value = given[index] + shift
+        if last is not None and value <= last:
+            following = given[known[place + 1]] + shift if place + 1 < len(known) else None
+            if value == last or following is None or following > last:
+                continue  # repeated, or out of order alone
+            shift += last + usual * (index - known[place - 1]) - value
+            value = given[index] + shift
+        times[index] = last = value
+    whole = np.flatnonzero(~np.isnan(times))
+    times = np.interp(np.arange(count), whole, times[whole])
+    after = np.arange(count) - whole[-1]
+    before = whole[0] - np.arange(count)
+    times = times + np.where(after > 0, after, 0) * usual - np.where(before > 0, before, 0) * usual
+    return np.asarray(times - times[0])
+
+
+def _cut_off(
+    path: Path, kind: str, packets: _Packets, promised: int, duration: float, step: float
+) -> str:
+    """What is there of a file that ends before its header says so; "" for a whole one."""
+    there, names = len(packets.pts), kind.split(",")
+    # Others count pictures that have no packet, or estimate.
+    if "mov" in names and there < promised:
+        return f"{there - packets.hidden} of {promised - packets.hidden} frames are there"
+    if what := unfinished(path, kind):
+        return what
+    slack = max(_SLACK_STEPS * step, _SLACK * duration)
+    if any(name in _WITH_DURATION for name in names) and packets.last_second < duration - slack:
+        return f"{packets.last_second:.1f} of {duration:.1f} seconds are there"
+    return ""
