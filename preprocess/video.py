@@ -41,6 +41,7 @@ __all__ = ["VideoFile"]
 
 # A key frame that lies further ahead than this many packets is sought, not decoded up to.
 _FAR = 48
+_BEFORE_JOIN = 2
 # What decoders say, and do not mark, when a picture lacks those that it was predicted from.
 _SAYS_DAMAGED = (
     *("reference picture missing", "Missing reference picture", "Could not find ref"),
@@ -422,7 +423,9 @@ class _Run:
         while not self._ended:
             at = self._at
             packet = self._next_wanted()
-            if packet is not None and packet.is_corrupt:
+            # Where transport streams are joined, the last packets before are marked, and whole.
+            joined = self.limit is not None and self.limit - at <= _BEFORE_JOIN
+            if packet is not None and packet.is_corrupt and not joined:
                 damaged.add(at)
             with _listening() as said:
                 try:
