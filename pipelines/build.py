@@ -303,6 +303,7 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
         extras={
             "short_videos": list(plan.short),
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],
+            "passed_over": [asdict(kind) for kind in plan.passed_over],
             "splits": list(plan.split_rules),
             "shots": plan.shots.as_json(),
             "notices": list(notices(plan)),

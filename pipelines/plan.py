@@ -15,7 +15,7 @@ from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.shots import Break, Shot, gap_breaks, shots_of
 from preprocess.sources.disco import HELD_OUT
-from preprocess.sources.values import Listing, Split, Unreadable, Video
+from preprocess.sources.values import Listing, PassedOver, Split, Unreadable, Video
 from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
 
@@ -100,6 +100,7 @@ class Plan:
     unreadable: tuple[Unreadable, ...]
     split_rules: tuple[str, ...] = ()  # how videos were split, in words
     shots: ShotCount = field(default_factory=ShotCount)
+    passed_over: tuple[PassedOver, ...] = ()  # what lies in the source and is not read
 
     @property
     def clips(self) -> int:
@@ -211,6 +212,7 @@ def make_plan(
         listing.unreadable,
         rules,
         count.total(),
+        listing.passed_over,
     )
 
 

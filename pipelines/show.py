@@ -284,6 +284,8 @@ def _show_left_out(plan: Plan, quarantined: Sequence[Quarantined]) -> None:
         if rest := counts[REASONS:]:
             count = sum(count for _, count in rest)
             table.add_row(what, str(count), f"{len(rest)} other reasons", escape(first[rest[0][0]]))
+    for kind in plan.passed_over:
+        table.add_row("not read", str(kind.files), escape(kind.kind), escape(kind.first))
     if table.row_count:
         console.print(table)
 

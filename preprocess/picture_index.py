@@ -22,6 +22,7 @@ from typing import Any
 import av
 import numpy as np
 
+from preprocess.containers import open_video
 from preprocess.cut_off import unfinished
 from preprocess.errors import InputError
 from preprocess.frames import frame_rate
@@ -237,7 +238,7 @@ class _Packets:
 
 def make_index(path: Path) -> PictureIndex:
     """Read a file's packets, and decode them if they cannot be trusted. Raises as picture_index."""
-    with av.open(str(path)) as container:
+    with open_video(path) as container:
         stream = open_stream(container, path)
         packets = _read_packets(container, stream)
         context = stream.codec_context
@@ -479,7 +480,7 @@ class _Pictures:
 
 
 def _decode(path: Path, threads: int) -> _Pictures:
-    with av.open(str(path)) as container:
+    with open_video(path) as container:
         stream = open_stream(container, path)
         context = stream.codec_context
         context.thread_count = threads

@@ -24,6 +24,7 @@ import av
 import av.logging
 import numpy as np
 
+from preprocess.containers import open_video
 from preprocess.errors import ClipError, FramesLost, InputError
 from preprocess.frames import Frame
 from preprocess.picture import show
@@ -289,7 +290,7 @@ class _Run:
 
     def _open(self) -> None:
         self.close()
-        self._container = av.open(str(self._path))
+        self._container = open_video(self._path)
         stream = open_stream(self._container, self._path)
         self._context = stream.codec_context
         if self._one_thread:

@@ -15,7 +15,7 @@ import numpy as np
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, ImageFile
-from preprocess.sources.files import find_files, find_images, stem
+from preprocess.sources.files import Leftovers, find_files, find_images, stem
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import sha256
 
@@ -139,10 +139,11 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
             f"{source} is not in COCO's layout: expected annotations/person_keypoints_train2017."
             "json (or instances_train2017.json) and train2017/000000000009.jpg"
         )
+    left = Leftovers(source)
     videos: list[Video] = []
     unreadable: list[Unreadable] = []
     for folder, path in sorted(annotations.items()):
-        files = _image_files(source, folder)
+        files = _image_files(source, folder, left)
         if not files:
             reason = f"{path} is there, but no image of {folder}/ or images/{folder}/"
             unreadable.append(Unreadable(folder, reason))
@@ -163,7 +164,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
             unreadable.append(Unreadable(folder, reason))
     if not videos and not unreadable:
         raise InputError(f"{source} holds no image of one person, by COCO's annotations")
-    return Listing(tuple(videos), tuple(unreadable))
+    return left.beside(Listing(tuple(videos), tuple(unreadable)))
 
 
 def _annotation_files(source: Path) -> dict[str, Path]:
@@ -176,10 +177,10 @@ def _annotation_files(source: Path) -> dict[str, Path]:
     return files
 
 
-def _image_files(source: Path, folder: str) -> dict[str, ImageFile]:
+def _image_files(source: Path, folder: str, left: Leftovers) -> dict[str, ImageFile]:
     for root in (source / folder, source / "images" / folder):
         if root.is_dir():
-            return dict(find_images(root))
+            return dict(find_images(root, left))
     return {}
 
 

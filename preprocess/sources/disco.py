@@ -24,7 +24,7 @@ import numpy as np
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, numbered_seconds
-from preprocess.sources.files import find_files, natural_order
+from preprocess.sources.files import Leftovers, find_files, natural_order
 from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from preprocess.stills import decode_image
@@ -39,7 +39,7 @@ HELD_OUT = frozenset(
     + ("202_006", "202_007", "202_025", "203_006")
 )
 
-_IMAGES, _MASKS = "_images.tsv", "_masks.tsv"
+_IMAGES, _MASKS, _OFFSETS = "_images.tsv", "_masks.tsv", ".lineidx"
 _WORD = re.compile(r"[^/_.\s-]+")
 _TRAIN = re.compile(r"train(ing|val)?\d*")
 _VAL = re.compile(r"(new)?\d*val(id|idation)?\d*|test\d*|eval\d*")
@@ -57,7 +57,9 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     validate with, which are always held out. Raises InputError when no file is named
     `*_images.tsv`.
     """
-    files = find_files(source, (_IMAGES,))
+    left = Leftovers(source)
+    read = find_files(source, (_IMAGES, _MASKS, _OFFSETS), left)
+    files = [path for path in read if path.name.lower().endswith(_IMAGES)]
     if not files:
         raise InputError(
             f"{source} is not in DisCo's layout: expected TSV files of `key <tab> base64` such as "
@@ -73,7 +75,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
             reason = f"{error.filename or path}: {error.strerror or error}"
             unreadable.append(Unreadable(name, reason))
         on_file()
-    return Listing(tuple(_distinct(videos)), tuple(unreadable))
+    return left.beside(Listing(tuple(_distinct(videos)), tuple(unreadable)))
 
 
 def video_and_number(key: str) -> tuple[str, int | None]:
@@ -310,7 +312,7 @@ def _by_scan(path: Path) -> Iterator[tuple[int, int, bytes]]:
 def _by_lineidx(path: Path) -> list[tuple[int, int, bytes]]:
     """The same by the offsets in `.lineidx`, or nothing where there is none that fits the file."""
     try:
-        offsets = _increasing(map(int, path.with_suffix(".lineidx").read_text().split()))
+        offsets = _increasing(map(int, path.with_suffix(_OFFSETS).read_text().split()))
         size = path.stat().st_size
         lines = []
         with open(path, "rb") as opened:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.frames import ImageFile
-from preprocess.sources.files import IMAGE_SUFFIXES, find_images, stem, unique_names
+from preprocess.sources.files import IMAGE_SUFFIXES, Leftovers, find_images, stem, unique_names
 from preprocess.sources.values import Listing, Split, Video
 
 __all__ = ["deepfashion2", "images", "shhq"]
@@ -20,14 +20,15 @@ def images(source: Path, on_file: Callable[[], None]) -> Listing:
     Files are not opened here: a broken one is quarantined when its clip is made. Raises InputError
     when there is none.
     """
-    found = find_images(source)
+    left = Leftovers(source)
+    found = find_images(source, left)
     if not found:
-        raise InputError(f"{source} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+        raise InputError(f"{source} holds no image ({', '.join(IMAGE_SUFFIXES)}){left.in_words()}")
     videos = []
     for video_id, (_, image) in zip(unique_names([p for p, _ in found]), found, strict=True):
         videos.append(Video(video_id, 1, 1.0, image, video_id))
         on_file()
-    return Listing(tuple(videos))
+    return left.beside(Listing(tuple(videos)))
 
 
 def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
@@ -38,7 +39,8 @@ def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
     """
     root = next((path.parent for path in (source / "no_segment", *source.glob("*/no_segment"))
                  if path.is_dir()), source)  # fmt: skip
-    found = find_images(root / "no_segment") if (root / "no_segment").is_dir() else []
+    left = Leftovers(source)
+    found = find_images(root / "no_segment", left) if (root / "no_segment").is_dir() else []
     if not found:
         raise InputError(
             f"{source} is not in SHHQ's layout: expected SHHQ-1.0/no_segment/*.png (the images) "
@@ -47,7 +49,8 @@ def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
     masks = None
     if (root / "segments").is_dir():
         masks = {
-            stem(path): replace(mask, data=True) for path, mask in find_images(root / "segments")
+            stem(path): replace(mask, data=True)
+            for path, mask in find_images(root / "segments", left)
         }
     videos = []
     for video_id, (path, image) in zip(unique_names([p for p, _ in found]), found, strict=True):
@@ -58,7 +61,7 @@ def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
             mask = masks.get(stem(path), absent)
         videos.append(Video(video_id, 1, 1.0, image, video_id, masks=mask))
         on_file()
-    return Listing(tuple(videos))
+    return left.beside(Listing(tuple(videos)))
 
 
 def deepfashion2(source: Path, on_file: Callable[[], None]) -> Listing:
@@ -68,10 +71,11 @@ def deepfashion2(source: Path, on_file: Callable[[], None]) -> Listing:
     annotations outline clothes, not people, so there are no masks; they are not read. Raises
     InputError when neither folder has images.
     """
+    left = Leftovers(source)
     videos = []
     for folder, split in _DEEPFASHION2_SPLITS.items():
         root = source / folder / "image"
-        for path, image in find_images(root) if root.is_dir() else ():
+        for path, image in find_images(root, left) if root.is_dir() else ():
             video_id = f"{folder}/{stem(path)}"
             videos.append(Video(video_id, 1, 1.0, image, video_id, split))
             on_file()
@@ -80,4 +84,4 @@ def deepfashion2(source: Path, on_file: Callable[[], None]) -> Listing:
             f"{source} is not in DeepFashion2's layout: expected train/image/000001.jpg and "
             "validation/image/000001.jpg"
         )
-    return Listing(tuple(videos))
+    return left.beside(Listing(tuple(videos)))

@@ -18,7 +18,14 @@ from typing import Any
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, ImageFile
-from preprocess.sources.files import IMAGE_SUFFIXES, find_files, find_images, stem, unique_names
+from preprocess.sources.files import (
+    IMAGE_SUFFIXES,
+    Leftovers,
+    find_files,
+    find_images,
+    stem,
+    unique_names,
+)
 from preprocess.sources.values import Listing, Unreadable, Video
 from preprocess.stills import decode_image
 from shards.files.digest import sha256
@@ -41,7 +48,8 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     unreadable: list[Unreadable] = []
     urls: list[Path] = []
     named: list[Named] = []
-    for path in find_files(source, (".tar", ".parquet", ".csv", ".tsv")):
+    left = Leftovers(source)
+    for path in find_files(source, (".tar", ".parquet", ".csv", ".tsv"), left):
         local = path.relative_to(source).with_suffix("").as_posix()
         try:
             named += _images(source, path, local, unreadable, urls)
@@ -49,7 +57,8 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
             unreadable.append(Unreadable(path.relative_to(source).as_posix(), f"{path}: {error}"))
         on_file()
     if not named:
-        found = find_images(source)
+        left = Leftovers(source)
+        found = find_images(source, left)
         names = unique_names([p for p, _ in found])
         named = [(name, image) for name, (_, image) in zip(names, found, strict=True)]
     if not named and urls:
@@ -59,10 +68,10 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
             "--output_format webdataset --output_folder ...) and give --source its output folder"
         )
     if not named:
-        reasons = "".join(f"; {u.reason}" for u in unreadable[:3])
+        reasons = "".join(f"; {u.reason}" for u in unreadable[:3]) + left.in_words()
         raise InputError(f"{source} holds no LAION-style images: {_EXPECTED}{reasons}")
     videos = [Video(name, 1, 1.0, reader, name) for name, reader in _once(named, unreadable)]
-    return Listing(tuple(videos), tuple(unreadable))
+    return left.beside(Listing(tuple(videos), tuple(unreadable)))
 
 
 def _images(

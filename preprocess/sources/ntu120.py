@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.sources.files import find_files
+from preprocess.sources.files import Leftovers, find_files
 from preprocess.sources.values import Listing
 from preprocess.sources.videos import probe_videos
 from preprocess.sources.where import parse_where
@@ -43,9 +43,11 @@ def listing(source: Path, on_file: Callable[[], None], where: str | None = None)
     """
     wanted = parse_where(where, [f.name for f in fields(NtuName)]) if where is not None else None
     named: dict[str, tuple[Path, NtuName]] = {}
-    for path in find_files(source, (".avi", ".mp4")):
+    left = Leftovers(source)
+    for path in find_files(source, (".avi", ".mp4"), left):
         name = parse_name(path.stem)
         if name is None:
+            left.pass_over("video without an NTU name", str(path))
             continue
         if path.stem in named:
             raise InputError(f"{path} and {named[path.stem][0]} have the same NTU name")
@@ -57,4 +59,4 @@ def listing(source: Path, on_file: Callable[[], None], where: str | None = None)
         raise InputError(f"none of the {len(named)} NTU videos in {source} satisfies {where!r}")
     paths = [named[i][0] for i in ids]
     performers = [f"P{named[i][1].performer:03d}" for i in ids]
-    return probe_videos(paths, ids, performers, on_file)
+    return left.beside(probe_videos(paths, ids, performers, on_file))

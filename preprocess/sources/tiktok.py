@@ -5,7 +5,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.frames import FrameFolder
-from preprocess.sources.files import find_files, numerically
+from preprocess.sources.files import Leftovers, find_files, numerically
 from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Unreadable, Video
 
@@ -28,10 +28,12 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         raise InputError(
             f"{source} is not in TikTok's layout: expected TikTok_dataset/00001/images/0001.png"
         )
+    left = Leftovers(source)
+    _other_entries(root, folders, left)
     videos: list[Video] = []
     unreadable: list[Unreadable] = []
     for folder in folders:
-        frames = find_files(folder / "images", FRAME_SUFFIXES)
+        frames = find_files(folder / "images", FRAME_SUFFIXES, left)
         on_file()
         if not frames:
             unreadable.append(Unreadable(folder.name, f"{folder / 'images'} has no frames"))
@@ -61,7 +63,17 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
                 masks=_beside(folder / "masks", stems),
             )
         )
-    return Listing(tuple(videos), tuple(unreadable))
+    return left.beside(Listing(tuple(videos), tuple(unreadable)))
+
+
+def _other_entries(root: Path, folders: list[Path], left: Leftovers) -> None:
+    """Name what lies beside the folders of videos."""
+    for path in root.iterdir():
+        if path.name.startswith("."):
+            left.pass_over("hidden", str(path))
+        elif path not in folders:
+            kind = "folder without images" if path.is_dir() else "file beside the folders"
+            left.pass_over(kind, str(path))
 
 
 def _beside(folder: Path, stems: Iterable[str]) -> FrameFolder | None:

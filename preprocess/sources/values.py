@@ -5,7 +5,7 @@ from typing import Literal
 
 from preprocess.frames import FrameReader
 
-__all__ = ["Listing", "Split", "Unreadable", "Video"]
+__all__ = ["Listing", "PassedOver", "Split", "Unreadable", "Video"]
 
 Split = Literal["train", "val"]
 
@@ -39,9 +39,19 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Files of one kind that lie in a source and are not read, such as `.heic`."""
+
+    kind: str
+    files: int
+    first: str  # its path in the source
+
+
 @dataclass(frozen=True)
 class Listing:
-    """The videos of a source, and what of it cannot be used."""
+    """The videos of a source, what of it cannot be used, and what was not read."""
 
     videos: tuple[Video, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()

@@ -5,25 +5,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.sources.files import find_files, unique_ids
+from preprocess.sources.files import Leftovers, find_files, unique_ids
 from preprocess.sources.values import Listing, Unreadable, Video
 from preprocess.video import VideoFile
 
 __all__ = ["listing", "probe_videos"]
 
 SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    *(".wmv", ".flv", ".3gp", ".ogv", ".gif"),
+    *(".mp4", ".mov", ".qt", ".m4v", ".avi", ".divx", ".mkv", ".mk3d", ".webm", ".mpg", ".mpeg"),
+    *(".mpe", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".m2t", ".trp", ".wmv", ".asf"),
+    *(".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".ogm", ".mxf", ".dv", ".nut", ".y4m", ".ivf"),
+    *(".rm", ".rmvb", ".wtv", ".mjpg", ".mjpeg", ".gif", ".apng"),
 )
 
 
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     """One video a file; its id is its path in the folder. Raises InputError when there is none."""
-    paths = find_files(source, SUFFIXES)
+    left = Leftovers(source)
+    paths = find_files(source, SUFFIXES, left)
     if not paths:
-        raise InputError(f"{source} holds no video file ({', '.join(SUFFIXES)})")
+        raise InputError(f"{source} holds no video file ({', '.join(SUFFIXES)}){left.in_words()}")
     ids = unique_ids(source, paths)
-    return probe_videos(paths, ids, ids, on_file)
+    return left.beside(probe_videos(paths, ids, ids, on_file))
 
 
 def probe_videos(
@@ -40,7 +43,8 @@ def probe_videos(
         try:
             index = reader.index()
         except InputError as error:
-            return [Unreadable(video_id, str(error))]
+            empty = path.is_file() and not path.stat().st_size
+            return [Unreadable(video_id, f"{path} is empty" if empty else str(error))]
         finally:
             on_file()
         if not index.frames:
