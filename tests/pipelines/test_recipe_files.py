@@ -120,7 +120,7 @@ def test_the_papers_recipes():
     )
     assert (recipe.size, recipe.pose_style, tiktok.compute.mask_gpus) == (256, "openpose", 0.25)
     ntu = Recipe(**load_recipe("paper", "ntu120").settings)
-    assert (ntu.crop, ntu.val_fraction) == ("subject", 0.11)
+    assert (ntu.crop, ntu.val_fraction) == ("video", 0.11)
     with pytest.raises(InputError, match="coco has none"):
         load_recipe("paper", "coco")
 
