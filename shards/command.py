@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from shards.environment import RefusedVariable, settle
+from shards.files.system_errors import explain
 
 __all__ = [
     "ALSO",
@@ -79,7 +80,7 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except mistakes as error:
-        say(name, str(error))
+        say(name, explain(error))
         return BAD_INPUT
 
 

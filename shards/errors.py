@@ -4,6 +4,7 @@ __all__ = [
     "BadManifest",
     "BadSample",
     "BadTar",
+    "DamagedSample",
     "LatentsMissing",
     "NotADataset",
     "OldSchema",
@@ -25,6 +26,10 @@ class BadSample(ShardsError):
 
 class BadTar(ShardsError):
     """A tar, or a range of one, is truncated or not a tar."""
+
+
+class DamagedSample(ShardsError):
+    """A sample that a command needs is damaged: its shard, its key, and where to read more."""
 
 
 class UnsafeMember(BadTar):

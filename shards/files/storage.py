@@ -17,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from shards.errors import StorageError
 from shards.files.atomic import TEMPORARY, publish, sync, temporary_path
 from shards.files.locks import LOCK
+from shards.files.system_errors import explain
 
 __all__ = ["WAITING", "Output", "Store"]
 
@@ -225,7 +226,7 @@ class Store:
             # Clients of object stores raise errors of their own making for refused access.
             if self.is_local and not isinstance(error, OSError):
                 raise
-            why = getattr(error, "strerror", None) or error
+            why = explain(error, named=True)
             raise StorageError(f"cannot {verb} {self.url(name)}: {why}") from error
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.extras import SubcommandApp
 
-from shards.command import ALSO, run
-from shards.errors import ShardsError
+from shards.command import ALSO, run, say
+from shards.errors import DamagedSample, ShardsError
 
 __all__ = ["main"]
 
@@ -106,12 +106,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    code: int = _app.cli(
-        prog="idol-shards",
-        description="Look into a dataset, check it, take samples out." + ALSO,
-        args=arguments,
-        config=(FlagCreatePairsOff,),
-    )
+    try:
+        code: int = _app.cli(
+            prog="idol-shards",
+            description="Look into a dataset, check it, take samples out." + ALSO,
+            args=arguments,
+            config=(FlagCreatePairsOff,),
+        )
+    except DamagedSample as error:
+        say("idol-shards", str(error))
+        return 1
     return code
 
 

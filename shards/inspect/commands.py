@@ -1,7 +1,9 @@
 """What each command of `idol-shards` prints: tables for people, `--json` for machines."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,23 +12,35 @@ from rich.progress import track as rich_track
 from rich.table import Table
 from rich.text import Text
 
-from shards.command import native_errors_hidden
-from shards.errors import ShardsError, StorageError, UnsafeMember
+from shards.command import native_errors_hidden, say
+from shards.errors import (
+    BadSample,
+    BadTar,
+    DamagedSample,
+    ShardsError,
+    StorageError,
+    UnsafeMember,
+)
 from shards.files.storage import Store
 from shards.inspect.console import QuietConsole, human_bytes
 from shards.inspect.stats import dataset_stats
 from shards.inspect.verify import Fault
 from shards.inspect.verify import verify as find_faults
 from shards.reader import Dataset, Entry, open_dataset, read_sample
+from shards.sample.codec import check_member
 from shards.sample.modalities import measures, split_name
 
-__all__ = ["extract", "ls", "show", "stats", "verify"]
+__all__ = ["FAULTS", "extract", "ls", "show", "stats", "verify"]
+
+FAULTS = 1  # exit code of a command that found something damaged
+_NAME = "idol-shards"
+_SHOWN = 5  # damaged samples named one by one
 
 
 def ls(path: str, *, as_json: bool) -> int:
     dataset = open_dataset(path)
     if as_json:
-        return _print_json(
+        _print_json(
             {
                 "path": dataset.url,
                 "dataset": dataset.info and dataset.info.as_json(),
@@ -34,7 +48,14 @@ def ls(path: str, *, as_json: bool) -> int:
                 "ignored": [str(error) for error in dataset.ignored],
             }
         )
-    return _print_all(_dataset_tables(dataset))
+    else:
+        _print_all(_dataset_tables(dataset))
+    # While it is built, shards that are not there yet are no fault.
+    building = dataset.info is not None and dataset.info.status != "complete"
+    if dataset.ignored and not building:
+        say(_NAME, f"shards were ignored: {_all_faults(dataset)}")
+        return FAULTS
+    return 0
 
 
 def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
@@ -48,7 +69,7 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
     target = Path(output or f"{entry.key}.png").expanduser()
     if not target.parent.is_dir():
         raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
-    with native_errors_hidden():
+    with native_errors_hidden(), _damage_named(dataset, entry):
         clip = decode_clip(read_sample(entry))
     image = contact_sheet(clip, source=entry.shard.name)
     Store.at(target.parent).write_bytes(target.name, image)
@@ -62,8 +83,16 @@ def stats(path: str, *, as_json: bool) -> int:
     with native_errors_hidden():
         numbers = dataset_stats(dataset, track=_progress("reading clips"))
     if as_json:
-        return _print_json(numbers)
-    return _print_all(_stats_tables(numbers))
+        _print_json(numbers)
+    else:
+        _print_all(_stats_tables(numbers))
+    damaged = numbers["damaged"]
+    for line in damaged[:_SHOWN]:
+        say(_NAME, f"damaged, and left out of quality: {line}")
+    if damaged:
+        more = f"{len(damaged) - _SHOWN} more; " if len(damaged) > _SHOWN else ""
+        say(_NAME, f"{more}{_all_faults(dataset)}")
+    return FAULTS if damaged else 0
 
 
 def verify(path: str, *, as_json: bool) -> int:
@@ -73,15 +102,34 @@ def verify(path: str, *, as_json: bool) -> int:
         _print_json({"path": Store.at(path).url(), "faults": [asdict(fault) for fault in faults]})
     else:
         _print_all(_fault_tables(Store.at(path).url(), faults))
-    return 1 if faults else 0
+    return FAULTS if faults else 0
 
 
 def extract(path: str, key: str, folder: Path, *, force: bool, as_json: bool) -> int:
-    entry = open_dataset(path).find(key)
-    paths = _extract_sample(entry, folder, force=force)
+    dataset = open_dataset(path)
+    entry = dataset.find(key)
+    with native_errors_hidden(), _damage_named(dataset, entry):
+        paths = _extract_sample(entry, folder, force=force)
     if as_json:
         return _print_json({"key": entry.key, "files": [str(path) for path in paths]})
     return _print_all([f"{entry.key}: {len(paths)} files in {folder}"])
+
+
+@contextmanager
+def _damage_named(dataset: Dataset, entry: Entry) -> Iterator[None]:
+    """Damage found in here is told with the sample's shard and key, and where to read more."""
+    try:
+        yield
+    except UnsafeMember:
+        raise
+    except (BadSample, BadTar) as error:
+        where = f"{entry.shard.url}: sample {entry.key}"
+        what = str(error).removeprefix(f"{where}: ")
+        raise DamagedSample(f"{where}: {what}; {_all_faults(dataset)}") from error
+
+
+def _all_faults(dataset: Dataset) -> str:
+    return f"`idol-shards verify {shlex.quote(dataset.url)}` names every fault"
 
 
 def _progress(what: str) -> Callable[[list[Any]], Iterable[Any]]:
@@ -207,7 +255,8 @@ def _extract_sample(entry: Entry, folder: str | Path, *, force: bool = False) ->
     """Write a sample's members into a local folder, made if absent; their paths are returned.
 
     Nothing is written unless all may be: UnsafeMember for a member that is not a plain file of
-    this sample, StorageError for one that is there already, unless `force`.
+    this sample, BadSample for one that is damaged, StorageError for one that is there already,
+    unless `force`.
     """
     if "://" in str(folder):
         raise StorageError(f"{folder}: is no local folder; samples are extracted to a disk")
@@ -215,11 +264,12 @@ def _extract_sample(entry: Entry, folder: str | Path, *, force: bool = False) ->
     if target.is_file():
         raise StorageError(f"{folder}: is a file; choose a folder")
     members = read_sample(entry)
-    for name, _ in members:
+    for name, data in members:
         if split_name(name)[0] != entry.key:
             raise UnsafeMember(
                 f"{entry.shard.url}: member {name!r} is not of sample {entry.key}; refused"
             )
+        check_member(name, data)
     paths = [target / name for name, _ in members]
     taken = [path for path in paths if path.is_symlink() or path.exists()]
     if taken and not force:

@@ -1,10 +1,11 @@
 """A page of images and text, both placed in pixels from the top left."""
 
-import warnings
+import logging
 from typing import Any
 
 import numpy as np
 
+from shards.inspect.glyphs import drawable
 from shards.sample.images import encode_png
 
 __all__ = ["ALERT", "DIM", "INK", "Page"]
@@ -22,6 +23,8 @@ class Page:
 
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor=PAPER)
         self._canvas = FigureCanvasAgg(self._figure)
+        # It tells of each font that has no bold: the next best is what is wanted.
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
         self._height = height
         colour = [int(PAPER[i : i + 2], 16) for i in (1, 3, 5)]
         self._pixels = np.full((height, width, 3), colour, np.uint8)
@@ -42,13 +45,18 @@ class Page:
         align: str = "left",
         box: dict[str, Any] | None = None,
     ) -> None:
-        """Write a line whose baseline starts (aligned right: ends) at (x, y); size in points."""
+        """Write a line whose baseline starts (aligned right: ends) at (x, y); size in points.
+
+        Characters that no installed font has are written as in Python, `\\u4f60`.
+        """
         width, height = self._figure.get_size_inches() * 100
+        drawn, families = drawable(text, bold=bold)
         self._figure.text(
             x / width,
             1 - y / height,
-            text,
+            drawn,
             size=size,
+            family=families,
             color=colour,
             weight="bold" if bold else "normal",
             ha=align,
@@ -65,10 +73,7 @@ class Page:
     def image(self) -> np.ndarray:
         """The page as (height, width, 3) uint8 RGB."""
         self._figure.figimage(self._pixels, zorder=-1)
-        with warnings.catch_warnings():
-            # A video's name in a script the font lacks shows as boxes: no reason to complain.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            self._canvas.draw()
+        self._canvas.draw()
         return np.asarray(self._canvas.buffer_rgba())[..., :3]
 
     def png(self) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shards.errors import BadSample, BadTar
 from shards.manifest import count_totals
 from shards.reader import Dataset, Entry, read_sample
 from shards.sample.codec import decode_arrays
@@ -26,13 +27,22 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
                   score), and what the table of modalities measures.
     `worst`       the clip with the highest value of each of the latter.
     `quarantined` reasons and how often.
+    `damaged`     one line for each sample that cannot be read, naming shard and key; `quality` is
+                  that of the others.
     `track`       wraps the iteration over samples, to show progress.
-    Raises BadSample, BadTar or StorageError at the first damaged sample: verify first.
+    Raises StorageError when a shard cannot be read.
     """
     entries = list(dataset.entries.values())
     found: dict[str, list[tuple[float, str]]] = {}
+    damaged = []
     for entry in track(entries):
-        for name, value in _clip_measures(entry).items():
+        try:
+            measured = _clip_measures(entry)
+        except (BadSample, BadTar) as error:
+            where = f"{entry.shard.url}: sample {entry.key}"
+            damaged.append(f"{where}: {str(error).removeprefix(f'{where}: ')}")
+            continue
+        for name, value in measured.items():
             if value is not None and np.isfinite(value):
                 found.setdefault(name, []).append((value, entry.key))
     rough = [measure.name for measure in measures()]
@@ -44,6 +54,7 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
         "quarantined": dict(
             Counter(q.reason for s in dataset.shards for q in s.manifest.quarantined).most_common()
         ),
+        "damaged": damaged,
     }
 
 

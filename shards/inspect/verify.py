@@ -40,6 +40,7 @@ _Shard = tuple[str, int]
 
 _CHUNK = 1 << 20
 _AGAIN = ": run the same build command again to make it again"
+_INDEX_AGAIN = ": run the same build command again, which writes it anew and keeps the shards"
 _ENCODE_AGAIN = ": run the same `idol-prep encode` again"
 
 
@@ -135,15 +136,16 @@ def _summary_faults(
     store: Store, info: DatasetInfo, manifests: list[Manifest], *, sound: bool
 ) -> Iterator[Fault]:
     if info.status == "complete" and sound and info.totals != count_totals(manifests):
-        yield Fault(FILE, "", "totals are not those of the manifests")
+        yield Fault(FILE, "", f"totals are not those of the manifests{_INDEX_AGAIN}")
     try:
         rows = read_index(store)
     except ShardsError as error:
-        yield Fault(INDEX, "", str(error).removeprefix(f"{store.url(INDEX)}: "))
+        what = str(error).removeprefix(f"{store.url(INDEX)}: ")
+        yield Fault(INDEX, "", f"{what}{_INDEX_AGAIN}")
         return
     if rows is None:
         if info.status == "complete":
-            yield Fault(INDEX, "", "is missing")
+            yield Fault(INDEX, "", f"is missing{_INDEX_AGAIN}")
         return
     readable = {(manifest.split, manifest.index) for manifest in manifests}
     expected = {row["key"]: row for row in index_rows(manifests)}
@@ -151,13 +153,14 @@ def _summary_faults(
     found = {r["key"]: r for r in rows if (r["split"], r["shard"]) in readable}
     for key in sorted(expected.keys() | found.keys()):
         if key not in found:
-            yield Fault(INDEX, key, "has no row for this sample")
+            yield Fault(INDEX, key, f"has no row for this sample{_INDEX_AGAIN}")
         elif key not in expected:
-            yield Fault(INDEX, key, "has a row for it, but no manifest does")
+            yield Fault(INDEX, key, f"has a row for it, but no manifest does{_INDEX_AGAIN}")
         else:
             names = [n for n, value in expected[key].items() if found[key].get(n) != value]
             if names:
-                yield Fault(INDEX, key, f"differs from the manifest in {', '.join(names)}")
+                differing = f"differs from the manifest in {', '.join(names)}"
+                yield Fault(INDEX, key, f"{differing}{_INDEX_AGAIN}")
 
 
 def _check_shard(store: Store, split: str, index: int) -> tuple[Manifest | None, list[Fault]]:

@@ -18,7 +18,7 @@ from shards.sample.modalities import (
     split_name,
 )
 
-__all__ = ["Members", "decode_arrays", "decode_clip", "decode_info", "encode_clip"]
+__all__ = ["Members", "check_member", "decode_arrays", "decode_clip", "decode_info", "encode_clip"]
 
 Members = Sequence[tuple[str, bytes]]
 
@@ -92,6 +92,20 @@ def decode_info(members: Members) -> dict[str, Any]:
     if not all(type(i) is int and i >= 0 for i in indices):
         raise BadSample(f"{name}: frame_indices are not all whole numbers from 0 up")
     return info
+
+
+def check_member(name: str, data: bytes) -> None:
+    """Decode a member, if it is one of a modality or the json. Raises BadSample, naming it."""
+    parsed = parse_suffix(split_name(name)[1])
+    if parsed is None:
+        return
+    if parsed[0] != JSON:
+        MODALITIES[parsed[0]].read(name, data)
+        return
+    try:
+        parse_json(data)
+    except ValueError as error:
+        raise BadSample(f"{name}: is not JSON ({error})") from error
 
 
 def decode_arrays(

@@ -15,6 +15,7 @@ from shards.errors import BadTar, ShardsError, StorageError
 from shards.files.digest import sha256
 from shards.files.locks import Taken, exclusive
 from shards.files.storage import Store
+from shards.files.system_errors import explain
 from shards.stream.catalogue import Catalogue, ShardEntry
 from shards.stream.order import Order, Place
 
@@ -79,7 +80,9 @@ class ShardCache:
         try:
             yield
         except OSError as error:
-            raise StorageError(f"cannot cache {shard.url} in {self.folder}: {error}") from error
+            raise StorageError(
+                f"cannot cache {shard.url} in {self.folder}: {explain(error)}"
+            ) from error
 
     def _unswept(self) -> AbstractContextManager[None]:
         """Holds the lock under which room is made."""

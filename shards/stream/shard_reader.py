@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import BinaryIO
 
 from shards.errors import BadTar, StorageError
+from shards.files.system_errors import explain
 from shards.files.tars import members_of
 from shards.stream.cache import ShardCache, in_this_thread
 from shards.stream.catalogue import ClipEntry, ShardEntry
@@ -40,7 +41,7 @@ class ShardReader:
             try:
                 data = self._tar(shard).read(clip.offset, clip.length)
             except OSError as error:
-                raise StorageError(f"{label}: cannot be read: {error}") from error
+                raise StorageError(f"{label}: cannot be read: {explain(error)}") from error
         if len(data) != clip.length:
             raise BadTar(f"{label}: the tar ends at byte {clip.offset + len(data)}, within it")
         return members_of(data, label=label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shards.command import as_typed, run
+from shards.command import BAD_INPUT, as_typed, run
 
 COMMANDS = {
     "idol-prep": "pipelines.cli",
@@ -115,3 +116,21 @@ def test_a_shell_that_cannot_be_completed_is_one_clear_line(capsys):
     for arguments in (["--completion"], ["--completion", "nonsense"]):
         assert run("idol-shards", lambda _: 0, arguments, errors=()) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EROFS, "x: run: the file system is read-only: choose a folder"),
+        (errno.ENOSPC, "x: run: the disk is full: free some space"),
+        (errno.EISDIR, "x: run: Is a directory"),
+    ],
+)
+def test_what_the_system_refuses_is_told_without_its_number(
+    number: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(arguments: object) -> int:
+        raise OSError(number, os.strerror(number), "run")
+
+    assert run("x", command, [], errors=(OSError,)) == BAD_INPUT
+    assert capsys.readouterr().err.startswith(said)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from shards.dataset import open_for_build
 from shards.inspect.cli import main
 from shards.reader import open_dataset, read_sample
 from shards.sample.images import decode_image
@@ -129,7 +133,7 @@ def test_a_hostile_member_behind_a_manifest_is_refused_too(
 ) -> None:
     tar = dataset / "train/shard-00000.tar"
     tar.write_bytes(tar.read_bytes().replace(f"{KEY}.json".encode(), b"../ideos-walk-16.js"))
-    assert main(["extract", str(dataset), KEY, str(tmp_path / "out")]) == 2
+    assert main(["extract", str(dataset), KEY, str(tmp_path / "out")]) == 1
     assert "shard-00000.tar" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -182,11 +186,97 @@ def test_codecs_do_not_print_what_verify_reports(dataset: Path) -> None:
     assert done.returncode == 1
     assert "cannot be decoded" in done.stdout
     assert done.stderr == ""
-    # Our own errors are shown, from `stats` too, which stops at the damage.
+    # Our own errors are shown, from `stats` too.
     done = subprocess.run([*COMMAND, "stats", str(dataset)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("idol-shards: ")
-    assert done.stderr.count("\n") == 1
+    assert done.returncode == 1
+    assert all(line.startswith("idol-shards: ") for line in done.stderr.splitlines())
+    assert done.stderr.count("\n") == 2
+
+
+def damage(dataset: Path, member: str) -> None:
+    """The image data of a member of the first shard is other than it was."""
+    tar = dataset / "train/shard-00000.tar"
+    data = bytearray(tar.read_bytes())
+    data[data.index(b"IDAT", data.index(member.encode())) + 20] ^= 0xFF
+    tar.write_bytes(data)
+
+
+def test_a_damaged_sample_is_named_with_its_shard_and_what_tells_more(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(dataset, f"{KEY}.mask.001.png")
+    where = f"{dataset}/train/shard-00000.tar: sample {KEY}: {KEY}.mask.001.png: image"
+    out = tmp_path / "out"
+    for argv in (["stats"], ["extract", KEY, str(out)], ["show", KEY, "-o", str(out) + ".png"]):
+        argv.insert(1, str(dataset))
+        assert main(argv) == 1
+        err = capsys.readouterr().err
+        assert where in err, argv
+        assert f"verify {shlex.quote(str(dataset))}` names every fault" in err
+    assert not out.exists()
+    # The other clips are counted all the same.
+    assert main(["stats", str(dataset), "--json"]) == 1
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["counts"]["clips"] == 4
+    assert numbers["quality"]["pose_jitter"]["clips"] == 3
+    [line] = numbers["damaged"]
+    assert line.startswith(where)
+
+
+def test_a_damaged_tar_header_too(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tar = dataset / "train/shard-00000.tar"
+    tar.write_bytes(tar.read_bytes().replace(f"{KEY}.json".encode(), b"?" * len(f"{KEY}.json")))
+    for argv in (["stats", str(dataset)], ["extract", str(dataset), KEY, str(tmp_path / "out")]):
+        assert main(argv) == 1
+        err = capsys.readouterr().err
+        assert f"{tar}: sample {KEY}: " in err
+        assert "verify" in err
+
+
+def test_ignored_shards_are_a_fault_but_for_a_build_that_goes_on(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "train/shard-00001.json").write_text("{")
+    for arguments in ([], ["--json"]):
+        assert main(["ls", str(dataset), *arguments]) == 1
+        out, err = capsys.readouterr()
+        assert "shard-00001.json" in out
+        assert "names every fault" in err
+    build = open_for_build(dataset, {"size": 32})
+    assert build.info.status == "building"
+    assert main(["ls", str(dataset)]) == 0
+
+
+def test_the_command_that_writes_a_missing_index_is_told(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "index.parquet").unlink()
+    assert main(["verify", str(dataset)]) == 1
+    assert "is missing: run the same build command again, which" in capsys.readouterr().out
+    open_for_build(dataset, {"size": 32}).finish({"train": 2, "val": 1})
+    assert main(["verify", str(dataset)]) == 0
+
+
+def test_a_read_only_folder_is_told_in_words(
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(path: Path, *args: object, **kwargs: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refused)
+        assert main(["show", str(dataset), KEY, "-o", str(tmp_path / "a.png")]) == 2
+        assert main(["extract", str(dataset), KEY, str(tmp_path / "b")]) == 2
+        patched.setattr(Path, "mkdir", refused)
+        assert main(["extract", str(dataset), KEY, str(tmp_path / "c")]) == 2
+    err = capsys.readouterr().err
+    assert err.count("the file system is read-only: choose a folder that can be written to") == 3
+    assert "Errno" not in err
 
 
 def test_help_needs_no_heavy_imports() -> None:

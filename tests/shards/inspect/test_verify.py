@@ -136,9 +136,10 @@ def test_an_index_that_disagrees(dataset: Path, make_clip: MakeClip) -> None:
     clip = make_clip("videos-walk-1")
     clip.info["split"] = "val"
     commit_shard(dataset, "val", 0, [(clip.key, encode_clip(clip))])
+    advice = "run the same build command again, which writes it anew and keeps the shards"
     assert _faults(dataset) == [
-        ("dataset.json", "", "totals are not those of the manifests"),
-        ("index.parquet", "videos-walk-1", "has no row for this sample"),
+        ("dataset.json", "", f"totals are not those of the manifests: {advice}"),
+        ("index.parquet", "videos-walk-1", f"has no row for this sample: {advice}"),
     ]
 
 
