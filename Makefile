@@ -19,6 +19,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requ
 # The core: build, inspect and stream shards.
 .venv/core: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "IDOL needs Python 3.11 to 3.13, not %d.%d: set PYTHON=..." % v)'
+	@echo "installing the core into .venv (0.95 GB; a minute or two, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv==$(UV_VERSION)
 	@$(INSTALL) -e .
@@ -27,17 +28,20 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requ
 # Training and its tests need torch. Plain pip fetches it, so that an index that a user has
 # configured for CPU or CUDA builds is asked.
 .venv/train: .venv/core
+	@echo "installing torch and what training needs (several GB; some minutes, once)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH)
 	@$(INSTALL) -e '.[train]'
 	@touch $@
 
 # The paper's own annotators.
 .venv/paper: .venv/train
+	@echo "installing the paper's annotators (once)"
 	@$(INSTALL) -e '.[train,paper]'
 	@touch $@
 
 # Everything, with the tools for tests.
 .venv/dev: .venv/paper
+	@echo "installing the tools for tests (once)"
 	@$(INSTALL) -e '.[train,paper,dev]'
 	@touch $@
 
@@ -53,7 +57,8 @@ demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 		--out $(DEMO)/shards --pose-style dwpose --workers $(WORKERS)
 	@$(BIN)/idol-shards stats $(DEMO)/shards
 	@$(BIN)/idol-shards show $(DEMO)/shards videos-cam01-16 --output $(DEMO)/clip.png
-	@echo "the picture: $(DEMO)/clip.png"
+	@echo "the clip as an image: $(DEMO)/clip.png"
+	@echo "next: the commands of README.md, \"Five minutes\"; make clean removes $(DEMO)"
 
 TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
 
@@ -64,8 +69,10 @@ demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all th
 	@$(TRAIN) --stage video --init-from $(DEMO)/train/image --output $(DEMO)/train/video
 	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
 	@echo "sample images: $(DEMO)/train/*/images"
+	@echo "curves: $(BIN)/tensorboard --logdir $(DEMO)/train, then http://localhost:6006"
 
 lint: .venv/dev  ## Check style, import contracts and types
+	@echo "lint: style, import contracts, types"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
@@ -73,6 +80,7 @@ lint: .venv/dev  ## Check style, import contracts and types
 
 test: lint  ## Lint, types and the fast tests (under 15 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage
+	@echo "the fast tests: a dot each, the first ones after some seconds"
 	@$(BIN)/pytest -m "not slow and not gpu"
 
 test-slow: .venv/dev  ## The slow tests

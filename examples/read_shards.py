@@ -3,12 +3,16 @@
 import sys
 
 from shards import open_dataset
+from shards.errors import ShardsError
 
-dataset = open_dataset(sys.argv[1] if len(sys.argv) > 1 else "demo/shards")
+path = sys.argv[1] if len(sys.argv) > 1 else "demo/shards"
+try:
+    dataset = open_dataset(path)
+except ShardsError as error:
+    sys.exit(f"{error}\n`make demo` builds demo/shards; then run this in the same folder")
 for split in dataset.splits:
-    print(
-        f"{split}: {sum(e.shard.manifest.split == split for e in dataset.entries.values())} clips"
-    )
+    clips = sum(entry.shard.manifest.split == split for entry in dataset.entries.values())
+    print(f"{split}: {clips} clips")
 clip = next(dataset.clips())
 print(f"{clip.key}: frames {clip.info['frame_indices'][0]} to {clip.info['frame_indices'][-1]}")
 for modality in clip.modalities:

@@ -31,5 +31,13 @@ def test_read_shards(tmp_path):
     assert "(2, 16, 16, 3)" in shown
 
 
+def test_read_shards_without_a_dataset_says_what_to_do(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "read_shards.py")]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 1
+    assert "`make demo` builds demo/shards" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_training_step():
     assert "motion" in run("training_step.py")
