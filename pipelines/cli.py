@@ -158,7 +158,9 @@ def _single(file: RecipeFile, settings: Given, source: Sequence[str]) -> tuple[R
     if len(source) != 1:
         given = f"{len(source)} times" if source else "not at all"
         raise InputError(f"--source must be given once, not {given}: the folder of the dataset")
-    return Recipe(**fields), Path(source[0])
+    if not source[0]:
+        raise InputError("--source is empty: give the folder of the dataset (`.` is this folder)")
+    return Recipe(**fields), Path(source[0]).expanduser()
 
 
 def _make_mixture(

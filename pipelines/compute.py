@@ -52,7 +52,7 @@ class Compute:
 
     def __post_init__(self) -> None:
         if mistakes := list(self._mistakes()):
-            raise RecipeMistakes(mistakes)
+            raise RecipeMistakes(mistakes, "what to run on")
 
     def _mistakes(self) -> Iterator[str]:
         if self.batch != "auto" and self.batch < 1:

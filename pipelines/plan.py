@@ -195,7 +195,8 @@ def make_plan(
         if count.short:
             reasons.append(f"{count.short} shots shorter than that")
         reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
-        raise InputError("the source gives no clip (" + "; ".join(reasons) + ")")
+        shorter = "; --clip-length and --frame-step make clips shorter" if short else ""
+        raise InputError("the source gives no clip (" + "; ".join(reasons) + f"){shorter}")
     size = recipe.clips_per_shard
     shards = {
         (split, start // size): tuple(clips[start : start + size])

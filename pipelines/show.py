@@ -52,6 +52,7 @@ def listing() -> Iterator[Callable[[], None]]:
         rich.progress.TextColumn("reading the source: {task.completed} files"),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as progress:
         task = progress.add_task("", total=None)
         yield lambda: progress.advance(task)

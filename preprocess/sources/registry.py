@@ -1,5 +1,6 @@
 """The datasets whose published layouts are read, and listing a source of one."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,8 @@ def list_videos(
         )
     if not source.is_dir():
         kind = "is a file, not a folder" if source.exists() else "does not exist"
+        if re.match(r"[a-z0-9+]+:/", str(source)):
+            kind = "is a URL: copy its files to a disk first"
         raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
     if where is None:
         listing = _LISTINGS[dataset](source, on_file)
