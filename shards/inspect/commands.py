@@ -50,12 +50,7 @@ def ls(path: str, *, as_json: bool) -> int:
         )
     else:
         _print_all(_dataset_tables(dataset))
-    # While it is built, shards that are not there yet are no fault.
-    building = dataset.info is not None and dataset.info.status != "complete"
-    if dataset.ignored and not building:
-        say(_NAME, f"shards were ignored: {_all_faults(dataset)}")
-        return FAULTS
-    return 0
+    return _told_ignored(dataset)
 
 
 def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
@@ -92,7 +87,7 @@ def stats(path: str, *, as_json: bool) -> int:
     if damaged:
         more = f"{len(damaged) - _SHOWN} more; " if len(damaged) > _SHOWN else ""
         say(_NAME, f"{more}{_all_faults(dataset)}")
-    return FAULTS if damaged else 0
+    return _told_ignored(dataset) or (FAULTS if damaged else 0)
 
 
 def verify(path: str, *, as_json: bool) -> int:
@@ -113,6 +108,16 @@ def extract(path: str, key: str, folder: Path, *, force: bool, as_json: bool) ->
     if as_json:
         return _print_json({"key": entry.key, "files": [str(path) for path in paths]})
     return _print_all([f"{entry.key}: {len(paths)} files in {folder}"])
+
+
+def _told_ignored(dataset: Dataset) -> int:
+    """The exit code, after a word on shards that could not be used."""
+    # While it is built, shards that are not there yet are no fault.
+    building = dataset.info is not None and dataset.info.status != "complete"
+    if not dataset.ignored or building:
+        return 0
+    say(_NAME, f"{len(dataset.ignored)} shards were ignored: {_all_faults(dataset)}")
+    return FAULTS
 
 
 @contextmanager
@@ -202,7 +207,7 @@ def _stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
     table = _table("split", **dict.fromkeys(counts, 0))
     for split, row in splits.items():
         cells = [human_bytes(n) if name == "bytes" else f"{n:,}" for name, n in row.items()]
-        table.add_row(split, *cells, end_section=split == list(splits)[-2])
+        table.add_row(split, *cells, end_section=len(splits) > 1 and split == list(splits)[-2])
     yield table
     if stats["modalities"]:
         table = _table("modality", clips=0, bytes=0, fraction=0, **{"bytes a frame": 0})

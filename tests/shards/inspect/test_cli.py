@@ -279,6 +279,16 @@ def test_a_read_only_folder_is_told_in_words(
     assert "Errno" not in err
 
 
+@pytest.mark.parametrize("command", ["ls", "stats"])
+def test_a_dataset_without_a_shard_that_can_be_used(
+    dataset: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    for manifest in dataset.glob("*/shard-*.json"):
+        manifest.unlink()
+    assert main([command, str(dataset)]) == 1
+    assert "2 shards were ignored: `" in capsys.readouterr().err
+
+
 def test_help_needs_no_heavy_imports() -> None:
     script = (
         "import sys; from shards.inspect.cli import main; code = main(['--help']);"
