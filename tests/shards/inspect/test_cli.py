@@ -286,7 +286,7 @@ def test_a_dataset_without_a_shard_that_can_be_used(
     for manifest in dataset.glob("*/shard-*.json"):
         manifest.unlink()
     assert main([command, str(dataset)]) == 1
-    assert "2 shards were ignored: `" in capsys.readouterr().err
+    assert "3 shards were ignored: `" in capsys.readouterr().err
 
 
 def test_help_needs_no_heavy_imports() -> None:
