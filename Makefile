@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper demo demo-train test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-people demo demo-train test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,10 +39,15 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requ
 	@$(INSTALL) -e '.[train,paper]'
 	@touch $@
 
+# Rendered people: a body model and the kernels that draw it.
+.venv/people: .venv/train
+	@$(INSTALL) -e '.[train,people]'
+	@touch $@
+
 # Everything, with the tools for tests.
 .venv/dev: .venv/paper
 	@echo "installing the tools for tests (once)"
-	@$(INSTALL) -e '.[train,paper,dev]'
+	@$(INSTALL) -e '.[train,paper,people,dev]'
 	@touch $@
 
 install: .venv/core  ## Install what builds and inspects shards into .venv
@@ -50,6 +55,8 @@ install: .venv/core  ## Install what builds and inspects shards into .venv
 install-train: .venv/train  ## Install what trains as well (torch; several GB)
 
 install-paper: .venv/paper  ## Install the paper's annotators as well
+
+install-people: .venv/people  ## Install what renders people as well
 
 demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 	@$(BIN)/idol-prep weights fetch lite footage

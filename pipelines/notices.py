@@ -7,7 +7,7 @@ from preprocess.sources.values import Listing
 
 __all__ = ["check_source", "notices"]
 
-_CALLED = {"densepose": "DensePose", "masks": "masks"}
+_CALLED = {"densepose": "DensePose", "masks": "masks", "truth": "rendered truth"}
 
 
 def check_source(recipe: Recipe, listing: Listing) -> None:

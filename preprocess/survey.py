@@ -17,6 +17,7 @@ from preprocess.load import Annotators, Depth
 from preprocess.reference import PERSON, Seen, choose_reference, seen_joints, subject_box
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
+from preprocess.truth import Truth
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]
 
@@ -142,7 +143,9 @@ def _depth(
     size: int,
 ) -> np.ndarray:
     # Metres are the same in any crop, and closest seen; a network's scale is the clip's.
-    mode = "subject" if by.annotator.metres else annotators.choice.crop
+    mode = annotators.choice.crop
+    if by.annotator.metres:
+        mode = "none" if by.spec.whole_frame else "subject" if seen.people else "video"
     crop = choose_crop(mode, seen.frame.rgb, seen.people, extent, size)
     scene = make_scene(video, annotators, [seen.frame], seen.people, crop, video.fps)
     masks = None
@@ -205,8 +208,11 @@ def make_scene(
     elif depth and annotators.reads("densepose") and video.densepose is not None:
         iuv = tuple(image.rgb for image in video.densepose.read(indices))
     masks: tuple[np.ndarray, ...] = ()
-    if annotators.reads("masks") and video.masks is not None:
+    if annotators.reads("masks") and video.masks is not None and video.truth is None:
         masks = tuple(
             cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY) for image in video.masks.read(indices)
         )
-    return Scene(tuple(frame.rgb for frame in frames), people, crop, fps, iuv, masks)
+    truths: tuple[Truth, ...] = ()
+    if video.truth is not None and (annotators.reads("truth") or annotators.reads("masks")):
+        truths = tuple(video.truth.truth(indices))
+    return Scene(tuple(frame.rgb for frame in frames), people, crop, fps, iuv, masks, truths=truths)

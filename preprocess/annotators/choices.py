@@ -87,7 +87,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         named_here = {"mask": (self.mask,), "pose": (self.pose,), "depth": self.depth}
         for option, names in named_here.items():
             for name in names:
-                if name != NONE and find(option, name) is None:
+                if name != NONE and not find(option, name):
                     yield f"{option} must be {_either(named(option))}, not {name}"
         if NONE in self.depth and len(self.depth) > 1:
             yield f"depth {NONE} cannot be combined with others, as in {' '.join(self.depth)}"
@@ -136,10 +136,10 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
 
     def _found(self, option: Literal["mask", "pose", "depth"]) -> list[Chosen]:
         names = self.depth if option == "depth" else (getattr(self, option),)
-        found = [find(option, name) for name in names]
         return [
             Chosen(spec, self, options_of(spec, self), parameter)
-            for spec, parameter in filter(None, found)
+            for name in names
+            for spec, parameter in find(option, name)
         ]
 
     def _depths(self) -> list[Chosen]:

@@ -9,7 +9,12 @@ from preprocess.annotators.lite.spec import LITE_DEPTH, LITE_MASK, LITE_PERSON, 
 from preprocess.annotators.midas.spec import MIDAS
 from preprocess.annotators.openpose.spec import OPENPOSE
 from preprocess.annotators.sam3.spec import SAM3
-from preprocess.annotators.source.spec import SOURCE
+from preprocess.annotators.source.spec import (
+    SOURCE,
+    SOURCE_DEPTH_FRAME,
+    SOURCE_DEPTH_PERSON,
+    SOURCE_POSE,
+)
 from preprocess.annotators.spec import Options, Spec
 from preprocess.annotators.vitpose.spec import VITPOSE
 from preprocess.external_file import ExternalFile
@@ -22,11 +27,14 @@ ANNOTATORS: tuple[Spec, ...] = (
     GROUNDED_SAM,
     SAM3,
     SOURCE,
+    SOURCE_POSE,
     LITE_POSE,
     OPENPOSE,
     DWPOSE,
     VITPOSE,
     DENSEPOSE,
+    SOURCE_DEPTH_PERSON,
+    SOURCE_DEPTH_FRAME,
     LITE_DEPTH,
     HDNET,
     MIDAS,
@@ -44,20 +52,24 @@ NONE = "none"  # in the place of a name: nobody makes it
 
 def named(option: str) -> tuple[str, ...]:
     """What an option ("mask", "pose", "depth") may say, as help and messages show it."""
-    return (*(_named(spec) for spec in ANNOTATORS if spec.option == option), NONE)
+    names = dict.fromkeys(_named(spec) for spec in ANNOTATORS if spec.option == option)
+    return (*names, NONE)
 
 
-def find(option: str, text: str) -> tuple[Spec, str] | None:
-    """The annotator that `text` names there, and its parameter; None for an unknown one.
+def find(option: str, text: str) -> tuple[tuple[Spec, str], ...]:
+    """The annotators that `text` names there, each with its parameter; none for an unknown one.
 
-    `text`: NAME, or NAME:PARAMETER for those that take one, as in "hf:depth-anything/...".
+    `text`: NAME, or NAME:PARAMETER for those that take one, as in "hf:depth-anything/...". Those
+    of one name make one modality each.
     """
     name, _, parameter = text.partition(":")
+    found = []
     for spec in ANNOTATORS:
         if spec.option == option and spec.name == (name if spec.parameter else text):
-            parameter = parameter or spec.default
-            return (spec, parameter) if parameter or not spec.parameter else None
-    return None
+            given = parameter or spec.default
+            if given or not spec.parameter:
+                found.append((spec, given))
+    return tuple(found)
 
 
 def _named(spec: Spec) -> str:

@@ -1,5 +1,7 @@
 """What annotators see of a clip, and the interfaces that they fill."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +10,7 @@ import numpy as np
 
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.crop import Box, Crop
+from preprocess.truth import Truth
 from shards.sample.keypoints import Keypoints
 
 __all__ = [
@@ -35,6 +38,7 @@ class Scene:
               when nobody asked for them.
     `boxes`   the wanted people in each frame, in the source's pixels: by the mask annotator, else
               by the lite tracker; empty when the pose annotator did not ask for them.
+    `truths`  what is true of each frame, where the source rendered it; else empty.
     """
 
     frames: tuple[np.ndarray, ...]
@@ -44,6 +48,7 @@ class Scene:
     iuv: tuple[np.ndarray | None, ...] = ()
     masks: tuple[np.ndarray | None, ...] = ()
     boxes: tuple[tuple[Box, ...], ...] = ()
+    truths: tuple[Truth, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ class Options:
 class SourceImages:
     """Images beside the frames that an annotator reads from the source."""
 
-    of: Literal["masks", "densepose"]  # the attribute of `Video`
+    of: Literal["masks", "densepose", "truth"]  # the attribute of `Video`
     without: str  # what happens to videos that have none, to follow "are without masks: "
     required: bool = False  # whether a source in which no video has any is refused
 

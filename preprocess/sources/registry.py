@@ -8,6 +8,7 @@ from typing import get_args
 
 from preprocess.errors import InputError
 from preprocess.sources import DatasetName, coco, disco, images, laion, ntu120, tiktok, videos
+from preprocess.sources.people import source as people
 from preprocess.sources.values import Listing, Unreadable
 
 __all__ = ["DATASETS", "list_videos"]
@@ -24,6 +25,7 @@ _LISTINGS: dict[str, Callable[[Path, Callable[[], None]], Listing]] = {
     "laion": laion.listing,
     "videos": videos.listing,
     "images": images.images,
+    "people": people.listing,
 }
 
 
@@ -47,7 +49,14 @@ def list_videos(
             f"--where {where!r} cannot be used with {dataset}: only the file names of ntu120 state "
             "setup, camera, performer, replication and action"
         )
-    if not source.is_dir():
+    if dataset == "people":
+        if not source.is_file():
+            kind = "is a folder" if source.is_dir() else "does not exist"
+            raise InputError(
+                f"source {source} {kind}: --source takes the file that says which people to "
+                "render, as examples/people-smoke.yaml"
+            )
+    elif not source.is_dir():
         kind = "is a file, not a folder" if source.exists() else "does not exist"
         if re.match(r"[a-z0-9+]+:/", str(source)):
             kind = "is a URL: copy its files to a disk first"

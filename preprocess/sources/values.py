@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from preprocess.frames import FrameReader
+from preprocess.truth import TruthReader
 
 __all__ = ["Listing", "PassedOver", "Split", "Unreadable", "Video"]
 
@@ -16,6 +17,7 @@ class Video:
 
     `id` is unique in the source. `group` is what must not be torn between train and val (the
     video itself, or its performer). `split` is the published one, or None where none is.
+    `truth` knows all of the frames of a video that was rendered.
     `densepose` and `masks` read the source's own DensePose images and person masks of the same
     indices; None where the source has none at all, and reading one that is missing raises a
     ClipError that names it. Masks are white (or grey, for soft edges) where the person is.
@@ -29,6 +31,7 @@ class Video:
     split: Split | None = None
     densepose: FrameReader | None = None
     masks: FrameReader | None = None
+    truth: TruthReader | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def test_the_lite_recipe_is_the_defaults():
 
 
 def test_every_packaged_recipe_says_what_it_is_for():
-    assert set(packaged()) == {"haop", "lite", "paper-ntu120", "paper-tiktok"}
+    assert set(packaged()) == {"haop", "lite", "paper-ntu120", "paper-tiktok", "people"}
     for name in packaged():
         assert load_recipe(name).about.endswith(".")
 

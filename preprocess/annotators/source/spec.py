@@ -1,4 +1,4 @@
-"""What is known of the source's own masks without reading one."""
+"""What is known of the source's own annotations without reading one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ from preprocess.annotators.spec import Chosen, Hardware, Locate, SourceImages, S
 
 if TYPE_CHECKING:
     from preprocess.annotators.source.annotator import SourceMask
+    from preprocess.annotators.source.truth import SourceDepth, SourcePose
 
-__all__ = ["SOURCE"]
+__all__ = ["SOURCE", "SOURCE_DEPTH_FRAME", "SOURCE_DEPTH_PERSON", "SOURCE_POSE"]
 
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourceMask:
     from preprocess.annotators.source.annotator import SourceMask
 
-    return SourceMask()
+    return SourceMask(chosen.settings.people)
+
+
+def _load_pose(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourcePose:
+    from preprocess.annotators.source.truth import SourcePose
+
+    return SourcePose(chosen.settings.people)
+
+
+def _load_depth(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourceDepth:
+    from preprocess.annotators.source.truth import SourceDepth
+
+    return SourceDepth(chosen.settings.people, whole_frame=chosen.spec.whole_frame)
 
 
 SOURCE = Spec(
@@ -24,4 +37,20 @@ SOURCE = Spec(
     load=_load,
     title="source-mask",
     reads=SourceImages("masks", "their clips are quarantined", required=True),
+    finds_people=True,
+)
+_TRUTH = SourceImages("truth", "their clips are quarantined", required=True)
+SOURCE_POSE = Spec(
+    name="source",
+    fills=("pose",),
+    load=_load_pose,
+    title="source-pose",
+    reads=_TRUTH,
+    finds_people=True,
+)
+SOURCE_DEPTH_PERSON = Spec(
+    name="source", fills=("depth_person",), load=_load_depth, title="source-depth", reads=_TRUTH
+)
+SOURCE_DEPTH_FRAME = Spec(
+    name="source", fills=("depth_frame",), load=_load_depth, title="source-depth", reads=_TRUTH
 )

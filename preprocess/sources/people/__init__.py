@@ -1,0 +1,1 @@
+"""Rendered people of whom everything is known: mask, joints, depth, flow and camera."""

@@ -1,0 +1,49 @@
+"""Rendered people as a source: a file that says whom, in place of a folder of footage."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from preprocess.errors import InputError
+from preprocess.sources.files import find_files
+from preprocess.sources.people.reader import RenderedVideo
+from preprocess.sources.people.spec import load_spec
+from preprocess.sources.values import Listing, Video
+from shards.files.digest import canonical_json, sha256
+
+__all__ = ["listing"]
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def listing(source: Path, on_file: Callable[[], None]) -> Listing:
+    """Raises InputError for a spec with mistakes, or whose folder of pictures has none."""
+    spec = load_spec(source)
+    pictures: tuple[Path, ...] = ()
+    contents = ""
+    if spec.pictures is not None:
+        folder = source.parent / spec.pictures
+        if not folder.is_dir():
+            raise InputError(f"{source}: pictures: {folder} is no folder")
+        pictures = tuple(find_files(folder, _IMAGES))
+        if not pictures:
+            raise InputError(f"{source}: pictures: {folder} holds no image ({', '.join(_IMAGES)})")
+        names = [[str(p.relative_to(folder)), p.stat().st_size] for p in pictures]
+        contents = sha256(canonical_json(names))
+    elif set(spec.stages) == {"picture"}:
+        raise InputError(f"{source}: stages are pictures alone, but `pictures` names no folder")
+    on_file()
+    width = max(5, len(str(spec.videos - 1)))
+    return Listing(
+        tuple(
+            Video(
+                id=(name := f"{number:0{width}d}"),
+                frames=spec.frames,
+                fps=spec.fps,
+                reader=(reader := RenderedVideo(spec, number, pictures, contents)),
+                group=name,
+                masks=reader,
+                truth=reader,
+            )
+            for number in range(spec.videos)
+        )
+    )

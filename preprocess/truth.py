@@ -1,0 +1,49 @@
+"""What is true of frames that were rendered, and so is known and not found."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["Truth", "TruthReader"]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """All that is true of a rendered frame of H x W pixels with P people, the subject first.
+
+    `masks`     (P, H, W) uint8, how much of each pixel a person covers, 255 for all.
+    `joints`    (P, 134, 3) float32: x, y in pixels, and 1 where the body defines the joint, else 0.
+    `hidden`    (P, 134) bool: behind something or somebody, or outside the frame.
+    `person`    (P, H, W) float32, metres along the viewing axis of each person, NaN where they
+                are not.
+    `depth`     (H, W) float32, likewise of all that is seen.
+    `normals`   (H, W, 3) float32 of people, unit vectors: x right, y down, z away; 0 elsewhere.
+    `camera`    focal length and centre in pixels, and where the camera stands, as plain JSON.
+    """
+
+    masks: np.ndarray
+    joints: np.ndarray
+    hidden: np.ndarray
+    person: np.ndarray
+    depth: np.ndarray
+    normals: np.ndarray
+    camera: dict[str, object]
+
+    def mask_of(self, people: str) -> np.ndarray:
+        """(H, W) uint8 of the subject, or with "all" of everybody."""
+        mask: np.ndarray = self.masks.max(0) if people == "all" else self.masks[0]
+        return mask
+
+
+class TruthReader(Protocol):
+    """Where the truth about a video's frames comes from."""
+
+    def truth(self, indices: Sequence[int]) -> Iterator[Truth]:
+        """Of the frames at strictly increasing indices."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Tells another truth from this one."""
+        ...
