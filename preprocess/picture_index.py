@@ -14,6 +14,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -173,7 +174,7 @@ def _save(path: Path, index: PictureIndex) -> None:
 def _load(path: Path) -> PictureIndex | None:
     """None for one that is absent or damaged; a zip has checksums."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in _ARRAYS}
             values = {name: kept[name].item() for name in _VALUES}
         index = PictureIndex(**arrays, **values)
@@ -524,7 +525,9 @@ def _from_pictures(
         skipped = int(keys[0])  # predicted from what is not there
     numbers, stamps = pictures.packets[skipped:], pictures.stamps[skipped:]
     keys = keys - skipped
-    if not len(keys) or keys[0]:
+    # The first may hang on a key frame that an edit list hides.
+    hanging = bool(not len(keys) or keys[0] > 0)
+    if hanging:
         keys = np.insert(keys, 0, 0)[: len(numbers)]
     known = [number for number in numbers if number is not None]
     counted = len(set(known)) < len(numbers)
@@ -537,6 +540,8 @@ def _from_pictures(
         numbers_known = np.array(known, np.int64)
         bearing = set(known)
         firsts = [_first_packet(packets, bearing, number) for number in numbers_known[keys]]
+        if hanging:
+            firsts[:1] = [0] * len(firsts[:1])
         in_order = np.argsort(firsts, kind="stable")
         starts = _starts(keys[in_order], np.array(firsts, np.int64)[in_order], packets)
     return PictureIndex(
