@@ -21,8 +21,8 @@ __all__ = [
     "Reference",
     "Seen",
     "choose_reference",
-    "coverage",
     "cut_reference",
+    "filled",
     "foreground_crop",
     "mask_box",
     "seen_joints",
@@ -52,6 +52,7 @@ class Seen:
     `joints`    the fraction of the body's points that were found in the picture; 1 where nobody
                 gives points.
     `person`    whether the subject is in it; None where nobody was looked for.
+    `several`   whether the subject is everybody in the picture.
     """
 
     frame: Frame
@@ -61,6 +62,7 @@ class Seen:
     boxes: tuple[Box, ...] = ()
     joints: float = 1.0
     person: bool | None = None
+    several: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,23 +73,17 @@ class Seen:
 
 def mask_box(mask: np.ndarray) -> Box | None:
     """Around the person in a mask, (H, W) uint8, without specks; None when it is empty."""
+    return around(_parts(mask))
+
+
+def _parts(mask: np.ndarray) -> list[Box]:
+    """Around each connected part of a mask that is not a speck."""
     person = (mask > PERSON).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(person, connectivity=8)
-    if count < 2:
-        return None
-    parts = stats[1:]
-    areas = parts[:, cv2.CC_STAT_AREA]
-    kept = parts[areas >= _SPECK * areas.max()]
-    left, top = kept[:, cv2.CC_STAT_LEFT], kept[:, cv2.CC_STAT_TOP]
-    return around(
-        zip(
-            left,
-            top,
-            left + kept[:, cv2.CC_STAT_WIDTH],
-            top + kept[:, cv2.CC_STAT_HEIGHT],
-            strict=True,
-        )
-    )
+    _, _, stats, _ = cv2.connectedComponentsWithStats(person, connectivity=8)
+    x, y, width, height, area = stats[1:].T.astype(np.float64)
+    kept = area >= _SPECK * area.max(initial=0)
+    corners = np.stack([x, y, x + width, y + height], 1)[kept]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in corners.tolist()]
 
 
 def subject_box(
@@ -150,16 +146,23 @@ def wholeness(seen: Seen, size: int) -> float:
     width, height = seen.size
     x0, y0, x1, y1 = seen.box
     cut = sum((x0 < 1, y0 < 1, x1 > width - 1, y1 > height - 1))
-    crop = foreground_crop(seen, size)
-    filled = 1.0
-    if seen.mask is not None:
-        filled = min(1.0, coverage(crop.apply(seen.mask)) / _FILLED)
-    return seen.joints * (1 - cut / 6) * min(1.0, crop.side / size) * filled
+    share = filled(seen)
+    whole = 1.0 if share is None else min(1.0, share / _FILLED)
+    return seen.joints * (1 - cut / 6) * min(1.0, foreground_crop(seen, size).side / size) * whole
 
 
-def coverage(mask: np.ndarray) -> float:
-    """The fraction of a mask, (S, S) uint8, that is the person."""
-    return float((mask > PERSON).mean())
+def filled(seen: Seen) -> float | None:
+    """The fraction of the subject's own square that the mask covers; None without masks.
+
+    Where the subject is everybody, of the squares of the mask's parts: people who stand far apart
+    leave most of the square around them all empty.
+    """
+    if seen.mask is None:
+        return None
+    squares = [foreground_crop(seen, 1).side]
+    if seen.several and (parts := _parts(seen.mask)):
+        squares = [subject_crop([part], *seen.size, 1).side for part in parts]
+    return min(1.0, float((seen.mask > PERSON).sum()) / sum(side * side for side in squares))
 
 
 def choose_reference(seen: Sequence[Seen], size: int) -> Seen:
@@ -176,23 +179,25 @@ def choose_reference(seen: Sequence[Seen], size: int) -> Seen:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A sample's reference: `arrays` by modality, and what its json says of them in `info`."""
+    """A sample's reference: `arrays` by modality, what its json says of them in `info`, and
+    `filled`, as the function says."""
 
     arrays: dict[str, np.ndarray]
     info: dict[str, Any]
+    filled: float | None
 
     def check(self, least: float) -> None:
         """Raises ClipError where the subject is not really there: nobody was found, or the mask
-        covers a smaller fraction of the foreground's square than `least`; 0 allows everything."""
+        covers a smaller fraction than `least` of the subject's square; 0 allows everything."""
         if least <= 0:
             return
-        frame, covered = self.info["frame"], self.info["coverage"]
+        frame = self.info["frame"]
         if self.info["person"] is False:
             raise ClipError(f"the reference, frame {frame}, shows nobody, and this clip does")
-        if covered is not None and covered < least:
+        if self.filled is not None and self.filled < least:
             raise ClipError(
                 f"the reference, frame {frame}, hardly shows the person: the mask covers "
-                f"{covered:.2%} of the foreground; --min-reference asks for a fraction of {least:g}"
+                f"{self.filled:.4f} of the person's own square; --min-reference asks for {least:g}"
             )
 
 
@@ -212,11 +217,11 @@ def cut_reference(seen: Seen, crop: Crop, size: tuple[int, int]) -> Reference:
     if seen.mask is not None:
         arrays["reference_mask"] = own.apply(seen.mask)
         arrays["background_mask"] = same.apply(seen.mask)
-        covered = round(coverage(arrays["reference_mask"]), 4)
+        covered = round(float((arrays["reference_mask"] > PERSON).mean()), 4)
     info = {
         "frame": seen.frame.index,
         "person": seen.person,
         "box": list(own.box),
         "coverage": covered,
     }
-    return Reference(arrays, info)
+    return Reference(arrays, info, filled(seen))

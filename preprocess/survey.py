@@ -1,7 +1,7 @@
 """What the clips of one shot share: its reference frame, the subject's extent, its depth ranges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -65,6 +65,8 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
             break  # nobody is looked for, and nothing else is wanted
     if not seen:
         raise failures[0]
+    if _everybody_wanted(annotators):
+        seen = [replace(one, several=True) for one in seen]
     reference = choose_reference(seen, size)
     extent = _extent(seen)
     raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
@@ -106,6 +108,12 @@ def _look(video: Video, annotators: Annotators, frame: Frame) -> Seen:
         return Seen(frame, people, None, box, (), joints, box is not None)
     box = subject_box(None, tracked, width, height)
     return Seen(frame, people, None, box, (), joints, box is not None if people else None)
+
+
+def _everybody_wanted(annotators: Annotators) -> bool:
+    """Whether a mask may be of several people: they are wanted, or the source's own masks do not
+    tell them apart."""
+    return annotators.choice.people == "all" or annotators.reads("masks")
 
 
 def _posed(scene: Scene, annotators: Annotators) -> tuple[Box | None, float]:

@@ -193,3 +193,53 @@ def test_too_few_people_by_mask_or_by_key_points():
         make([10, 200], 0, pose=Posed(), mask_name="none", share=0.6)
     clip = make([10, 200], 0, pose=Posed(), mask_name="none", share=0.5)
     assert clip.info["person_frames"] == [False, True]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Frames of 96 x 64 in which a bright person of 10 x 30 walks from the left to the right."""
+
+    def read(self, indices):
+        for index in indices:
+            rgb = np.tile(np.arange(96, dtype=np.uint8)[None, :, None], (64, 1, 3))
+            rgb[20:50, 2 + 5 * index : 12 + 5 * index] = 220
+            yield Frame(index, rgb, index / 30)
+
+    def fingerprint(self):
+        return ""
+
+
+@pytest.mark.parametrize("people", ["one", "all"])
+@pytest.mark.parametrize("crop", ["center", "video", "none"])
+def test_the_foreground_holds_the_person_wherever_the_clip_is_cut(crop, people):
+    choice = AnnotatorChoice("source", "none", ("none",), crop=crop, people=people)
+    annotators = Annotators(choice, choice.chosen, {}, mask=Bright())
+    video = Video("v", 17, 30.0, Walk(), "v")
+    surveyed = survey(video, Shot(0, 16), annotators, SIZE)
+    request = ClipRequest("k", "videos", "train", (14, 15, 16), Shot(0, 16))
+    frames = list(video.reader.read(request.frame_indices))
+    clip = annotate(request, video, frames, surveyed, annotators, size=SIZE, limits=Limits(0, 0.05))
+    described = clip.info["reference"]
+    x0, _, x1, _ = described["box"]
+    area = clip.reference_mask.sum() / 255 * ((x1 - x0) / SIZE) ** 2
+    assert area == pytest.approx(10 * 30, rel=0.03)
+    left, top, right, bottom = clip.info["crop"]["box"]
+    if crop == "video":  # from frame 0's 2 to frame 16's 92, and everybody is in every clip
+        assert clip.info["crop"]["mode"] == "video"
+        assert left <= 2
+        assert right >= 92
+        assert (clip.mask > 127).any((1, 2)).all()
+    if crop == "center":
+        assert (left, top, right, bottom) == (16, 0, 80, 64)
+        assert not (clip.mask[-1] > 127).any()
+
+
+def test_one_square_for_a_whole_video_asks_the_tracker_only_where_nobody_else_knows():
+    def tracks(mask, pose="none"):
+        return "person" in AnnotatorChoice(mask, pose, ("none",), crop="video").chosen
+
+    assert not tracks("grounded-sam")
+    assert not tracks("source")
+    assert not tracks("none", "openpose")
+    assert tracks("none")
+    assert tracks("lite")

@@ -76,7 +76,7 @@ def test_where_there_is_nothing_to_hold_on_to_nothing_is_measured():
     assert background_shift(wall, None, wall, None) is None
     textured = view(world(), 64, 64)[0]
     assert background_shift(textured, everywhere, textured, everywhere) is None
-    found = shift_in_clip(wall, None, wall[None], None)
+    found = shift_in_clip(wall, None, np.stack([wall, wall]), None)
     assert found.info == {"background_shift": None, "background_match": None}
     found.check(0)  # what cannot be measured is no reason to drop a clip
 
@@ -101,3 +101,17 @@ def test_another_place_is_not_found_again():
     assert found.info["background_match"] < 0.4
     with pytest.raises(ClipError, match="not found again"):
         found.check(100)
+
+
+def test_a_single_image_is_its_own_reference():
+    wall = np.full((SIZE, SIZE, 3), 180, np.uint8)
+    found = shift_in_clip(wall, None, wall[None], None)
+    assert found.info == {"background_shift": [0.0, 0.0], "background_match": 1.0}
+
+
+def test_backgrounds_that_no_pixel_shares_are_no_fault():
+    left, right = np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+    left[:, 50:], right[:, :78] = 255, 255
+    picture = view(world(), 64, 64)[0]
+    match = background_shift(picture, left, picture, right)
+    assert match is None or match.correlation < 0.8

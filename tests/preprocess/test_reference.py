@@ -10,6 +10,7 @@ from preprocess.reference import (
     Seen,
     choose_reference,
     cut_reference,
+    filled,
     foreground_crop,
     mask_box,
     wholeness,
@@ -18,14 +19,15 @@ from preprocess.reference import (
 WIDTH, HEIGHT, SIZE = 320, 180, 32
 
 
-def seen(box=None, *, index=0, joints=1.0, width=WIDTH, height=HEIGHT, mask=True, filled=None):
-    """A frame in which the mask fills the upright box (or `filled`, a part of it)."""
+def seen(box=None, *, index=0, joints=1.0, part=None, several=False):
+    """A frame in which the mask fills the upright box (or a part of it)."""
+    width, height = WIDTH, HEIGHT
     drawn = np.zeros((height, width), np.uint8)
-    x0, y0, x1, y1 = filled or box or (0, 0, 0, 0)
+    x0, y0, x1, y1 = part or box or (0, 0, 0, 0)
     drawn[y0:y1, x0:x1] = 255
     yy, xx = np.mgrid[:height, :width]
     rgb = np.stack([xx * 255 // width, yy * 255 // height, xx * 0], -1).astype(np.uint8)
-    return Seen(Frame(index, rgb, 0.0), (), drawn if mask else None, box, (), joints, bool(box))
+    return Seen(Frame(index, rgb, 0.0), (), drawn, box, (), joints, bool(box), several)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +107,25 @@ def test_a_person_too_small_for_the_sample_is_less_than_one_who_is_not():
 
 
 def test_a_fragment_of_the_person_in_their_own_box_is_refused_with_the_reason():
-    shoe = seen((100, 20, 150, 160), filled=(100, 150, 112, 160))
+    shoe = seen((100, 20, 150, 160), part=(100, 150, 112, 160))
     cut = cut_reference(shoe, centre_crop(WIDTH, HEIGHT, SIZE), shoe.size)
-    with pytest.raises(ClipError, match=r"frame 0, hardly shows the person: .* 0\.\d\d% .*0\.05"):
+    with pytest.raises(ClipError, match=r"frame 0, hardly shows the person: .* 0\.0\d+ .* 0\.05"):
         cut.check(0.05)
     cut.check(0)
     nobody = cut_reference(seen(), centre_crop(WIDTH, HEIGHT, SIZE), (WIDTH, HEIGHT))
     with pytest.raises(ClipError, match="shows nobody"):
         nobody.check(0.05)
+
+
+def test_people_who_stand_far_apart_are_there_though_their_common_square_is_nearly_empty():
+    """Each fills his own square; two of 12 x 30 pixels fill .7 % of one that holds both."""
+    far = seen((5, 140, 313, 170), several=True)
+    far.mask[:] = 0
+    far.mask[140:170, 5:17] = far.mask[140:170, 301:313] = 255
+    cut = cut_reference(far, centre_crop(WIDTH, HEIGHT, SIZE), far.size)
+    assert cut.info["coverage"] < 0.02
+    assert filled(far) == pytest.approx(12 * 30 / 36**2)
+    cut.check(0.05)
 
 
 def test_a_picture_that_became_larger_has_the_same_square_of_the_reference():
