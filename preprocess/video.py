@@ -83,12 +83,18 @@ class VideoFile:
                         raise ClipError(
                             f"{self.path}: has {index.frames} frames, no frame {wanted}"
                         )
-                    rgb, notes = show(reading.picture(wanted), index.aspect)
+                    rgb, notes = self._shown(reading.picture(wanted), index.aspect)
                     yield Frame(wanted, rgb, float(index.times[wanted]), notes)
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"{self.path}: {error.strerror or error}") from error
         except InputError as error:
             raise ClipError(str(error)) from error
+
+    def _shown(self, frame: Any, aspect: float) -> tuple[np.ndarray, tuple[str, ...]]:
+        try:
+            return show(frame, aspect)
+        except ClipError as error:
+            raise ClipError(f"{self.path}: {error}") from error
 
 
 @dataclass
