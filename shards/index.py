@@ -31,6 +31,8 @@ _COLUMNS = [
     ("height", "int32"),
     ("person_coverage", "float64"),
     ("keypoint_score", "float64"),
+    ("reference_coverage", "float64"),
+    ("subject", "string"),
     ("bytes", "int64"),
 ]
 

@@ -10,6 +10,7 @@ from shards.errors import BadManifest, OldSchema
 from shards.files.digest import canonical_json, parse_json
 from shards.files.storage import Store
 from shards.sample.modalities import parse_suffix, split_name
+from shards.sample.reference import described
 
 __all__ = [
     "SCHEMA",
@@ -34,6 +35,7 @@ __all__ = [
 # `reference` was what `background` is now, and the foreground with it.
 SCHEMA = 3
 _NUMBER = (int, float)
+_STRINGS = ("video", "subject")  # of a sample's optional fields
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 
 
@@ -56,6 +58,9 @@ class Sample:
     `width`, `height`   of the frames, in pixels.
     `person_coverage`   fraction of frames with a person, in [0, 1].
     `keypoint_score`    mean score of the key points, in [0, 1].
+    `reference_coverage`
+                        fraction of the foreground's square that its mask covers, in [0, 1].
+    `subject`           which of the people the clip is of: "1 of 2, largest".
     """
 
     key: str
@@ -70,6 +75,8 @@ class Sample:
     height: int | None = None
     person_coverage: float | None = None
     keypoint_score: float | None = None
+    reference_coverage: float | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +267,7 @@ def _sample(value: Any) -> Sample:
     if not all(isinstance(n, int) for n in sizes.values()):
         raise BadManifest("field sizes holds something else than bytes")
     optional = {
-        f.name: _get(value, f.name, str if f.name == "video" else _NUMBER, optional=True)
+        f.name: _get(value, f.name, str if f.name in _STRINGS else _NUMBER, optional=True)
         for f in fields(Sample)
         if f.default is None
     }
@@ -313,6 +320,8 @@ def describe_sample(
         height=height,
         person_coverage=_mean(info.get("person_frames")),
         keypoint_score=_mean(scores),
+        reference_coverage=_typed(described(info).get("coverage"), int, float),
+        subject=_subject(info.get("subject")),
     )
 
 
@@ -337,6 +346,14 @@ def count_totals(manifests: Sequence[Manifest]) -> dict[str, Any]:
 
 def _typed(value: Any, *kinds: type) -> Any:
     return value if type(value) in kinds else None
+
+
+def _subject(said: Any) -> str | None:
+    if not isinstance(said, dict):
+        return None
+    number, people, rule = (said.get(name) for name in ("number", "people", "rule"))
+    which = f"{number} of {people}" if number is not None and people is not None else ""
+    return ", ".join(str(part) for part in (which, rule) if part) or None
 
 
 def _pair(size: Any) -> tuple[int | None, int | None]:

@@ -60,6 +60,10 @@ def stats(path: _Path, json: _Json = False) -> int:
 
     Person coverage: fraction of a clip's frames with a person.
 
+    Reference coverage: fraction of the foreground's square that its mask covers.
+
+    Background shift: how far the clip's background moved since the reference frame.
+
     Keypoint score: mean confidence of the key points.
 
     Pose jitter: mean length of the joints' second difference from frame to frame (score > .3), as
@@ -78,8 +82,9 @@ def verify(path: _Path, json: _Json = False) -> int:
     """Check everything and name the shard and key of each fault; exit code 1 if there is one.
 
     Checksums; every member decodes; shapes and frame counts agree with the json and the manifest;
-    key points are finite; hot colours lie on the hot line; the index agrees with the manifests;
-    cached latents are whole, finite, and of the shards as they are.
+    key points are finite; hot colours lie on the hot line; foreground, background and their masks
+    agree with what the json says of the reference; the index agrees with the manifests; cached
+    latents are whole, finite, and of the shards as they are.
     """
     from shards.inspect import commands
 

@@ -149,6 +149,7 @@ def _print_json(value: Any) -> int:
     return 0
 
 
+_SPREAD = ("mean", "min", "p5", "p95", "max")
 # Title, factor and unit of what manifests say; the other measures are the modalities' own.
 _OF_MANIFESTS = {
     "person_coverage": ("person coverage", 1.0, ""),
@@ -177,7 +178,8 @@ def _dataset_tables(dataset: Dataset) -> Iterator[Table | str]:
         f"{human_bytes(sum(m.bytes for m in manifests))}"
     )
     if clips:
-        table = _table("key", shard="left", frames=0, size=0, person=0, score=0, bytes=0)
+        numbers = dict.fromkeys(("frames", "size", "person", "score", "reference"), 0)
+        table = _table("key", shard="left", **numbers, subject="left", bytes=0)
         for key, entry in dataset.entries.items():
             sample = entry.sample
             table.add_row(
@@ -187,6 +189,8 @@ def _dataset_tables(dataset: Dataset) -> Iterator[Table | str]:
                 f"{sample.width}x{sample.height}" if sample.width else "",
                 _number(sample.person_coverage),
                 _number(sample.keypoint_score),
+                _number(sample.reference_coverage),
+                Text(sample.subject or ""),
                 human_bytes(sample.length),
             )
         yield table
@@ -218,13 +222,23 @@ def _stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
             )
         yield table
     if stats["quality"]:
-        table = _table("quality", clips=0, mean=0, p5=0, p95=0, max=0, unit="left", worst="left")
+        columns = dict.fromkeys(_SPREAD, 0)
+        table = _table("quality", clips=0, **columns, unit="left", worst="left")
         of_modalities = {m.name: (m.title, m.factor, m.unit) for m in measures()}
         for name, (title, factor, unit) in (_OF_MANIFESTS | of_modalities).items():
             if row := stats["quality"].get(name):
-                numbers = [f"{row[n] * factor:.4g}" for n in ("mean", "p5", "p95", "max")]
+                numbers = [f"{row[n] * factor:.4g}" for n in _SPREAD]
                 worst = Text(stats["worst"].get(name, ""))
                 table.add_row(title, f"{row['clips']:,}", *numbers, unit, worst)
+        yield table
+    if stats["counted"]:
+        table = _table("counted", total=0, clips=0, fraction=0, worst="left")
+        for measure in measures():
+            if row := stats["counted"].get(measure.name):
+                affected = f"{row['affected']} of {row['clips']}"
+                fraction = f"{row['affected'] / row['clips']:.1%}"
+                worst = Text(stats["worst"].get(measure.name, ""))
+                table.add_row(measure.title, f"{row['total']:,}", affected, fraction, worst)
         yield table
     if stats["quarantined"]:
         table = _table("reason of quarantine", clips=0)

@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 
 from shards.inspect.page import ALERT, DIM, Page
+from shards.manifest import describe_sample
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
-from shards.sample.drawing import cut_out, with_hole
 from shards.sample.encodings import HOT_DEPTH
-from shards.sample.modalities import MODALITIES
+from shards.sample.modalities import MODALITIES, Modality
+from shards.sample.reference import background_shift, coverage, described
 
-__all__ = ["contact_sheet", "reference_tiles", "rows_of_tiles"]
+__all__ = ["contact_sheet", "rows_of_tiles", "still_tiles"]
 
 _COLUMNS = 8
 _TILE = 208  # side of a square tile in pixels; others have its area
@@ -30,13 +31,13 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
     """
     shown = np.unique(np.linspace(0, len(clip.rgb) - 1, _COLUMNS).round().astype(int))
     rows = rows_of_tiles(clip)
-    references = reference_tiles(clip)
+    stills = still_tiles(clip)
     h, w = clip.rgb.shape[1:3]
     tile_w, tile_h = round(_TILE * (w / h) ** 0.5), round(_TILE * (h / w) ** 0.5)
     left, top = _MARGIN + _LABELS, _MARGIN + _HEAD + _TIMES
-    reference_left = left + len(shown) * (tile_w + _GAP) + 3 * _GAP
-    right = reference_left + tile_w if references else reference_left - 4 * _GAP
-    bottom = top + max(len(rows), len(references)) * (tile_h + _GAP) - _GAP
+    stills_left = left + len(shown) * (tile_w + _GAP) + 3 * _GAP
+    right = stills_left + tile_w if stills else stills_left - 4 * _GAP
+    bottom = top + max(len(rows), len(stills)) * (tile_h + _GAP) - _GAP
     page = Page(max(right, _WIDTH) + _MARGIN, bottom + _MARGIN)
 
     _header(page, clip, source)
@@ -58,31 +59,36 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
                 page.text(_MARGIN, line, part, size=9.5, colour=DIM)
         if MODALITIES[modality].encoding is HOT_DEPTH:
             _scale(page, line + 12, depth_to_hot(np.linspace(0, 1, 160, dtype=np.float32)[None]))
-    for row, (title, tile) in enumerate(references):
+    frame = described(clip.info).get("frame")
+    if stills and frame is not None:
+        page.text(stills_left, top - 8, f"frame {frame}", size=9.5, colour=DIM)
+    for row, (modality, tile) in enumerate(stills.items()):
         y = top + row * (tile_h + _GAP)
-        page.paste(reference_left, y, _fit(tile, tile_w, tile_h))
-        if row == 0:
-            page.text(reference_left, top - 8, title, size=9.5, colour=DIM)
-        else:
-            page.badge(reference_left, y, title)
+        page.paste(stills_left, y, _fit(tile, tile_w, tile_h))
+        page.badge(stills_left, y, MODALITIES[modality].title)
     return page.png()
 
 
 def rows_of_tiles(clip: Clip) -> dict[str, np.ndarray]:
     """(T, H, W, 3) uint8 RGB by modality, of those that can be drawn, in the order of the table."""
     rows = ((MODALITIES[name], array) for name, array in clip.arrays.items())
-    return {row.name: row.draw(clip.rgb, array) for row, array in rows if row.draw}
+    return {
+        row.name: row.draw(clip.rgb, array) for row, array in rows if row.draw and not _still(row)
+    }
 
 
-def reference_tiles(clip: Clip) -> list[tuple[str, np.ndarray]]:
-    """`(title, (H, W, 3) uint8 RGB)`: the reference frame and its parts as training cuts them."""
-    image, mask = clip.reference, clip.reference_mask
-    if image is None:
-        return []
-    whole = [("reference frame", image)]
-    if mask is None:
-        return whole
-    return [*whole, ("foreground", cut_out(image, mask)), ("background", with_hole(image, mask))]
+def still_tiles(clip: Clip) -> dict[str, np.ndarray]:
+    """(H, W, 3) uint8 RGB by modality: foreground and background, each with its mask."""
+    arrays = clip.arrays
+    return {
+        name: row.draw(arrays[row.over][None], array[None])[0]
+        for name, array in arrays.items()
+        if (row := MODALITIES[name]).draw and _still(row) and row.over in arrays
+    }
+
+
+def _still(row: Modality) -> bool:
+    return row.files == "still"
 
 
 def _header(page: Page, clip: Clip, source: str) -> None:
@@ -104,7 +110,24 @@ def _header(page: Page, clip: Clip, source: str) -> None:
     quality = [source]
     if isinstance(people, list) and people:
         quality.append(f"person in {sum(map(bool, people))} of {len(people)} frames")
+    if subject := describe_sample(clip.key, info, {}, 0, 0).subject:
+        quality.append(f"subject {subject}")
+    quality += _of_reference(clip)
     page.text(_MARGIN, _MARGIN + 70, _joined(quality), size=10, colour=DIM)
+    if described(info).get("person") is False:
+        page.text(_MARGIN, _MARGIN + 88, "the reference shows nobody", size=10, colour=ALERT)
+
+
+def _of_reference(clip: Clip) -> Iterator[str]:
+    reference = described(clip.info)
+    if reference.get("person"):
+        yield "reference shows the subject"
+    if clip.reference_mask is not None:
+        yield f"mask covers {coverage(clip.reference_mask):.1%} of the foreground"
+    if np.isfinite(shift := background_shift(clip.info)):
+        yield f"background shift {shift:.1f} px"
+    elif "background_shift" in reference:
+        yield "background shift not measured"
 
 
 def _notes(info: dict[str, Any], modality: str) -> Iterator[str]:

@@ -9,10 +9,13 @@ import numpy as np
 from shards.errors import BadSample, BadTar
 from shards.manifest import count_totals
 from shards.reader import Dataset, Entry, read_sample
-from shards.sample.codec import decode_arrays
-from shards.sample.modalities import measures
+from shards.sample.codec import decode_arrays, decode_info
+from shards.sample.modalities import JSON, MODALITIES, measures
 
 __all__ = ["dataset_stats"]
+
+# Said in manifests already; the lowest values are the worst.
+_OF_MANIFESTS = ("person_coverage", "keypoint_score")
 
 _Track = Callable[[list[Entry]], Iterable[Entry]]
 
@@ -22,10 +25,12 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
 
     `counts`      shards, clips, frames, videos, quarantined, tar bytes; again in `splits`.
     `modalities`  clips with it, bytes, fraction of all data, bytes per frame.
-    `quality`     over clips, {clips, mean, p5, p95, max}; a measure no clip has is left out:
+    `quality`     over clips, {clips, mean, min, p5, p95, max}; a measure no clip has is left out:
                   person_coverage (fraction of frames with a person), keypoint_score (mean
                   score), and what the table of modalities measures.
-    `worst`       the clip with the highest value of each of the latter.
+    `counted`     what it counts, over the clips that say it, {clips, total, affected}: affected are
+                  the clips with one or more.
+    `worst`       of each of these the clip with the worst value, unless all are equal.
     `quarantined` reasons and how often.
     `damaged`     one line for each sample that cannot be read, naming shard and key; `quality` is
                   that of the others.
@@ -45,12 +50,18 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
         for name, value in measured.items():
             if value is not None and np.isfinite(value):
                 found.setdefault(name, []).append((value, entry.key))
-    rough = [measure.name for measure in measures()]
+    lowest = {*_OF_MANIFESTS, *(m.name for m in measures() if m.worst == "lowest")}
+    counted = {measure.name for measure in measures() if measure.counted}
     return {
         "counts": count_totals([shard.manifest for shard in dataset.shards]),
         "modalities": _modalities(entries),
-        "quality": {name: _spread([v for v, _ in values]) for name, values in found.items()},
-        "worst": {name: max(found[name])[1] for name in rough if name in found},
+        "quality": {n: _spread(values) for n, values in found.items() if n not in counted},
+        "counted": {n: _counts(values) for n, values in found.items() if n in counted},
+        "worst": {
+            name: (min if name in lowest else max)(values)[1]
+            for name, values in found.items()
+            if min(values)[0] < max(values)[0]
+        },
         "quarantined": dict(
             Counter(q.reason for s in dataset.shards for q in s.manifest.quarantined).most_common()
         ),
@@ -60,16 +71,20 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
 
 def _clip_measures(entry: Entry) -> dict[str, float | None]:
     sample = entry.sample
-    values: dict[str, float | None] = {
-        "person_coverage": sample.person_coverage,
-        "keypoint_score": sample.keypoint_score,
-    }
-    possible = [measure for measure in measures() if sample.sizes.keys() >= set(measure.needs)]
+    values: dict[str, float | None] = {name: getattr(sample, name) for name in _OF_MANIFESTS}
+    possible = [
+        measure
+        for name, row in MODALITIES.items()
+        for measure in row.measures
+        if sample.sizes.keys() >= {name, *measure.needs}
+    ]
     if possible:
-        needed = {name for measure in possible for name in measure.needs}
-        arrays = decode_arrays(read_sample(entry), modalities=needed)
+        members = read_sample(entry)
+        needed = {name for measure in possible for name in measure.needs} - {JSON}
+        of: dict[str, Any] = {JSON: decode_info(members)}
+        of |= decode_arrays(members, modalities=needed)
         for measure in possible:
-            values[measure.name] = measure.compute(*(arrays[name] for name in measure.needs))
+            values[measure.name] = measure.compute(*(of[name] for name in measure.needs))
     return values
 
 
@@ -89,7 +104,17 @@ def _modalities(entries: list[Entry]) -> dict[str, dict[str, float]]:
     return table
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    low, high = np.percentile(values, (5, 95))
-    numbers = {"mean": np.mean(values), "p5": low, "p95": high, "max": np.max(values)}
-    return {"clips": len(values), **{k: round(float(v), 6) for k, v in numbers.items()}}
+def _spread(values: list[tuple[float, str]]) -> dict[str, float]:
+    numbers = [value for value, _ in values]
+    low, high = np.percentile(numbers, (5, 95))
+    spread = {"mean": np.mean(numbers), "min": min(numbers), "p5": low, "p95": high}
+    spread["max"] = max(numbers)
+    return {"clips": len(values), **{k: round(float(v), 6) for k, v in spread.items()}}
+
+
+def _counts(values: list[tuple[float, str]]) -> dict[str, int]:
+    return {
+        "clips": len(values),
+        "total": round(sum(value for value, _ in values)),
+        "affected": sum(value > 0 for value, _ in values),
+    }

@@ -259,6 +259,7 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
     count = len(info["frame_indices"]) if info else sample.frames
     shape = _shape(info)
     found: dict[str, set[int | None]] = {}
+    stills: dict[str, np.ndarray] = {}
     for name, data in members:
         key, suffix = split_name(name)
         parsed = parse_suffix(suffix)
@@ -282,10 +283,17 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
                     yield f"{name}: is {_size(array.shape)}, not {_size(shape)}"
             if MODALITIES[modality].files == "whole" and len(array) != count:
                 yield f"{name}: has {len(array)} frames, json says {count}"
+            if MODALITIES[modality].files == "still":
+                stills[modality] = array
             for what in MODALITIES[modality].encoding.faults(array):
                 yield f"{name}: {what}"
     if "rgb" not in found:
         yield f"{sample.key}: has no rgb frames"
+    still = {name for name in found if MODALITIES[name].files == "still"}
+    if info and stills.keys() == still:  # else some could not be decoded, which was said
+        for row in MODALITIES.values():
+            if row.agrees is not None:
+                yield from row.agrees(info, stills)
     for modality, frames in found.items():
         if MODALITIES[modality].files == "frames":
             numbers = {frame for frame in frames if frame is not None}

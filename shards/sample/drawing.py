@@ -5,7 +5,7 @@ import numpy as np
 
 from shards.sample.colormap import depth_to_hot
 
-__all__ = ["as_it_is", "cut_out", "grey", "hot", "outlined", "over_dimmed", "with_hole"]
+__all__ = ["as_it_is", "grey", "hole_outlined", "hot", "outlined", "over_dimmed"]
 
 # Each takes a clip's frames (T, H, W, 3) uint8 RGB and an array of it, and returns
 # (T, H, W, 3) uint8 RGB.
@@ -41,19 +41,20 @@ def grey(frames: np.ndarray, depths: np.ndarray) -> np.ndarray:
     return np.repeat((depths * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def cut_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The person of an image (H, W, 3) on white; mask (H, W) uint8."""
-    return _blend(np.float32(255), image, mask[..., None] / np.float32(255))
-
-
-def with_hole(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3) with grey for the person; mask (H, W) uint8."""
-    return _blend(image, np.float32(96), mask[..., None] / np.float32(255))
+def hole_outlined(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Frames with grey for the people of masks (T, H, W) uint8, and an outline around it."""
+    opaque = masks[..., None] / np.float32(255)
+    tiles = _blend(frames, np.float32(96), opaque)
+    return np.stack([_with_outline(*pair) for pair in zip(tiles, masks, strict=True)])
 
 
 def _outlined(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     dim = np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=-1)
     tile = _blend(dim * np.float32(0.35), frame, mask[..., None] / np.float32(255))
+    return _with_outline(tile, mask)
+
+
+def _with_outline(tile: np.ndarray, mask: np.ndarray) -> np.ndarray:
     contours, _ = cv2.findContours(
         (mask > _PERSON).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )

@@ -10,9 +10,9 @@ Members of a sample, one modality's after the other:
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,12 @@ from shards.errors import BadSample
 from shards.sample import drawing
 from shards.sample.encodings import COLOUR, GREY, GREY_DEPTH, HOT_DEPTH, JPEG, POINTS, Encoding
 from shards.sample.metrics import depth_flicker, pose_jitter
+from shards.sample.reference import (
+    background_shift,
+    coverage,
+    reference_faults,
+    without_subject,
+)
 
 __all__ = [
     "JSON",
@@ -79,7 +85,8 @@ class Measure:
     """A number that tells good annotations from bad ones, for `idol-shards stats`.
 
     `name` in JSON, `title` and `unit` in tables, where it is shown times `factor`; `needs` are the
-    modalities whose arrays `compute` takes. NaN where a clip says nothing.
+    modalities whose arrays `compute` takes, or `JSON` for the clip's json. NaN where a clip says
+    nothing. `worst` is which of the values are. What is `counted` is added up over clips.
     """
 
     name: str
@@ -88,6 +95,8 @@ class Measure:
     compute: Callable[..., float]
     factor: float = 1
     unit: str = ""
+    worst: Literal["highest", "lowest"] = "highest"
+    counted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +107,13 @@ class Modality:
                 `bytes_` before it the column of the index.
     `encoding`  shape and type of the array, the files, and the check of their values.
     `files`     `frames`: one a frame; `whole`: one for all frames; `still`: one, of no time.
-    `title`, `draw`
-                the row on a contact sheet: from (T, H, W, 3) uint8 frames and the clip's array to
-                (T, H, W, 3) uint8 tiles; without `draw` there is none.
+    `title`, `draw`, `over`
+                the row on a contact sheet: from (T, H, W, 3) uint8 frames, those of the modality
+                `over`, and the clip's array to (T, H, W, 3) uint8 tiles; of still images T is 1.
+                Without `draw` there is none.
     `measures`  what statistics tell of it.
+    `agrees`    from the clip's json and the arrays of still images, by modality, to what is wrong
+                between them, one line each.
     `streamed`  how training is given it, if it is.
     """
 
@@ -110,7 +122,9 @@ class Modality:
     files: Literal["frames", "whole", "still"] = "frames"
     title: str = ""
     draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    over: str = "rgb"
     measures: tuple[Measure, ...] = ()
+    agrees: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Iterator[str]] | None = None
     streamed: Streamed | None = None
 
     def check(self, array: np.ndarray, frames: int, height: int, width: int) -> None:
@@ -161,6 +175,22 @@ def _depth(
     )
 
 
+def _said(section: str, name: str) -> Callable[[Mapping[str, Any]], float]:
+    """What a section of the json says under a name: a number, or how many it lists."""
+
+    def compute(info: Mapping[str, Any]) -> float:
+        of = info.get(section)
+        value = of.get(name) if isinstance(of, dict) else None
+        number = len(value) if isinstance(value, list) else value
+        return float(number) if isinstance(number, int | float) else float("nan")
+
+    return compute
+
+
+def _counted(name: str, title: str, section: str, entry: str) -> Measure:
+    return Measure(name, title, (JSON,), _said(section, entry), counted=True)
+
+
 MODALITIES: dict[str, Modality] = {
     row.name: row
     for row in (
@@ -169,6 +199,16 @@ MODALITIES: dict[str, Modality] = {
             encoding=JPEG,
             title="frames",
             draw=drawing.as_it_is,
+            measures=(
+                Measure(
+                    "subject_match",
+                    "match of the subject",
+                    (JSON,),
+                    _said("subject", "match"),
+                    worst="lowest",
+                ),
+                _counted("subject_lost", "frames in which the subject was lost", "subject", "lost"),
+            ),
             streamed=Streamed("rgb", latents=True),
         ),
         Modality(
@@ -176,6 +216,7 @@ MODALITIES: dict[str, Modality] = {
             encoding=GREY,
             title="person mask",
             draw=drawing.outlined,
+            measures=(_counted("masks_rejected", "masks rejected", "masks", "rejected"),),
             streamed=Streamed("mask", channels=1, moves="exact"),
         ),
         Modality(
@@ -198,6 +239,13 @@ MODALITIES: dict[str, Modality] = {
                     factor=100,
                     unit="% of body",
                 ),
+                _counted("keypoints_rejected", "key points rejected", "keypoints", "rejected"),
+                _counted(
+                    "keypoints_interpolated",
+                    "key points interpolated",
+                    "keypoints",
+                    "interpolated",
+                ),
             ),
         ),
         # A mean of two hot colours is a third.
@@ -208,12 +256,37 @@ MODALITIES: dict[str, Modality] = {
             name="reference",
             encoding=JPEG,
             files="still",
+            title="foreground",
+            draw=drawing.as_it_is,
+            over="reference",
+            measures=(
+                Measure(
+                    "foreground_without_subject",
+                    "foreground does not show the subject",
+                    (JSON,),
+                    without_subject,
+                    counted=True,
+                ),
+            ),
+            agrees=reference_faults,
             streamed=Streamed("foreground", REFERENCE, cropped=False),
         ),
         Modality(
             name="reference_mask",
             encoding=GREY,
             files="still",
+            title="foreground's mask",
+            draw=drawing.outlined,
+            over="reference",
+            measures=(
+                Measure(
+                    "reference_coverage",
+                    "reference coverage",
+                    ("reference_mask",),
+                    coverage,
+                    worst="lowest",
+                ),
+            ),
             streamed=Streamed(
                 "foreground_mask", REFERENCE, channels=1, moves="exact", cropped=False
             ),
@@ -223,12 +296,23 @@ MODALITIES: dict[str, Modality] = {
             name="background",
             encoding=JPEG,
             files="still",
+            title="background",
+            draw=drawing.as_it_is,
+            over="background",
+            measures=(
+                Measure(
+                    "background_shift", "background shift", (JSON,), background_shift, unit="pixels"
+                ),
+            ),
             streamed=Streamed("background", REFERENCE, hole="background_mask", latents=True),
         ),
         Modality(
             name="background_mask",
             encoding=GREY,
             files="still",
+            title="background's hole",
+            draw=drawing.hole_outlined,
+            over="background",
             streamed=Streamed("background_mask", REFERENCE, channels=1, moves="exact"),
         ),
     )

@@ -49,6 +49,14 @@ def make_clip() -> Callable[..., Clip]:
             "person_frames": [True, True, False],
             "keypoints": {"joint_set": "openpose18", "people": 1, "mean_score": [0.5, 0.7, None]},
             "depth": {"depth_person": {"label": "pose-derived, not measured"}},
+            "reference": {
+                "frame": 0,
+                "person": True,
+                "box": [0, 0, 24, 24],
+                "coverage": round(float((mask[0] > 127).mean()), 4),
+                "background_shift": [3.0, -4.0],
+                "background_match": 0.9,
+            },
             "annotators": {"pose": {"name": "lite", "version": "1"}},
         }
         return Clip(

@@ -3,11 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from shards.inspect.glyphs import _characters, _others, _own_characters, drawable
-from shards.inspect.sheet import contact_sheet, reference_tiles, rows_of_tiles
+from shards.inspect.page import Page
+from shards.inspect.sheet import contact_sheet, rows_of_tiles, still_tiles
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
 from shards.sample.images import decode_image
@@ -23,15 +25,50 @@ def test_a_row_for_each_modality(make_clip: Callable[..., Clip]) -> None:
     np.testing.assert_array_equal(rows["pose"][drawn], clip.pose[drawn])
 
 
-def test_foreground_and_background_are_cut_from_the_reference(
+def test_foreground_and_background_are_shown_with_their_masks(
     make_clip: Callable[..., Clip],
 ) -> None:
+    mask = np.zeros((24, 32), np.uint8)
+    mask[8:16, 8:24] = 255
+    clip = replace(make_clip(), reference_mask=mask, background_mask=mask)
+    tiles = still_tiles(clip)
+    assert list(tiles) == ["reference", "reference_mask", "background", "background_mask"]
+    np.testing.assert_array_equal(tiles["reference"], clip.reference)
+    np.testing.assert_array_equal(tiles["background"], clip.background)
+    # In colour inside, dim grey outside; a grey hole; and an outline on each mask's edge.
+    inside = cv2.erode(mask, np.ones((5, 5), np.uint8)) == 255
+    outside = cv2.dilate(mask, np.ones((5, 5), np.uint8)) == 0
+    np.testing.assert_array_equal(tiles["reference_mask"][inside], clip.reference[inside])
+    assert (np.ptp(tiles["reference_mask"][outside], axis=-1) == 0).all()
+    assert (tiles["background_mask"][inside] == 96).all()
+    np.testing.assert_array_equal(tiles["background_mask"][outside], clip.background[outside])
+    edge = tiles["background_mask"][8, 10:22].astype(int) - (64, 224, 255)
+    assert np.abs(edge).max() < 40
+    assert list(still_tiles(replace(clip, reference_mask=None, background_mask=None))) == [
+        *("reference", "background"),
+    ]
+    assert still_tiles(replace(clip, reference=None)).keys() == {"background", "background_mask"}
+
+
+def test_the_head_says_coverage_shift_and_person(
+    make_clip: Callable[..., Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(Page, "text", lambda self, x, y, text, **_: written.append(text))
     clip = make_clip()
-    tiles = dict(reference_tiles(clip))
-    person = clip.reference_mask == 255
-    np.testing.assert_array_equal(tiles["foreground"][person], clip.reference[person])
-    assert (tiles["foreground"][~person] == 255).all()
-    np.testing.assert_array_equal(tiles["background"][~person], clip.reference[~person])
+    said = {"frame": 7, "person": True, "background_shift": [3.0, 4.0]}
+    contact_sheet(replace(clip, info={**clip.info, "reference": said}))
+    [head] = [line for line in written if "reference shows the subject" in line]
+    assert f"mask covers {(clip.reference_mask == 255).mean():.1%} of the foreground" in head
+    assert "background shift 5.0 px" in head
+    assert "frame 7" in written
+    written.clear()
+    said = {"frame": 7, "person": False, "background_shift": None}
+    subject = {"rule": "largest", "number": 2, "people": 3, "lost": [4, 5], "match": 0.8}
+    contact_sheet(replace(clip, info={**clip.info, "reference": said, "subject": subject}))
+    assert "the reference shows nobody" in written
+    assert any("subject 2 of 3, largest" in line for line in written)
+    assert any("background shift not measured" in line for line in written)
 
 
 @pytest.mark.parametrize("video", ["walk", "$x_1$ [red]", "舞蹈.mp4"])

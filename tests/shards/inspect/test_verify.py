@@ -16,6 +16,7 @@ import pytest
 
 from shards.dataset import FILE, open_for_build
 from shards.errors import NotADataset
+from shards.files.digest import canonical_json
 from shards.inspect.verify import verify
 from shards.manifest import manifest_bytes
 from shards.sample.clip import Clip
@@ -213,6 +214,50 @@ def test_a_json_that_contradicts_its_sample(rewritten: Callable[..., list]) -> N
     said = " | ".join(what for _, _, what in rewritten({"json": json.dumps(info).encode()}))
     for what in ("split 'val'", "do not rise", "timestamps", "32x24, not 24x32", "003.jpg: miss"):
         assert what in said
+
+
+@pytest.mark.parametrize(
+    ("reference", "gone", "what"),
+    [
+        ({}, "background.jpg", "json: describes a reference frame, but there is no background"),
+        ({}, "reference.jpg", "json: describes a reference frame, but there is no reference"),
+        ({}, "background_mask.png", "has reference_mask, but no background_mask"),
+        ({}, "reference_mask.png", "has background_mask, but no reference_mask"),
+        ({"coverage": 0.9}, "", "json: reference coverage is 0.9000, reference_mask covers 0."),
+        ({"coverage": None}, "", "json: reference coverage is None, reference_mask covers 0."),
+        ({"coverage": True}, "", "json: reference coverage is True, reference_mask covers 0."),
+        ({"person": "yes"}, "", "says 'yes' of the person"),
+        ({"frame": -1}, "", "reference frame -1 is no whole number"),
+        ({"box": [0, 0, 24, 20]}, "", "reference box [0, 0, 24, 20] is no square"),
+        ({"box": 5}, "", "reference box 5 is no square"),
+        ({"background_shift": [1, "2"]}, "", "is no pair of numbers"),
+    ],
+)
+def test_a_json_that_contradicts_its_reference(
+    rewritten: Callable[..., list],
+    make_clip: MakeClip,
+    reference: dict[str, object],
+    gone: str,
+    what: str,
+) -> None:
+    info = make_clip(KEY).info
+    changed = {**info, "key": KEY, "reference": {**info["reference"], **reference}}
+    changes: dict[str, bytes | None] = {"json": canonical_json(changed)}
+    faults = rewritten(changes | ({gone: None} if gone else {}))
+    assert {(file, key) for file, key, _ in faults} == {(TAR, KEY)}
+    assert any(what in said for _, _, said in faults), faults
+
+
+def test_a_reference_that_shows_nobody_though_the_json_says_so(
+    rewritten: Callable[..., list],
+) -> None:
+    empty = encode_png(np.zeros((24, 32), np.uint8))
+    whats = [what for _, _, what in rewritten({"reference_mask.png": empty})]
+    assert "json: the reference shows a person, but reference_mask is empty" in whats
+    assert len(whats) == 2  # and the coverage
+    # One that cannot be decoded is told once, and not as if it were absent.
+    [what] = [what for _, _, what in rewritten({"background.jpg": b"garbage"})]
+    assert "not a JPEG" in what
 
 
 def test_a_json_that_claims_a_million_frames_gives_a_fault_a_modality(
