@@ -1,5 +1,6 @@
 """`idol-prep`: turn human videos into shards, and fetch what that needs."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,13 +20,15 @@ from pipelines.recipe_cli import recipe_app
 from pipelines.recipe_file import RecipeFile, load_recipe
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
-from shards.command import ALSO, run, say
+from shards.command import ALSO, run
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced
 
 __all__ = ["main"]
 
 EXIT_QUARANTINED = 1
+
+_log = logging.getLogger(__name__)
 
 _Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 _Sources = Annotated[
@@ -130,7 +133,7 @@ def _make(
 
     check_out(recipe, out, compute, weights, dry_run=dry_run)
     if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
-        say("idol-prep", f"RAY_ADDRESS={address} is ignored: --address joins a cluster")
+        _log.warning("RAY_ADDRESS=%s is ignored: --address joins a cluster", address)
     with show.listing() as on_file:
         plan = plan_build(recipe, source, on_file)
     show.plan(plan)

@@ -1,5 +1,6 @@
 """What every command shares: exit codes, errors in one line, signals, `--version`, stderr."""
 
+import logging
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal, cast, get_args
 
 from shards.environment import RefusedVariable, settle
 from shards.files.system_errors import explain
@@ -16,6 +18,7 @@ __all__ = [
     "BAD_INPUT",
     "BROKEN_PIPE",
     "INTERRUPTED",
+    "LogLevel",
     "as_typed",
     "native_errors_hidden",
     "run",
@@ -30,11 +33,17 @@ BROKEN_PIPE = 141
 # The end of each command's description.
 ALSO = (
     "\n\nAlone, --version prints the version, and --completion SHELL what bash, zsh or fish need "
-    "to complete options."
+    "to complete options. Anywhere, --log-level debug, info, warning or error says how much is "
+    "told on stderr."
 )
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_LEVEL = "--log-level"
+_OWN = ("idol", "pipelines", "preprocess", "shards")
 _SHELLS = ("bash", "zsh", "fish")
 _PACKAGE = "idol-video"
+_log = logging.getLogger(__name__)
 _COMMAND = re.compile(r"`(idol-(?:prep|shards|train|bench))\b")
 
 
@@ -45,13 +54,15 @@ def run(
     *,
     errors: tuple[type[Exception], ...],
     interrupted: str | None = None,
+    log_level: LogLevel = "warning",
 ) -> int:
     """Run `command` with the arguments `argv`, by default the process's; returns the exit code.
 
     That is what `command` returns, or 2 for one of `errors`, which becomes one line on stderr;
     130 for Ctrl-C and SIGTERM, after the line `interrupted` if there is one; 141 when the reader
     of stdout has left. `--version` alone prints the version, `--completion SHELL` what lets a
-    shell complete the command's options. Other exceptions are not caught.
+    shell complete the command's options; `--log-level LEVEL` anywhere takes the place of
+    `log_level`, from which on our loggers write lines on stderr. Other exceptions are not caught.
     What the environment could change of a result is settled first, see `shards.environment`.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -64,12 +75,18 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     mistakes: tuple[type[Exception], ...] = (RefusedVariable, *errors)
     try:
-        for line in settle():
-            if os.environ.get("RANK", "0") == "0":
-                say(name, line)
-        code = _print_version(name) if arguments == ["--version"] else _code(command, arguments)
-        sys.stdout.flush()
-        return code
+        arguments, log_level = _taken_log_level(arguments, log_level)
+    except ValueError as error:
+        say(name, str(error))
+        return BAD_INPUT
+    try:
+        with _logged(name, log_level):
+            for line in settle():
+                if os.environ.get("RANK", "0") == "0":
+                    _log.warning(line)
+            code = _print_version(name) if arguments == ["--version"] else _code(command, arguments)
+            sys.stdout.flush()
+            return code
     except KeyboardInterrupt:
         if interrupted:
             say(name, interrupted)
@@ -82,6 +99,51 @@ def run(
     except mistakes as error:
         say(name, explain(error))
         return BAD_INPUT
+
+
+def _taken_log_level(arguments: list[str], default: LogLevel) -> tuple[list[str], LogLevel]:
+    """The arguments without `--log-level`, and its value. Raises ValueError for another one."""
+    rest, level = [], None
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == _LEVEL:
+            level = next(waiting, "")
+        elif argument.startswith(f"{_LEVEL}="):
+            level = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+            continue
+        if level not in get_args(LogLevel):
+            raise ValueError(f"{_LEVEL} must be one of {', '.join(get_args(LogLevel))}")
+    return rest, default if level is None else cast(LogLevel, level)
+
+
+class _Lines(logging.Handler):
+    """Writes what our loggers say as `say` would."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self._command = command
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self._command, self.format(record))
+
+
+@contextmanager
+def _logged(name: str, level: LogLevel) -> Iterator[None]:
+    """What our loggers say from `level` on is written on stderr in here."""
+    lines = _Lines(name)
+    loggers = [logging.getLogger(package) for package in _OWN]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(level.upper())
+        logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        for logger, old in zip(loggers, before, strict=True):
+            logger.setLevel(old)
+            logger.removeHandler(lines)
 
 
 def say(name: str, message: str) -> None:

@@ -6,14 +6,16 @@ those of a recipe file or of a preset.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import reduce
+from types import MappingProxyType
 from typing import Annotated, Any, Required, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 from docstring_parser import parse_from_object
 from typing_extensions import Doc, TypedDict
 
-__all__ = ["Given", "options_of", "replaced", "section", "shown"]
+__all__ = ["Given", "not_used", "options_of", "replaced", "section", "shown"]
 
 _T = TypeVar("_T")
 
@@ -26,13 +28,15 @@ def options_of(
     *,
     required: Collection[str] = (),
     default_of: Callable[[str], str] | None = None,
+    more: Given | None = None,
     _prefix: str = "",
 ) -> Any:
     """A TypedDict of the dataclass's fields, of which `required` alone must be given.
 
     `tyro.cli` parses it, with the fields' docstrings as help; pydantic validates it. Fields that
     are dataclasses become such TypedDicts as well. `default_of` gives the default that help shows
-    for a field, by its dotted name; without it, help shows that of the dataclass.
+    for a field, by its dotted name; without it, help shows that of the dataclass. `more` are
+    options beside the fields.
     """
     docs = _docs(kind)
     hints = get_type_hints(kind, include_extras=True)
@@ -50,7 +54,7 @@ def options_of(
             marks.append(tyro.conf.arg(help=" ".join(doc.split()), help_behavior_hint=hint))
         option = Annotated[(plain, *marks)] if marks else plain
         options[field.name] = Required[option] if field.name in required else option
-    return section(kind.__name__, options)
+    return section(kind.__name__, {**options, **(more or {})})
 
 
 def section(name: str, fields: Given) -> Any:
@@ -68,6 +72,35 @@ def replaced(value: _T, given: Given) -> _T:
         for name, new in given.items()
     }
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+
+
+def not_used(
+    value: Any,
+    default: Any,
+    rules: Iterable[tuple[str, str]],
+    prefixes: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """A line for each option that was set and means nothing beside the others.
+
+    Args:
+        value: a dataclass; `default`: the same with defaults.
+        rules: of the fields that mean nothing now, the dotted name and why. Those that are as by
+            default were not asked for, and get no line.
+        prefixes: of the options of a part, such as `loss.`; none unless given.
+    """
+    lines = {}
+    for name, why in rules:
+        found, usual = (_field(config, name) for config in (value, default))
+        if found != usual:
+            part, _, field = name.rpartition(".")
+            option = f"--{prefixes.get(part, '')}{field.replace('_', '-')}"
+            setting = option if found is True else f"{option} {shown(found)}"
+            lines[name] = f"{setting} is not used: {why}"
+    return list(lines.values())
+
+
+def _field(config: Any, name: str) -> Any:
+    return reduce(getattr, name.split("."), config)
 
 
 def shown(value: object) -> str:

@@ -227,6 +227,10 @@ class TrainConfig:
             )
         if run.fsdp and run.mixed_precision == "fp16":
             yield "--fsdp and --mixed-precision fp16 do not work together: use bf16"
+        if run.cpu and run.mixed_precision == "fp16":
+            yield "--mixed-precision fp16 needs a GPU: use bf16 or no with --cpu"
+        if run.cpu and self.optimizer.adam_8bit:
+            yield "--adam-8bit needs a GPU: leave it out with --cpu"
         if run.fsdp and self.optimizer.adam_8bit:
             yield "--fsdp divides the optimizer's states already: leave out --adam-8bit"
 

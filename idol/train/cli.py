@@ -1,15 +1,16 @@
 """The command `idol-train`: parsing only, so that `--help` answers at once."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import tyro
 
+from idol.config.checks import ConfigError
+from idol.config.file import laid_over, read_settings
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
@@ -24,6 +25,15 @@ __all__ = ["main", "parse", "run_config"]
 
 EXIT_DIVERGED = 1
 
+_REQUIRED = ("stage", "shards", "output")
+_ConfigFile = Annotated[
+    Path,
+    tyro.conf.arg(
+        help="File of settings, such as the config.json of another run; what is given here as well "
+        "goes before it."
+    ),
+]
+
 
 def parse(argv: Sequence[str] | None = None) -> TrainConfig:
     """The configuration of a command line: what is given, and else the stage's and preset's.
@@ -32,14 +42,25 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         ConfigError: settings that contradict each other.
         SystemExit: it is no command line of ours, or asks for help.
     """
-    required = ("stage", "shards", "output")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with_file = any(a == "--config" or a.startswith("--config=") for a in arguments)
     given: Given = tyro.cli(
-        options_of(TrainConfig, required=required, default_of=_default_of),
+        options_of(
+            TrainConfig,
+            required=() if with_file else _REQUIRED,
+            default_of=_default_of,
+            more={"config": _ConfigFile},
+        ),
         prog="idol-train",
         description="Train a stage of IDOL on shards. Run the same command to resume." + ALSO,
-        args=argv,
+        args=arguments,
         config=(tyro.conf.DisallowNone,),
     )
+    if path := given.pop("config", None):
+        given = laid_over(given, read_settings(path))
+        absent = [f"--{name}" for name in _REQUIRED if name not in given]
+        if absent:
+            raise ConfigError(f"--config {path} leaves out {', '.join(absent)}: give them as well")
     start = defaults(
         given["stage"],
         given.get("preset", TrainConfig.preset),
@@ -80,7 +101,6 @@ def _starts() -> dict[tuple[PresetName, StageName], TrainConfig]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-train`; the exit code: 0, 1 (diverged), or as `shards.command` says."""
-    logging.basicConfig(level=logging.INFO, format="idol-train: %(message)s")
     return _run(lambda arguments: _train(parse(arguments)), argv)
 
 
@@ -96,6 +116,7 @@ def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) ->
         argv,
         errors=(IdolError, ShardsError, ValueError, OSError),
         interrupted="stopped. Run the same command to resume from the newest checkpoint.",
+        log_level="info",
     )
 
 

@@ -37,8 +37,18 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """Devices and processes, as `accelerate launch`, torchrun or a plain start gives them.
 
     Raises:
-        TrainError: FSDP is asked for, and no launcher started this process.
+        TrainError: FSDP is asked for, and no launcher started this process; or what needs a GPU,
+            and there is none.
     """
+    if not torch.accelerator.is_available():
+        options = {
+            "--mixed-precision fp16": config.run.mixed_precision == "fp16",
+            "--adam-8bit": config.optimizer.adam_8bit,
+        }
+        TrainError.raise_if_any(
+            [f"{option}: use another, or leave it out" for option, on in options.items() if on],
+            "this needs a GPU, and there is none here",
+        )
     # A process has one precision until this: a run before this one may have had another.
     AcceleratorState._reset_state()
     accelerator = Accelerator(

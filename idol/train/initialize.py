@@ -88,6 +88,12 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
         )
     if config.base and config.preset == "tiny":
         mistakes.append("--base is for preset sd14; tiny starts from fresh weights")
+    if config.preset == "tiny":
+        mistakes += [
+            f"--{name.replace('_', '-')} is for preset sd14: tiny has its own"
+            for name in ("vae", "image_encoder")
+            if getattr(config, name)
+        ]
     if config.base and config.init_from:
         mistakes.append(
             "--base and --init-from both give weights: leave out --base, and name its VAE and "

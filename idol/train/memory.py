@@ -114,7 +114,7 @@ def _smaller(config: TrainConfig, processes: int) -> dict[str, TrainConfig]:
     fsdp_goes = run.mixed_precision != "fp16" and not optimizer.adam_8bit
     if processes > 1 and not run.fsdp and fsdp_goes:
         ways["--fsdp"] = with_run(fsdp=True)
-    if not optimizer.adam_8bit and not run.fsdp:
+    if not optimizer.adam_8bit and not run.fsdp and not run.cpu:
         small = dataclasses.replace(optimizer, adam_8bit=True)
         ways["--adam-8bit"] = dataclasses.replace(config, optimizer=small)
     data = config.data

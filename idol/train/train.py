@@ -18,6 +18,7 @@ from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
 from idol.train.loop import train_steps
 from idol.train.memory import out_of_memory
+from idol.train.notices import notices
 from idol.train.optimizer import eight_bit_adam
 from idol.train.resume import check_same_run, described, read_config, shards_digest, write_config
 from idol.train.run import Run
@@ -83,8 +84,12 @@ def sole_run(output: Path) -> Iterator[None]:
 def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Path:
     checkpoints = Checkpoints(config.output / "checkpoints", keep=config.report.keep)
     checkpoint = _newest(checkpoints, accelerator)
-    config, settings = _complete(config, data, accelerator, checkpoint)
+    saved, given = read_config(config.output), config
+    config, settings = _complete(config, saved, data, accelerator, checkpoint)
     check_sources(config, resuming=checkpoint is not None)
+    if accelerator.is_main_process:
+        for line in notices(given, data, checkpoint=checkpoint, saved=saved):
+            _log.warning(line)
     data = data.with_latents(config.vae)
     # All have read before the first one writes.
     accelerator.wait_for_everyone()
@@ -113,10 +118,13 @@ def _newest(checkpoints: Checkpoints, accelerator: Accelerator) -> Path | None:
 
 
 def _complete(
-    config: TrainConfig, data: Datasets, accelerator: Accelerator, checkpoint: Path | None
+    config: TrainConfig,
+    saved: dict[str, Any] | None,
+    data: Datasets,
+    accelerator: Accelerator,
+    checkpoint: Path | None,
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """The configuration with what its run starts from, and as it is saved in the output."""
-    saved = read_config(config.output)
     settings = described(
         config,
         processes=accelerator.num_processes,

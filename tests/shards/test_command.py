@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -134,3 +135,39 @@ def test_what_the_system_refuses_is_told_without_its_number(
 
     assert run("x", command, [], errors=(OSError,)) == BAD_INPUT
     assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "try: careful\ntry: wrong\n"),
+        (["--log-level", "debug"], "try: fine\ntry: news\ntry: careful\ntry: wrong\n"),
+        (["--log-level=info"], "try: news\ntry: careful\ntry: wrong\n"),
+        (["--log-level", "error"], "try: wrong\n"),
+    ],
+)
+def test_log_level_says_how_much_is_told(
+    given: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(arguments: Sequence[str]) -> int:
+        assert arguments == ["a", "--b"]
+        log = logging.getLogger("shards.somewhere")
+        log.debug("fine")
+        log.info("news")
+        log.warning("careful")
+        log.error("wrong")
+        return 0
+
+    for place in range(3):
+        arguments = ["a", "--b"]
+        arguments[place:place] = given
+        assert run("try", command, arguments, errors=()) == 0
+        assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("given", [["--log-level"], ["--log-level", "loud"], ["--log-level="]])
+def test_an_unknown_log_level_is_refused(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("try", lambda arguments: 0, given, errors=()) == 2
+    assert "--log-level must be one of debug, info, warning, error" in capsys.readouterr().err

@@ -152,7 +152,7 @@ def test_out_of_memory_says_what_would_fit(
 
     monkeypatch.setattr(loop, "step_losses", full)
     with pytest.raises(TrainError) as stopped:
-        train(micro("pretrain", boxes, tmp_path, batch_size=4))
+        train(micro("pretrain", boxes, tmp_path, batch_size=4, cpu=False))
     message = str(stopped.value)
     assert "Tried to allocate 2 GiB" in message
     for option in ("--batch-size 2 --accumulation 2", "--gradient-checkpointing", "--adam-8bit"):

@@ -1,0 +1,123 @@
+"""What a user should know when a run starts: options that mean nothing in it, or less."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from idol.config.presets import defaults
+from idol.config.train import TrainConfig
+from idol.data.datasets import Datasets
+from shards.options import not_used
+
+__all__ = ["notices"]
+
+_BEFORE = {"image": "pretrain", "video": "image"}
+_PREFIXES = {"loss": "loss.", "model": "model."}
+# The last timestep that a model is trained with.
+_LAST = 999
+
+
+def notices(
+    config: TrainConfig,
+    data: Datasets,
+    *,
+    checkpoint: Path | None = None,
+    saved: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """A line each.
+
+    Args:
+        config: as it was given.
+        checkpoint: from which the run resumes; `saved`: its configuration.
+    """
+    usual = defaults(
+        config.stage,
+        config.preset,
+        shards=config.shards,
+        output=config.output,
+        model=config.model,
+    )
+    lines = not_used(config, usual, _rules(config, data), _PREFIXES)
+    lines += _start(config, checkpoint, saved or {})
+    lines += _frame_steps(config, data)
+    report = config.report
+    ratio = (_LAST + 1) // report.sample_steps
+    first = (report.sample_steps - 1) * ratio + 1
+    if report.sample_every and report.spacing == "leading" and first + ratio <= _LAST:
+        lines.append(
+            f"--sample-steps {report.sample_steps} begins at timestep {first} of {_LAST}, though "
+            "from pure noise: numbers that divide 1000 begin in time, or --sample-spacing trailing"
+        )
+    return lines
+
+
+def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
+    """Settings that mean nothing beside the others, and why."""
+    stage, loss, report = config.stage, config.loss, config.report
+    motion = ("loss.motion_reduction", "loss.motion_divisor")
+    if stage != "video":
+        one = f"stage {stage} takes one frame of a clip"
+        yield from ((name, one) for name in ("data.frames", "data.max_frame_step"))
+        yield from ((name, one) for name in ("loss.motion_weight", *motion))
+    if stage == "pretrain":
+        alone = "pre-training has no depth"
+        yield "data.depth", alone
+        yield from ((f"loss.{n}", alone) for n in ("cross_attention_weight", "average_heads"))
+        yield "report.gradient_norms_every", alone
+    else:
+        yield "data.cut", "pre-training alone cuts images"
+    if not loss.motion_weight:
+        yield from ((name, "--loss.motion-weight is 0") for name in motion)
+    if not loss.cross_attention_weight:
+        yield "loss.average_heads", "--loss.cross-attention-weight is 0"
+    if not loss.compares:
+        yield "report.gradient_norms_every", "no consistency loss is taken"
+    if config.run.fsdp:
+        yield "report.gradient_norms_every", "divided weights (--fsdp) measure none"
+    if not report.sample_every:
+        for name in ("sample_steps", "sample_spacing", "guidance"):
+            yield f"report.{name}", "--sample-every is 0"
+    if report.validate_every == 0:
+        yield "report.validation_clips", "--validate-every is 0"
+    elif data.without_val:
+        yield "report.validation_clips", "there is no val split"
+    if config.data.cache is None:
+        yield "data.cache_limit", "there is no --cache"
+    elif all(s.store.is_local for d in data.mixture.datasets for s in d.shards_of()):
+        yield from ((f"data.{n}", "the shards are local files") for n in ("cache", "cache_limit"))
+
+
+def _start(config: TrainConfig, checkpoint: Path | None, saved: Mapping[str, Any]) -> Iterator[str]:
+    """What the weights start from, where that is not what it seems."""
+    if checkpoint is not None:
+        for name in ("init_from", "base"):
+            given, began = getattr(config, name), saved.get(name)
+            if given and str(given) != began:
+                yield (
+                    f"--{name.replace('_', '-')} {given} is not used: the run resumes from "
+                    f"{checkpoint}" + (f", and began with {began}" if began else "")
+                )
+    elif not config.init_from and config.stage in _BEFORE:
+        yield (
+            f"stage {config.stage} starts from {'--base alone' if config.base else 'fresh weights'}"
+            f": --init-from takes the output of stage {_BEFORE[config.stage]}"
+        )
+
+
+def _frame_steps(config: TrainConfig, data: Datasets) -> Iterator[str]:
+    """A step between frames that no clip has room for."""
+    if config.stage != "video":
+        return
+    longest = max(
+        sample.frames
+        for dataset in data.mixture.datasets
+        for shard in dataset.shards_of()
+        for sample in shard.manifest.samples
+    )
+    fits = (longest - 1) // (config.frames - 1)
+    if config.data.max_frame_step > fits:
+        drawn = f"1 to {fits} are drawn" if fits > 1 else "only 1 is"
+        yield (
+            f"clips have at most {longest} frames, of which {config.frames} are taken with a step "
+            f"of at most {fits}: of --max-frame-step {config.data.max_frame_step} {drawn}"
+        )
