@@ -1,11 +1,14 @@
-"""Opening a video file by its path, whatever its name is and whatever it says of other files."""
+"""Opening a video file by its path, whatever its name is, and choosing who decodes it."""
 
 from pathlib import Path
 from typing import Any
 
 import av
 
-__all__ = ["open_video"]
+__all__ = ["decoder", "open_video"]
+
+# FFmpeg's own decoders of these leave the transparency out.
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def open_video(path: Path) -> Any:
@@ -15,3 +18,16 @@ def open_video(path: Path) -> Any:
     playlist under a video's name may not fetch anything.
     """
     return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+
+
+def decoder(stream: Any) -> Any:
+    """The codec context that decodes a video stream with its transparency, if it has any."""
+    context = stream.codec_context
+    name = _WITH_ALPHA.get(context.codec.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return context
+    decoding = av.CodecContext.create(name, "r")
+    decoding.extradata = context.extradata
+    decoding.thread_type = context.thread_type
+    decoding.copy_opaque = context.copy_opaque
+    return decoding

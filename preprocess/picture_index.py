@@ -187,11 +187,20 @@ def _load(path: Path) -> PictureIndex | None:
     return index
 
 
+# MP4's names of Dolby Vision without a base layer that others can show.
+_DOLBY_ALONE = ("dvh1", "dvhe")
+
+
 def open_stream(container: Any, path: Path) -> Any:
     """The container's best video stream, ready to decode. Raises InputError where there is none."""
     stream = container.streams.best("video")
     if stream is None or stream.codec_context is None:
         raise InputError(f"{path} has no video stream that can be decoded")
+    if stream.codec_context.codec_tag in _DOLBY_ALONE:
+        raise InputError(
+            f"{path} is Dolby Vision of profile 5, whose colours nothing else can show: convert it "
+            "to HDR10 or BT.709 first"
+        )
     stream.thread_type = "AUTO"
     # The decoder hands each packet's number on with its picture.
     stream.codec_context.copy_opaque = True

@@ -24,7 +24,7 @@ import av
 import av.logging
 import numpy as np
 
-from preprocess.containers import open_video
+from preprocess.containers import decoder, open_video
 from preprocess.errors import ClipError, FramesLost, InputError
 from preprocess.frames import Frame
 from preprocess.picture import show
@@ -298,7 +298,7 @@ class _Run:
         self.close()
         self._container = open_video(self._path)
         stream = open_stream(self._container, self._path)
-        self._context = stream.codec_context
+        self._context = decoder(stream)
         if self._one_thread:
             self._context.thread_count = 1
         if not self.lenient:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
-from preprocess.errors import ClipError
+from preprocess.errors import ClipError, InputError
 from preprocess.hdr import HLG, PQ, pq_code, to_bt709
 from preprocess.picture import ON_WHITE, laid_on, oriented
 from preprocess.video import VideoFile
@@ -80,6 +80,8 @@ def test_transparent_pixels_are_laid_on_white_in_proportion():
         ("a.mov", "prores_ks", "yuva444p10le"),
         ("a.mkv", "ffv1", "yuva420p"),
         ("a.avi", "ffv1", "bgra"),
+        ("a.webm", "libvpx", "yuva420p"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
     ],
 )
 def test_what_a_video_hides_under_its_transparency_is_not_shown(tmp_path, name, codec, pixels):
@@ -88,7 +90,9 @@ def test_what_a_video_hides_under_its_transparency_is_not_shown(tmp_path, name, 
     alpha[:, :48] = 255
     noise[:, :48] = (200, 40, 40)
     rgba = np.concatenate([noise, alpha], -1)
-    frame = shown(write(tmp_path / name, [rgba] * 2, codec, pixels, pixel_format="rgba"))
+    options = {"crf": "4", "b": "0", "auto-alt-ref": "0"} if "libvpx" in codec else {}
+    path = write(tmp_path / name, [rgba] * 2, codec, pixels, pixel_format="rgba", options=options)
+    frame = shown(path)
     assert frame.notes == (ON_WHITE,)
     assert frame.rgb[4:-4, 52:-4].min() > 250
     assert np.abs(frame.rgb[4:-4, 4:44].astype(int) - (200, 40, 40)).max() < 8
@@ -173,6 +177,15 @@ def test_colours_that_cannot_be_shown_are_refused_by_name(tmp_path):
     path = tagged(tmp_path / "a.mkv", rgb, "yuv420p10le", Colorspace.BT2020, **tags)
     with pytest.raises(ClipError, match=r"a\.mkv: the picture's colours are ICtCp"):
         shown(path)
+
+
+def test_dolby_vision_that_nothing_else_can_show_is_refused_by_name(tmp_path):
+    content = write(tmp_path / "a.mp4", [bars()] * 2, "libx264", "yuv420p").read_bytes()
+    entry = content.index(b"avc1", content.index(b"stsd"))
+    path = tmp_path / "b.mp4"
+    path.write_bytes(content[:entry] + b"dvh1" + content[entry + 4 :])
+    with pytest.raises(InputError, match=r"b\.mp4 is Dolby Vision of profile 5"):
+        VideoFile(path).index()
 
 
 def moving(time):
