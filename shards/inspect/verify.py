@@ -1,7 +1,9 @@
 """`idol-shards verify`: every fault of a dataset, each with its file and key."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from shards.manifest import (
 )
 from shards.reader import scan_tar
 from shards.sample.codec import Members, decode_info
+from shards.sample.keys import parse_key
 from shards.sample.modalities import JSON, MODALITIES, member_name, parse_suffix, split_name
 
 __all__ = ["Fault", "verify"]
@@ -39,6 +42,8 @@ __all__ = ["Fault", "verify"]
 _Shard = tuple[str, int]
 
 _CHUNK = 1 << 20
+# A clip of uneven times has steps of up to this multiple of what its rate says.
+_RATE_SLACK = 2
 _AGAIN = ": run the same build command again to make it again"
 _INDEX_AGAIN = ": run the same build command again, which writes it anew and keeps the shards"
 _ENCODE_AGAIN = ": run the same `idol-prep encode` again"
@@ -103,6 +108,7 @@ def verify(
             if manifest.fingerprint not in (None, info.fingerprint):
                 what = f"was made with another recipe than {FILE} says: delete it and build again"
                 yield Fault(f"{split}/{shard_name(index)}.json", "", what)
+        yield from _overlap_faults(info, manifests)
         yield from _missing_shards(info, shards)
         yield from _summary_faults(store, info, list(manifests.values()), sound=sound)
     yield from _latents_faults(store, manifests)
@@ -244,8 +250,8 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
     """Everything wrong with a sample, one line each; `sample` is what its manifest says of it.
 
     Every member decodes; each modality has every frame; shapes agree with each other and with the
-    json; values are those that the modality's encoding can have; the manifest's entry is what the
-    sample gives.
+    json; key, frame numbers, times and rate agree; values are those that the modality's encoding
+    can have; the manifest's entry is what the sample gives.
     """
     info: dict[str, Any] = {}
     try:
@@ -254,6 +260,7 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
         yield str(error)
     else:
         yield from _json_faults(info, split)
+        yield from _time_faults(sample.key, info)
     yield from _entry_faults(sample, info, members)
 
     count = len(info["frame_indices"]) if info else sample.frames
@@ -313,6 +320,50 @@ def _json_faults(info: dict[str, Any], split: str) -> Iterator[str]:
         yield "json: frame_indices do not rise"
     if split and info.get("split", split) != split:
         yield f"json: says split {info['split']!r}, but lies in {split!r}"
+
+
+def _time_faults(key: str, info: dict[str, Any]) -> Iterator[str]:
+    """Where key, frame numbers and times do not agree: a frame would lie under another's key."""
+    indices, first, times = info["frame_indices"], info.get("first_frame"), info.get("timestamps")
+    if first is not None and indices and first != indices[0]:
+        yield f"json: first_frame is {first}, frame_indices begin with {indices[0]}"
+    with suppress(ValueError):  # another's key
+        if first is not None and (named := parse_key(key)[2]) != first:
+            yield f"json: first_frame is {first}, the key says {named}"
+    if len({b - a for a, b in pairwise(indices)}) > 1:
+        yield "json: frame_indices are not evenly spaced"
+    if not isinstance(times, list) or len(times) != len(indices):
+        return
+    if not all(isinstance(time, int | float) for time in times):
+        yield "json: timestamps are not numbers"
+        return
+    steps = sorted(b - a for a, b in pairwise(times))
+    if steps and steps[0] <= 0:
+        yield "json: timestamps do not rise"
+    elif steps and isinstance(fps := info.get("fps"), int | float):
+        rate = 1 / steps[len(steps) // 2]
+        if not rate / _RATE_SLACK <= fps <= rate * _RATE_SLACK:
+            yield f"json: fps is {fps:g}, timestamps are {rate:.6g} a second"
+
+
+def _overlap_faults(info: DatasetInfo, manifests: Mapping[_Shard, Manifest]) -> Iterator[Fault]:
+    """Clips of one video that share frames though the recipe keeps them apart."""
+    length, step, stride = (info.recipe.get(n) for n in ("clip_length", "frame_step", "stride"))
+    if not isinstance(length, int) or not isinstance(step, int):
+        return
+    apart = min(stride or length * step, (length - 1) * step + 1)
+    by_video: dict[str, list[tuple[int, str, str]]] = {}
+    for (split, index), manifest in manifests.items():
+        name = f"{split}/{shard_name(index)}.tar"
+        for sample in manifest.samples:
+            if sample.video is not None and sample.first_frame is not None:
+                of_video = by_video.setdefault(sample.video, [])
+                of_video.append((sample.first_frame, sample.key, name))
+    for clips in by_video.values():
+        for (first, other, _), (second, key, name) in pairwise(sorted(clips)):
+            if second - first < apart and key != other:
+                what = f"begins {second - first} frames after {other}, and repeats frames of it"
+                yield Fault(name, key, what)
 
 
 def _entry_faults(sample: Sample, info: dict[str, Any], members: Members) -> Iterator[str]:

@@ -17,6 +17,7 @@ from shards.dataset import open_for_build
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import encode_clip
+from shards.sample.keys import parse_key
 from shards.writer import commit_shard
 
 T, H, W = 3, 24, 32  # no two equal, so that swapped axes show
@@ -37,13 +38,14 @@ def make_clip() -> Callable[..., Clip]:
         mask = np.where(_smooth(rng, T, H, W) > 0.5, 255, 0).astype(np.uint8)
         person = _smooth(rng, T, H, W) * 0.75
         keypoints = rng.uniform(0, 1, (T, 1, 18, 3)) * (W, H, 1)
+        _, video, first = parse_key(key)
         info = {
             "dataset": "videos",
-            "video": "walk",
+            "video": video,
             "split": "train",
-            "first_frame": 0,
-            "frame_indices": list(range(T)),
-            "timestamps": [0.0, 0.1, 0.2],
+            "first_frame": first,
+            "frame_indices": list(range(first, first + T)),
+            "timestamps": [round((first + t) / 10, 6) for t in range(T)],
             "fps": 10.0,
             "size": [W, H],
             "person_frames": [True, True, False],

@@ -17,7 +17,7 @@ import pytest
 from shards.dataset import FILE, open_for_build
 from shards.errors import NotADataset
 from shards.files.digest import canonical_json
-from shards.inspect.verify import verify
+from shards.inspect.verify import _time_faults, verify
 from shards.manifest import manifest_bytes
 from shards.sample.clip import Clip
 from shards.sample.codec import encode_clip
@@ -258,6 +258,50 @@ def test_a_reference_that_shows_nobody_though_the_json_says_so(
     # One that cannot be decoded is told once, and not as if it were absent.
     [what] = [what for _, _, what in rewritten({"background.jpg": b"garbage"})]
     assert "not a JPEG" in what
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"first_frame": 1}, "the key says"),
+        ({"frame_indices": [17, 18, 19]}, "frame_indices begin with 17"),
+        ({"frame_indices": [16, 17, 19]}, "not evenly spaced"),
+        ({"timestamps": [1.6, 1.8, 1.7]}, "timestamps do not rise"),
+        ({"timestamps": [1.6, 1.6, 1.7]}, "timestamps do not rise"),
+        ({"timestamps": [1.6, "a", 1.8]}, "timestamps are not numbers"),
+        ({"fps": 0.016}, "fps is 0.016, timestamps are 10 a second"),
+    ],
+)
+def test_keys_frame_numbers_and_times_agree(make_clip: MakeClip, changes: dict, what: str) -> None:
+    clip = make_clip("videos-walk-16")
+    assert not list(_time_faults(clip.key, clip.info))
+    (said,) = [w for w in _time_faults(clip.key, {**clip.info, **changes}) if what in w]
+    assert said.startswith("json: ")
+
+
+def test_clips_that_repeat_frames_of_another(tmp_path: Path, make_clip: MakeClip) -> None:
+    """Unless the recipe's stride makes them overlap."""
+    for stride, overlapping in ((3, 1), (1, 0)):
+        root = tmp_path / str(stride)
+        recipe = {"clip_length": 3, "frame_step": 1, "stride": stride}
+        build = open_for_build(root, recipe, software={})
+        clips = [make_clip(f"videos-walk-{first}") for first in (0, 3, 5, 8)]
+        commit_shard(
+            root,
+            "train",
+            0,
+            [(clip.key, encode_clip(clip)) for clip in clips],
+            [],
+            fingerprint=build.info.fingerprint,
+        )
+        build.finish({"train": 1})
+        repeated = [(key, what) for _, key, what in _faults(root)]
+        assert (
+            repeated
+            == [("videos-walk-5", "begins 2 frames after videos-walk-3, and repeats frames of it")][
+                :overlapping
+            ]
+        )
 
 
 def test_a_json_that_claims_a_million_frames_gives_a_fault_a_modality(
