@@ -49,13 +49,24 @@ class BuildSummary:
 
 
 def check_out(
-    recipe: Recipe, out: str, compute: Compute, weights: Path | None, *, dry_run: bool = False
+    recipe: Recipe,
+    source: Path,
+    out: str,
+    compute: Compute,
+    weights: Path | None,
+    *,
+    dry_run: bool = False,
 ) -> None:
     """Find before the source is read what would stop the build: `out`, weights, packages, a GPU.
 
     Leaves nothing behind. A dry run needs no weights. Raises as `build`.
     """
     store = Store.at(out)
+    if store.is_local and Path(store.root).resolve().is_relative_to(source.resolve()):
+        raise InputError(
+            f"{out} lies in the source {source}, of which it would be taken for a part: choose an "
+            "--out outside"
+        )
     store.check_writable()
     try:
         setup = _setup(recipe, compute, weights)

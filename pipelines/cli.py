@@ -131,7 +131,7 @@ def _make(
     from pipelines.build import build as build_dataset
     from pipelines.build import check_out, plan_build
 
-    check_out(recipe, out, compute, weights, dry_run=dry_run)
+    check_out(recipe, source, out, compute, weights, dry_run=dry_run)
     if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
         _log.warning("RAY_ADDRESS=%s is ignored: --address joins a cluster", address)
     with show.listing() as on_file:

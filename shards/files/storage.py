@@ -189,9 +189,7 @@ class Store:
             there.remove(probe)
         except StorageError as error:
             why = str(error).rpartition(f"{probe}: ")[2]
-            raise StorageError(
-                f"cannot write into {there.url()}: {why}; mend that, or choose another folder"
-            ) from error
+            raise StorageError(f"cannot write into {there.url()}: {why}") from error
 
     def sweep(self, name: str = "", file: str = "") -> None:
         """Remove temporaries that a killed writer left in a folder, or of one `file` there."""

@@ -14,13 +14,17 @@ BARE = ("--mask", "none", "--pose", "none", "--depth", "none", "--crop", "center
 
 
 def test_wrong_paths_and_values_exit_with_2(tmp_path, capsys):
-    source, out = tmp_path / "source", tmp_path / "out"
+    source, out, empty = tmp_path / "source", tmp_path / "out", tmp_path / "empty"
+    empty.mkdir()
     for options, message in (
+        (("--source", tmp_path, "--out", out), "choose an --out outside"),
+        (("--source", "", "--out", out), "--source is empty"),
+        (("--source", "https://example.com/a.mp4", "--out", out), "is a URL"),
         (("--source", source, "--out", out), "does not exist"),
-        (("--source", tmp_path, "--out", out), "holds no video file"),
-        (("--source", tmp_path, "--out", out, "--workers", "-1"), "workers must be 0 or more"),
-        (("--source", tmp_path, "--out", out, "--size", "1"), "size must be between"),
-        (("--source", tmp_path, "--out", out, "--max-quarantine", "-1"), "--max-quarantine"),
+        (("--source", empty, "--out", out), "holds no video file"),
+        (("--source", empty, "--out", out, "--workers", "-1"), "workers must be 0 or more"),
+        (("--source", empty, "--out", out, "--size", "1"), "size must be between"),
+        (("--source", empty, "--out", out, "--max-quarantine", "-1"), "--max-quarantine"),
     ):
         assert build("--dataset", "videos", *options) == 2
         error = capsys.readouterr().err
