@@ -13,10 +13,12 @@ from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
+from pipelines.scan import Scan
 from pipelines.worker import Made, Setup, TaskResult, Worker
 from preprocess.errors import InputError
 from preprocess.provenance import provenance
 from preprocess.sources.densepose import with_densepose
+from preprocess.sources.groups import grouped
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info
@@ -81,13 +83,22 @@ def plan_build(
     recipe: Recipe,
     source: Path,
     on_file: Callable[[], None] = lambda: None,
+    *,
+    processes: int = 1,
+    on_frames: Callable[[int], None] = lambda frames: None,
 ) -> Plan:
     """List the source and plan its clips.
 
+    Cuts are looked for in so many processes, one being this one; `on_frames` is told how many more
+    frames have been looked at.
     Raises InputError when there is nothing to do, or the source lacks what the recipe wants.
     """
     listing = list_videos(recipe.dataset, source, on_file, recipe.where)
     check_source(recipe, listing)
+    grouping = []
+    if recipe.group_by is not None:
+        listing, said = grouped(listing, recipe.group_by)
+        grouping.append(said)
     if recipe.densepose is not None:
         path = Path(recipe.densepose).expanduser()
         if "densepose" not in recipe.chosen:
@@ -97,7 +108,13 @@ def plan_build(
                 f"--densepose {path} does not exist: give a folder of DensePose images, or a "
                 "TorchScript program"
             )
-    return make_plan(recipe, source, listing)
+    scan = Scan(recipe, processes, on_frames)
+    plan = make_plan(recipe, source, listing, scan)
+    return replace(
+        plan,
+        unreadable=(*plan.unreadable, *scan.failed),
+        split_rules=(*grouping, *plan.split_rules),
+    )
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,14 @@ def _make(
     check_out(recipe, source, out, compute, weights, dry_run=dry_run)
     if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
         _log.warning("RAY_ADDRESS=%s is ignored: --address joins a cluster", address)
-    with show.listing() as on_file:
-        plan = plan_build(recipe, source, on_file)
+    with show.Listing() as listing:
+        plan = plan_build(
+            recipe,
+            source,
+            listing.file,
+            processes=compute.scan_processes(),
+            on_frames=listing.frames,
+        )
     show.plan(plan)
     if dry_run:
         show.cost(plan, compute, weights)

@@ -111,6 +111,11 @@ class Compute:
         fitting = gpus * int(1 / fraction) if 0 < fraction <= 1 else gpus // max(int(fraction), 1)
         return max(1, min(cores, fitting or cores))
 
+    def scan_processes(self) -> int:
+        """In how many processes this machine looks through videos before they are planned."""
+        cores = os.cpu_count() or 1
+        return cores if self.workers is None else min(max(self.workers, 1), cores)
+
     def may_stay_here(self, choice: AnnotatorChoice, hardware: Hardware) -> bool:
         """Whether the time that is left decides between this process and Ray.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.recipe import Recipe
+from pipelines.separate import separate
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.shots import Break, Shot, gap_breaks, shots_of
@@ -94,7 +95,7 @@ class Plan:
     recipe: Recipe
     source: Path
     videos: tuple[Video, ...]
-    splits: tuple[Split, ...]  # of each video
+    splits: tuple[Split | None, ...]  # of each video; None where it is on neither side
     shards: dict[tuple[Split, int], tuple[PlannedClip, ...]]
     short: tuple[str, ...]
     unreadable: tuple[Unreadable, ...]
@@ -169,8 +170,9 @@ def make_plan(
     all.
     """
     splits, rules = split_videos(listing.videos, recipe)
-    long = [n for n, video in enumerate(listing.videos) if video.frames >= recipe.span]
-    short = [video.id for video in listing.videos if video.frames < recipe.span]
+    used = [n for n, split in enumerate(splits) if split is not None]
+    long = [n for n in used if listing.videos[n].frames >= recipe.span]
+    short = [listing.videos[n].id for n in used if listing.videos[n].frames < recipe.span]
     if find_breaks is None:
         breaks: Iterable[Sequence[Break]] = (
             gap_breaks(listing.videos[n], recipe.max_gap) for n in long
@@ -186,7 +188,9 @@ def make_plan(
             if recipe.limit is not None:
                 first_frames = first_frames[: recipe.limit - planned]
             planned += len(first_frames)
-            clips = by_split.setdefault(splits[index], [])
+            split = splits[index]
+            assert split is not None
+            clips = by_split.setdefault(split, [])
             clips.extend(PlannedClip(index, first, shot) for first in first_frames)
         if planned == recipe.limit:
             break
@@ -243,11 +247,12 @@ class _Counting:
 
 def split_videos(
     videos: tuple[Video, ...], recipe: Recipe
-) -> tuple[tuple[Split, ...], tuple[str, ...]]:
+) -> tuple[tuple[Split | None, ...], tuple[str, ...]]:
     """The split of each video, and the rules that decided, in words.
 
     Published splits where there are any; else whole groups by the order of their hashes: not by
-    position, so that neighbours in a folder do not all land on one side.
+    position, so that neighbours in a folder do not all land on one side. Where backgrounds are
+    known none is on both sides either, and a video that mixes the two is on neither.
     """
     if recipe.split == "disco":
         rule = f"val: the evaluation ids of DisCo and IDOL, {' '.join(EVALUATION_IDS)}"
@@ -255,6 +260,12 @@ def split_videos(
             tuple("val" if _EVALUATION.search(video.id) else "train" for video in videos),
             (f"{rule}; train: all others",),
         )
+    rules = []
+    if all(v.background is not None and v.split is None for v in videos):
+        separated, rule = _by_background(videos, recipe)
+        if separated is not None:
+            return separated, (rule,)
+        rules.append(rule)
     free = {video.group for video in videos if video.split is None}
     ordered = sorted(free, key=_hash)
     held_out = round(recipe.val_fraction * len(ordered))
@@ -264,7 +275,6 @@ def split_videos(
     splits: tuple[Split, ...] = tuple(
         v.split or ("val" if v.group in validation else "train") for v in videos
     )
-    rules = []
     if len(free) < len({video.group for video in videos}):
         published = "folders 335 to 340 are val" if recipe.dataset == "tiktok" else "as published"
         rules.append(f"{recipe.dataset}'s own: {published}")
@@ -275,6 +285,34 @@ def split_videos(
             f"(val_fraction {recipe.val_fraction:g}); train: the others"
         )
     return splits, tuple(rules)
+
+
+def _by_background(
+    videos: tuple[Video, ...], recipe: Recipe
+) -> tuple[tuple[Split | None, ...] | None, str]:
+    """Splits that keep performers and backgrounds apart; None where it cannot be, and why."""
+    if recipe.val_fraction in (0, 1):
+        side: Split = "val" if recipe.val_fraction else "train"
+        rule = f"all videos are {side} (val_fraction {recipe.val_fraction:g})"
+        return (side,) * len(videos), rule
+    pairs = [(video.group, video.background or "") for video in videos]
+    separation = separate(pairs, recipe.val_fraction)
+    performers = len({performer for performer, _ in pairs})
+    backgrounds = len({background for _, background in pairs})
+    if not separation.performers:
+        return None, (
+            f"backgrounds are not kept apart: of {performers} performers and {backgrounds} setups "
+            "none can be held out together"
+        )
+    splits = tuple(separation.side(*pair) for pair in pairs)
+    mixed = splits.count(None)
+    held_out = [*sorted(separation.performers), *sorted(separation.backgrounds)]
+    return splits, (
+        f"val: {len(separation.performers)} of {performers} performers in "
+        f"{len(separation.backgrounds)} of {backgrounds} setups ({' '.join(held_out)}), chosen to "
+        f"lose little (val_fraction {recipe.val_fraction:g}); train: other performers in other "
+        f"setups; left out: {mixed} of {len(videos)} videos, which mix the two"
+    )
 
 
 def _shot(clip: PlannedClip) -> tuple[int, Shot]:

@@ -33,12 +33,18 @@ class _Clips:
     split: Literal["published", "disco"] = "published"
     """published: train and val as the dataset's layout says, else by val_fraction; disco: val are
     the ten videos on which DisCo and IDOL report (tiktok, disco)."""
+    group_by: str | None = None
+    """Files of one recording stay on one side of the split: `folder`, or a regular expression for
+    their paths whose group (the only one, or the one with a name) they share (videos, images)."""
     clip_length: int | None = None
     """Frames in a clip; 16 unless given, and always 1 for images."""
     stride: int | None = None
     """Source frames from the start of one clip to the next; unless given, clips do not overlap."""
     frame_step: int = 1
     """Take every n-th source frame."""
+    shots: Literal["auto", "off"] = "auto"
+    """auto: find the cuts in videos first; clips and their reference stay within a shot. off:
+    videos are taken to have none."""
     max_gap: float = 2.5
     """No clip holds successive source frames that are more than so many frame times apart: where a
     recording pauses, or frames are missing."""
@@ -54,6 +60,11 @@ class _Clips:
     def span(self) -> int:
         """Source frames from a clip's first to its last, both counted."""
         return (self.frames - 1) * self.frame_step + 1
+
+    @property
+    def finds_cuts(self) -> bool:
+        """Whether videos are looked through for cuts before they are planned."""
+        return self.shots == "auto" and self.dataset not in IMAGE_DATASETS
 
     @property
     def clip_stride(self) -> int:
@@ -107,6 +118,16 @@ class Recipe(AnnotatorChoice, _Clips):
             yield f"max_background_shift must be 0 pixels or more, not {shift}"
         if self.split == "disco" and self.dataset in {*IMAGE_DATASETS, "ntu120", "videos"}:
             yield f"split disco names videos of tiktok and disco; {self.dataset} has none of them"
+        if self.group_by is not None:
+            if self.dataset not in ("videos", "images"):
+                yield f"group_by is for videos and images; {self.dataset} has groups of its own"
+            else:
+                from preprocess.sources.groups import parse_group_by  # brings what reads images
+
+                try:
+                    parse_group_by(self.group_by)
+                except InputError as error:
+                    yield f"group_by {error}"
         yield from super().mistakes()
 
     def resolved(self) -> dict[str, Any]:
@@ -124,4 +145,9 @@ class Recipe(AnnotatorChoice, _Clips):
         """What is fingerprinted: all fields, who makes each modality, and in which precision."""
         made_by = {modality: record.as_json() for modality, record in records.items()}
         precision = "fp16" if half else "fp32"
-        return {**self.resolved(), "annotators": made_by, "precision": precision}
+        detector = {}
+        if self.finds_cuts:
+            from preprocess.cuts import VERSION  # with OpenCV, which no `--help` needs
+
+            detector = {"cuts": VERSION}
+        return {**self.resolved(), **detector, "annotators": made_by, "precision": precision}

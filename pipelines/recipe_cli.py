@@ -122,7 +122,7 @@ def _settings(name: str) -> dict[str, Any]:
     info = read_info(folder)
     if info is None:
         raise InputError(f"{name} holds no dataset.json: give a recipe or the folder of a dataset")
-    others = ("annotators", "source", "precision")
+    others = ("annotators", "source", "precision", "cuts")
     settings = {key: value for key, value in info.recipe.items() if key not in others}
     return {**settings, "compute": {"precision": info.recipe.get("precision")}}
 

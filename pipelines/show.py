@@ -6,8 +6,7 @@ import shlex
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -22,15 +21,16 @@ from pipelines.plan import Plan
 from pipelines.reporter import Reporter
 from pipelines.worker import Made
 from preprocess.errors import InputError
+from preprocess.sources.values import Split
 from shards.command import as_typed
 from shards.inspect.console import QuietConsole, human_bytes, human_duration
 from shards.manifest import Manifest, Quarantined
 
 __all__ = [
+    "Listing",
     "Progress",
     "cost",
     "heading",
-    "listing",
     "mixed",
     "plan",
     "summary",
@@ -45,17 +45,44 @@ REASONS = 8
 FIRST_LINES, LAST_LINES = 5.0, 60.0
 
 
-@contextmanager
-def listing() -> Iterator[Callable[[], None]]:
-    """Counts files while the source is read, where someone is watching."""
-    with rich.progress.Progress(
-        rich.progress.TextColumn("reading the source: {task.completed} files"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda: progress.advance(task)
+class Listing:
+    """Counts files while the source is read, and frames while their cuts are looked for."""
+
+    def __init__(self) -> None:
+        self._files = self._frames = 0
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("")
+        self._lines = _NowAndThen(self._say)
+
+    def __enter__(self) -> Listing:
+        self._bar.start()
+        if not console.is_terminal:
+            self._lines.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.stop()
+        self._bar.stop()
+
+    def file(self) -> None:
+        """One more file has been read."""
+        self._files += 1
+        self._bar.update(self._task, description=self._say())
+
+    def frames(self, count: int) -> None:
+        """So many more frames have been looked at."""
+        self._frames += count
+        self._bar.update(self._task, description=self._say())
+
+    def _say(self) -> str:
+        if self._frames:
+            return f"looking for cuts: {self._frames} frames"
+        return f"reading the source: {self._files} files"
 
 
 def plan(plan: Plan) -> None:
@@ -63,7 +90,7 @@ def plan(plan: Plan) -> None:
     table = Table(title="plan", title_justify="left", show_header=False)
     recipe = plan.recipe
     counts = Counter(plan.splits)
-    by_split = ", ".join(f"{counts[split]} {split}" for split in sorted(counts))
+    by_split = ", ".join(f"{n} {split or 'left out'}" for split, n in _in_order(counts))
     table.add_row("videos", f"{len(plan.videos)} ({by_split})")
     step = f", every {recipe.frame_step}. frame" if recipe.frame_step > 1 else ""
     table.add_row("clips", f"{plan.clips} of {recipe.frames} frames{step}, {recipe.size} px")
@@ -76,6 +103,10 @@ def plan(plan: Plan) -> None:
     _show_left_out(plan, ())
     for notice in notices(plan):
         console.print(f"[yellow]note[/] {escape(notice)}")
+
+
+def _in_order(counts: Counter[Split | None]) -> list[tuple[Split | None, int]]:
+    return sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or ""))
 
 
 _BREAKS = {"cut": ("cut", "cuts"), "gap": ("gap in time", "gaps in time"),

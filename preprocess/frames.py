@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -133,9 +133,24 @@ def read_image(path: Path, *, data: bool = False) -> tuple[np.ndarray, tuple[str
     return decode_image(content, str(path), data=data)
 
 
+class _Indexed(Protocol):
+    @property
+    def index(self) -> int: ...
+
+
+_Read = TypeVar("_Read", bound=_Indexed)
+_Read_co = TypeVar("_Read_co", bound=_Indexed, covariant=True)
+
+
+class _Reader(Protocol[_Read_co]):
+    """What reads frames, or something else of each frame, as `FrameReader` says."""
+
+    def read(self, indices: Sequence[int]) -> Iterator[_Read_co]: ...
+
+
 def read_each(
-    reader: FrameReader, indices: Sequence[int]
-) -> Iterator[tuple[int, Frame | ClipError]]:
+    reader: _Reader[_Read], indices: Sequence[int]
+) -> Iterator[tuple[int, _Read | ClipError]]:
     """Each of strictly increasing indices, with its frame or why it cannot be read.
 
     A frame stands at the index that it has itself, whatever came before it. After a failure

@@ -27,6 +27,7 @@ import numpy as np
 from preprocess.containers import decoder, open_video
 from preprocess.errors import ClipError, FramesLost, InputError
 from preprocess.frames import Frame
+from preprocess.glance import Glance, glance_of_picture
 from preprocess.picture import show
 from preprocess.picture_index import (
     PictureIndex,
@@ -75,6 +76,16 @@ class VideoFile:
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames at strictly increasing indices; raises ClipError as `FrameReader`."""
+        for wanted, picture, index in self._pictures(indices):
+            rgb, notes = self._shown(picture, index.aspect)
+            yield Frame(wanted, rgb, float(index.times[wanted]), notes)
+
+    def glances(self, indices: Sequence[int]) -> Iterator[Glance]:
+        """The same frames as they are looked at to find cuts, in a fraction of the time."""
+        for wanted, picture, _ in self._pictures(indices):
+            yield glance_of_picture(wanted, picture)
+
+    def _pictures(self, indices: Sequence[int]) -> Iterator[tuple[int, Any, PictureIndex]]:
         try:
             index = self.index()
             with _Reading(self.path, index, _damage_of(self.path)) as reading:
@@ -83,8 +94,7 @@ class VideoFile:
                         raise ClipError(
                             f"{self.path}: has {index.frames} frames, no frame {wanted}"
                         )
-                    rgb, notes = self._shown(reading.picture(wanted), index.aspect)
-                    yield Frame(wanted, rgb, float(index.times[wanted]), notes)
+                    yield wanted, reading.picture(wanted), index
         except (av.FFmpegError, OSError) as error:
             raise ClipError(f"{self.path}: {error.strerror or error}") from error
         except InputError as error:
@@ -95,6 +105,8 @@ class VideoFile:
             return show(frame, aspect)
         except ClipError as error:
             raise ClipError(f"{self.path}: {error}") from error
+        except av.FFmpegError as error:
+            raise ClipError(f"{self.path}: {error.strerror or error}") from error
 
 
 @dataclass

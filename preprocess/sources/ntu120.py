@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from preprocess.errors import InputError
@@ -34,9 +34,7 @@ def parse_name(stem: str) -> NtuName | None:
 def listing(source: Path, on_file: Callable[[], None], where: str | None = None) -> Listing:
     """One video a file; with `where`, those whose names satisfy it, and no other is opened.
 
-    The group is the performer. The paper's list, by performer and setup, is not public; one
-    performer appears in several setups, so only whole performers keep everyone on one side. To
-    hold out setups instead, build train and val apart, each with its own `where`.
+    The group is the performer, the background the setup: the paper's list, by both, is not public.
 
     Raises InputError when no file has an NTU name, two files have the same one, or `where` is
     wrong or leaves nothing.
@@ -59,4 +57,6 @@ def listing(source: Path, on_file: Callable[[], None], where: str | None = None)
         raise InputError(f"none of the {len(named)} NTU videos in {source} satisfies {where!r}")
     paths = [named[i][0] for i in ids]
     performers = [f"P{named[i][1].performer:03d}" for i in ids]
-    return left.beside(probe_videos(paths, ids, performers, on_file))
+    probed = probe_videos(paths, ids, performers, on_file)
+    videos = tuple(replace(v, background=f"S{named[v.id][1].setup:03d}") for v in probed.videos)
+    return left.beside(replace(probed, videos=videos))

@@ -16,7 +16,8 @@ class Video:
     """A run of frames in the source; a single image is a video of one frame.
 
     `id` is unique in the source. `group` is what must not be torn between train and val (the
-    video itself, or its performer). `split` is the published one, or None where none is.
+    video itself, or its performer); `background` the place that must not be on both sides either,
+    None where none is known. `split` is the published one, or None where none is.
     `truth` knows all of the frames of a video that was rendered.
     `densepose` and `masks` read the source's own DensePose images and person masks of the same
     indices; None where the source has none at all, and reading one that is missing raises a
@@ -32,6 +33,7 @@ class Video:
     densepose: FrameReader | None = None
     masks: FrameReader | None = None
     truth: TruthReader | None = None
+    background: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""The cuts of a video of the source, found in one pass over it and kept in the user's cache."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from preprocess.cuts import VERSION, find_breaks
+from preprocess.errors import ClipError
+from preprocess.frames import FrameReader, read_each
+from preprocess.glance import Glance, glance_of_image
+from preprocess.shots import Break
+from preprocess.sources.values import Video
+from preprocess.video import VideoFile
+from shards.files.atomic import write_atomically
+from shards.files.digest import canonical_json, parse_json, sha256
+
+__all__ = ["cache_folder", "cuts_of", "known_cuts"]
+
+_STEP = 16  # frames from one report to the next
+
+
+def cuts_of(video: Video, on_frames: Callable[[int], None] = lambda frames: None) -> list[Break]:
+    """What ends shots within a video but for gaps in time; `on_frames` is told how many more
+    frames have been looked at.
+
+    Frames that cannot be read are passed over: their clips will be quarantined.
+    """
+    known = known_cuts(video)
+    if known is not None:
+        on_frames(video.frames)
+        return known
+    found = find_breaks(_glances(video, on_frames))
+    # A full disk, or a home that cannot be written to: it is looked at again next time.
+    with contextlib.suppress(OSError):
+        write_atomically(_kept_at(video), _text(found))
+    return found
+
+
+def known_cuts(video: Video) -> list[Break] | None:
+    """Those that an earlier pass has found and kept; None where it must be made, or made again."""
+    try:
+        kept = parse_json(_kept_at(video).read_bytes())
+        found = [Break(int(a), int(b), why) for a, b, why in kept["breaks"]]
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    whole = kept.get("check") == _check(found) and all(b.why in ("cut", "size") for b in found)
+    return found if whole else None
+
+
+def cache_folder() -> Path:
+    """Where cuts are kept: `idol/cuts` in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "idol" / "cuts"
+
+
+def _text(found: list[Break]) -> bytes:
+    rows = [[b.before, b.after, b.why] for b in found]
+    return canonical_json({"breaks": rows, "check": _check(found)})
+
+
+def _check(found: list[Break]) -> str:
+    return sha256(canonical_json([[b.before, b.after, b.why] for b in found]))
+
+
+def _kept_at(video: Video) -> Path:
+    """By the detector, the libraries that decode, and what tells the frames from others."""
+    made_by = (VERSION, av.library_versions["libavcodec"], av.library_versions["libswscale"])
+    said = f"{made_by} {video.frames} {video.reader.fingerprint()} {_stamps(video)}"
+    return cache_folder() / f"{sha256(said.encode(errors='surrogateescape'))}.json"
+
+
+def _stamps(video: Video) -> list[tuple[str, int]]:
+    """Files and when they changed: fingerprints read names, sizes and ends alone."""
+    reader = video.reader
+    files = getattr(reader, "paths", None) or [getattr(reader, "path", None)]
+    found = [Path(file) for file in files if file is not None]
+    named = [] if isinstance(reader, VideoFile) else [(str(f), 0) for f in found[:1]]
+    return named + [("", f.stat().st_mtime_ns) for f in found]
+
+
+def _glances(video: Video, on_frames: Callable[[int], None]) -> Iterator[Glance]:
+    told = 0
+    for done, (_, glance) in enumerate(read_each(_Glances(video.reader), range(video.frames)), 1):
+        if done % _STEP == 0 or done == video.frames:
+            on_frames(done - told)
+            told = done
+        if not isinstance(glance, ClipError):
+            yield glance
+
+
+@dataclass(frozen=True)
+class _Glances:
+    """A reader of glances, as `read_each` wants it."""
+
+    reader: FrameReader
+
+    def read(self, indices: Sequence[int]) -> Iterator[Glance]:
+        if isinstance(self.reader, VideoFile):
+            yield from self.reader.glances(indices)
+            return
+        for frame in self.reader.read(indices):
+            yield glance_of_image(frame.index, frame.rgb)
