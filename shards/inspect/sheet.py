@@ -14,7 +14,7 @@ from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
 from shards.sample.encodings import HOT_DEPTH
 from shards.sample.modalities import MODALITIES, Modality
-from shards.sample.reference import background_shift, coverage, described
+from shards.sample.reference import background_lost, background_shift, coverage, described
 
 __all__ = ["contact_sheet", "rows_of_tiles", "still_tiles"]
 
@@ -126,6 +126,8 @@ def _of_reference(clip: Clip) -> Iterator[str]:
         yield f"mask covers {coverage(clip.reference_mask):.1%} of the foreground"
     if np.isfinite(shift := background_shift(clip.info)):
         yield f"background shift {shift:.1f} px"
+    elif background_lost(clip.info) == 1:
+        yield "background not found again"
     elif "background_shift" in reference:
         yield "background shift not measured"
 

@@ -21,6 +21,7 @@ from shards.sample import drawing
 from shards.sample.encodings import COLOUR, GREY, GREY_DEPTH, HOT_DEPTH, JPEG, POINTS, Encoding
 from shards.sample.metrics import depth_flicker, pose_jitter
 from shards.sample.reference import (
+    background_lost,
     background_shift,
     coverage,
     reference_faults,
@@ -302,6 +303,13 @@ MODALITIES: dict[str, Modality] = {
             measures=(
                 Measure(
                     "background_shift", "background shift", (JSON,), background_shift, unit="pixels"
+                ),
+                Measure(
+                    "background_lost",
+                    "background not found again",
+                    (JSON,),
+                    background_lost,
+                    counted=True,
                 ),
             ),
             streamed=Streamed("background", REFERENCE, hole="background_mask", latents=True),

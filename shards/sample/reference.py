@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["background_shift", "coverage", "described", "reference_faults", "without_subject"]
+__all__ = [
+    "background_lost",
+    "background_shift",
+    "coverage",
+    "described",
+    "reference_faults",
+    "without_subject",
+]
 
 _PERSON = 127  # masks above this are the person
 _TOLERANCE = 0.005  # of a coverage, which the json has rounded
@@ -42,6 +49,15 @@ def background_shift(info: Mapping[str, Any]) -> float:
     """
     shift: Any = described(info).get("background_shift")
     return float(np.hypot(shift[0], shift[1])) if _numbers(shift, 2) else _NAN
+
+
+def background_lost(info: Mapping[str, Any]) -> float:
+    """1 where the reference frame's background could be compared and is not that of the clip, as
+    after a zoom; else 0. NaN where it could not be compared."""
+    reference = described(info)
+    if reference.get("background_match") is None:
+        return _NAN
+    return float(reference.get("background_shift") is None)
 
 
 def reference_faults(info: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

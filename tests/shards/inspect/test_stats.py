@@ -37,6 +37,7 @@ def told(tmp_path: Path, make_clip: Callable[..., Clip]) -> Path:
                 "person": covered > 0,
                 "coverage": covered,
                 "background_shift": [[3.0, 4.0], [0.0, 1.0], None][i],
+                "background_match": [0.9, 0.8, 0.2][i],
             },
             "subject": {
                 "rule": "largest",
@@ -74,6 +75,7 @@ def test_what_is_counted(told: Path) -> None:
     numbers = dataset_stats(open_dataset(told))
     assert numbers["counted"] == {
         "foreground_without_subject": {"clips": 3, "total": 1, "affected": 1},
+        "background_lost": {"clips": 3, "total": 1, "affected": 1},
         "subject_lost": {"clips": 3, "total": 3, "affected": 2},
         "keypoints_rejected": {"clips": 3, "total": 9, "affected": 2},
         "keypoints_interpolated": {"clips": 3, "total": 3, "affected": 2},
