@@ -55,10 +55,10 @@ def to_bt709(codes: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     """
     if transfer == PQ:
         light = _pq_table()[codes]
-        light *= _roll_off(light.max(-1))[..., None]
+        light *= _roll_off(light)[..., None]
     elif transfer == HLG:
         light = hlg_light(codes)
-        light *= _roll_off(light.max(-1))[..., None]
+        light *= _roll_off(light)[..., None]
     else:
         light = _standard_table()[codes]
     known = primaries if primaries in _CHROMATICITIES else None
@@ -117,16 +117,22 @@ def rolled_off(nits: np.ndarray) -> np.ndarray:
 _STEPS = 4095
 
 
-def _roll_off(brightest: np.ndarray) -> np.ndarray:
-    """What a pixel is multiplied by, of its brightest channel, white being 1: hues stay."""
-    knots, gains = _gains()
-    return np.interp(brightest, knots, gains).astype(np.float32)
+def _roll_off(light: np.ndarray) -> np.ndarray:
+    """What each pixel of (H, W, 3) light is multiplied by, white being 1: hues stay."""
+    brightest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
+    places = np.sqrt(brightest) * (_STEPS / _MOST_ROOT) + 0.5
+    return np.take(_gains(), places.astype(np.uint16))
+
+
+# The root of the brightest light there is, 10000 nits.
+_MOST_ROOT = (10000 / WHITE) ** 0.5
 
 
 @lru_cache(maxsize=1)
-def _gains() -> tuple[np.ndarray, np.ndarray]:
-    nits = np.concatenate([np.linspace(50, PEAK, 1024), np.geomspace(PEAK * 1.01, 10000, 512)])
-    return nits / WHITE, rolled_off(nits) / nits
+def _gains() -> np.ndarray:
+    """By the root of the brightest channel."""
+    nits = np.linspace(1e-3, _MOST_ROOT, _STEPS + 1) ** 2 * WHITE
+    return (rolled_off(nits) / nits).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
