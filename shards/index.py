@@ -59,8 +59,9 @@ def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
             row |= {"split": manifest.split, "shard": manifest.index}
             row |= {f"bytes_{name}": sizes.get(name, 0) for name in (JSON, *MODALITIES)}
             # Parquet holds UTF-8 alone; a video's file name may be any bytes.
-            video = sample.video
-            row["video"] = video and video.encode("utf-8", "backslashreplace").decode()
+            for name in ("video", "subject"):
+                text = described[name]
+                row[name] = text and text.encode("utf-8", "backslashreplace").decode()
             rows.append({**row, "bytes": sum(sizes.values())})
     return rows
 

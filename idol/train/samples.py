@@ -23,7 +23,7 @@ __all__ = ["colour_motion", "displacements", "sample_sheets"]
 # Early, when features are still those of the clip.
 _FEATURES_AT = 100
 
-_TILE, _GAP, _MARGIN, _LABELS, _HEAD = 128, 4, 16, 168, 56
+_TILE, _GAP, _MARGIN, _LABELS, _HEAD, _GIVEN = 128, 4, 16, 168, 56, 96
 
 # Rows of (title, tiles), the tiles (H, W, 3) uint8 RGB.
 _Rows = list[tuple[str, list[np.ndarray]]]
@@ -145,7 +145,7 @@ def _sheet(key: str, caption: str, given: list[tuple[str, np.ndarray]], rows: _R
     pitch = _TILE + _GAP
     right = left + columns * pitch + 3 * _GAP
     lines = max(len(rows), len(given))
-    page = Page(max(right + _TILE, 640) + _MARGIN, top + lines * pitch - _GAP + _MARGIN)
+    page = Page(max(right + _TILE + _GIVEN, 640) + _MARGIN, top + lines * pitch - _GAP + _MARGIN)
     page.text(_MARGIN, _MARGIN + 16, key, size=13, bold=True)
     page.text(_MARGIN, _MARGIN + 38, caption, size=9.5, colour=DIM)
     for line, (title, tiles) in enumerate(rows):
@@ -155,7 +155,8 @@ def _sheet(key: str, caption: str, given: list[tuple[str, np.ndarray]], rows: _R
             page.paste(left + column * pitch, y, _fit(tile))
     for line, (title, tile) in enumerate(given):
         page.paste(right, top + line * pitch, _fit(tile))
-        page.badge(right, top + line * pitch, title)
+        # Beside it, for a badge would cover the head of whoever fills the image.
+        page.text(right + _TILE + 8, top + line * pitch + 18, title, size=10)
     return page.image()
 
 

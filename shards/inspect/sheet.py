@@ -22,6 +22,7 @@ _COLUMNS = 8
 _TILE = 208  # side of a square tile in pixels; others have its area
 _WIDTH = 900  # of the page at least, for the title
 _GAP, _MARGIN, _LABELS, _HEAD, _TIMES, _LINE = 6, 28, 214, 92, 26, 17
+_STILL_LABELS = 150
 
 
 def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
@@ -36,7 +37,7 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
     tile_w, tile_h = round(_TILE * (w / h) ** 0.5), round(_TILE * (h / w) ** 0.5)
     left, top = _MARGIN + _LABELS, _MARGIN + _HEAD + _TIMES
     stills_left = left + len(shown) * (tile_w + _GAP) + 3 * _GAP
-    right = stills_left + tile_w if stills else stills_left - 4 * _GAP
+    right = stills_left + tile_w + _STILL_LABELS if stills else stills_left - 4 * _GAP
     bottom = top + max(len(rows), len(stills)) * (tile_h + _GAP) - _GAP
     page = Page(max(right, _WIDTH) + _MARGIN, bottom + _MARGIN)
 
@@ -65,7 +66,7 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
     for row, (modality, tile) in enumerate(stills.items()):
         y = top + row * (tile_h + _GAP)
         page.paste(stills_left, y, _fit(tile, tile_w, tile_h))
-        page.badge(stills_left, y, MODALITIES[modality].title)
+        page.text(stills_left + tile_w + 10, y + 18, MODALITIES[modality].title, size=10, bold=True)
     return page.png()
 
 
