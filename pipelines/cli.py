@@ -130,10 +130,13 @@ def _make(
     from pipelines import show
     from pipelines.build import build as build_dataset
     from pipelines.build import check_out, plan_build
+    from pipelines.notices import unused
 
     check_out(recipe, source, out, compute, weights, dry_run=dry_run)
     if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
         _log.warning("RAY_ADDRESS=%s is ignored: --address joins a cluster", address)
+    for line in unused(recipe, compute):
+        _log.warning(line)
     with show.Listing() as listing:
         plan = plan_build(
             recipe,

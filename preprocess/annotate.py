@@ -146,6 +146,10 @@ def annotate(
         depth, described = _depth(by, scene, raw, survey.ranges[number])
         for member in by.spec.fills:
             arrays[member] = depth
+            if member == "depth_frame":
+                described = {**described, "grey": choice.grey}
+                if choice.grey == "near-white":
+                    arrays[member] = 1 - depth
             info.setdefault("depth", {})[member] = described
     return Clip.of(request.key, arrays, info)
 
@@ -195,11 +199,12 @@ def _depth(
                 "of its own"
             )
         empty = np.full(raw.shape, BACKGROUND_DEPTH, np.float32)
-        return empty, {**described, "near": None, "far": None, "clamped": 0}
+        return empty, {**described, "near": None, "far": None, "far_at": None, "clamped": 0}
     near, far = near_far
     end = BACKGROUND_DEPTH if by.spec.whole_frame else FOREGROUND_DEPTH_END
     depth, clamped = normalize_depth(raw, near, far, end=end)
-    measured = {"near": round(near, 6), "far": round(far, 6), "clamped": clamped}
+    ends = {"near": round(near, 6), "far": round(far, 6), "far_at": end}
+    measured = {**ends, "clamped": clamped}
     return depth, {**described, **measured}
 
 

@@ -93,8 +93,11 @@ def not_used(
         found, usual = (_field(config, name) for config in (value, default))
         if found != usual:
             part, _, field = name.rpartition(".")
-            option = f"--{prefixes.get(part, '')}{field.replace('_', '-')}"
-            setting = option if found is True else f"{option} {shown(found)}"
+            option = prefixes.get(part, "") + field.replace("_", "-")
+            if isinstance(found, bool):
+                setting = f"--{option}" if found else f"--no-{option}"
+            else:
+                setting = f"--{option} {shown(found)}"
             lines[name] = f"{setting} is not used: {why}"
     return list(lines.values())
 

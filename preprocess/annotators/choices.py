@@ -97,6 +97,8 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
             for chosen in self.depths:
                 if chosen.spec.needs_mask:
                     yield f"depth {chosen.name} is that of the person: it needs a mask, not none"
+        if self.grey == "near-white" and "depth_frame" not in self.chosen:
+            yield "grey near-white is of depth of the whole frame, which no chosen depth makes"
         for chosen in dict.fromkeys(self.chosen.values()):
             if chosen.spec.options:
                 yield from chosen.options.mistakes()

@@ -12,6 +12,7 @@ from preprocess.external_file import ExternalFile
 __all__ = [
     "Chosen",
     "CropMode",
+    "GreyMode",
     "Hardware",
     "Locate",
     "Modality",
@@ -29,6 +30,7 @@ __all__ = [
 CropMode = Literal["center", "subject", "video", "none"]
 PoseStyle = Literal["openpose", "dwpose"]
 PeopleMode = Literal["one", "all"]
+GreyMode = Literal["near-black", "near-white"]
 PersonMode = Literal["largest", "central"]
 
 # "person" is the lite tracker's, which other annotators read; "densepose" fills `Scene.iuv`.
@@ -78,6 +80,9 @@ class Settings:
     """Which person, where people are found in whole frames."""
     smooth: bool = True
     """Smooth key points over time (one-euro filter)."""
+    grey: GreyMode = "near-black"
+    """Depth of the whole frame: near-black, so that grey grows with distance as the person's depth
+    does; or near-white, as MiDaS' images are published."""
 
     @property
     def hands_and_face(self) -> bool:

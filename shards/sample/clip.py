@@ -31,7 +31,8 @@ class Clip:
                  (T, S, S) float32 in [0, 1]: depth of the person, 0 near to .75 far, background 1;
                  or None.
     `depth_frame`
-                 (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far; or None.
+                 (T, S, S) float32 in [0, 1]: depth of the whole frame, 0 near to 1 far, or turned
+                 round where the json's `depth` says grey near-white; or None.
     `reference`, `reference_mask`
                  (S, S, 3) and (S, S) uint8: the foreground, a reference frame cut by its own
                  subject's box, and the subject's mask; or None.
@@ -92,3 +93,21 @@ class Clip:
     def modalities(self) -> tuple[str, ...]:
         """Names of the arrays this clip has, in the order of the table."""
         return tuple(self.arrays)
+
+    def depth_in_unit(self, modality: str) -> np.ndarray:
+        """(T, S, S) float32: depth in the unit that the json names, smaller is nearer.
+
+        NaN where there is none (the background of the person's). Values beyond the range of the
+        video were clamped to it. `modality`: depth_person or depth_frame, either way round.
+        Raises KeyError where the clip has no such depth, or its json does not say of which range.
+        """
+        depth, described = self[modality], self.info.get("depth", {}).get(modality)
+        if depth is None or described is None:
+            raise KeyError(f"clip {self.key} has no {modality} with a range in its json")
+        if described["near"] is None:
+            return np.full(depth.shape, np.nan, np.float32)
+        if described.get("grey") == "near-white":
+            depth = 1 - depth
+        near, far, far_at = (described[name] for name in ("near", "far", "far_at"))
+        known = depth <= (far_at + BACKGROUND_DEPTH) / 2
+        return np.where(known, near + depth / far_at * (far - near), np.nan).astype(np.float32)

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.build import plan_build
 from pipelines.cli import main
-from pipelines.notices import notices
+from pipelines.compute import Compute
+from pipelines.notices import notices, unused
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
 
@@ -65,3 +66,31 @@ def test_a_densepose_program_that_is_absent_is_named_before_anything_else(source
     recipe = Recipe("videos", clip_length=2, depth=("hdnet",), densepose=str(tmp_path / "no.pt"))
     with pytest.raises(InputError, match=r"--densepose .*no\.pt does not exist: give a folder"):
         plan_build(recipe, source)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "compute", "lines"),
+    [
+        ({}, {}, []),
+        ({"mask": "grounded-sam"}, {"precision": "fp32"}, []),
+        ({}, {"precision": "fp32"}, ["--precision fp32 is not used: no network of torch runs"]),
+        ({}, {"mask_gpus": 0.5}, ["--mask-gpus 0.5 is not used: no network makes the mask"]),
+        (
+            {"mask": "grounded-sam"},
+            {"device": "cpu", "mask_gpus": 0.5},
+            ["--mask-gpus 0.5 is not used: --device is cpu"],
+        ),
+        (
+            {"pose": "none", "smooth": False},
+            {},
+            ["--no-smooth is not used: no pose is made"],
+        ),
+        (
+            {"smooth_masks": True},
+            {},
+            ["--smooth-masks is not used: grounded-sam makes nothing here"],
+        ),
+    ],
+)
+def test_an_option_that_means_nothing_is_told(recipe, compute, lines):
+    assert unused(Recipe("videos", **recipe), Compute(**compute)) == lines

@@ -16,6 +16,7 @@ from preprocess.load import Annotators
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from shards.sample.clip import FOREGROUND_DEPTH_END
+from shards.sample.codec import decode_clip, encode_clip
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
 
 SIZE = 32
@@ -86,10 +87,11 @@ def make(
     share=0.0,
     least=0.0,
     length=2,
+    grey="near-black",
 ):
     names = tuple("midas" if depth.whole_frame else "hdnet" for depth in depths)
     choice = AnnotatorChoice(
-        mask_name, "openpose" if pose else "none", names or ("none",), crop="center"
+        mask_name, "openpose" if pose else "none", names or ("none",), crop="center", grey=grey
     )
     video = Video("v", len(values), 30.0, Images(tuple(values)), "v")
     record = Record("made", "1", {})
@@ -117,6 +119,36 @@ def test_two_depths_each_have_their_member_range_and_label():
     assert clip.depth_person.max() < FOREGROUND_DEPTH_END
     assert clip.depth_frame.max() > 0.9
     assert clip.depth_frame.min() < 0.1
+
+
+def test_grey_may_be_turned_round_and_the_json_says_so():
+    """Near is white in MiDaS' own images; the person's depth stays as it is."""
+    depths = Depth(), Depth(whole_frame=True)
+    black = make([110, 120], 0, *depths, mask=Bright())
+    white = make([110, 120], 0, *depths, mask=Bright(), grey="near-white")
+    np.testing.assert_array_equal(white.depth_frame, 1 - black.depth_frame)
+    np.testing.assert_array_equal(white.depth_person, black.depth_person)
+    assert white.info["depth"]["depth_frame"]["grey"] == "near-white"
+    assert black.info["depth"]["depth_frame"]["grey"] == "near-black"
+    assert "grey" not in white.info["depth"]["depth_person"]
+    brightness = np.array([110, 120])[:, None, None] + np.linspace(0, 1, SIZE)
+    for clip in (black, white, decode_clip(encode_clip(white))):
+        for modality in ("depth_frame", "depth_person"):
+            found = clip.depth_in_unit(modality)
+            assert found.dtype == np.float32
+            known = np.isfinite(found)
+            assert known.any()
+            wanted = np.broadcast_to(brightness, found.shape)[known]
+            np.testing.assert_allclose(found[known], wanted, atol=0.05)
+    assert np.isfinite(white.depth_in_unit("depth_frame")).all()
+    with pytest.raises(KeyError, match="has no depth_person"):
+        make([3, 4], 0, depths[1], mask_name="none").depth_in_unit("depth_person")
+
+
+def test_grey_means_nothing_without_depth_of_the_whole_frame():
+    choice = AnnotatorChoice(depth=("hdnet",), grey="near-white")
+    assert [m for m in choice.mistakes() if m.startswith("grey near-white is of depth")]
+    assert not list(AnnotatorChoice(grey="near-white").mistakes())
 
 
 def test_depth_of_the_whole_frame_needs_no_mask_and_has_no_background():
