@@ -51,6 +51,14 @@ class View:
             [seen[..., :2] / z * self.focal + self.centre, seen[..., 2:]], axis=-1
         )
 
+    def ray_grid(self, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The first of `rays`, and the steps from one to the next to the right and downwards."""
+        x = 0.5 / times - 0.5 - self.centre[0]
+        y = 0.5 / times - 0.5 - self.centre[1]
+        corner = np.array([x / self.focal, y / self.focal, 1.0]) @ self.turn
+        step = 1 / (times * self.focal)
+        return corner, step * self.turn[0], step * self.turn[1]
+
     def rays(self, times: int) -> np.ndarray:
         """(H * times, W * times, 3) directions in the world, of length 1 along the viewing axis.
 

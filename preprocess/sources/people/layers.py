@@ -27,10 +27,9 @@ _ARMS = ("shoulder01", "upperarm", "lowerarm", "wrist", "finger", "metacarpal")
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Where on the mean body samples lie: (N, 3) metres, (N, 2) texture, (N,) along the arm."""
+    """Where on the mean body samples lie: (N, 3) metres, and (N,) along the arm."""
 
     canonical: np.ndarray
-    uv: np.ndarray
     arm: np.ndarray  # 0 at the shoulder, 1 at the wrist, below 0 on trunk, head and legs
 
 
@@ -48,7 +47,6 @@ class Layer:
     influences: np.ndarray
     faces: np.ndarray
     canonical: np.ndarray
-    uv: np.ndarray
     arm: np.ndarray
     keeps: Callable[[Samples], np.ndarray] | None
     paint: Paint
@@ -134,7 +132,7 @@ def _shell(
     if keeps is not None:
         # No more of it: what is not there must not hide what is behind it.
         arm = _regions(shared).arm
-        there = superset & keeps(Samples(shared.canonical, shared.uv, arm))
+        there = superset & keeps(Samples(shared.canonical, arm))
     faces = shared.faces[superset[shared.faces].all(1) & there[shared.faces].any(1)]
     used, faces = np.unique(faces, return_inverse=True)
     return Layer(
@@ -145,7 +143,6 @@ def _shell(
         shared.influences[used],
         faces.reshape(-1, 3).astype(np.int32),
         shared.canonical[used],
-        shared.uv[used],
         _regions(shared).arm[used],
         keeps,
         paint,
@@ -328,7 +325,6 @@ def _last(body: Body, shared: Template, side: str, sole: float, paint: Paint) ->
         np.tile(bones, (len(flat), 1)),
         faces.astype(np.int32),
         canonical.reshape(-1, 3).astype(np.float32),
-        np.zeros((len(flat), 2), np.float32),
         np.full(len(flat), -1, np.float32),
         None,
         paint,
@@ -534,7 +530,6 @@ def _skirt(
         influences,
         faces.astype(np.int32),
         canonical.reshape(-1, 3).astype(np.float32),
-        np.zeros((len(flat), 2), np.float32),
         np.full(len(flat), -1, np.float32),
         None,
         _fabric(random, tile),
@@ -640,7 +635,6 @@ def _curtain(random: np.random.Generator, body: Body, shared: Template, paint: P
         np.tile(bones, (len(grid), 1)),
         faces.astype(np.int32),
         grid.astype(np.float32),
-        np.zeros((len(grid), 2), np.float32),
         np.full(len(grid), -1, np.float32),
         None,
         paint,
@@ -668,7 +662,6 @@ def _ball(body: Body, shared: Template, at: np.ndarray, radii: np.ndarray, paint
         np.full((len(grid), 1), shared.bone("head"), np.int32),
         faces.astype(np.int32),
         grid.astype(np.float32),
-        np.zeros((len(grid), 2), np.float32),
         np.full(len(grid), -1, np.float32),
         None,
         paint,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Buffer", "places", "skin"]
+__all__ = ["Buffer", "mix", "places", "skin"]
 
 
 @lru_cache(maxsize=1)
@@ -59,12 +59,13 @@ def places(
 
     The weights are those of the surface, not of its image: perspective is undone.
     """
-    rows, columns = np.nonzero(buffer.face >= 0)
-    corners = faces[buffer.face[rows, columns]]
-    p = points[corners]
-    x, y = columns[:, None] - p[..., 0], rows[:, None] - p[..., 1]
-    # Twice the areas of the triangles that the sample makes with two corners each.
-    area = np.roll(x, -1, 1) * np.roll(y, -2, 1) - np.roll(x, -2, 1) * np.roll(y, -1, 1)
-    weights = area / p[..., 2]
-    weights /= weights.sum(1, keepdims=True)
-    return rows, columns, corners, np.clip(weights, 0, 1).astype(np.float32)
+    width = buffer.face.shape[1]
+    covered = np.flatnonzero(buffer.face.ravel() >= 0).astype(np.int32)
+    corners, weights = _kernels().place(covered, width, points, faces, buffer.face)
+    return covered // width, covered % width, corners, weights
+
+
+def mix(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Values (V, 3) or (V,) float32 of vertices at the samples that `places` gives."""
+    mixed: np.ndarray = _kernels().mix(values, corners, weights)
+    return mixed

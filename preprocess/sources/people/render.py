@@ -13,9 +13,9 @@ from preprocess.sources.people.body import PHENOTYPES, make_body, template
 from preprocess.sources.people.camera import View
 from preprocess.sources.people.layers import Layer, Samples
 from preprocess.sources.people.posture import pose_bones
-from preprocess.sources.people.rasterize import Buffer, places, skin
+from preprocess.sources.people.rasterize import Buffer, mix, places, skin
 from preprocess.sources.people.rotations import unit
-from preprocess.sources.people.stage import Backdrop
+from preprocess.sources.people.stage import Backdrop, Light
 from preprocess.sources.people.world import Seat, World
 from preprocess.truth import Truth
 from shards.sample.keypoints import OPENPOSE_134
@@ -116,9 +116,9 @@ class Renderer:
         shadow = _Shadow.of(moment, self.world)
         colour, in_camera = self._paint(seen, moment, view, shadow)
         behind = self._backdrop(view, _STAGE_TIMES)
-        shade = shadow.soft(behind.points, self.world.stage.light.softness)
-        stage = behind.lit(self.world.stage.light, shade)
         height, width = view.height, view.width
+        stage = shadow.on(behind, self.world.stage.light)
+        stage = stage.reshape(height * _STAGE_TIMES, width * _STAGE_TIMES, 3)
         stage = cv2.resize(stage, (width, height), interpolation=cv2.INTER_AREA)
         covered = seen.owner != _NOBODY
         share = _mean(covered.astype(np.float32))
@@ -204,11 +204,7 @@ class Renderer:
         points[:, :2] -= low
         buffer.draw(points, layer.faces)
         rows, columns, corners, weights = places(buffer, points, layer.faces)
-        samples = Samples(
-            _at(layer.canonical, corners, weights),
-            np.empty((len(rows), 2), np.float32),
-            _at(layer.arm[:, None], corners, weights)[:, 0],
-        )
+        samples = Samples(mix(layer.canonical, corners, weights), mix(layer.arm, corners, weights))
         kept = buffer.depth[rows, columns] < seen.depth[window][rows, columns]
         if layer.keeps is not None:
             kept &= layer.keeps(samples)
@@ -220,7 +216,7 @@ class Renderer:
         seen.parts.append(
             _Part(
                 layer, owner - 1, rows + low[1], columns + low[0], corners[kept], weights[kept],
-                Samples(samples.canonical[kept], samples.uv[kept], samples.arm[kept]),
+                Samples(samples.canonical[kept], samples.arm[kept]),
             )
         )  # fmt: skip
 
@@ -232,7 +228,7 @@ class Renderer:
             own &= seen.owner[part.rows, part.columns] == part.person + 1
             which = self.world.people[part.person].layers.index(part.layer)
             vertices = after.layers[part.person][which][0]
-            points = _at(vertices, part.corners[own], part.weights[own])
+            points = mix(vertices, part.corners[own], part.weights[own])
             target[part.rows[own], part.columns[own]] = view.project(points.astype(np.float64))
         return target
 
@@ -242,13 +238,12 @@ class Renderer:
         self, seen: _Seen, moment: _Moment, view: View, shadow: _Shadow
     ) -> tuple[np.ndarray, np.ndarray]:
         """Linear RGB of people's and things' samples, and people's normals in the camera's axes."""
+        from preprocess.sources.people import kernels
+
         light = self.world.stage.light
+        turn = view.turn.T.astype(np.float32)
         colour = np.zeros((*seen.depth.shape, 3), np.float32)
         facing = np.zeros((*seen.depth.shape, 3), np.float32)
-        towards, direct_light, ambient = (
-            v.astype(np.float32) for v in (light.towards, light.direct, light.ambient)
-        )
-        place, turn = view.place.astype(np.float32), view.turn.T.astype(np.float32)
         for index, part in enumerate(seen.parts):
             own = seen.layer[part.rows, part.columns] == index
             rows, columns = part.rows[own], part.columns[own]
@@ -257,23 +252,16 @@ class Renderer:
             which = self.world.people[part.person].layers.index(part.layer)
             vertices, turned = moment.layers[part.person][which]
             corners, weights = part.corners[own], part.weights[own]
-            points = _at(vertices, corners, weights)
-            normal = unit(_at(turned, corners, weights))
-            to_eye = unit(place - points)
-            # The inner side of cloth and hair is seen from behind.
-            normal = np.where((normal * to_eye).sum(-1, keepdims=True) < 0, -normal, normal)
             s = part.samples
-            albedo, gloss = part.layer.paint(Samples(s.canonical[own], s.uv[own], s.arm[own]))
+            albedo, gloss = part.layer.paint(Samples(s.canonical[own], s.arm[own]))
             albedo = np.clip(albedo, 0, 1).astype(np.float32) ** np.float32(2.2)
-            straight = normal @ towards
-            direct = np.clip((straight + 0.15) / 1.15, 0, 1) * shadow.lit(points)
-            up = 0.5 + 0.5 * normal[:, 2]
-            around = (0.5 + 0.5 * up) * (0.72 + 0.28 * np.clip(points[:, 2] / 0.5, 0, 1))
-            half = unit(towards + to_eye)
-            shine = gloss * np.clip((normal * half).sum(-1), 0, 1) ** 24 * direct
-            lit = albedo * (direct[:, None] * direct_light + around[:, None] * ambient)
-            colour[rows, columns] = lit + shine[:, None] * direct_light
-            facing[rows, columns] = normal @ turn
+            lit, normals = kernels.light(
+                albedo, gloss.astype(np.float32), mix(vertices, corners, weights),
+                mix(turned, corners, weights), view.place, light.towards, light.direct,
+                light.ambient, shadow.axes, shadow.centre, _SHADOW_REACH, shadow.depth,
+            )  # fmt: skip
+            colour[rows, columns] = lit
+            facing[rows, columns] = normals @ turn
         for where, lit in seen.things:
             colour[where] = lit
         return colour, facing
@@ -362,34 +350,18 @@ class _Shadow:
         )
         return local
 
-    def lit(self, points: np.ndarray) -> np.ndarray:
-        """(N,) how much of the light comes to points of people themselves."""
-        local = self._place(points, self.axes, self.centre)
-        total = np.zeros(len(points), np.float32)
-        for dx, dy in ((-0.7, -0.3), (0.3, -0.7), (0.7, 0.3), (-0.3, 0.7)):
-            x = np.clip(np.rint(local[:, 0] + dx).astype(int), 0, _SHADOW - 1)
-            y = np.clip(np.rint(local[:, 1] + dy).astype(int), 0, _SHADOW - 1)
-            total += self.depth[y, x] > local[:, 2] - 0.045
-        return total / 4
+    def on(self, behind: Backdrop, light: Light) -> np.ndarray:
+        """(H * W, 3) linear RGB of the stage in this light, with people's soft shadows."""
+        from preprocess.sources.people import kernels
 
-    def soft(self, points: np.ndarray, softness: float) -> np.ndarray:
-        """(H, W) how much of the light comes to points (H, W, 3) of the stage."""
         there = np.isfinite(self.depth).astype(np.float32)
-        sigma = max(softness / _SHADOW_REACH * 0.5 * _SHADOW * 0.5, 0.6)
-        blurred = cv2.GaussianBlur(there, (0, 0), sigma)
-        local = self._place(points, self.axes, self.centre).astype(np.float32)
-        found = cv2.remap(
-            blurred, np.ascontiguousarray(local[..., 0]), np.ascontiguousarray(local[..., 1]),
-            cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0,
+        sigma = max(light.softness / _SHADOW_REACH * 0.5 * _SHADOW * 0.5, 0.6)
+        people = cv2.GaussianBlur(there, (0, 0), sigma)
+        lit: np.ndarray = kernels.shade(
+            behind.points, behind.albedo, behind.facing, behind.around, light.direct,
+            light.ambient, self.axes, self.centre, _SHADOW_REACH, people,
         )  # fmt: skip
-        # The light passes people before it comes to what they stand before.
-        return 1 - np.where(local[..., 2] > -1.5, found, 0)
-
-
-def _at(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Values (V, C) at samples: (N, C)."""
-    a, b, c = (values[corners[:, i]] * weights[:, i : i + 1] for i in range(3))
-    return a + b + c
+        return lit
 
 
 def _mean(samples: np.ndarray) -> np.ndarray:

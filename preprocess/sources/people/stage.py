@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -17,9 +18,6 @@ from preprocess.sources.people.rotations import unit
 __all__ = ["SKY", "Backdrop", "Light", "Stage", "make_stage"]
 
 SKY = 60.0  # metres: what is further away is sky, at this distance
-
-_SKY = 6
-_BOX = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +52,11 @@ class _Box:
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """The stage in the samples of a picture, all (H, W, ...) float32.
+    """The stage in the samples of a picture, row by row, float32.
 
-    `depth` metres along the viewing axis; `points` in the world; `albedo` linear RGB;
-    `facing` how much of the direct light it takes; `around` how much of the ambient.
+    `depth` (H, W) metres along the viewing axis; `points` (H * W, 3) in the world; `albedo`
+    (H * W, 3) linear RGB; `facing` and `around` (H * W,): how much of the direct and of the
+    ambient light it takes.
     """
 
     depth: np.ndarray
@@ -65,13 +64,6 @@ class Backdrop:
     albedo: np.ndarray
     facing: np.ndarray
     around: np.ndarray
-
-    def lit(self, light: Light, shade: np.ndarray) -> np.ndarray:
-        """Linear RGB; `shade` (H, W) is 1 in the light and 0 in a shadow."""
-        direct = (self.facing * shade)[..., None] * light.direct.astype(np.float32)
-        direct += self.around[..., None] * light.ambient.astype(np.float32)
-        direct *= self.albedo
-        return direct
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,107 +83,66 @@ class Stage:
 
     def seen(self, view: View, times: int) -> Backdrop:
         """Through times x times samples a pixel."""
-        rays = view.rays(times)
-        shape = rays.shape[:2]
-        d = rays.reshape(-1, 3)
-        o = view.place
-        with np.errstate(divide="ignore"):
-            bound = np.where(d > 0, self.high, self.low)
-            t_axis = (bound - o) / np.where(abs(d) < 1e-9, 1e-9, d)
-        axis = t_axis.argmin(1)
-        t = t_axis[np.arange(len(d)), axis]
-        face = 2 * axis + (d[np.arange(len(d)), axis] > 0)
-        normal = np.zeros((len(d), 3), np.float32)
-        normal[np.arange(len(d)), axis] = -np.sign(d[np.arange(len(d)), axis])
-        for number, box in enumerate(self.boxes):
-            hit, entry, side = _enter(o, d, box)
-            nearer = hit & (entry < t)
-            t = np.where(nearer, entry, t)
-            face = np.where(nearer, _BOX + number, face)
-            normal[nearer] = 0
-            rows = np.flatnonzero(nearer)
-            normal[rows, side[rows]] = -np.sign(d[rows, side[rows]])
-        points = o + t[:, None] * d
-        sky = (face < _SKY) & (points[:, 2] > self.tops) & ((face < 4) | (face == 5))
-        sky |= t > SKY
-        face = np.where(sky, _SKY, face)
-        # How wide a sample is on the surface that it shows.
-        slant = np.clip(abs((normal * d).sum(1)) / np.linalg.norm(d, axis=1), 0.02, 1)
-        wide = t / (view.focal * times) / slant
-        albedo, around = self._colours(points, face, d, wide)
-        t = np.where(sky, SKY, t)
-        points = o + t[:, None] * d
-        facing = np.clip(normal @ self.light.towards, 0, 1)
-        facing[face == 5] = 0.35
-        facing[sky], around[sky] = 0.0, 1.0
+        from preprocess.sources.people import kernels
+
+        shape = (view.height * times, view.width * times)
+        rays = view.ray_grid(times)
+        step = 1 / (view.focal * times)
+        room = (self.low, self.high, self.tops, SKY)
+        low, high, colours = (
+            np.array(rows, np.float32).reshape(-1, 3)
+            for rows in (
+                [b.low for b in self.boxes],
+                [b.high for b in self.boxes],
+                [b.colour for b in self.boxes],
+            )
+        )
+        depth, points, albedo, facing, around, surface = kernels.trace(
+            shape, step, rays, view.place, room, self.light.towards, self._tiles, self._decals,
+            (low, high, colours), self.sky,
+        )  # fmt: skip
         if self.picture is not None:
             albedo = self._from_picture(view, times)
-            facing, around = np.where(face == 4, 0.35, 0.0), np.where(face == 4, 0.65, 1.0)
-        return Backdrop(
-            t.reshape(shape).astype(np.float32),
-            points.reshape(*shape, 3).astype(np.float32),
-            albedo.reshape(*shape, 3).astype(np.float32),
-            facing.reshape(shape).astype(np.float32),
-            around.reshape(shape).astype(np.float32),
+            floor = surface == 4
+            facing = np.where(floor, 0.35, 0.0).astype(np.float32)
+            around = np.where(floor, 0.65, 1.0).astype(np.float32)
+        return Backdrop(depth.reshape(shape), points, albedo, facing, around)
+
+    @cached_property
+    def _tiles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All tiles and their smaller versions, as the kernel reads them."""
+        tiles = [*self.tiles, *(decal.tile for decal in self.decals)]
+        parts: list[np.ndarray] = []
+        offsets = np.full((len(tiles), 9), -1, np.int32)
+        at = 0
+        for number, tile in enumerate(tiles):
+            for level in range(9):
+                offsets[number, level] = at
+                parts.append(tile.reshape(-1, 3))
+                at += len(parts[-1])
+                if tile.shape[0] == 1:
+                    break
+                tile = cv2.resize(tile, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        return (
+            np.concatenate(parts).astype(np.float32),
+            offsets,
+            np.array([tile.shape[0] for tile in tiles], np.int32),
+            np.array(self.scales, np.float32),
         )
 
-    def _colours(
-        self, points: np.ndarray, face: np.ndarray, d: np.ndarray, wide: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        colour = np.zeros((len(points), 3), np.float32)
-        around = np.ones(len(points), np.float32)
-        for number in range(6):
-            of = np.flatnonzero(face == number)
-            if not len(of):
-                continue
-            p = points[of]
-            a, b = _plane_axes(number)
-            scale = self.scales[number]
-            u, v = p[:, a] / scale, -p[:, b] / scale
-            colour[of] = textures.sample_far(self.tiles[number], u, v, 0.6 * wide[of] / scale)
-            shine = np.zeros(len(of), np.float32)
-            for decal in self.decals:
-                if decal.face == number:
-                    u = (p[:, a] - decal.low[0]) / (decal.high[0] - decal.low[0])
-                    v = (p[:, b] - decal.low[1]) / (decal.high[1] - decal.low[1])
-                    inside = (u >= 0) & (u < 1) & (v >= 0) & (v < 1)
-                    colour[of[inside]] = textures.sample(decal.tile, u[inside], 1 - v[inside])
-                    shine[inside] = decal.shine
-            # Corners are darker.
-            edge = np.full(len(of), np.inf)
-            for axis in range(3):
-                if axis != number // 2:
-                    edge = np.minimum(edge, p[:, axis] - self.low[axis])
-                    if axis < 2:
-                        edge = np.minimum(edge, self.high[axis] - p[:, axis])
-            around[of] = 1 - 0.3 * np.exp(-edge / 0.35) + shine
-        for number, box in enumerate(self.boxes):
-            of = face == _BOX + number
-            colour[of] = box.colour
-            around[of] = 0.55 + 0.45 * np.clip(points[of, 2] / max(box.high[2], 0.1), 0, 1)
-        of = face == _SKY
-        up = np.clip(d[of, 2] / np.linalg.norm(d[of], axis=1), 0, 1)[:, None]
-        colour[of] = self.sky[0] + (self.sky[1] - self.sky[0]) * np.sqrt(up)
-        return colour**2.2, around
+    @cached_property
+    def _decals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return (
+            np.array([d.face for d in self.decals], np.int32),
+            np.array([d.low for d in self.decals], np.float32).reshape(-1, 2),
+            np.array([d.high for d in self.decals], np.float32).reshape(-1, 2),
+            np.array([d.shine for d in self.decals], np.float32),
+        )
 
     def _from_picture(self, view: View, times: int) -> np.ndarray:
         assert self.picture is not None
         size = (view.width * times, view.height * times)
         return cv2.resize(self.picture, size, interpolation=cv2.INTER_AREA).reshape(-1, 3)
-
-
-def _plane_axes(face: int) -> tuple[int, int]:
-    return ((1, 2), (0, 2), (0, 1))[face // 2]
-
-
-def _enter(o: np.ndarray, d: np.ndarray, box: _Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whether rays enter a box from outside, after which distance, and through which axis' side."""
-    inverse = 1.0 / np.where(abs(d) < 1e-9, 1e-9, d)
-    a, b = (box.low - o) * inverse, (box.high - o) * inverse
-    near, far = np.minimum(a, b), np.maximum(a, b)
-    side = near.argmax(1)
-    entry = near.max(1)
-    return (entry < far.min(1)) & (entry > 0.05), entry, side
 
 
 def make_stage(

@@ -9,7 +9,7 @@ import numpy as np
 
 from preprocess.sources.people.draws import choose
 
-__all__ = ["TILE", "cloth", "colour", "ground", "noise", "sample", "sample_far", "wall"]
+__all__ = ["TILE", "cloth", "colour", "ground", "noise", "sample", "wall"]
 
 TILE = 256
 
@@ -60,23 +60,6 @@ def sample(tile: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     grown = cv2.copyMakeBorder(tile, 0, 1, 0, 1, cv2.BORDER_WRAP)
     found = cv2.remap(grown, x.reshape(rows, width), y.reshape(rows, width), cv2.INTER_LINEAR)
     return found.reshape(rows * width, *tile.shape[2:])[:n]
-
-
-def sample_far(tile: np.ndarray, u: np.ndarray, v: np.ndarray, wide: np.ndarray) -> np.ndarray:
-    """As `sample`, averaged over `wide` (N,) sides of the tile, to the next power of two."""
-    found = np.empty((len(u), *tile.shape[2:]), np.float32)
-    levels = np.log2(np.maximum(wide * tile.shape[0], 1.0)).astype(int)
-    last = int(np.log2(tile.shape[0])) - 1
-    levels = np.clip(levels, 0, last)
-    for level in range(last + 1):
-        of = np.flatnonzero(levels == level)
-        if len(of):
-            # A pixel of a smaller tile lies in the middle of those that it is the mean of.
-            shift = (0.5 - 0.5 * 2**level) / TILE * (tile.shape[0] == TILE)
-            found[of] = sample(tile, u[of] + shift, v[of] + shift)
-        if (levels > level).any():
-            tile = cv2.resize(tile, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return found
 
 
 def _mix(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
