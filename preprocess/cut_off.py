@@ -37,7 +37,8 @@ def unfinished(path: Path, container: str) -> str | None:
         elif "ogg" in names:
             return None if _ogg_is_whole(file, size) else "its last page is not marked as the last"
         elif "gif" in names:
-            return None if b"\x3b" in _tail(file, size, 1 << 10) else "its end is missing"
+            whole = _tail(file, size, 1 << 10).rstrip(b"\0").endswith(b"\x3b")
+            return None if whole else "its end is missing"
         elif "mpegts" in names:
             return _half_packet(file, size)
         else:

@@ -13,7 +13,7 @@ decoding starts again behind it. Where each picture is a key frame, one alone is
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -38,12 +38,17 @@ from preprocess.picture_index import (
     open_stream,
     picture_index,
 )
+from preprocess.stills import jpeg_damage
 
 __all__ = ["VideoFile"]
+
+_Said = tuple[int, str, str]  # level, who, what
 
 # A key frame that lies further ahead than this many packets is sought, not decoded up to.
 _FAR = 48
 _BEFORE_JOIN = 2
+# Decoders that find damage by checksums, and neither mark the picture nor fail.
+_SPEAKS_ONLY = ("ffv1",)
 # What decoders say, and do not mark, when a picture lacks those that it was predicted from.
 _SAYS_DAMAGED = (
     *("reference picture missing", "Missing reference picture", "Could not find ref"),
@@ -311,7 +316,8 @@ class _Run:
         self._container = open_video(self._path)
         stream = open_stream(self._container, self._path)
         self._context = decoder(stream)
-        if self._one_thread:
+        # What other threads say is not heard.
+        if self._one_thread or self._context.name in _SPEAKS_ONLY:
             self._context.thread_count = 1
         if not self.lenient:
             self._context.options = {"err_detect": "explode"}
@@ -392,10 +398,16 @@ class _Run:
     def _feed(self) -> None:
         waiting = self._waiting_for(min(self._last + 1, self._index.frames - 1))
         try:
+            at = self._at
             packet = self._next_wanted()
-            if packet is not None and packet.is_corrupt and not self.lenient:
-                raise _Sign(waiting)
-            for number, frame in self._decode(packet):
+            marked = self._is_damaged_jpeg(packet) or (_is_marked(packet) and not self.lenient)
+            if marked and not self._index.counted:
+                raise _Sign(at)
+            with self._maybe_listening() as said:
+                pictures = list(self._decode(packet))
+            if _tells_damage(said) and not self._index.counted:
+                raise _Sign(at)
+            for number, frame in pictures:
                 if frame.is_corrupt and not self._is_known(number):
                     raise _Sign(min(waiting, number))
         except av.FFmpegError as error:
@@ -444,7 +456,7 @@ class _Run:
             packet = self._next_wanted()
             # Where transport streams are joined, the last packets before are marked, and whole.
             joined = self.limit is not None and self.limit - at <= _BEFORE_JOIN
-            if packet is not None and packet.is_corrupt and not joined:
+            if (_is_marked(packet) and not joined) or self._is_damaged_jpeg(packet):
                 damaged.add(at)
             with _listening() as said:
                 try:
@@ -458,7 +470,7 @@ class _Run:
                     pass
                 except av.FFmpegError:
                     damaged.add(at)
-            if any(words in message for _, _, message in said for words in _SAYS_DAMAGED):
+            if _tells_damage(said):
                 damaged.add(at)
         end = self.limit if self.limit is not None else self._at
         bearing = {
@@ -468,13 +480,30 @@ class _Run:
         }
         return min((damaged | (bearing - came)) & bearing, default=-1)
 
+    def _is_damaged_jpeg(self, packet: Any) -> bool:
+        """FFmpeg's decoder fills what it cannot read, and marks nothing; libjpeg tells."""
+        if self._context.name != "mjpeg" or packet is None or not packet.size:
+            return False
+        return bool(jpeg_damage(bytes(packet)))
+
+    def _maybe_listening(self) -> AbstractContextManager[list[_Said]]:
+        return _listening() if self._context.name in _SPEAKS_ONLY else nullcontext([])
+
     @staticmethod
     def _empty(packet: Any) -> bool:
         return packet is not None and not packet.size
 
 
+def _is_marked(packet: Any) -> bool:
+    return packet is not None and bool(packet.is_corrupt)
+
+
+def _tells_damage(said: list[_Said]) -> bool:
+    return any(words in message for _, _, message in said for words in _SAYS_DAMAGED)
+
+
 @contextmanager
-def _listening() -> Iterator[list[tuple[int, str, str]]]:
+def _listening() -> Iterator[list[_Said]]:
     """What the codecs of this thread say of errors meanwhile."""
     with _LISTENING:
         before = av.logging.get_level()
