@@ -16,6 +16,7 @@ __all__ = [
     "Leftovers",
     "find_files",
     "find_images",
+    "kind_of",
     "natural_order",
     "numerically",
     "stem",
@@ -44,10 +45,10 @@ class Leftovers:
         self._found: dict[str, tuple[int, str]] = {}  # how many of a kind, and the first
         self.unreadable: list[Unreadable] = []
 
-    def pass_over(self, kind: str, path: str) -> None:
+    def pass_over(self, kind: str, path: str, count: int = 1) -> None:
         relative = self._relative(path)
         files, first = self._found.get(kind, (0, relative))
-        self._found[kind] = files + 1, min(first, relative, key=numerically)
+        self._found[kind] = files + count, min(first, relative, key=numerically)
 
     def fail(self, path: str, reason: str) -> None:
         """Name a file that is meant and cannot be read."""
@@ -152,7 +153,7 @@ def _walk(
                 if entry.name.lower().endswith(suffixes):
                     yield folder, entry.name, size
                 else:
-                    left.pass_over(_kind(entry.name), entry.path)
+                    left.pass_over(kind_of(entry.name), entry.path)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -177,7 +178,8 @@ def _size(entry: os.DirEntry[str], left: Leftovers) -> int | None:
     return None
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """What a file that is not read is counted as: its suffix in small letters, if it has one."""
     suffix = os.path.splitext(name)[1].lower()
     return suffix if _SUFFIX.fullmatch(suffix) else "no suffix"
 

@@ -23,6 +23,7 @@ from preprocess.sources.files import (
     Leftovers,
     find_files,
     find_images,
+    kind_of,
     stem,
     unique_names,
 )
@@ -52,7 +53,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     for path in find_files(source, (".tar", ".parquet", ".csv", ".tsv"), left):
         local = path.relative_to(source).with_suffix("").as_posix()
         try:
-            named += _images(source, path, local, unreadable, urls)
+            named += _images(source, path, local, unreadable, urls, left)
         except (OSError, ValueError) as error:  # pyarrow's are among them
             unreadable.append(Unreadable(path.relative_to(source).as_posix(), f"{path}: {error}"))
         on_file()
@@ -75,14 +76,19 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
 
 
 def _images(
-    source: Path, path: Path, local: str, unreadable: list[Unreadable], urls: list[Path]
+    source: Path,
+    path: Path,
+    local: str,
+    unreadable: list[Unreadable],
+    urls: list[Path],
+    left: Leftovers,
 ) -> Iterator[Named]:
     def fault(reason: str | None) -> None:
         if reason:
             unreadable.append(Unreadable(path.relative_to(source).as_posix(), reason))
 
     if path.suffix == ".tar":
-        members, reason = scan_tar(path)
+        members, reason = scan_tar(path, left)
         fault(reason)
         yield from ((f"{local}/{stem(member.name)}", member) for member in members)
         return
@@ -357,14 +363,17 @@ class TarImage:
         return sha256(text.encode(errors="surrogateescape"))
 
 
-def scan_tar(path: Path) -> tuple[list[TarImage], str | None]:
+def scan_tar(path: Path, left: Leftovers | None = None) -> tuple[list[TarImage], str | None]:
     """The images of a tar file in its order, and what is wrong with the file, if anything.
 
     As in WebDataset a member's suffix is all that follows its name's first dot: `1.jpg` is a
-    image, `1.mask.png` belongs to one. Raises OSError when the file cannot be read.
+    image, `1.mask.png` belongs to one. `left` learns of the other members. Raises OSError when
+    the file cannot be read.
     """
     tar = str(path)
     images: list[TarImage] = []
+    others: dict[str, list[str]] = {}
+    fault = None
     try:
         for name, offset, size in _members(path):
             base = posixpath.basename(name)
@@ -372,9 +381,14 @@ def scan_tar(path: Path) -> tuple[list[TarImage], str | None]:
                 IMAGE_SUFFIXES
             ):
                 images.append(TarImage(tar, name, offset, size))
+            else:
+                others.setdefault(kind_of(base), []).append(name)
     except ValueError as error:
-        return images, f"{path} {error}; {len(images)} images before that are used"
-    return images, None
+        fault = f"{path} {error}; {len(images)} images before that are used"
+    if left is not None:
+        for kind, names in others.items():
+            left.pass_over(f"{kind} in tar files", os.path.join(tar, names[0]), len(names))
+    return images, fault
 
 
 def _members(path: Path) -> Iterator[tuple[str, int, int]]:

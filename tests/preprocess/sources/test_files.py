@@ -1,5 +1,6 @@
 """What lies in a source is read, or named: nothing is passed over in silence."""
 
+import io
 import os
 
 import cv2
@@ -221,4 +222,20 @@ def test_every_source_names_what_it_does_not_read(tmp_path, video, write_image):
     assert list_videos("ntu120", tmp_path / "ntu").passed_over == (
         PassedOver(".mkv", 1, "S001C001P001R001A003_rgb.mkv"),
         PassedOver("video without an NTU name", 1, "S001C001P001R001A002_depth.avi"),
+    )
+
+
+def test_members_of_tars_that_are_not_images_are_counted(tmp_path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        for name in ("1.jpg", "1.json", "2.heic", "3.heic"):
+            member = tarfile.TarInfo(name)
+            member.size = 100
+            tar.addfile(member, io.BytesIO(bytes(100)))
+    listing = list_videos("laion", tmp_path)
+    assert ids(listing) == ["00000/1"]
+    assert listing.passed_over == (
+        PassedOver(".heic in tar files", 2, "00000.tar/2.heic"),
+        PassedOver(".json in tar files", 1, "00000.tar/1.json"),
     )
