@@ -275,3 +275,20 @@ def test_one_square_for_a_whole_video_asks_the_tracker_only_where_nobody_else_kn
     assert not tracks("none", "openpose")
     assert tracks("none")
     assert tracks("lite")
+
+
+def test_where_nobody_is_looked_for_one_frame_of_the_shot_is_read():
+    read = []
+
+    @dataclass(frozen=True)
+    class Counted(Walk):
+        def read(self, indices):
+            for frame in super().read(indices):
+                read.append(frame.index)
+                yield frame
+
+    choice = AnnotatorChoice("none", "none", ("none",), crop="none")
+    annotators = Annotators(choice, choice.chosen, {})
+    surveyed = survey(Video("v", 17, 30.0, Counted(), "v"), Shot(3, 16), annotators, SIZE)
+    assert read == [3]
+    assert surveyed.reference.person is None
