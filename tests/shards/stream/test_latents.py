@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shards.errors import LatentsMissing, NotADataset
+from shards.errors import LatentsMissing, NotADataset, OldSchema
 from shards.files.storage import Store
 from shards.latents import LatentsInfo, encode_members, open_for_encoding
 from shards.reader import open_dataset, read_sample
@@ -195,3 +196,17 @@ def test_a_dataset_s_own_shards_are_its_only_ones(encoded: Path) -> None:
         "train/shard-00000.tar",
         "train/shard-00001.tar",
     ]
+
+
+def test_latents_of_an_older_schema_are_refused_by_name(encoded: Path) -> None:
+    """Their background was that of the image that is the foreground now."""
+    file = encoded / INFO.folder / "latents.json"
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), "schema": 2}))
+    with pytest.raises(OldSchema) as refused:
+        ClipStream(encoded, latents=True)
+    assert str(refused.value) == (
+        f"{file}: has schema 2, this version reads 3: delete the folder and run "
+        "`idol-prep encode` again"
+    )
+    with pytest.raises(OldSchema, match=r"latents\.json: has schema 2"):
+        open_for_encoding(Store.at(encoded), INFO)
