@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["Box", "Crop", "around", "centre_crop", "rescaled", "subject_crop", "whole_frame"]
+__all__ = [
+    "Box",
+    "Crop",
+    "around",
+    "as_box",
+    "centre_crop",
+    "rescaled",
+    "subject_crop",
+    "whole_frame",
+]
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
 
@@ -72,6 +81,12 @@ def around(boxes: Iterable[Box]) -> Box | None:
     if not len(corners):
         return None
     (x0, y0), (x1, y1) = corners[:, :2].min(0), corners[:, 2:].max(0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def as_box(corners: np.ndarray) -> Box:
+    """Of (4,) x0, y0, x1, y1."""
+    x0, y0, x1, y1 = corners.tolist()
     return float(x0), float(y0), float(x1), float(y1)
 
 

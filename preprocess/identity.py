@@ -212,7 +212,7 @@ def rule_mistake(rule: str) -> str | None:
 def prominence(box: Box, width: int, height: int, rule: str) -> float:
     """How prominent a box is in a frame of that size, at least 0.
 
-    central: how near its middle is to the frame's, 1 there and 0 in a corner. Else its size in
+    central: how near its middle is to the frame's, 1 there and 0 in a corner. Else its area in
     pixels, less toward the frame's edges, where it counts three quarters.
     """
     x, y = _middle(box)
@@ -220,8 +220,8 @@ def prominence(box: Box, width: int, height: int, rule: str) -> float:
         away = np.hypot(x - width / 2, y - height / 2) / np.hypot(width / 2, height / 2)
         return max(float(1 - away), 0.0)
     off_centre = max(abs(x / width - 0.5), abs(y / height - 0.5))
-    size = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 0.0)))
-    return size * (1 - min(off_centre, 0.5) / 2)
+    area = max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+    return area * (1 - float(min(off_centre, 0.5)) / 2)
 
 
 def choose_track(

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocess.annotators.sanity import CheckedKeypoints, check_poses
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.smoothing import one_euro
-from preprocess.annotators.spec import PeopleMode, PersonMode
+from preprocess.annotators.spec import PeopleMode
 from preprocess.crop import Box
-from shards.sample.keypoints import OPENPOSE_134, Keypoints
+from preprocess.identity import choose_track, nth_person, prominence
+from shards.sample.keypoints import OPENPOSE_134
 
 __all__ = ["Finding", "people_of_clip"]
 
@@ -32,23 +34,31 @@ def people_of_clip(
     joints_of: Callable[[Sequence[Finding]], Sequence[np.ndarray]],
     *,
     people: PeopleMode,
-    person: PersonMode,
+    person: str,
     smooth: bool,
-) -> Keypoints:
+    check: bool = True,
+) -> CheckedKeypoints:
     """Keypoints in pixels of the clip.
 
     boxes: of everybody found in each of the scene's frames, in source pixels. `joints_of` gives
     (134, 3) joints in OPENPOSE_134, in source pixels; it is asked once, for those wanted alone.
 
-    Boxes that overlap from frame to frame are one person. People are ordered by how large (or how
-    central) they are, summed over the frames they are in; those who are never there together share
-    a place, since it is most often one person lost and found again. "one" keeps the first place.
-    `smooth` runs the one-euro filter over each person. Where a place is empty its joints score 0;
-    there is always at least one place.
+    Boxes that overlap from frame to frame are one person. "one" keeps the scene's subject. "all"
+    orders people by how prominent they are, summed over the frames they are in; those who are never
+    there together share a place, since it is most often one person lost and found again. Where
+    nobody said who the subject is, "one" keeps the place that `person` asks for.
+    `check` takes out what anatomy forbids, `smooth` runs the one-euro filter over each person.
+    Where a place is empty its joints score 0; there is always at least one place.
     """
     height, width = scene.frames[0].shape[:2]
     tracks = sorted(_follow(boxes), key=lambda t: _weight(t, person, width, height), reverse=True)
-    places = _places(tracks)[: 1 if people == "one" else None]
+    if people == "all":
+        places = _places(tracks)
+    elif scene.identity is not None:
+        places = [_of_subject(tracks, scene)]
+    else:
+        nth = nth_person(person)
+        places = _places(tracks)[nth - 1 : nth]
     members = [
         (place, track) for place, tracks_there in enumerate(places) for track in tracks_there
     ]
@@ -58,13 +68,16 @@ def people_of_clip(
     for column, (_, track) in enumerate(members):
         for frame in track.frames:
             joints[frame, column] = next(found)
+    findings = None
+    if check:
+        joints, findings = check_poses(joints, scene.fps)
     if smooth:
         joints = one_euro(joints, scene.fps)
     points = np.zeros((len(boxes), max(len(places), 1), len(OPENPOSE_134), 3), np.float32)
     for column, (place, track) in enumerate(members):
         frames = list(track.frames)
         points[frames, place] = joints[frames, column]
-    return Keypoints(points, OPENPOSE_134).transformed(scene.crop.to_clip)
+    return CheckedKeypoints.of(points, scene.crop.to_clip, findings)
 
 
 def _follow(boxes: Sequence[Sequence[Box]]) -> list[_Track]:
@@ -100,14 +113,21 @@ def _places(tracks: Sequence[_Track]) -> list[list[_Track]]:
     return places
 
 
-def _weight(track: _Track, person: PersonMode, width: int, height: int) -> float:
-    """Summed over the frames: the area, or how near the frame's middle (1 there, 0 in a corner)."""
-    boxes = np.array([box for _, box in track.frames.values()], np.float64)
-    low, high = boxes[:, :2], boxes[:, 2:]
-    if person == "largest":
-        return float((high - low).prod(1).sum())
-    away = (low + high) / 2 - ((width - 1) / 2, (height - 1) / 2)
-    return float((1 - np.hypot(*away.T) / np.hypot(width / 2, height / 2)).sum())
+def _of_subject(tracks: Sequence[_Track], scene: Scene) -> list[_Track]:
+    """The parts of tracks that are the scene's subject: no two of them at one time."""
+    assert scene.identity is not None
+    boxes = [{frame: box for frame, (_, box) in track.frames.items()} for track in tracks]
+    chosen = choose_track(scene.identity, boxes, scene.frames, scene.indices)
+    parts = [
+        _Track({frame: found for frame, found in track.frames.items() if chosen[frame] == number})
+        for number, track in enumerate(tracks)
+    ]
+    return [part for part in parts if part.frames]
+
+
+def _weight(track: _Track, person: str, width: int, height: int) -> float:
+    """How prominent, summed over the frames."""
+    return sum(prominence(box, width, height, person) for _, box in track.frames.values())
 
 
 def _overlap(a: Box, b: Box) -> float:

@@ -48,6 +48,7 @@ _LENGTHS = {
     ("neck", "nose"): 0.5,
 }
 _TOO_LONG = 2.0  # times what its fellows say: perspective stretches by half
+_OFF_LINE = 0.75  # of the way from before to after: no turn is so sharp
 _COLLAPSED = 0.4  # of the figure's size in the frames around
 _WHOLE = 0.4  # of a figure's joints: where more are wrong, all are
 _SWAP_COST = 0.05  # torsos a joint by which exchanged sides must fit better, each frame
@@ -99,6 +100,14 @@ class CheckedKeypoints(Keypoints):
     """Key points, and what was found wrong with them; None where nobody checked."""
 
     findings: Findings | None = None
+
+    @classmethod
+    def of(
+        cls, points: np.ndarray, to_clip: np.ndarray, findings: Findings | None
+    ) -> CheckedKeypoints:
+        """OPENPOSE_134's joints in pixels of the source, brought to the clip's by (2, 3) affine."""
+        moved = Keypoints(points, OPENPOSE_134).transformed(to_clip)
+        return cls(moved.points, moved.joint_set, findings)
 
 
 def check_poses(points: np.ndarray, fps: float) -> tuple[np.ndarray, Findings]:
@@ -258,8 +267,8 @@ def _stretched(body: np.ndarray, seen: np.ndarray, torso: float) -> np.ndarray:
 
 
 def _elsewhere(xy: np.ndarray, good: np.ndarray, step: float) -> np.ndarray:
-    """(T,) bool: runs of up to LONGEST_GAP frames in which a joint is far from where it is before
-    and after, which are near each other."""
+    """(T,) bool: runs of up to LONGEST_GAP frames in which a joint is far from the line between
+    where it is before and after."""
     away = np.zeros(len(xy), bool)
     places = np.flatnonzero(good)
     for i in range(1, len(places)):
@@ -274,9 +283,8 @@ def _elsewhere(xy: np.ndarray, good: np.ndarray, step: float) -> np.ndarray:
                 break
             share = ((between - before) / (after - before))[:, None]
             line = xy[before] + share * (xy[after] - xy[before])
-            far = np.linalg.norm(xy[between] - line, axis=-1) > step
-            back = np.linalg.norm(xy[after] - xy[before]) <= step
-            if back and far.all():
+            least = max(step, _OFF_LINE * float(np.linalg.norm(xy[after] - xy[before])))
+            if (np.linalg.norm(xy[between] - line, axis=-1) > least).all():
                 away[between] = True
                 break
     return away

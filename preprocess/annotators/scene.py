@@ -11,6 +11,7 @@ import numpy as np
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.crop import Box, Crop
 from preprocess.truth import Truth
+from preprocess.identity import Identity
 from shards.sample.keypoints import Keypoints
 
 __all__ = [
@@ -36,6 +37,9 @@ class Scene:
               its published images, None where there is none; empty when the source has none.
     `masks`   the source's own mask of each frame, (H, W) uint8, None where there is none; empty
               when nobody asked for them.
+    `indices` those of the frames in the video, and `identity` the subject, whom annotators of one
+              person look for; empty and None where nobody was found in the survey, or all are
+              wanted.
     `boxes`   the wanted people in each frame, in the source's pixels: by the mask annotator, else
               by the lite tracker; empty when the pose annotator did not ask for them.
     `truths`  what is true of each frame, where the source rendered it; else empty.
@@ -49,6 +53,8 @@ class Scene:
     masks: tuple[np.ndarray | None, ...] = ()
     boxes: tuple[tuple[Box, ...], ...] = ()
     truths: tuple[Truth, ...] = ()
+    indices: tuple[int, ...] = ()
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, eq=False)

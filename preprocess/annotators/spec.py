@@ -18,7 +18,6 @@ __all__ = [
     "Modality",
     "Options",
     "PeopleMode",
-    "PersonMode",
     "PoseStyle",
     "Record",
     "Settings",
@@ -31,7 +30,6 @@ CropMode = Literal["center", "subject", "video", "none"]
 PoseStyle = Literal["openpose", "dwpose"]
 PeopleMode = Literal["one", "all"]
 GreyMode = Literal["near-black", "near-white"]
-PersonMode = Literal["largest", "central"]
 
 # "person" is the lite tracker's, which other annotators read; "densepose" fills `Scene.iuv`.
 Modality = Literal["person", "mask", "pose", "densepose", "depth_person", "depth_frame"]
@@ -76,8 +74,12 @@ class Settings:
     """How skeletons are drawn: openpose (18 body joints) or dwpose (with hands and face)."""
     people: PeopleMode = "one"
     """Which people masks and key points show: one person, or all."""
-    person: PersonMode = "largest"
-    """Which person, where people are found in whole frames."""
+    person: str = "largest"
+    """Which person of a shot is its subject: largest (the most prominent: large, long in view, not
+    at the edge), central, or N, the N-th most prominent, from 1."""
+    check_poses: bool = True
+    """Take out key points that anatomy forbids (exchanged sides, collapsed figures, joints that
+    jump) and masks that are no person's, before smoothing."""
     smooth: bool = True
     """Smooth key points over time (one-euro filter)."""
     grey: GreyMode = "near-black"

@@ -6,8 +6,10 @@ import numpy as np
 
 from preprocess.annotators.dwpose.networks import PersonDetector, PoseNetwork
 from preprocess.annotators.people import Finding, people_of_clip
+from preprocess.annotators.sanity import CheckedKeypoints
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import PeopleMode, PersonMode
+from preprocess.annotators.spec import PeopleMode
+from preprocess.crop import Box
 from shards.sample.keypoints import (
     COCO_18,
     FACE_68,
@@ -15,7 +17,6 @@ from shards.sample.keypoints import (
     HAND_21,
     OPENPOSE_134,
     JointSet,
-    Keypoints,
 )
 from shards.sample.skeleton import MIN_SCORE
 
@@ -33,17 +34,23 @@ class DWPose:
         pose: PoseNetwork,
         *,
         people: PeopleMode,
-        person: PersonMode,
+        person: str,
         smooth: bool,
+        check: bool = True,
     ) -> None:
-        """`people_of_clip` says what `people`, `person` and `smooth` do."""
+        """`people_of_clip` says what the others do."""
         self._detector = detector
         self._pose = pose
         self._people = people
         self._person = person
         self._smooth = smooth
+        self._check = check
 
-    def keypoints(self, scene: Scene) -> Keypoints:
+    def find(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
+        """Everybody's box in each frame, (H, W, 3) uint8 RGB."""
+        return [list(there) for there in self._detector(frames)]
+
+    def keypoints(self, scene: Scene) -> CheckedKeypoints:
         """The people's OPENPOSE_134 joints in pixels of the clip."""
         height, width = scene.frames[0].shape[:2]
         boxes = self._detector(scene.frames)
@@ -53,7 +60,13 @@ class DWPose:
             return [from_coco_wholebody(joints, width, height) for joints in found]
 
         return people_of_clip(
-            scene, boxes, joints_of, people=self._people, person=self._person, smooth=self._smooth
+            scene,
+            boxes,
+            joints_of,
+            people=self._people,
+            person=self._person,
+            smooth=self._smooth,
+            check=self._check,
         )
 
 

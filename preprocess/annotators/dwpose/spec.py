@@ -49,6 +49,7 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> DWPose:
         people=settings.people,
         person=settings.person,
         smooth=settings.smooth,
+        check=settings.check_poses,
     )
 
 

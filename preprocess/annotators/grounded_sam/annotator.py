@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
 
 from preprocess.annotators.scene import Masks, Scene
-from preprocess.annotators.spec import PeopleMode, PersonMode
+from preprocess.annotators.spec import PeopleMode
+from preprocess.crop import Box, as_box
+from preprocess.identity import choose_track, nth_person, prominence
 
 __all__ = ["Detections", "GroundedSam", "prompts", "smooth"]
 
@@ -29,7 +31,7 @@ class GroundedSam:
         segment: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], np.ndarray],
         *,
         people: PeopleMode,
-        person: PersonMode,
+        person: str,
         smooth: bool,
     ) -> None:
         """`detect` and `segment` are a `Detector` and a `Segmenter`.
@@ -42,8 +44,17 @@ class GroundedSam:
         self._person = person
         self._smooth = smooth
 
+    def find(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
+        """Everybody's box in each frame, (H, W, 3) uint8 RGB."""
+        return [[as_box(box) for box in there.boxes] for there in self._detect(frames)]
+
     def masks(self, scene: Scene) -> Masks:
         height, width = scene.frames[0].shape[:2]
+        subject = None
+        if scene.identity is not None:
+            subject = partial(
+                choose_track, scene.identity, frames=scene.frames, indices=scene.indices
+            )
         boxes = prompts(
             self._detect(scene.frames),
             width,
@@ -51,6 +62,7 @@ class GroundedSam:
             people=self._people,
             person=self._person,
             bridge=self._smooth,
+            subject=subject,
         )
         masks = self._segment(scene.frames, boxes)
         if self._smooth:
@@ -94,20 +106,21 @@ def prompts(
     height: int,
     *,
     people: PeopleMode,
-    person: PersonMode,
+    person: str,
     bridge: bool,
+    subject: Callable[[Sequence[Mapping[int, Box]]], Sequence[int | None]] | None = None,
 ) -> list[np.ndarray]:
     """The boxes, (N, 4) float32 each, of which to make masks in successive frames.
 
-    "one" gives at most one a frame: the person with the largest area, or closest to the frame's
-    middle, summed over all frames, so that the choice does not jump between people. Where that
-    person is not seen there is none, unless before they come or after they have gone somebody
-    else is there. `bridge` puts a box between the two neighbours where a person is missing in a
-    single frame.
+    "one" gives at most one a frame: the one whom `subject` says, given each person's boxes by
+    frame. Without it, the one who is most prominent over all frames, or whom else `person` asks
+    for; where they are not seen there is none, unless before they come or after they have gone
+    somebody else is there. `bridge` puts a box between the two neighbours where a person is
+    missing in a single frame.
     """
     tracks = _link(detections)
     if people == "one":
-        tracks = _one(tracks, width, height, person)
+        tracks = _of_subject(tracks, subject) if subject else _one(tracks, width, height, person)
     chosen: list[list[np.ndarray]] = [[] for _ in detections]
     for track in tracks:
         boxes = _bridged(track.boxes) if bridge else track.boxes
@@ -133,18 +146,24 @@ def _link(detections: Sequence[Detections]) -> list[_Track]:
     return tracks
 
 
-def _one(tracks: list[_Track], width: int, height: int, person: PersonMode) -> list[_Track]:
-    def area(box: np.ndarray) -> float:
-        return float((box[2] - box[0]) * (box[3] - box[1]))
+def _of_subject(
+    tracks: list[_Track],
+    subject: Callable[[Sequence[Mapping[int, Box]]], Sequence[int | None]],
+) -> list[_Track]:
+    """The parts of tracks that are the subject, as one person."""
+    chosen = subject([{t: as_box(box) for t, box in track.boxes.items()} for track in tracks])
+    boxes = {t: tracks[n].boxes[t] for t, n in enumerate(chosen) if n is not None}
+    return [_Track(boxes)] if boxes else []
 
-    def centrality(box: np.ndarray) -> float:
-        x, y = (box[:2] + box[2:]) / 2
-        return 1 - math.hypot(x - width / 2, y - height / 2) / math.hypot(width / 2, height / 2)
 
-    measure = area if person == "largest" else centrality
+def _one(tracks: list[_Track], width: int, height: int, person: str) -> list[_Track]:
+    def weight(track: _Track) -> float:
+        return sum(prominence(as_box(b), width, height, person) for b in track.boxes.values())
+
+    tracks = sorted(tracks, key=weight, reverse=True)[nth_person(person) - 1 :]
     chosen = []
     while tracks:
-        best = max(tracks, key=lambda track: sum(map(measure, track.boxes.values())))
+        best = tracks[0]
         chosen.append(best)
         tracks = [t for t in tracks if t.last < best.first or t.first > best.last]
     return chosen

@@ -8,10 +8,11 @@ import numpy as np
 
 from preprocess.annotators.lite.depth.lite import lite_depth
 from preprocess.annotators.lite.depth.motion import BodyPose
+from preprocess.annotators.sanity import CheckedKeypoints, check_poses
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.smoothing import one_euro
 from preprocess.annotators.tracked import PersonFrame, person_boxes
-from shards.sample.keypoints import OPENPOSE_134, Keypoints, wholebody_from_blazepose
+from shards.sample.keypoints import OPENPOSE_134, wholebody_from_blazepose
 from shards.sample.skeleton import MIN_SCORE
 
 __all__ = ["LiteDepth", "LiteMask", "LitePose"]
@@ -35,23 +36,30 @@ def _masks(scene: Scene) -> np.ndarray:
 
 
 class LitePose:
-    """Keypoints of the tracked person; `smooth` runs the one-euro filter over the clip."""
+    """Keypoints of the tracked person.
+
+    `check` takes out what anatomy forbids; `smooth` runs the one-euro filter over the clip.
+    """
 
     min_score = MIN_SCORE
 
-    def __init__(self, *, smooth: bool) -> None:
+    def __init__(self, *, smooth: bool, check: bool = True) -> None:
         self._smooth = smooth
+        self._check = check
 
-    def keypoints(self, scene: Scene) -> Keypoints:
+    def keypoints(self, scene: Scene) -> CheckedKeypoints:
         """One person's OPENPOSE_134 joints a frame, in pixels of the clip."""
         height, width = scene.frames[0].shape[:2]
         points = np.zeros((len(scene.frames), 1, len(OPENPOSE_134), 3), np.float32)
         for frame, person in zip(points, scene.people, strict=True):
             if person is not None:
                 frame[0] = _joints(person, width, height)
+        findings = None
+        if self._check:
+            points, findings = check_poses(points, scene.fps)
         if self._smooth:
             points = one_euro(points, scene.fps)
-        return Keypoints(points, OPENPOSE_134).transformed(scene.crop.to_clip)
+        return CheckedKeypoints.of(points, scene.crop.to_clip, findings)
 
 
 def _joints(person: PersonFrame, width: int, height: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def _load_mask(chosen: Chosen, locate: Locate, hardware: Hardware) -> LiteMask:
 def _load_pose(chosen: Chosen, locate: Locate, hardware: Hardware) -> LitePose:
     from preprocess.annotators.lite.annotators import LitePose
 
-    return LitePose(smooth=chosen.settings.smooth)
+    return LitePose(smooth=chosen.settings.smooth, check=chosen.settings.check_poses)
 
 
 def _pose_files(chosen: Chosen) -> tuple[ExternalFile, ...]:

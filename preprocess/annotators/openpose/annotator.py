@@ -15,9 +15,11 @@ from preprocess.annotators.openpose.parts import (
     hand_square,
 )
 from preprocess.annotators.people import Finding, people_of_clip
+from preprocess.annotators.sanity import CheckedKeypoints
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import PeopleMode, PersonMode
-from shards.sample.keypoints import COCO_18, FACE_68, HAND_21, OPENPOSE_134, Keypoints
+from preprocess.annotators.spec import PeopleMode
+from preprocess.crop import Box
+from shards.sample.keypoints import COCO_18, FACE_68, HAND_21, OPENPOSE_134
 
 __all__ = ["OpenPose"]
 
@@ -41,18 +43,24 @@ class OpenPose:
         face: Network | None,
         *,
         people: PeopleMode,
-        person: PersonMode,
+        person: str,
         smooth: bool,
+        check: bool = True,
     ) -> None:
-        """`people_of_clip` says what `people`, `person` and `smooth` do."""
+        """`people_of_clip` says what the others do."""
         self._body = body
         self._hand = hand
         self._face = face
         self._people = people
         self._person = person
         self._smooth = smooth
+        self._check = check
 
-    def keypoints(self, scene: Scene) -> Keypoints:
+    def find(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
+        """Everybody's box in each frame, (H, W, 3) uint8 RGB."""
+        return [[_box(body) for body in there] for there in find_bodies(self._body, frames)]
+
+    def keypoints(self, scene: Scene) -> CheckedKeypoints:
         """The people's OPENPOSE_134 joints in pixels of the clip; feet always score 0."""
         bodies = find_bodies(self._body, scene.frames)
 
@@ -61,7 +69,13 @@ class OpenPose:
 
         boxes = [[_box(body) for body in there] for there in bodies]
         return people_of_clip(
-            scene, boxes, joints_of, people=self._people, person=self._person, smooth=self._smooth
+            scene,
+            boxes,
+            joints_of,
+            people=self._people,
+            person=self._person,
+            smooth=self._smooth,
+            check=self._check,
         )
 
     def _joints(self, people: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
@@ -97,7 +111,7 @@ def _fill(
         into[:] = joints
 
 
-def _box(body: np.ndarray) -> tuple[float, float, float, float]:
+def _box(body: np.ndarray) -> Box:
     seen = body[body[:, 2] > 0, :2]
     (x0, y0), (x1, y1) = seen.min(0), seen.max(0)
     return float(x0), float(y0), float(x1), float(y1)

@@ -60,6 +60,7 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> OpenPose:
         people=settings.people,
         person=settings.person,
         smooth=settings.smooth,
+        check=settings.check_poses,
     )
 
 

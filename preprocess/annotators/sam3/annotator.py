@@ -13,9 +13,10 @@ import torch
 
 from preprocess.annotators.huggingface.pretrained import load_network, load_processor
 from preprocess.annotators.scene import Masks, Scene
-from preprocess.annotators.spec import Hardware, PeopleMode, PersonMode
+from preprocess.annotators.spec import Hardware, PeopleMode
 from preprocess.annotators.torch.loading import needed_packages
 from preprocess.crop import Box
+from preprocess.identity import choose_track, nth_person, prominence
 
 __all__ = ["PROMPT", "Sam3", "VideoSegmenter"]
 
@@ -31,12 +32,17 @@ class Sam3:
         segment: Callable[[Sequence[np.ndarray]], Found],
         *,
         people: PeopleMode,
-        person: PersonMode,
+        person: str,
     ) -> None:
         """`segment` is a `VideoSegmenter`."""
         self._segment = segment
         self._people = people
         self._person = person
+
+    def find(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
+        """Everybody's box in each frame, (H, W, 3) uint8 RGB, each looked at by itself."""
+        found = [there for frame in frames for there in self._segment([frame])]
+        return [[_box(mask) for mask in there.values() if mask.any()] for there in found]
 
     def masks(self, scene: Scene) -> Masks:
         # Where people overlap a pixel is one's alone, which may leave nothing of another.
@@ -44,11 +50,15 @@ class Sam3:
             {number: mask for number, mask in there.items() if mask.any()}
             for there in self._segment(scene.frames)
         ]
-        everybody = set().union(*found)
-        wanted = everybody if self._people == "all" else _one(found, self._person)
+        if self._people == "all":
+            wanted = [set(there) for there in found]
+        elif scene.identity is not None:
+            wanted = _of_subject(found, scene)
+        else:
+            wanted = [_one(found, self._person)] * len(found)
         clip, boxes = [], []
-        for frame, there in zip(scene.frames, found, strict=True):
-            people = [mask for number, mask in there.items() if number in wanted]
+        for frame, there, who in zip(scene.frames, found, wanted, strict=True):
+            people = [mask for number, mask in there.items() if number in who]
             union = np.zeros(frame.shape[:2], bool)
             for mask in people:
                 union |= mask
@@ -57,27 +67,30 @@ class Sam3:
         return Masks(np.stack(clip), tuple(boxes))
 
 
-def _one(found: Found, person: PersonMode) -> set[int]:
+def _of_subject(found: Found, scene: Scene) -> list[set[int]]:
+    """In each frame the number of whoever is the scene's subject there."""
+    assert scene.identity is not None
+    numbers = sorted(set().union(*found))
+    tracks = [{t: _box(there[n]) for t, there in enumerate(found) if n in there} for n in numbers]
+    chosen = choose_track(scene.identity, tracks, scene.frames, scene.indices)
+    return [set() if n is None else {numbers[n]} for n in chosen]
+
+
+def _one(found: Found, person: str) -> set[int]:
     """The number of the wanted person, summed over the frames, and of those who are never there
     together with them: most often it is they, lost and found again."""
     weights: dict[int, float] = {}
     for there in found:
         for number, mask in there.items():
-            weights[number] = weights.get(number, 0) + _weight(mask, person)
+            height, width = mask.shape
+            weight = prominence(_box(mask), width, height, person)
+            weights[number] = weights.get(number, 0) + weight
     chosen: set[int] = set()
-    for number in sorted(weights, key=lambda number: (-weights[number], number)):
+    ordered = sorted(weights, key=lambda number: (-weights[number], number))
+    for number in ordered[nth_person(person) - 1 :]:
         if not any(number in there and chosen & there.keys() for there in found):
             chosen.add(number)
     return chosen
-
-
-def _weight(mask: np.ndarray, person: PersonMode) -> float:
-    """A mask's area, or how near it is to the frame's middle (1 there, 0 in a corner)."""
-    if person == "largest":
-        return float(mask.sum())
-    middle = (np.array(mask.shape) - 1) / 2
-    away = np.argwhere(mask).mean(0) - middle
-    return float(1 - np.hypot(*away) / np.hypot(*middle))
 
 
 def _box(mask: np.ndarray) -> Box:

@@ -13,14 +13,14 @@ import torch
 from preprocess.annotators.dwpose.annotator import COCO_WHOLEBODY_133, from_coco_wholebody
 from preprocess.annotators.huggingface.pretrained import load_network, load_processor
 from preprocess.annotators.people import Finding, people_of_clip
+from preprocess.annotators.sanity import CheckedKeypoints
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import Hardware, PeopleMode, PersonMode
+from preprocess.annotators.spec import Hardware, PeopleMode
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.loading import needed_packages
 from preprocess.crop import Box
 from preprocess.errors import InputError
-from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import MIN_SCORE
 
 __all__ = ["PoseModel", "VitPose"]
@@ -36,16 +36,18 @@ class VitPose:
         pose: Callable[[Sequence[tuple[np.ndarray, Box]]], Sequence[np.ndarray]],
         *,
         people: PeopleMode,
-        person: PersonMode,
+        person: str,
         smooth: bool,
+        check: bool = True,
     ) -> None:
         """`pose` is a `PoseModel`; `people_of_clip` says what the others do."""
         self._pose = pose
         self._people = people
         self._person = person
         self._smooth = smooth
+        self._check = check
 
-    def keypoints(self, scene: Scene) -> Keypoints:
+    def keypoints(self, scene: Scene) -> CheckedKeypoints:
         """The people's OPENPOSE_134 joints in pixels of the clip; hands, face and feet score 0."""
         height, width = scene.frames[0].shape[:2]
 
@@ -60,6 +62,7 @@ class VitPose:
             people=self._people,
             person=self._person,
             smooth=self._smooth,
+            check=self._check,
         )
 
 

@@ -24,6 +24,7 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> VitPose:
         people=settings.people,
         person=settings.person,
         smooth=settings.smooth,
+        check=settings.check_poses,
     )
 
 
