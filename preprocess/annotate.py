@@ -1,18 +1,26 @@
 """From frames to an annotated `Clip`: cropping, annotators, colour, and what the json says."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from preprocess.annotators.sanity import CheckedKeypoints, nonsense_mask
 from preprocess.annotators.scene import Masks, Scene
-from preprocess.annotators.tracked import PersonFrame, person_boxes
+from preprocess.annotators.tracked import (
+    PersonFrame,
+    person_box,
+    person_boxes,
+    person_colours,
+)
 from preprocess.background_shift import shift_in_clip
+from preprocess.crop import Box, as_box
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, frame_rate
+from preprocess.identity import CERTAIN, LEAST_LIKE, colours_in_box
 from preprocess.load import Annotators, Depth
 from preprocess.reference import cut_reference
 from preprocess.shots import Shot
@@ -76,21 +84,27 @@ def annotate(
     if len(sizes := {(image.shape[1], image.shape[0]) for image in images}) > 1:
         raise ClipError(f"frames differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes))}")
     fps = _frame_rate(frames, video.fps)
-    alone = request.frame_indices == (survey.reference.frame.index,)
-    people = survey.reference.people if alone else annotators.people(images)
+    alone = request.shot.frames == 1 and request.frame_indices == (survey.reference.frame.index,)
+    people = survey.reference.people
+    if not alone:
+        people = annotators.people(images, survey.identity, request.frame_indices)
     square = choose_crop(choice.crop, images[0], people, survey.extent, size)
-    scene = make_scene(video, annotators, frames, people, square, fps)
+    scene = make_scene(video, annotators, frames, people, square, fps, identity=survey.identity)
     made = _masks(annotators, scene, survey, alone)
     masks = made.clip if made else None
     keypoints = None
     if annotators.pose:
         keypoints = annotators.pose.keypoints(_boxed(annotators, scene, made))
+    masks, keypoints, nonsense = _checked(annotators, masks, keypoints)
     found = _person_frames(annotators, people, masks, keypoints)
+    if found is not None:
+        found = [there and t not in nonsense for t, there in enumerate(found)]
     if found is not None and sum(found) < limits.min_person_frames * len(found):
         raise ClipError(
-            f"a person was found in {sum(found)} of {len(found)} frames; "
-            f"--min-person-frames asks for a fraction of {limits.min_person_frames:g}"
+            _too_few(found, scene, annotators, nonsense)
+            + f"; --min-person-frames asks for a fraction of {limits.min_person_frames:g}"
         )
+    subject = _subject(scene, annotators, made, keypoints, found)
     reference = cut_reference(survey.reference, square, images[0].shape[1::-1])
     if found and any(found):
         reference.check(limits.min_reference)
@@ -120,12 +134,15 @@ def annotate(
         "crop": {"mode": choice.crop, "box": list(square.box)},
         "picture": dict(sorted(Counter(note for frame in frames for note in frame.notes).items())),
         "person_frames": found,
+        "subject": subject,
         "reference": reference.info | shift.info,
         "annotators": {name: record.as_json() for name, record in annotators.records.items()},
     }
     arrays = {"rgb": rgb, **reference.arrays}
     if masks is not None:
         arrays["mask"] = masks
+        if choice.check_poses:
+            info["masks"] = {"rejected": len(nonsense)}
     if annotators.pose and keypoints is not None:
         arrays["keypoints"] = keypoints.points
         arrays["pose"] = draw_poses(
@@ -138,6 +155,8 @@ def annotate(
             "people": keypoints.points.shape[1],
             "mean_score": _mean_scores(keypoints.points),
         }
+        if isinstance(keypoints, CheckedKeypoints) and keypoints.findings is not None:
+            info["keypoints"] |= asdict(keypoints.findings)
     for number, by in enumerate(annotators.depths):
         if alone and survey.depths:
             raw = survey.depths[number]  # computed already
@@ -152,6 +171,114 @@ def annotate(
                     arrays[member] = 1 - depth
             info.setdefault("depth", {})[member] = described
     return Clip.of(request.key, arrays, info)
+
+
+def _checked(
+    annotators: Annotators, masks: np.ndarray | None, keypoints: Keypoints | None
+) -> tuple[np.ndarray | None, Keypoints | None, dict[int, str]]:
+    """Masks and key points without the frames in which a network's mask is no person's, and for
+    each of those frames why. Where mask and pose are the tracker's, the pose goes with it."""
+    if masks is None or not annotators.choice.check_poses or annotators.chosen["mask"].spec.reads:
+        return masks, keypoints, {}
+    points = None if keypoints is None else keypoints.points
+    reasons = {
+        t: reason
+        for t, mask in enumerate(masks)
+        if (reason := nonsense_mask(mask, None if points is None else points[t]))
+    }
+    if not reasons:
+        return masks, keypoints, {}
+    masks = masks.copy()
+    masks[list(reasons)] = 0
+    if keypoints is not None and annotators.chosen["pose"].spec.needs_tracker:
+        points = keypoints.points.copy()
+        points[list(reasons), ..., 2] = 0
+        keypoints = replace(keypoints, points=points)
+    return masks, keypoints, reasons
+
+
+def _too_few(
+    found: Sequence[bool], scene: Scene, annotators: Annotators, nonsense: Mapping[int, str]
+) -> str:
+    """Why a clip shows its subject in too few frames."""
+    frames = f"{sum(found)} of {len(found)} frames"
+    if nonsense:
+        first, *_ = nonsense.values()
+        return f"a person was found in {frames}; {len(nonsense)} masks are no person's: {first}"
+    if scene.identity is None:
+        return f"a person was found in {frames}"
+    who = f"the subject (person {scene.identity.number} of {len(scene.identity.people)})"
+    missing = [frame for frame, there in zip(scene.frames, found, strict=True) if not there]
+    middle = missing[len(missing) // 2]
+    others = annotators.count_people(middle)
+    instead = f"another person is there ({others} seen)" if others else "nobody else is there"
+    return f"{who} was found in {frames}: {instead}"
+
+
+def _subject(
+    scene: Scene,
+    annotators: Annotators,
+    made: Masks | None,
+    keypoints: Keypoints | None,
+    found: Sequence[bool] | None,
+) -> dict[str, Any] | None:
+    """What the json says of the subject: by which rule it was chosen, and which of how many people
+    it is; in which frames of the video it was lost; and how much it is in its colours like the
+    shot's, 0 to 1, the median over the clip's frames.
+
+    None where nobody was looked for. Raises ClipError when it is somebody else.
+    """
+    if found is None:
+        return None
+    lost = [index for index, there in zip(scene.indices, found, strict=True) if not there]
+    identity = scene.identity
+    if identity is None:
+        rule = "all" if annotators.choice.people == "all" else annotators.choice.person
+        return {"rule": rule, "number": None, "people": None, "lost": lost, "match": None}
+    by_tracker = identity.masked and bool(scene.people)
+    likes = []
+    for t, frame in enumerate(scene.frames):
+        height, width = frame.shape[:2]
+        person = scene.people[t] if by_tracker else None
+        if person is not None:
+            box, colours = person_box(person, width, height), person_colours(person, frame)
+        elif not by_tracker and (boxes := _subject_boxes(scene, made, keypoints, t)):
+            box = boxes[0]
+            colours = colours_in_box(frame, box)
+        else:
+            continue
+        likes.append(identity.likeness(scene.indices[t], box, colours, boxed=not by_tracker))
+    match = None
+    if likes:
+        match = round(float(np.median([like.colours for like in likes])), 3)
+        if np.median([like.margin for like in likes]) < -CERTAIN or match < LEAST_LIKE:
+            raise ClipError(
+                f"another person: by place and colours it is not the shot's subject (match {match})"
+            )
+    return {
+        "rule": identity.rule,
+        "number": identity.number,
+        "people": len(identity.people),
+        "lost": lost,
+        "match": match,
+    }
+
+
+def _subject_boxes(
+    scene: Scene, made: Masks | None, keypoints: Keypoints | None, t: int
+) -> tuple[Box, ...]:
+    """The subject's box in a frame, in the source's pixels, as who finds people in it says."""
+    if made is not None and made.boxes:
+        return made.boxes[t]
+    if keypoints is None:
+        return ()
+    points = keypoints.points[t, 0]
+    points = points[points[:, 2] > 0, :2]
+    if not len(points):
+        return ()
+    to_clip = scene.crop.to_clip
+    corners = (np.array([points.min(0), points.max(0)]) - to_clip[:, 2]) / np.diag(to_clip[:, :2])
+    return (as_box(corners.ravel()),)
 
 
 def _masks(annotators: Annotators, scene: Scene, survey: Survey, alone: bool) -> Masks | None:

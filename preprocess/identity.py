@@ -18,6 +18,8 @@ from preprocess.crop import Box
 from preprocess.errors import ClipError
 
 __all__ = [
+    "CERTAIN",
+    "LEAST_LIKE",
     "SAME",
     "Identity",
     "Likeness",
@@ -30,12 +32,13 @@ __all__ = [
     "identify",
     "nth_person",
     "prominence",
-    "rule_mistake",
 ]
 
 # Likeness from which somebody is one who is known: of colours alone, people in the light of one
 # scene reach .7 of another's, but hardly .6 in another light; the same person turned round, .8.
 SAME = 0.5
+# Of colours alone: less is no person who was seen before.
+LEAST_LIKE = 0.3
 # By this much another person must be likelier before somebody who is followed is let go.
 CERTAIN = 0.1
 # How much the place counts against the colours, soon after somebody was seen.
@@ -132,13 +135,15 @@ class Identity:
     """The subject of a shot.
 
     `rule` is how it was chosen; `people` are all who were seen, the most prominent first, and
-    `number` says who of them it is, from 1. `fps` is of the video's frames.
+    `number` says who of them it is, from 1. `fps` is of the video's frames. `masked` is whether
+    sightings' colours are by masks, or else by their boxes.
     """
 
     rule: str
     number: int
     people: tuple[Person, ...]
     fps: float
+    masked: bool = True
 
     @property
     def subject(self) -> Person:
@@ -158,7 +163,7 @@ class Identity:
 
 
 def identify(
-    found: Sequence[Sequence[Sighting]], *, rule: str, fps: float, what: str = "shot"
+    found: Sequence[Sequence[Sighting]], *, rule: str, fps: float, masked: bool = True
 ) -> Identity | None:
     """The subject, from everybody who was found in each of the surveyed frames, in their order.
 
@@ -189,24 +194,15 @@ def identify(
     number = nth_person(rule)
     if number > len(ordered):
         raise ClipError(
-            f"{len(ordered)} {'person' if len(ordered) == 1 else 'people'} found in this {what}; "
+            f"{len(ordered)} {'person' if len(ordered) == 1 else 'people'} found in this shot; "
             f"--person {number} asks for one more prominent than is there"
         )
-    return Identity(rule, number, tuple(ordered), fps)
+    return Identity(rule, number, tuple(ordered), fps, masked)
 
 
 def nth_person(rule: str) -> int:
     """Which person, from 1, in the order of the weights that `prominence` gives by that rule."""
     return int(rule) if rule.isdecimal() else 1
-
-
-def rule_mistake(rule: str) -> str | None:
-    """What is wrong with a rule, as users give it."""
-    if rule in ("largest", "central") or (
-        rule.isascii() and rule.isdecimal() and 1 <= int(rule) <= 99
-    ):
-        return None
-    return f"person must be largest, central, or a number from 1 to 99, not {rule}"
 
 
 def prominence(box: Box, width: int, height: int, rule: str) -> float:

@@ -15,12 +15,14 @@ from preprocess.annotators.scene import (
     DensePoseAnnotator,
     DepthAnnotator,
     MaskAnnotator,
+    PeopleFinder,
     PoseAnnotator,
 )
 from preprocess.annotators.spec import Chosen, Hardware, Modality, Record, Spec
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
+from preprocess.identity import Identity
 from preprocess.provenance import records as records_of
 from preprocess.provenance import required_files, software
 
@@ -56,9 +58,30 @@ class Annotators:
     densepose: DensePoseAnnotator | None = None
     depths: tuple[Depth, ...] = ()
 
-    def people(self, frames: Sequence[np.ndarray]) -> tuple[PersonFrame | None, ...]:
-        """The tracked person in each of consecutive frames; () without a tracker."""
-        return tuple(self.tracker.track(frames)) if self.tracker else ()
+    def people(
+        self,
+        frames: Sequence[np.ndarray],
+        identity: Identity | None = None,
+        indices: Sequence[int] = (),
+    ) -> tuple[PersonFrame | None, ...]:
+        """The tracked person in each of consecutive frames, with an `identity` the subject;
+        () without a tracker. `indices` are those of the frames in the video."""
+        return self.tracker.track(frames, identity, indices) if self.tracker else ()
+
+    @property
+    def finder(self) -> PeopleFinder | None:
+        """Who finds everybody in whole frames, besides the tracker."""
+        for modality in ("mask", "pose"):
+            made = self.chosen.get(modality)
+            if made and made.spec.finds_people and not (modality == "pose" and self.tracker):
+                return self.mask if modality == "mask" else self.pose  # type: ignore[return-value]
+        return None
+
+    def count_people(self, frame: np.ndarray) -> int:
+        """Of all who can be made out in a frame, (H, W, 3) uint8 RGB."""
+        if self.finder is not None:
+            return len(self.finder.find([frame])[0])
+        return len(self.tracker.everybody(frame)) if self.tracker else 0
 
     @property
     def mask_of_frame(self) -> MaskAnnotator | None:

@@ -1,23 +1,30 @@
 """What the clips of one shot share: its reference frame, the subject's extent, its depth ranges."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import CropMode
-from preprocess.annotators.tracked import PersonFrame, person_box
+from preprocess.annotators.tracked import PersonFrame, person_box, person_colours
 from preprocess.crop import Box, Crop, around, centre_crop, subject_crop, whole_frame
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
+from preprocess.identity import Identity, Sighting, colours_in_box, identify, prominence
 from preprocess.load import Annotators, Depth
 from preprocess.reference import PERSON, Seen, choose_reference, seen_joints, subject_box
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.truth import Truth
+
+if TYPE_CHECKING:
+    from preprocess.annotators.lite.body import Body
 
 __all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]
 
@@ -32,6 +39,7 @@ _BEYOND_JOINTS = 0.1
 class Survey:
     """What the clips of one shot share, so that they agree.
 
+    `identity` is the subject; None where nobody was found, and where all people are wanted.
     `reference` is the frame that shows the subject. `extent` is the box around the subject in all
     frames looked at, in fractions of the picture's width and height; None where nobody was found.
     `ranges` are the depth annotators', from frames spread over the shot: None where none of them
@@ -43,6 +51,7 @@ class Survey:
     extent: Box | None
     ranges: tuple[tuple[float, float] | None, ...]
     depths: tuple[np.ndarray, ...] = ()
+    identity: Identity | None = None
 
 
 def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Survey:
@@ -52,13 +61,18 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
     """
     count = min(SURVEY_FRAMES, shot.frames)
     indices = np.unique(np.linspace(shot.first, shot.last, count).round().astype(int))
-    seen: list[Seen] = []
+    frames: list[Frame] = []
     failures: list[ClipError] = []
-    for _, frame in read_each(video.reader, indices.tolist()):
+    for _, read in read_each(video.reader, indices.tolist()):
+        if isinstance(read, ClipError):
+            failures.append(read)
+        else:
+            frames.append(read)
+    identity, bodies = _subject(video, annotators, frames, details=shot.frames == 1)
+    seen: list[Seen] = []
+    for frame in frames:
         try:
-            if isinstance(frame, ClipError):
-                raise frame
-            seen.append(_look(video, annotators, frame))
+            seen.append(_look(video, annotators, frame, identity, bodies))
         except ClipError as error:
             failures.append(error)
         if seen and seen[0].person is None and not annotators.depths:
@@ -82,18 +96,106 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
     # Metres are surveyed in a crop of their own.
     again = shot.frames > 1 or any(by.annotator.metres for by in annotators.depths)
     depths = () if again else tuple(found[0] for found in raw)
-    return Survey(reference, extent, ranges, depths)
+    return Survey(reference, extent, ranges, depths, identity)
 
 
-def _look(video: Video, annotators: Annotators, frame: Frame) -> Seen:
+def _subject(
+    video: Video, annotators: Annotators, frames: Sequence[Frame], *, details: bool
+) -> tuple[Identity | None, dict[int, PersonFrame | None]]:
+    """Who the subject is, and what the tracker gives for them in each frame where it found all.
+
+    Where the source's masks say who is meant, it is who is in them.
+    """
+    finder, rule = annotators.finder, annotators.choice.person
+    if annotators.choice.people == "all" or not (finder or annotators.tracker):
+        return None, {}
+    found: list[list[Sighting]] = []
+    bodies: dict[tuple[int, int], Body] = {}
+    for frame in frames:
+        height, width = frame.rgb.shape[:2]
+        meant = _meant(video, annotators, frame)
+        here: list[Sighting] = []
+        for n, (box, colours, body) in enumerate(_everybody(annotators, frame)):
+            weight = prominence(box, width, height, rule)
+            if meant is not None:
+                weight = _fits(box, meant)
+            boxed = colours_in_box(frame.rgb, box)
+            here.append(
+                Sighting(frame.index, box, boxed if colours is None else colours, boxed, weight)
+            )
+            if body is not None:
+                bodies[frame.index, n] = body
+        found.append(here)
+    identity = identify(found, rule=rule, fps=video.fps, masked=finder is None)
+    if identity is None or finder is not None:
+        return identity, {}
+    tracked: dict[int, PersonFrame | None] = dict.fromkeys(frame.index for frame in frames)
+    for frame, here in zip(frames, found, strict=True):
+        sighting = identity.subject.at(frame.index)
+        if sighting is not None:
+            assert annotators.tracker is not None
+            body = bodies[frame.index, here.index(sighting)]
+            person = annotators.tracker.person(frame.rgb, body, details=details)
+            tracked[frame.index] = person
+    return identity, tracked
+
+
+def _everybody(
+    annotators: Annotators, frame: Frame
+) -> Iterator[tuple[Box, np.ndarray | None, Body | None]]:
+    """Box of each person in a frame, with their colours and the tracker's body where it found
+    them."""
+    height, width = frame.rgb.shape[:2]
+    if annotators.finder is not None:
+        for box in annotators.finder.find([frame.rgb])[0]:
+            yield box, None, None
+    elif annotators.tracker is not None:
+        for body in annotators.tracker.everybody(frame.rgb):
+            person = annotators.tracker.person(frame.rgb, body, details=False)
+            box = person_box(person, width, height)
+            yield box, person_colours(person, frame.rgb), body
+
+
+def _meant(video: Video, annotators: Annotators, frame: Frame) -> np.ndarray | None:
+    """The source's own mask of a frame, (H, W) uint8, where it has one of that size."""
+    if not annotators.reads("masks") or video.masks is None:
+        return None
+    try:
+        (mask,) = _source_masks(video, [frame.index])
+    except ClipError:
+        return None
+    return mask if mask.shape == frame.rgb.shape[:2] else None
+
+
+def _fits(box: Box, mask: np.ndarray) -> float:
+    """How much of a mask is in a box, less what of the box is not: in [0, 1]."""
+    x0, y0, x1, y1 = (round(max(edge, 0)) for edge in box)
+    shared = float((mask[y0:y1, x0:x1] > PERSON).sum())
+    whole = float((mask > PERSON).sum())
+    return shared / max(whole, 1.0) * shared / max((x1 - x0) * (y1 - y0), 1)
+
+
+def _look(
+    video: Video,
+    annotators: Annotators,
+    frame: Frame,
+    identity: Identity | None,
+    tracked_there: Mapping[int, PersonFrame | None],
+) -> Seen:
     """The subject in a frame: by the mask, else by a pose annotator that looks for people, else by
     the tracker."""
     height, width = frame.rgb.shape[:2]
-    people = annotators.people([frame.rgb])
+    people: tuple[PersonFrame | None, ...]
+    if frame.index in tracked_there:
+        people = (tracked_there[frame.index],)
+    else:
+        people = annotators.people([frame.rgb], identity, [frame.index])
     tracked = people[0] if people else None
     joints = seen_joints(tracked, width, height) if tracked else 1.0
     square = whole_frame(width, height, max(width, height))
-    scene = make_scene(video, annotators, [frame], people, square, video.fps, depth=False)
+    scene = make_scene(
+        video, annotators, [frame], people, square, video.fps, identity=identity, depth=False
+    )
     if annotators.mask is not None:
         found = annotators.mask.masks(scene)
         mask = found.clip[0][-square.y : height - square.y, -square.x : width - square.x]
@@ -203,6 +305,7 @@ def make_scene(
     crop: Crop,
     fps: float,
     *,
+    identity: Identity | None = None,
     depth: bool = True,
 ) -> Scene:
     """The frames with what the source has of them, as far as the annotators want it.
@@ -217,10 +320,24 @@ def make_scene(
         iuv = tuple(image.rgb for image in video.densepose.read(indices))
     masks: tuple[np.ndarray, ...] = ()
     if annotators.reads("masks") and video.masks is not None and video.truth is None:
-        masks = tuple(
-            cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY) for image in video.masks.read(indices)
-        )
+        masks = _source_masks(video, indices)
     truths: tuple[Truth, ...] = ()
     if video.truth is not None and (annotators.reads("truth") or annotators.reads("masks")):
         truths = tuple(video.truth.truth(indices))
-    return Scene(tuple(frame.rgb for frame in frames), people, crop, fps, iuv, masks, truths=truths)
+    return Scene(
+        tuple(frame.rgb for frame in frames),
+        people,
+        crop,
+        fps,
+        iuv,
+        masks,
+        indices=tuple(indices),
+        identity=identity,
+        truths=truths,
+    )
+
+
+def _source_masks(video: Video, indices: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """(H, W) uint8 each. Raises ClipError when one cannot be read."""
+    assert video.masks is not None
+    return tuple(cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY) for image in video.masks.read(indices))

@@ -9,7 +9,14 @@ from typing_extensions import Doc
 
 from preprocess.annotators.lite.spec import LITE_PERSON, Tracking
 from preprocess.annotators.registry import ANNOTATORS, NONE, OPTIONS, find, named
-from preprocess.annotators.spec import Chosen, Modality, Settings, SourceImages, options_of
+from preprocess.annotators.spec import (
+    Chosen,
+    Modality,
+    Settings,
+    SourceImages,
+    options_of,
+    person_mistake,
+)
 
 __all__ = ["AnnotatorChoice"]
 
@@ -99,6 +106,8 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
                     yield f"depth {chosen.name} is that of the person: it needs a mask, not none"
         if self.grey == "near-white" and "depth_frame" not in self.chosen:
             yield "grey near-white is of depth of the whole frame, which no chosen depth makes"
+        if wrong := person_mistake(self.person):
+            yield wrong
         for chosen in dict.fromkeys(self.chosen.values()):
             if chosen.spec.options:
                 yield from chosen.options.mistakes()

@@ -19,6 +19,7 @@ __all__ = [
     "DepthAnnotator",
     "MaskAnnotator",
     "Masks",
+    "PeopleFinder",
     "PoseAnnotator",
     "Scene",
 ]
@@ -71,6 +72,14 @@ class Masks:
 class MaskAnnotator(Protocol):
     def masks(self, scene: Scene) -> Masks:
         """The clip's masks; frames without anybody are empty."""
+        ...
+
+
+class PeopleFinder(Protocol):
+    """Mask and pose annotators whose spec `finds_people` are this, too."""
+
+    def find(self, frames: Sequence[np.ndarray]) -> Sequence[Sequence[Box]]:
+        """Everybody's box in each frame, (H, W, 3) uint8 RGB, each looked at by itself."""
         ...
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "SourceImages",
     "Spec",
     "options_of",
+    "person_mistake",
 ]
 
 CropMode = Literal["center", "subject", "video", "none"]
@@ -200,3 +201,12 @@ def options_of(spec: Spec, settings: object) -> Options | None:
     if spec.options is None:
         return None
     return spec.options(**{f.name: getattr(settings, f.name) for f in fields(spec.options)})
+
+
+def person_mistake(person: str) -> str | None:
+    """What is wrong with `Settings.person`; None where nothing is."""
+    if person in ("largest", "central") or (
+        person.isascii() and person.isdecimal() and 1 <= int(person) <= 99
+    ):
+        return None
+    return f"person must be largest, central, or a number from 1 to 99, not {person}"

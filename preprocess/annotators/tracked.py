@@ -15,10 +15,20 @@ import cv2
 import numpy as np
 
 from preprocess.crop import Box
+from preprocess.identity import colours_of
 
-__all__ = ["PersonFrame", "Region", "RegionMask", "person_box", "person_boxes", "wrapped"]
+__all__ = [
+    "PersonFrame",
+    "Region",
+    "RegionMask",
+    "person_box",
+    "person_boxes",
+    "person_colours",
+    "wrapped",
+]
 
 _VISIBLE = 0.5
+_COLOUR_SIDE = 64  # pixels at which a person's colours are looked at
 
 
 @dataclass(frozen=True)
@@ -164,6 +174,14 @@ def person_boxes(
         () if person is None else (person_box(person, frame.shape[1], frame.shape[0]),)
         for person, frame in zip(people, frames, strict=True)
     )
+
+
+def person_colours(person: PersonFrame, frame: np.ndarray) -> np.ndarray:
+    """`identity.colours_of` the person's mask in a frame, (H, W, 3) uint8 RGB."""
+    mask = person.mask
+    image = mask.region.crop(frame, _COLOUR_SIDE)
+    weights = cv2.resize(mask.values, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
+    return colours_of(image, np.where(weights > 0.5, weights, 0))
 
 
 def wrapped(angle: float) -> float:

@@ -42,6 +42,9 @@ class Bright:
     def __init__(self):
         self.looked = 0
 
+    def find(self, frames):
+        return [[] for _ in frames]
+
     def masks(self, scene):
         self.looked += len(scene.frames)
         clip = [scene.crop.apply((f[..., 0] > 100) * np.uint8(255)) for f in scene.frames]
@@ -70,6 +73,9 @@ class Posed:
 
     min_score = 0.3
 
+    def find(self, frames):
+        return [[] for _ in frames]
+
     def keypoints(self, scene):
         points = np.zeros((len(scene.frames), 1, 134, 3), np.float32)
         points[..., :2] = SIZE / 2
@@ -91,7 +97,12 @@ def make(
 ):
     names = tuple("midas" if depth.whole_frame else "hdnet" for depth in depths)
     choice = AnnotatorChoice(
-        mask_name, "openpose" if pose else "none", names or ("none",), crop="center", grey=grey
+        mask_name,
+        "openpose" if pose else "none",
+        names or ("none",),
+        crop="center",
+        grey=grey,
+        check_poses=False,  # here a mask is the whole picture
     )
     video = Video("v", len(values), 30.0, Images(tuple(values)), "v")
     record = Record("made", "1", {})

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from preprocess.annotators.spec import person_mistake
 from preprocess.errors import ClipError
 from preprocess.identity import (
     Sighting,
@@ -10,7 +11,6 @@ from preprocess.identity import (
     colours_in_box,
     identify,
     prominence,
-    rule_mistake,
 )
 
 RED, GREEN, BLUE = (190, 40, 40), (40, 160, 60), (40, 60, 180)
@@ -140,6 +140,6 @@ def test_a_track_that_goes_over_to_another_person_is_cut():
 
 
 def test_rules():
-    assert [rule_mistake(rule) for rule in ("largest", "central", "1", "12")] == [None] * 4
+    assert [person_mistake(rule) for rule in ("largest", "central", "1", "12")] == [None] * 4
     for rule in ("0", "-1", "tallest", "1.5", "", "100"):
-        assert "largest, central, or a number" in rule_mistake(rule)
+        assert "largest, central, or a number" in person_mistake(rule)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from preprocess.annotators.lite.body import Body, BodyNetwork, body_region
@@ -14,10 +13,10 @@ from preprocess.annotators.lite.face import Face, FaceFinder
 from preprocess.annotators.lite.hands import HandFinder, Hands
 from preprocess.annotators.lite.network import Locate
 from preprocess.annotators.lite.regions import Steadier, letterbox, tiles
-from preprocess.annotators.tracked import PersonFrame, Region, person_box
-from preprocess.identity import CERTAIN, SAME, Identity, Likeness, certain, colours_of
+from preprocess.annotators.tracked import PersonFrame, Region, person_box, person_colours
+from preprocess.identity import CERTAIN, SAME, Identity, Likeness, certain, colours_in_box
 
-__all__ = ["LitePerson", "person_colours"]
+__all__ = ["LitePerson"]
 
 # Detections tried in a frame, best first, until the landmark network confirms one.
 TRIES = 4
@@ -34,7 +33,6 @@ LANDMARKS_SEEN, LANDMARK_SEEN = 6, 0.5
 # What tells people from patterns: on footage, halves of bodies included, nearly always above .8
 # and .7; on patterns that passed for people otherwise, below .7 in one or .65 in the other.
 POINTS_PRESENT, MASK_CLEAR = 0.75, 0.65
-_COLOUR_SIDE = 64  # pixels at which a body's colours are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +99,15 @@ class LitePerson:
             keep = certain([None if f is None else f.likeness for f in found])
         return tuple(f.person if f and k else None for f, k in zip(found, keep, strict=True))
 
-    def everybody(self, frame: np.ndarray) -> tuple[PersonFrame, ...]:
-        """All who can be made out in a frame, (H, W, 3) uint8 RGB, without hands and face; the
-        most prominent first.
+    def everybody(self, frame: np.ndarray) -> tuple[Body, ...]:
+        """All who can be made out in a frame, (H, W, 3) uint8 RGB; the most prominent first.
 
         Raises ValueError when it is not (H, W, 3) uint8.
         """
         _check(frame, "the frame")
         found = [d for area in (letterbox(frame), *tiles(frame)) for d in self._people(frame, area)]
         found.sort(key=lambda person: -_prominence(person, frame))
-        people: list[PersonFrame] = []
+        people: list[Body] = []
         places: list[Region] = []
         for detection in found:
             place = body_region(detection.points)
@@ -123,10 +120,16 @@ class LitePerson:
             if any(region.overlap(other) > SAME_PERSON for other in places):
                 continue
             places.append(region)
-            people.append(_person(body, None, None))
+            people.append(body)
             if len(people) == MOST_PEOPLE:
                 break
         return tuple(people)
+
+    def person(self, frame: np.ndarray, body: Body, *, details: bool) -> PersonFrame:
+        """One of `everybody`, with `details` their hands and face, too, if those are looked for."""
+        hands = self._hands(frame, body, None) if details and self._hands else None
+        face = self._face(frame, body, None) if details and self._face else None
+        return _person(body, hands, face)
 
     def _step(
         self,
@@ -212,15 +215,9 @@ class _Subject:
     def likeness(self, body: Body, frame: np.ndarray, t: int) -> Likeness:
         person = _person(body, None, None)
         box = person_box(person, frame.shape[1], frame.shape[0])
-        return self.identity.likeness(self.indices[t], box, person_colours(person, frame))
-
-
-def person_colours(person: PersonFrame, frame: np.ndarray) -> np.ndarray:
-    """`identity.colours_of` the person's mask in a frame, (H, W, 3) uint8 RGB."""
-    mask = person.mask
-    image = mask.region.crop(frame, _COLOUR_SIDE)
-    weights = cv2.resize(mask.values, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
-    return colours_of(image, np.where(weights > 0.5, weights, 0))
+        if self.identity.masked:
+            return self.identity.likeness(self.indices[t], box, person_colours(person, frame))
+        return self.identity.likeness(self.indices[t], box, colours_in_box(frame, box), boxed=True)
 
 
 def _check(frame: np.ndarray, what: str) -> None:
