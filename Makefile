@@ -61,7 +61,7 @@ install-people: .venv/people  ## Install what renders people as well
 demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
-		--out $(DEMO)/shards --pose-style dwpose --workers $(WORKERS)
+		--out $(DEMO)/shards --pose-style dwpose --workers $(WORKERS) --max-quarantine 3
 	@$(BIN)/idol-shards stats $(DEMO)/shards
 	@$(BIN)/idol-shards show $(DEMO)/shards videos-cam01-16 --output $(DEMO)/clip.png
 	@echo "the clip as an image: $(DEMO)/clip.png"

@@ -10,8 +10,8 @@ import numpy as np
 
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.crop import Box, Crop
-from preprocess.truth import Truth
 from preprocess.identity import Identity
+from preprocess.truth import Truth
 from shards.sample.keypoints import Keypoints
 
 __all__ = [
