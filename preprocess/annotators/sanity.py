@@ -49,6 +49,7 @@ _LENGTHS = {
 }
 _TOO_LONG = 2.0  # times what its fellows say: perspective stretches by half
 _OFF_LINE = 0.75  # of the way from before to after: no turn is so sharp
+_PLAIN = 1.5  # times the way that a joint can go
 _COLLAPSED = 0.4  # of the figure's size in the frames around
 _WHOLE = 0.4  # of a figure's joints: where more are wrong, all are
 _SWAP_COST = 0.05  # torsos a joint by which exchanged sides must fit better, each frame
@@ -287,6 +288,11 @@ def _elsewhere(xy: np.ndarray, good: np.ndarray, step: float) -> np.ndarray:
             if (np.linalg.norm(xy[between] - line, axis=-1) > least).all():
                 away[between] = True
                 break
+    # At the ends there is one side to go by: a jump there has to be plainer.
+    for end, beside, further in (places[:3], places[:-4:-1]) if len(places) > 3 else ():
+        jump, rest = (np.linalg.norm(xy[a] - xy[b]) for a, b in ((end, beside), (beside, further)))
+        if abs(end - beside) == 1 and jump > _PLAIN * step and rest < step:
+            away[end] = True
     return away
 
 

