@@ -158,10 +158,16 @@ def _everybody(
 
 def _meant(video: Video, annotators: Annotators, frame: Frame) -> np.ndarray | None:
     """The source's own mask of a frame, (H, W) uint8, where it has one of that size."""
-    if not annotators.reads("masks") or video.masks is None:
+    if not annotators.reads("masks"):
         return None
     try:
-        (mask,) = _source_masks(video, [frame.index])
+        if video.truth is not None:
+            (truth,) = video.truth.truth([frame.index])
+            mask = truth.mask_of("one")
+        elif video.masks is not None:
+            (mask,) = _source_masks(video, [frame.index])
+        else:
+            return None
     except ClipError:
         return None
     return mask if mask.shape == frame.rgb.shape[:2] else None
