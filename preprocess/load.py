@@ -71,10 +71,10 @@ class Annotators:
     @property
     def finder(self) -> PeopleFinder | None:
         """Who finds everybody in whole frames, besides the tracker."""
-        for modality in ("mask", "pose"):
-            made = self.chosen.get(modality)
-            if made and made.spec.finds_people and not (modality == "pose" and self.tracker):
-                return self.mask if modality == "mask" else self.pose  # type: ignore[return-value]
+        if isinstance(self.mask, PeopleFinder):
+            return self.mask
+        if self.tracker is None and isinstance(self.pose, PeopleFinder):
+            return self.pose
         return None
 
     def count_people(self, frame: np.ndarray) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -75,8 +75,9 @@ class MaskAnnotator(Protocol):
         ...
 
 
+@runtime_checkable
 class PeopleFinder(Protocol):
-    """Mask and pose annotators whose spec `finds_people` are this, too."""
+    """What mask and pose annotators are that look for people in whole frames."""
 
     def find(self, frames: Sequence[np.ndarray]) -> Sequence[Sequence[Box]]:
         """Everybody's box in each frame, (H, W, 3) uint8 RGB, each looked at by itself."""
