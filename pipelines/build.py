@@ -110,9 +110,11 @@ def plan_build(
             )
     scan = Scan(recipe, processes, on_frames)
     plan = make_plan(recipe, source, listing, scan)
+    # Reasons go into the dataset, whose bytes must not depend on where the source lies.
+    failed = [replace(f, reason=f.reason.replace(f"{source}/", "")) for f in scan.failed]
     return replace(
         plan,
-        unreadable=(*plan.unreadable, *scan.failed),
+        unreadable=(*plan.unreadable, *failed),
         split_rules=(*grouping, *plan.split_rules),
     )
 
