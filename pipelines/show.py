@@ -103,6 +103,9 @@ def plan(plan: Plan) -> None:
     _show_left_out(plan, ())
     for notice in notices(plan):
         console.print(f"[yellow]note[/] {escape(notice)}")
+    if plan.recipe.group_by is not None or None in counts:
+        for rule in plan.split_rules:
+            console.print(f"split: {escape(rule)}")
 
 
 def _in_order(counts: Counter[Split | None]) -> list[tuple[Split | None, int]]:
