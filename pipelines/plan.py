@@ -53,13 +53,11 @@ class PlannedClip:
 class Task:
     """Consecutive clips of one shot of a video within one shard: what a worker is given.
 
-    `position` is that of the first clip in its shard. How frames are decoded depends on the task
-    alone, so results cannot depend on which worker gets it, or when.
+    A clip's bytes depend on the clip alone, not on those that are made with it, or where, or when.
     """
 
     split: Split
     shard: int
-    position: int
     video: int
     shot: Shot
     first_frames: tuple[int, ...]
@@ -152,7 +150,7 @@ class Plan:
                 if whole or end == len(clips) or _shot(clips[end]) != _shot(clips[start]):
                     first_frames = tuple(clip.first_frame for clip in clips[start:end])
                     video, shot = _shot(clips[start])
-                    tasks.append(Task(split, shard, start, video, shot, first_frames))
+                    tasks.append(Task(split, shard, video, shot, first_frames))
                     start = end
         return tasks
 

@@ -84,9 +84,6 @@ def test_tasks_hold_the_shards_clips_in_order():
         tasks = made.tasks([shard])
         flat = [(t.video, f) for t in tasks for f in t.first_frames]
         assert flat == [(c.video, c.first_frame) for c in members]
-        assert [t.position for t in tasks] == [
-            sum(len(u.first_frames) for u in tasks[:i]) for i in range(len(tasks))
-        ]
         assert all(1 <= len(t.first_frames) <= CLIPS_PER_TASK for t in tasks)
 
 
