@@ -68,6 +68,8 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
             failures.append(read)
         else:
             frames.append(read)
+        if frames and not annotators.depths and not _looks_for_people(annotators):
+            break  # nothing is wanted of the others
     identity, bodies = _subject(video, annotators, frames, details=shot.frames == 1)
     seen: list[Seen] = []
     for frame in frames:
@@ -75,8 +77,6 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
             seen.append(_look(video, annotators, frame, identity, bodies))
         except ClipError as error:
             failures.append(error)
-        if seen and seen[0].person is None and not annotators.depths:
-            break  # nobody is looked for, and nothing else is wanted
     if not seen:
         raise failures[0]
     if _everybody_wanted(annotators):
@@ -216,6 +216,10 @@ def _look(
         return Seen(frame, people, None, box, (), joints, box is not None)
     box = subject_box(None, tracked, width, height)
     return Seen(frame, people, None, box, (), joints, box is not None if people else None)
+
+
+def _looks_for_people(annotators: Annotators) -> bool:
+    return any((annotators.tracker, annotators.mask, annotators.pose))
 
 
 def _everybody_wanted(annotators: Annotators) -> bool:
