@@ -50,6 +50,8 @@ def build(tmp_path, make_video, images, *more):
     make_video(path, len(images), width=WIDTH, height=HEIGHT, images=images)
     out = tmp_path / "out"
     options = ("--clip-length", str(CLIP), "--size", "96", "--workers", "0", "--depth", "none")
+    # People are pasted in and out from a frame to the next, which looks like cuts.
+    options = (*options, "--shots", "off")
     code = main(
         [
             *("build", "--dataset", "videos", "--source", str(path.parent), "--out", str(out)),
