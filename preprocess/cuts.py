@@ -7,8 +7,6 @@ was there is not back a moment later: flashes are no cut, nor is somebody who pa
 camera. A dissolve or a wipe is a picture that the one before and the one after it, unlike each
 other, make up between them, block by block, without movement. Pictures without texture (black,
 white) belong to no shot where what surrounds them is unlike.
-
-`bench/cuts.py` measures how many are found and how many are not there.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
