@@ -25,7 +25,14 @@ from preprocess.load import Annotators, Depth
 from preprocess.reference import cut_reference
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
-from preprocess.survey import SURVEY_FRAMES, Survey, choose_crop, make_scene, survey
+from preprocess.survey import (
+    SURVEY_FRAMES,
+    Survey,
+    choose_crop,
+    make_scene,
+    subject_boxes,
+    survey,
+)
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
 from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import draw_poses
@@ -88,7 +95,8 @@ def annotate(
     people = survey.reference.people
     if not alone:
         people = annotators.people(images, survey.identity, request.frame_indices)
-    square = choose_crop(choice.crop, images[0], people, survey.extent, size)
+    boxes = subject_boxes(video, annotators, frames, people)
+    square = choose_crop(choice.crop, images[0], boxes, survey.extent, size)
     scene = make_scene(video, annotators, frames, people, square, fps, identity=survey.identity)
     made = _masks(annotators, scene, survey, alone)
     masks = made.clip if made else None
@@ -138,6 +146,8 @@ def annotate(
         "reference": reference.info | shift.info,
         "annotators": {name: record.as_json() for name, record in annotators.records.items()},
     }
+    if scene.truths:
+        info["camera"] = _camera(scene)
     arrays = {"rgb": rgb, **reference.arrays}
     if masks is not None:
         arrays["mask"] = masks
@@ -171,6 +181,22 @@ def annotate(
                     arrays[member] = 1 - depth
             info.setdefault("depth", {})[member] = described
     return Clip.of(request.key, arrays, info)
+
+
+def _camera(scene: Scene) -> dict[str, Any]:
+    """What is true of the camera of rendered frames, in pixels of the clip: `focal` and `centre`,
+    and for each frame `turn` and `place`. A point p of the world, in metres, is
+    turn @ (p - place) in the camera's axes: x right, y down, z away; pixels' centres are integers.
+    """
+    cameras = [truth.camera for truth in scene.truths]
+    to_clip = scene.crop.to_clip
+    centre = to_clip @ [*cameras[0].centre, 1]
+    return {
+        "focal": round(cameras[0].focal * float(to_clip[0, 0]), 6),
+        "centre": [round(float(v), 6) for v in centre],
+        "turn": [np.round(camera.turn, 9).tolist() for camera in cameras],
+        "place": [np.round(camera.place, 6).tolist() for camera in cameras],
+    }
 
 
 def _checked(

@@ -12,6 +12,7 @@ __all__ = [
     "around",
     "as_box",
     "centre_crop",
+    "mask_box",
     "rescaled",
     "subject_crop",
     "whole_frame",
@@ -20,6 +21,7 @@ __all__ = [
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
 
 PADDING = 0.1  # of the person's longer side, added on each side
+_PERSON = 127  # values of masks above this are the person
 SAME_SHAPE = 0.02  # pictures whose ratios of width to height differ by less have one shape
 
 
@@ -88,6 +90,15 @@ def as_box(corners: np.ndarray) -> Box:
     """Of (4,) x0, y0, x1, y1."""
     x0, y0, x1, y1 = corners.tolist()
     return float(x0), float(y0), float(x1), float(y1)
+
+
+def mask_box(mask: np.ndarray) -> Box | None:
+    """Around whoever is in a mask, (H, W) uint8: people in one mask are not told apart."""
+    person = mask > _PERSON
+    if not person.any():
+        return None
+    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def subject_crop(

@@ -12,7 +12,15 @@ import numpy as np
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.spec import CropMode
 from preprocess.annotators.tracked import PersonFrame, person_box, person_colours
-from preprocess.crop import Box, Crop, around, centre_crop, subject_crop, whole_frame
+from preprocess.crop import (
+    Box,
+    Crop,
+    around,
+    centre_crop,
+    mask_box,
+    subject_crop,
+    whole_frame,
+)
 from preprocess.depth_range import LEAST_METRES, LEAST_UNITS, depth_range
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, read_each
@@ -26,7 +34,7 @@ from preprocess.truth import Truth
 if TYPE_CHECKING:
     from preprocess.annotators.lite.body import Body
 
-__all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "survey"]
+__all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "subject_boxes", "survey"]
 
 SURVEY_FRAMES = 16
 # Depth of a whole frame changes little between frames of a video.
@@ -266,7 +274,8 @@ def _depth(
     mode = annotators.choice.crop
     if by.annotator.metres:
         mode = "none" if by.spec.whole_frame else "subject" if seen.people else "video"
-    crop = choose_crop(mode, seen.frame.rgb, seen.people, extent, size)
+    boxes = subject_boxes(video, annotators, [seen.frame], seen.people)
+    crop = choose_crop(mode, seen.frame.rgb, boxes, extent, size)
     scene = make_scene(video, annotators, [seen.frame], seen.people, crop, video.fps)
     masks = None
     if seen.mask is not None and not by.spec.whole_frame:
@@ -285,15 +294,35 @@ def _range(by: Depth, raw: list[np.ndarray]) -> tuple[float, float] | None:
     return depth_range(depth, least_extent=LEAST_UNITS)
 
 
+def subject_boxes(
+    video: Video,
+    annotators: Annotators,
+    frames: Sequence[Frame],
+    people: Sequence[PersonFrame | None],
+) -> list[Box]:
+    """Around the tracked person in each of the frames that show them, in the source's pixels.
+
+    Without a tracker, around whoever is wanted of rendered people, where a crop asks for it.
+    """
+    if people:
+        sizes = [frame.rgb.shape[1::-1] for frame in frames]
+        return [person_box(p, *size) for p, size in zip(people, sizes, strict=True) if p]
+    if video.truth is None or annotators.choice.crop != "subject":
+        return []
+    truths = video.truth.truth([frame.index for frame in frames])
+    boxes = (mask_box(truth.mask_of(annotators.choice.people)) for truth in truths)
+    return [box for box in boxes if box is not None]
+
+
 def choose_crop(
     mode: CropMode,
     frame: np.ndarray,
-    people: Sequence[PersonFrame | None],
+    boxes: Sequence[Box],
     extent: Box | None,
     size: int,
 ) -> Crop:
-    """The clip's square, from its frames' size and, by the mode, from the tracked person's extent
-    in all of them or from the subject's in the whole video, as `Survey` has it."""
+    """The clip's square, from its frames' size and, by the mode, from the subject's boxes in all
+    of them or from the subject's extent in the whole video, as `Survey` has it."""
     height, width = frame.shape[:2]
     if mode == "none":
         return whole_frame(width, height, size)
@@ -302,8 +331,6 @@ def choose_crop(
     if mode == "video":
         boxes = [] if extent is None else [extent]
         boxes = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in boxes]
-    else:
-        boxes = [person_box(person, width, height) for person in people if person is not None]
     return subject_crop(boxes, width, height, size, mode=mode)
 
 

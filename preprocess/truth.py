@@ -6,7 +6,21 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Truth", "TruthReader"]
+__all__ = ["TrueCamera", "Truth", "TruthReader"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrueCamera:
+    """A camera without distortion at one moment. Pixels' centres are at integers.
+
+    `focal` and `centre` in pixels. `turn` (3, 3) and `place` (3,): a point p of the world, in
+    metres, is turn @ (p - place) in the camera's axes: x right, y down, z away.
+    """
+
+    focal: float
+    centre: tuple[float, float]
+    turn: np.ndarray
+    place: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +34,7 @@ class Truth:
                 are not.
     `depth`     (H, W) float32, likewise of all that is seen.
     `normals`   (H, W, 3) float32 of people, unit vectors: x right, y down, z away; 0 elsewhere.
-    `camera`    focal length and centre in pixels, and where the camera stands, as plain JSON.
+    `camera`    where it stands and how it sees.
     """
 
     masks: np.ndarray
@@ -29,7 +43,7 @@ class Truth:
     person: np.ndarray
     depth: np.ndarray
     normals: np.ndarray
-    camera: dict[str, object]
+    camera: TrueCamera
 
     def mask_of(self, people: str) -> np.ndarray:
         """(H, W) uint8 of the subject, or with "all" of everybody."""

@@ -143,7 +143,9 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         if self.crop == "video":
             looking = [made[m].spec for m in ("mask", "pose") if m in made]
             return not any(spec.finds_people or spec.reads for spec in looking)
-        return self.crop == "subject"
+        # Where rendered people are is known.
+        known = any(c.spec.reads and c.spec.reads.of == "truth" for c in made.values())
+        return self.crop == "subject" and not known
 
     def _found(self, option: Literal["mask", "pose", "depth"]) -> list[Chosen]:
         names = self.depth if option == "depth" else (getattr(self, option),)

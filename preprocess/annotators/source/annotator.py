@@ -6,12 +6,10 @@ import numpy as np
 
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.spec import PeopleMode
-from preprocess.crop import Box
+from preprocess.crop import Box, mask_box
 from preprocess.errors import ClipError
 
 __all__ = ["SourceMask"]
-
-_PERSON = 127  # masks above this are the person
 
 
 class SourceMask:
@@ -29,7 +27,8 @@ class SourceMask:
         return self._cut(scene, scene.masks)
 
     def _cut(self, scene: Scene, masks: Sequence[np.ndarray | None]) -> Masks:
-        cut, boxes = [], []
+        cut: list[np.ndarray] = []
+        boxes: list[tuple[Box, ...]] = []
         for mask, frame in zip(masks, scene.frames, strict=True):
             if mask is None:
                 raise ClipError("the source has no mask for one of the frames")
@@ -37,14 +36,6 @@ class SourceMask:
             if (height, width) != (rows, columns):
                 raise ClipError(f"a mask of {columns}x{rows} for a frame of {width}x{height}")
             cut.append(scene.crop.apply(mask))
-            boxes.append(_box(mask))
+            box = mask_box(mask)
+            boxes.append(() if box is None else (box,))
         return Masks(np.stack(cut), tuple(boxes))
-
-
-def _box(mask: np.ndarray) -> tuple[Box, ...]:
-    """Around whoever is in the mask, (H, W) uint8: people in one mask are not told apart."""
-    person = mask > _PERSON
-    if not person.any():
-        return ()
-    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
-    return ((float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)),)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess.sources.people.rotations import unit
+from preprocess.truth import TrueCamera
 
 __all__ = ["Camera", "View"]
 
@@ -34,14 +35,8 @@ class View:
         """Of the picture, in pixels."""
         return 0.5 * (self.width - 1), 0.5 * (self.height - 1)
 
-    def as_json(self) -> dict[str, object]:
-        """`focal` and `centre` in pixels, `turn` and `place` as of this class."""
-        return {
-            "focal": round(self.focal, 6),
-            "centre": list(self.centre),
-            "turn": [[round(float(v), 9) for v in row] for row in self.turn],
-            "place": [round(float(v), 6) for v in self.place],
-        }
+    def truth(self) -> TrueCamera:
+        return TrueCamera(self.focal, self.centre, self.turn, self.place)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """(..., 3): x, y in pixels and metres along the viewing axis, of points of the world."""

@@ -146,7 +146,7 @@ class Renderer:
             person=own,
             depth=depth.astype(np.float32),
             normals=in_camera[middle, middle],
-            camera=view.as_json(),
+            camera=view.truth(),
         )
         return Picture(rgb, truth, np.where(defined[..., None], space, 0).astype(np.float32), view)
 

@@ -44,7 +44,7 @@ def test_joints_are_where_the_camera_puts_them(video: int) -> None:
     camera, truth = picture.truth.camera, picture.truth
     defined = truth.joints[..., 2] == 1
     space = picture.space[defined].astype(np.float64)
-    x, y = (space[:, :2] / space[:, 2:] * camera["focal"] + camera["centre"]).T
+    x, y = (space[:, :2] / space[:, 2:] * camera.focal + camera.centre).T
     np.testing.assert_allclose(truth.joints[defined][:, 0], x, atol=0.01)
     np.testing.assert_allclose(truth.joints[defined][:, 1], y, atol=0.01)
 

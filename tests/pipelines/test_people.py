@@ -1,0 +1,79 @@
+"""Rendered people through the whole pipeline: what the shards say is true of their frames."""
+
+import numpy as np
+import pytest
+
+from preprocess.sources.people.reader import RenderedVideo
+from preprocess.sources.people.spec import load_spec
+from shards.reader import open_dataset
+
+pytest.importorskip("anny")
+
+TRUE = {
+    "dataset": "people",
+    "bare": False,
+    "mask": "source",
+    "pose": "source",
+    "depth": ("source",),
+    "clip_length": 4,
+    "size": 64,
+    "val_fraction": 0,
+}
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "{videos: 2, seed: 3, width: 96, height: 80, frames: 5, camera: {still: 0}, two_people: 1}"
+    )
+    return path
+
+
+def clips(out):
+    return list(open_dataset(out).clips())
+
+
+@pytest.mark.parametrize("people", ["one", "all"])
+def test_the_crop_follows_whom_the_truth_shows(spec, run, tmp_path, monkeypatch, people):
+    monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path / "none"))  # no network is asked
+    run(spec, tmp_path / "out", crop="subject", people=people, **TRUE)
+    found = clips(tmp_path / "out")
+    assert len(found) == 2
+    for clip in found:
+        said = load_spec(spec)
+        video = RenderedVideo(said, int(clip.info["video"]))
+        truths = list(video.truth(clip.info["frame_indices"]))
+        x0, y0, x1, _ = clip.info["crop"]["box"]
+        for truth in truths:
+            rows, columns = np.nonzero(truth.mask_of(people) > 127)
+            assert x0 <= columns.min()
+            assert columns.max() < x1
+            assert y0 <= rows.min()
+        assert clip.info["crop"]["mode"] == "subject"
+        assert "person" not in clip.info["annotators"]
+        assert clip.keypoints.shape[1] == (2 if people == "all" else 1)
+
+
+def test_the_camera_is_told_in_pixels_of_the_clip(spec, run, tmp_path):
+    """Depth taken to the world by one frame's camera and to the picture by the next one's: what
+    does not move, the floor, falls where the next frame's depth has it."""
+    run(spec, tmp_path / "out", crop="subject", **TRUE)
+    for clip in clips(tmp_path / "out"):
+        camera = clip.info["camera"]
+        assert len(camera["turn"]) == len(camera["place"]) == 4
+        depth = clip.depth_in_unit("depth_frame")
+        grid = np.stack(np.meshgrid(np.arange(64.0), np.arange(64.0)), -1)
+        across = (grid - camera["centre"]) / camera["focal"]
+        for t in (0, 3):
+            rays = np.concatenate([across, np.ones((64, 64, 1))], -1)
+            world = rays * depth[t][..., None] @ np.array(camera["turn"][t]) + camera["place"][t]
+            outside = clip.mask[t] == 0
+            # Nothing lies under the floor; near people nothing is cut off by the range's end.
+            assert np.nanmin(world[outside][:, 2]) > -0.1
+        video = RenderedVideo(load_spec(spec), int(clip.info["video"]))
+        for t, truth in enumerate(video.truth(clip.info["frame_indices"])):
+            np.testing.assert_allclose(camera["turn"][t], truth.camera.turn, atol=1e-8)
+            np.testing.assert_allclose(camera["place"][t], truth.camera.place, atol=1e-5)
+            x0, _, x1, _ = clip.info["crop"]["box"]
+            assert camera["focal"] == pytest.approx(truth.camera.focal * 64 / (x1 - x0))
