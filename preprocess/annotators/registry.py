@@ -27,18 +27,18 @@ ANNOTATORS: tuple[Spec, ...] = (
     GROUNDED_SAM,
     SAM3,
     SOURCE,
-    SOURCE_POSE,
     LITE_POSE,
     OPENPOSE,
     DWPOSE,
     VITPOSE,
+    SOURCE_POSE,
     DENSEPOSE,
-    SOURCE_DEPTH_PERSON,
-    SOURCE_DEPTH_FRAME,
     LITE_DEPTH,
     HDNET,
     MIDAS,
     HUGGING_FACE,
+    SOURCE_DEPTH_PERSON,
+    SOURCE_DEPTH_FRAME,
 )
 
 OPTIONS: tuple[type[Options], ...] = tuple(s.options for s in ANNOTATORS if s.options)

@@ -11,15 +11,19 @@ from preprocess.annotators.spec import Options
 
 
 def test_a_name_means_one_annotator_of_its_option():
-    assert len({(spec.option, spec.name) for spec in ANNOTATORS}) == len(ANNOTATORS)
+    """Of each modality: the source gives two depths under one name."""
+    made = [(spec.option, spec.name, modality) for spec in ANNOTATORS for modality in spec.fills]
+    assert len(set(made)) == len(made)
     for spec in ANNOTATORS:
         text = f"{spec.name}:x" if spec.parameter else spec.name
-        assert find(spec.option, text) == (spec, "x" if spec.parameter else "")
+        assert (spec, "x" if spec.parameter else "") in find(spec.option, text)
+    assert len(find("depth", "source")) == 2
+    assert len(find("depth", "lite")) == 1
 
 
 def test_names_that_are_not_there_are_nobody():
-    assert find("mask", "openpose") is None
-    assert find("depth", "hf") is find("depth", "hf:") is find("depth", "midas:x") is None
+    assert find("mask", "openpose") == ()
+    assert find("depth", "hf") == find("depth", "hf:") == find("depth", "midas:x") == ()
     assert named("pose")[0] == "lite"
     assert named("depth")[-1] == "none"
 
