@@ -137,7 +137,9 @@ class Recipe(AnnotatorChoice, _Clips):
         del fields["densepose"]
         lengths = {"clip_length": self.frames, "stride": self.clip_stride}
         made = self.chosen
-        single = {option: made[option].name for option in ("mask", "pose") if option in made}
+        options: tuple[Literal["mask", "pose", "normals", "flow"], ...]
+        options = ("mask", "pose", "normals", "flow")
+        single = {option: made[option].name for option in options if option in made}
         depth = {"depth": [chosen.name for chosen in self.depths] or [NONE]}
         return fields | lengths | single | depth
 

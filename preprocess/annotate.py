@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from preprocess.annotators.sanity import CheckedKeypoints, nonsense_mask
-from preprocess.annotators.scene import Masks, Scene
+from preprocess.annotators.scene import Masks, Scene, SpaceAnnotator
 from preprocess.annotators.tracked import (
     PersonFrame,
     person_box,
@@ -180,6 +180,12 @@ def annotate(
                 if choice.grey == "near-white":
                     arrays[member] = 1 - depth
             info.setdefault("depth", {})[member] = described
+    if isinstance(annotators.pose, SpaceAnnotator):
+        arrays["joints"] = annotators.pose.space(scene)
+    if annotators.normals:
+        arrays["normals"] = annotators.normals.normals(scene)
+    if annotators.flow:
+        arrays["flow"] = annotators.flow.flow(scene)
     return Clip.of(request.key, arrays, info)
 
 

@@ -14,7 +14,9 @@ from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import (
     DensePoseAnnotator,
     DepthAnnotator,
+    FlowAnnotator,
     MaskAnnotator,
+    NormalsAnnotator,
     PeopleFinder,
     PoseAnnotator,
 )
@@ -57,6 +59,8 @@ class Annotators:
     pose: PoseAnnotator | None = None
     densepose: DensePoseAnnotator | None = None
     depths: tuple[Depth, ...] = ()
+    normals: NormalsAnnotator | None = None
+    flow: FlowAnnotator | None = None
 
     def people(
         self,
@@ -136,6 +140,8 @@ def load(
         loaded("pose"),
         loaded("densepose"),
         depths,
+        loaded("normals"),
+        loaded("flow"),
     )
 
 

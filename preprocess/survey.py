@@ -371,6 +371,7 @@ def make_scene(
         indices=tuple(indices),
         identity=identity,
         truths=truths,
+        known=video.truth,
     )
 
 

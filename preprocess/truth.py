@@ -29,6 +29,7 @@ class Truth:
 
     `masks`     (P, H, W) uint8, how much of each pixel a person covers, 255 for all.
     `joints`    (P, 134, 3) float32: x, y in pixels, and 1 where the body defines the joint, else 0.
+    `space`     (P, 134, 3) float32: the same joints in metres in the camera's axes, else 0.
     `hidden`    (P, 134) bool: behind something or somebody, or outside the frame.
     `person`    (P, H, W) float32, metres along the viewing axis of each person, NaN where they
                 are not.
@@ -39,6 +40,7 @@ class Truth:
 
     masks: np.ndarray
     joints: np.ndarray
+    space: np.ndarray
     hidden: np.ndarray
     person: np.ndarray
     depth: np.ndarray
@@ -56,6 +58,12 @@ class TruthReader(Protocol):
 
     def truth(self, indices: Sequence[int]) -> Iterator[Truth]:
         """Of the frames at strictly increasing indices."""
+        ...
+
+    def flow(self, index: int, following: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """(H, W, 2) float32: how many pixels to the right and down what a frame shows lies in
+        another one; (H, W) bool, whether it is seen there. None where the video has no such frame.
+        """
         ...
 
     def fingerprint(self) -> str:

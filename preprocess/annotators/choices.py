@@ -20,6 +20,8 @@ from preprocess.annotators.spec import (
 
 __all__ = ["AnnotatorChoice"]
 
+_Option = Literal["mask", "pose", "depth", "normals", "flow"]
+
 
 @dataclass(frozen=True)
 class _Named:
@@ -38,6 +40,13 @@ class _Named:
             "measured."
         ),
     ] = ("lite",)
+    normals: Annotated[
+        str, Doc("Whose surface normals of people: source, of rendered people, or none.")
+    ] = NONE
+    flow: Annotated[
+        str,
+        Doc("Whose optical flow to the clip's next frame: source, of rendered people, or none."),
+    ] = NONE
     densepose: Annotated[
         str | None,
         Doc(
@@ -59,7 +68,8 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         Names that `mistakes` complains of are left out.
         """
         made: dict[Modality, Chosen] = {}
-        for found in (self._found("mask"), self._found("pose"), self._depths()):
+        more = (self._found("normals"), self._found("flow"))
+        for found in (self._found("mask"), self._found("pose"), self._depths(), *more):
             for chosen in found:
                 made |= dict.fromkeys(chosen.spec.fills, chosen)
         if densepose := self._densepose(made):
@@ -91,7 +101,13 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         """What cannot be combined, one line each, beginning with a field's name."""
         if not self.depth:
             yield "depth is empty; use none to leave it out"
-        named_here = {"mask": (self.mask,), "pose": (self.pose,), "depth": self.depth}
+        named_here = {
+            "mask": (self.mask,),
+            "pose": (self.pose,),
+            "depth": self.depth,
+            "normals": (self.normals,),
+            "flow": (self.flow,),
+        }
         for option, names in named_here.items():
             for name in names:
                 if name != NONE and not find(option, name):
@@ -147,7 +163,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         known = any(c.spec.reads and c.spec.reads.of == "truth" for c in made.values())
         return self.crop == "subject" and not known
 
-    def _found(self, option: Literal["mask", "pose", "depth"]) -> list[Chosen]:
+    def _found(self, option: _Option) -> list[Chosen]:
         names = self.depth if option == "depth" else (getattr(self, option),)
         return [
             Chosen(spec, self, options_of(spec, self), parameter)

@@ -13,6 +13,8 @@ from preprocess.annotators.source.spec import (
     SOURCE,
     SOURCE_DEPTH_FRAME,
     SOURCE_DEPTH_PERSON,
+    SOURCE_FLOW,
+    SOURCE_NORMALS,
     SOURCE_POSE,
 )
 from preprocess.annotators.spec import Options, Spec
@@ -39,6 +41,8 @@ ANNOTATORS: tuple[Spec, ...] = (
     HUGGING_FACE,
     SOURCE_DEPTH_PERSON,
     SOURCE_DEPTH_FRAME,
+    SOURCE_NORMALS,
+    SOURCE_FLOW,
 )
 
 OPTIONS: tuple[type[Options], ...] = tuple(s.options for s in ANNOTATORS if s.options)

@@ -11,17 +11,20 @@ import numpy as np
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.crop import Box, Crop
 from preprocess.identity import Identity
-from preprocess.truth import Truth
+from preprocess.truth import Truth, TruthReader
 from shards.sample.keypoints import Keypoints
 
 __all__ = [
     "DensePoseAnnotator",
     "DepthAnnotator",
+    "FlowAnnotator",
     "MaskAnnotator",
     "Masks",
+    "NormalsAnnotator",
     "PeopleFinder",
     "PoseAnnotator",
     "Scene",
+    "SpaceAnnotator",
 ]
 
 
@@ -43,7 +46,8 @@ class Scene:
               wanted.
     `boxes`   the wanted people in each frame, in the source's pixels: by the mask annotator, else
               by the lite tracker; empty when the pose annotator did not ask for them.
-    `truths`  what is true of each frame, where the source rendered it; else empty.
+    `truths`  what is true of each frame, where the source rendered it; else empty; `known` is
+              where that comes from.
     """
 
     frames: tuple[np.ndarray, ...]
@@ -54,6 +58,7 @@ class Scene:
     masks: tuple[np.ndarray | None, ...] = ()
     boxes: tuple[tuple[Box, ...], ...] = ()
     truths: tuple[Truth, ...] = ()
+    known: TruthReader | None = None
     indices: tuple[int, ...] = ()
     identity: Identity | None = None
 
@@ -89,6 +94,30 @@ class PoseAnnotator(Protocol):
 
     def keypoints(self, scene: Scene) -> Keypoints:
         """The people's joints in pixels of the clip; nobody found means scores of 0."""
+        ...
+
+
+@runtime_checkable
+class SpaceAnnotator(Protocol):
+    """What a pose annotator is that knows where joints are in space."""
+
+    def space(self, scene: Scene) -> np.ndarray:
+        """(T, people, joints, 3) float32, metres in the camera's axes: x right, y down, z away;
+        0 where a joint is not known."""
+        ...
+
+
+class NormalsAnnotator(Protocol):
+    def normals(self, scene: Scene) -> np.ndarray:
+        """(T, S, S, 3) uint8: 127.5 (n + 1) of unit vectors n in the camera's axes, x right, y
+        down, z away; 128 where there is nobody."""
+        ...
+
+
+class FlowAnnotator(Protocol):
+    def flow(self, scene: Scene) -> np.ndarray:
+        """(T, S, S, 3) float32: pixels of the clip to the right and down from each frame to the
+        next, and 1 where what is seen is seen there too; else all 0."""
         ...
 
 

@@ -33,7 +33,9 @@ PeopleMode = Literal["one", "all"]
 GreyMode = Literal["near-black", "near-white"]
 
 # "person" is the lite tracker's, which other annotators read; "densepose" fills `Scene.iuv`.
-Modality = Literal["person", "mask", "pose", "densepose", "depth_person", "depth_frame"]
+Modality = Literal[
+    "person", "mask", "pose", "densepose", "depth_person", "depth_frame", "normals", "flow"
+]
 
 Locate = Callable[[ExternalFile], Path]
 
@@ -149,7 +151,7 @@ class Spec:
 
     @property
     def option(self) -> str:
-        """The option that names it: "mask", "pose", "depth" or "densepose"."""
+        """The option that names it: "mask", "pose", "depth", "densepose", "normals" or "flow"."""
         return self.fills[0].partition("_")[0]
 
     @property

@@ -5,7 +5,7 @@ import numpy as np
 
 from shards.sample.colormap import depth_to_hot
 
-__all__ = ["as_it_is", "grey", "hole_outlined", "hot", "outlined", "over_dimmed"]
+__all__ = ["as_it_is", "flow", "grey", "hole_outlined", "hot", "outlined", "over_dimmed"]
 
 # Each takes a clip's frames (T, H, W, 3) uint8 RGB and an array of it, and returns
 # (T, H, W, 3) uint8 RGB.
@@ -39,6 +39,17 @@ def hot(frames: np.ndarray, depths: np.ndarray) -> np.ndarray:
 def grey(frames: np.ndarray, depths: np.ndarray) -> np.ndarray:
     """Depths (T, H, W) in [0, 1] in grey."""
     return np.repeat((depths * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def flow(frames: np.ndarray, flows: np.ndarray) -> np.ndarray:
+    """Flow (T, H, W, 3), u, v and 1 where known: hue by its direction, paler where it is less,
+    against the clip's largest, and black where it is not known."""
+    u, v, known = (flows[..., i] for i in range(3))
+    speed = np.hypot(u, v)
+    hue = (np.arctan2(v, u) / np.pi * 90 + 90).astype(np.uint8) % 180
+    pale = (speed / max(float(speed.max()), 1.0) * 255).astype(np.uint8)
+    wheel = np.stack([hue, pale, (known > 0).astype(np.uint8) * 255], -1)
+    return np.stack([cv2.cvtColor(one, cv2.COLOR_HSV2RGB) for one in wheel])
 
 
 def hole_outlined(frames: np.ndarray, masks: np.ndarray) -> np.ndarray:

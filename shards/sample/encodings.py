@@ -9,7 +9,18 @@ import numpy as np
 from shards.sample.colormap import depth_to_grey, depth_to_hot, grey_to_depth, hot_to_depth
 from shards.sample.images import decode_image, encode_jpeg, encode_png
 
-__all__ = ["COLOUR", "GREY", "GREY_DEPTH", "HOT_DEPTH", "JPEG", "POINTS", "Encoding", "is_hot"]
+__all__ = [
+    "COLOUR",
+    "FLOW",
+    "GREY",
+    "GREY_DEPTH",
+    "HOT_DEPTH",
+    "JPEG",
+    "POINTS",
+    "SPACE",
+    "Encoding",
+    "is_hot",
+]
 
 # Stored colours lie on the hot line, where the sum of RGB tells the colour: a table of the inverse
 # is ten times faster than `hot_to_depth`, which also has to cope with colours beside the line.
@@ -100,6 +111,38 @@ def _read_points(data: bytes) -> np.ndarray:
     return np.frombuffer(body, "<f4").astype(np.float32).reshape(shape)
 
 
+def _space_faults(points: np.ndarray) -> Iterator[str]:
+    if 0 in points.shape[1:3]:
+        yield f"has {points.shape[1]} people of {points.shape[2]} joints"
+    if not np.isfinite(points).all():
+        yield f"{int((~np.isfinite(points)).sum())} values are not finite"
+
+
+def _to_flow(flow: np.ndarray) -> np.ndarray:
+    """As KITTI stores it: 64 u + 2^15, 64 v + 2^15, and whether it is known; 0 where it is not."""
+    moved = np.rint(flow[..., :2].astype(np.float64) * 64 + 32768)
+    known = (flow[..., 2] > 0) & ((moved >= 0) & (moved <= 65535)).all(-1)
+    stored = np.zeros(flow.shape, np.uint16)
+    stored[known, :2] = moved[known]
+    stored[known, 2] = 1
+    return stored
+
+
+def _from_flow(stored: np.ndarray) -> np.ndarray:
+    known = stored[..., 2] > 0
+    flow = np.zeros(stored.shape, np.float32)
+    flow[known, :2] = (stored[known, :2].astype(np.float32) - 32768) / 64
+    flow[known, 2] = 1
+    return flow
+
+
+def _flow_faults(stored: np.ndarray) -> Iterator[str]:
+    if (stored[..., 2] > 1).any():
+        yield "says of flow neither that it is known, 1, nor that it is not, 0"
+    if stored[stored[..., 2] == 0].any():
+        yield "has flow where it says that none is known"
+
+
 def _point_faults(points: np.ndarray) -> Iterator[str]:
     if 0 in points.shape[1:3]:
         yield f"has {points.shape[1]} people of {points.shape[2]} joints"
@@ -160,4 +203,26 @@ POINTS = Encoding(
     write=_write_npy,
     read=_read_points,
     faults=_point_faults,
+)
+# x, y, z in metres, in the camera's axes; one file holds all frames.
+SPACE = Encoding(
+    extension="npy",
+    shape=("people", "joints", 3),
+    dtype=np.float32,
+    stored=(4, np.float32),
+    write=_write_npy,
+    read=_read_points,
+    faults=_space_faults,
+)
+# Pixels of the clip to the right and down, and 1 where known, as KITTI's: kept to 1/128 of a pixel,
+# up to 512 of them.
+FLOW = Encoding(
+    extension="png",
+    shape=("H", "W", 3),
+    dtype=np.float32,
+    stored=(3, np.uint16),
+    write=encode_png,
+    to_stored=_to_flow,
+    from_stored=_from_flow,
+    faults=_flow_faults,
 )

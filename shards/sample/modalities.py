@@ -3,8 +3,9 @@
 Members of a sample, one modality's after the other:
 
 {key}.json               what the clip is, and which annotator made what
-{key}.rgb.000.jpg ...    a file a frame: rgb, mask, pose, depth_person, depth_frame
-{key}.keypoints.npy      a file for all frames
+{key}.rgb.000.jpg ...    a file a frame: rgb, mask, pose, depth_person, depth_frame,
+                         normals, flow
+{key}.keypoints.npy      a file for all frames: keypoints, joints
 {key}.reference.jpg      a file for a still image: reference, reference_mask, background,
                          background_mask
 """
@@ -18,7 +19,17 @@ import numpy as np
 
 from shards.errors import BadSample
 from shards.sample import drawing
-from shards.sample.encodings import COLOUR, GREY, GREY_DEPTH, HOT_DEPTH, JPEG, POINTS, Encoding
+from shards.sample.encodings import (
+    COLOUR,
+    FLOW,
+    GREY,
+    GREY_DEPTH,
+    HOT_DEPTH,
+    JPEG,
+    POINTS,
+    SPACE,
+    Encoding,
+)
 from shards.sample.metrics import depth_flicker, pose_jitter
 from shards.sample.reference import (
     background_lost,
@@ -252,6 +263,16 @@ MODALITIES: dict[str, Modality] = {
         # A mean of two hot colours is a third.
         _depth("person", "depth, person", HOT_DEPTH, moves="exact"),
         _depth("frame", "depth, whole frame", GREY_DEPTH, moves="smooth"),
+        # Of rendered people alone. A mirror image has other normals and another flow.
+        Modality(
+            name="normals",
+            encoding=COLOUR,
+            title="surface normals",
+            draw=drawing.as_it_is,
+            streamed=Streamed("normals", moves="never"),
+        ),
+        Modality(name="flow", encoding=FLOW, title="flow to the next frame", draw=drawing.flow),
+        Modality(name="joints", encoding=SPACE, files="whole"),
         # CLIP's: the whole person, wherever the frames are cropped.
         Modality(
             name="reference",

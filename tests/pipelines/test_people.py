@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from preprocess.errors import InputError
 from preprocess.sources.people.reader import RenderedVideo
 from preprocess.sources.people.spec import load_spec
+from shards.inspect.verify import verify
 from shards.reader import open_dataset
 
 pytest.importorskip("anny")
@@ -77,3 +79,56 @@ def test_the_camera_is_told_in_pixels_of_the_clip(spec, run, tmp_path):
             np.testing.assert_allclose(camera["place"][t], truth.camera.place, atol=1e-5)
             x0, _, x1, _ = clip.info["crop"]["box"]
             assert camera["focal"] == pytest.approx(truth.camera.focal * 64 / (x1 - x0))
+
+
+def test_joints_in_space_normals_and_flow(spec, run, tmp_path):
+    more = {**TRUE, "clip_length": 2, "frame_step": 2, "crop": "subject", "people": "all"}
+    run(spec, tmp_path / "out", normals="source", flow="source", **more)
+    assert list(verify(tmp_path / "out")) == []
+    for clip in clips(tmp_path / "out"):
+        camera = clip.info["camera"]
+        known = clip["joints"][..., 2] > 0
+        assert known.sum(-1).min() == 66
+        space = clip["joints"][known]
+        projected = space[:, :2] / space[:, 2:] * camera["focal"] + camera["centre"]
+        np.testing.assert_allclose(clip.keypoints[known][:, :2], projected, atol=0.02)
+
+        there = (clip["normals"] != 128).any(-1)
+        assert (clip.mask[there] > 0).mean() > 0.99
+        assert there[clip.mask == 255].mean() > 0.95
+        normals = clip["normals"][there] / 127.5 - 1
+        np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, atol=0.02)
+        assert normals[:, 2].mean() < -0.3  # what is seen faces the camera
+
+        # The next frame of the clip is two frames of the video on.
+        flow = clip["flow"]
+        valid = flow[..., 2] == 1
+        assert valid[0].mean() > 0.5
+        assert set(np.unique(flow[..., 2])) <= {0, 1}
+        depth = clip.depth_in_unit("depth_frame")[0]
+        grid = np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1)
+        rays = np.concatenate(
+            [(grid - camera["centre"]) / camera["focal"], np.ones((64, 64, 1))], -1
+        )
+        turn, place = np.array(camera["turn"]), np.array(camera["place"])
+        world = rays * depth[..., None] @ turn[0] + place[0]
+        ahead = (world - place[1]) @ turn[1].T
+        moved = ahead[..., :2] / ahead[..., 2:] * camera["focal"] + camera["centre"] - grid
+        still = valid[0] & (clip.mask[0] == 0)
+        still &= depth < clip.info["depth"]["depth_frame"]["far"] * 0.99
+        assert np.median(abs(moved - flow[0, ..., :2])[still]) < 0.1
+
+
+def test_flow_beyond_the_end_is_not_known(spec, run, tmp_path):
+    run(spec, tmp_path / "out", flow="source", crop="none", **{**TRUE, "clip_length": 5})
+    for clip in clips(tmp_path / "out"):
+        assert clip["flow"][3].any()
+        assert not clip["flow"][4].any()
+
+
+def test_only_rendered_people_have_normals_and_flow(videos, run, tmp_path):
+    for option in ("normals", "flow"):
+        with pytest.raises(InputError, match="truth"):
+            run(videos, tmp_path / "out", **{option: "source"})
+        with pytest.raises(InputError, match=f"{option} must be source or none, not hdnet"):
+            run(videos, tmp_path / "out", **{option: "hdnet"})

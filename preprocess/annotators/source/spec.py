@@ -8,9 +8,21 @@ from preprocess.annotators.spec import Chosen, Hardware, Locate, SourceImages, S
 
 if TYPE_CHECKING:
     from preprocess.annotators.source.annotator import SourceMask
-    from preprocess.annotators.source.truth import SourceDepth, SourcePose
+    from preprocess.annotators.source.truth import (
+        SourceDepth,
+        SourceFlow,
+        SourceNormals,
+        SourcePose,
+    )
 
-__all__ = ["SOURCE", "SOURCE_DEPTH_FRAME", "SOURCE_DEPTH_PERSON", "SOURCE_POSE"]
+__all__ = [
+    "SOURCE",
+    "SOURCE_DEPTH_FRAME",
+    "SOURCE_DEPTH_PERSON",
+    "SOURCE_FLOW",
+    "SOURCE_NORMALS",
+    "SOURCE_POSE",
+]
 
 
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourceMask:
@@ -29,6 +41,18 @@ def _load_depth(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourceDep
     from preprocess.annotators.source.truth import SourceDepth
 
     return SourceDepth(chosen.settings.people, whole_frame=chosen.spec.whole_frame)
+
+
+def _load_normals(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourceNormals:
+    from preprocess.annotators.source.truth import SourceNormals
+
+    return SourceNormals(chosen.settings.people)
+
+
+def _load_flow(chosen: Chosen, locate: Locate, hardware: Hardware) -> SourceFlow:
+    from preprocess.annotators.source.truth import SourceFlow
+
+    return SourceFlow()
 
 
 SOURCE = Spec(
@@ -53,4 +77,10 @@ SOURCE_DEPTH_PERSON = Spec(
 )
 SOURCE_DEPTH_FRAME = Spec(
     name="source", fills=("depth_frame",), load=_load_depth, title="source-depth", reads=_TRUTH
+)
+SOURCE_NORMALS = Spec(
+    name="source", fills=("normals",), load=_load_normals, title="source-normals", reads=_TRUTH
+)
+SOURCE_FLOW = Spec(
+    name="source", fills=("flow",), load=_load_flow, title="source-flow", reads=_TRUTH
 )

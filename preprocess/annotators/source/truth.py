@@ -11,7 +11,7 @@ from preprocess.errors import ClipError
 from preprocess.truth import Truth
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
 
-__all__ = ["HIDDEN_SCORE", "SourceDepth", "SourcePose"]
+__all__ = ["HIDDEN_SCORE", "SourceDepth", "SourceFlow", "SourceNormals", "SourcePose"]
 
 # Of a joint that is in the picture, but behind something; 1 of one that is seen.
 HIDDEN_SCORE = 0.5
@@ -19,7 +19,7 @@ HIDDEN_SCORE = 0.5
 
 def _truths(scene: Scene) -> tuple[Truth, ...]:
     if len(scene.truths) != len(scene.frames):
-        raise ClipError("nothing true is known of this source: choose another --pose and --depth")
+        raise ClipError("nothing true is known of this source: it did not render its frames")
     return scene.truths
 
 
@@ -34,7 +34,7 @@ class SourcePose:
     def keypoints(self, scene: Scene) -> Keypoints:
         """Raises ClipError for a source that does not render its frames."""
         truths = _truths(scene)
-        count = len(truths[0].joints) if self._people == "all" else 1
+        count = self._count(truths)
         points = np.stack([truth.joints[:count] for truth in truths]).astype(np.float32)
         hidden = np.stack([truth.hidden[:count] for truth in truths])
         height, width = scene.frames[0].shape[:2]
@@ -42,6 +42,14 @@ class SourcePose:
         inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
         points[..., 2] *= np.where(inside, np.where(hidden, HIDDEN_SCORE, 1.0), 0.0)
         return Keypoints(points, OPENPOSE_134).transformed(scene.crop.to_clip)
+
+    def space(self, scene: Scene) -> np.ndarray:
+        """(T, people, 134, 3) float32, metres in the camera's axes, 0 of undefined joints."""
+        truths = _truths(scene)
+        return np.stack([truth.space[: self._count(truths)] for truth in truths])
+
+    def _count(self, truths: tuple[Truth, ...]) -> int:
+        return len(truths[0].joints) if self._people == "all" else 1
 
 
 class SourceDepth:
@@ -65,13 +73,61 @@ class SourceDepth:
     def _person(self, truth: Truth, crop: Crop) -> np.ndarray:
         of = truth.person if self._people == "all" else truth.person[:1]
         nearest = np.where(np.isnan(of), np.inf, of).min(0)
-        # Depths of a person and of what is behind are not mixed: the nearest pixel's is taken.
-        clip = cv2.warpAffine(
-            nearest,
-            crop.to_clip,
-            (crop.size, crop.size),
-            flags=cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=float("inf"),
-        )
+        clip = _nearest(nearest, crop, outside=float("inf"))
         return np.where(np.isfinite(clip), clip, np.nan).astype(np.float32)
+
+
+class SourceNormals:
+    """Of the people wanted, where a pixel's centre shows them."""
+
+    def __init__(self, people: PeopleMode) -> None:
+        self._people = people
+
+    def normals(self, scene: Scene) -> np.ndarray:
+        """(T, S, S, 3) uint8. Raises ClipError for a source that does not render its frames."""
+        return np.stack([self._of(truth, scene.crop) for truth in _truths(scene)])
+
+    def _of(self, truth: Truth, crop: Crop) -> np.ndarray:
+        of = truth.person if self._people == "all" else truth.person[:1]
+        theirs = (of == truth.depth).any(0)
+        normals = np.where(theirs[..., None], truth.normals, 0)
+        stored = np.rint((normals + 1) * 127.5).astype(np.uint8)  # rint(127.5) is 128
+        return _nearest(stored, crop, outside=128)
+
+
+class SourceFlow:
+    """To the clip's next frame; of its last, as far again, where the video goes on."""
+
+    def flow(self, scene: Scene) -> np.ndarray:
+        """(T, S, S, 3) float32. Raises ClipError for a source that does not render its frames."""
+        _truths(scene)
+        assert scene.known is not None
+        indices = scene.indices
+        step = indices[1] - indices[0] if len(indices) > 1 else 1
+        crop = scene.crop
+        flows = np.zeros((len(indices), crop.size, crop.size, 3), np.float32)
+        columns, rows = np.meshgrid(np.arange(crop.size), np.arange(crop.size))
+        for t, index in enumerate(indices):
+            found = scene.known.flow(index, index + step)
+            if found is None:
+                continue
+            moved, seen = found
+            u, v = np.moveaxis(_nearest(moved * (crop.size / crop.side), crop, outside=0), -1, 0)
+            valid = _nearest(seen.astype(np.uint8), crop, outside=0) == 1
+            for at in (columns + u, rows + v):
+                valid &= (at >= -0.5) & (at < crop.size - 0.5)
+            flows[t][valid] = np.stack([u, v, np.ones_like(u)], -1)[valid]
+        return flows
+
+
+def _nearest(image: np.ndarray, crop: Crop, *, outside: float) -> np.ndarray:
+    """(H, W) or (H, W, C) as the clip is cropped: what lies side by side is not mixed, so that
+    nothing is said that is true of no pixel."""
+    return cv2.warpAffine(
+        image,
+        crop.to_clip,
+        (crop.size, crop.size),
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(outside,) * 4,
+    )

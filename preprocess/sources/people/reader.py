@@ -15,6 +15,8 @@ from preprocess.truth import Truth
 from shards.files.digest import canonical_json, sha256
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from preprocess.sources.people.render import Picture, Renderer
 
 __all__ = ["RENDERER", "RenderedVideo"]
@@ -47,6 +49,12 @@ class RenderedVideo:
         """Of the same frames, which are not rendered again for it."""
         for _, picture in self._rendered(indices):
             yield picture.truth
+
+    def flow(self, index: int, following: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """None beyond the video's end."""
+        if following >= self.spec.frames:
+            return None
+        return _renderer(self).flow(index, following)
 
     def _rendered(self, indices: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         for start in range(0, len(indices), _BATCH):

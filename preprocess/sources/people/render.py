@@ -36,13 +36,11 @@ _FACE_UNDER = 0.045
 class Picture:
     """A frame and what is true of it.
 
-    `rgb` (H, W, 3) uint8; `space` (P, 134, 3) float32: the joints of `truth` in metres in the
-    camera's axes, 0 where the body does not define one; `view` the camera.
+    `rgb` (H, W, 3) uint8; `view` the camera.
     """
 
     rgb: np.ndarray
     truth: Truth
-    space: np.ndarray
     view: View
 
 
@@ -86,10 +84,10 @@ class Renderer:
             moments.append(_Moment(tuple(of_people), np.stack(joints)))
         return moments
 
-    def flow(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 2) float32 pixels from this frame to the next; (H, W) bool, still seen there."""
-        now, after = self._moments([frame, frame + 1])
-        view, following = (self.world.camera.at(t / self._fps) for t in (frame, frame + 1))
+    def flow(self, frame: int, other: int) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 2) float32 pixels from a frame to another; (H, W) bool, still seen there."""
+        now, after = self._moments([frame, other])
+        view, following = (self.world.camera.at(t / self._fps) for t in (frame, other))
         seen = self._see(now, view)
         there = self._see(after, following)
         backdrop = self._backdrop(view, 1)
@@ -142,13 +140,14 @@ class Renderer:
         truth = Truth(
             masks=np.rint(masks * 255).astype(np.uint8),
             joints=joints.astype(np.float32),
+            space=np.where(defined[..., None], space, 0).astype(np.float32),
             hidden=hidden,
             person=own,
             depth=depth.astype(np.float32),
             normals=in_camera[middle, middle],
             camera=view.truth(),
         )
-        return Picture(rgb, truth, np.where(defined[..., None], space, 0).astype(np.float32), view)
+        return Picture(rgb, truth, view)
 
     # What is seen through each sample.
 

@@ -43,7 +43,7 @@ def test_joints_are_where_the_camera_puts_them(video: int) -> None:
     picture = _picture(video)
     camera, truth = picture.truth.camera, picture.truth
     defined = truth.joints[..., 2] == 1
-    space = picture.space[defined].astype(np.float64)
+    space = picture.truth.space[defined].astype(np.float64)
     x, y = (space[:, :2] / space[:, 2:] * camera.focal + camera.centre).T
     np.testing.assert_allclose(truth.joints[defined][:, 0], x, atol=0.01)
     np.testing.assert_allclose(truth.joints[defined][:, 1], y, atol=0.01)
@@ -64,7 +64,7 @@ def test_seen_joints_lie_under_the_surface_that_the_depth_shows(video: int) -> N
         seen = ~truth.hidden[person] & (truth.joints[person, :, 2] == 1)
         assert seen.any()
         for x, y, z in np.column_stack(
-            [truth.joints[person, seen, :2], picture.space[person, seen, 2]]
+            [truth.joints[person, seen, :2], picture.truth.space[person, seen, 2]]
         ):
             around = truth.person[person][
                 max(0, round(y) - 1) : round(y) + 2, max(0, round(x) - 1) : round(x) + 2
@@ -125,7 +125,7 @@ def test_flow_takes_a_frame_onto_the_next(motion: str) -> None:
     close = PeopleSpec(seed=5, motions={motion: 1.0}, two_people=0, camera={"fill": (0.7, 0.95)})
     renderer = Renderer(make_world(close, 1), close.fps)
     now, after = renderer.pictures([6, 7])
-    flow, seen = renderer.flow(6)
+    flow, seen = renderer.flow(6, 7)
     grid = np.stack(np.meshgrid(np.arange(256), np.arange(256)), -1).astype(np.float32)
     there = grid + flow
     warped = cv2.remap(after.rgb, there[..., 0], there[..., 1], cv2.INTER_LINEAR).astype(float)

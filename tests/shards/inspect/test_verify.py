@@ -192,7 +192,7 @@ _POINTS = np.full((3, 1, 18, 3), 0.5, np.float32)
         ("keypoints.npy", _npy(_POINTS[:, :0]), "has 0 people of 18 joints"),
         ("keypoints.npy", _npy(_POINTS * 3), r"outside [0, 1]"),
         ("keypoints.npy", _npy(_POINTS.astype(np.float64)), "not float32"),
-        ("flow.000.png", b"", "no such modality"),
+        ("heat.000.png", b"", "no such modality"),
     ],
 )
 def test_what_a_checksum_cannot_see(

@@ -83,8 +83,8 @@ def test_parts_of_a_clip(make_clip: MakeClip) -> None:
     assert set(decode_arrays(members, modalities=["pose"])) == {"pose"}
     with pytest.raises(ValueError, match="no frame 3"):
         decode_clip(members, frames=[3])
-    with pytest.raises(ValueError, match="no such modality: flow"):
-        decode_clip(members, modalities=["flow"])
+    with pytest.raises(ValueError, match="no such modality: heat"):
+        decode_clip(members, modalities=["heat"])
 
 
 def test_a_clip_may_have_frames_alone(make_clip: MakeClip) -> None:

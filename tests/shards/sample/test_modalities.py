@@ -92,8 +92,8 @@ def test_arrays_that_do_not_fit_are_refused(clips: list[Clip]) -> None:
             ValueError, match=r"videos-walk-0: normals is .*, not uint8\(3, 24, 32, 3"
         ):
             replace(clips[0], more={"normals": wrong})
-    with pytest.raises(ValueError, match="no such modality: flow"):
-        replace(clips[0], more={"flow": clips[0].rgb})
+    with pytest.raises(ValueError, match="no such modality: heat"):
+        replace(clips[0], more={"heat": clips[0].rgb})
 
 
 def test_it_is_verified(tmp_path: Path, dataset: Path, clips: list[Clip]) -> None:

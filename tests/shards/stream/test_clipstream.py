@@ -223,7 +223,7 @@ def test_collated_samples_are_the_batches_of_the_stream(tiny: Path) -> None:
 def test_mistakes_are_told_at_once(tiny: Path, tmp_path: Path) -> None:
     for options, message in (
         ({"rank": 2, "world_size": 2}, "rank 2 is not one of 2"),
-        ({"modalities": ["flow"]}, "no such modality: flow"),
+        ({"modalities": ["heat"]}, "no such modality: heat"),
         ({"cut": "haop", "frames": 2}, "single images"),
         ({"crop_area": (0.5, 1.5)}, "crop_area"),
         ({"mirror": 2}, "mirror"),
