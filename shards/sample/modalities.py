@@ -271,7 +271,7 @@ MODALITIES: dict[str, Modality] = {
             draw=drawing.as_it_is,
             streamed=Streamed("normals", moves="never"),
         ),
-        Modality(name="flow", encoding=FLOW, title="flow to the next frame", draw=drawing.flow),
+        Modality(name="flow", encoding=FLOW, title="optical flow", draw=drawing.flow),
         Modality(name="joints", encoding=SPACE, files="whole"),
         # CLIP's: the whole person, wherever the frames are cropped.
         Modality(

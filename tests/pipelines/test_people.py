@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from preprocess.errors import InputError
+from preprocess.errors import ClipError, InputError
+from preprocess.sources.people import reader
 from preprocess.sources.people.reader import RenderedVideo
+from preprocess.sources.people.render import Renderer
 from preprocess.sources.people.spec import load_spec
 from shards.inspect.verify import verify
 from shards.reader import open_dataset
+from tests.pipelines.conftest import tree
 
 pytest.importorskip("anny")
 
@@ -132,3 +135,44 @@ def test_only_rendered_people_have_normals_and_flow(videos, run, tmp_path):
             run(videos, tmp_path / "out", **{option: "source"})
         with pytest.raises(InputError, match=f"{option} must be source or none, not hdnet"):
             run(videos, tmp_path / "out", **{option: "hdnet"})
+
+
+@pytest.mark.slow
+def test_workers_and_stops_change_no_byte(spec, run, tmp_path, ray_is_up):
+    spec.write_text(
+        "{videos: 4, seed: 3, width: 64, height: 64, frames: 8, camera: {still: 0.5}, "
+        "two_people: 0.5}"
+    )
+    options = {**TRUE, "crop": "subject", "normals": "source", "flow": "source"}
+    for workers in (0, 1, 2):
+        run(spec, tmp_path / str(workers), workers=workers, clips_per_shard=3, **options)
+    whole = tree(tmp_path / "0")
+    assert whole == tree(tmp_path / "1") == tree(tmp_path / "2")
+    shards = sorted((tmp_path / "0" / "train").glob("*.tar"))
+    assert len(shards) == 3
+    shards[0].write_bytes(shards[0].read_bytes()[:1000])
+    shards[1].with_suffix(".json").unlink()
+    assert run(spec, tmp_path / "0", clips_per_shard=3, **options).shards_made == 2
+    assert tree(tmp_path / "0") == whole
+
+
+@pytest.mark.slow
+def test_clips_tried_again_have_the_bytes_of_clips_that_never_failed(
+    spec, run, tmp_path, monkeypatch
+):
+    run(spec, tmp_path / "well", **TRUE)
+    rendered = Renderer.pictures
+
+    def failing(self, frames):
+        if self.world.about["video"] == 1:
+            raise ClipError("the lamp is broken")
+        return rendered(self, frames)
+
+    reader._pictures.clear()
+    with monkeypatch.context() as broken:
+        broken.setattr(Renderer, "pictures", failing)
+        summary = run(spec, tmp_path / "again", **TRUE)
+    (bad,) = summary.quarantined
+    assert "the lamp is broken" in bad.reason
+    assert run(spec, tmp_path / "again", retry_quarantined=True, **TRUE).quarantined == ()
+    assert tree(tmp_path / "again") == tree(tmp_path / "well")
