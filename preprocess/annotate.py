@@ -10,13 +10,12 @@ import numpy as np
 from preprocess.annotators.sanity import CheckedKeypoints, nonsense_mask
 from preprocess.annotators.scene import Masks, Scene, SpaceAnnotator
 from preprocess.annotators.tracked import (
-    PersonFrame,
     person_box,
     person_boxes,
     person_colours,
 )
 from preprocess.background_shift import shift_in_clip
-from preprocess.crop import Box, as_box
+from preprocess.crop import Box, Crop, as_box
 from preprocess.depth_range import normalize_depth
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, frame_rate
@@ -37,11 +36,13 @@ from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
 from shards.sample.keypoints import Keypoints
 from shards.sample.skeleton import draw_poses
 
-__all__ = ["ClipRequest", "Limits", "Survey", "annotate", "survey"]
+__all__ = ["ClipRequest", "Limits", "Survey", "annotate", "inside", "survey"]
 
 # A clip's rate may differ by this fraction from the video's because time stamps are rounded: to
 # milliseconds in Matroska, 4 % of the step of two frames of 120 a second.
 _ROUNDING = 0.05
+# A person is in the clip of whose box its square shows at least this fraction.
+_IN_SQUARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def annotate(
     if annotators.pose:
         keypoints = annotators.pose.keypoints(_boxed(annotators, scene, made))
     masks, keypoints, nonsense = _checked(annotators, masks, keypoints)
-    found = _person_frames(annotators, people, masks, keypoints)
+    found = _person_frames(annotators, scene, masks, keypoints)
     if found is not None:
         found = [there and t not in nonsense for t, there in enumerate(found)]
     if found is not None and sum(found) < limits.min_person_frames * len(found):
@@ -240,9 +241,11 @@ def _too_few(
     if scene.identity is None:
         return f"a person was found in {frames}"
     who = f"the subject (person {scene.identity.number} of {len(scene.identity.people)})"
-    missing = [frame for frame, there in zip(scene.frames, found, strict=True) if not there]
+    missing = [t for t, there in enumerate(found) if not there]
     middle = missing[len(missing) // 2]
-    others = annotators.count_people(middle)
+    if scene.people and scene.people[middle] is not None:
+        return f"{who} was found in {frames}: elsewhere it is outside the clip's square"
+    others = annotators.count_people(scene.frames[middle])
     instead = f"another person is there ({others} seen)" if others else "nobody else is there"
     return f"{who} was found in {frames}: {instead}"
 
@@ -369,16 +372,32 @@ def _depth(
 
 def _person_frames(
     annotators: Annotators,
-    people: Sequence[PersonFrame | None],
+    scene: Scene,
     masks: np.ndarray | None,
     keypoints: Keypoints | None,
 ) -> list[bool] | None:
-    """By those who look for people in whole frames, else by the lite tracker."""
+    """By those who look for people in whole frames, else by the lite tracker.
+
+    A person counts who is in the clip's square, not somewhere else in the source's picture.
+    """
     if annotators.mask_of_frame and masks is not None:
         return [bool((mask > 127).any()) for mask in masks]
     if masks is None and keypoints is not None and annotators.chosen["pose"].spec.finds_people:
         return [bool((frame[..., 2] > 0).any()) for frame in keypoints.points]
-    return [person is not None for person in people] if people else None
+    if not scene.people:
+        return None
+    boxes = person_boxes(scene.people, scene.frames)
+    there = [bool(box) and inside(box[0], scene.crop) >= _IN_SQUARE for box in boxes]
+    if masks is not None:
+        there = [seen and bool((mask > 127).any()) for seen, mask in zip(there, masks, strict=True)]
+    return there
+
+
+def inside(box: Box, crop: Crop) -> float:
+    """The fraction of a person's box, in the source's pixels, that the clip's square shows."""
+    (x0, y0, x1, y1), (left, top, right, bottom) = box, crop.box
+    width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
+    return max(width, 0) * max(height, 0) / max((x1 - x0) * (y1 - y0), 1e-9)
 
 
 def _mean_scores(points: np.ndarray) -> list[float]:

@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+# Seconds by which a step between frames may differ from another because both were rounded.
+_ROUNDED = 0.0015
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame as a viewer would show it: upright, with square pixels."""
@@ -185,15 +189,16 @@ def frame_times(reader: FrameReader, frames: int, fps: float) -> Sequence[float]
 def frame_rate(times: Sequence[float] | np.ndarray) -> float:
     """Frames a second of frames at these times (two or more), whatever pauses are between them.
 
-    The mean of the steps that are about as long as the median: time stamps are rounded, and a
-    mean of all would count an hour's pause as slow motion. 0 when no time passes at all.
+    The mean of the steps that are as long as the median, but for rounding: containers keep
+    milliseconds. A mean of all would count an hour's pause as slow motion. 0 when no time passes
+    at all.
     """
     steps = np.diff(np.asarray(times, np.float64))
     steps = steps[steps > 0]
     if not len(steps):
         return 0.0
     median = np.median(steps)
-    usual = steps[np.abs(steps - median) <= median / 2]
+    usual = steps[np.abs(steps - median) <= max(median / 10, _ROUNDED)]
     return float(len(usual) / usual.sum())
 
 

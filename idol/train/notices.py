@@ -40,6 +40,7 @@ def notices(
     lines = not_used(config, usual, _rules(config, data), _PREFIXES)
     lines += _start(config, checkpoint, saved or {})
     lines += _frame_steps(config, data)
+    lines += _only_val(data)
     report = config.report
     ratio = (_LAST + 1) // report.sample_steps
     first = (report.sample_steps - 1) * ratio + 1
@@ -102,6 +103,16 @@ def _start(config: TrainConfig, checkpoint: Path | None, saved: Mapping[str, Any
             f"stage {config.stage} starts from {'--base alone' if config.base else 'fresh weights'}"
             f": --init-from takes the output of stage {_BEFORE[config.stage]}"
         )
+
+
+def _only_val(data: Datasets) -> Iterator[str]:
+    """Datasets whose only clips are those held out."""
+    for dataset in data.mixture.datasets:
+        if dataset.has_split("val") and not dataset.has_split("train"):
+            yield (
+                f"{dataset.url} has a val split alone: the clips trained on are those that "
+                "validation measures; build more videos, or with --val-fraction 0"
+            )
 
 
 def _frame_steps(config: TrainConfig, data: Datasets) -> Iterator[str]:

@@ -53,6 +53,7 @@ def test_nothing_of_the_person_is_cut_off(datasets, uncropped, crop):
         assert share >= WHOLE, (clip.key, share)
         assert described["person"] is True
         assert described["coverage"] >= 0.05
+        assert (clip.mask > 127).any((1, 2)).mean() >= 0.5, clip.key  # and so does the clip
 
 
 @pytest.mark.parametrize("crop", CROPS)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from preprocess import load
-from preprocess.annotate import ClipRequest, Limits, annotate, survey
+from preprocess.annotate import ClipRequest, Limits, annotate, inside, survey
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import Masks
 from preprocess.annotators.spec import Record
+from preprocess.crop import centre_crop
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.load import Annotators
@@ -303,3 +304,11 @@ def test_where_nobody_is_looked_for_one_frame_of_the_shot_is_read():
     surveyed = survey(Video("v", 17, 30.0, Counted(), "v"), Shot(3, 16), annotators, SIZE)
     assert read == [3]
     assert surveyed.reference.person is None
+
+
+def test_a_person_beside_the_clips_square_is_not_in_it():
+    square = centre_crop(160, 90, SIZE)  # x from 35 to 125
+    assert inside((40, 10, 60, 80), square) == 1
+    assert inside((25, 10, 45, 80), square) == 0.5
+    assert inside((0, 10, 30, 80), square) == 0
+    assert inside((130, 10, 150, 80), square) == 0

@@ -164,6 +164,11 @@ def test_a_pause_is_a_gap_and_does_not_change_the_rate():
     assert gaps(times, 1e6) == []
 
 
+def test_the_rate_of_uneven_steps_is_that_of_the_usual_one():
+    steps = [33, 33, 17, 33, 50, 33, 17, 33, 66, 33]
+    assert frame_rate(np.cumsum([0, *steps]) / 1000) == pytest.approx(1000 / 33)
+
+
 def test_rounded_time_stamps_give_the_rate():
     """Matroska counts milliseconds: steps of 33, 33 and 34."""
     assert frame_rate([round(i / 30, 3) for i in range(61)]) == pytest.approx(30, abs=1e-6)

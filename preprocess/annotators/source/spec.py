@@ -61,7 +61,6 @@ SOURCE = Spec(
     load=_load,
     title="source-mask",
     reads=SourceImages("masks", "their clips are quarantined", required=True),
-    finds_people=True,
 )
 _TRUTH = SourceImages("truth", "their clips are quarantined", required=True)
 SOURCE_POSE = Spec(

@@ -128,3 +128,9 @@ def test_networks_of_the_other_preset_are_refused(
     command += ["--size", "32", "--output", str(tmp_path / "run"), "--vae", "a"]
     assert main(command) == 2
     assert "--vae is for preset sd14: tiny has its own" in capsys.readouterr().err
+
+
+def test_training_on_what_was_held_out_is_told(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", [], [clip(0), clip(1)])
+    (line,) = [line for line in told("image", shards) if "val split alone" in line]
+    assert "the clips trained on are those that validation measures" in line
