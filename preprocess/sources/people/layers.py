@@ -341,13 +341,14 @@ def _clothes(
 ) -> list[Layer]:
     layers = []
     tile = textures.cloth(random)
-    if top == "dress":
-        bottom = random.choice(["skirt", "long skirt"])
+    if top == "dress" and not bottom.endswith("skirt"):
+        bottom = str(random.choice(["skirt", "long skirt"]))
     if bottom.endswith("skirt"):
-        under = textures.cloth(random, "plain")
-        layers.append(_trousers(random, body, shared, 0.15 * loose, "shorts", under))
+        hem = random.uniform(-0.32, -0.18) if bottom == "skirt" else random.uniform(-0.62, -0.42)
         cloth = tile if top == "dress" else textures.cloth(random)
-        layers.append(_skirt(random, body, shared, loose, bottom, cloth))
+        # Thighs that rise further than the cone follows look as if its cloth lay on them.
+        layers.append(_trousers(random, body, shared, 0.15 * loose, "shorts", cloth, hem=hem))
+        layers.append(_skirt(random, body, shared, loose, bottom, cloth, hem))
     else:
         kind = random.choice(["denim", "plain", "plain", "checks"])
         layers.append(_trousers(random, body, shared, loose, bottom, textures.cloth(random, kind)))
@@ -390,10 +391,12 @@ def _trousers(
     loose: float,
     kind: str,
     tile: np.ndarray,
+    hem: float | None = None,
 ) -> Layer:
     regions = _regions(shared)
     c = shared.canonical
-    hem = {"shorts": random.uniform(-0.36, -0.16)}.get(kind, random.uniform(-0.76, -0.7))
+    if hem is None:
+        hem = random.uniform(-0.36, -0.16) if kind == "shorts" else random.uniform(-0.76, -0.7)
     flare = {"wide trousers": random.uniform(0.025, 0.05)}.get(
         kind, random.uniform(0.0, 0.012)
     ) * loose
@@ -483,9 +486,9 @@ def _skirt(
     loose: float,
     kind: str,
     tile: np.ndarray,
+    hem: float,
 ) -> Layer:
     """A cone from the waist around both legs; its cloth follows the thighs half the way."""
-    hem = random.uniform(-0.32, -0.18) if kind == "skirt" else random.uniform(-0.62, -0.42)
     flare = random.uniform(0.02, 0.12) * (0.5 + 0.5 * loose)
     rows, columns = 28, 64
     regions = _regions(shared)

@@ -121,7 +121,7 @@ def _person(spec: PeopleSpec, random: Callable[..., np.random.Generator], place:
     bottom = choose(looks, bottoms if sum(bottoms.values()) else dict(spec.bottoms))
     top = choose(looks, tops if sum(tops.values()) else dict(spec.tops))
     cut = choose(looks, hair)
-    if motion_name in ("crouch", "sit") and bottom == "long skirt":
+    if motion_name in ("crouch", "sit") and (bottom == "long skirt" or top == "dress"):
         bottom = "skirt"
     rig = Rig.of(body, shared, sole)
     motion = make_motion(motion_name, random("motion", motion_name), spec.seconds, rig, place)
