@@ -116,6 +116,7 @@ class Renderer:
         behind = self._backdrop(view, _STAGE_TIMES)
         height, width = view.height, view.width
         stage = shadow.on(behind, self.world.stage.light)
+        stage = stage * _under_feet(behind.points, moment.joints)[:, None]
         stage = stage.reshape(height * _STAGE_TIMES, width * _STAGE_TIMES, 3)
         stage = cv2.resize(stage, (width, height), interpolation=cv2.INTER_AREA)
         covered = seen.owner != _NOBODY
@@ -361,6 +362,31 @@ class _Shadow:
             light.ambient, self.axes, self.centre, _SHADOW_REACH, people,
         )  # fmt: skip
         return lit
+
+
+def _under_feet(points: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """(N,) float32, how much light of all around reaches the stage's points (N, 3): less on the
+    floor close to feet, and a little less under bodies, as joints (P, 134, 3) have them."""
+    light = np.ones(len(points), np.float32)
+    names = OPENPOSE_134
+    ends = [(f"{side}_heel", f"{side}_big_toe", 0.6, 0.13) for side in ("left", "right")]
+    for person in joints:
+        for one, two, dark, reach in (*ends, ("left_hip", "right_hip", 0.35, 0.4)):
+            a, b = person[names.indices(one, two)]
+            if one != "left_hip":  # feet in the air darken less
+                dark *= float(np.exp(-max(min(a[2], b[2]) - 0.04, 0) / 0.08))
+            low, high = np.minimum(a, b) - 3 * reach, np.maximum(a, b) + 3 * reach
+            near = np.flatnonzero(
+                (points[:, 2] < 0.01)
+                & (points[:, 0] > low[0]) & (points[:, 0] < high[0])
+                & (points[:, 1] > low[1]) & (points[:, 1] < high[1])
+            )  # fmt: skip
+            along = b[:2] - a[:2]
+            off = points[near, :2] - a[:2]
+            share = np.clip(off @ along / max(float(along @ along), 1e-9), 0, 1)
+            away = ((off - share[:, None] * along) ** 2).sum(-1)
+            light[near] *= 1 - dark * np.exp(-away / reach**2)
+    return light
 
 
 def _mean(samples: np.ndarray) -> np.ndarray:
