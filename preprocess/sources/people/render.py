@@ -369,23 +369,23 @@ def _under_feet(points: np.ndarray, joints: np.ndarray) -> np.ndarray:
     floor close to feet, and a little less under bodies, as joints (P, 134, 3) have them."""
     light = np.ones(len(points), np.float32)
     names = OPENPOSE_134
+    low, high = np.nanmin(joints, (0, 1))[:2] - 1.2, np.nanmax(joints, (0, 1))[:2] + 1.2
+    x, y, z = points.T
+    floor = np.flatnonzero((z < 0.01) & (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
+    x, y = x[floor], y[floor]
     ends = [(f"{side}_heel", f"{side}_big_toe", 0.6, 0.13) for side in ("left", "right")]
     for person in joints:
         for one, two, dark, reach in (*ends, ("left_hip", "right_hip", 0.35, 0.4)):
-            a, b = person[names.indices(one, two)]
+            a, b = person[names.indices(one, two)].astype(np.float32)
             if one != "left_hip":  # feet in the air darken less
                 dark *= float(np.exp(-max(min(a[2], b[2]) - 0.04, 0) / 0.08))
-            low, high = np.minimum(a, b) - 3 * reach, np.maximum(a, b) + 3 * reach
-            near = np.flatnonzero(
-                (points[:, 2] < 0.01)
-                & (points[:, 0] > low[0]) & (points[:, 0] < high[0])
-                & (points[:, 1] > low[1]) & (points[:, 1] < high[1])
-            )  # fmt: skip
+            low, high = np.minimum(a, b) - 2 * reach, np.maximum(a, b) + 2 * reach
+            near = np.flatnonzero((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
             along = b[:2] - a[:2]
-            off = points[near, :2] - a[:2]
+            off = np.stack([x[near], y[near]], -1) - a[:2]
             share = np.clip(off @ along / max(float(along @ along), 1e-9), 0, 1)
             away = ((off - share[:, None] * along) ** 2).sum(-1)
-            light[near] *= 1 - dark * np.exp(-away / reach**2)
+            light[floor[near]] *= 1 - np.float32(dark) * np.exp(away * np.float32(-1 / reach**2))
     return light
 
 
