@@ -132,9 +132,14 @@ class Recipe(AnnotatorChoice, _Clips):
 
     def resolved(self) -> dict[str, Any]:
         """All fields with defaults resolved, as plain JSON; models and folders without their
-        place, and `densepose` not at all: it counts by the source's digest or its record."""
+        place, and `densepose` not at all: it counts by the source's digest or its record. What is
+        not asked for of the modalities that few datasets have is left out, so that a modality
+        more does not make other datasets of those there are."""
         fields = asdict(self)
         del fields["densepose"]
+        for name in ("normals", "flow"):
+            if fields[name] == NONE:
+                del fields[name]
         lengths = {"clip_length": self.frames, "stride": self.clip_stride}
         made = self.chosen
         options: tuple[Literal["mask", "pose", "normals", "flow"], ...]

@@ -42,7 +42,7 @@ __all__ = ["ClipRequest", "Limits", "Survey", "annotate", "inside", "survey"]
 # milliseconds in Matroska, 4 % of the step of two frames of 120 a second.
 _ROUNDING = 0.05
 # A person is in the clip of whose box its square shows at least this fraction.
-_IN_SQUARE = 0.25
+_IN_SQUARE = 0.5
 
 
 @dataclass(frozen=True)

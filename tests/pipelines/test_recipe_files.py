@@ -148,6 +148,12 @@ def test_the_lite_recipe_is_the_defaults():
     )
 
 
+def test_modalities_that_few_ask_for_do_not_make_other_datasets_of_the_rest():
+    assert not {"normals", "flow"} & set(Recipe("videos").resolved())
+    asked = Recipe("people", mask="source", pose="source", depth=("source",), normals="source")
+    assert asked.resolved()["normals"] == "source"
+
+
 def test_every_packaged_recipe_says_what_it_is_for():
     assert set(packaged()) == {"haop", "lite", "paper-ntu120", "paper-tiktok", "people"}
     for name in packaged():

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from shards.dataset import FILE, open_for_build
@@ -142,6 +143,15 @@ def test_an_index_that_disagrees(dataset: Path, make_clip: MakeClip) -> None:
         ("dataset.json", "", f"totals are not those of the manifests: {advice}"),
         ("index.parquet", "videos-walk-1", f"has no row for this sample: {advice}"),
     ]
+
+
+def test_an_index_from_before_a_modality_came_to_the_table(dataset: Path) -> None:
+    path = dataset / "index.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns(["bytes_normals"]), path)
+    assert _faults(dataset) == []
+    pq.write_table(table.drop_columns(["bytes_rgb"]), path)
+    assert "differs from the manifest in bytes_rgb" in _faults(dataset)[0][2]
 
 
 def test_a_key_in_two_shards(dataset: Path, make_clip: MakeClip) -> None:
