@@ -332,6 +332,7 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
         weights=setup.made_by.weights(),
         extras={
             "short_videos": list(plan.short),
+            "short_shots": [asdict(video) for video in plan.short_shots],
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],
             "passed_over": [asdict(kind) for kind in plan.passed_over],
             "splits": list(plan.split_rules),

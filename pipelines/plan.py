@@ -14,7 +14,7 @@ from pipelines.recipe import Recipe
 from pipelines.separate import separate
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
-from preprocess.shots import Break, Shot, gap_breaks, shots_of
+from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
 from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Listing, PassedOver, Split, Unreadable, Video
 from shards.files.digest import canonical_json, sha256
@@ -25,6 +25,7 @@ __all__ = [
     "FindBreaks",
     "Plan",
     "PlannedClip",
+    "ShortShots",
     "ShotCount",
     "Task",
     "make_plan",
@@ -81,13 +82,21 @@ class ShotCount:
         return {**asdict(self), "breaks": dict(sorted(self.breaks.items()))}
 
 
+@dataclass(frozen=True)
+class ShortShots:
+    """A video, by its id, that gives no clip though it is long enough, and why."""
+
+    id: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The recipe applied to a source.
 
     `shards` maps (split, shard index) to its clips in order. `short` are ids of videos with too
-    few frames for a clip; `shots` is what was found in the others, as far as `limit` has them
-    looked at.
+    few frames for a clip, `short_shots` those of which every shot has too few; `shots` is what was
+    found in all but `short`, as far as `limit` has them looked at.
     """
 
     recipe: Recipe
@@ -100,6 +109,7 @@ class Plan:
     split_rules: tuple[str, ...] = ()  # how videos were split, in words
     shots: ShotCount = field(default_factory=ShotCount)
     passed_over: tuple[PassedOver, ...] = ()  # what lies in the source and is not read
+    short_shots: tuple[ShortShots, ...] = ()
 
     @property
     def clips(self) -> int:
@@ -180,8 +190,13 @@ def make_plan(
     by_split: dict[Split, list[PlannedClip]] = {}
     count = _Counting(recipe.span)
     planned = 0
+    short_shots = []
     for index, found in zip(long, breaks, strict=False):
-        for shot in count.add(shots_of(listing.videos[index].frames, found)):
+        shots = count.add(shots_of(listing.videos[index].frames, found))
+        if all(shot.frames < recipe.span for shot in shots):
+            reason = _short_shots(shots, recipe.span)
+            short_shots.append(ShortShots(listing.videos[index].id, reason))
+        for shot in shots:
             first_frames = range(shot.first, shot.last - recipe.span + 2, recipe.clip_stride)
             if recipe.limit is not None:
                 first_frames = first_frames[: recipe.limit - planned]
@@ -195,9 +210,12 @@ def make_plan(
     if not planned:
         reasons = [f"{len(short)} shorter than {recipe.span} frames"] if short else []
         if count.short:
-            reasons.append(f"{count.short} shots shorter than that")
+            than = "that" if short else f"{recipe.span} frames"
+            reasons.append(f"{count.short} shots shorter than {than}")
         reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
-        shorter = "; --clip-length and --frame-step make clips shorter" if short else ""
+        shorter = (
+            "; --clip-length and --frame-step make clips shorter" if short or short_shots else ""
+        )
         raise InputError("the source gives no clip (" + "; ".join(reasons) + f"){shorter}")
     size = recipe.clips_per_shard
     shards = {
@@ -216,6 +234,7 @@ def make_plan(
         rules,
         count.total(),
         listing.passed_over,
+        tuple(short_shots),
     )
 
 
@@ -311,6 +330,12 @@ def _by_background(
         f"lose little (val_fraction {recipe.val_fraction:g}); train: other performers in other "
         f"setups; left out: {mixed} of {len(videos)} videos, which mix the two"
     )
+
+
+def _short_shots(shots: Sequence[Shot], span: int) -> str:
+    ends = Counter(shot.ends for shot in shots if shot.ends != "end")
+    by = " and ".join(in_words(why, count) for why, count in sorted(ends.items()))
+    return f"all its {len(shots)} shots have fewer than {span} frames: {by}"
 
 
 def _shot(clip: PlannedClip) -> tuple[int, Shot]:

@@ -21,6 +21,7 @@ from pipelines.plan import Plan
 from pipelines.reporter import Reporter
 from pipelines.worker import Made
 from preprocess.errors import InputError
+from preprocess.shots import in_words
 from preprocess.sources.values import Split
 from shards.command import as_typed
 from shards.inspect.console import QuietConsole, human_bytes, human_duration
@@ -112,14 +113,10 @@ def _in_order(counts: Counter[Split | None]) -> list[tuple[Split | None, int]]:
     return sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or ""))
 
 
-_BREAKS = {"cut": ("cut", "cuts"), "gap": ("gap in time", "gaps in time"),
-           "size": ("change of size", "changes of size")}  # fmt: skip
-
-
 def shots(plan: Plan) -> str:
     """How many shots there are, what ends them, and what of them is too short for a clip."""
     found = plan.shots
-    ends = [f"{count} {_BREAKS[why][count > 1]}" for why, count in sorted(found.breaks.items())]
+    ends = [in_words(why, count) for why, count in sorted(found.breaks.items())]
     text = f"{found.shots} in {found.videos} videos, by {' and '.join(ends)}"
     if found.short:
         text += f"; {found.short} under {plan.recipe.span} frames ({found.short_frames} frames)"
@@ -307,6 +304,7 @@ def _show_left_out(plan: Plan, quarantined: Sequence[Quarantined]) -> None:
     groups = (
         ("unreadable", [(u.reason, u.id) for u in plan.unreadable]),
         ("too short", [(f"fewer than {span} frames", video) for video in plan.short]),
+        ("shots too short", [(video.reason, video.id) for video in plan.short_shots]),
         ("quarantined", [(q.reason, q.key) for q in quarantined]),
     )
     for what, found in groups:

@@ -29,6 +29,8 @@ __all__ = [
 
 # Seconds by which a step between frames may differ from another because both were rounded.
 _ROUNDED = 0.0015
+# A pause is rare: of itself and so many steps on either side, so many are half as long at most.
+_AROUND, _SELDOM = 50, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +205,19 @@ def frame_rate(times: Sequence[float] | np.ndarray) -> float:
 
 
 def gaps(times: Sequence[float], frame_steps: float) -> list[int]:
-    """Indices of frames that come more than `frame_steps` usual steps after the frame before."""
+    """Indices of frames that come more than `frame_steps` usual steps after the frame before.
+
+    A rhythm is no row of pauses: recordings of screens, say, take pictures when something moves.
+    So a step is no gap where more than 5 of it and the 50 on either side are half as long or
+    longer.
+    """
     if len(times) < 3:
         return []
     steps = np.diff(np.asarray(times, np.float64))
     usual = 1 / (frame_rate(times) or np.inf)
-    return [int(i) + 1 for i in np.flatnonzero(steps > frame_steps * usual + 1e-9)]
+    found = []
+    for i in np.flatnonzero(steps > frame_steps * usual + 1e-9):
+        around = steps[max(i - _AROUND, 0) : i + _AROUND + 1]
+        if np.count_nonzero(around >= steps[i] / 2) <= _SELDOM:
+            found.append(int(i) + 1)
+    return found

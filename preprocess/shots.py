@@ -7,9 +7,15 @@ from typing import Any, Literal
 from preprocess.frames import frame_times, gaps
 from preprocess.sources.values import Video
 
-__all__ = ["Break", "Shot", "Why", "gap_breaks", "shots_of"]
+__all__ = ["Break", "Shot", "Why", "gap_breaks", "in_words", "shots_of"]
 
 Why = Literal["cut", "gap", "size"]
+
+_WORDS = {
+    "cut": ("cut", "cuts"),
+    "gap": ("gap in time", "gaps in time"),
+    "size": ("change of size", "changes of size"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,11 @@ def shots_of(frames: int, breaks: Iterable[Break]) -> tuple[Shot, ...]:
     if first < frames:
         shots.append(Shot(first, frames - 1, len(shots), begins, "end"))
     return tuple(shots)
+
+
+def in_words(why: str, count: int) -> str:
+    """So many breaks for a reason of a `Break`, such as "2 gaps in time"."""
+    return f"{count} {_WORDS[why][count > 1]}"
 
 
 def gap_breaks(video: Video, max_gap: float) -> Sequence[Break]:

@@ -78,7 +78,10 @@ def _by_pillow(content: bytes, name: str, data: bool) -> tuple[np.ndarray, tuple
                 notes = [_SEVERAL] if getattr(image, "is_animated", False) else []
                 image.load()
                 profile = image.info.get("icc_profile") or b""
-                pixels = _pixels(ImageOps.exif_transpose(image), name)
+                upright = ImageOps.exif_transpose(image)
+                if image.format == "TGA" and image.mode in ("RGBA", "LA") and not content[17] & 15:
+                    upright = upright.convert("RGB")  # the last byte is no alpha
+                pixels = _pixels(upright, name)
     except UnidentifiedImageError as error:
         raise ClipError(f"{name} is not an image that can be decoded") from error
     except MemoryError:

@@ -27,6 +27,7 @@ __all__ = [
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff"),
     *(".avif", ".gif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"),
+    ".tga",
 )
 
 _DIGITS = re.compile(r"\d+|\D+")

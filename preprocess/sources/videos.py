@@ -16,6 +16,7 @@ SUFFIXES = (
     *(".mpe", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".m2t", ".trp", ".wmv", ".asf"),
     *(".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".ogm", ".mxf", ".dv", ".nut", ".y4m", ".ivf"),
     *(".rm", ".rmvb", ".wtv", ".mjpg", ".mjpeg", ".gif", ".apng"),
+    *(".h261", ".h263", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".obu"),  # raw streams
 )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import CLIPS_PER_TASK, ShotCount, make_plan
+from pipelines.plan import CLIPS_PER_TASK, ShortShots, ShotCount, make_plan
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
 from preprocess.shots import Break
@@ -169,6 +169,21 @@ def test_shots_too_short_for_a_clip_are_counted():
             Listing((video("a", 60), video("b", 3))),
             cut,
         )
+
+
+def test_a_video_of_which_every_shot_is_too_short_is_named_with_what_ends_them():
+    breaks = [Break(9, 10, "cut"), Break(19, 20, "gap"), Break(29, 30, "gap")]
+
+    def look(videos):
+        return (breaks if one.id == "a" else [] for one in videos)
+
+    videos = Listing((video("a", 40), video("b", 40)))
+    made = make_plan(Recipe("videos"), Path("s"), videos, look)
+    reason = "all its 4 shots have fewer than 16 frames: 1 cut and 2 gaps in time"
+    assert made.short_shots == (ShortShots("a", reason),)
+    assert made.short == ()
+    with pytest.raises(InputError, match=r"4 shots shorter than 16 frames\); --clip-length"):
+        make_plan(Recipe("videos"), Path("s"), Listing((video("a", 40),)), look)
 
 
 def test_a_limit_has_no_more_videos_looked_at_than_it_needs():

@@ -45,6 +45,7 @@ def test_a_build_in_a_pipe_says_how_far_it_is(monkeypatch, videos, said):
 
 def test_what_is_left_out_is_one_table(videos, make_video, tmp_path, said):
     make_video(videos / "short.mp4", 5)
+    make_video(videos / "paused.mkv", 14, pts=[20 * i + 6000 * (i >= 7) for i in range(14)])
     (videos / "bad.mp4").write_bytes(b"bad")
     plan = plan_build(Recipe("videos", **BARE, clip_length=8), videos)
     with show.Progress() as reporter:
@@ -53,6 +54,9 @@ def test_what_is_left_out_is_one_table(videos, make_video, tmp_path, said):
     table = said().split("left out")[1]
     assert "fewer than 8 frames" in table
     assert "bad.mp4" in table
+    assert "paused" in table
+    reason = "all its 2 shots have fewer than 8 frames: 1 gap in time"
+    assert result.info.extras["short_shots"] == [{"id": "paused", "reason": reason}]
 
 
 def test_an_estimate_counts_what_is_paid_once(videos):

@@ -164,6 +164,36 @@ def test_a_pause_is_a_gap_and_does_not_change_the_rate():
     assert gaps(times, 1e6) == []
 
 
+def test_a_rhythm_is_no_row_of_pauses():
+    """Screens are recorded when something moves: steps of 16, 16 and 110 ms, over and over."""
+    rhythm = np.tile([0.016, 0.016, 0.110], 20)
+    assert gaps(np.cumsum([0, *rhythm]), 2.5) == []
+    assert gaps(np.cumsum([0, *rhythm[:18]]), 2.5) == []
+    for pause in (1, 3600):
+        steps = np.insert(rhythm, 30, pause)
+        assert gaps(np.cumsum([0, *steps]), 2.5) == [31]
+
+
+def test_a_rhythm_in_one_part_does_not_hide_pauses_in_another():
+    steps = np.full(400, 0.04)
+    steps[:60] = np.tile([0.016, 0.016, 0.110], 20)
+    steps[[200, 300]] = 0.16
+    assert gaps(np.cumsum([0, *steps]), 2.5) == [201, 301]
+
+
+def test_waits_of_any_length_are_a_rhythm():
+    steps = np.random.default_rng(0).exponential(0.05, 2000) + 0.008
+    assert len(gaps(np.cumsum([0, *steps]), 2.5)) < 60
+
+
+def test_pauses_in_regular_frames_are_gaps_few_or_several():
+    for places in ([9], [9, 20, 31], [4, 10, 17, 25, 33]):
+        for length in (0.16, 1, 3600):
+            steps = np.full(40, 0.04)
+            steps[places] = length
+            assert gaps(np.cumsum([0, *steps]), 2.5) == [place + 1 for place in places]
+
+
 def test_the_rate_of_uneven_steps_is_that_of_the_usual_one():
     steps = [33, 33, 17, 33, 50, 33, 17, 33, 66, 33]
     assert frame_rate(np.cumsum([0, *steps]) / 1000) == pytest.approx(1000 / 33)

@@ -1,6 +1,7 @@
 """Shots: where they end, and that every frame is in one at most."""
 
-from preprocess.shots import Break, Shot, shots_of
+from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
+from preprocess.sources.registry import list_videos
 
 
 def test_a_video_without_breaks_is_one_shot():
@@ -24,3 +25,17 @@ def test_breaks_may_coincide_and_overlap():
 
 def test_a_single_frame_may_be_a_shot():
     assert [s.frames for s in shots_of(3, [Break(0, 1, "cut"), Break(1, 2, "cut")])] == [1, 1, 1]
+
+
+def test_a_recording_of_a_screen_is_one_shot(tmp_path, make_video):
+    pts = [0]
+    for step in [10, 10, 66] * 20:  # of 1/600 second
+        pts.append(pts[-1] + step)
+    make_video(tmp_path / "screen.mkv", len(pts), pts=pts)
+    (video,) = list_videos("videos", tmp_path).videos
+    assert video.frames == 61
+    assert gap_breaks(video, 2.5) == ()
+
+
+def test_breaks_in_words():
+    assert [in_words("cut", 1), in_words("gap", 2)] == ["1 cut", "2 gaps in time"]

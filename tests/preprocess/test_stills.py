@@ -102,6 +102,9 @@ TRANSPARENT = {
     "webp": lambda: encoded(cut_out(), "WEBP", lossless=True),
     "webp that keeps what is hidden": lambda: encoded(cut_out(), "WEBP", lossless=True, exact=True),
     "tiff": lambda: encoded(cut_out(), "TIFF"),
+    "tga": lambda: encoded(cut_out(), "TGA"),
+    "tga of runs": lambda: encoded(cut_out(), "TGA", compression="tga_rle"),
+    "grey tga": lambda: encoded(cut_out("LA"), "TGA"),
     "avif": lambda: encoded(cut_out(), "AVIF", quality=100),
     "palette": lambda: encoded(palette(), "PNG", transparency=1),
     "gif": lambda: encoded(palette(), "GIF", transparency=1),
@@ -117,12 +120,21 @@ def test_what_an_image_hides_under_its_transparency_is_not_shown(name):
     assert rgb[:, 28:].min() > 250
     assert ON_WHITE in notes
     left = rgb[4:-4, 4:20].astype(int)
-    assert np.abs(left - (87 if name == "grey png" else (200, 40, 40))).max() < 8
+    assert np.abs(left - (87 if name.startswith("grey") else (200, 40, 40))).max() < 8
 
 
 @pytest.mark.parametrize("name", TRANSPARENT)
 def test_a_transparent_mask_is_zero_where_it_is_transparent(name):
     assert shown(TRANSPARENT[name](), data=True)[0][:, 28:].max() < 5
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_byte_that_a_tga_does_not_call_transparency_is_none(mode):
+    content = bytearray(encoded(cut_out(mode), "TGA"))
+    content[17] &= 0xF0
+    rgb, notes = shown(bytes(content))
+    np.testing.assert_array_equal(rgb, np.asarray(cut_out(mode).convert("RGB")))
+    assert notes == ()
 
 
 def test_channels_and_depths():
@@ -291,6 +303,7 @@ OTHERS = {
     "BMP": {},
     "AVIF": {},
     "JPEG2000": {},
+    "TGA": {},
 }
 
 

@@ -72,7 +72,7 @@ def test_links_in_a_circle_end_and_each_folder_is_read_once(tmp_path, video):
 def test_other_files_are_counted_by_kind(tmp_path, video):
     put(tmp_path / "a.mp4", video)
     put(tmp_path / "b.MP4.part", video)
-    for name in ("2.heic", "10.HEIC", "README", ".DS_Store", "x/.git/config", "a.b c d"):
+    for name in ("2.heic", "10.HEIC", "README", "l.psd", ".DS_Store", "x/.git/config", "a.b c d"):
         put(tmp_path / name, b"x")
     os.mkfifo(tmp_path / "pipe.mp4")
     listing = list_videos("videos", tmp_path)
@@ -80,6 +80,7 @@ def test_other_files_are_counted_by_kind(tmp_path, video):
     assert listing.passed_over == (
         PassedOver(".heic", 2, "2.heic"),
         PassedOver(".part", 1, "b.MP4.part"),
+        PassedOver(".psd", 1, "l.psd"),
         PassedOver("hidden", 2, ".DS_Store"),
         PassedOver("neither file nor folder", 1, "pipe.mp4"),
         PassedOver("no suffix", 2, "README"),
@@ -152,13 +153,27 @@ CONTAINERS = {
     ".asf": "mpeg4",
     ".nut": "mpeg4",
     ".m2v": "mpeg2video",
+    ".h261": "h261",
+    ".h263": "h263",
+    ".h264": "libx264",
+    ".264": "libx264",
+    ".avc": "libx264",
+    ".h265": "libx265",
+    ".265": "libx265",
+    ".hevc": "libx265",
+    ".obu": "libsvtav1",
     ".mjpeg": "mjpeg",
     ".y4m": "rawvideo",
     ".ivf": "libvpx-vp9",
     ".gif": "gif",
     ".apng": "apng",
 }
-MUXERS = {".f4v": "mp4", ".ivf": "ivf", ".m2v": "mpeg2video", ".asf": "asf"}
+MUXERS = {".f4v": "mp4", ".ivf": "ivf", ".m2v": "mpeg2video", ".asf": "asf", ".264": "h264",
+          ".avc": "h264", ".265": "hevc"}  # fmt: skip
+OPTIONS = {
+    "libx265": {"x265-params": "log-level=none"},
+    "libsvtav1": {"svtav1-params": "lp=1", "preset": "10"},
+}
 PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p", "apng": "rgb24"}
 
 
@@ -170,7 +185,7 @@ def test_containers_that_are_read(tmp_path, suffix):
     codec = CONTAINERS[suffix]
     images = [cv2.resize(numbered_frame(i), (176, 144)) for i in range(6)]
     with av.open(str(tmp_path / f"a{suffix}"), "w", format=MUXERS.get(suffix)) as container:
-        stream = container.add_stream(codec, rate=25)
+        stream = container.add_stream(codec, rate=25, options=OPTIONS.get(codec, {}))
         stream.width, stream.height = 176, 144
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")
         for image in images:
@@ -182,7 +197,7 @@ def test_containers_that_are_read(tmp_path, suffix):
 
 
 IMAGES = {"jfif": "JPEG", "jpe": "JPEG", "avif": "AVIF", "gif": "GIF", "jp2": "JPEG2000",
-          "j2k": "JPEG2000", "ppm": "PPM", "dib": "DIB", "tif": "TIFF"}  # fmt: skip
+          "j2k": "JPEG2000", "ppm": "PPM", "dib": "DIB", "tif": "TIFF", "tga": "TGA"}  # fmt: skip
 
 
 def test_images_that_are_read(tmp_path):
