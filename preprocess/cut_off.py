@@ -1,8 +1,9 @@
 """Files that end before their container says they do: downloads and copies that were not finished.
 
 What each container promises: Matroska, MP4 and AVI the sizes of their parts, ASF the file's size,
-Ogg a last page marked as such, GIF a last byte, a transport stream whole packets. Where there is a
-count of frames, or a duration, `picture_index` compares it with what was read.
+Ogg a last page marked as such, GIF a last byte, a transport stream whole packets, a program stream
+the lengths of its packets, IVF those of its frames and their number. Where there is another count
+of frames, or a duration, `picture_index` compares it with what was read.
 """
 
 import os
@@ -10,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from preprocess.matroska import end_of_matroska
+
 __all__ = ["unfinished"]
 
-_UNKNOWN = -1
-_SEGMENT = 0x18538067
 _TAIL = 1 << 17
+# Frames by which an IVF header's number may be off: it is rounded, or an average.
+_IVF_SLACK = 2
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -27,7 +30,7 @@ def unfinished(path: Path, container: str) -> str | None:
     size = path.stat().st_size
     with path.open("rb") as file:
         if "matroska" in names:
-            wanted = _end_of_matroska(file, size)
+            wanted = end_of_matroska(file, size)
         elif "mov" in names:
             wanted = _end_of_boxes(file, size)
         elif "avi" in names:
@@ -41,47 +44,13 @@ def unfinished(path: Path, container: str) -> str | None:
             return None if whole else "its end is missing"
         elif "mpegts" in names:
             return _half_packet(file, size)
+        elif "mpeg" in names:
+            wanted = _end_of_program_stream(file, size)
+        elif "ivf" in names:
+            return _short_of_ivf(file, size)
         else:
             return None
     return f"{size} of {wanted} bytes are there" if wanted > size else None
-
-
-def _end_of_matroska(file: BinaryIO, size: int) -> int:
-    """Where the segment says it ends; where it does not, where its last cluster does."""
-    position = 0
-    while position < size:
-        name, length, start = _element(file, position)
-        if name is None:
-            return position + 1  # cut off within an element's head
-        if name == _SEGMENT and length == _UNKNOWN:
-            position = start
-            continue
-        if length == _UNKNOWN:
-            return 0  # a live recording: nothing says where it ends
-        position = start + length
-    return position
-
-
-def _element(file: BinaryIO, position: int) -> tuple[int | None, int, int]:
-    """An EBML element's name, length, and where its content starts."""
-    file.seek(position)
-    head = file.read(12)
-    width = _vint_width(head)
-    if not width or len(head) <= width:
-        return None, 0, position
-    name = int.from_bytes(head[:width], "big")
-    rest = head[width:]
-    more = _vint_width(rest)
-    if not more or len(rest) < more:
-        return None, 0, position
-    value = int.from_bytes(rest[:more], "big") - (1 << 7 * more)
-    length = _UNKNOWN if value == (1 << 7 * more) - 1 else value
-    return name, length, position + width + more
-
-
-def _vint_width(data: bytes) -> int:
-    """Bytes of a variable-length number, by the leading zeros of its first; 0 for none."""
-    return 9 - data[0].bit_length() if data and data[0] else 0
 
 
 def _end_of_boxes(file: BinaryIO, size: int) -> int:
@@ -152,6 +121,49 @@ def _half_packet(file: BinaryIO, size: int) -> str | None:
 def _bytes_at(data: bytes, start: int, step: int) -> Iterator[int]:
     for position in range(start, min(len(data), start + 6 * step), step):
         yield data[position]
+
+
+def _end_of_program_stream(file: BinaryIO, size: int) -> int:
+    """Where the last packet of an MPEG program stream ends; 0 where it cannot be told."""
+    tail = _tail(file, size, _TAIL)
+    position = tail.find(b"\0\0\1\xba")
+    while 0 <= position < len(tail):
+        head = tail[position : position + 14]
+        if head[:3] != b"\0\0\1":
+            return 0  # no packets, or something was appended
+        if len(head) < 6:
+            return size - len(tail) + position + 6
+        if head[3] == 0xB9:
+            position += 4
+        elif head[3] == 0xBA and head[4] >> 6 == 1:
+            position += 14 + (head[13] & 7 if len(head) > 13 else 0)
+        elif head[3] == 0xBA:
+            position += 12
+        elif head[3] < 0xBB:
+            return 0
+        else:
+            position += 6 + int.from_bytes(head[4:6], "big")
+    return size - len(tail) + position if position > 0 else 0
+
+
+def _short_of_ivf(file: BinaryIO, size: int) -> str | None:
+    """IVF's header has the number of frames, or that of the steps of time that they take."""
+    file.seek(0)
+    head = file.read(32)
+    promised = int.from_bytes(head[24:28], "little")
+    position, frames, stamps = int.from_bytes(head[6:8], "little"), 0, [0]
+    while position < size:
+        file.seek(position)
+        head = file.read(12)
+        position += 12 + int.from_bytes(head[:4], "little")
+        if len(head) == 12 and position <= size:
+            frames += 1
+            stamps.append(int.from_bytes(head[4:12], "little"))
+    span = max(stamps) - min(stamps[1:], default=0) + 1
+    each = span / max(frames, 1)
+    if promised != 0xFFFFFFFF and promised > max(frames, span) + _IVF_SLACK * each:
+        return f"{frames} of {round(promised / each)} frames are there"
+    return f"{size} of {position} bytes are there" if position > size else None
 
 
 def _tail(file: BinaryIO, size: int, length: int) -> bytes:

@@ -13,7 +13,7 @@ with the picture, so where decoding began, or what a seek or a time stamp says, 
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,7 @@ from preprocess.containers import open_video
 from preprocess.cut_off import unfinished
 from preprocess.errors import InputError
 from preprocess.frames import frame_rate
+from preprocess.matroska import losses
 from shards.files.atomic import atomic_file
 from shards.files.digest import sha256
 
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 # Of the format of a kept index, and of what is in one.
-_VERSION = 1
+_VERSION = 2
 # Pictures of all indices that a process holds: 40 bytes each at most.
 _HELD_PICTURES = 2_000_000
 # What `fingerprint` reads at either end of a file.
@@ -78,10 +79,13 @@ class PictureIndex:
     start_packets: np.ndarray  # (starts,) int64
     start_bytes: np.ndarray  # (starts,) int64
     start_stamps: np.ndarray  # (starts,) int64
+    lost_after: np.ndarray  # (losses,) int64: the last packets before the container lost data
     fps: float
     aspect: float  # width of a pixel by its height
     cut_off: str  # in words what is there of a file that ends too early, else ""
     decoded: bool  # the decoder was asked
+    # In words what the container lost, or why there is no picture, else "".
+    lost: str = ""
     # The decoder does not say from which packets pictures come: they are counted from the start.
     counted: bool = False
 
@@ -244,13 +248,25 @@ class _Packets:
     by_pts: bool = False  # the container is sought by times of showing
     hidden: int = 0
     last_second: float = 0.0  # of all streams
+    last_corrupt: bool = False
+    lost_after: list[int] = field(default_factory=list)
 
 
 def make_index(path: Path) -> PictureIndex:
     """Read a file's packets, and decode them if they cannot be trusted. Raises as picture_index."""
+    index = _make_index(path)
+    return replace(index, lost=_lost(index)) if len(index.lost_after) else index
+
+
+def _make_index(path: Path) -> PictureIndex:
     with open_video(path) as container:
         stream = open_stream(container, path)
         packets = _read_packets(container, stream)
+        if packets.by_pts:  # Matroska
+            places = np.maximum.accumulate(np.array(packets.places, np.int64))
+            before = np.searchsorted(places, losses(path)) - 1
+            packets.lost_after = sorted({max(int(number), 0) for number in before})
+            packets.sound = packets.sound and not packets.lost_after
         context = stream.codec_context
         rate = float(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
@@ -265,6 +281,8 @@ def make_index(path: Path) -> PictureIndex:
     if not pictures.sound:
         # Several threads may conceal damage in more than one way.
         pictures = _decode(path, threads=1)
+    if not cut and (packets.last_corrupt or _last_fails(path, packets, pictures)):
+        cut = "its last packet is damaged"
     return _from_pictures(pictures, packets, time_base, rate, aspect, cut)
 
 
@@ -290,6 +308,7 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
             found.places.append(-1 if packet.pos is None else packet.pos)
             found.usable.append(shown)
             found.hidden += packet.is_discard
+            found.last_corrupt = bool(packet.is_corrupt)
             if packet.is_corrupt:
                 found.sound = False
             if one_picture and found.one_each and packet.size:
@@ -445,6 +464,7 @@ def _from_packets(
         usable[order],
         times,
         *_starts(picture_of[keys], usable[keys], packets),
+        lost_after=np.array(packets.lost_after, np.int64),
         fps=round(frame_rate(times), 3) or rate,
         aspect=aspect,
         cut_off=cut,
@@ -487,9 +507,20 @@ class _Pictures:
     stamps: list[int | None] = field(default_factory=list)
     keys: list[bool] = field(default_factory=list)
     sound: bool = True
+    last_failed: bool = False  # the last packet is none that the decoder takes
 
 
-def _decode(path: Path, threads: int) -> _Pictures:
+def _last_fails(path: Path, packets: _Packets, pictures: _Pictures) -> bool:
+    """Whether the decoder refuses the last packet; several threads do not say so at the end."""
+    last = len(packets.usable) - 1
+    if last in pictures.packets or pictures.last_failed:
+        return pictures.last_failed
+    key = max((n for n, is_key in enumerate(packets.keys) if is_key and n < last), default=0)
+    return _decode(path, threads=1, first=key).last_failed
+
+
+def _decode(path: Path, threads: int, first: int = 0) -> _Pictures:
+    """Packets before `first` are passed over."""
     with open_video(path) as container:
         stream = open_stream(container, path)
         context = stream.codec_context
@@ -497,6 +528,7 @@ def _decode(path: Path, threads: int) -> _Pictures:
         found = _Pictures(context.name)
 
         def decode(packet: Any) -> None:
+            found.last_failed = found.last_failed and packet is None
             try:
                 for frame in context.decode(packet):
                     found.packets.append(number_of(frame))
@@ -507,10 +539,11 @@ def _decode(path: Path, threads: int) -> _Pictures:
                 pass
             except av.FFmpegError:
                 found.sound = False
+                found.last_failed = True
 
         try:
-            for _, packet in numbered(container, stream):
-                if packet.size:  # an empty one would be taken for the end
+            for number, packet in numbered(container, stream):
+                if packet.size and number >= first:  # an empty one would be taken for the end
                     decode(packet)
         except av.FFmpegError:
             found.sound = False
@@ -557,10 +590,12 @@ def _from_pictures(
         numbers_known,
         times,
         *starts,
+        lost_after=np.array(packets.lost_after, np.int64),
         fps=round(frame_rate(times), 3) or rate,
         aspect=aspect,
         cut_off=cut,
         decoded=True,
+        lost="" if len(numbers) else _why_none(packets),
         counted=counted,
     )
 
@@ -629,3 +664,35 @@ def _cut_off(
     if any(name in _WITH_DURATION for name in names) and packets.last_second < duration - slack:
         return f"{packets.last_second:.1f} of {duration:.1f} seconds are there"
     return ""
+
+
+def _lost(index: PictureIndex) -> str:
+    """Where the container lost data, and about how many pictures, by the usual step of time."""
+    if not index.frames:
+        return "data are lost, and no picture is left"
+    parts = []
+    for packet in index.lost_after:
+        before = index.packets <= packet
+        last = int(np.flatnonzero(before).max(initial=0))
+        after = np.flatnonzero(~before)
+        second = float(index.times[last])
+        count = 0
+        if len(after) and after[0] > last:
+            count = round((float(index.times[after[0]]) - second) * index.fps) - 1
+        if count > 0:
+            parts.append(f"about {count} pictures are missing at {second:.1f} s")
+        else:
+            parts.append(f"data are missing at {second:.1f} s")
+    return ", ".join(parts)
+
+
+def _why_none(packets: _Packets) -> str:
+    count = sum(packets.usable)
+    if not count:
+        return ""
+    if any(packets.keys):
+        return f"none of its {count} packets can be decoded"
+    return (
+        f"its {count} packets need a key frame that came before the file's beginning, "
+        "and none follows"
+    )

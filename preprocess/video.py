@@ -93,7 +93,7 @@ class VideoFile:
     def _pictures(self, indices: Sequence[int]) -> Iterator[tuple[int, Any, PictureIndex]]:
         try:
             index = self.index()
-            with _Reading(self.path, index, _damage_of(self.path)) as reading:
+            with _Reading(self.path, index, _damage_of(self.path, index)) as reading:
                 for wanted in indices:
                     if wanted >= index.frames:
                         raise ClipError(
@@ -133,9 +133,26 @@ _LISTENING = Lock()
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 
-def _damage_of(path: Path) -> _Damage:
+def _damage_of(path: Path, index: PictureIndex) -> _Damage:
+    key = (path, path.stat().st_mtime_ns)
     with _DAMAGE_LOCK:
-        return _DAMAGE.setdefault((path, path.stat().st_mtime_ns), _Damage())
+        if key not in _DAMAGE:
+            _DAMAGE[key] = _Damage(_beside_losses(index))
+        return _DAMAGE[key]
+
+
+def _beside_losses(index: PictureIndex) -> dict[int, int]:
+    """Where the container lost data, the picture before may have lost its end.
+
+    What follows up to the next key frame was predicted from what is gone.
+    """
+    found: dict[int, int] = {}
+    for packet in index.lost_after.tolist():
+        before = index.packets[index.packets <= packet]
+        if len(before):
+            number = int(before.max())
+            found.setdefault(_group_of(index, number), number)
+    return found
 
 
 def _group_of(index: PictureIndex, packet: int) -> int:

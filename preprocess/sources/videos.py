@@ -49,11 +49,12 @@ def probe_videos(
         finally:
             on_file()
         if not index.frames:
-            return [Unreadable(video_id, f"{path} has no frames")]
+            why = f": {index.lost}" if index.lost else ""
+            return [Unreadable(video_id, f"{path} has no frames{why}")]
         video = Video(video_id, index.frames, index.fps, reader, group)
-        if not index.cut_off:
-            return [video]
-        return [video, Unreadable(video_id, f"{path} is cut off: {index.cut_off}")]
+        faults = (("is cut off", index.cut_off), ("is damaged", index.lost))
+        said = "; ".join(f"{fault}: {what}" for fault, what in faults if what)
+        return [video, Unreadable(video_id, f"{path} {said}")] if said else [video]
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         probed = pool.map(probe, zip(paths, ids, groups, strict=True))

@@ -12,7 +12,7 @@ from preprocess.errors import ClipError
 from preprocess.frames import read_each
 from preprocess.sources.videos import probe_videos
 from preprocess.video import VideoFile
-from tests.preprocess.video_files import encode, numbered, packets
+from tests.preprocess.video_files import encode, numbered, packets, remux
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +123,78 @@ def test_files_that_were_cut_off_are_named_and_their_rate_is_right(tmp_path, nam
     assert f"{name} is cut off: " in left.unreadable[0].reason
     assert 5 < left.videos[0].frames < 60
     assert left.videos[0].fps == pytest.approx(25, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["a.ivf", "b.ivf", "a.mpg", "b.mpg"])
+def test_files_without_an_index_that_were_cut_off_are_named(tmp_path, name):
+    kind = {"ivf": {"codec": "libvpx-vp9"}, "mpg": {"codec": "mpeg2video", "b_frames": 2}}
+    path = encode(tmp_path / name, moving(40), **kind[name[2:]])
+    assert not VideoFile(path).index().cut_off
+    if name == "b.ivf":  # between two frames
+        path.write_bytes(path.read_bytes().split(bytes(packets(path)[25]))[0][:-12])
+        assert VideoFile(path).index().cut_off == "25 of 40 frames are there"
+    left = probe_videos([cut(path, 0.7)], ["a"], ["a"], lambda: None)
+    assert f"{name} is cut off: " in left.unreadable[0].reason
+
+
+@pytest.mark.parametrize("kind", ["undecodable", "whole"])
+def test_a_last_packet_that_does_not_decode_is_a_cut_off_end(tmp_path, kind):
+    source = encode(tmp_path / "a.webm", numbered(20), "libvpx-vp9")
+    content = [(bytes(p), n, n, p.is_keyframe) for n, p in enumerate(packets(source))]
+    if kind == "undecodable":
+        content[-1] = (content[-1][0][:4], *content[-1][1:])
+    path = remux(source, tmp_path / "b.nut", content)
+    assert VideoFile(path).index().cut_off == (
+        "its last packet is damaged" if kind == "undecodable" else ""
+    )
+
+
+def scratched(path: Path, at: int) -> Path:
+    """60 bytes overwritten: the heads of the container's parts among them."""
+    data = bytearray(path.read_bytes())
+    data[at : at + 60] = np.random.default_rng(at).bytes(60)
+    path.with_name(f"{at}_{path.name}").write_bytes(data)
+    return path.with_name(f"{at}_{path.name}")
+
+
+@pytest.mark.parametrize("codec", ["libx265", "libx264", "libvpx"])
+def test_what_a_container_lost_is_named_and_spoils_no_clip(tmp_path, codec):
+    """A demuxer goes on at the next cluster, and says nothing."""
+    options = {"x265-params": "log-level=none:open-gop=1"} if codec == "libx265" else {}
+    container = {"cluster_size_limit": "6000"}
+    path = encode(
+        tmp_path / "a.mkv", moving(48), codec, b_frames=2, options=options, container=container
+    )
+    whole = VideoFile(path)
+    right = {round(f.seconds, 3): f.rgb for f in whole.read(range(48))}
+    assert not whole.index().lost
+    found = packets(path)
+    for number in (16, 19, 26):
+        damaged = scratched(path, found[number].pos + found[number].size - 20)
+        reader = VideoFile(damaged)
+        index = reader.index()
+        left = probe_videos([damaged], ["a"], ["a"], lambda: None)
+        assert left.videos[0].frames == index.frames < 48
+        assert "is damaged: " in left.unreadable[0].reason
+        assert " missing at " in left.unreadable[0].reason
+        given = [f for _, f in read_each(reader, range(index.frames)) if hasattr(f, "rgb")]
+        assert given
+        for frame in given:
+            assert np.array_equal(frame.rgb, right[round(frame.seconds, 3)])
+
+
+def test_a_pause_of_a_recording_is_no_damage(tmp_path):
+    stamps = [24 * i + (6000 if i >= 17 else 0) for i in range(30)]
+    path = encode(tmp_path / "a.mkv", numbered(30), b_frames=2, pts=stamps)
+    found = probe_videos([path], ["a"], ["a"], lambda: None)
+    assert found.videos[0].frames == 30
+    assert not found.unreadable
+
+
+def test_why_there_is_no_frame_is_said(tmp_path):
+    source = encode(tmp_path / "a.webm", numbered(20), "libvpx-vp9", gop=100)
+    content = [(bytes(p), n, n, p.is_keyframe) for n, p in enumerate(packets(source))][5:]
+    path = remux(source, tmp_path / "tail.webm", content)
+    found = probe_videos([path], ["a"], ["a"], lambda: None)
+    assert not found.videos
+    assert "need a key frame that came before the file's beginning" in found.unreadable[0].reason
