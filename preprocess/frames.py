@@ -17,6 +17,7 @@ __all__ = [
     "FrameFolder",
     "FrameReader",
     "ImageFile",
+    "Numbered",
     "Timed",
     "frame_rate",
     "frame_times",
@@ -66,6 +67,14 @@ class Timed(Protocol):
     def times(self) -> Sequence[float]:
         """Seconds from the first frame to each, never falling: one a frame."""
         ...
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A reader of images that their names number; what is missing was left out by somebody."""
+
+    @property
+    def numbers(self) -> Sequence[int]: ...
 
 
 @dataclass(frozen=True)
@@ -204,20 +213,21 @@ def frame_rate(times: Sequence[float] | np.ndarray) -> float:
     return float(len(usual) / usual.sum())
 
 
-def gaps(times: Sequence[float], frame_steps: float) -> list[int]:
+def gaps(times: Sequence[float], frame_steps: float, *, rhythm: bool = True) -> list[int]:
     """Indices of frames that come more than `frame_steps` usual steps after the frame before.
 
     A rhythm is no row of pauses: recordings of screens, say, take pictures when something moves.
-    So a step is no gap where more than 5 of it and the 50 on either side are half as long or
-    longer.
+    So with `rhythm` a step is no gap where more than 5 of it and the 50 on either side are such
+    steps, half as long as it or longer.
     """
     if len(times) < 3:
         return []
     steps = np.diff(np.asarray(times, np.float64))
     usual = 1 / (frame_rate(times) or np.inf)
+    long = np.where(steps > frame_steps * usual + 1e-9, steps, 0)
     found = []
-    for i in np.flatnonzero(steps > frame_steps * usual + 1e-9):
-        around = steps[max(i - _AROUND, 0) : i + _AROUND + 1]
-        if np.count_nonzero(around >= steps[i] / 2) <= _SELDOM:
+    for i in np.flatnonzero(long):
+        around = long[max(i - _AROUND, 0) : i + _AROUND + 1]
+        if not rhythm or np.count_nonzero(around >= steps[i] / 2) <= _SELDOM:
             found.append(int(i) + 1)
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from preprocess.frames import frame_times, gaps
+from preprocess.frames import Numbered, frame_times, gaps
 from preprocess.sources.values import Video
 
 __all__ = ["Break", "Shot", "Why", "gap_breaks", "in_words", "shots_of"]
@@ -82,8 +82,12 @@ def in_words(why: str, count: int) -> str:
 
 
 def gap_breaks(video: Video, max_gap: float) -> Sequence[Break]:
-    """Where a frame comes more than `max_gap` usual frame times after the one before it."""
+    """Where a frame comes more than `max_gap` usual frame times after the one before it.
+
+    Steps that are a recording's rhythm end no shot; numbers that are missing always do.
+    """
     if video.frames < 2:
         return ()
     times = frame_times(video.reader, video.frames, video.fps)
-    return tuple(Break(frame - 1, frame, "gap") for frame in gaps(times, max_gap))
+    rhythm = not isinstance(video.reader, Numbered)
+    return tuple(Break(frame - 1, frame, "gap") for frame in gaps(times, max_gap, rhythm=rhythm))

@@ -169,6 +169,7 @@ def test_a_rhythm_is_no_row_of_pauses():
     rhythm = np.tile([0.016, 0.016, 0.110], 20)
     assert gaps(np.cumsum([0, *rhythm]), 2.5) == []
     assert gaps(np.cumsum([0, *rhythm[:18]]), 2.5) == []
+    assert len(gaps(np.cumsum([0, *rhythm]), 2.5, rhythm=False)) == 20
     for pause in (1, 3600):
         steps = np.insert(rhythm, 30, pause)
         assert gaps(np.cumsum([0, *steps]), 2.5) == [31]

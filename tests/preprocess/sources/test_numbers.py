@@ -54,6 +54,12 @@ def test_missing_numbers_are_a_gap_in_time(tiktok):
     assert gap_breaks(video, 1.5) == (Break(3, 4, "gap"), Break(5, 6, "gap"))
 
 
+def test_numbers_that_are_missing_often_are_gaps_all_the_same(tiktok):
+    kept = [number for number in range(120) if number % 12 < 8]
+    (video,) = list_videos("tiktok", tiktok(*kept)).videos
+    assert [b.after for b in gap_breaks(video, 2.5)] == list(range(8, 80, 8))
+
+
 def test_every_third_number_is_no_gap(tiktok):
     (video,) = list_videos("tiktok", tiktok(1, 4, 7, 10, 19)).videos
     assert gap_breaks(video, 2.5) == (Break(3, 4, "gap"),)
