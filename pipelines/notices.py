@@ -8,6 +8,7 @@ from pipelines.plan import Plan
 from pipelines.recipe import Recipe
 from preprocess.annotators.registry import ANNOTATORS
 from preprocess.errors import InputError
+from preprocess.sources import IMAGE_DATASETS, PUBLISHED_SPLITS
 from preprocess.sources.values import Listing
 from shards.options import not_used
 
@@ -56,16 +57,61 @@ def unused(recipe: Recipe, compute: Compute) -> list[str]:
 
 
 def _of_recipe(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Of each option that means nothing here the name and why; of several whys the last counts."""
     made = recipe.chosen
-    specs = {chosen.spec.name for chosen in made.values()}
+    names = {chosen.spec.name for chosen in made.values()}
     for spec in ANNOTATORS:
-        if spec.options and spec.name not in specs:
+        if spec.options and spec.name not in names:
             for field in fields(spec.options):
                 yield field.name, f"{spec.name} makes nothing here"
-    if "pose" not in made:
-        yield from ((name, "no pose is made") for name in ("pose_style", "smooth"))
-    if recipe.frames == 1:
-        yield "frame_step", "clips have one frame"
+    looking = {m: made[m].spec for m in ("person", "mask", "pose") if m in made}
+    networks = {m for m, spec in looking.items() if not spec.reads}
+    # The source's own masks and poses say themselves whose they are.
+    choosing = any(
+        m == "person" or looking[m].finds_people or looking[m].needs_boxes for m in networks
+    )
+    densepose = any(c.spec.reads and c.spec.reads.of == "densepose" for c in made.values())
+    images, one_frame = recipe.dataset in IMAGE_DATASETS, recipe.frames == 1
+    side = "val" if recipe.val_fraction else "train"
+    table: tuple[tuple[bool, str, tuple[str, ...]], ...] = (
+        (one_frame, "clips have one frame", ("smooth", "smooth_masks")),
+        (one_frame and recipe.stride is not None, "clips have one frame", ("frame_step",)),
+        (images, "each image is a clip", ("frame_step", "stride")),
+        (images, "images have no cuts", ("shots",)),
+        (images, "images have no times", ("max_gap",)),
+        (images, "each image is its own reference", ("max_background_shift",)),
+        (recipe.dataset == "people", "rendered people have no gaps", ("max_gap",)),
+        (
+            "mask" not in made and "pose" not in networks,
+            "no mask is made, and no network makes a pose",
+            ("check_poses",),
+        ),
+        ("pose" not in made, "no pose is made", ("pose_style", "smooth")),
+        (recipe.people == "all", "--people all takes everybody", ("person",)),
+        (bool(looking) and not choosing, "the source says who the person is", ("person",)),
+        (not looking, "nothing here looks for people", ("person", "min_person_frames")),
+        # Where people are looked for, 0 still keeps clips whose reference shows nobody.
+        (
+            "mask" not in made and (not looking or recipe.min_reference > 0),
+            "no mask is made",
+            ("min_reference",),
+        ),
+        (not densepose, "no chosen annotator reads DensePose", ("densepose",)),
+        (
+            recipe.val_fraction in (0, 1),
+            f"all videos are {side} (--val-fraction {recipe.val_fraction:g})",
+            ("group_by",),
+        ),
+        (
+            recipe.dataset in PUBLISHED_SPLITS,
+            f"{recipe.dataset} has a split of its own",
+            ("val_fraction",),
+        ),
+        (recipe.split == "disco", "--split disco names the val videos", ("val_fraction",)),
+    )
+    for unused_here, why, options in table:
+        if unused_here:
+            yield from ((name, why) for name in options)
 
 
 def _of_compute(recipe: Recipe, compute: Compute) -> Iterator[tuple[str, str]]:
@@ -75,5 +121,7 @@ def _of_compute(recipe: Recipe, compute: Compute) -> Iterator[tuple[str, str]]:
             yield f"{option}_gpus", "--device is cpu"
         elif option not in options:
             yield f"{option}_gpus", f"no network makes the {option}"
+        elif compute.workers == 0:
+            yield f"{option}_gpus", "--workers 0 asks Ray for nothing"
     if not recipe.networks:
         yield from ((name, "no network of torch runs") for name in ("device", "precision", "batch"))

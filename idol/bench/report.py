@@ -8,6 +8,7 @@ from rich.table import Table
 
 from idol.bench.measure import measure
 from idol.config import DualModalUNetConfig, LossConfig, preset
+from idol.config.checks import ConfigError
 from idol.config.commands import ModelBenchConfig
 from idol.config.model import PresetName, StageName
 from idol.losses import training_losses
@@ -31,13 +32,18 @@ PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
 
 
 def print_report(options: ModelBenchConfig, console: Console | None = None) -> None:
-    """Print parameters beside the paper's, then costs per stage of each preset."""
+    """Print parameters beside the paper's, then costs per stage of each preset.
+
+    Raises ConfigError for a GPU that is not there.
+    """
     console = console or Console(width=None if sys.stdout.isatty() else 120)
     if options.threads:
         torch.set_num_threads(options.threads)
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: there is no GPU; use cpu or auto")
     console.print(paper_table(preset("sd14")))
     for name in options.presets:
         console.print(flops_table(name, options))

@@ -29,18 +29,25 @@ class ModelBenchConfig:
         checkpoint: recompute layers in backward.
         channels_last: keep images channels-last.
         compile: run repeated blocks through torch.compile.
+
+    Raises:
+        ConfigError: naming every mistake.
     """
 
     presets: tuple[PresetName, ...] = ("sd14", "tiny")
     time: tuple[PresetName, ...] = ("tiny",)
-    size: int | None = None
-    frames: int = 8
+    size: Annotated[int | None, at_least(1)] = None
+    frames: Annotated[int, at_least(1)] = 8
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
+    threads: Annotated[int | None, at_least(1)] = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     checkpoint: bool = False
     channels_last: bool = False
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        if mistakes := [f"--{name} {fault}" for name, fault in mistakes_in(self)]:
+            raise ConfigError("; ".join(mistakes))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

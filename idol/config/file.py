@@ -99,9 +99,7 @@ def _told(error: Any, text: str) -> Iterator[str]:
         if all_wanted[0]:
             yield f"{line}`{name}` must be {' or '.join(dict.fromkeys(all_wanted))}"
         else:
-            near = difflib.get_close_matches(str(place[-1]), _names(), n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
-            yield f"{line}`{name}` is unknown{hint}"
+            yield f"{line}`{name}` is unknown{_hint(str(place[-1]))}"
 
 
 def _wanted(fault: Any) -> str:
@@ -113,12 +111,22 @@ def _wanted(fault: Any) -> str:
     return _TYPES.get(fault["type"], fault["msg"])
 
 
-def _names(kind: Any = TrainConfig) -> list[str]:
-    """All settings, those of parts as well."""
-    names = []
+def _hint(name: str) -> str:
+    """Which setting may be meant, by the section in which it stands; several have one name."""
+    places = _places()
+    near = difflib.get_close_matches(name, [place.rpartition(".")[2] for place in places], n=1)
+    meant = [f"`{place}`" for place in places if place.rpartition(".")[2] in near]
+    return f"; did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def _places(kind: Any = TrainConfig, section: str = "") -> list[str]:
+    """All settings with their sections, as in `optimizer.steps`."""
+    places = []
     for name, hint in get_type_hints(kind).items():
-        names += [name, *(_names(hint) if dataclasses.is_dataclass(hint) else ())]
-    return names
+        places.append(section + name)
+        if dataclasses.is_dataclass(hint):
+            places += _places(hint, f"{section}{name}.")
+    return places
 
 
 def _lines(text: str) -> dict[_Place, int]:

@@ -141,7 +141,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
     def _too_many_people(self) -> Iterator[str]:
         if self.people == "one":
             return
-        able = _either([s.name for s in ANNOTATORS if s.finds_people])
+        able = _either(list(dict.fromkeys(s.name for s in ANNOTATORS if s.finds_people)))
         made = self.chosen
         looking = [made[m] for m in ("mask", "pose") if m in made]
         single = [chosen.spec for chosen in looking if chosen.spec.needs_tracker]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-__all__ = ["IMAGE_DATASETS", "DatasetName"]
+__all__ = ["IMAGE_DATASETS", "PUBLISHED_SPLITS", "DatasetName"]
 
 DatasetName = Literal[
     "tiktok",
@@ -18,3 +18,5 @@ DatasetName = Literal[
 ]
 # Their videos are single images.
 IMAGE_DATASETS = ("coco", "shhq", "deepfashion2", "laion", "images")
+# Their layouts say of every video whether it is train or val.
+PUBLISHED_SPLITS = ("tiktok", "coco", "deepfashion2")

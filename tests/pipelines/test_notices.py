@@ -11,6 +11,7 @@ from pipelines.cli import main
 from pipelines.compute import Compute
 from pipelines.notices import notices, unused
 from pipelines.recipe import Recipe
+from pipelines.recipe_file import load_recipe, packaged
 from preprocess.errors import InputError
 
 
@@ -90,7 +91,119 @@ def test_a_densepose_program_that_is_absent_is_named_before_anything_else(source
             {},
             ["--smooth-masks is not used: grounded-sam makes nothing here"],
         ),
+        (
+            {"mask": "grounded-sam"},
+            {"workers": 0, "mask_gpus": 0.5},
+            ["--mask-gpus 0.5 is not used: --workers 0 asks Ray for nothing"],
+        ),
     ],
 )
 def test_an_option_that_means_nothing_is_told(recipe, compute, lines):
     assert unused(Recipe("videos", **recipe), Compute(**compute)) == lines
+
+
+_BARE = {"mask": "none", "pose": "none", "depth": ("none",), "crop": "center"}
+_TRUE = {"mask": "source", "pose": "source", "depth": ("source",)}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "recipe", "told"),
+    [
+        ("videos", _BARE | {"person": "3"}, "--person 3: nothing here looks for people"),
+        ("videos", _BARE | {"min_reference": 0.9}, "--min-reference 0.9: no mask is made"),
+        ("videos", _BARE | {"min_reference": 0.0}, "--min-reference 0.0: no mask is made"),
+        (
+            "videos",
+            _BARE | {"min_person_frames": 1.0},
+            "--min-person-frames 1.0: nothing here looks for people",
+        ),
+        (
+            "videos",
+            _BARE | {"check_poses": False},
+            "--no-check-poses: no mask is made, and no network makes a pose",
+        ),
+        ("videos", {"mask": "none", "min_reference": 0.9}, "--min-reference 0.9: no mask is made"),
+        (
+            "videos",
+            {"mask": "sam3", "pose": "none", "depth": ("midas",), "crop": "center"}
+            | {"people": "all", "person": "central"},
+            "--person central: --people all takes everybody",
+        ),
+        ("videos", {"clip_length": 1, "smooth": False}, "--no-smooth: clips have one frame"),
+        (
+            "videos",
+            {"mask": "grounded-sam", "clip_length": 1, "smooth_masks": True},
+            "--smooth-masks: clips have one frame",
+        ),
+        (
+            "videos",
+            {"clip_length": 1, "stride": 2, "frame_step": 3},
+            "--frame-step 3: clips have one frame",
+        ),
+        ("videos", {"densepose": "iuv"}, "--densepose iuv: no chosen annotator reads DensePose"),
+        (
+            "videos",
+            {"group_by": "folder", "val_fraction": 0.0},
+            "--group-by folder: all videos are train (--val-fraction 0)",
+        ),
+        ("images", {"shots": "off"}, "--shots off: images have no cuts"),
+        ("images", {"max_gap": 9.0}, "--max-gap 9.0: images have no times"),
+        ("coco", {"stride": 2}, "--stride 2: each image is a clip"),
+        ("shhq", {"frame_step": 2}, "--frame-step 2: each image is a clip"),
+        (
+            "laion",
+            {"max_background_shift": 3.0},
+            "--max-background-shift 3.0: each image is its own reference",
+        ),
+        ("tiktok", {"val_fraction": 0.2}, "--val-fraction 0.2: tiktok has a split of its own"),
+        (
+            "disco",
+            {"split": "disco", "val_fraction": 0.2},
+            "--val-fraction 0.2: --split disco names the val videos",
+        ),
+        ("people", _TRUE | {"max_gap": 9.0}, "--max-gap 9.0: rendered people have no gaps"),
+        ("people", _TRUE | {"person": "2"}, "--person 2: the source says who the person is"),
+        (
+            "people",
+            _TRUE | {"mask": "none", "check_poses": False},
+            "--no-check-poses: no mask is made, and no network makes a pose",
+        ),
+    ],
+)
+def test_each_option_of_a_recipe_that_means_nothing_is_told(dataset, recipe, told):
+    option, _, why = told.partition(": ")
+    assert unused(Recipe(dataset, **recipe), Compute()) == [f"{option} is not used: {why}"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "recipe"),
+    [
+        ("videos", {"person": "2", "min_reference": 0.9, "min_person_frames": 0.9}),
+        ("videos", {"check_poses": False, "smooth": False, "pose_style": "dwpose"}),
+        ("videos", {"shots": "off", "max_gap": 9.0, "max_background_shift": 3.0}),
+        ("videos", {"group_by": "folder", "val_fraction": 0.2, "frame_step": 2, "stride": 3}),
+        # Every third frame becomes a clip.
+        ("videos", {"clip_length": 1, "frame_step": 3}),
+        # People are looked for, and clips are kept whose reference shows nobody.
+        ("videos", {"mask": "none", "min_reference": 0.0}),
+        ("videos", {"mask": "none", "pose": "none", "depth": ("none",), "person": "2"}),
+        ("videos", {"depth": ("hdnet",), "densepose": "iuv"}),
+        ("videos", _BARE | {"mask": "sam3", "person": "2", "check_poses": False}),
+        ("videos", _BARE | {"mask": "source", "min_reference": 0.9, "min_person_frames": 1.0}),
+        ("images", {"group_by": "folder", "val_fraction": 0.2}),
+        ("disco", {"val_fraction": 0.2}),
+        # As it is.
+        ("people", _TRUE | {"smooth": False}),
+    ],
+)
+def test_options_that_mean_something_are_not(dataset, recipe):
+    assert unused(Recipe(dataset, **recipe), Compute()) == []
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_packaged_recipes_set_nothing_that_means_nothing(name):
+    file = load_recipe(name)
+    recipes = [entry.recipe for entry in file.sources] or [
+        Recipe(**{"dataset": "tiktok", **file.settings})
+    ]
+    assert [line for recipe in recipes for line in unused(recipe, Compute())] == []

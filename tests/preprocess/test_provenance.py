@@ -6,8 +6,12 @@ import json
 import pytest
 
 from preprocess import provenance, weights
+from preprocess.annotators import choices
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.huggingface.model_folder import HubModels
+from preprocess.annotators.registry import ANNOTATORS
+from preprocess.annotators.sam3.spec import SAM3
+from preprocess.annotators.source.spec import SOURCE_POSE
 from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
 from preprocess.provenance import records, required_files, software
@@ -156,6 +160,13 @@ def test_a_model_that_cannot_be_had(tmp_path):
 def test_what_cannot_be_combined(choice, mistake):
     (found,) = AnnotatorChoice(**choice).mistakes()
     assert mistake in found
+
+
+@pytest.mark.parametrize("twice", [SOURCE_POSE, SAM3])
+def test_who_finds_people_is_named_once(monkeypatch, twice):
+    monkeypatch.setattr(choices, "ANNOTATORS", (*ANNOTATORS, twice))
+    (found,) = AnnotatorChoice(people="all").mistakes()
+    assert found.count(twice.name) == 1
 
 
 def test_what_can():

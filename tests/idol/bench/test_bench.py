@@ -11,6 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from idol.bench.cli import main
 from idol.bench.measure import measure
 from idol.bench.report import print_report
 from idol.config import preset
@@ -44,6 +45,27 @@ def test_report_has_the_papers_column_and_ours() -> None:
     text = written.getvalue()
     for cell in ("1.41B", "1,416,990,916", "975,842,884", "416,570,560", "23,774,080", "pretrain"):
         assert cell in text
+
+
+@pytest.mark.parametrize("option", ["--threads", "--frames", "--size"])
+@pytest.mark.parametrize("number", ["0", "-1"])
+def test_a_number_out_of_range_is_told_in_one_line(
+    option: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["model", "--presets", "tiny", option, number]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"idol-bench: {option} must be from 1 to 2147483647, not {number}\n"
+
+
+def test_a_gpu_that_is_not_there_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["model", "--presets", "tiny", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == (
+        "idol-bench: --device cuda: there is no GPU; use cpu or auto\n"
+    )
 
 
 def test_peak_memory_counts_what_lives_at_once() -> None:

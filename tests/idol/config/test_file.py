@@ -66,7 +66,7 @@ def test_all_mistakes_are_named_with_their_lines(
     assert main(["--config", str(file), "--shards", "a"]) == 2
     told = capsys.readouterr().err
     for part in (
-        "line 4: `optimizer.stepz` is unknown; did you mean `steps`?",
+        "line 4: `optimizer.stepz` is unknown; did you mean `optimizer.steps`?",
         "line 5: `optimizer.learning_rate` must be a number",
         "line 7: `run` must be a section of settings",
         "line 8: `model.temporal_layers` must be true or false",
@@ -93,6 +93,23 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: Any, told:
         parse(["--config", str(file)])
     with pytest.raises(ConfigError, match="does not exist"):
         parse(["--config", str(tmp_path / "nowhere.json")])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"steps": "x"}, "`steps` is unknown; did you mean `optimizer.steps`?"),
+        ({"run": {"stage": "image"}}, "`run.stage` is unknown; did you mean `stage`?"),
+        ({"sise": 4}, "`sise` is unknown; did you mean `data.size`?"),
+    ],
+)
+def test_a_setting_out_of_its_section_is_shown_it(
+    tmp_path: Path, content: dict[str, Any], told: str
+) -> None:
+    file = write(tmp_path / "c.json", content)
+    with pytest.raises(ConfigError) as error:
+        read_settings(file)
+    assert told in str(error.value)
 
 
 def test_ranges_are_checked_as_on_the_command_line(tmp_path: Path) -> None:
