@@ -24,7 +24,7 @@ from shards.sample.clip import Clip
 from tests.idol.train.micro import configured, write_shards
 
 SIZE, FRAMES = 32, 2
-STEPS: dict[StageName, int] = {"pretrain": 60, "image": 240, "video": 120}
+STEPS: dict[StageName, int] = {"pretrain": 60, "image": 320, "video": 160}
 COLOURS = [(230, 30, 30), (30, 220, 30), (30, 30, 230), (230, 220, 30)]
 CORNERS, MOVES = [(4, 4), (16, 6), (6, 16), (16, 16)], [(4, 0), (0, 4), (-2, 2), (-4, -2)]
 
