@@ -17,7 +17,9 @@ def open_video(path: Path) -> Any:
     FFmpeg takes what precedes a colon for a protocol: `file:` tells that a name is a name. A
     playlist under a video's name may not fetch anything.
     """
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    return av.open(
+        f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+    )
 
 
 def decoder(stream: Any) -> Any:

@@ -16,15 +16,19 @@ _UNKNOWN = -1
 _HEADER = 0x1A45DFA3
 _SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
+_TRACKS = 0x1654AE6B
+_TRACK, _TRACK_NUMBER, _TRACK_TYPE, _VIDEO = 0xAE, 0xD7, 0x83, 1
+_SIMPLE_BLOCK = 0xA3
 _BLOCK_GROUP = 0xA0
+_LACED = 0x06
 _ANYWHERE = (0xEC, 0xBF)  # Void, CRC-32
 # Parts of a segment: SeekHead, Info, Tracks, Cues, Attachments, Chapters, Tags.
 _IN_SEGMENT = frozenset(
-    (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, _CLUSTER)
+    (0x114D9B74, 0x1549A966, _TRACKS, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, _CLUSTER)
     + _ANYWHERE
 )
 # Parts of a cluster: Timestamp, SilentTracks, Position, PrevSize, SimpleBlock, EncryptedBlock.
-_IN_CLUSTER = frozenset((0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xAF, _BLOCK_GROUP) + _ANYWHERE)
+_IN_CLUSTER = frozenset((0xE7, 0x5854, 0xA7, 0xAB, _SIMPLE_BLOCK, 0xAF, _BLOCK_GROUP) + _ANYWHERE)
 
 
 def end_of_matroska(file: BinaryIO, size: int) -> int:
@@ -56,6 +60,7 @@ def losses(path: Path) -> list[int]:
 
 def _losses(data: mmap.mmap, size: int) -> Iterator[int]:
     position, cluster_end, in_cluster = 0, _UNKNOWN, False
+    tracks: dict[int, int] = {}
     while position < size:
         if in_cluster and position == cluster_end:
             in_cluster = False
@@ -68,7 +73,15 @@ def _losses(data: mmap.mmap, size: int) -> Iterator[int]:
         nested = name in (_SEGMENT, _CLUSTER)
         cut_off = nested or limit > size or length == _UNKNOWN
         if name in expected and (length != _UNKNOWN or nested) and (end <= limit or cut_off):
-            if name == _CLUSTER:
+            if name == _TRACKS:
+                tracks = _tracks(data, start, end)
+            elif (
+                name == _SIMPLE_BLOCK
+                and tracks
+                and not _is_block(data[start : min(end, start + 12)], tracks)
+            ):
+                yield position
+            elif name == _CLUSTER:
                 in_cluster, cluster_end = True, _UNKNOWN if length == _UNKNOWN else end
             position = start if nested else end
             continue
@@ -79,6 +92,34 @@ def _losses(data: mmap.mmap, size: int) -> Iterator[int]:
         if following < 0:
             return
         position, in_cluster = following, False
+
+
+def _tracks(data: mmap.mmap, start: int, end: int) -> dict[int, int]:
+    """The tracks' numbers, with their kinds."""
+    found = {}
+    for name, first, last in _parts(data, start, end):
+        if name == _TRACK:
+            of = {n: int.from_bytes(data[a:b], "big") for n, a, b in _parts(data, first, last)}
+            found[of.get(_TRACK_NUMBER, 0)] = of.get(_TRACK_TYPE, 0)
+    return found
+
+
+def _parts(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    while start < end:
+        name, length, first = _element(data, start)
+        if name is None or length == _UNKNOWN:
+            return
+        start = first + length
+        yield name, first, min(start, end)
+
+
+def _is_block(head: bytes, tracks: dict[int, int]) -> bool:
+    """Whether a block is one of a track's; pictures do not come several in a block (lacing)."""
+    width = _vint_width(head)
+    if not width or len(head) < width + 3:
+        return False
+    kind = tracks.get(int.from_bytes(head[:width], "big") - (1 << 7 * width))
+    return kind is not None and not (kind == _VIDEO and head[width + 2] & _LACED)
 
 
 def _element(file: BinaryIO | mmap.mmap, position: int) -> tuple[int | None, int, int]:

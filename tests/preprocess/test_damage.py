@@ -169,8 +169,9 @@ def test_what_a_container_lost_is_named_and_spoils_no_clip(tmp_path, codec):
     right = {round(f.seconds, 3): f.rgb for f in whole.read(range(48))}
     assert not whole.index().lost
     found = packets(path)
-    for number in (16, 19, 26):
-        damaged = scratched(path, found[number].pos + found[number].size - 20)
+    ends = [found[number].pos + found[number].size - 20 for number in (16, 19, 26)]
+    for at in (*ends, found[18].pos):  # the last: a block's own head
+        damaged = scratched(path, at)
         reader = VideoFile(damaged)
         index = reader.index()
         left = probe_videos([damaged], ["a"], ["a"], lambda: None)
@@ -198,3 +199,12 @@ def test_why_there_is_no_frame_is_said(tmp_path):
     found = probe_videos([path], ["a"], ["a"], lambda: None)
     assert not found.videos
     assert "need a key frame that came before the file's beginning" in found.unreadable[0].reason
+
+
+def test_a_title_that_is_no_text_does_not_matter(tmp_path):
+    path = encode(tmp_path / "a.mkv", numbered(12))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"Lavf", b"\xff\xfeav").replace(b"Lavc", b"\xff\xfeav"))
+    assert path.read_bytes() != data
+    assert VideoFile(path).index().frames == 12
+    assert not lost(path)
