@@ -75,7 +75,7 @@ def without(whole: Clip, *modalities: str) -> Clip:
 def write_shards(root: Path, train: list[Clip], val: list[Clip] | None = None) -> Path:
     """A dataset of one shard a split."""
     build = open_for_build(root, {})
-    splits = {name: clips for name, clips in (("train", train), ("val", val)) if clips}
+    splits = {"train": train} | ({"val": val} if val else {})
     for split, clips in splits.items():
         commit_shard(root, split, 0, [(c.key, encode_clip(c)) for c in clips])
     build.finish(dict.fromkeys(splits, 1))

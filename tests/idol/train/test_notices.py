@@ -13,6 +13,9 @@ from idol.data.datasets import open_datasets
 from idol.train.cli import main, run_config
 from idol.train.notices import notices
 from idol.train.train import train
+from shards.dataset import open_for_build
+from shards.sample.codec import encode_clip
+from shards.writer import commit_shard
 from tests.idol.train.micro import clip, micro, write_shards
 
 
@@ -131,6 +134,9 @@ def test_networks_of_the_other_preset_are_refused(
 
 
 def test_training_on_what_was_held_out_is_told(tmp_path: Path) -> None:
-    shards = write_shards(tmp_path / "shards", [], [clip(0), clip(1)])
-    (line,) = [line for line in told("image", shards) if "val split alone" in line]
+    build = open_for_build(tmp_path / "shards", {})
+    held_out = [(c.key, encode_clip(c)) for c in (clip(0), clip(1))]
+    commit_shard(tmp_path / "shards", "val", 0, held_out)
+    build.finish({"val": 1})
+    (line,) = [line for line in told("image", tmp_path / "shards") if "val split alone" in line]
     assert "the clips trained on are those that validation measures" in line
