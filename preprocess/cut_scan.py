@@ -1,7 +1,5 @@
 """The cuts of a video of the source, found in one pass over it and kept in the user's cache."""
 
-import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,11 @@ from preprocess.frames import FrameReader, read_each
 from preprocess.glance import Glance, glance_of_image
 from preprocess.shots import Break
 from preprocess.sources.values import Video
+from preprocess.user_cache import cache_folder, keep, kept
 from preprocess.video import VideoFile
-from shards.files.atomic import write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256
 
-__all__ = ["cache_folder", "cuts_of", "known_cuts"]
+__all__ = ["cuts_of", "known_cuts"]
 
 _STEP = 16  # frames from one report to the next
 
@@ -34,43 +32,21 @@ def cuts_of(video: Video, on_frames: Callable[[int], None] = lambda frames: None
         on_frames(video.frames)
         return known
     found = find_breaks(_glances(video, on_frames))
-    # A full disk, or a home that cannot be written to: it is looked at again next time.
-    with contextlib.suppress(OSError):
-        write_atomically(_kept_at(video), _text(found))
+    keep(_kept_at(video), canonical_json([[b.before, b.after, b.why] for b in found]))
     return found
 
 
 def known_cuts(video: Video) -> list[Break] | None:
     """Those that an earlier pass has found and kept; None where it must be made, or made again."""
-    try:
-        kept = parse_json(_kept_at(video).read_bytes())
-        found = [Break(int(a), int(b), why) for a, b, why in kept["breaks"]]
-    except (OSError, ValueError, TypeError, LookupError):
-        return None
-    whole = kept.get("check") == _check(found) and all(b.why in ("cut", "size") for b in found)
-    return found if whole else None
-
-
-def cache_folder() -> Path:
-    """Where cuts are kept: `idol/cuts` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "idol" / "cuts"
-
-
-def _text(found: list[Break]) -> bytes:
-    rows = [[b.before, b.after, b.why] for b in found]
-    return canonical_json({"breaks": rows, "check": _check(found)})
-
-
-def _check(found: list[Break]) -> str:
-    return sha256(canonical_json([[b.before, b.after, b.why] for b in found]))
+    content = kept(_kept_at(video))
+    return None if content is None else [Break(*row) for row in parse_json(content)]
 
 
 def _kept_at(video: Video) -> Path:
     """By the detector, the libraries that decode, and what tells the frames from others."""
     made_by = (VERSION, av.library_versions["libavcodec"], av.library_versions["libswscale"])
     said = f"{made_by} {video.frames} {video.reader.fingerprint()} {_stamps(video)}"
-    return cache_folder() / f"{sha256(said.encode(errors='surrogateescape'))}.json"
+    return cache_folder("cuts") / f"{sha256(said.encode(errors='surrogateescape'))}.json"
 
 
 def _stamps(video: Video) -> list[tuple[str, int]]:

@@ -10,8 +10,6 @@ A picture is told from others by its packet's number in the file: the decoder ha
 with the picture, so where decoding began, or what a seek or a time stamp says, cannot move it.
 """
 
-import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from io import BytesIO
@@ -28,12 +26,11 @@ from preprocess.cut_off import unfinished
 from preprocess.errors import InputError
 from preprocess.frames import frame_rate
 from preprocess.matroska import losses
-from shards.files.atomic import atomic_file
+from preprocess.user_cache import cache_folder, keep, kept
 from shards.files.digest import sha256
 
 __all__ = [
     "PictureIndex",
-    "cache_folder",
     "fingerprint",
     "make_index",
     "mark",
@@ -45,7 +42,7 @@ __all__ = [
 
 # Of the format of a kept index, and of what is in one.
 _VERSION = 2
-# Pictures of all indices that a process holds: 40 bytes each at most.
+# Pictures of all indices that a process holds: 48 bytes each at most.
 _HELD_PICTURES = 2_000_000
 # What `fingerprint` reads at either end of a file.
 _END_BYTES = 1 << 16
@@ -136,20 +133,16 @@ def picture_index(path: Path) -> PictureIndex:
     key = (path, path.stat().st_mtime_ns)
     index = _HELD.get(key)
     if index is None:
-        kept = cache_folder() / f"{_identity(path)}.npz"
-        index = _load(kept) or make_index(path)
-        if index.decoded and not kept.exists():
-            # A full disk, or a home that cannot be written to: it is made again next time.
-            with contextlib.suppress(OSError):
-                _save(kept, index)
+        place = cache_folder("pictures") / f"{_identity(path)}.npz"
+        content = kept(place)
+        if content is not None:
+            index = _unpacked(content)
+        else:
+            index = make_index(path)
+            if index.decoded:
+                keep(place, _packed(index))
         _HELD.put(key, index)
     return index
-
-
-def cache_folder() -> Path:
-    """Where indices are kept that needed decoding: `idol/pictures` in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "idol" / "pictures"
 
 
 def _identity(path: Path) -> str:
@@ -169,26 +162,16 @@ def fingerprint(path: Path) -> str:
     return sha256(b"%d " % size + ends)
 
 
-def _save(path: Path, index: PictureIndex) -> None:
-    arrays = {name: getattr(index, name) for name in (*_ARRAYS, *_VALUES)}
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+def _packed(index: PictureIndex) -> bytes:
+    file = BytesIO()
+    np.savez_compressed(file, **{name: getattr(index, name) for name in (*_ARRAYS, *_VALUES)})
+    return file.getvalue()
 
 
-def _load(path: Path) -> PictureIndex | None:
-    """None for one that is absent or damaged; a zip has checksums."""
-    try:
-        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in _ARRAYS}
-            values = {name: kept[name].item() for name in _VALUES}
-        index = PictureIndex(**arrays, **values)
-    except FileNotFoundError:
-        return None
-    except Exception:  # whatever a zip's reader raises for bytes that are none
-        with contextlib.suppress(OSError):
-            path.unlink()
-        return None
-    return index
+def _unpacked(content: bytes) -> PictureIndex:
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
+        values = {name: arrays[name].item() for name in _VALUES}
+        return PictureIndex(**{name: arrays[name] for name in _ARRAYS}, **values)
 
 
 # MP4's names of Dolby Vision without a base layer that others can show.

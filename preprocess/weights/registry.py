@@ -13,6 +13,7 @@ from pathlib import Path
 from preprocess.annotators.registry import FILES
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile, Hub, Member, Sdist, Wheel, sha256_by
+from preprocess.user_cache import cache_folder
 
 __all__ = ["REGISTRY", "files", "folder"]
 
@@ -156,8 +157,7 @@ def folder(override: str | Path | None = None) -> Path:
         return Path(override).expanduser()
     if chosen := os.environ.get("IDOL_WEIGHTS"):
         return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "idol" / "weights"
+    return cache_folder("weights")
 
 
 def files(*names: str) -> tuple[ExternalFile, ...]:

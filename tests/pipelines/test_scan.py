@@ -6,9 +6,9 @@ import pipelines.scan
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.scan import Scan
-from preprocess.cut_scan import cache_folder
 from preprocess.shots import Break
 from preprocess.sources.registry import list_videos
+from preprocess.user_cache import cache_folder
 from tests.pipelines.conftest import BARE
 from tests.preprocess.test_cut_scan import scene
 
@@ -39,14 +39,14 @@ def test_processes_find_what_this_one_finds(source, monkeypatch):
 
 def test_off_looks_at_nothing(source):
     assert scan(source, shots="off") == ([[]] * 3, 0, [])
-    assert not cache_folder().exists()
+    assert not cache_folder("cuts").exists()
 
 
 def test_a_limit_has_no_more_looked_at_than_it_needs(source):
     recipe = Recipe("videos", **RECIPE, limit=3, clip_length=10)
     plan = make_plan(recipe, source, list_videos("videos", source), Scan(recipe, 1))
     assert plan.clips == 3
-    assert len(list(cache_folder().iterdir())) == 1
+    assert len(list(cache_folder("cuts").iterdir())) == 1
 
 
 def test_a_video_that_cannot_be_looked_at_is_named_and_costs_no_other(source, monkeypatch):

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.cut_scan import cache_folder, cuts_of
+from preprocess.cut_scan import cuts_of
 from preprocess.frames import FrameFolder
 from preprocess.shots import Break
 from preprocess.sources.values import Video
+from preprocess.user_cache import cache_folder
 from preprocess.video import VideoFile
 
 
@@ -44,7 +45,7 @@ def test_cuts_are_kept_in_the_users_cache(video):
 
 def test_what_was_kept_and_is_damaged_is_made_again(video):
     found = cuts_of(video)
-    (kept,) = cache_folder().iterdir()
+    (kept,) = cache_folder("cuts").iterdir()
     whole = kept.read_bytes()
     for damaged in (
         whole[:-5],

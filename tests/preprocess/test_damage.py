@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess import picture_index
 from preprocess.errors import ClipError
 from preprocess.frames import read_each
 from preprocess.sources.videos import probe_videos
@@ -17,7 +16,7 @@ from tests.preprocess.video_files import encode, numbered, packets, remux
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture_index, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def moving(count: int) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ import pytest
 from preprocess import picture_index
 from preprocess.errors import ClipError
 from preprocess.frames import gaps, read_each
+from preprocess.user_cache import cache_folder
 from preprocess.video import VideoFile
 from tests.conftest import read_number
 from tests.preprocess.video_files import (
@@ -29,7 +30,7 @@ STEP = 1 / 25
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture_index, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def shown(path: Path, indices=None) -> list[int | str]:
@@ -241,7 +242,7 @@ def test_common_mp4s_are_not_decoded_to_be_counted(tmp_path):
 def test_what_the_decoder_said_is_kept(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.avi", numbered(12), b_frames=2)
     first = picture_index.picture_index(path)
-    (kept,) = (tmp_path / "cache").iterdir()
+    (kept,) = cache_folder("pictures").iterdir()
     picture_index._HELD.__init__()
     monkeypatch.setattr(picture_index, "make_index", None)
     again = picture_index.picture_index(path)
@@ -249,7 +250,7 @@ def test_what_the_decoder_said_is_kept(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.times, first.times)
     assert (again.fps, again.cut_off, again.counted) == (first.fps, first.cut_off, first.counted)
     monkeypatch.undo()
-    monkeypatch.setattr(picture_index, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for damaged in (b"", b"PK", kept.read_bytes()[:-40], b"x" + kept.read_bytes()[1:]):
         picture_index._HELD.__init__()
         kept.write_bytes(damaged)
@@ -259,5 +260,5 @@ def test_what_the_decoder_said_is_kept(tmp_path, monkeypatch):
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr(picture_index, "cache_folder", lambda: tmp_path / "file" / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert_whole(encode(tmp_path / "a.avi", numbered(12), b_frames=2), 12)
