@@ -1,16 +1,11 @@
 """Which pictures a video file holds, in what order, when they are shown, where decoding can begin.
 
-Containers speak of packets, and a packet need not be a picture: fields come in pairs, reference
-frames may be hidden, packets empty, pictures at the start undecodable, time stamps missing,
-repeated, or those of the order of decoding. So the decoder is asked, once a file, and what it says
-is kept in the user's cache folder. Only where packets are known to say the same (`_trustworthy`),
-as in MP4s from common tools, are they counted without decoding.
-
-A picture is told from others by its packet's number in the file: the decoder hands the number on
-with the picture, so where decoding began, or what a seek or a time stamp says, cannot move it.
+Containers speak of packets, and a packet need not be a picture. So the decoder is asked, once a
+file, and what it says is kept in the user's cache folder. Only where packets are known to say the
+same (`preprocess.packets`), as in MP4s from common tools, are they counted without decoding.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from io import BytesIO
 from itertools import pairwise
@@ -21,24 +16,15 @@ from typing import Any
 import av
 import numpy as np
 
-from preprocess.containers import open_video
+from preprocess.containers import number_of, numbered, open_stream, open_video
 from preprocess.cut_off import unfinished
-from preprocess.errors import InputError
 from preprocess.frames import frame_rate
 from preprocess.matroska import losses
+from preprocess.packets import Packets, read_packets, trustworthy
 from preprocess.user_cache import cache_folder, keep, kept
 from shards.files.digest import sha256
 
-__all__ = [
-    "PictureIndex",
-    "fingerprint",
-    "make_index",
-    "mark",
-    "number_of",
-    "numbered",
-    "open_stream",
-    "picture_index",
-]
+__all__ = ["PictureIndex", "fingerprint", "make_index", "picture_index"]
 
 # Of the format of a kept index, and of what is in one.
 _VERSION = 2
@@ -46,8 +32,6 @@ _VERSION = 2
 _HELD_PICTURES = 2_000_000
 # What `fingerprint` reads at either end of a file.
 _END_BYTES = 1 << 16
-# Containers that name the time at which each picture is shown.
-_WITH_TIMES = ("mov", "matroska", "flv")
 # Containers whose duration is stated, not estimated.
 _WITH_DURATION = ("matroska", "flv", "asf")
 # Decoders that give nothing out before it can be right.
@@ -174,67 +158,6 @@ def _unpacked(content: bytes) -> PictureIndex:
         return PictureIndex(**{name: arrays[name] for name in _ARRAYS}, **values)
 
 
-# MP4's names of Dolby Vision without a base layer that others can show.
-_DOLBY_ALONE = ("dvh1", "dvhe")
-
-
-def open_stream(container: Any, path: Path) -> Any:
-    """The container's best video stream, ready to decode. Raises InputError where there is none."""
-    stream = container.streams.best("video")
-    if stream is None or stream.codec_context is None:
-        raise InputError(f"{path} has no video stream that can be decoded")
-    if stream.codec_context.codec_tag in _DOLBY_ALONE:
-        raise InputError(
-            f"{path} is Dolby Vision of profile 5, whose colours nothing else can show: convert it "
-            "to HDR10 or BT.709 first"
-        )
-    stream.thread_type = "AUTO"
-    # The decoder hands each packet's number on with its picture.
-    stream.codec_context.copy_opaque = True
-    return stream
-
-
-def mark(packet: Any, number: int) -> None:
-    """Let the picture that comes of a packet say so."""
-    packet.opaque = [number]  # PyAV tells these apart by identity, and small integers are shared
-
-
-def number_of(frame: Any) -> int | None:
-    """The number of the packet of which a picture came; None where the decoder does not say."""
-    return frame.opaque[0] if frame.opaque else None
-
-
-def numbered(container: Any, stream: Any, first: int = 0) -> Iterator[tuple[int, Any]]:
-    """The stream's packets, marked with their numbers.
-
-    `first` is the number of the one that comes next.
-    """
-    number = first
-    for packet in container.demux(stream):
-        if packet.size or packet.dts is not None:  # else the end
-            mark(packet, number)
-            yield number, packet
-            number += 1
-
-
-@dataclass
-class _Packets:
-    """What a file's packets say, without decoding them."""
-
-    pts: list[int | None]
-    dts: list[int | None]
-    keys: list[bool]
-    places: list[int]  # in bytes, -1 where unknown
-    usable: list[bool]  # with content, and shown
-    one_each: bool = True  # a usable packet is one picture, as far as its bytes tell
-    sound: bool = True  # no error, no damaged packet
-    by_pts: bool = False  # the container is sought by times of showing
-    hidden: int = 0
-    last_second: float = 0.0  # of all streams
-    last_corrupt: bool = False
-    lost_after: list[int] = field(default_factory=list)
-
-
 def make_index(path: Path) -> PictureIndex:
     """Read a file's packets, and decode them if they cannot be trusted. Raises as picture_index."""
     index = _make_index(path)
@@ -244,17 +167,16 @@ def make_index(path: Path) -> PictureIndex:
 def _make_index(path: Path) -> PictureIndex:
     with open_video(path) as container:
         stream = open_stream(container, path)
-        packets = _read_packets(container, stream)
+        packets = read_packets(container, stream)
         if packets.by_pts:  # Matroska
             places = np.maximum.accumulate(np.array(packets.places, np.int64))
             before = np.searchsorted(places, losses(path)) - 1
             packets.lost_after = sorted({max(int(number), 0) for number in before})
             packets.sound = packets.sound and not packets.lost_after
-        context = stream.codec_context
         rate = float(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
         time_base = float(stream.time_base or 1)
-        trusted = _trustworthy(container.format.name, context, packets)
+        trusted = trustworthy(container.format.name, stream.codec_context, packets)
         promised, duration = stream.frames, (container.duration or 0) / 1e6
         kind = container.format.name
     cut = _cut_off(path, kind, packets, promised, duration, 1 / rate)
@@ -269,172 +191,8 @@ def _make_index(path: Path) -> PictureIndex:
     return _from_pictures(pictures, packets, time_base, rate, aspect, cut)
 
 
-def _read_packets(container: Any, stream: Any) -> _Packets:
-    found = _Packets([], [], [], [], [])
-    one_picture = _ONE_PICTURE.get(stream.codec_context.name)
-    found.by_pts = "matroska" in container.format.name.split(",")
-    ends: dict[int, int] = {}
-    bases = {s.index: float(s.time_base or 0) for s in container.streams}
-    wanted = stream.index
-    try:
-        for packet in container.demux():
-            number = packet.stream_index
-            pts = packet.pts
-            if pts is not None and pts > ends.get(number, -1):
-                ends[number] = pts + (packet.duration or 0)
-            if number != wanted or (packet.size == 0 and packet.dts is None):
-                continue  # another stream's, or the end
-            shown = packet.size > 0 and not packet.is_discard
-            found.pts.append(pts)
-            found.dts.append(packet.dts)
-            found.keys.append(packet.is_keyframe)
-            found.places.append(-1 if packet.pos is None else packet.pos)
-            found.usable.append(shown)
-            found.hidden += packet.is_discard
-            found.last_corrupt = bool(packet.is_corrupt)
-            if packet.is_corrupt:
-                found.sound = False
-            if one_picture and found.one_each and packet.size:
-                found.one_each = one_picture(memoryview(packet))
-    except av.FFmpegError:
-        found.sound = False  # a file that was cut off may end so
-    found.last_second = max((end * bases[number] for number, end in ends.items()), default=0.0)
-    return found
-
-
-def _trustworthy(container: str, context: Any, packets: _Packets) -> bool:
-    """Whether the packets are the pictures, one each, with the times at which they are shown.
-
-    So they are where the container has such times; all are there, differ, and begin with a key
-    frame's; the file is whole and nothing of it hidden; and the codec puts one picture in a
-    packet: those that predict nothing, HEVC, AV1, H.264 without fields, and MPEG-4, VP8 and VP9
-    if their packets' heads say so. Where every packet claims to be a key frame of a codec that
-    predicts, or where a decoder that reorders would have nothing to reorder, one of the two is
-    wrong.
-    """
-    shown = [p for p, u in zip(packets.pts, packets.usable, strict=True) if u]
-    if not packets.sound or packets.hidden or not shown or None in shown:
-        return False
-    pts = np.array(shown, np.int64)
-    dts = np.array([d for d in packets.dts if d is not None], np.int64)
-    if len(np.unique(pts)) < len(pts) or (np.diff(dts) < 0).any():
-        return False
-    first = packets.usable.index(True)
-    if not packets.keys[first] or pts[0] != pts.min():
-        return False
-    names = container.split(",")
-    if context.codec.intra_only:
-        return bool("avi" in names or any(name in names for name in _WITH_TIMES))
-    if not any(name in names for name in _WITH_TIMES) or not packets.one_each:
-        return False
-    if len(pts) > 1 and (all(packets.keys) or (context.has_b_frames and (np.diff(pts) > 0).all())):
-        return False
-    if context.name == "h264":
-        return _without_fields(context.extradata or b"")
-    return context.name in ("hevc", "libdav1d", "av1", *_ONE_PICTURE)
-
-
-def _vp8_shown(data: memoryview) -> bool:
-    return bool(data[0] & 0x10)
-
-
-def _vp9_shown(data: memoryview) -> bool:
-    """Whether a packet is a shown frame, or several of which the last is shown."""
-    mark = data[-1]
-    index = 2 + ((mark >> 3 & 3) + 1) * ((mark & 7) + 1)
-    if mark & 0xE0 == 0xC0 and len(data) > index and data[-index] == mark:
-        return True  # a superframe: what it hides it hides within
-    head = data[0]
-    position = 4 if (head >> 4 & 3) != 3 else 5
-    if head >> (7 - position) & 1:
-        return True  # shows one that was hidden
-    return bool(head >> (5 - position) & 1)
-
-
-def _mpeg4_single(data: memoryview) -> bool:
-    """Whether there is one picture, and not a mark that there is none."""
-    return len(data) > 16 and bytes(data).count(b"\0\0\1\xb6") == 1
-
-
-_ONE_PICTURE = {"vp8": _vp8_shown, "libvpx": _vp8_shown, "vp9": _vp9_shown, "mpeg4": _mpeg4_single}
-
-
-def _without_fields(extradata: bytes) -> bool:
-    """Whether all of an avcC record's parameter sets say that there are only whole frames."""
-    if len(extradata) < 7 or extradata[0] != 1:
-        return False
-    position, count = 6, extradata[5] & 31
-    sets = []
-    for _ in range(count):
-        length = int.from_bytes(extradata[position : position + 2], "big")
-        sets.append(extradata[position + 3 : position + 2 + length])
-        position += 2 + length
-    try:
-        return bool(sets) and all(_frame_mbs_only(s.replace(b"\0\0\3", b"\0\0")) for s in sets)
-    except IndexError:
-        return False
-
-
-# Profiles whose parameter sets speak of colour: H.264, 7.3.2.1.1.
-_WITH_COLOUR = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
-
-
-def _frame_mbs_only(sps: bytes) -> bool:
-    """H.264's flag of that name: H.264, 7.3.2.1.1. Raises IndexError where data end too early."""
-    bits = "".join(f"{byte:08b}" for byte in sps)
-    position = 24
-
-    def take(count: int) -> int:
-        nonlocal position
-        if position + count > len(bits):
-            raise IndexError
-        value = int(bits[position : position + count] or "0", 2)
-        position += count
-        return value
-
-    def golomb() -> int:
-        zeros = 0
-        while not take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + take(zeros)
-
-    golomb()  # seq_parameter_set_id
-    if sps[0] in _WITH_COLOUR:
-        chroma = golomb()
-        if chroma == 3:
-            take(1)
-        golomb()  # bit depths
-        golomb()
-        take(1)
-        if take(1):  # scaling matrices
-            for number in range(12 if chroma == 3 else 8):
-                if take(1):
-                    last = following = 8
-                    for _ in range(16 if number < 6 else 64):
-                        if following:
-                            code = golomb()
-                            delta = (code + 1) // 2 if code % 2 else -(code // 2)
-                            following = (last + delta) % 256
-                        last = following or last
-    golomb()  # log2_max_frame_num_minus4
-    order = golomb()
-    if order == 0:
-        golomb()
-    elif order == 1:
-        take(1)
-        golomb()
-        golomb()
-        for _ in range(golomb()):
-            golomb()
-    golomb()  # max_num_ref_frames
-    take(1)
-    golomb()  # width and height
-    golomb()
-    return bool(take(1))
-
-
 def _from_packets(
-    packets: _Packets, time_base: float, rate: float, aspect: float, cut: str
+    packets: Packets, time_base: float, rate: float, aspect: float, cut: str
 ) -> PictureIndex:
     usable = np.flatnonzero(packets.usable)
     pts = np.array([packets.pts[number] for number in usable], np.int64)
@@ -458,7 +216,7 @@ def _from_packets(
 _Starts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _starts(pictures: np.ndarray, numbers: np.ndarray, packets: _Packets) -> _Starts:
+def _starts(pictures: np.ndarray, numbers: np.ndarray, packets: Packets) -> _Starts:
     """Where decoding can begin, and how to get there: by a seek where its end can be checked."""
     dts = [d for d in packets.dts if d is not None]
     places = packets.places
@@ -493,7 +251,7 @@ class _Pictures:
     last_failed: bool = False  # the last packet is none that the decoder takes
 
 
-def _last_fails(path: Path, packets: _Packets, pictures: _Pictures) -> bool:
+def _last_fails(path: Path, packets: Packets, pictures: _Pictures) -> bool:
     """Whether the decoder refuses the last packet; several threads do not say so at the end."""
     last = len(packets.usable) - 1
     if last in pictures.packets or pictures.last_failed:
@@ -536,7 +294,7 @@ def _decode(path: Path, threads: int, first: int = 0) -> _Pictures:
 
 def _from_pictures(
     pictures: _Pictures,
-    packets: _Packets,
+    packets: Packets,
     time_base: float,
     rate: float,
     aspect: float,
@@ -583,7 +341,7 @@ def _from_pictures(
     )
 
 
-def _first_packet(packets: _Packets, bearing: set[int], number: int) -> int:
+def _first_packet(packets: Packets, bearing: set[int], number: int) -> int:
     """The packet with which a key frame begins: a first field may have one of its own."""
     first = number
     while first > 0 and first - 1 not in bearing and packets.keys[first - 1]:
@@ -634,7 +392,7 @@ def _times(
 
 
 def _cut_off(
-    path: Path, kind: str, packets: _Packets, promised: int, duration: float, step: float
+    path: Path, kind: str, packets: Packets, promised: int, duration: float, step: float
 ) -> str:
     """What is there of a file that ends before its header says so; "" for a whole one."""
     there, names = len(packets.pts), kind.split(",")
@@ -669,7 +427,7 @@ def _lost(index: PictureIndex) -> str:
     return ", ".join(parts)
 
 
-def _why_none(packets: _Packets) -> str:
+def _why_none(packets: Packets) -> str:
     count = sum(packets.usable)
     if not count:
         return ""

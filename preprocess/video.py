@@ -24,20 +24,12 @@ import av
 import av.logging
 import numpy as np
 
-from preprocess.containers import decoder, open_video
+from preprocess.containers import decoder, mark, number_of, numbered, open_stream, open_video
 from preprocess.errors import ClipError, FramesLost, InputError
 from preprocess.frames import Frame
 from preprocess.glance import Glance, glance_of_picture
 from preprocess.picture import show
-from preprocess.picture_index import (
-    PictureIndex,
-    fingerprint,
-    mark,
-    number_of,
-    numbered,
-    open_stream,
-    picture_index,
-)
+from preprocess.picture_index import PictureIndex, fingerprint, picture_index
 from preprocess.stills import jpeg_damage
 
 __all__ = ["VideoFile"]
