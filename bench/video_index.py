@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.build import Reporter, build, plan_build
+from pipelines.build import build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
 from preprocess.picture_index import make_index
 from preprocess.video import VideoFile
 

@@ -27,9 +27,9 @@ PQ, HLG = 16, 18
 _BT709, _BT2020, _P3_DCI, _P3_D65 = 1, 9, 11, 12
 
 # What phones grade for; brighter PQ is shown as bright as this.
-PEAK = 1000.0
+_PEAK = 1000.0
 # BT.2408's reference white, here the white of the display.
-WHITE = 203.0
+_WHITE = 203.0
 _HLG_GAMMA = 1.2  # BT.2100's for a peak of 1000 nits
 _LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
@@ -96,13 +96,13 @@ def hlg_light(codes: np.ndarray) -> np.ndarray:
     scene = _hlg_table()[codes]
     luminance = np.maximum(cv2.transform(scene, _LUMINANCE[None]), 1e-9)
     gain = luminance.reshape(scene.shape[:2]) ** np.float32(_HLG_GAMMA - 1)
-    return scene * (gain * np.float32(PEAK / WHITE))[..., None]
+    return scene * (gain * np.float32(_PEAK / _WHITE))[..., None]
 
 
 def rolled_off(nits: np.ndarray) -> np.ndarray:
     """BT.2390's EETF from a peak of 1000 nits to one of 203: nits of nits, black at 0."""
-    peak = float(pq_code(np.array(PEAK)))
-    most = float(pq_code(np.array(WHITE))) / peak
+    peak = float(pq_code(np.array(_PEAK)))
+    most = float(pq_code(np.array(_WHITE))) / peak
     knee = 1.5 * most - 0.5
     signal = np.minimum(pq_code(nits) / peak, 1)
     t = (signal - knee) / (1 - knee)
@@ -125,19 +125,19 @@ def _roll_off(light: np.ndarray) -> np.ndarray:
 
 
 # The root of the brightest light there is, 10000 nits.
-_MOST_ROOT = (10000 / WHITE) ** 0.5
+_MOST_ROOT = (10000 / _WHITE) ** 0.5
 
 
 @lru_cache(maxsize=1)
 def _gains() -> np.ndarray:
     """By the root of the brightest channel."""
-    nits = np.linspace(1e-3, _MOST_ROOT, _STEPS + 1) ** 2 * WHITE
+    nits = np.linspace(1e-3, _MOST_ROOT, _STEPS + 1) ** 2 * _WHITE
     return (rolled_off(nits) / nits).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _pq_table() -> np.ndarray:
-    return (pq_nits(np.linspace(0, 1, 65536)) / WHITE).astype(np.float32)
+    return (pq_nits(np.linspace(0, 1, 65536)) / _WHITE).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

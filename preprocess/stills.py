@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 
 from preprocess.errors import ClipError
+from preprocess.hdr import HLG, PQ
 from preprocess.picture import ON_WHITE, WHITE, laid_on
 
-__all__ = ["decode_image"]
+__all__ = ["decode_image", "jpeg_damage"]
 
 # Colours that differ by no more than this, of 255, are the same in practice.
 _SAME_COLOUR = 3
-_PQ, _HLG = 16, 18
 _SEVERAL = "the first of several images in its file"
 _END_OF_JPEG = b"\xff\xd9"
 
@@ -209,10 +209,10 @@ def _is_hdr(content: bytes) -> bool:
     """By the colour information of PNG (`cICP`) and of AVIF (`nclx`)."""
     if content.startswith(_PNG):
         at = content.find(b"cICP", 0, content.find(b"IDAT"))
-        return at > 0 and content[at + 5] in (_PQ, _HLG)
+        return at > 0 and content[at + 5] in (PQ, HLG)
     if content[4:8] == b"ftyp":
         at = content.find(b"colrnclx")
-        return at > 0 and int.from_bytes(content[at + 10 : at + 12], "big") in (_PQ, _HLG)
+        return at > 0 and int.from_bytes(content[at + 10 : at + 12], "big") in (PQ, HLG)
     return False
 
 

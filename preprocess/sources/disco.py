@@ -30,7 +30,14 @@ from preprocess.sources.values import Listing, Split, Unreadable, Video
 from preprocess.stills import decode_image
 from shards.files.digest import sha256
 
-__all__ = ["TsvImages", "image_of_line", "index_tsv", "listing", "video_and_number"]
+__all__ = [
+    "HELD_OUT",
+    "TsvImages",
+    "image_of_line",
+    "index_tsv",
+    "listing",
+    "video_and_number",
+]
 
 FPS = 30.0
 # The validation videos of DisCo and IDOL; those in two parts are found nowhere else.

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from preprocess.errors import InputError
 from preprocess.sources.values import Listing
 
-__all__ = ["FOLDER", "grouped", "parse_group_by"]
+__all__ = ["grouped", "parse_group_by"]
 
-FOLDER = "folder"
+_FOLDER = "folder"
 
 
 def parse_group_by(text: str) -> re.Pattern[str] | None:
@@ -17,7 +17,7 @@ def parse_group_by(text: str) -> re.Pattern[str] | None:
 
     Raises InputError for one that is none, or does not say with one group what to group by.
     """
-    if text == FOLDER:
+    if text == _FOLDER:
         return None
     try:
         pattern = re.compile(text)

@@ -11,6 +11,8 @@ from preprocess.sources.values import Listing
 from preprocess.sources.videos import probe_videos
 from preprocess.sources.where import parse_where
 
+__all__ = ["NtuName", "listing", "parse_name"]
+
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})_rgb", re.IGNORECASE)
 
 

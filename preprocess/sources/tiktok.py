@@ -9,6 +9,8 @@ from preprocess.sources.files import Leftovers, find_files, numerically
 from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Unreadable, Video
 
+__all__ = ["listing"]
+
 FPS = 30.0
 HELD_OUT = range(335, 341)  # the public split by folder: 1-334 train, 335-340 held out
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
