@@ -19,6 +19,7 @@ from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import av
 import av.logging
@@ -85,7 +86,7 @@ class VideoFile:
     def _pictures(self, indices: Sequence[int]) -> Iterator[tuple[int, Any, PictureIndex]]:
         try:
             index = self.index()
-            with _Reading(self.path, index, _damage_of(self.path, index)) as reading:
+            with _Reading(self.path, index, _damage_of(index)) as reading:
                 for wanted in indices:
                     if wanted >= index.frames:
                         raise ClipError(
@@ -118,19 +119,19 @@ class _Damage:
     false_starts: set[int] = field(default_factory=set)
 
 
-_DAMAGE: dict[tuple[Path, int], _Damage] = {}
+# Known as long as the index is held.
+_DAMAGE: WeakKeyDictionary[PictureIndex, _Damage] = WeakKeyDictionary()
 _DAMAGE_LOCK = Lock()
 _LISTENING = Lock()
 # What other threads' codecs say while one listens is nobody's business.
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 
-def _damage_of(path: Path, index: PictureIndex) -> _Damage:
-    key = (path, path.stat().st_mtime_ns)
+def _damage_of(index: PictureIndex) -> _Damage:
     with _DAMAGE_LOCK:
-        if key not in _DAMAGE:
-            _DAMAGE[key] = _Damage(_beside_losses(index))
-        return _DAMAGE[key]
+        if index not in _DAMAGE:
+            _DAMAGE[index] = _Damage(_beside_losses(index))
+        return _DAMAGE[index]
 
 
 def _beside_losses(index: PictureIndex) -> dict[int, int]:

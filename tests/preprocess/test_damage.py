@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from preprocess import picture_index, video
 from preprocess.errors import ClipError
 from preprocess.frames import read_each
 from preprocess.sources.videos import probe_videos
@@ -207,3 +209,14 @@ def test_a_title_that_is_no_text_does_not_matter(tmp_path):
     assert path.read_bytes() != data
     assert VideoFile(path).index().frames == 12
     assert not lost(path)
+
+
+def test_what_is_known_of_damage_goes_with_the_index_and_is_found_again(tmp_path):
+    path = encode(tmp_path / "a.mp4", moving(24), "mpeg4", gop=8)
+    damage(path, 11)
+    assert lost(path) == list(range(11, 16))
+    known = len(video._DAMAGE)
+    picture_index._HELD.__init__()
+    gc.collect()
+    assert len(video._DAMAGE) < known
+    assert lost(path, [12, 16]) == [12]
