@@ -3,7 +3,6 @@
 It is decided before any work starts.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.recipe import Recipe
-from pipelines.separate import separate
+from pipelines.splits import split_videos
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
-from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Listing, PassedOver, Split, Unreadable, Video
 from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
 
 __all__ = [
-    "EVALUATION_IDS",
+    "CLIPS_PER_TASK",
     "FindBreaks",
     "Plan",
     "PlannedClip",
@@ -29,16 +27,11 @@ __all__ = [
     "ShotCount",
     "Task",
     "make_plan",
-    "split_videos",
 ]
 
 # Clips of one video that one worker makes in a row, so that its frames are decoded once. Small
 # enough to spread a single long video over many workers.
 CLIPS_PER_TASK = 8
-
-# The videos on which DisCo and IDOL report: two TikTok folders and eight private clips.
-EVALUATION_IDS = tuple(sorted(HELD_OUT))
-_EVALUATION = re.compile(rf"(?<!\d)({'|'.join(EVALUATION_IDS)})(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -262,76 +255,6 @@ class _Counting:
         )
 
 
-def split_videos(
-    videos: tuple[Video, ...], recipe: Recipe
-) -> tuple[tuple[Split | None, ...], tuple[str, ...]]:
-    """The split of each video, and the rules that decided, in words.
-
-    Published splits where there are any; else whole groups by the order of their hashes: not by
-    position, so that neighbours in a folder do not all land on one side. Where backgrounds are
-    known none is on both sides either, and a video that mixes the two is on neither.
-    """
-    if recipe.split == "disco":
-        rule = f"val: the evaluation ids of DisCo and IDOL, {' '.join(EVALUATION_IDS)}"
-        return (
-            tuple("val" if _EVALUATION.search(video.id) else "train" for video in videos),
-            (f"{rule}; train: all others",),
-        )
-    rules = []
-    if all(v.background is not None and v.split is None for v in videos):
-        separated, rule = _by_background(videos, recipe)
-        if separated is not None:
-            return separated, (rule,)
-        rules.append(rule)
-    free = {video.group for video in videos if video.split is None}
-    ordered = sorted(free, key=_hash)
-    held_out = round(recipe.val_fraction * len(ordered))
-    if recipe.val_fraction > 0 and len(ordered) > 1:
-        held_out = min(max(held_out, 1), len(ordered) - (recipe.val_fraction < 1))
-    validation = set(ordered[:held_out])
-    splits: tuple[Split, ...] = tuple(
-        v.split or ("val" if v.group in validation else "train") for v in videos
-    )
-    if len(free) < len({video.group for video in videos}):
-        published = "folders 335 to 340 are val" if recipe.dataset == "tiktok" else "as published"
-        rules.append(f"{recipe.dataset}'s own: {published}")
-    if free:
-        what = {"ntu120": "performers"}.get(recipe.dataset, "groups")
-        rules.append(
-            f"val: {held_out} of {len(free)} {what}, the first by SHA-256 of their names "
-            f"(val_fraction {recipe.val_fraction:g}); train: the others"
-        )
-    return splits, tuple(rules)
-
-
-def _by_background(
-    videos: tuple[Video, ...], recipe: Recipe
-) -> tuple[tuple[Split | None, ...] | None, str]:
-    """Splits that keep performers and backgrounds apart; None where it cannot be, and why."""
-    if recipe.val_fraction in (0, 1):
-        side: Split = "val" if recipe.val_fraction else "train"
-        rule = f"all videos are {side} (val_fraction {recipe.val_fraction:g})"
-        return (side,) * len(videos), rule
-    pairs = [(video.group, video.background or "") for video in videos]
-    separation = separate(pairs, recipe.val_fraction)
-    performers = len({performer for performer, _ in pairs})
-    backgrounds = len({background for _, background in pairs})
-    if not separation.performers:
-        return None, (
-            f"backgrounds are not kept apart: of {performers} performers and {backgrounds} setups "
-            "none can be held out together"
-        )
-    splits = tuple(separation.side(*pair) for pair in pairs)
-    mixed = splits.count(None)
-    held_out = [*sorted(separation.performers), *sorted(separation.backgrounds)]
-    return splits, (
-        f"val: {len(separation.performers)} of {performers} performers in "
-        f"{len(separation.backgrounds)} of {backgrounds} setups ({' '.join(held_out)}), chosen to "
-        f"lose little (val_fraction {recipe.val_fraction:g}); train: other performers in other "
-        f"setups; left out: {mixed} of {len(videos)} videos, which mix the two"
-    )
-
-
 def _short_shots(shots: Sequence[Shot], span: int) -> str:
     ends = Counter(shot.ends for shot in shots if shot.ends != "end")
     by = " and ".join(in_words(why, count) for why, count in sorted(ends.items()))
@@ -340,7 +263,3 @@ def _short_shots(shots: Sequence[Shot], span: int) -> str:
 
 def _shot(clip: PlannedClip) -> tuple[int, Shot]:
     return clip.video, clip.shot
-
-
-def _hash(group: str) -> str:
-    return sha256(group.encode(errors="surrogateescape"))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import make_plan, split_videos
+from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.separate import separate
+from pipelines.splits import split_videos
 from preprocess.errors import InputError
 from preprocess.sources.groups import grouped, parse_group_by
 from preprocess.sources.ntu120 import parse_name

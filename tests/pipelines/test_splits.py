@@ -1,7 +1,7 @@
 """Who is held out, and that the dataset says why."""
 
-from pipelines.plan import EVALUATION_IDS, split_videos
 from pipelines.recipe import Recipe
+from pipelines.splits import EVALUATION_IDS, split_videos
 from preprocess.sources.values import Video
 from tests.pipelines.test_plan import Nothing
 
