@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from preprocess.sources.people.body import PHENOTYPES, make_body, template
+from preprocess.sources.people.body import template
 from preprocess.sources.people.camera import View
+from preprocess.sources.people.joints import joints_of
 from preprocess.sources.people.layers import Layer, Samples
+from preprocess.sources.people.lighting import Shadow, under_feet
 from preprocess.sources.people.posture import pose_bones
 from preprocess.sources.people.rasterize import Buffer, mix, places, skin
 from preprocess.sources.people.rotations import unit
-from preprocess.sources.people.stage import Backdrop, Light
+from preprocess.sources.people.stage import Backdrop
 from preprocess.sources.people.world import Seat, World
 from preprocess.truth import Truth
 from shards.sample.keypoints import OPENPOSE_134
@@ -24,8 +26,6 @@ __all__ = ["Picture", "Renderer"]
 
 _TIMES = 3  # samples a pixel, each way: the middle one is at the pixel's centre
 _STAGE_TIMES = 2
-_SHADOW = 320  # samples of the shadow map, each way
-_SHADOW_REACH = 1.7  # metres to either side that it sees
 _NOBODY, _THING = 0, 255  # owners of samples that are no person
 # A joint is this far under the skin, at most, where it is seen: metres.
 _UNDER_SKIN = 0.13
@@ -80,7 +80,7 @@ class Renderer:
                     for layer in person.layers
                 )
                 of_people.append(layers)
-                joints.append(_joints(layers[0][0], heads[t]))
+                joints.append(joints_of(layers[0][0], heads[t]))
             moments.append(_Moment(tuple(of_people), np.stack(joints)))
         return moments
 
@@ -111,12 +111,12 @@ class Renderer:
     def picture(self, moment: _Moment, frame: int) -> Picture:
         view = self.world.camera.at(frame / self._fps)
         seen = self._see(moment, view)
-        shadow = _Shadow.of(moment, self.world)
+        shadow = self._shadow(moment)
         colour, in_camera = self._paint(seen, moment, view, shadow)
         behind = self._backdrop(view, _STAGE_TIMES)
         height, width = view.height, view.width
-        stage = shadow.on(behind, self.world.stage.light)
-        stage = stage * _under_feet(behind.points, moment.joints)[:, None]
+        stage = shadow.on_stage(behind)
+        stage = stage * under_feet(behind.points, moment.joints)[:, None]
         stage = stage.reshape(height * _STAGE_TIMES, width * _STAGE_TIMES, 3)
         stage = cv2.resize(stage, (width, height), interpolation=cv2.INTER_AREA)
         covered = seen.owner != _NOBODY
@@ -235,12 +235,9 @@ class Renderer:
     # Light.
 
     def _paint(
-        self, seen: _Seen, moment: _Moment, view: View, shadow: _Shadow
+        self, seen: _Seen, moment: _Moment, view: View, shadow: Shadow
     ) -> tuple[np.ndarray, np.ndarray]:
         """Linear RGB of people's and things' samples, and people's normals in the camera's axes."""
-        from preprocess.sources.people import kernels
-
-        light = self.world.stage.light
         turn = view.turn.T.astype(np.float32)
         colour = np.zeros((*seen.depth.shape, 3), np.float32)
         facing = np.zeros((*seen.depth.shape, 3), np.float32)
@@ -255,16 +252,27 @@ class Renderer:
             s = part.samples
             albedo, gloss = part.layer.paint(Samples(s.canonical[own], s.arm[own]))
             albedo = np.clip(albedo, 0, 1).astype(np.float32) ** np.float32(2.2)
-            lit, normals = kernels.light(
-                albedo, gloss.astype(np.float32), mix(vertices, corners, weights),
-                mix(turned, corners, weights), view.place, light.towards, light.direct,
-                light.ambient, shadow.axes, shadow.centre, _SHADOW_REACH, shadow.depth,
-            )  # fmt: skip
+            lit, normals = shadow.on_person(
+                albedo,
+                gloss.astype(np.float32),
+                mix(vertices, corners, weights),
+                mix(turned, corners, weights),
+                view.place,
+            )
             colour[rows, columns] = lit
             facing[rows, columns] = normals @ turn
         for where, lit in seen.things:
             colour[where] = lit
         return colour, facing
+
+    def _shadow(self, moment: _Moment) -> Shadow:
+        everything, throwing = [], []
+        for person, layers in zip(self.world.people, moment.layers, strict=True):
+            for layer, (vertices, _) in zip(person.layers, layers, strict=True):
+                everything.append(vertices)
+                if layer.name == "skin" or layer.keeps is None:  # the rest is close to the skin
+                    throwing.append((vertices, layer.faces))
+        return Shadow.of(self.world.stage.light, everything, throwing)
 
     def _backdrop(self, view: View, times: int) -> Backdrop:
         if not self.world.camera.still:
@@ -316,79 +324,6 @@ class _Seen:
     things: list[tuple[np.ndarray, np.ndarray]]  # samples of seats, and their linear RGB
 
 
-@dataclass(frozen=True, eq=False)
-class _Shadow:
-    """People as the light sees them."""
-
-    axes: np.ndarray  # (3, 3) rows: across, up, away from the light
-    centre: np.ndarray
-    depth: np.ndarray  # (S, S) metres along the light's way, inf where nobody is
-
-    @staticmethod
-    def of(moment: _Moment, world: World) -> _Shadow:
-        away = -world.stage.light.towards
-        across = unit(np.cross(away, [0.0, 0.0, 1.0]))
-        axes = np.stack([across, np.cross(away, across), away])
-        bodies = [vertices for layers in moment.layers for vertices, _ in layers]
-        everything = np.concatenate([b[::16] for b in bodies])
-        centre = 0.5 * (everything.min(0) + everything.max(0))
-        buffer = Buffer(_SHADOW, _SHADOW)
-        for person, layers in zip(world.people, moment.layers, strict=True):
-            for layer, (vertices, _) in zip(person.layers, layers, strict=True):
-                if layer.name != "skin" and layer.keeps is not None:
-                    continue  # close to the skin
-                points = _Shadow._place(vertices, axes, centre)
-                points[:, 2] += 100.0  # so far away that perspective is none
-                buffer.draw(points.astype(np.float32), layer.faces)
-        return _Shadow(axes, centre, buffer.depth - 100.0)
-
-    @staticmethod
-    def _place(points: np.ndarray, axes: np.ndarray, centre: np.ndarray) -> np.ndarray:
-        local = (points - centre.astype(np.float32)) @ axes.T.astype(np.float32)
-        local[..., :2] = (local[..., :2] / np.float32(_SHADOW_REACH) + 1) * np.float32(
-            0.5 * _SHADOW
-        )
-        return local
-
-    def on(self, behind: Backdrop, light: Light) -> np.ndarray:
-        """(H * W, 3) linear RGB of the stage in this light, with people's soft shadows."""
-        from preprocess.sources.people import kernels
-
-        there = np.isfinite(self.depth).astype(np.float32)
-        sigma = max(light.softness / _SHADOW_REACH * 0.5 * _SHADOW * 0.5, 0.6)
-        people = cv2.GaussianBlur(there, (0, 0), sigma)
-        lit: np.ndarray = kernels.shade(
-            behind.points, behind.albedo, behind.facing, behind.around, light.direct,
-            light.ambient, self.axes, self.centre, _SHADOW_REACH, people,
-        )  # fmt: skip
-        return lit
-
-
-def _under_feet(points: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """(N,) float32, how much light of all around reaches the stage's points (N, 3): less on the
-    floor close to feet, and a little less under bodies, as joints (P, 134, 3) have them."""
-    light = np.ones(len(points), np.float32)
-    names = OPENPOSE_134
-    low, high = np.nanmin(joints, (0, 1))[:2] - 1.2, np.nanmax(joints, (0, 1))[:2] + 1.2
-    x, y, z = points.T
-    floor = np.flatnonzero((z < 0.01) & (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
-    x, y = x[floor], y[floor]
-    ends = [(f"{side}_heel", f"{side}_big_toe", 0.6, 0.13) for side in ("left", "right")]
-    for person in joints:
-        for one, two, dark, reach in (*ends, ("left_hip", "right_hip", 0.35, 0.4)):
-            a, b = person[names.indices(one, two)].astype(np.float32)
-            if one != "left_hip":  # feet in the air darken less
-                dark *= float(np.exp(-max(min(a[2], b[2]) - 0.04, 0) / 0.08))
-            low, high = np.minimum(a, b) - 2 * reach, np.maximum(a, b) + 2 * reach
-            near = np.flatnonzero((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
-            along = b[:2] - a[:2]
-            off = np.stack([x[near], y[near]], -1) - a[:2]
-            share = np.clip(off @ along / max(float(along @ along), 1e-9), 0, 1)
-            away = ((off - share[:, None] * along) ** 2).sum(-1)
-            light[floor[near]] *= 1 - np.float32(dark) * np.exp(away * np.float32(-1 / reach**2))
-    return light
-
-
 def _mean(samples: np.ndarray) -> np.ndarray:
     """From samples to pixels."""
     height, width = samples.shape[0] // _TIMES, samples.shape[1] // _TIMES
@@ -411,44 +346,3 @@ def _own_depth(seen: _Seen, owner: int) -> np.ndarray:
             nearest = np.minimum(nearest, mine[dy::_TIMES, dx::_TIMES])
     depth = np.where(np.isfinite(centre), centre, nearest)
     return np.where(np.isfinite(depth), depth, np.nan).astype(np.float32)
-
-
-def _joints(vertices: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """(134, 3) in the world; NaN where the body does not define a joint."""
-    shared = template()
-    joints = np.full((len(OPENPOSE_134), 3), np.nan)
-    names = OPENPOSE_134.joints
-
-    def put(name: str, place: np.ndarray) -> None:
-        if name in names:
-            joints[names.index(name)] = place
-
-    found = {}
-    for name, (of, weights) in shared.joints.items():
-        found[name] = weights @ vertices[of]
-        put(name, found[name])
-    put("neck", 0.5 * (found["left_shoulder"] + found["right_shoulder"]))
-    for side, letter in (("left", "L"), ("right", "R")):
-        put(f"{side}_hand_palm", heads[shared.bone(f"wrist.{letter}")])
-        for number, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"), start=1):
-            for bone in (1, 2, 3):  # the tips are no bone's head
-                place = heads[shared.bone(f"finger{number}-{bone}.{letter}")]
-                put(f"{side}_hand_{finger}_{bone}", place)
-            put(f"{side}_hand_{finger}_4", _fingertip(vertices, heads, number, letter))
-    return joints
-
-
-def _fingertip(vertices: np.ndarray, heads: np.ndarray, number: int, letter: str) -> np.ndarray:
-    """The end of a finger: the vertices that at rest lie furthest along its last bone."""
-    return vertices[_tips(number, letter)].mean(0)
-
-
-@lru_cache(maxsize=10)
-def _tips(number: int, letter: str) -> np.ndarray:
-    shared = template()
-    last = shared.bone(f"finger{number}-3.{letter}")
-    before = shared.bone(f"finger{number}-2.{letter}")
-    mean = make_body(dict.fromkeys(PHENOTYPES, 0.5))
-    along = unit(mean.heads[last] - mean.heads[before])
-    of = np.flatnonzero(((shared.influences == last) * shared.weights).sum(1) > 0.5)
-    return of[np.argsort(mean.vertices[of] @ along)[-8:]]

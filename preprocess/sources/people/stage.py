@@ -14,6 +14,7 @@ from preprocess.sources.people import textures
 from preprocess.sources.people.camera import View
 from preprocess.sources.people.draws import choose
 from preprocess.sources.people.rotations import unit
+from preprocess.sources.people.tracing import trace
 
 __all__ = ["SKY", "Backdrop", "Light", "Stage", "make_stage"]
 
@@ -83,8 +84,6 @@ class Stage:
 
     def seen(self, view: View, times: int) -> Backdrop:
         """Through times x times samples a pixel."""
-        from preprocess.sources.people import kernels
-
         shape = (view.height * times, view.width * times)
         rays = view.ray_grid(times)
         step = 1 / (view.focal * times)
@@ -97,7 +96,7 @@ class Stage:
                 [b.colour for b in self.boxes],
             )
         )
-        depth, points, albedo, facing, around, surface = kernels.trace(
+        depth, points, albedo, facing, around, surface = trace(
             shape, step, rays, view.place, room, self.light.towards, self._tiles, self._decals,
             (low, high, colours), self.sky,
         )  # fmt: skip

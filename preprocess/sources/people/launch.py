@@ -1,0 +1,29 @@
+"""Handing numpy arrays to kernels of `warp`, which run on the CPU, in one thread."""
+
+import numpy as np
+import warp as wp
+
+__all__ = ["array", "mat", "run", "vec"]
+
+wp.config.quiet = True
+
+
+def array(values: np.ndarray, dtype: type) -> wp.array:
+    """Shares memory with `values` where they are laid out already."""
+    return wp.array(np.ascontiguousarray(values), dtype=dtype, device="cpu", copy=False)
+
+
+def vec(values: np.ndarray) -> wp.vec3:
+    """Of three numbers."""
+    return wp.vec3(*(float(v) for v in values))
+
+
+def mat(values: np.ndarray) -> wp.mat33:
+    """Of (3, 3) numbers."""
+    return wp.mat33(*(float(v) for v in values.ravel()))
+
+
+def run(kernel: wp.Kernel, count: int, *inputs: object) -> None:
+    """Once for each number below `count`: compiled at first use, and kept in warp's cache."""
+    if count:
+        wp.launch(kernel, dim=count, inputs=list(inputs), device="cpu")
