@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RENDERER", "RenderedVideo"]
 
 # Raised whenever the same spec gives other pictures or another truth.
-RENDERER = 4
+RENDERER = 5
 
 _BATCH = 8  # frames whose bones are posed together
 _KEPT = 48  # pictures kept, so that frames and their truth are rendered once

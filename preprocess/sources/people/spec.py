@@ -10,7 +10,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from preprocess.errors import InputError
-from preprocess.sources.people.layers import BOTTOMS, HAIR, TOPS
+from preprocess.sources.people.clothes import BOTTOMS, TOPS
+from preprocess.sources.people.hair import HAIR
 from preprocess.sources.people.motion import MOTIONS
 
 __all__ = ["BodyRanges", "CameraRanges", "PeopleSpec", "load_spec"]

@@ -11,7 +11,8 @@ import numpy as np
 from preprocess.sources.people.body import PHENOTYPES, Body, make_body, template
 from preprocess.sources.people.camera import Camera
 from preprocess.sources.people.draws import Spline, choose, draws
-from preprocess.sources.people.layers import Layer, make_layers
+from preprocess.sources.people.dressing import make_layers
+from preprocess.sources.people.layers import Layer, Wearer
 from preprocess.sources.people.motion import Motion, Place, make_motion
 from preprocess.sources.people.posture import Rig, pose_bones
 from preprocess.sources.people.rasterize import skin
@@ -126,7 +127,7 @@ def _person(spec: PeopleSpec, random: Callable[..., np.random.Generator], place:
     rig = Rig.of(body, shared, sole)
     motion = make_motion(motion_name, random("motion", motion_name), spec.seconds, rig, place)
     layers = make_layers(
-        random("layers"), body, shared, skin=skin, gender=phenotype["gender"], loose=loose,
+        Wearer(random("layers"), body, shared), skin=skin, gender=phenotype["gender"], loose=loose,
         sole=sole, top=top, bottom=bottom, hair=cut,
     )  # fmt: skip
     about = {
