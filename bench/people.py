@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from preprocess.sources.people import reader, render
+from preprocess.sources.people import lighting, reader, render
 from preprocess.sources.people.reader import RenderedVideo
 from preprocess.sources.people.spec import PeopleSpec
 
@@ -31,12 +31,12 @@ console = Console()
 _PARTS: tuple[tuple[Any, str, str], ...] = (
     (render, "pose_bones", "posing"),
     (render, "skin", "skinning"),
-    (render, "_joints", "truth: joints"),
+    (render, "joints_of", "truth: joints"),
     (render.Renderer, "_see", "z-buffer"),
     (render.Renderer, "_paint", "painting and light"),
     (render.Renderer, "_backdrop", "stage"),
-    (render._Shadow, "of", "shadow map"),
-    (render._Shadow, "on", "stage's light and shadows"),
+    (lighting.Shadow, "of", "shadow map"),
+    (lighting.Shadow, "on_stage", "stage's light and shadows"),
     (render, "_own_depth", "truth: depth of people"),
     (render.Renderer, "_hidden", "truth: what is hidden"),
     (render, "_to_srgb", "colour"),

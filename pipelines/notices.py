@@ -23,7 +23,7 @@ def check_source(recipe: Recipe, listing: Listing) -> None:
         images, option = chosen.spec.reads, chosen.spec.option
         if images is None or not images.required:
             continue
-        if not any(getattr(video, images.of) for video in listing.videos):
+        if not any(video.given(images.of) for video in listing.videos):
             layout = " (TikTok_dataset/00001/masks/0001.png)" if recipe.dataset == "tiktok" else ""
             raise InputError(
                 f"--{option} {chosen.name}: no video of this {recipe.dataset} source has "
@@ -35,7 +35,7 @@ def notices(plan: Plan) -> tuple[str, ...]:
     """What users of the dataset must know, each notice once."""
     said = [c.spec.notice for c in plan.recipe.chosen.values() if c.spec.notice]
     for images in sorted(plan.recipe.reads, key=lambda images: images.of):
-        lacking = [video.id for video in plan.videos if getattr(video, images.of) is None]
+        lacking = [video.id for video in plan.videos if video.given(images.of) is None]
         if lacking:
             said.append(f"{_many(lacking, plan)} without {_CALLED[images.of]}: {images.without}")
     return tuple(dict.fromkeys(said))

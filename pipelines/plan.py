@@ -15,6 +15,7 @@ from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
 from preprocess.sources.values import Listing, PassedOver, Split, Unreadable, Video
+from preprocess.truth import TruthReader
 from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
 
@@ -139,8 +140,8 @@ class Plan:
             "sha256": digest,
         }
 
-    def _extras(self, video: Video) -> list[FrameReader | None]:
-        return [getattr(video, images.of) for images in self.recipe.reads]
+    def _extras(self, video: Video) -> list[FrameReader | TruthReader | None]:
+        return [video.given(images.of) for images in self.recipe.reads]
 
     def tasks(self, of: Iterable[tuple[Split, int]]) -> list[Task]:
         """The named shards' clips, cut where the shot changes and every CLIPS_PER_TASK clips."""

@@ -356,7 +356,7 @@ def make_scene(
     elif depth and annotators.reads("densepose") and video.densepose is not None:
         iuv = tuple(image.rgb for image in video.densepose.read(indices))
     masks: tuple[np.ndarray, ...] = ()
-    if annotators.reads("masks") and video.masks is not None and video.truth is None:
+    if annotators.reads("masks") and video.masks is not None:
         masks = _source_masks(video, indices)
     truths: tuple[Truth, ...] = ()
     if video.truth is not None and (annotators.reads("truth") or annotators.reads("masks")):

@@ -33,6 +33,13 @@ class Video:
     densepose: FrameReader | None = None
     masks: FrameReader | None = None
     truth: TruthReader | None = None
+
+    def given(self, of: Literal["masks", "densepose", "truth"]) -> FrameReader | TruthReader | None:
+        """Who reads what the source has itself: what is true of a frame has its masks."""
+        if of == "masks":
+            return self.masks or self.truth
+        return self.densepose if of == "densepose" else self.truth
+
     background: str | None = None
 
 

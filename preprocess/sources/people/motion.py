@@ -7,44 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.sources.people.draws import Spline, choose, smooth_step
+from preprocess.sources.people.draws import Spline
+from preprocess.sources.people.footsteps import Place, Steps, standing, walking
+from preprocess.sources.people.hands import Arms
 from preprocess.sources.people.posture import Posture, Rig
 from preprocess.sources.people.rotations import yaw
 
-__all__ = ["MOTIONS", "Motion", "Place", "make_motion"]
+__all__ = ["MOTIONS", "Motion", "make_motion"]
 
-# Wrists from the shoulders in arm lengths: outwards, forward, up; and how far the elbow is lifted,
-# how far the forearm is turned inwards, how far the hand is closed.
-_HANDS: dict[str, tuple[float, float, float, float, float, float]] = {
-    "side": (0.16, 0.06, -0.92, 0.1, 0.1, 0.45),
-    "side, bent": (0.2, 0.3, -0.72, 0.15, 0.3, 0.5),
-    "hip": (0.28, 0.1, -0.62, 0.9, 0.5, 0.6),
-    "belly": (-0.12, 0.42, -0.5, 0.25, 0.6, 0.4),
-    "chest": (-0.05, 0.5, -0.14, 0.3, 0.5, 0.4),
-    "forward, low": (0.1, 0.62, -0.42, 0.1, 0.2, 0.3),
-    "forward": (0.05, 0.82, 0.02, 0.1, 0.2, 0.25),
-    "forward, high": (0.1, 0.66, 0.42, 0.2, 0.1, 0.2),
-    "open": (0.45, 0.5, -0.35, 0.2, -0.5, 0.15),
-    "out, low": (0.62, 0.2, -0.55, 0.3, 0.2, 0.3),
-    "out": (0.88, 0.15, 0.05, 0.5, 0.2, 0.2),
-    "out, high": (0.6, 0.1, 0.62, 0.6, 0.2, 0.2),
-    "up": (0.14, 0.18, 0.9, 0.7, 0.2, 0.25),
-    "head": (-0.02, 0.22, 0.52, 1.2, 0.8, 0.4),
-    "wave": (0.4, 0.3, 0.45, 0.5, -0.4, 0.1),
-    "across": (-0.35, 0.55, -0.05, 0.4, 0.4, 0.35),
-    "knee": (-0.02, 0.58, -0.62, 0.2, 0.6, 0.5),
-    "down, forward": (0.0, 0.55, -0.75, 0.1, 0.3, 0.35),
-}
 _CALM = ("side", "side", "side, bent", "hip", "belly")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where somebody is on the floor, and which way they face: metres and radians."""
-
-    x: float
-    y: float
-    heading: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,140 +25,6 @@ class Motion:
     name: str
     posture: Callable[[np.ndarray], Posture]
     seated: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class _Steps:
-    """Of one foot: where it stands, (N, 2), its headings (N,), from when, and when it is lifted."""
-
-    places: np.ndarray
-    headings: np.ndarray
-    landed: np.ndarray
-    lifted: np.ndarray
-    clearance: float
-
-    def at(self, times: np.ndarray, rig: Rig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ankles (T, 3), headings (T,) and how far the heel is up (T,)."""
-        now = np.clip(np.searchsorted(self.landed, times, "right") - 1, 0, len(self.landed) - 1)
-        following = np.minimum(now + 1, len(self.landed) - 1)
-        start, end = self.lifted[now], self.landed[following]
-        last = following == now
-        u = np.where(last, 0.0, (times - start) / np.maximum(end - start, 1e-6))
-        s = smooth_step(u)
-        place = self.places[now] * (1 - s[:, None]) + self.places[following] * s[:, None]
-        heading = self.headings[now] * (1 - s) + self.headings[following] * s
-        up = np.sin(np.pi * np.clip(u, 0, 1)) ** 2 * self.clearance
-        stride = np.linalg.norm(self.places[following] - self.places[now], axis=-1)
-        # The heel leaves the floor before the toes do, and comes down first.
-        off = np.clip(stride / 0.9, 0, 1)
-        before = smooth_step((times - start) / 0.22 + 1) * (1 - smooth_step(u / 0.75)) * ~last
-        heel = 0.62 * off * before - 0.28 * off * np.sin(np.pi * np.clip((u - 0.5) * 2, 0, 1))
-        toe = np.stack([np.sin(heading), -np.cos(heading)], axis=-1) * rig.instep
-        height = rig.ankle + up
-        # Turned about the toes while they are on the floor.
-        planted = np.maximum(heel, 0)
-        ankle = place + toe - toe * np.cos(planted)[:, None]
-        height = height + rig.instep * np.sin(planted)
-        return np.concatenate([ankle, height[:, None]], axis=-1), heading, heel
-
-
-def _standing(place: Place, rig: Rig, random: np.random.Generator, width: float) -> list[_Steps]:
-    """Both feet where they stay."""
-    steps = []
-    for side in (1.0, -1.0):
-        ahead = random.uniform(-0.06, 0.06)
-        offset = yaw(place.heading) @ np.array([side * width / 2, ahead, 0.0])
-        heading = place.heading + side * random.uniform(0.02, 0.25)
-        steps.append(
-            _Steps(
-                np.array([[place.x, place.y]]) + offset[:2],
-                np.array([heading]),
-                np.array([-1e3]),
-                np.array([1e3]),
-                0.0,
-            )
-        )
-    return steps
-
-
-def _walking(
-    way: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    seconds: float,
-    rig: Rig,
-    step: float,
-    width: float,
-    clearance: float,
-    phase: float,
-) -> list[_Steps]:
-    """Steps of `step` seconds each along a way that gives places (N, 2) and headings (N,)."""
-    steps = []
-    for side, sign in enumerate((1.0, -1.0)):
-        count = int(np.ceil(seconds / (2 * step))) + 4
-        middle = (2 * np.arange(-2, count) + side + phase) * step  # of each stance
-        places, headings = way(middle)
-        across = np.stack([np.cos(headings), np.sin(headings)], axis=-1)
-        landed = middle - 0.62 * step
-        lifted = middle + 0.58 * step
-        steps.append(
-            _Steps(
-                places + sign * 0.5 * width * across,
-                headings + sign * 0.08,
-                landed,
-                lifted,
-                clearance,
-            )
-        )
-    return steps
-
-
-class _Arms:
-    """Hands that go from one pose to another, each in its own time."""
-
-    def __init__(
-        self,
-        random: np.random.Generator,
-        seconds: float,
-        poses: tuple[str, ...],
-        every: tuple[float, float],
-        together: float = 0.4,
-        hold: float = 0.35,
-    ) -> None:
-        count = Spline.count(seconds, every)
-        same = random.uniform() < together
-        self._splines = []
-        names: list[str] = []
-        for side in range(2):
-            if side == 0 or not same:
-                names = [choose(random, poses) for _ in range(count)]
-            values = np.array([_HANDS[n] for n in names])
-            values[:, :3] += random.normal(0, 0.04, (count, 3))
-            values[:, 3:] += random.normal(0, 0.06, (count, 3))
-            self._splines.append(Spline(random, seconds, _polar(values), every, hold))
-
-    def __call__(self, times: np.ndarray) -> np.ndarray:
-        """(T, 2, 6)"""
-        return np.stack([_cartesian(spline(times)) for spline in self._splines], axis=1)
-
-
-def _polar(hands: np.ndarray) -> np.ndarray:
-    """Between poses hands move around the shoulder, not through the chest."""
-    out, forward, up = hands[:, 0] + 0.35, hands[:, 1], hands[:, 2]
-    radius = np.sqrt(out**2 + forward**2 + up**2)
-    polar = np.stack(
-        [radius, np.arctan2(np.hypot(out, forward), -up), np.arctan2(out, forward + 0.15)], axis=-1
-    )
-    return np.concatenate([polar, hands[:, 3:]], axis=-1)
-
-
-def _cartesian(polar: np.ndarray) -> np.ndarray:
-    radius, down, side = polar[:, 0], polar[:, 1], polar[:, 2]
-    # Undo the offset of the azimuth's origin: a direction, then the point on it at that radius.
-    a, b = np.sin(side), np.cos(side)
-    level = radius * np.sin(down)
-    t = 0.15 * b + np.sqrt(np.maximum(level**2 - (0.15 * a) ** 2, 0))
-    out, forward = a * t - 0.35, b * t - 0.15
-    hands = np.stack([out, forward, -radius * np.cos(down)], axis=-1)
-    return np.concatenate([hands, polar[:, 3:]], axis=-1)
 
 
 def _noise(
@@ -205,7 +42,7 @@ def _noise(
 def _posture(
     times: np.ndarray,
     rig: Rig,
-    steps: list[_Steps],
+    steps: list[Steps],
     *,
     pelvis: np.ndarray,
     heading: np.ndarray,
@@ -242,9 +79,9 @@ def _at(place: Place, frames: int, height: np.ndarray | float) -> np.ndarray:
 
 def _gesture(random: np.random.Generator, seconds: float, rig: Rig, place: Place) -> Motion:
     """Standing and talking: weight shifts from leg to leg, hands go along."""
-    steps = _standing(place, rig, random, random.uniform(0.16, 0.36))
+    steps = standing(place, rig, random, random.uniform(0.16, 0.36))
     calm = ("side", "belly", "open", "chest", "forward, low", "hip", "side, bent", "wave")
-    arms = _Arms(random, seconds, calm, (0.6, 1.4))
+    arms = Arms(random, seconds, calm, (0.6, 1.4))
     sway = _noise(random, seconds, np.array([0.035, 0.02, 0.0]), (0.9, 2.0))
     turn = _noise(random, seconds, np.array(0.12), (0.9, 2.0))
     trunk = _noise(random, seconds, np.array([0.06, 0.05, 0.12]))
@@ -267,9 +104,9 @@ def _gesture(random: np.random.Generator, seconds: float, rig: Rig, place: Place
 
 def _reaching(random: np.random.Generator, seconds: float, rig: Rig, place: Place) -> Motion:
     """Reaching out for something, with the body following the hand."""
-    steps = _standing(place, rig, random, random.uniform(0.22, 0.42))
+    steps = standing(place, rig, random, random.uniform(0.22, 0.42))
     poses = ("forward", "forward, high", "up", "out", "down, forward", "across", "forward, low")
-    arms = _Arms(random, seconds, (*poses, "side", "side, bent"), (0.6, 1.3), together=0.25)
+    arms = Arms(random, seconds, (*poses, "side", "side, bent"), (0.6, 1.3), together=0.25)
     head = _noise(random, seconds, np.array([0.06, 0.05, 0.1]))
     trunk = _noise(random, seconds, np.array([0.05, 0.04, 0.06]))
 
@@ -296,13 +133,13 @@ def _reaching(random: np.random.Generator, seconds: float, rig: Rig, place: Plac
 def _crouching(random: np.random.Generator, seconds: float, rig: Rig, place: Place) -> Motion:
     """Down and up again, more or less deep."""
     every = (0.7, 1.6)
-    steps = _standing(place, rig, random, random.uniform(0.3, 0.5))
+    steps = standing(place, rig, random, random.uniform(0.3, 0.5))
     depth = random.uniform(0.3, 0.62)
     count = Spline.count(seconds, every)
     levels = np.where(np.arange(count) % 2 == random.integers(2), depth, 0.1 * depth)
     down = Spline(random, seconds, levels * random.uniform(0.7, 1.0, count), every, 0.3)
     poses = ("down, forward", "forward, low", "knee", "chest", "belly", "forward")
-    arms = _Arms(random, seconds, poses, every, together=0.7)
+    arms = Arms(random, seconds, poses, every, together=0.7)
     trunk = _noise(random, seconds, np.array([0.05, 0.05, 0.12]))
     head = _noise(random, seconds, np.array([0.08, 0.06, 0.2]))
 
@@ -331,8 +168,8 @@ def _sitting(random: np.random.Generator, seconds: float, rig: Rig, place: Place
         place.y + forward[1] * (rig.thigh * random.uniform(0.8, 1.05)),
         place.heading,
     )
-    steps = _standing(feet, rig, random, random.uniform(0.2, 0.42))
-    arms = _Arms(
+    steps = standing(feet, rig, random, random.uniform(0.2, 0.42))
+    arms = Arms(
         random, seconds, ("knee", "belly", "knee", "chest", "open", "forward, low"), (0.8, 1.8)
     )
     trunk = _noise(random, seconds, np.array([0.08, 0.05, 0.14]))
@@ -370,7 +207,7 @@ def _walk(random: np.random.Generator, seconds: float, rig: Rig, place: Place) -
         return np.column_stack([place.x + x, place.y + y]), heading
 
     phase = random.uniform(0, 2)
-    steps = _walking(way, seconds, rig, step, 0.13, 0.075, phase)
+    steps = walking(way, seconds, rig, step, 0.13, 0.075, phase)
     swing = random.uniform(0.25, 0.5)
     carry = random.uniform(-0.06, 0.08)
     head = _noise(random, seconds, np.array([0.05, 0.04, 0.18]))
@@ -415,8 +252,8 @@ def _turning(random: np.random.Generator, seconds: float, rig: Rig, place: Place
         return np.tile([place.x, place.y], (len(times), 1)), heading
 
     phase = random.uniform(0, 2)
-    steps = _walking(way, seconds, rig, step, random.uniform(0.18, 0.26), 0.05, phase)
-    arms = _Arms(random, seconds, (*_CALM, "out, low", "forward, low"), (0.8, 1.8), together=0.7)
+    steps = walking(way, seconds, rig, step, random.uniform(0.18, 0.26), 0.05, phase)
+    arms = Arms(random, seconds, (*_CALM, "out, low", "forward, low"), (0.8, 1.8), together=0.7)
     trunk = _noise(random, seconds, np.array([0.04, 0.03, 0.05]))
     head = _noise(random, seconds, np.array([0.05, 0.04, 0.15]))
 
@@ -449,10 +286,10 @@ def _dancing(random: np.random.Generator, seconds: float, rig: Rig, place: Place
 
     phase = random.uniform(0, 2)
     width = random.uniform(0.24, 0.4)
-    steps = _walking(way, seconds, rig, 2 * beat, width, random.uniform(0.05, 0.14), phase)
+    steps = walking(way, seconds, rig, 2 * beat, width, random.uniform(0.05, 0.14), phase)
     lively = ("out", "up", "out, high", "chest", "forward", "head", "out, low", "wave", "across",
               "hip", "open", "forward, high")  # fmt: skip
-    arms = _Arms(random, seconds, lively, (1.0 * beat, 2.2 * beat), together=0.55, hold=0.15)
+    arms = Arms(random, seconds, lively, (1.0 * beat, 2.2 * beat), together=0.55, hold=0.15)
     trunk = _noise(random, seconds, np.array([0.08, 0.1, 0.18]), (0.5, 1.0))
     head = _noise(random, seconds, np.array([0.1, 0.12, 0.25]), (0.5, 1.0))
     bounce = random.uniform(0.015, 0.045)

@@ -41,7 +41,6 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
                 fps=spec.fps,
                 reader=(reader := RenderedVideo(spec, number, pictures, contents)),
                 group=name,
-                masks=reader,
                 truth=reader,
             )
             for number in range(spec.videos)

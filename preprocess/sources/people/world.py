@@ -12,8 +12,9 @@ from preprocess.sources.people.body import PHENOTYPES, Body, make_body, template
 from preprocess.sources.people.camera import Camera
 from preprocess.sources.people.draws import Spline, choose, draws
 from preprocess.sources.people.dressing import make_layers
+from preprocess.sources.people.footsteps import Place
 from preprocess.sources.people.layers import Layer, Wearer
-from preprocess.sources.people.motion import Motion, Place, make_motion
+from preprocess.sources.people.motion import Motion, make_motion
 from preprocess.sources.people.posture import Rig, pose_bones
 from preprocess.sources.people.rasterize import skin
 from preprocess.sources.people.spec import PeopleSpec

@@ -20,8 +20,6 @@ from preprocess.sources.people.world import World, make_world
 from preprocess.sources.registry import list_videos
 from shards.sample.keypoints import OPENPOSE_134
 
-pytest.importorskip("anny")
-
 SPEC = PeopleSpec(seed=5, width=96, height=96, frames=24, two_people=0.4)
 ROOT = Path(__file__).parents[3]
 
