@@ -87,14 +87,16 @@ def _images(
         if reason:
             unreadable.append(Unreadable(path.relative_to(source).as_posix(), reason))
 
-    if path.suffix == ".tar":
+    suffix = path.suffix.lower()
+    if suffix == ".tar":
         members, reason = scan_tar(path, left)
         fault(reason)
         yield from ((f"{local}/{stem(member.name)}", member) for member in members)
         return
     if path.with_suffix(".tar").exists() or path.with_suffix("").is_dir():
-        return  # img2dataset's notes on the tar or folder of the same name
-    if path.suffix == ".parquet":
+        left.pass_over(f"{suffix} of notes on the tar or folder of its name", str(path))
+        return  # img2dataset writes them
+    if suffix == ".parquet":
         import pyarrow.parquet as pq
 
         schema = pq.read_schema(path)
@@ -115,6 +117,9 @@ def _images(
         yield from zip(names, (image for _, image in listed), strict=True)
     elif any(name in lowered for name in URL_COLUMNS):
         urls.append(path)
+        left.pass_over(f"{suffix} of addresses", str(path))
+    else:
+        left.pass_over(f"{suffix} without a column of images or paths", str(path))
 
 
 def _once(named: list[Named], unreadable: list[Unreadable]) -> Iterator[Named]:
@@ -184,7 +189,7 @@ def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
 
 
 def _values(path: Path, column: str) -> Iterator[str]:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(path) as opened:
@@ -198,7 +203,7 @@ def _values(path: Path, column: str) -> Iterator[str]:
 
 
 def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+    return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
 _COLUMNS = ("jpg", "jpeg", "png", "webp", "image", "img", "image_bytes", "bytes", "content")

@@ -9,6 +9,7 @@ import pytest
 
 from preprocess.errors import ClipError, InputError
 from preprocess.sources.registry import list_videos
+from preprocess.sources.values import PassedOver
 from tests.conftest import numbered_frame, read_number
 
 
@@ -179,3 +180,28 @@ def test_one_name_is_one_video(tmp_path, images):
     listing = list_videos("laion", tmp_path)
     assert ids(listing) == ["1"]
     assert [u.reason for u in listing.unreadable] == ["1 is there twice; the first is used"]
+
+
+def test_lists_and_notes_that_are_not_read_are_named(tmp_path, images):
+    write_shard(tmp_path, 0, images[:2])
+    (tmp_path / "0.png").write_bytes(images[2])
+    (tmp_path / "authors.csv").write_text("name,year\nsomebody,2020\n")
+    (tmp_path / "more.tsv").write_text("url\ttext\nhttp://x/1.jpg\ta person\n")
+    (tmp_path / "LIST.CSV").write_text("path\n0.png\n")
+    listing = list_videos("laion", tmp_path)
+    assert sorted(numbers(listing)) == [0, 1, 2]
+    assert [kind for kind in listing.passed_over if kind.kind[:4] in (".csv", ".tsv", ".par")] == [
+        PassedOver(".csv without a column of images or paths", 1, "authors.csv"),
+        PassedOver(".parquet of notes on the tar or folder of its name", 1, "00000.parquet"),
+        PassedOver(".tsv of addresses", 1, "more.tsv"),
+    ]
+
+
+def test_suffixes_in_capitals_are_the_same_suffixes(tmp_path, images):
+    write_shard(tmp_path, 0, images[:2])
+    (tmp_path / "00000.parquet").unlink()
+    (tmp_path / "00000.tar").rename(tmp_path / "00000.TAR")
+    pq.write_table(pa.table({"jpg": images[2:4]}), tmp_path / "b.PARQUET")
+    (tmp_path / "0.png").write_bytes(images[4])
+    (tmp_path / "C.TSV").write_text("text\tpath\na person\t0.png\n")
+    assert sorted(numbers(list_videos("laion", tmp_path))) == [0, 1, 2, 3, 4]
