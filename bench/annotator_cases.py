@@ -81,11 +81,10 @@ def _is_meta(module: nn.Module) -> bool:
 def grounded_sam(setting: Setting) -> Case:
     import groundingdino.datasets.transforms as T
     from PIL import Image
-    from preprocess.annotators.grounded_sam.choose import Detections
     from segment_anything import sam_model_registry
     from segment_anything.utils.transforms import ResizeLongestSide
 
-    from preprocess.annotators.grounded_sam.annotator import GroundedSam
+    from preprocess.annotators.grounded_sam.annotator import Detections, GroundedSam
     from preprocess.annotators.grounded_sam.detector import Detector, build_network
     from preprocess.annotators.grounded_sam.segmenter import Segmenter
 
@@ -151,11 +150,10 @@ def _bert_folder(folder: Path) -> Path:
 
 
 def openpose(setting: Setting) -> Case:
-    from preprocess.annotators.torch.packages import import_controlnet_aux
-
     from preprocess.annotators.openpose.annotator import OpenPose
     from preprocess.annotators.openpose.body import HEIGHT
     from preprocess.annotators.openpose.networks import Network
+    from preprocess.annotators.torch.loading import import_controlnet_aux
 
     _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
     module = randomised(body.bodypose_model()).to(setting.device)
