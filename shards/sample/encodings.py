@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,6 +118,12 @@ def _space_faults(points: np.ndarray) -> Iterator[str]:
         yield f"{int((~np.isfinite(points)).sum())} values are not finite"
 
 
+def _point_faults(points: np.ndarray) -> Iterator[str]:
+    yield from _space_faults(points)
+    if np.isfinite(points).all() and ((points[..., 2] < 0) | (points[..., 2] > 1)).any():
+        yield "scores are outside [0, 1]"
+
+
 def _to_flow(flow: np.ndarray) -> np.ndarray:
     """As KITTI stores it: 64 u + 2^15, 64 v + 2^15, and whether it is known; 0 where it is not."""
     moved = np.rint(flow[..., :2].astype(np.float64) * 64 + 32768)
@@ -141,15 +147,6 @@ def _flow_faults(stored: np.ndarray) -> Iterator[str]:
         yield "says of flow neither that it is known, 1, nor that it is not, 0"
     if stored[stored[..., 2] == 0].any():
         yield "has flow where it says that none is known"
-
-
-def _point_faults(points: np.ndarray) -> Iterator[str]:
-    if 0 in points.shape[1:3]:
-        yield f"has {points.shape[1]} people of {points.shape[2]} joints"
-    if not np.isfinite(points).all():
-        yield f"{int((~np.isfinite(points)).sum())} values are not finite"
-    elif ((points[..., 2] < 0) | (points[..., 2] > 1)).any():
-        yield "scores are outside [0, 1]"
 
 
 JPEG = Encoding(
@@ -205,15 +202,7 @@ POINTS = Encoding(
     faults=_point_faults,
 )
 # x, y, z in metres, in the camera's axes; one file holds all frames.
-SPACE = Encoding(
-    extension="npy",
-    shape=("people", "joints", 3),
-    dtype=np.float32,
-    stored=(4, np.float32),
-    write=_write_npy,
-    read=_read_points,
-    faults=_space_faults,
-)
+SPACE = replace(POINTS, faults=_space_faults)
 # Pixels of the clip to the right and down, and 1 where known, as KITTI's: kept to 1/128 of a pixel,
 # up to 512 of them.
 FLOW = Encoding(
