@@ -216,7 +216,7 @@ def test_a_clip_whose_reference_shows_nobody_is_quarantined():
     assert empty.info["reference"]["person"] is False
 
 
-def test_a_image_is_looked_at_once():
+def test_an_image_is_looked_at_once():
     mask, depth = Bright(), Depth()
     clip = make([200], 0, depth, mask=mask, length=1)
     assert (clip.mask == 255).all()

@@ -52,7 +52,7 @@ def test_deepfashion2(tmp_path, write_image, real_frames):
     ]
 
 
-def test_a_image_that_is_damaged_is_found_when_it_is_read(tmp_path, write_image, real_frames):
+def test_an_image_that_is_damaged_is_found_when_it_is_read(tmp_path, write_image, real_frames):
     path = write_image(tmp_path / "train" / "image" / "000001.jpg", real_frames[0])
     path.write_bytes(path.read_bytes()[:-300])
     (video,) = list_videos("deepfashion2", tmp_path).videos

@@ -5,7 +5,7 @@ import pickle
 from preprocess.sources.registry import list_videos
 
 
-def test_a_image_costs_few_bytes_in_a_plan_and_is_not_opened(tmp_path):
+def test_an_image_costs_few_bytes_in_a_plan_and_is_not_opened(tmp_path):
     folder = tmp_path / "a folder with a long name" / "train" / "image"
     folder.mkdir(parents=True)
     count = 2000

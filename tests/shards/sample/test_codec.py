@@ -144,7 +144,7 @@ def test_damage_is_named(make_clip: MakeClip, name: str, data: bytes | None, wha
     assert "videos-walk-0" in str(caught.value)
 
 
-def test_a_truncated_frame_is_an_error_and_not_half_a_image(make_clip: MakeClip) -> None:
+def test_a_truncated_frame_is_an_error_and_not_half_an_image(make_clip: MakeClip) -> None:
     members = dict(encode_clip(make_clip()))
     for name in ("videos-walk-0.rgb.000.jpg", "videos-walk-0.mask.000.png"):
         cut = {**members, name: members[name][:-20]}

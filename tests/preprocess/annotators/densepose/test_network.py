@@ -33,7 +33,7 @@ def expected():
 
 
 @pytest.mark.parametrize("program", [small.Stand, small.Bare])
-def test_charts_become_a_image(tmp_path, frame, program):
+def test_charts_become_an_image(tmp_path, frame, program):
     path = small.save(tmp_path / "densepose.pt", program())
     found = DensePoseProgram(path, "cpu")(frame)
     assert found.dtype == np.uint8

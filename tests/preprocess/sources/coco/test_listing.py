@@ -130,7 +130,7 @@ def test_missing_images_and_folders_are_told(coco, tmp_path):
     ]
 
 
-def test_a_image_without_a_usable_outline_has_no_mask(coco):
+def test_an_image_without_a_usable_outline_has_no_mask(coco):
     root = coco("train", [person(1, segmentation=[]), person(2, segmentation=[[1, 2]])])
     assert [video.masks for video in list_videos("coco", root).videos] == [None, None]
 
