@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,14 @@ PAPER = {
 }
 
 
-def holds_what_training_wants(clips, *, posed=True):
+def holds_what_training_wants(clips, *, posed=None):
+    """`posed`: whether all clips have a skeleton, or none has one. To random networks the bodies
+    are seldom the subject of the masks, so that only of all people some are sure to be found."""
     for clip in clips:
         assert clip.rgb.shape == (2, 64, 64, 3)
         assert (clip.mask > 127).any()
-        # Random networks find bodies elsewhere than the mask's subject: there may be none of it.
         assert clip.keypoints[..., 2].any() == clip.pose.any()
-        assert posed or not clip.pose.any()
+        assert posed is None or clip.pose.any() == posed
         inside = clip.mask > 100
         assert clip.depth_person[inside].max() <= 0.75 + 1e-3
         assert (clip.depth_person[~inside] == 1).all()
@@ -136,7 +138,11 @@ def test_weights_that_change_are_refused(prep, small, capsys):
 @pytest.mark.parametrize(
     ("said", "made_by"),
     [
-        (["--pose", "dwpose", "--pose-style", "dwpose"], {"pose": "dwpose"}),
+        # Random networks mask nobody's shape.
+        (
+            ["--pose", "dwpose", "--pose-style", "dwpose", "--people", "all", "--no-check-poses"],
+            {"pose": "dwpose"},
+        ),
         (["--depth", "hdnet", "hf:{}/depth-model"], {"depth_frame": "hf:depth-model"}),
         (["--mask", "source", "--people", "all"], {"mask": "source-mask"}),
         (["--smooth-masks", "--person", "central", "--batch", "1"], {}),
@@ -147,7 +153,7 @@ def test_what_users_change(prep, small, said, made_by, capsys):
     assert code == 0, capsys.readouterr()
     assert "Loading weights" not in capsys.readouterr().err  # ours is the only progress bar
     info, clips = checked(out, small, PAPER | made_by)
-    holds_what_training_wants(clips)
+    holds_what_training_wants(clips, posed="all" in said or None)
     assert bool(info["extras"]["notices"]) == ("pose" not in made_by)
 
 
@@ -157,8 +163,8 @@ def test_all_that_is_absent_is_named_at_once(prep, tmp_path, capsys):
     assert "9 files are not there: sam/sam_vit_b_01ec64.pth, groundingdino/" in said
     fetch = "weights fetch sam/sam_vit_b_01ec64.pth groundingdino bert openpose midas --weights"
     assert fetch in said
-    assert "hdnet/hdnet.safetensors: Make it with `" in said
-    assert "idol-prep weights convert-hdnet" in said
+    made = r"hdnet/hdnet\.safetensors: Make it with `\S*idol-prep weights convert-hdnet"
+    assert re.search(made, said)
 
 
 @pytest.mark.slow
