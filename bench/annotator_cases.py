@@ -20,7 +20,7 @@ from torch import nn
 from preprocess import weights
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import Hardware
+from preprocess.annotators.spec import Hardware, Settings
 from preprocess.annotators.torch.device import half_precision
 from preprocess.external_file import ExternalFile
 
@@ -158,7 +158,7 @@ def openpose(setting: Setting) -> Case:
     _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
     module = randomised(body.bodypose_model()).to(setting.device)
     network = Network(module, setting.hardware, 1)
-    annotator = OpenPose(network, None, None, people="one", person="largest", smooth=False)
+    annotator = OpenPose(network, None, None, Settings(smooth=False))
 
     def bare(frames: Frames) -> None:
         height, width = frames[0].shape[:2]

@@ -8,7 +8,7 @@ import numpy as np
 from preprocess.annotators.sanity import CheckedKeypoints, check_poses
 from preprocess.annotators.scene import Scene
 from preprocess.annotators.smoothing import one_euro
-from preprocess.annotators.spec import PeopleMode
+from preprocess.annotators.spec import Settings
 from preprocess.crop import Box
 from preprocess.identity import choose_track, nth_person, prominence
 from shards.sample.keypoints import OPENPOSE_134
@@ -32,32 +32,31 @@ def people_of_clip(
     scene: Scene,
     boxes: Sequence[Sequence[Box]],
     joints_of: Callable[[Sequence[Finding]], Sequence[np.ndarray]],
-    *,
-    people: PeopleMode,
-    person: str,
-    smooth: bool,
-    check: bool = True,
+    settings: Settings,
 ) -> CheckedKeypoints:
     """Keypoints in pixels of the clip.
 
     boxes: of everybody found in each of the scene's frames, in source pixels. `joints_of` gives
     (134, 3) joints in OPENPOSE_134, in source pixels; it is asked once, for those wanted alone.
 
-    Boxes that overlap from frame to frame are one person. "one" keeps the scene's subject. "all"
-    orders people by how prominent they are, summed over the frames they are in; those who are never
-    there together share a place, since it is most often one person lost and found again. Where
-    nobody said who the subject is, "one" keeps the place that `person` asks for.
-    `check` takes out what anatomy forbids, `smooth` runs the one-euro filter over each person.
+    Boxes that overlap from frame to frame are one person. Of the settings `people` "one" keeps the
+    scene's subject. "all" orders people by how prominent they are, summed over the frames they are
+    in; those who are never there together share a place, since it is most often one person lost and
+    found again. Where nobody said who the subject is, "one" keeps the place that `person` asks for.
+    `check_poses` takes out what anatomy forbids, `smooth` runs the one-euro filter over each
+    person.
     Where a place is empty its joints score 0; there is always at least one place.
     """
     height, width = scene.frames[0].shape[:2]
-    tracks = sorted(_follow(boxes), key=lambda t: _weight(t, person, width, height), reverse=True)
-    if people == "all":
+    tracks = sorted(
+        _follow(boxes), key=lambda t: _weight(t, settings.person, width, height), reverse=True
+    )
+    if settings.people == "all":
         places = _places(tracks)
     elif scene.identity is not None:
         places = [_of_subject(tracks, scene)]
     else:
-        nth = nth_person(person)
+        nth = nth_person(settings.person)
         places = _places(tracks)[nth - 1 : nth]
     members = [
         (place, track) for place, tracks_there in enumerate(places) for track in tracks_there
@@ -69,9 +68,9 @@ def people_of_clip(
         for frame in track.frames:
             joints[frame, column] = next(found)
     findings = None
-    if check:
+    if settings.check_poses:
         joints, findings = check_poses(joints, scene.fps)
-    if smooth:
+    if settings.smooth:
         joints = one_euro(joints, scene.fps)
     points = np.zeros((len(boxes), max(len(places), 1), len(OPENPOSE_134), 3), np.float32)
     for column, (place, track) in enumerate(members):

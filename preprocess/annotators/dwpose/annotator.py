@@ -8,7 +8,7 @@ from preprocess.annotators.dwpose.networks import PersonDetector, PoseNetwork
 from preprocess.annotators.people import Finding, people_of_clip
 from preprocess.annotators.sanity import CheckedKeypoints
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import PeopleMode
+from preprocess.annotators.spec import Settings
 from preprocess.crop import Box
 from shards.sample.keypoints import (
     COCO_18,
@@ -28,23 +28,11 @@ class DWPose:
 
     min_score = MIN_SCORE
 
-    def __init__(
-        self,
-        detector: PersonDetector,
-        pose: PoseNetwork,
-        *,
-        people: PeopleMode,
-        person: str,
-        smooth: bool,
-        check: bool = True,
-    ) -> None:
-        """`people_of_clip` says what the others do."""
+    def __init__(self, detector: PersonDetector, pose: PoseNetwork, settings: Settings) -> None:
+        """`people_of_clip` says what the settings do."""
         self._detector = detector
         self._pose = pose
-        self._people = people
-        self._person = person
-        self._smooth = smooth
-        self._check = check
+        self._settings = settings
 
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
         """Everybody's box in each frame, (H, W, 3) uint8 RGB."""
@@ -59,15 +47,7 @@ class DWPose:
             found = self._pose([(scene.frames[frame], boxes[frame][n]) for frame, n in wanted])
             return [from_coco_wholebody(joints, width, height) for joints in found]
 
-        return people_of_clip(
-            scene,
-            boxes,
-            joints_of,
-            people=self._people,
-            person=self._person,
-            smooth=self._smooth,
-            check=self._check,
-        )
+        return people_of_clip(scene, boxes, joints_of, self._settings)
 
 
 _PAIRS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")

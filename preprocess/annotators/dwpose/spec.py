@@ -42,14 +42,10 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> DWPose:
     from preprocess.annotators.dwpose.annotator import DWPose
     from preprocess.annotators.dwpose.networks import PersonDetector, PoseNetwork
 
-    settings = chosen.settings
     return DWPose(
         PersonDetector(locate(DETECTOR), hardware),
         PoseNetwork(locate(POSE), hardware),
-        people=settings.people,
-        person=settings.person,
-        smooth=settings.smooth,
-        check=settings.check_poses,
+        chosen.settings,
     )
 
 

@@ -17,7 +17,7 @@ from preprocess.annotators.openpose.parts import (
 from preprocess.annotators.people import Finding, people_of_clip
 from preprocess.annotators.sanity import CheckedKeypoints
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import PeopleMode
+from preprocess.annotators.spec import Settings
 from preprocess.crop import Box
 from shards.sample.keypoints import COCO_18, FACE_68, HAND_21, OPENPOSE_134
 
@@ -41,20 +41,13 @@ class OpenPose:
         body: Network,
         hand: Network | None,
         face: Network | None,
-        *,
-        people: PeopleMode,
-        person: str,
-        smooth: bool,
-        check: bool = True,
+        settings: Settings,
     ) -> None:
-        """`people_of_clip` says what the others do."""
+        """`people_of_clip` says what the settings do."""
         self._body = body
         self._hand = hand
         self._face = face
-        self._people = people
-        self._person = person
-        self._smooth = smooth
-        self._check = check
+        self._settings = settings
 
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Box]]:
         """Everybody's box in each frame, (H, W, 3) uint8 RGB."""
@@ -68,15 +61,7 @@ class OpenPose:
             return self._joints([(scene.frames[frame], bodies[frame][n]) for frame, n in wanted])
 
         boxes = [[_box(body) for body in there] for there in bodies]
-        return people_of_clip(
-            scene,
-            boxes,
-            joints_of,
-            people=self._people,
-            person=self._person,
-            smooth=self._smooth,
-            check=self._check,
-        )
+        return people_of_clip(scene, boxes, joints_of, self._settings)
 
     def _joints(self, people: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """(134, 3) float32 of each (frame, body), with hands and face where they are wanted."""

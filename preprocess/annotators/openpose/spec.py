@@ -57,10 +57,7 @@ def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> OpenPose:
         load_body(locate(BODY), hardware),
         load_hand(locate(HAND), hardware) if settings.hands_and_face else None,
         load_face(locate(FACE), hardware) if settings.hands_and_face else None,
-        people=settings.people,
-        person=settings.person,
-        smooth=settings.smooth,
-        check=settings.check_poses,
+        settings,
     )
 
 

@@ -15,7 +15,7 @@ from preprocess.annotators.huggingface.pretrained import load_network, load_proc
 from preprocess.annotators.people import Finding, people_of_clip
 from preprocess.annotators.sanity import CheckedKeypoints
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import Hardware, PeopleMode
+from preprocess.annotators.spec import Hardware, Settings
 from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.annotators.torch.loading import needed_packages
@@ -34,18 +34,11 @@ class VitPose:
     def __init__(
         self,
         pose: Callable[[Sequence[tuple[np.ndarray, Box]]], Sequence[np.ndarray]],
-        *,
-        people: PeopleMode,
-        person: str,
-        smooth: bool,
-        check: bool = True,
+        settings: Settings,
     ) -> None:
-        """`pose` is a `PoseModel`; `people_of_clip` says what the others do."""
+        """`pose` is a `PoseModel`; `people_of_clip` says what the settings do."""
         self._pose = pose
-        self._people = people
-        self._person = person
-        self._smooth = smooth
-        self._check = check
+        self._settings = settings
 
     def keypoints(self, scene: Scene) -> CheckedKeypoints:
         """The people's OPENPOSE_134 joints in pixels of the clip; hands, face and feet score 0."""
@@ -55,15 +48,7 @@ class VitPose:
             people = [(scene.frames[frame], scene.boxes[frame][n]) for frame, n in wanted]
             return [_from_coco(joints, width, height) for joints in self._pose(people)]
 
-        return people_of_clip(
-            scene,
-            scene.boxes,
-            joints_of,
-            people=self._people,
-            person=self._person,
-            smooth=self._smooth,
-            check=self._check,
-        )
+        return people_of_clip(scene, scene.boxes, joints_of, self._settings)
 
 
 def _from_coco(joints: np.ndarray, width: int, height: int) -> np.ndarray:

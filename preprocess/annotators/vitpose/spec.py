@@ -18,13 +18,9 @@ _MODELS = HubModels("--pose vitpose")
 def _load(chosen: Chosen, locate: Locate, hardware: Hardware) -> VitPose:
     from preprocess.annotators.vitpose.annotator import PoseModel, VitPose
 
-    settings = chosen.settings
     return VitPose(
         PoseModel.load(_MODELS.folder(chosen.parameter), hardware),
-        people=settings.people,
-        person=settings.person,
-        smooth=settings.smooth,
-        check=settings.check_poses,
+        chosen.settings,
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from preprocess.annotators.people import people_of_clip
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Settings
 from preprocess.crop import Crop
 from shards.sample.keypoints import OPENPOSE_134
 
@@ -29,9 +30,9 @@ def points_of(found, **options):
             for name, (x0, y0, x1, y1) in people
         ]
 
-    options = {"people": "all", "person": "largest", "smooth": False} | options
+    settings = Settings(**({"people": "all", "smooth": False} | options))
     boxes = [[box for _, box in there] for there in found]
-    keypoints = people_of_clip(Scene(blank, (), CROP, 30.0), boxes, joints_of, **options)
+    keypoints = people_of_clip(Scene(blank, (), CROP, 30.0), boxes, joints_of, settings)
     assert keypoints.joint_set is OPENPOSE_134
     assert asked == [np.count_nonzero(keypoints.points[:, :, 0, 2])]  # and not for the others
     return keypoints.points[:, :, 0]

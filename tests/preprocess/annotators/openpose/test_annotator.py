@@ -11,7 +11,7 @@ from preprocess.annotators.openpose.networks import load_body, load_face, load_h
 from preprocess.annotators.openpose.parts import face_square, hand_square
 from preprocess.annotators.openpose.spec import BODY, FACE, HAND
 from preprocess.annotators.scene import Scene
-from preprocess.annotators.spec import Hardware
+from preprocess.annotators.spec import Hardware, Settings
 from preprocess.annotators.torch.loading import import_controlnet_aux
 from preprocess.crop import Crop
 from preprocess.errors import InputError
@@ -39,9 +39,7 @@ def annotator(people, *, hands_and_face=False, which="one", person="largest", sm
         network(DrawnBody(drawings)),
         network(DrawnPart(part[:21], 22), 1) if hands_and_face else None,
         network(DrawnPart(part, 71)) if hands_and_face else None,
-        people=which,
-        person=person,
-        smooth=smooth,
+        Settings(people=which, person=person, smooth=smooth),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from preprocess.annotators.scene import Scene
+from preprocess.annotators.spec import Settings
 from preprocess.annotators.vitpose.annotator import VitPose
 from preprocess.crop import Crop
 from shards.sample.keypoints import OPENPOSE_134
@@ -29,7 +30,8 @@ def pose(wanted):
 
 
 def run(boxes, *, people="one", person="largest", smooth=False):
-    annotator = VitPose(pose, people=people, person=person, smooth=smooth, check=False)
+    settings = Settings(people=people, person=person, smooth=smooth, check_poses=False)
+    annotator = VitPose(pose, settings)
     frames = (FRAME,) * len(boxes)
     return annotator.keypoints(Scene(frames, (), CROP, 30.0, boxes=tuple(boxes)))
 
