@@ -24,7 +24,7 @@ __all__ = [
     "cut_reference",
     "filled",
     "foreground_crop",
-    "mask_box",
+    "main_box",
     "seen_joints",
     "subject_box",
     "wholeness",
@@ -71,7 +71,7 @@ class Seen:
         return width, height
 
 
-def mask_box(mask: np.ndarray) -> Box | None:
+def main_box(mask: np.ndarray) -> Box | None:
     """Around the person in a mask, (H, W) uint8, without specks; None when it is empty."""
     return around(_parts(mask))
 
@@ -96,7 +96,7 @@ def subject_box(
     a part of whom the tracker follows, the box is the whole person's, so that the part is found to
     be one.
     """
-    masked = None if mask is None else mask_box(mask)
+    masked = None if mask is None else main_box(mask)
     if person is None:
         return masked
     if mask is None:

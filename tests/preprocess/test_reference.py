@@ -12,7 +12,7 @@ from preprocess.reference import (
     cut_reference,
     filled,
     foreground_crop,
-    mask_box,
+    main_box,
     wholeness,
 )
 
@@ -82,10 +82,10 @@ def test_specks_of_a_mask_widen_no_box_but_a_hand_beside_the_body_does():
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[30:150, 100:140] = 255
     mask[2, 3] = mask[170, 310] = 255
-    assert mask_box(mask) == (100, 30, 140, 150)
+    assert main_box(mask) == (100, 30, 140, 150)
     mask[60:66, 160:166] = 255
-    assert mask_box(mask) == (100, 30, 166, 150)
-    assert mask_box(mask * 0) is None
+    assert main_box(mask) == (100, 30, 166, 150)
+    assert main_box(mask * 0) is None
 
 
 def test_the_first_frame_that_shows_the_whole_person_is_the_reference():
