@@ -16,7 +16,6 @@ import numpy as np
 from shards.sample.keypoints import COCO_18, OPENPOSE_134, Keypoints
 
 __all__ = [
-    "LONGEST_GAP",
     "CheckedKeypoints",
     "Findings",
     "check_poses",
@@ -24,7 +23,7 @@ __all__ = [
     "nonsense_mask",
 ]
 
-LONGEST_GAP = 3  # frames in a row that are filled in between good ones, and taken for a slip
+_LONGEST_GAP = 3  # frames in a row that are filled in between good ones, and taken for a slip
 _SEEN = 0.1  # joints scored lower say nothing
 # Lengths are in torsos, neck to hips, about half a metre. A hand that comes back at
 # once was not 4.5 m/s fast.
@@ -117,7 +116,7 @@ def check_poses(points: np.ndarray, fps: float) -> tuple[np.ndarray, Findings]:
     points: (frames, people, 134, 3) float32 of OPENPOSE_134: x, y in pixels, score in [0, 1]; each
     person is one over all frames. fps: of these frames (> 0).
     Sides that are exchanged against most frames are exchanged back. Joints that are elsewhere for
-    up to `LONGEST_GAP` frames, bones twice as long as the others say, and figures that collapse are
+    up to three frames, bones twice as long as the others say, and figures that collapse are
     rejected: filled in on the line between the frames before and after, with half their score,
     where both are known, and else scored 0.
     """
@@ -242,7 +241,7 @@ def _collapsed(body: np.ndarray, seen: np.ndarray) -> np.ndarray:
     size = np.where(known, (high - low).max(-1), np.nan)
     small = np.zeros(len(body), bool)
     for first in range(1, len(body)):
-        for end in range(first + 1, min(first + LONGEST_GAP, len(body) - 1) + 1):
+        for end in range(first + 1, min(first + _LONGEST_GAP, len(body) - 1) + 1):
             around = min(size[first - 1], size[end])  # NaN where nothing is known
             if known[first:end].all() and (size[first:end] < _COLLAPSED * around).all():
                 small[first:end] = True
@@ -268,19 +267,19 @@ def _stretched(body: np.ndarray, seen: np.ndarray, torso: float) -> np.ndarray:
 
 
 def _elsewhere(xy: np.ndarray, good: np.ndarray, step: float) -> np.ndarray:
-    """(T,) bool: runs of up to LONGEST_GAP frames in which a joint is far from the line between
+    """(T,) bool: runs of up to _LONGEST_GAP frames in which a joint is far from the line between
     where it is before and after."""
     away = np.zeros(len(xy), bool)
     places = np.flatnonzero(good)
     for i in range(1, len(places)):
         if away[places[i]]:
             continue
-        for count in range(1, LONGEST_GAP + 1):
+        for count in range(1, _LONGEST_GAP + 1):
             if i + count >= len(places):
                 break
             before, after = places[i - 1], places[i + count]
             between = places[i : i + count]
-            if after - before > LONGEST_GAP + 1 or away[before]:
+            if after - before > _LONGEST_GAP + 1 or away[before]:
                 break
             share = ((between - before) / (after - before))[:, None]
             line = xy[before] + share * (xy[after] - xy[before])
@@ -304,7 +303,7 @@ def _filled(joints: np.ndarray, good: np.ndarray, wrong: np.ndarray) -> tuple[np
         for first, end in _runs(wrong[:, joint]):
             before, after = first - 1, end
             known = before >= 0 and after < len(joints)
-            if known and end - first <= LONGEST_GAP and good[before, joint] and good[after, joint]:
+            if known and end - first <= _LONGEST_GAP and good[before, joint] and good[after, joint]:
                 share = (np.arange(first, end) - before) / (after - before)
                 a, b = joints[before, joint], joints[after, joint]
                 joints[first:end, joint] = a + share[:, None] * (b - a)

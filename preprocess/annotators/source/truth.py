@@ -11,10 +11,10 @@ from preprocess.errors import ClipError
 from preprocess.truth import Truth
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
 
-__all__ = ["HIDDEN_SCORE", "SourceDepth", "SourceFlow", "SourceNormals", "SourcePose"]
+__all__ = ["SourceDepth", "SourceFlow", "SourceNormals", "SourcePose"]
 
 # Of a joint that is in the picture, but behind something; 1 of one that is seen.
-HIDDEN_SCORE = 0.5
+_HIDDEN_SCORE = 0.5
 
 
 def _truths(scene: Scene) -> tuple[Truth, ...]:
@@ -40,7 +40,7 @@ class SourcePose:
         height, width = scene.frames[0].shape[:2]
         x, y = points[..., 0], points[..., 1]
         inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-        points[..., 2] *= np.where(inside, np.where(hidden, HIDDEN_SCORE, 1.0), 0.0)
+        points[..., 2] *= np.where(inside, np.where(hidden, _HIDDEN_SCORE, 1.0), 0.0)
         return Keypoints(points, OPENPOSE_134).transformed(scene.crop.to_clip)
 
     def space(self, scene: Scene) -> np.ndarray:
