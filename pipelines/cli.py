@@ -168,8 +168,8 @@ def _single(file: RecipeFile, settings: Given, source: Sequence[str]) -> tuple[R
     if "dataset" not in fields:
         raise InputError("--dataset is missing: give it, or a --recipe that says which")
     if len(source) != 1:
-        given = f"{len(source)} times" if source else "not at all"
-        raise InputError(f"--source must be given once, not {given}: the folder of the dataset")
+        fault = f"was given {len(source)} times: give one" if source else "is missing: give it"
+        raise InputError(f"--source {fault}, the folder of the dataset")
     if not source[0]:
         raise InputError("--source is empty: give the folder of the dataset (`.` is this folder)")
     return Recipe(**fields), Path(source[0]).expanduser()

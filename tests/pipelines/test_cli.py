@@ -19,6 +19,11 @@ def test_wrong_paths_and_values_exit_with_2(tmp_path, capsys):
     for options, message in (
         (("--source", tmp_path, "--out", out), "choose an --out outside"),
         (("--source", "", "--out", out), "--source is empty"),
+        (("--out", out), "--source is missing: give it, the folder of the dataset"),
+        (
+            ("--source", source, "--source", empty, "--out", out),
+            "--source was given 2 times: give one",
+        ),
         (("--source", "https://example.com/a.mp4", "--out", out), "is a URL"),
         (("--source", source, "--out", out), "does not exist"),
         (("--source", empty, "--out", out), "holds no video file"),

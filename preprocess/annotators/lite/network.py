@@ -1,19 +1,16 @@
 """One `.tflite` network run by LiteRT on the CPU: uint8 image in, float32 arrays out."""
 
-import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from preprocess.native_stderr import silent_stderr
 
 __all__ = ["Locate", "Network"]
 
 # From a file's flat name ("pose_detection.tflite") to where it lies; raises when it is absent.
 Locate = Callable[[str], Path]
-
-_stderr_lock = threading.Lock()
 
 
 class Network:
@@ -28,7 +25,7 @@ class Network:
         # Deferred: importing this package for its values alone should stay fast.
         from ai_edge_litert.interpreter import Interpreter
 
-        with _silent_stderr():
+        with silent_stderr():
             self._interpreter = Interpreter(str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
         (entry,) = self._interpreter.get_input_details()
@@ -50,17 +47,3 @@ class Network:
         return {
             name: self._interpreter.get_tensor(index)[0] for name, index in self._outputs.items()
         }
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drop what native code writes to stderr: LiteRT greets from C++ and has no switch for it."""
-    with _stderr_lock:
-        kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(sink, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(sink)

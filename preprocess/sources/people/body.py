@@ -61,10 +61,9 @@ class Body:
 @lru_cache(maxsize=1)
 def _model() -> tuple[Any, Any]:
     try:
-        import warp
+        import preprocess.sources.people.launch  # noqa: F401 - warp begins in silence
 
-        warp.config.quiet = True  # else it greets on stdout
-        import anny
+        import anny  # isort: skip
         import torch
     except ImportError as error:
         raise InputError(

@@ -3,9 +3,13 @@
 import numpy as np
 import warp as wp
 
+from preprocess.native_stderr import silent_stderr
+
 __all__ = ["array", "mat", "run", "vec"]
 
-wp.config.quiet = True
+wp.config.log_level = wp.LOG_ERROR  # else it greets
+with silent_stderr():  # that there is no GPU, which nobody asked
+    wp.init()
 
 
 def array(values: np.ndarray, dtype: type) -> wp.array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -125,14 +125,37 @@ class PeopleSpec(_Strict):
         return self.frames / self.fps
 
 
+_TOLD = {
+    "extra_forbidden": "there is no such setting (docs/people.md has them all)",
+    "tuple_type": "must be a range, as in [0.2, 0.8]",
+    "model_type": "must be settings by name",
+    "model_attributes_type": "must be settings by name",
+    "dict_type": "must be weights by name, as in {walk: 2, sit: 1}",
+}
+"""Mistakes of whose kind pydantic speaks in Python's words."""
+
+
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a mapping that says one name twice, of which YAML's own reader takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        names = [key.value for key, _ in node.value]
+        for place, (key, _) in enumerate(node.value):
+            if key.value in names[:place]:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value!r} is said twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load_spec(path: Path) -> PeopleSpec:
     """Raises InputError, with all mistakes, for a file that is absent or says something else."""
     try:
-        said = yaml.safe_load(path.read_text())
+        said = yaml.load(path.read_text(), _OnceEach)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from error
+        raise InputError(f"{path} cannot be read as YAML: {error}") from error
     if said is None:
         said = {}
     if not isinstance(said, Mapping):
@@ -141,7 +164,8 @@ def load_spec(path: Path) -> PeopleSpec:
         return PeopleSpec.model_validate(said)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, e['loc']))}: "
+            f"{_TOLD.get(e['type']) or e['msg'].removeprefix('Value error, ')}"
             for e in error.errors()
         ]
         raise InputError(f"{path}: " + "; ".join(lines)) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -201,14 +203,19 @@ def test_examples_can_be_read() -> None:
     ("text", "said"),
     [
         ("videos: 0", "videos: Input should be greater than or equal to 1"),
-        ("vidoes: 3", "vidoes: Extra inputs are not permitted"),
+        ("vidoes: 3", "vidoes: there is no such setting"),
+        ("videos: 3\nvideos: 4", "'videos' is said twice"),
+        ("camera: {pan: [0, 1], pan: [1, 2]}", "'pan' is said twice"),
+        ("body: {age: old}", "body.age: must be a range, as in [0.2, 0.8]"),
+        ("body: 3", "body: must be settings by name"),
+        ("motions: walk", "motions: must be weights by name"),
         ("body: {age: [0.9, 0.1]}", "body.age: the range goes from 0.9 down to 0.1"),
         ("body: {age: [0.1, 2]}", "body.age: [0.1, 2.0] is not within 0 to 1"),
         ("motions: {fly: 1}", "motions: 'fly' is not one of walk, turn"),
         ("motions: {walk: -1}", "the weight of 'walk' is -1"),
         ("motions: {walk: 0}", "all weights are 0"),
         ("- 1", "holds no settings by name"),
-        ("a: [", "is not YAML"),
+        ("a: [", "cannot be read as YAML"),
         ("stages: {picture: 1}", "`pictures` names no folder"),
         ("pictures: nowhere", "is no folder"),
     ],
@@ -220,6 +227,20 @@ def test_mistakes_in_a_spec_are_said(tmp_path: Path, text: str, said: str) -> No
         list_videos("people", path)
     assert said in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_kernels_say_nothing() -> None:
+    code = """
+import numpy as np
+from preprocess.sources.people.rasterize import Buffer
+
+buffer = Buffer(4, 4)
+corners = np.array([[0, 0, 1], [4, 0, 1], [0, 4, 1]], np.float32)
+buffer.draw(corners, np.array([[0, 1, 2]], np.int32))
+assert buffer.face[1, 1] == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
 
 
 def test_a_folder_is_no_spec(tmp_path: Path) -> None:
