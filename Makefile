@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-people demo demo-train test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people demo demo-train test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,11 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requ
 	@$(INSTALL) -e '.[train,paper]'
 	@touch $@
 
+# Generation and evaluation.
+.venv/generate: .venv/train
+	@$(INSTALL) -e '.[generate,c2pa]'
+	@touch $@
+
 # Rendered people: a body model and the kernels that draw it.
 .venv/people: .venv/train
 	@$(INSTALL) -e '.[train,people]'
@@ -47,7 +52,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requ
 # Everything, with the tools for tests.
 .venv/dev: .venv/paper
 	@echo "installing the tools for tests (once)"
-	@$(INSTALL) -e '.[train,paper,people,dev]'
+	@$(INSTALL) -e '.[generate,c2pa,paper,people,dev]'
 	@touch $@
 
 install: .venv/core  ## Install what builds and inspects shards into .venv
@@ -55,6 +60,8 @@ install: .venv/core  ## Install what builds and inspects shards into .venv
 install-train: .venv/train  ## Install what trains as well (torch; several GB)
 
 install-paper: .venv/paper  ## Install the paper's annotators as well
+
+install-generate: .venv/generate  ## Install what generates and evaluates as well
 
 install-people: .venv/people  ## Install what renders people as well
 

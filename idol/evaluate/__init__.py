@@ -1,0 +1,1 @@
+"""Numbers for generated videos and their depth (paper, sec. 4)."""
