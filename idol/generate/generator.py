@@ -8,18 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from idol.errors import IdolError
+from idol.generate.errors import GenerationError
 from shards.sample.clip import Clip
 
-__all__ = ["ClipConditions", "DepthKind", "Generated", "GenerationError", "conditions_of"]
+__all__ = ["ClipConditions", "DepthKind", "Generated", "conditions_of"]
 
 DepthKind = Literal["person", "frame"]
 
 _FPS = 25.0
-
-
-class GenerationError(IdolError):
-    """What was given cannot be generated from; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from idol.generate.generator import ClipConditions, GenerationError, conditions_of
+from idol.generate.errors import GenerationError
+from idol.generate.generator import ClipConditions, conditions_of
 from tests.idol.train.micro import clip
 
 
