@@ -163,7 +163,7 @@ def retarget(
 def seen_body(points: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
     """(..., 18) bool: joints of the body that are seen, of (..., J, 3)."""
     body = points[..., :BODY, :]
-    seen: np.ndarray = (body[..., 2] >= min_score) & np.isfinite(body).all(-1)
+    seen: np.ndarray = (body[..., 2] >= min_score) & np.all(np.isfinite(body), axis=-1)
     return seen
 
 
@@ -189,7 +189,7 @@ def _joints(points: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarra
     seen = seen_body(points, min_score)
     xy = np.where(seen[..., None], points[..., :BODY, :2], 0).astype(np.float64)
     middle = xy[:, _HIPS].mean(1, keepdims=True)
-    both = seen[:, _HIPS].all(1, keepdims=True)
+    both = np.all(seen[:, _HIPS], axis=1, keepdims=True)
     middle = np.where(both[..., None], middle, 0)
     return np.concatenate([xy, middle], 1), np.concatenate([seen, both], 1)
 
@@ -315,20 +315,20 @@ def _sizes(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(F,) the longer side of the box around what is known; 1 where nothing is."""
     low = np.where(known[..., None], joints, np.inf).min(1)
     high = np.where(known[..., None], joints, -np.inf).max(1)
-    return np.where(known.any(1), np.maximum((high - low).max(-1), 1.0), 1.0)
+    return np.where(np.any(known, axis=1), np.maximum((high - low).max(-1), 1.0), 1.0)
 
 
 def _feet(joints: np.ndarray, known: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(F, 2) where the feet stand, the lower one most, and (F,) whether one is seen."""
     weight = _foot_weights(joints, known, size)
-    return (joints[:, _ANKLES] * weight[..., None]).sum(1), known[:, _ANKLES].any(1)
+    return (joints[:, _ANKLES] * weight[..., None]).sum(1), np.any(known[:, _ANKLES], axis=1)
 
 
 def _foot_weights(joints: np.ndarray, known: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(F, 2) how much each ankle is the one stood on; 0 where it is not seen."""
     seen = known[:, _ANKLES]
     height = np.where(seen, joints[:, _ANKLES, 1], -np.inf)
-    lowest = np.where(seen.any(1), height.max(1), 0)
+    lowest = np.where(np.any(seen, axis=1), height.max(1), 0)
     above = np.where(seen, (lowest[:, None] - np.where(seen, height, 0)) / size[:, None], np.inf)
     weight = np.exp(-above / _BOTH_FEET)
     return weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
@@ -372,7 +372,7 @@ def _rebuilt(
             ratio = np.where(here, mean, ratio)
             found |= here
         new = base_placed + ratio[:, None] * (joints[:, child] - base)
-        is_root = child == root
+        is_root = np.equal(root, child)
         placed[:, child] = np.where(is_root[:, None], joints[:, child], new)
     moved[:, :BODY, :2] = np.where(known[:, :BODY, None], placed[:, :BODY], points[:, :BODY, :2])
     for name, (group, hanging) in _HANGS_ON.items():
@@ -404,7 +404,7 @@ def _standing(
         (
             (drawn[:, _ANKLES] * weight[..., None]).sum(1),
             (body[:, _ANKLES] * weight[..., None]).sum(1),
-            known[:, _ANKLES].any(1),
+            np.any(known[:, _ANKLES], axis=1),
         ),
         (drawn[:, _MIDDLE], body[:, _MIDDLE], known[:, _MIDDLE]),
         (drawn[:, _NECK], body[:, _NECK], known[:, _NECK]),
@@ -414,7 +414,7 @@ def _standing(
     centre = (drawn * known[..., None]).sum(1) / known.sum(1)[:, None].clip(1)
     centre_of = (body * known[..., None]).sum(1) / known.sum(1)[:, None].clip(1)
     shifts.append(here + scale * (centre - there) - centre_of)
-    seen.append(known.any(1))
+    seen.append(np.any(known, axis=1))
     result, valid = shifts[0], seen[0]
     for other, valid_other in zip(shifts[1:], seen[1:], strict=True):
         need = ~valid & valid_other
