@@ -13,11 +13,12 @@ from idol.errors import IdolError
 __all__ = ["FILE", "ModelInfo", "NotAModelError", "find_model", "read_info"]
 
 FILE = "idol.json"
-FORMAT = 1
+# What a saved model's numbers mean; 1 had patches of pixels as preset tiny's latents.
+FORMAT = 2
 
 
 class NotAModelError(IdolError):
-    """A folder holds no trained model, or one written by a newer version."""
+    """A folder holds no trained model, or one of another version."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,14 +71,18 @@ def read_info(folder: str | PathLike[str]) -> ModelInfo:
     """Read a model folder's `idol.json`.
 
     Raises:
-        NotAModelError: it is absent, damaged, or of a newer format.
+        NotAModelError: it is absent, damaged, or of another format.
         ConfigError: its settings contradict each other.
     """
     path = Path(folder) / FILE
     try:
         values = json.loads(path.read_bytes())
         if (found := values.pop("format")) != FORMAT:
-            raise NotAModelError(f"{path} has format {found}, this version reads {FORMAT}")
+            when = "an older" if found < FORMAT else "a newer"
+            raise NotAModelError(
+                f"{path} was written by {when} version (format {found}; this one reads {FORMAT}): "
+                "train that model again, or take the version that wrote it"
+            )
         settings = DualModalUNetConfig.from_dict(values.pop("settings"))
         return ModelInfo(settings=settings, **values)
     except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:

@@ -9,7 +9,7 @@ __all__ = ["DenoiseError", "LossConfig", "MotionDivisor", "MotionReduction"]
 
 MotionReduction = Literal["mean", "sum_targets"]
 MotionDivisor = Literal["pairs", "frames"]
-DenoiseError = Literal["noise", "v"]
+DenoiseError = Literal["noise", "v", "change"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,10 @@ class LossConfig:
         motion_divisor: mean over a clip's L - 1 frame pairs, or their sum divided by its L frames,
             as Eq. 5 is printed.
         average_heads: compare cross-attention maps averaged over heads.
-        denoise_error: what Eq. 2 is the error of: the noise (the paper), or v (Salimans and Ho,
-            2022), whose errors count alike at all timesteps. For models that start from nothing:
-            of the noise, late timesteps leave errors so small that they would hardly be learnt.
+        denoise_error: what Eq. 2 is the error of: the noise (the paper), v (Salimans and Ho,
+            2022), or the clean latents (`change`), whose errors count alike at all timesteps. For
+            models that start from nothing: of the noise, late timesteps leave errors so small that
+            they would hardly be learnt.
 
     Raises:
         ConfigError: naming every weight that is negative or not finite, and every unknown choice.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from idol.config.checks import ConfigError, at_least, mistakes_in
+from idol.config.checks import POSITIVE, ConfigError, at_least, mistakes_in
 
 __all__ = [
     "DEPTH",
@@ -26,7 +26,7 @@ CrossModalPlacement = Literal["block_end", "layer_end", "none"]
 MotionFeature = Literal["temporal_attention", "spatial_attention"]
 ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
-Prediction = Literal["noise", "v"]
+Prediction = Literal["noise", "v", "change"]
 StageName = Literal["pretrain", "image", "video"]
 PresetName = Literal["sd14", "tiny"]
 
@@ -65,8 +65,11 @@ class DualModalUNetConfig:
             and not per frame.
         background_init: the background convolution starts as a copy of `conv_in` without bias
             (adds the latents) or as zero (the plain base model).
-        prediction: what the last convolution gives: the noise (the paper), or v (Salimans and Ho,
-            2022), of which the model makes the noise.
+        prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
+            2022), or the change against the background (`idol.model.change`); of these two the
+            model makes the noise.
+        change_spread: standard deviation of the change in each latent channel, for `change` alone.
+        far_latent: each channel of the farthest depth's latent, for `change` alone.
 
     Raises:
         ConfigError: for a value outside its choices, or two settings that contradict each other.
@@ -89,10 +92,12 @@ class DualModalUNetConfig:
     group_norm_across_frames: bool = False
     background_init: BackgroundInit = "copy"
     prediction: Prediction = "noise"
+    change_spread: Annotated[tuple[float, ...], POSITIVE] = ()
+    far_latent: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
-        object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
+        for name in ("block_out_channels", "attention_levels", "change_spread", "far_latent"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if mistakes := [f"{name} {fault}" for name, fault in mistakes_in(self)]:
             raise ConfigError("; ".join(mistakes))
         self._check_sizes()
@@ -155,6 +160,13 @@ class DualModalUNetConfig:
                     )
 
     def _check_contradictions(self) -> None:
+        wanted = self.latent_channels if self.prediction == "change" else 0
+        for name in ("change_spread", "far_latent"):
+            if (found := len(getattr(self, name))) != wanted:
+                raise ConfigError(
+                    f"{name} has {found} numbers, and prediction={self.prediction!r} takes "
+                    f"{wanted}" + (", one a latent channel" if wanted else "")
+                )
         if not any(self.attention_levels) and self.cross_modal_attention != "none":
             raise ConfigError(
                 f"cross_modal_attention={self.cross_modal_attention!r} sits in blocks with "

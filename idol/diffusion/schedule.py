@@ -42,13 +42,18 @@ def ddim_scheduler(
             noise, and 1000 steps do not fit. trailing: they count down from the last, 999, 979,
             ..., 19; the steps must divide 1000.
 
-    The last step ends at the noise of timestep 0 and not at none (`set_alpha_to_one` is
-    off), as the model never learnt less: a noise of standard deviation 0.029 stays if the
-    prediction is perfect.
+    Without a bound the last step ends at the noise of timestep 0 and not at none
+    (`set_alpha_to_one` is off), as the model never learnt less: a noise of standard deviation
+    0.029 stays if the prediction is perfect. Pixels would show it, so with a bound the latents that
+    the last step predicts are the result.
     """
     bounds = {"clip_sample": bound is not None, "clip_sample_range": bound or 1.0}
     return DDIMScheduler(
-        **_BETAS, **bounds, set_alpha_to_one=False, steps_offset=1, timestep_spacing=spacing
+        **_BETAS,
+        **bounds,
+        set_alpha_to_one=bound is not None,
+        steps_offset=1,
+        timestep_spacing=spacing,
     )
 
 

@@ -1,7 +1,10 @@
 """What preset `tiny` has in place of the VAE and CLIP, so that it needs no download.
 
-Patches of pixels as latents, and a small image encoder that is trained with the model.
+The cosine transform of patches as latents, and a small image encoder, trained with the model.
 """
+
+import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +16,17 @@ _SIZE, _PATCH = 64, 16
 
 
 class PatchCodec:
-    """Space to depth, losslessly and without weights: 4x4 RGB patches are 48 channels."""
+    """4x4 RGB patches as 48 channels, losslessly and without weights.
+
+    The orthonormal cosine transform of a patch's lightness and of two differences of its colours,
+    16 channels of each: noise and errors are those of pixels, but channels differ much in size,
+    which a model is told (`DualModalUNetConfig.change_spread`).
+    """
 
     factor = 4
     channels = 3 * factor**2
     stochastic = False
-    bound: float | None = 1.0
+    bound: float | None = math.sqrt(channels)
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
         """See `LatentCodec`; noise is not used. The scale is 1."""
@@ -27,11 +35,27 @@ class PatchCodec:
                 f"an image of {tuple(pixels_NCHW.shape[-2:])} pixels has no whole "
                 f"{self.factor}x{self.factor} patches"
             )
-        return F.pixel_unshuffle(pixels_NCHW, self.factor)
+        patches = F.pixel_unshuffle(pixels_NCHW, self.factor)
+        return torch.einsum("kp,nphw->nkhw", _basis(patches.device), patches)
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
-        """See `LatentCodec`; the exact inverse of `encode`."""
-        return F.pixel_shuffle(latents_NCHW, self.factor)
+        """See `LatentCodec`; the inverse of `encode`, but for rounding."""
+        patches = torch.einsum("kp,nkhw->nphw", _basis(latents_NCHW.device), latents_NCHW)
+        return F.pixel_shuffle(patches, self.factor)
+
+
+@lru_cache
+def _basis(device: torch.device) -> Tensor:
+    """The orthonormal (48, 48) matrix from a patch's pixels to its latent."""
+    size = PatchCodec.factor
+    at = torch.arange(size, dtype=torch.float64)
+    cosines = torch.cos(math.pi * (2 * at + 1) * at[:, None] / (2 * size))
+    colours = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
+    cosines, colours = (
+        m / torch.linalg.vector_norm(m, dim=1, keepdim=True) for m in (cosines, colours)
+    )
+    basis = torch.einsum("dc,ih,jw->dijchw", colours, cosines, cosines)
+    return basis.reshape(PatchCodec.channels, PatchCodec.channels).float().to(device)
 
 
 class TinyEncoder(nn.Module):

@@ -98,19 +98,23 @@ def training_losses(
         noise_pred_BMFCHW, noise_BMFCHW: the model's output and the noise that was added.
         features: compared layers, both modalities each; empty in pre-training.
         config: weights and switches. With one frame there is no motion loss.
-        timesteps_B: needed for the error of v alone.
+        timesteps_B: needed for the errors of v and of the clean latents alone.
 
     Raises:
-        ValueError: the error is to be that of v, and there are no timesteps.
+        ValueError: the error is not to be that of the noise, and there are no timesteps.
     """
     errors_BM = _errors(noise_pred_BMFCHW, noise_BMFCHW)
     denoise_M = errors_BM.mean(dim=0)
     total = denoise_M.sum()
-    if config.denoise_error == "v":
+    if config.denoise_error != "noise":
         if timesteps_B is None:
-            raise ValueError("denoise_error='v' weighs clips by their timesteps: give them")
-        # An error of v is that of the noise over sqrt(a).
-        total = (errors_BM.sum(dim=1) / signal_fraction(timesteps_B)).mean()
+            raise ValueError(
+                f"denoise_error={config.denoise_error!r} weighs clips by their timesteps: give them"
+            )
+        fraction = signal_fraction(timesteps_B)
+        # An error of v is that of the noise over sqrt(a), one of z_0 that times sqrt(1 - a) more.
+        error = 1.0 if config.denoise_error == "v" else 1 - fraction
+        total = (errors_BM.sum(dim=1) * error / fraction).mean()
     motion = cross_attention = denoise_M.new_zeros(())
     for layer in features:
         if config.motion_weight and layer.motion_BMFHWC.shape[2] > 1:

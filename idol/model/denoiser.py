@@ -83,8 +83,9 @@ class DualModalDenoiser(nn.Module):
         tokens_BTD = self.foreground_projection(encoded_foreground_BTD)
         control = None
         if pose_BFCHW is not None:
+            seen_BMFCHW = self.unet.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
             control = self.controlnet(
-                latents_BMFCHW, timesteps_B, tokens_BTD, pose_BFCHW, modalities=modalities
+                seen_BMFCHW, timesteps_B, tokens_BTD, pose_BFCHW, modalities=modalities
             )
         return self.unet(
             latents_BMFCHW,

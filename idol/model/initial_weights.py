@@ -35,7 +35,8 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
     thousands of steps to let every value of its input through. So ResBlocks and transformers start
     as their shortcuts, the first channels of the finest level carry the values, and the last norm
     shifts these to where SiLU bends them little. The last convolution starts as giving the input,
-    normalised; channels beyond carry features as drawn.
+    normalised; channels beyond carry features as drawn. Where the change is predicted, it starts
+    as giving nearly none, and background and pose reach every level from the first step on.
 
     A finest level of fewer channels than the latent carries as many values as it can.
     """
@@ -57,13 +58,31 @@ def start_from_nothing(denoiser: DualModalDenoiser) -> None:
             _pass_on(shortcut.get_parameter("weight"), inputs=1 if number == 0 else 2)
             nn.init.zeros_(shortcut.get_parameter("bias"))
         nn.init.dirac_(unet.conv_in.weight[:carried])
-        unet.reset_background_conv()
-        zero_(unet.conv_out)
-        nn.init.dirac_(unet.conv_out.weight[:, :carried])
-        unet.conv_norm_out.get_parameter("bias")[:carried] = _STRAIGHT
-        unet.conv_out.get_parameter("bias")[:carried] = -F.silu(torch.tensor(_STRAIGHT))
         nn.init.zeros_(unet.conv_in.get_parameter("bias"))
+        unet.reset_background_conv()
+        if denoiser.settings.prediction == "change":
+            _expect_little_change(denoiser)
+        else:
+            zero_(unet.conv_out)
+            nn.init.dirac_(unet.conv_out.weight[:, :carried])
+            unet.conv_norm_out.get_parameter("bias")[:carried] = _STRAIGHT
+            unet.conv_out.get_parameter("bias")[:carried] = -F.silu(torch.tensor(_STRAIGHT))
     denoiser.copy_encoder_to_controlnet()
+
+
+def _expect_little_change(denoiser: DualModalDenoiser) -> None:
+    """Predict little change, and none of it zero: pre-training keeps this, and learns through it.
+
+    Pose and background reach all levels from the first step on.
+    """
+    unet, controlnet = denoiser.unet, denoiser.controlnet
+    unet.conv_out.weight.mul_(_FROM_BELOW)
+    nn.init.zeros_(unet.conv_out.get_parameter("bias"))
+    for conv in (controlnet.pose_conv, unet.background_conv):
+        nn.init.kaiming_uniform_(conv.weight, a=5**0.5)
+    for conv in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
+        nn.init.dirac_(conv.get_parameter("weight"))
+        conv.get_parameter("weight").mul_(_FROM_BELOW)
 
 
 def _pass_on(weight_OIHW: torch.Tensor, *, inputs: int) -> None:

@@ -13,6 +13,7 @@ from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.diffusion.schedule import noise_of_v
 from idol.model.attention import LayerFeatures, zero_
 from idol.model.blocks import UpBlock
+from idol.model.change import change_of, noise_of_change
 from idol.model.controlnet import ControlResiduals
 from idol.model.encoder import DualModalEncoder
 from idol.model.layout import ClipLayout
@@ -114,7 +115,8 @@ class DualModalUNet(DualModalEncoder):
         embeddings = self.embeddings(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
         layout = embeddings.layout
         background = layout.per_clip(self.background_conv(background_BCHW))
-        hidden = self.conv_in(latents_BMFCHW.flatten(0, 2)) + background
+        seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
+        hidden = self.conv_in(seen_BMFCHW.flatten(0, 2)) + background
         hidden, skips = self.encode(hidden, embeddings)
         if control is not None:
             skips = [skip + residual for skip, residual in zip(skips, control.skips, strict=True)]
@@ -131,7 +133,28 @@ class DualModalUNet(DualModalEncoder):
         predicted_BMFCHW = layout.split(self.conv_out(F.silu(hidden)))
         if self.settings.prediction == "v":
             predicted_BMFCHW = noise_of_v(predicted_BMFCHW, latents_BMFCHW, timesteps_B)
+        elif self.settings.prediction == "change":
+            predicted_BMFCHW = noise_of_change(
+                predicted_BMFCHW,
+                latents_BMFCHW,
+                timesteps_B,
+                background_BCHW,
+                modalities,
+                self.settings,
+            )
         return DenoiserOutput(predicted_BMFCHW, tuple(features))
+
+    def seen(
+        self,
+        latents_BMFCHW: Tensor,
+        timesteps_B: Tensor,
+        background_BCHW: Tensor,
+        modalities: tuple[int, ...],
+    ) -> Tensor:
+        """The noisy latents as the first convolutions of U-Net and ControlNet take them."""
+        if self.settings.prediction != "change":
+            return latents_BMFCHW
+        return change_of(latents_BMFCHW, timesteps_B, background_BCHW, modalities, self.settings)
 
     def _compared(self, layers: list[LayerFeatures]) -> list[LayerFeatures]:
         return layers if self.settings.consistency_layers == "all" else layers[-1:]

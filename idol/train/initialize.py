@@ -123,6 +123,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
 
     Raises:
         CheckpointError, ConfigError, OSError: weights do not fit, or are not there.
+        NotAModelError: a checkpoint is of another version.
     """
     torch.manual_seed(config.run.seed)
     encoder, codec = frozen_parts(
@@ -135,6 +136,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     wanted = stage_config(config.model, config.stage)
     folder = checkpoint / "model" if checkpoint else None
     if folder is not None:
+        read_info(folder)  # refuses what an older version wrote
         denoiser = DualModalDenoiser.from_pretrained(folder)
     elif config.init_from:
         folder = config.init_from

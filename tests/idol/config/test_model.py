@@ -62,7 +62,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         DualModalUNetConfig(prediction="x0", norm_groups=0, temporal_layers=1)  # type: ignore[arg-type]
     assert str(refused.value) == (
         "norm_groups must be from 1 to 2147483647, not 0; temporal_layers must be true or false, "
-        "not 1; prediction must be one of noise, v, not 'x0'"
+        "not 1; prediction must be one of noise, v, change, not 'x0'"
     )
 
 
@@ -71,3 +71,14 @@ def test_single_frame_model_has_no_temporal_settings() -> None:
     assert not config.temporal_layers
     assert not config.group_norm_across_frames
     assert config.motion_feature == "spatial_attention"
+
+
+def test_the_change_takes_a_number_for_each_latent_channel() -> None:
+    with pytest.raises(ConfigError, match="change_spread has 0 numbers, and prediction='change'"):
+        DualModalUNetConfig(prediction="change")
+    with pytest.raises(ConfigError, match=r"far_latent has 1 numbers, .*takes 4, one a"):
+        DualModalUNetConfig(prediction="change", change_spread=(1,) * 4, far_latent=(1,))
+    with pytest.raises(ConfigError, match="change_spread has 4 numbers, and prediction='v' takes"):
+        DualModalUNetConfig(prediction="v", change_spread=(1,) * 4)
+    with pytest.raises(ConfigError, match="change_spread must be > 0"):
+        DualModalUNetConfig(prediction="change", change_spread=(1, 1, 0, 1), far_latent=(1,) * 4)

@@ -47,9 +47,9 @@ def test_everything_can_be_set() -> None:
 
 def test_only_what_is_given_goes_before_the_defaults_of_stage_and_preset() -> None:
     config = parse(["--stage", "image", "--preset", "tiny", *REQUIRED, "--sample-steps", "50"])
-    assert (config.data.size, config.optimizer.steps) == (64, 800)
+    assert (config.data.size, config.optimizer.steps) == (64, 2400)
     assert (config.report.sample_steps, config.report.checkpoint_every) == (50, 100)
-    assert config.loss.denoise_error == "v"
+    assert config.loss.denoise_error == "change"
     off = parse(["--stage", "video", *REQUIRED, "--no-tensorboard", "--latents"])
     assert (off.report.tensorboard, off.report.progress, off.data.latents) == (False, True, True)
 
@@ -63,7 +63,7 @@ def test_help_shows_the_defaults_of_all_stages_and_presets(
     assert "(default: 256; tiny: 64)" in text
     assert (
         "(default: 25000 in pretrain, 15000 in image and video; "
-        "tiny: 150 in pretrain, 800 in image, 200 in video)" in text
+        "tiny: 150 in pretrain, 2400 in image, 300 in video)" in text
     )
 
 

@@ -34,3 +34,6 @@ def test_bounds_are_those_of_the_scheduler() -> None:
     assert not free.config.clip_sample
     assert bound.config.clip_sample
     assert bound.config.clip_sample_range == 2
+    # Noise that is left in the end is seen in pixels, and none is where there is a bound.
+    assert free.final_alpha_cumprod == free.alphas_cumprod[0]
+    assert bound.final_alpha_cumprod == 1

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from idol.config import ConfigError
-from idol.diffusion.schedule import noise_of_v, noise_schedule
+from idol.diffusion.schedule import noise_of_v, noise_schedule, signal_fraction
 from idol.losses import (
     LossConfig,
     cross_attention_consistency,
@@ -60,6 +60,21 @@ def test_the_error_of_v_is_that_of_the_noise_weighed_by_timestep() -> None:
     assert torch.equal(found.denoise_M, plain.denoise_M)
     assert found.total > 2 * plain.total
     with pytest.raises(ValueError, match="give them"):
+        training_losses(noise, noise, [], config)
+
+
+def test_the_error_of_the_clean_latents_counts_alike_at_all_timesteps() -> None:
+    clean, noise = noises()
+    timesteps = torch.tensor([3, 960])
+    fraction = signal_fraction(timesteps)[:, None, None, None, None, None]
+    noisy = noise_schedule().add_noise(clean, noise, timesteps)
+    wrong = clean + 0.1 * noises()[0].flip(0)
+    said = (noisy - fraction.sqrt() * wrong) / (1 - fraction).sqrt()
+    config = LossConfig(denoise_error="change")
+    found = training_losses(said, noise, [], config, timesteps)
+    expected = (wrong - clean).square().transpose(0, 1).flatten(1).mean(dim=1).sum()
+    torch.testing.assert_close(found.total, expected, rtol=1e-3, atol=0)
+    with pytest.raises(ValueError, match="denoise_error='change' weighs clips"):
         training_losses(noise, noise, [], config)
 
 

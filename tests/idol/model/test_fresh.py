@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from idol.diffusion.schedule import signal_fraction
 from idol.losses import LossConfig, training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from idol.model.initial_weights import start_from_nothing
@@ -62,11 +65,32 @@ def test_the_output_starts_as_the_normalised_input(inputs: dict[str, torch.Tenso
 CARRIED = ("latents_BMFCHW", "background_BCHW", "pose_BFCHW")
 
 
-def test_every_parameter_learns_within_a_few_steps(
+CHANGE = {"prediction": "change", "change_spread": (1, 0.5, 0.5, 0.2), "far_latent": (1, 0, 0, 0)}
+
+
+def test_where_the_change_is_predicted_little_of_it_is(
     config: DualModalUNetConfig, inputs: dict[str, torch.Tensor]
 ) -> None:
+    """The clean latents start as the background and the farthest depth; pose matters at once."""
+    model = fresh(dataclasses.replace(config, background_init="zero", **CHANGE))
+    fraction = signal_fraction(inputs["timesteps_B"])[:, None, None, None, None, None]
+    noise = predicted(model, inputs)
+    clean = (inputs["latents_BMFCHW"] - (1 - fraction).sqrt() * noise) / fraction.sqrt()
+    far = torch.tensor(CHANGE["far_latent"])[:, None, None]
+    expected = torch.stack(
+        [inputs["background_BCHW"], far.expand_as(inputs["background_BCHW"])], dim=1
+    )
+    assert 0 < (clean - expected[:, :, None]).abs().mean() < 0.1
+    other_pose = inputs | {"pose_BFCHW": torch.randn_like(inputs["pose_BFCHW"])}
+    assert not torch.equal(predicted(model, other_pose), noise)
+
+
+@pytest.mark.parametrize("switches", [{}, CHANGE])
+def test_every_parameter_learns_within_a_few_steps(
+    config: DualModalUNetConfig, inputs: dict[str, torch.Tensor], switches: dict[str, Any]
+) -> None:
     """What starts as zero hides nothing for good."""
-    model = fresh(config)
+    model = fresh(dataclasses.replace(config, **switches))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     seen: set[str] = set()
     for _ in range(9):

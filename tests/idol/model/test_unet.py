@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from idol.diffusion.schedule import noise_of_v
+from idol.diffusion.schedule import noise_of_v, noise_schedule, signal_fraction
 from idol.model import (
     DEPTH,
     VIDEO,
@@ -115,6 +115,42 @@ def test_of_v_it_makes_the_noise(config: DualModalUNetConfig, inputs: Inputs) ->
     torch.testing.assert_close(
         rest, 0.00466**0.5 * predict(noise_model, late), rtol=0.01, atol=1e-3
     )
+
+
+def test_of_the_change_it_makes_the_noise(config: DualModalUNetConfig, inputs: Inputs) -> None:
+    """What it sees and what it says are the change; the background is added to video alone."""
+    spread, far = (2.0, 0.5, 0.1, 1.0), (3.0, 0.0, 0.0, 1.0)
+    noise_model = DualModalDenoiser.from_config(config)
+    model = DualModalDenoiser.from_config(
+        dataclasses.replace(config, prediction="change", change_spread=spread, far_latent=far)
+    )
+    model.load_state_dict(noise_model.state_dict())
+    origin = torch.stack(
+        [inputs["background_BCHW"], torch.tensor(far)[:, None, None].expand(2, 4, 8, 8)], dim=1
+    )[:, :, None]
+    units = torch.tensor(spread)[:, None, None]
+    fraction = signal_fraction(inputs["timesteps_B"])[:, None, None, None, None, None]
+    noisy = inputs["latents_BMFCHW"]
+    seen = (noisy - fraction.sqrt() * origin) / (fraction * units**2 + 1 - fraction).sqrt()
+    said = predict(noise_model, {**inputs, "latents_BMFCHW": seen})
+    clean = origin + units * said
+    torch.testing.assert_close(
+        fraction.sqrt() * clean + (1 - fraction).sqrt() * predict(model, inputs), noisy
+    )
+
+
+def test_what_it_sees_of_the_change_has_unit_variance(config: DualModalUNetConfig) -> None:
+    spread = (4.0, 0.5, 0.01, 1.0)
+    config = dataclasses.replace(
+        config, prediction="change", change_spread=spread, far_latent=(0,) * 4
+    )
+    unet, timesteps = DualModalUNet(config), torch.tensor([0, 300, 999])
+    background = torch.randn(3, 4, 32, 32)
+    clean = torch.randn(3, 1, 2, 4, 32, 32) * torch.tensor(spread)[:, None, None]
+    clean = clean + background[:, None, None]
+    noisy = noise_schedule().add_noise(clean, torch.randn_like(clean), timesteps)
+    seen = unet.seen(noisy, timesteps, background, (VIDEO,))
+    torch.testing.assert_close(seen.std(dim=(2, 4, 5)).flatten(), torch.ones(12), rtol=0, atol=0.06)
 
 
 @pytest.mark.parametrize("across", [False, True])

@@ -1,0 +1,37 @@
+"""`idol.json`: what another version wrote is refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from idol.config import preset
+from idol.model_info import FILE, ModelInfo, NotAModelError, read_info
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    info = ModelInfo(
+        stage="video", preset="tiny", settings=preset("tiny"), size=64, frames=8, step=3
+    )
+    (tmp_path / FILE).write_text(json.dumps(info.as_json()))
+    return tmp_path
+
+
+def test_it_is_read_as_written(folder: Path) -> None:
+    info = read_info(folder)
+    assert (info.stage, info.preset, info.step) == ("video", "tiny", 3)
+    assert info.settings == preset("tiny")
+
+
+@pytest.mark.parametrize(("change", "when"), [(-1, "an older"), (1, "a newer")])
+def test_another_version_is_refused_by_name(folder: Path, change: int, when: str) -> None:
+    values = json.loads((folder / FILE).read_bytes())
+    values["format"] += change
+    (folder / FILE).write_text(json.dumps(values))
+    with pytest.raises(NotAModelError) as refused:
+        read_info(folder)
+    assert str(refused.value).startswith(f"{folder / FILE} was written by {when} version (format ")
+    assert "train that model again" in str(refused.value)
