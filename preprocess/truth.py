@@ -1,8 +1,8 @@
 """What is true of frames that were rendered, and so is known and not found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -64,6 +64,11 @@ class TruthReader(Protocol):
         """(H, W, 2) float32: how many pixels to the right and down what a frame shows lies in
         another one; (H, W) bool, whether it is seen there. None where the video has no such frame.
         """
+        ...
+
+    def about(self) -> Mapping[str, Any]:
+        """What was drawn, in words and numbers: under `people` of each their clothes, motion and
+        build, the subject first."""
         ...
 
     def fingerprint(self) -> str:

@@ -1,1 +1,1 @@
-"""What the model costs: the command `idol-bench`."""
+"""What the model costs, and how far annotators are from the truth: the command `idol-bench`."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import tyro
 
-from idol.config.commands import ModelBenchConfig
+from idol.config.commands import AnnotatorBenchConfig, ModelBenchConfig
 from idol.errors import IdolError
+from preprocess.errors import InputError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
 
@@ -16,22 +17,28 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-bench`; the exit code: 0, or as `shards.command` says."""
-    return run("idol-bench", _command, argv, errors=(IdolError, OSError, ValueError))
+    return run("idol-bench", _command, argv, errors=(IdolError, InputError, OSError, ValueError))
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options: ModelBenchConfig = tyro.extras.subcommand_cli_from_dict(
-        {"model": ModelBenchConfig},
+    options: ModelBenchConfig | AnnotatorBenchConfig = tyro.extras.subcommand_cli_from_dict(
+        {"model": ModelBenchConfig, "annotators": AnnotatorBenchConfig},
         prog="idol-bench",
-        description="What the model costs: parameters, FLOPs, time and memory." + ALSO,
+        description="What the model costs (parameters, FLOPs, time, memory), and how far "
+        "annotators are from the truth." + ALSO,
         args=arguments,
     )
     # The profiler that sees memory would write its own diary over the tables.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     limit_threads()
-    from idol.bench.report import print_report
+    if isinstance(options, AnnotatorBenchConfig):
+        from idol.bench.annotators import report as annotators
 
-    print_report(options)
+        annotators.print_report(options)
+    else:
+        from idol.bench import report as model
+
+        model.print_report(options)
     return 0
 
 

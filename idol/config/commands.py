@@ -10,7 +10,7 @@ import tyro
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.model import PresetName
 
-__all__ = ["EncodeConfig", "ModelBenchConfig"]
+__all__ = ["AnnotatorBenchConfig", "EncodeConfig", "ModelBenchConfig"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,50 @@ class ModelBenchConfig:
 
     def __post_init__(self) -> None:
         if mistakes := [f"--{name} {fault}" for name, fault in mistakes_in(self)]:
+            raise ConfigError("; ".join(mistakes))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnnotatorBenchConfig:
+    """How far annotators are from what is true of rendered people.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    source: Path | None = None
+    """A file of rendered people, as docs/people.md tells; the command has one of its own."""
+    videos: Annotated[int | None, at_least(1, 1_000_000)] = None
+    """How many videos, in place of what the file says."""
+    seed: Annotated[int | None, at_least(0)] = None
+    """Other people, motions and places than the file's own seed gives."""
+    mask: tuple[str, ...] | None = None
+    """Mask annotators, as `idol-prep build --mask` names them; all that are installed unless
+    given. `source` is the truth itself."""
+    pose: tuple[str, ...] | None = None
+    """Pose annotators, likewise."""
+    depth: tuple[str, ...] | None = None
+    """Depth annotators, likewise; hf:MODEL has to be named. Those of the person take the lite
+    masks."""
+    crop: Literal["none", "subject"] = "none"
+    """What annotators' clips show: the whole frame, or a square around the person."""
+    size: Annotated[int | None, at_least(16, 4096)] = None
+    """Height and width of clips, in pixels; the frames' own unless given."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks run; auto takes a GPU if there is one."""
+    json: Path | None = None
+    """Write all figures to this file, those of every frame too."""
+    worst: Path | None = None
+    """Write images to this folder: of each annotator the ten worst frames, one of a clip."""
+
+    def __post_init__(self) -> None:
+        mistakes = [f"--{name} {fault}" for name, fault in mistakes_in(self)]
+        for name in ("mask", "pose", "depth"):
+            if getattr(self, name) == ():
+                mistakes.append(f"--{name} is empty: name annotators, or leave it out")
+        if self.mask == self.pose == self.depth == ("none",):
+            mistakes.append("nothing is left to compare")
+        if mistakes:
             raise ConfigError("; ".join(mistakes))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preprocess.frames import Frame
 from preprocess.sources.people.spec import PeopleSpec
@@ -55,6 +55,10 @@ class RenderedVideo:
         if following >= self.spec.frames:
             return None
         return _renderer(self).flow(index, following)
+
+    def about(self) -> Mapping[str, Any]:
+        """Of whom it is, what they wear and do, and where."""
+        return _renderer(self).world.about
 
     def _rendered(self, indices: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         for start in range(0, len(indices), _BATCH):

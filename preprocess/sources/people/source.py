@@ -6,11 +6,11 @@ from pathlib import Path
 from preprocess.errors import InputError
 from preprocess.sources.files import find_files
 from preprocess.sources.people.reader import RenderedVideo
-from preprocess.sources.people.spec import load_spec
+from preprocess.sources.people.spec import PeopleSpec, load_spec
 from preprocess.sources.values import Listing, Video
 from shards.files.digest import canonical_json, sha256
 
-__all__ = ["listing"]
+__all__ = ["listing", "listing_of"]
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -18,6 +18,15 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     """Raises InputError for a spec with mistakes, or whose folder of pictures has none."""
     spec = load_spec(source)
+    on_file()
+    return listing_of(spec, source)
+
+
+def listing_of(spec: PeopleSpec, source: Path) -> Listing:
+    """What `spec` asks for; the folder of pictures that it names lies beside the file `source`.
+
+    Raises InputError where that folder has no pictures.
+    """
     pictures: tuple[Path, ...] = ()
     contents = ""
     if spec.pictures is not None:
@@ -31,7 +40,6 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         contents = sha256(canonical_json(names))
     elif set(spec.stages) == {"picture"}:
         raise InputError(f"{source}: stages are pictures alone, but `pictures` names no folder")
-    on_file()
     width = max(5, len(str(spec.videos - 1)))
     return Listing(
         tuple(

@@ -1,0 +1,1 @@
+"""How far annotators are from what is true: rendered people, of whom everything is known."""
