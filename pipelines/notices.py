@@ -80,7 +80,11 @@ def _of_recipe(recipe: Recipe) -> Iterator[tuple[str, str]]:
         (images, "images have no cuts", ("shots",)),
         (images, "images have no times", ("max_gap",)),
         (images, "each image is its own reference", ("max_background_shift",)),
-        (recipe.dataset == "people", "rendered people have no gaps", ("max_gap",)),
+        (
+            recipe.dataset == "people",
+            "rendered people have no cuts and no gaps",
+            ("shots", "max_gap"),
+        ),
         (
             "mask" not in made and "pose" not in networks,
             "no mask is made, and no network makes a pose",

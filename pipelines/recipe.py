@@ -9,7 +9,7 @@ from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.registry import NONE
 from preprocess.annotators.spec import Record
 from preprocess.errors import InputError
-from preprocess.sources import IMAGE_DATASETS, DatasetName
+from preprocess.sources import CUTLESS_DATASETS, IMAGE_DATASETS, DatasetName
 
 __all__ = ["Recipe", "RecipeMistakes"]
 
@@ -64,7 +64,7 @@ class _Clips:
     @property
     def finds_cuts(self) -> bool:
         """Whether videos are looked through for cuts before they are planned."""
-        return self.shots == "auto" and self.dataset not in IMAGE_DATASETS
+        return self.shots == "auto" and self.dataset not in CUTLESS_DATASETS
 
     @property
     def clip_stride(self) -> int:

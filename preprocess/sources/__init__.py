@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-__all__ = ["IMAGE_DATASETS", "PUBLISHED_SPLITS", "DatasetName"]
+__all__ = ["CUTLESS_DATASETS", "IMAGE_DATASETS", "PUBLISHED_SPLITS", "DatasetName"]
 
 DatasetName = Literal[
     "tiktok",
@@ -18,5 +18,7 @@ DatasetName = Literal[
 ]
 # Their videos are single images.
 IMAGE_DATASETS = ("coco", "shhq", "deepfashion2", "laion", "images")
+# Their videos are known to have no cuts.
+CUTLESS_DATASETS = (*IMAGE_DATASETS, "people")
 # Their layouts say of every video whether it is train or val.
 PUBLISHED_SPLITS = ("tiktok", "coco", "deepfashion2")

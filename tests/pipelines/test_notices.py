@@ -161,7 +161,16 @@ _TRUE = {"mask": "source", "pose": "source", "depth": ("source",)}
             {"split": "disco", "val_fraction": 0.2},
             "--val-fraction 0.2: --split disco names the val videos",
         ),
-        ("people", _TRUE | {"max_gap": 9.0}, "--max-gap 9.0: rendered people have no gaps"),
+        (
+            "people",
+            _TRUE | {"max_gap": 9.0},
+            "--max-gap 9.0: rendered people have no cuts and no gaps",
+        ),
+        (
+            "people",
+            _TRUE | {"shots": "off"},
+            "--shots off: rendered people have no cuts and no gaps",
+        ),
         ("people", _TRUE | {"person": "2"}, "--person 2: the source says who the person is"),
         (
             "people",
