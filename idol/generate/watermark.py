@@ -1,0 +1,191 @@
+"""An invisible mark in generated pictures, and finding it again.
+
+rivaGAN (Zhang et al., 2019), two ONNX networks, writes 32 bits into a picture of 256 x 256 pixels
+by changing each value by at most 2 of 255, so that its PSNR is above 42 dB whatever the picture.
+The same 32 bits are written always: what is asked later is whether they are there, not whose.
+
+A larger picture gets the mark of its copy at 256 x 256, enlarged, and a mark is looked for at
+256 x 256: it survives that the picture is scaled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import comb
+from typing import Any
+
+import cv2
+import numpy as np
+
+from idol.generate.generator import GenerationError
+from idol.generate.inputs.external import external_file
+
+__all__ = ["ALARM", "MESSAGE", "SIDE", "Detection", "Watermark", "detect", "p_value"]
+
+MESSAGE = b"IDOL"
+SIDE = 256  # the smallest picture that holds the mark, and the size at which it is looked for
+ALARM = 1e-5  # a picture whose p-value is below is said to be marked
+
+# Frames of one mark on a machine without a GPU, where a mark takes .5 to 1 s.
+_EVERY_ON_CPU = 8
+_BITS = np.unpackbits(np.frombuffer(MESSAGE, np.uint8))
+# A picture that is wider or higher by this is looked at in its square ends too: a video beside its
+# depth has its mark there.
+_LONG = 1.5
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in one picture, or in the frames of one video.
+
+    `bits`      32 characters 0 or 1: what was read.
+    `agreeing`  how many are those of `MESSAGE`; about 16 without a mark.
+    `p_value`   the chance of as many or more if each bit were a coin's, times the looks taken.
+    `frames`    how many frames were read together.
+    """
+
+    bits: str
+    agreeing: int
+    p_value: float
+    frames: int
+
+    @property
+    def marked(self) -> bool:
+        """Whether the mark is there."""
+        return self.p_value < ALARM
+
+
+class Watermark:
+    """Writes the mark into the frames of a video."""
+
+    def __init__(self, encoder: Any, every: int) -> None:
+        """`encoder`: an onnxruntime session. `every`: as for `load`."""
+        self._encoder = encoder
+        self.every = every
+
+    @classmethod
+    def load(cls, every: int | None = None) -> Watermark:
+        """The mark's writer, on a GPU where onnxruntime has one.
+
+        Args:
+            every: a mark is computed for the first frame and every so many, and written into
+                those that follow as well; 1 on a GPU and 8 on a CPU unless it is given.
+
+        Raises:
+            GenerationError: the network is not there, `every` is below 1, or onnxruntime is not
+                installed.
+        """
+        if every is not None and every < 1:
+            raise GenerationError(f"a mark for every {every} frames: give 1 or more")
+        encoder = _session("rivagan/rivagan_encoder.onnx")
+        return cls(encoder, every or (1 if _on_gpu(encoder) else _EVERY_ON_CPU))
+
+    def mark(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Each frame with its mark, as it comes.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB each, none side below 256; all of one size.
+
+        Raises:
+            ValueError: a frame is smaller.
+        """
+        change = np.zeros(0, np.float32)
+        for index, frame in enumerate(frames):
+            if min(frame.shape[:2]) < SIDE:
+                raise ValueError(f"a mark needs {SIDE} pixels: enlarge {frame.shape[:2]} first")
+            if index % self.every == 0:
+                change = self._change(frame)
+            yield np.clip(np.rint(frame + change), 0, 255).astype(np.uint8)
+
+    def _change(self, frame: np.ndarray) -> np.ndarray:
+        """What the mark adds to a frame: (H, W, 3) float32."""
+        given = _network_input(frame)
+        bits = _BITS.astype(np.float32)[None]
+        (marked,) = self._encoder.run(None, {"frame": given, "data": bits})
+        change = np.moveaxis((marked - given)[0, :, 0], 0, -1) * np.float32(127.5)
+        height, width = frame.shape[:2]
+        # Linear: no value between two is beyond them, so the bound on the change holds.
+        return cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def detect(frames: Sequence[np.ndarray]) -> Detection:
+    """Look for the mark in the frames of one video, or in one picture.
+
+    What the network says is judged of each frame alone and of all together, on average, so that
+    frames that lost a bit are outvoted, and a few marked ones among others are found.
+
+    Args:
+        frames: one or more of (H, W, 3) uint8 RGB, of any one size.
+
+    Raises:
+        GenerationError: the network is not there, or onnxruntime is not installed.
+        ValueError: there is no frame.
+    """
+    if not len(frames):
+        raise ValueError("there is no frame to look at")
+    decoder = _decoder()
+    looks = []
+    for views in zip(*(_views(frame) for frame in frames), strict=True):
+        said = [decoder.run(None, {"frame": _network_input(view)})[0][0] for view in views]
+        looks += [np.mean(said, 0), *(said if len(said) > 1 else [])]
+    agreeing = [int(((look > 0) == _BITS).sum()) for look in looks]
+    best = int(np.argmax(agreeing))
+    bits = "".join("1" if bit else "0" for bit in looks[best] > 0)
+    chance = min(1.0, p_value(agreeing[best]) * len(looks))
+    return Detection(bits, agreeing[best], chance, len(frames))
+
+
+def p_value(agreeing: int) -> float:
+    """The chance that so many bits or more agree if each is a coin's."""
+    ways = sum(comb(len(_BITS), n) for n in range(agreeing, len(_BITS) + 1))
+    return ways / 2 ** len(_BITS)
+
+
+def _views(frame: np.ndarray) -> list[np.ndarray]:
+    """Where in a frame the mark may be."""
+    height, width = frame.shape[:2]
+    views = [frame]
+    if width >= _LONG * height:
+        views += [frame[:, :height], frame[:, -height:]]
+    elif height >= _LONG * width:
+        views += [frame[:width], frame[-width:]]
+    return views
+
+
+def _network_input(frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (1, 3, 1, 256, 256) float32 in [-1, 1]."""
+    larger = min(frame.shape[:2]) > SIDE
+    how = cv2.INTER_AREA if larger else cv2.INTER_CUBIC
+    small = cv2.resize(frame, (SIDE, SIDE), interpolation=how)
+    return np.moveaxis(small.astype(np.float32) / np.float32(127.5) - 1, -1, 0)[None, :, None]
+
+
+@lru_cache(maxsize=1)
+def _decoder() -> Any:
+    return _session("rivagan/rivagan_decoder.onnx")
+
+
+def _session(name: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise GenerationError(
+            "the invisible mark needs onnxruntime: `make install-generate` installs it"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    # As OpenMP's, which idol's commands limit to what a container may use; 0 is its own choice.
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
+    gpu = "CUDAExecutionProvider"
+    providers = [gpu] if gpu in onnxruntime.get_available_providers() else []
+    path = str(external_file(name))
+    return onnxruntime.InferenceSession(path, options, providers=[*providers, _CPU])
+
+
+_CPU = "CPUExecutionProvider"
+
+
+def _on_gpu(session: Any) -> bool:
+    return session.get_providers()[0] != _CPU

@@ -1,0 +1,126 @@
+"""The mark is invisible, survives what is done to pictures, and is not found where it is not."""
+
+from __future__ import annotations
+
+import io
+from math import comb
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from idol.generate.generator import GenerationError
+from idol.generate.watermark import ALARM, MESSAGE, Detection, Watermark, detect, p_value
+from tests.idol.generate.pictures import pictures
+
+
+@pytest.fixture(scope="module")
+def plain() -> np.ndarray:
+    return pictures(4, 256)
+
+
+@pytest.fixture(scope="module")
+def marked(plain: np.ndarray) -> np.ndarray:
+    return np.stack(list(Watermark.load(every=4).mark(plain)))
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def test_the_message_is_read_in_every_frame_also_those_that_share_a_mark(plain, marked):
+    expected = "".join(f"{byte:08b}" for byte in MESSAGE)
+    for frame, before in zip(marked, plain, strict=True):
+        found = detect([frame])
+        assert found.marked
+        assert found.agreeing >= 31
+        assert not detect([before]).marked
+    assert detect(marked) == Detection(expected, 32, 5 * 2**-32, 4)  # alone, and together
+
+
+def test_no_value_changes_by_more_than_two(plain, marked):
+    assert np.abs(marked.astype(int) - plain).max() <= 2
+    assert psnr(marked, plain) > 42
+
+
+def test_every_says_for_how_many_frames_a_mark_is(plain):
+    changed = [m.astype(int) - p for m, p in zip(Watermark.load(2).mark(plain), plain, strict=True)]
+    whole = [bool((c != changed[0]).mean() < 0.01) for c in changed]  # clipped values may differ
+    assert whole == [True, True, False, False]
+
+
+def test_jpeg_and_h264_leave_it(marked):
+    done = cv2.imencode(".jpg", marked[0][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    assert detect([cv2.imdecode(done, cv2.IMREAD_COLOR_RGB)]).marked
+    assert detect(coded(marked, "23")).marked
+
+
+def test_scaling_leaves_it_and_larger_pictures_are_marked(plain):
+    large = np.stack([cv2.resize(p, (600, 400), interpolation=cv2.INTER_CUBIC) for p in plain[:2]])
+    marked = list(Watermark.load(2).mark(large))
+    assert marked[0].shape == (400, 600, 3)
+    assert psnr(np.stack(marked), large) > 42
+    assert detect(marked).marked
+    assert detect([cv2.resize(marked[0], (300, 200), interpolation=cv2.INTER_AREA)]).marked
+
+
+def test_it_is_found_beside_something_else(plain, marked):
+    flat = np.full_like(plain[0], 255)
+    left, right = np.hstack([marked[0], flat]), np.hstack([flat, marked[0]])
+    assert detect([left]).marked
+    assert detect([right]).marked
+    assert detect([np.vstack([marked[0], flat])]).marked
+    assert detect([left]).p_value == pytest.approx(3 * p_value(detect([left]).agreeing))
+    assert not detect([np.hstack([plain[0], flat])]).marked
+
+
+def test_a_marked_frame_is_found_among_others(plain, marked):
+    assert detect([*plain[:3], marked[3]]).marked
+
+
+def test_odd_pictures_are_not_marked():
+    for picture in (
+        np.zeros((256, 256, 3), np.uint8),
+        np.full((256, 256, 3), 255, np.uint8),
+        np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8),
+        np.zeros((1, 9, 3), np.uint8),
+    ):
+        assert not detect([picture]).marked
+
+
+def test_the_p_value_is_the_binomial_tail():
+    assert p_value(0) == 1
+    assert p_value(32) == 2**-32
+    assert p_value(31) == 33 / 2**32
+    assert p_value(17) + p_value(16) == pytest.approx(1)  # as many ways above the middle as below
+    assert p_value(28) == sum(comb(32, n) for n in range(5)) / 2**32 < ALARM < p_value(27)
+
+
+def test_what_cannot_be_marked_says_so():
+    with pytest.raises(ValueError, match="256"):
+        next(Watermark.load(1).mark([np.zeros((64, 256, 3), np.uint8)]))
+    with pytest.raises(GenerationError, match="1 or more"):
+        Watermark.load(0)
+    with pytest.raises(ValueError, match="no frame"):
+        detect([])
+
+
+def test_an_absent_network_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path))
+    with pytest.raises(GenerationError, match="idol-prep weights fetch rivagan"):
+        Watermark.load()
+
+
+def coded(frames: np.ndarray, crf: str) -> list[np.ndarray]:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+        stream.options = {"crf": crf, "threads": "1"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
