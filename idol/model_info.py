@@ -2,23 +2,46 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from idol.checkpoint import Checkpoints
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.errors import IdolError
 
-__all__ = ["FILE", "ModelInfo", "NotAModelError", "find_model", "read_info"]
+__all__ = ["FILE", "DepthMeaning", "ModelInfo", "NotAModelError", "find_model", "read_info"]
 
 FILE = "idol.json"
-# What a saved model's numbers mean; 1 had patches of pixels as preset tiny's latents.
-FORMAT = 2
+# What a saved model's numbers mean; 1 had patches of pixels as preset tiny's latents, and 2 did not
+# say what depth means.
+FORMAT = 3
 
 
 class NotAModelError(IdolError):
     """A folder holds no trained model, or one of another version."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DepthMeaning:
+    """What the depth that a model generates means: that of the data it learned from.
+
+    Attributes:
+        kind: of the person, in `hot` colours on white, or of the whole frame, in grey.
+        near_white: grey that is white near by, MiDaS' own way, and not far away.
+        unit: what the annotator measured, in its words; None where datasets differ or say nothing.
+        near, far: depth in metres where the picture says 0 and `far_at`, of all videos alike; None
+            where each video has a range of its own, or metres are unknown: depth is then relative.
+        far_at: the picture's depth of `far`.
+    """
+
+    kind: Literal["person", "frame"] = "person"
+    near_white: bool = False
+    unit: str | None = None
+    near: float | None = None
+    far: float | None = None
+    far_at: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +52,7 @@ class ModelInfo:
         settings: of the video model, whose one-frame form the earlier stages train.
         size: height and width of its images; `frames`: of its clips.
         step: of the stage, at which it was saved.
+        depth: what its depth means.
         vae, image_encoder: folders or hub names of frozen parts; None where there are none, or
             where they lie beside `idol.json`.
     """
@@ -39,13 +63,36 @@ class ModelInfo:
     size: int
     frames: int
     step: int
+    depth: DepthMeaning = DepthMeaning()
     vae: str | None = None
     image_encoder: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"format": FORMAT, **values, "settings": self.settings.to_dict()}
+        depth = dataclasses.asdict(self.depth)
+        return {"format": FORMAT, **values, "settings": self.settings.to_dict(), "depth": depth}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], where: str | PathLike[str]) -> Self:
+        """The inverse of `as_json`; `where` it was found, for errors.
+
+        Raises:
+            NotAModelError: it is of another format, or has not what belongs there.
+            ConfigError: its settings contradict each other.
+        """
+        try:
+            values = dict(content)
+            if (found := values.pop("format")) != FORMAT:
+                when = "an older" if found < FORMAT else "a newer"
+                raise NotAModelError(
+                    f"{where} was written by {when} version (format {found}; this one reads "
+                    f"{FORMAT}): train that model again, or take the version that wrote it"
+                )
+            settings = DualModalUNetConfig.from_dict(values.pop("settings"))
+            return cls(settings=settings, depth=DepthMeaning(**values.pop("depth")), **values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise NotAModelError(f"{where} is damaged: {error}") from error
 
 
 def find_model(folder: str | PathLike[str]) -> Path:
@@ -76,14 +123,9 @@ def read_info(folder: str | PathLike[str]) -> ModelInfo:
     """
     path = Path(folder) / FILE
     try:
-        values = json.loads(path.read_bytes())
-        if (found := values.pop("format")) != FORMAT:
-            when = "an older" if found < FORMAT else "a newer"
-            raise NotAModelError(
-                f"{path} was written by {when} version (format {found}; this one reads {FORMAT}): "
-                "train that model again, or take the version that wrote it"
-            )
-        settings = DualModalUNetConfig.from_dict(values.pop("settings"))
-        return ModelInfo(settings=settings, **values)
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        content = json.loads(path.read_bytes())
+    except (OSError, json.JSONDecodeError) as error:
         raise NotAModelError(f"{path} is absent or damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise NotAModelError(f"{path} is damaged: it holds no settings")
+    return ModelInfo.from_json(content, path)

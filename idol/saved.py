@@ -3,7 +3,10 @@
 idol.json               what the model is and what it needs
 unet/ controlnet/ foreground_projection/
 image_encoder/          preset tiny: trained with the model; sd14: CLIP, in final models
-vae/                    sd14, in final models
+vae/                    in final models
+scheduler/ model_index.json pipeline.py
+                        in final models, which are folders of a diffusers pipeline
+                        (`idol.generate.folder`)
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +38,8 @@ __all__ = [
     "write_model",
 ]
 
-_TINY = "image_encoder/model.safetensors"
+_WEIGHTS = "diffusion_pytorch_model.safetensors"
+_TINY = "image_encoder"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +131,7 @@ def frozen_digests(trained: Trained) -> dict[str, str]:
 
 def load_tiny(encoder: TinyEncoder, folder: Path) -> None:
     """Load the weights of preset tiny's image encoder from a model's folder."""
-    encoder.load_state_dict(read_tensors(folder / _TINY))
+    encoder.load_state_dict(read_tensors(folder / _TINY / _WEIGHTS))
 
 
 def write_model(
@@ -142,22 +147,25 @@ def write_model(
     for name, part in trained.denoiser.named_children():
         part.save_config(folder / name)  # type: ignore[operator]
         own = _below(weights, f"denoiser.{name}.")
-        write_tensors(folder / name / "diffusion_pytorch_model.safetensors", own)
-    if own := _below(weights, "image_encoder."):
-        (folder / _TINY).parent.mkdir()
-        write_tensors(folder / _TINY, own)
+        write_tensors(folder / name / _WEIGHTS, own)
+    if isinstance(trained.image_encoder, TinyEncoder):
+        trained.image_encoder.save_config(folder / _TINY)
+        write_tensors(folder / _TINY / _WEIGHTS, _below(weights, "image_encoder."))
     (folder / FILE).write_text(json.dumps(info.as_json(), indent=2) + "\n")
 
 
 def write_frozen(
     folder: Path,
+    preset: PresetName,
     vae: str | PathLike[str] | None,
     image_encoder: str | PathLike[str] | None,
 ) -> None:
-    """Copy preset sd14's frozen networks into a model's folder, as exactly as they are."""
-    encoder, codec = frozen_parts("sd14", vae=vae, image_encoder=image_encoder, channels=0)
-    encoder.clip.save_pretrained(folder / "image_encoder")  # type: ignore[union-attr, operator]
-    codec.vae.save_pretrained(folder / "vae")  # type: ignore[attr-defined]
+    """Copy the frozen parts into a model's folder, as exactly as they are."""
+    encoder, codec = frozen_parts(preset, vae=vae, image_encoder=image_encoder, channels=8)
+    if isinstance(encoder, CLIPEncoder):
+        encoder.clip.save_pretrained(folder / "image_encoder")
+    component: Any = codec.vae if isinstance(codec, VAECodec) else codec
+    component.save_pretrained(folder / "vae")
 
 
 def _below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

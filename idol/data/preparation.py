@@ -117,15 +117,19 @@ class Preparation:
         return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
 
 
-def scale_images(images_NHWC: Tensor | np.ndarray, size: int) -> Tensor:
-    """Resize uint8 images to `size` x `size` and scale them: (N, C, size, size) in [-1, 1]."""
+def scale_images(images_NHWC: Tensor | np.ndarray, size: int | tuple[int, int]) -> Tensor:
+    """Resize uint8 images and scale them: (N, C, H, W) in [-1, 1].
+
+    size: height and width, one number where they are alike.
+    """
     pixels = torch.as_tensor(images_NHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
-    height, width = pixels.shape[-2:]
-    if (height, width) == (size, size):
+    wanted = size if isinstance(size, tuple) else (size, size)
+    given = pixels.shape[-2:]
+    if tuple(given) == wanted:
         return pixels
     # Averages of whole pixels leave flat regions, and colours that mean depths, as they are.
-    mode = "area" if min(height, width) >= size else "bilinear"
-    return F.interpolate(pixels, (size, size), mode=mode)
+    mode = "area" if given[0] >= wanted[0] and given[1] >= wanted[1] else "bilinear"
+    return F.interpolate(pixels, wanted, mode=mode)
 
 
 def _is_there(clips: ClipBatch, name: str) -> bool:

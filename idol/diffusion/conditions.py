@@ -31,6 +31,11 @@ class Conditions:
             None if self.pose_BFCHW is None else self.pose_BFCHW.to(device),
         )
 
+    def of_frames(self, frames: slice) -> Conditions:
+        """The same for these frames of the clips."""
+        pose = self.pose_BFCHW
+        return self if pose is None else replace(self, pose_BFCHW=pose[:, frames])
+
     def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
         """The unconditional branch of classifier-free guidance: tokens of zeros.
 

@@ -6,13 +6,14 @@ from typing import Protocol, TypeVar
 
 import torch
 from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor
 
 from idol.config.model import DEPTH, VIDEO
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.schedule import ddim_scheduler
 
-__all__ = ["Denoiser", "guided_noise", "predict", "sample"]
+__all__ = ["Denoiser", "guided_noise", "predict", "sample", "set_timesteps"]
 
 
 class NoisePrediction(Protocol):
@@ -58,23 +59,29 @@ def guided_noise(
     *,
     guidance: float,
     modalities: tuple[int, ...] = (VIDEO, DEPTH),
+    apart: bool = False,
 ) -> Tensor:
     """Predict the noise, amplified away from what the denoiser says without the foreground.
 
     `without + guidance * (with - without)` in float32, from one forward of 2B clips; pose and
     background stay in both halves. With a guidance of 1 that is the plain prediction, of B.
+
+    Args:
+        apart: two forwards of B clips instead: half the memory, and the same but for rounding.
     """
-    if guidance == 1:
-        output = predict(denoiser, latents_BMFCHW, timesteps_B, conditions, modalities=modalities)
+
+    def noise(latents: Tensor, timesteps: Tensor, given: Conditions) -> Tensor:
+        output = predict(denoiser, latents, timesteps, given, modalities=modalities)
         return output.noise_pred_BMFCHW.float()
-    output = predict(
-        denoiser,
-        _twice(latents_BMFCHW),
-        _twice(timesteps_B),
-        conditions.with_unconditional(),
-        modalities=modalities,
-    )
-    without, with_foreground = output.noise_pred_BMFCHW.float().chunk(2)
+
+    if guidance == 1:
+        return noise(latents_BMFCHW, timesteps_B, conditions)
+    if apart:
+        without = noise(latents_BMFCHW, timesteps_B, conditions.without_foreground())
+        with_foreground = noise(latents_BMFCHW, timesteps_B, conditions)
+    else:
+        both = conditions.with_unconditional()
+        without, with_foreground = noise(_twice(latents_BMFCHW), _twice(timesteps_B), both).chunk(2)
     return without + guidance * (with_foreground - without)
 
 
@@ -127,7 +134,7 @@ def sample(
         raise ValueError(f"steps={steps} must be 1 to {scheduler.config.num_train_timesteps}")
     if eta > 0 and generator is None:
         raise ValueError(f"eta={eta} adds noise at each step: give a generator to draw it from")
-    _set_timesteps(scheduler, steps)
+    set_timesteps(scheduler, steps)
     latents_BMFCHW = noise_BMFCHW.float()
     for number, timestep in enumerate(scheduler.timesteps.tolist()):
         noise_pred = guided_noise(
@@ -152,15 +159,19 @@ def sample(
     return latents_BMFCHW.to(noise_BMFCHW.dtype)
 
 
-def _set_timesteps(scheduler: DDIMScheduler, steps: int) -> None:
-    """Raise ValueError for timesteps that the scheduler itself would not step through."""
-    scheduler.set_timesteps(steps)
+def set_timesteps(
+    scheduler: SchedulerMixin, steps: int, device: torch.device | str | None = None
+) -> None:
+    """Set a scheduler's timesteps. Raises ValueError for those that it would not step through."""
+    scheduler.set_timesteps(steps, device=device)
     timesteps, trained = scheduler.timesteps.tolist(), scheduler.config.num_train_timesteps
     if timesteps[0] >= trained:
         raise ValueError(
             f"steps={steps} would begin at timestep {timesteps[0]}, and {trained - 1} is the last: "
             "take fewer, or spacing trailing"
         )
+    if not isinstance(scheduler, DDIMScheduler):
+        return
     # A step leads `trained // steps` down, whatever timestep comes next.
     apart = {a - b for a, b in itertools.pairwise(timesteps)}
     if len(timesteps) != steps or not apart <= {trained // steps}:

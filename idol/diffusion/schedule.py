@@ -10,9 +10,9 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
-__all__ = ["ddim_scheduler", "noise_of_v", "noise_schedule", "signal_fraction"]
+__all__ = ["BETAS", "ddim_scheduler", "noise_of_v", "noise_schedule", "signal_fraction"]
 
-_BETAS: dict[str, Any] = {
+BETAS: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
@@ -24,7 +24,7 @@ _BETAS: dict[str, Any] = {
 # The forward process z_t of Eq. 1 and 2.
 def noise_schedule() -> DDPMScheduler:
     """Return the schedule to train with: `add_noise(latents, noise, timesteps_B)`, t in 0..999."""
-    return DDPMScheduler(**_BETAS, clip_sample=False)
+    return DDPMScheduler(**BETAS, clip_sample=False)
 
 
 def ddim_scheduler(
@@ -49,7 +49,7 @@ def ddim_scheduler(
     """
     bounds = {"clip_sample": bound is not None, "clip_sample_range": bound or 1.0}
     return DDIMScheduler(
-        **_BETAS,
+        **BETAS,
         **bounds,
         set_alpha_to_one=bound is not None,
         steps_offset=1,

@@ -51,8 +51,8 @@ class CLIPEncoder:
     @torch.no_grad()
     def __call__(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
         """See `ImageEncoder`; 257 tokens of 1024 channels for ViT-L/14, float32."""
-        vision = self.clip.vision_model
         values = self.pixel_values(pixels_BHWC, mask_BHW).to(self.clip.dtype)
-        hidden = vision(pixel_values=values).last_hidden_state
+        # The whole network and not its vision model: what is offloaded is fetched by it.
+        hidden = self.clip(pixel_values=values).last_hidden_state
         # transformers applies this norm to the class token alone, for its own pooled output.
-        return vision.post_layernorm(hidden).float()
+        return self.clip.vision_model.post_layernorm(hidden).float()

@@ -5,9 +5,13 @@ The cosine transform of patches as latents, and a small image encoder, trained w
 
 import math
 from functools import lru_cache
+from os import PathLike
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # pipelines look for it beside the classes
 from torch import Tensor, nn
 
 __all__ = ["PatchCodec", "TinyEncoder"]
@@ -15,7 +19,7 @@ __all__ = ["PatchCodec", "TinyEncoder"]
 _SIZE, _PATCH = 64, 16
 
 
-class PatchCodec:
+class PatchCodec(ModelMixin, ConfigMixin):
     """4x4 RGB patches as 48 channels, losslessly and without weights.
 
     The orthonormal cosine transform of a patch's lightness and of two differences of its colours,
@@ -23,10 +27,30 @@ class PatchCodec:
     which a model is told (`DualModalUNetConfig.change_spread`).
     """
 
+    config_name = "config.json"
+
     factor = 4
     channels = 3 * factor**2
     stochastic = False
     bound: float | None = math.sqrt(channels)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_to_config()
+        # Where a module without weights is.
+        self.register_buffer("place", torch.zeros(()), persistent=False)
+
+    def save_pretrained(self, folder: str | PathLike[str], **options: Any) -> None:
+        """Write `config.json`: there are no weights."""
+        self.save_config(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | PathLike[str], **options: Any) -> Self:
+        """Load what `save_pretrained` wrote; in no dtype, for it keeps that of its input.
+
+        Raises OSError.
+        """
+        return cls.from_config(cls.load_config(folder))
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
         """See `LatentCodec`; noise is not used. The scale is 1."""
@@ -36,7 +60,8 @@ class PatchCodec:
                 f"{self.factor}x{self.factor} patches"
             )
         patches = F.pixel_unshuffle(pixels_NCHW, self.factor)
-        return torch.einsum("kp,nphw->nkhw", _basis(patches.device), patches)
+        # Rounding in what comes after depends on how latents lie in memory.
+        return torch.einsum("kp,nphw->nkhw", _basis(patches.device), patches).contiguous()
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """See `LatentCodec`; the inverse of `encode`, but for rounding."""
@@ -58,14 +83,17 @@ def _basis(device: torch.device) -> Tensor:
     return basis.reshape(PatchCodec.channels, PatchCodec.channels).float().to(device)
 
 
-class TinyEncoder(nn.Module):
+class TinyEncoder(ModelMixin, ConfigMixin):
     """A vision transformer of two layers: a class token and 4x4 patches of a 64x64 image.
 
     Args:
         channels: of a token; the model's `foreground_dim`.
     """
 
-    def __init__(self, channels: int = 32, *, layers: int = 2, heads: int = 4) -> None:
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(self, channels: int = 32, *, depth: int = 2, heads: int = 4) -> None:
         super().__init__()
         self.channels = channels
         self.patches = nn.Conv2d(4, channels, kernel_size=_PATCH, stride=_PATCH)
@@ -82,7 +110,7 @@ class TinyEncoder(nn.Module):
                 batch_first=True,
                 norm_first=True,
             )
-            for _ in range(layers)
+            for _ in range(depth)
         )
         self.norm = nn.LayerNorm(channels)
 
@@ -92,7 +120,7 @@ class TinyEncoder(nn.Module):
         pixels = (pixels_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1) * mask
         image = torch.cat([pixels, mask], dim=1)
         image = F.interpolate(image, (_SIZE, _SIZE), mode="bilinear", antialias=True)
-        patches = self.patches(image).flatten(2).transpose(1, 2)
+        patches = self.patches(image.to(self.patches.weight.dtype)).flatten(2).transpose(1, 2)
         class_token = self.class_token.expand(len(patches), 1, -1)
         tokens = torch.cat([class_token, patches], dim=1) + self.positions
         for layer in self.layers:

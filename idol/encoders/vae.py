@@ -49,11 +49,18 @@ class VAECodec:
         """
         codec = cls(
             AutoencoderKL.load_config(folder),
-            lambda dtype: AutoencoderKL.from_pretrained(folder, torch_dtype=dtype),
+            lambda dtype: AutoencoderKL.from_pretrained(folder, dtype=dtype),
             chunk=chunk,
         )
         if not lazily:
             _ = codec.vae
+        return codec
+
+    @classmethod
+    def of(cls, vae: AutoencoderKL, *, chunk: int = 16) -> Self:
+        """A codec of a network that is there already, and stays where it is."""
+        codec = cls(vae.config, lambda _: vae, chunk=chunk)
+        codec.vae = vae.requires_grad_(False).eval()
         return codec
 
     @property
@@ -78,6 +85,12 @@ class VAECodec:
         """See `LatentCodec`; float32."""
         return self.sample(self.moments(pixels_NCHW), noise_NCHW)
 
+    @property
+    def _device(self) -> torch.device | str:
+        """Where images must be to pass through the network, offloaded or not."""
+        hook = getattr(self.vae, "_hf_hook", None)
+        return getattr(hook, "execution_device", None) or self.vae.device
+
     @torch.no_grad()
     def moments(self, pixels_NCHW: Tensor) -> Tensor:
         """The posterior's moments (N, 2 channels, H', W') of images (N, 3, H, W) in [-1, 1].
@@ -95,7 +108,7 @@ class VAECodec:
             )
         moments = []
         for part in pixels_NCHW.split(self.chunk):
-            posterior = self.vae.encode(part.to(self.vae.device, self.vae.dtype)).latent_dist
+            posterior = self.vae.encode(part.to(self._device, self.vae.dtype)).latent_dist
             moments.append(torch.cat([posterior.mean, posterior.logvar], dim=1))
         return torch.cat(moments)
 
@@ -113,7 +126,7 @@ class VAECodec:
     @torch.no_grad()
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """See `LatentCodec`; float32."""
-        latents = (latents_NCHW / self.scale).to(self.vae.dtype)
+        latents = (latents_NCHW / self.scale).to(self._device, self.vae.dtype)
         return torch.cat(
             [self.vae.decode(part).sample.float() for part in latents.split(self.chunk)]
         )

@@ -5,6 +5,7 @@ Shape suffixes: see `idol.model.layout`.
 
 from typing import NamedTuple
 
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (pipelines look for it here)
 from torch import Tensor, nn
 
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import torch
 import torch._dynamo
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (pipelines look for it here)
 from torch import Tensor, nn
 
 from idol.config.checks import ConfigError

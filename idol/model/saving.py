@@ -51,7 +51,7 @@ class ConfiguredModel(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str], **options: Any) -> Self:
-        """Load what `save_pretrained` wrote; `options` are diffusers' (`torch_dtype`, ...).
+        """Load what `save_pretrained` wrote; `options` are diffusers' (`dtype`, ...).
 
         Raises:
             CheckpointError: parameters are missing from the folder, or it has others.

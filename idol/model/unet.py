@@ -7,6 +7,7 @@ import dataclasses
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (pipelines look for it here)
 from torch import Tensor, nn
 
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig

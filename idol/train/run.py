@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.preparation import Preparation
+from idol.generate.folder import write_index
 from idol.model import DenoiserOutput
 from idol.model_info import ModelInfo
 from idol.saved import Trained, frozen_digests, write_frozen, write_model
@@ -205,16 +206,20 @@ class Run:
         self.accelerator.wait_for_everyone()
 
     def save_final(self, folder: Path) -> None:
-        """Write the model alone, its average if there is one, with the frozen parts beside it."""
+        """Write the model, its average if there is one, as the folder of a pipeline."""
         if self._gathers:
             weights = whole_state(_state_of(self.trained))
             if self.average:
                 weights |= self.average.state()
         if self.accelerator.is_main_process:
             with atomic_folder(folder) as unfinished:
-                write_model(unfinished, self.trained, weights, self._info())
-                if self.config.preset != "tiny":
-                    write_frozen(unfinished, self.config.vae, self.config.image_encoder)
+                config, info = (
+                    self.config,
+                    dataclasses.replace(self._info(), vae=None, image_encoder=None),
+                )
+                write_model(unfinished, self.trained, weights, info)
+                write_frozen(unfinished, config.preset, config.vae, config.image_encoder)
+                write_index(unfinished, info)
         self.accelerator.wait_for_everyone()
 
     @property

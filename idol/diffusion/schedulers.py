@@ -1,0 +1,84 @@
+"""Samplers by name, all on the schedule that models are trained with."""
+
+import inspect
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from diffusers.schedulers import AysSchedules
+from diffusers.schedulers.scheduling_utils import SchedulerMixin  # pipelines look for it here
+
+from idol.diffusion.schedule import BETAS, ddim_scheduler
+
+__all__ = ["NAMES", "TEN_STEPS", "DPMSolver", "UniPC", "scheduler_for"]
+
+NAMES = ("ddim", "unipc", "dpm")
+
+# "Align Your Steps" (Sabour et al., 2024), for the betas of Stable Diffusion.
+TEN_STEPS: tuple[int, ...] = tuple(AysSchedules["StableDiffusionTimesteps"])
+
+# From the last timestep on: few steps must not begin late.
+_FEW_STEPS: dict[str, Any] = {**BETAS, "timestep_spacing": "linspace"}
+
+
+class _TenSteps:
+    """A solver of diffusers whose ten steps are the published ones."""
+
+    sigmas: torch.Tensor
+    timesteps: torch.Tensor
+    alphas_cumprod: torch.Tensor
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        **options: Any,
+    ) -> None:
+        """As diffusers', but for ten steps."""
+        super().set_timesteps(num_inference_steps, device, **options)  # type: ignore[misc]
+        if num_inference_steps != len(TEN_STEPS) or options:
+            return
+        self.timesteps = torch.tensor(TEN_STEPS, device=device)
+        signal = self.alphas_cumprod.cpu()[[*TEN_STEPS]]
+        sigmas = ((1 - signal) / signal).sqrt().numpy()
+        self.sigmas = torch.from_numpy(np.append(sigmas, self.sigmas[-1]).astype(np.float32))
+
+
+class UniPC(_TenSteps, UniPCMultistepScheduler):
+    """UniPC (Zhao et al., 2023); ten steps are those of "Align Your Steps"."""
+
+
+class DPMSolver(_TenSteps, DPMSolverMultistepScheduler):
+    """DPM-Solver++ (Lu et al., 2022); ten steps are those of "Align Your Steps"."""
+
+
+def scheduler_for(name: str, steps: int, *, bound: float | None = None) -> SchedulerMixin:
+    """A scheduler by its name, to be set to so many steps.
+
+    `ddim` is the paper's way as we take it; `unipc` and `dpm` need few steps, and ten of theirs are
+    the published ten-step schedule. Any other name is that of a class of diffusers, such as
+    `EulerDiscreteScheduler`.
+
+    Args:
+        bound: what no value of a latent exceeds (`LatentCodec.bound`); `ddim` keeps within it.
+
+    Raises:
+        ValueError: there is no such scheduler, or it is none of noise predictions.
+    """
+    if name == "ddim":
+        whole = steps == BETAS["num_train_timesteps"]
+        return ddim_scheduler(bound, spacing="trailing" if whole else "leading")
+    if name in NAMES:
+        return (UniPC if name == "unipc" else DPMSolver)(**_FEW_STEPS)
+    found: Any = getattr(diffusers, name, None)
+    if not inspect.isclass(found) or SchedulerMixin not in found.mro():
+        raise ValueError(
+            f"there is no scheduler {name!r}: take {', '.join(NAMES)}, or the name of a class of "
+            "diffusers, such as EulerDiscreteScheduler"
+        )
+    scheduler: Any = found.from_config(BETAS)  # type: ignore[attr-defined]
+    if scheduler.config.get("prediction_type") != "epsilon":
+        raise ValueError(f"{name} is not for models that predict the noise, as this one does")
+    return scheduler

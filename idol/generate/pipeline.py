@@ -1,0 +1,592 @@
+"""`IdolPipeline`: from a person, a background and poses to frames with depth (paper, sec. 3).
+
+A diffusers pipeline; its folder is what `idol-train` leaves. Shape suffixes: `idol.model.layout`.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+from idol.config.model import DEPTH, VIDEO
+from idol.data.preparation import scale_images
+from idol.diffusion.conditions import Conditions
+from idol.diffusion.sampling import guided_noise, set_timesteps
+from idol.encoders import CLIPEncoder, ImageEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
+from idol.generate.depth import colour_map, depth_of, metres_of
+from idol.generate.folder import complete_folder
+from idol.generate.generator import GenerationError
+from idol.generate.pictures import Picture, mask_of, pad_to_square, picture_of, pictures_of
+from idol.generate.windows import Windows, fuse
+from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
+from idol.model_info import DepthMeaning, ModelInfo
+from shards.stream.foreground import hole
+
+__all__ = ["IdolPipeline", "IdolPipelineOutput", "OutputType"]
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+
+_MODALITIES = (VIDEO, DEPTH)
+
+# Images that pass through the VAE at a time.
+_SLICE, _LOW_MEMORY_SLICE = 8, 1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class IdolPipelineOutput(BaseOutput):
+    """B clips of F frames; in "pil" a list of lists, in "np" arrays, in "pt" tensors.
+
+    Attributes:
+        frames: (B, F, H, W, 3) in [0, 1]; "pt": (B, F, 3, H, W); "latent": the latents of both
+            streams (B, M, F, C, H', W'), and nothing else is given.
+        prediction: depth (B, F, H, W) float32 in [0, 1], 0 near; see `IdolPipeline.depth`.
+        uncertainty: (B, F, H, W) float32 in [0, 1]: how far the colour of the depth stream is from
+            those that mean a depth; 1 - `confidence`.
+        depth_colored: the depth stream as generated, shaped like the frames.
+        metres: (B, F, H, W) float32, NaN in the background; None where depth is relative.
+        latent: the latents of both streams.
+    """
+
+    frames: Any
+    prediction: Any = None
+    uncertainty: Any = None
+    depth_colored: Any = None
+    metres: Any = None
+    latent: Tensor | None = None
+
+    @property
+    def confidence(self) -> Any:
+        """How far each depth can be believed, (B, F, H, W) in [0, 1]."""
+        return None if self.uncertainty is None else 1 - self.uncertainty
+
+
+class IdolPipeline(DiffusionPipeline):
+    """Generates a video of a person and its depth, in one denoising of both streams.
+
+    ```python
+    pipe = IdolPipeline.from_pretrained("runs/video/model").to("cuda")
+    output = pipe(person, place, skeletons, foreground_mask=mask, background_mask=hole)
+    export_to_video(output.frames[0], "video.mp4", fps=25)
+    ```
+
+    Args:
+        unet, controlnet, foreground_projection: the model.
+        image_encoder: CLIP, or that of preset tiny.
+        vae: of images and depth pictures alike, or the patches of preset tiny.
+        scheduler: any of diffusers' for predictions of noise.
+        info: content of the model's `idol.json`; None if nothing is known of it.
+    """
+
+    model_cpu_offload_seq = "image_encoder->foreground_projection->controlnet->unet->vae"
+    _callback_tensor_inputs = ["latents", "noise_pred"]  # noqa: RUF012
+
+    unet: DualModalUNet
+    controlnet: PoseControlNet
+    foreground_projection: ForegroundProjection
+    image_encoder: Any
+    vae: Any
+    scheduler: Any
+
+    def __init__(
+        self,
+        unet: DualModalUNet,
+        controlnet: PoseControlNet,
+        foreground_projection: ForegroundProjection,
+        image_encoder: CLIPVisionModelWithProjection | TinyEncoder,
+        vae: AutoencoderKL | PatchCodec,
+        scheduler: SchedulerMixin,
+        info: dict | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            controlnet=controlnet,
+            foreground_projection=foreground_projection,
+            image_encoder=image_encoder,
+            vae=vae,
+            scheduler=scheduler,
+        )
+        self.register_to_config(info=info)
+        channels, wanted = self._codec(_SLICE).channels, unet.settings.latent_channels
+        if channels != wanted:
+            raise GenerationError(
+                f"the VAE gives latents of {channels} channels, and the model takes {wanted}: "
+                "take the VAE that it was trained with"
+            )
+        self.vae_scale_factor = self._codec(_SLICE).factor
+        self._guidance_scale = 1.0
+        self._num_timesteps = 0
+        self._interrupt = False
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What is known of the model: its stage, sizes, and what its depth means."""
+        content = self.config["info"]
+        return None if content is None else ModelInfo.from_json(content, "model_index.json")
+
+    @property
+    def depth(self) -> DepthMeaning:
+        """What generated depth means: whose it is, relative or in which unit."""
+        return self.info.depth if self.info else DepthMeaning()
+
+    @property
+    def size(self) -> int:
+        """Height and width of generated images unless others are asked for: the trained ones."""
+        return self.info.size if self.info else 32 * self.vae_scale_factor
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the call that runs, or the last one."""
+        return self._guidance_scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether the foreground is amplified, for twice the work."""
+        return self._guidance_scale != 1
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of the call that runs, or the last one."""
+        return self._num_timesteps
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the rest of the steps is left out; a callback sets `_interrupt`."""
+        return self._interrupt
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        foreground: Picture | list[Picture],
+        background: Picture | list[Picture],
+        poses: Sequence[Any] | np.ndarray | Tensor,
+        *,
+        foreground_mask: Picture | list[Picture] | None = None,
+        background_mask: Picture | list[Picture] | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        num_inference_steps: int = 50,
+        guidance_scale: float = 1.5,
+        eta: float = 0.0,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: Tensor | None = None,
+        first_step: int = 0,
+        output_type: OutputType = "pil",
+        windows: Windows | None = None,
+        low_memory: bool = False,
+        callback_on_step_end: Callable[..., dict[str, Any]]
+        | PipelineCallback
+        | MultiPipelineCallbacks
+        | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        return_dict: bool = True,
+    ) -> IdolPipelineOutput | tuple[Any, ...]:
+        """Generate a clip, or with lists of everything a batch of clips.
+
+        Args:
+            foreground: the person, in a crop that shows them whole.
+            background: the place, of the frames' shape; it is seen under them pixel by pixel.
+            poses: a drawn skeleton a frame, on black: images of one size, or (F, H, W, 3).
+            foreground_mask: 255 (or 1) where the person is; unless given, the image's alpha, else
+                all of it.
+            background_mask: where the background is a hole, under the person or beyond a photo;
+                unless given, where its alpha is 0, else nowhere.
+            height, width: of the frames; unless given, those that the model was trained with.
+            num_inference_steps: denoising steps.
+            guidance_scale: weight of the foreground; 1 is none, and half the work.
+            eta: noise that DDIM adds at each step, 0 to 1; other schedulers ignore it.
+            generator: on the CPU, for the same noise on every device.
+            latents: noise to start from, (B, 2, F, C, H', W') standard normal; or, with
+                `first_step`, what an interrupted call had after so many steps.
+            first_step: leave out so many steps. Exact for schedulers without a memory (DDIM).
+            output_type: see `IdolPipelineOutput`.
+            windows: pass longer videos through the model in windows; None: all frames at once.
+            low_memory: both halves of guidance one after the other, images one by one through the
+                VAE: the same but for rounding, in about half the memory, and somewhat slower.
+            callback_on_step_end: called with (pipeline, step, timestep, tensors) after each step.
+            callback_on_step_end_tensor_inputs: of `latents` and `noise_pred`.
+            return_dict: False returns a plain tuple, frames first.
+
+        Raises:
+            GenerationError: what was given does not fit together, or is not this model's.
+        """
+        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
+            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
+        height, width = height or self.size, width or self.size
+        self.check_inputs(
+            height=height,
+            width=width,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            first_step=first_step,
+            latents=latents,
+            output_type=output_type,
+            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
+        )
+        self._guidance_scale, self._interrupt = guidance_scale, False
+        device = self._execution_device
+        images_at_once = _LOW_MEMORY_SLICE if low_memory else _SLICE
+        clips = _clips(foreground, foreground_mask, background, background_mask, poses)
+        if isinstance(generator, list) and len(generator) != len(clips):
+            raise GenerationError(f"{len(generator)} generators for {len(clips)} clips")
+        conditions = self.encode_conditions(clips, height, width, images_at_once=images_at_once)
+        frames = len(clips[0].poses)
+        latents = self.prepare_latents(
+            len(clips), frames, height, width, device, generator, latents, first_step=first_step
+        )
+        timesteps = self._set_timesteps(num_inference_steps, device)
+        self._num_timesteps = len(timesteps)
+        step_options = self._step_options(generator, eta)
+        denoiser = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)
+        windows = self._windows(windows, frames)
+
+        with self.progress_bar(total=len(timesteps)) as progress:
+            for step, timestep in enumerate(timesteps):
+                if step < first_step or self._interrupt:
+                    progress.update()
+                    continue
+                model_input = self.scheduler.scale_model_input(latents, timestep)
+                # The model knows whole timesteps alone, and some schedulers step between them.
+                timesteps_B = timestep.round().long().expand(len(clips))
+
+                def predict_window(
+                    part: slice, model_input: Tensor = model_input, at: Tensor = timesteps_B
+                ) -> Tensor:
+                    return guided_noise(
+                        denoiser,
+                        model_input[:, :, part].to(self.unet.dtype),
+                        at,
+                        conditions.of_frames(part),
+                        guidance=guidance_scale,
+                        modalities=_MODALITIES,
+                        apart=low_memory,
+                    )
+
+                noise_pred = fuse(predict_window, latents, step, windows)
+                latents = self.scheduler.step(noise_pred, timestep, latents, **step_options)[0]
+                if callback_on_step_end is not None:
+                    tensors = {"latents": latents, "noise_pred": noise_pred}
+                    given = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
+                    changed = callback_on_step_end(self, step, timestep, given)
+                    latents = (changed or {}).get("latents", latents)
+                progress.update()
+
+        output = self._output(latents, output_type, images_at_once)
+        self.maybe_free_model_hooks()
+        return output if return_dict else output.to_tuple()
+
+    def check_inputs(
+        self,
+        *,
+        height: int,
+        width: int,
+        num_inference_steps: int,
+        guidance_scale: float,
+        first_step: int,
+        latents: Tensor | None,
+        output_type: str,
+        callback_on_step_end_tensor_inputs: Sequence[str],
+    ) -> None:
+        """Raise GenerationError with everything that is wrong with a call's numbers and names."""
+        mistakes = []
+        if self.info is not None and self.info.stage == "pretrain":
+            mistakes.append(
+                "the model was pre-trained on single images and knows neither poses nor depth: "
+                "train the stages image and video"
+            )
+        halved = self.vae_scale_factor * 2 ** (len(self.unet.settings.block_out_channels) - 1)
+        if height % halved or width % halved or min(height, width) < halved:
+            mistakes.append(f"height and width must be multiples of {halved}, not {height}x{width}")
+        trained = int(self.scheduler.config.get("num_train_timesteps", 1000))
+        if not 1 <= num_inference_steps <= trained:
+            mistakes.append(f"num_inference_steps={num_inference_steps} must be 1 to {trained}")
+        if not 0 <= first_step <= num_inference_steps:
+            mistakes.append(f"first_step={first_step} must be 0 to the {num_inference_steps} steps")
+        if first_step and latents is None:
+            mistakes.append(f"first_step={first_step} needs the latents after so many steps")
+        if not guidance_scale >= 0:
+            mistakes.append(f"guidance_scale={guidance_scale} must be 0 or more")
+        if output_type not in get_args(OutputType):
+            mistakes.append(f"output_type={output_type!r} is none of {get_args(OutputType)}")
+        for name in callback_on_step_end_tensor_inputs:
+            if name not in self._callback_tensor_inputs:
+                mistakes.append(
+                    f"callback_on_step_end_tensor_inputs: {name!r} is none of "
+                    f"{self._callback_tensor_inputs}"
+                )
+        kind = self.scheduler.config.get("prediction_type")
+        if kind != "epsilon":
+            mistakes.append(
+                f"the scheduler {type(self.scheduler).__name__} takes predictions of {kind}, and "
+                "this model predicts the noise: build it by `from_config(pipe.scheduler.config)`"
+            )
+        GenerationError.raise_if_any(mistakes, "this call cannot run")
+
+    def encode_conditions(
+        self, clips: "Sequence[_Clip]", height: int, width: int, *, images_at_once: int = _SLICE
+    ) -> Conditions:
+        """Foreground tokens, background and pose latents of clips, as in training."""
+        device, dtype = self._execution_device, self.unet.dtype
+        encode: ImageEncoder = (
+            self.image_encoder
+            if isinstance(self.image_encoder, TinyEncoder)
+            else CLIPEncoder(self.image_encoder)
+        )
+        tokens = []
+        for clip in clips:
+            arrays = pad_to_square(clip.foreground, clip.foreground_mask)
+            tokens.append(encode(*(torch.from_numpy(a)[None].to(device) for a in arrays)))
+        codec = self._codec(images_at_once)
+
+        def encoded(images_NHWC: np.ndarray) -> Tensor:
+            pieces = np.array_split(images_NHWC, -(-len(images_NHWC) // images_at_once))
+            pixels = (scale_images(piece, (height, width)).to(device) for piece in pieces)
+            return torch.cat([codec.encode(piece).to(dtype) for piece in pixels])
+
+        backgrounds = []
+        for clip in clips:
+            _check_shape(clip.background.shape, height, width, "background")
+            _check_shape(clip.poses.shape[1:], height, width, "poses")
+            backgrounds.append(encoded(hole(clip.background, clip.background_mask)[None]))
+        poses = torch.stack([encoded(clip.poses) for clip in clips])
+        self._offload("vae")
+        return Conditions(torch.cat(tokens).to(dtype), torch.cat(backgrounds), poses)
+
+    def prepare_latents(
+        self,
+        clips: int,
+        frames: int,
+        height: int,
+        width: int,
+        device: torch.device,
+        generator: torch.Generator | list[torch.Generator] | None,
+        latents: Tensor | None = None,
+        *,
+        first_step: int = 0,
+    ) -> Tensor:
+        """Noise to start from, drawn or given, (B, M, F, C, H', W') float32.
+
+        Independent for each frame and modality, as in training.
+        """
+        side = (height // self.vae_scale_factor, width // self.vae_scale_factor)
+        channels = self.unet.settings.latent_channels
+        shape = (clips, len(_MODALITIES), frames, channels, *side)
+        if latents is None:
+            latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+        elif tuple(latents.shape) != shape:
+            raise GenerationError(f"latents are {tuple(latents.shape)}, and must be {shape}")
+        latents = latents.to(device, torch.float32)
+        return latents if first_step else latents * self.scheduler.init_noise_sigma
+
+    def decode(
+        self, latents_BMFCHW: Tensor, *, images_at_once: int = _SLICE
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Decode latents a few frames at a time, so that no more is in memory.
+
+        Yields:
+            The frames, and of these frames video and depth pictures, each (B, f, H, W, 3) float32
+            in [0, 1].
+        """
+        codec = self._codec(images_at_once)
+        clips, modalities, frames = latents_BMFCHW.shape[:3]
+        for start in range(0, frames, images_at_once):
+            part = slice(start, min(start + images_at_once, frames))
+            latents_N = latents_BMFCHW[:, :, part].flatten(0, 2)
+            pixels_N = codec.decode(latents_N).float()
+            pixels = (pixels_N / 2 + 0.5).clamp_(0, 1).permute(0, 2, 3, 1)
+            images = pixels.unflatten(0, (clips, modalities, -1)).cpu().numpy()
+            yield part, images[:, VIDEO], images[:, DEPTH]
+
+    def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> None:
+        """As all pipelines do; with what `idol-train` and diffusers' own loading need beside it."""
+        super().save_pretrained(save_directory, **options)
+        complete_folder(Path(save_directory), self.info)
+
+    @classmethod
+    def load_config(cls, *arguments: Any, **options: Any) -> Any:
+        """The folder's `model_index.json`, which names for others where this class is found."""
+        config = super().load_config(*arguments, **options)
+        content = config[0] if isinstance(config, tuple) else config
+        if isinstance(content.get("_class_name"), list):
+            content["_class_name"] = content["_class_name"][-1]
+        return config
+
+    @classmethod
+    def of(
+        cls,
+        denoiser: DualModalDenoiser,
+        image_encoder: TinyEncoder | CLIPEncoder,
+        codec: LatentCodec,
+        scheduler: SchedulerMixin,
+        info: ModelInfo | None = None,
+    ) -> Self:
+        """A pipeline of what is in memory; the model is put into evaluation mode."""
+        denoiser.eval()
+        return cls(
+            denoiser.unet,
+            denoiser.controlnet,
+            denoiser.foreground_projection,
+            image_encoder.clip if isinstance(image_encoder, CLIPEncoder) else image_encoder.eval(),
+            codec.vae if isinstance(codec, VAECodec) else codec,
+            scheduler,
+            info.as_json() if info else None,
+        )
+
+    def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
+        """Does nothing, and says so."""
+        _log.warning(
+            "enable_attention_slicing changes nothing here: attention keeps no whole map anyway "
+            "(torch's scaled_dot_product_attention); low_memory=True in the call saves memory"
+        )
+
+    def enable_xformers_memory_efficient_attention(
+        self, attention_op: Callable[..., Any] | None = None
+    ) -> None:
+        """Does nothing, and says so."""
+        _log.warning(
+            "enable_xformers_memory_efficient_attention changes nothing here: attention runs "
+            "through torch's scaled_dot_product_attention, which is as sparing"
+        )
+
+    def _codec(self, images_at_once: int) -> LatentCodec:
+        if isinstance(self.vae, AutoencoderKL):
+            return VAECodec.of(self.vae, chunk=images_at_once)
+        return self.vae
+
+    def _windows(self, windows: Windows | None, frames: int) -> Windows:
+        """A model without temporal layers takes each frame by itself, the others all at once."""
+        if not self.unet.settings.temporal_layers:
+            return Windows(length=1, overlap=0)
+        return windows or Windows(length=frames, overlap=0)
+
+    def _set_timesteps(self, steps: int, device: torch.device) -> Tensor:
+        try:
+            set_timesteps(self.scheduler, steps, device)
+        except ValueError as error:
+            raise GenerationError(f"{type(self.scheduler).__name__}: {error}") from error
+        return self.scheduler.timesteps
+
+    def _step_options(self, generator: Any, eta: float) -> dict[str, Any]:
+        """Of these settings those that the scheduler's step takes."""
+        taken = inspect.signature(self.scheduler.step).parameters
+        options = {
+            "eta": eta,
+            "generator": generator,
+            # The noise that fits the bounded latents, lest the two add up to something else.
+            "use_clipped_model_output": bool(self.scheduler.config.get("clip_sample")),
+        }
+        return {name: value for name, value in options.items() if name in taken}
+
+    def _offload(self, component: str) -> None:
+        """Give back a component's memory until it is needed again, where offloading is on."""
+        module = getattr(self, component)
+        for hook in getattr(self, "_all_hooks", []):
+            if hook.model is module:
+                hook.offload()
+
+    def _output(
+        self, latents: Tensor, output_type: OutputType, images_at_once: int
+    ) -> IdolPipelineOutput:
+        if output_type == "latent":
+            return IdolPipelineOutput(latents)
+        decoded = [(v, d) for _, v, d in self.decode(latents, images_at_once=images_at_once)]
+        video: Any
+        pictures: Any
+        video, pictures = (np.concatenate(parts, axis=1) for parts in zip(*decoded, strict=True))
+        depth, confidence = depth_of(pictures, colour_map(self.depth))
+        arrays: list[Any] = [depth, 1 - confidence, metres_of(depth, self.depth)]
+        if output_type == "pt":
+            device = latents.device
+            video, pictures = (
+                torch.from_numpy(a).permute(0, 1, 4, 2, 3).to(device) for a in (video, pictures)
+            )
+            arrays = [None if a is None else torch.from_numpy(a).to(device) for a in arrays]
+        elif output_type == "pil":
+            video, pictures = _pil(video), _pil(pictures)
+        return IdolPipelineOutput(video, arrays[0], arrays[1], pictures, arrays[2], latents)
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """A clip's images, uint8: (H, W, 3), masks (H, W), poses (F, H, W, 3)."""
+
+    foreground: np.ndarray
+    foreground_mask: np.ndarray
+    background: np.ndarray
+    background_mask: np.ndarray
+    poses: np.ndarray
+
+
+def _clips(
+    foreground: Any, foreground_mask: Any, background: Any, background_mask: Any, poses: Any
+) -> list[_Clip]:
+    """The clips of a call, one or a batch of lists. Raises GenerationError."""
+    given = {
+        "foreground": foreground,
+        "foreground_mask": foreground_mask,
+        "background": background,
+        "background_mask": background_mask,
+        "poses": poses,
+    }
+    if not isinstance(foreground, list):
+        return [_clip(given)]
+    count = len(foreground)
+    for name, value in given.items():
+        if value is None:
+            given[name] = [None] * count
+        elif not isinstance(value, list | np.ndarray | Tensor) or len(value) != count:
+            raise GenerationError(f"{name} must be a list of {count}, as foreground is")
+    clips = [_clip({name: value[i] for name, value in given.items()}) for i in range(count)]
+    if not clips:
+        raise GenerationError("foreground is empty: give one image a clip")
+    if len(lengths := {len(clip.poses) for clip in clips}) > 1:
+        raise GenerationError(
+            f"the clips of a batch have {', '.join(map(str, sorted(lengths)))} poses: give as many "
+            "for each, or one clip a call"
+        )
+    return clips
+
+
+def _clip(given: dict[str, Any]) -> _Clip:
+    pictures, masks = {}, {}
+    for name in ("foreground", "background"):
+        picture, alpha = picture_of(given[name], name)
+        mask = mask_of(given[f"{name}_mask"], f"{name}_mask", picture.shape[:2])
+        if mask is None and alpha is not None:
+            mask = alpha if name == "foreground" else 255 - alpha
+        if mask is None:
+            mask = np.full(picture.shape[:2], 255 if name == "foreground" else 0, np.uint8)
+        pictures[name], masks[f"{name}_mask"] = picture, mask
+    return _Clip(**pictures, **masks, poses=pictures_of(given["poses"], "poses"))
+
+
+def _check_shape(shape: Sequence[int], height: int, width: int, name: str) -> None:
+    """Raise GenerationError for images that would be distorted."""
+    found_height, found_width = shape[:2]
+    # Alike to a pixel of the smaller one.
+    if abs(found_height * width - found_width * height) > max(height, width, *shape[:2]):
+        raise GenerationError(
+            f"{name}: {found_width}x{found_height} pixels are of another shape than the "
+            f"{width}x{height} that are generated: crop, or give height and width"
+        )
+
+
+def _pil(images_BFHWC: np.ndarray) -> list[list[Image.Image]]:
+    as_bytes = (images_BFHWC * 255 + 0.5).astype(np.uint8)
+    return [[Image.fromarray(frame) for frame in clip] for clip in as_bytes]

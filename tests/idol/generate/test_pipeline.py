@@ -1,0 +1,295 @@
+"""Calling the pipeline: what comes out, and that it is the plain loop."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+from PIL import Image
+
+from idol.data.preparation import Preparation
+from idol.diffusion.sampling import sample
+from idol.diffusion.schedule import ddim_scheduler
+from idol.diffusion.schedulers import scheduler_for
+from idol.generate import IdolPipeline
+from idol.generate.generator import GenerationError
+from idol.generate.windows import Windows
+from idol.model import DualModalDenoiser
+from idol.model_info import DepthMeaning
+from shards.stream import ClipBatch, to_tensors
+from shards.stream.foreground import hole
+from tests.idol.generate.small import FRAMES, given, sd14, seeded, tiny
+from tests.idol.train.micro import MODEL, SIZE
+
+
+def call(pipe: IdolPipeline, inputs: dict[str, Any] | None = None, **options: Any) -> Any:
+    pipe.set_progress_bar_config(disable=True)
+    defaults = {"num_inference_steps": 3, "generator": seeded(), "output_type": "np"}
+    return pipe(**(inputs or given(pipe.size)), **{**defaults, **options})
+
+
+def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
+    pipe, inputs = tiny(), given()
+    noise = torch.randn(1, 2, FRAMES, 48, SIZE // 4, SIZE // 4, generator=seeded(1))
+    clip = ClipBatch(
+        key=("a",),
+        positions=(0,),
+        consumed=1,
+        frame_indices=np.arange(FRAMES)[None],
+        pose=inputs["poses"][None],
+        rgb=inputs["poses"][None],
+        depth=inputs["poses"][None],
+        foreground=inputs["foreground"][None],
+        foreground_mask=inputs["foreground_mask"][None],
+        background=hole(inputs["background"], inputs["background_mask"])[None],
+        background_mask=inputs["background_mask"][None],
+    )
+    batch = Preparation(pipe.vae, pipe.image_encoder, SIZE)(to_tensors(clip), torch.device("cpu"))
+    plain = sample(
+        DualModalDenoiser(pipe.unet, pipe.controlnet, pipe.foreground_projection),
+        batch.conditions,
+        noise,
+        scheduler=ddim_scheduler(pipe.vae.bound),
+        steps=5,
+        guidance=2.0,
+    )
+    output = call(
+        pipe,
+        inputs,
+        latents=noise,
+        num_inference_steps=5,
+        guidance_scale=2.0,
+        output_type="latent",
+        windows=Windows(length=FRAMES, overlap=0),
+    )
+    assert torch.equal(output.frames, plain)
+
+
+@pytest.mark.parametrize("make", [tiny, sd14])
+def test_both_streams_come_out(make: Any) -> None:
+    pipe = make()
+    output = call(pipe)
+    size = pipe.size
+    assert output.frames.shape == output.depth_colored.shape == (1, FRAMES, size, size, 3)
+    assert output.prediction.shape == output.confidence.shape == (1, FRAMES, size, size)
+    for array in (output.frames, output.prediction, output.confidence, output.uncertainty):
+        assert array.dtype == np.float32
+        assert array.min() >= 0
+        assert array.max() <= 1
+    assert output.metres is None
+    assert output[0] is output.frames
+
+
+def test_images_and_tensors_say_the_same() -> None:
+    pipe = tiny()
+    arrays = call(pipe)
+    images = call(pipe, output_type="pil")
+    tensors = call(pipe, output_type="pt", return_dict=False)
+    assert np.array_equal(np.stack(images.frames[0]), (arrays.frames[0] * 255 + 0.5).astype("u1"))
+    assert np.array_equal(tensors[0].permute(0, 1, 3, 4, 2).numpy(), arrays.frames)
+    assert np.array_equal(tensors[1].numpy(), arrays.prediction)
+
+
+def test_images_of_pil_and_floats_are_those_arrays() -> None:
+    pipe, inputs = tiny(), given()
+    person = np.dstack([inputs["foreground"], inputs["foreground_mask"]])
+    place = np.dstack([inputs["background"], 255 - inputs["background_mask"]])
+    pil = {
+        "foreground": Image.fromarray(person),
+        "background": Image.fromarray(place),
+        "poses": [Image.fromarray(pose) for pose in inputs["poses"]],
+    }
+    floats = {
+        name: array.astype(np.float32) / 255 for name, array in inputs.items() if "mask" not in name
+    }
+    masks = {name: array > 0 for name, array in inputs.items() if "mask" in name}
+    frames = call(pipe, inputs).frames
+    assert np.array_equal(call(pipe, pil).frames, frames)
+    assert np.array_equal(call(pipe, {**floats, **masks}).frames, frames)
+
+
+def test_a_batch_is_its_clips() -> None:
+    pipe, two = tiny(), [given(seed=1), given(seed=2)]
+    batch = {name: [clip[name] for clip in two] for name in two[0]}
+    together = call(pipe, batch, generator=[seeded(1), seeded(2)])
+    for index, clip in enumerate(two):
+        alone = call(pipe, clip, generator=seeded(index + 1))
+        np.testing.assert_allclose(together.frames[index], alone.frames[0], atol=2e-5)
+
+
+def test_halves_of_guidance_apart_are_the_same_in_less_memory() -> None:
+    pipe = tiny()
+    together = call(pipe, output_type="latent").frames
+    apart = call(pipe, output_type="latent", low_memory=True).frames
+    torch.testing.assert_close(apart, together, atol=1e-5, rtol=1e-5)
+
+
+def test_images_one_by_one_through_the_vae_are_the_same() -> None:
+    pipe = sd14()
+    frames, sparing = call(pipe).frames, call(pipe, low_memory=True).frames
+    np.testing.assert_allclose(sparing, frames, atol=1e-4)
+
+
+def test_a_long_clip_passes_in_windows() -> None:
+    pipe, seen = tiny(), []
+    pipe.unet.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[2]))
+    call(pipe, given(frames=7), windows=Windows(length=3, overlap=1), num_inference_steps=2)
+    assert set(seen) == {3}
+    assert len(seen) > 2 * 7 / 3
+
+
+def test_a_model_of_single_frames_takes_each_by_itself() -> None:
+    pipe = tiny(MODEL.for_single_frames(), stage="image")
+    noise = torch.randn(1, 2, 2, 48, SIZE // 4, SIZE // 4, generator=seeded(1))
+    inputs = given(frames=2)
+    both = call(pipe, inputs, latents=noise, output_type="latent").frames
+    second = {**inputs, "poses": inputs["poses"][1:]}
+    alone = call(pipe, second, latents=noise[:, :, 1:], output_type="latent").frames
+    torch.testing.assert_close(both[:, :, 1:], alone)
+
+
+@pytest.mark.parametrize(
+    "name", ["ddim", "unipc", "dpm", "EulerDiscreteScheduler", "DDPMScheduler", "PNDMScheduler"]
+)
+def test_any_scheduler_runs(name: str) -> None:
+    pipe = tiny()
+    pipe.scheduler = scheduler_for(name, 10)
+    frames = call(pipe, num_inference_steps=10).frames
+    assert np.isfinite(frames).all()
+    assert np.array_equal(call(pipe, num_inference_steps=10).frames, frames)
+
+
+def test_a_scheduler_of_other_predictions_is_refused() -> None:
+    pipe = tiny()
+    pipe.scheduler = FlowMatchEulerDiscreteScheduler()
+    with pytest.raises(GenerationError, match="this model predicts the noise"):
+        call(pipe)
+
+
+def test_a_callback_sees_and_changes_latents_and_may_interrupt() -> None:
+    pipe, steps = tiny(), []
+
+    def callback(
+        pipe: IdolPipeline, step: int, timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        steps.append((step, int(timestep), sorted(tensors)))
+        pipe._interrupt = step == 1
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    output = call(
+        pipe,
+        num_inference_steps=4,
+        output_type="latent",
+        callback_on_step_end=callback,
+        callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
+    )
+    assert steps == [(0, 751, ["latents", "noise_pred"]), (1, 501, ["latents", "noise_pred"])]
+    assert not output.frames.any()
+    assert pipe.num_timesteps == 4
+
+
+def test_a_call_is_resumed_exactly_from_its_latents() -> None:
+    pipe, kept = tiny(), {}
+
+    def keep(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        kept[step] = tensors["latents"].clone()
+        return {}
+
+    whole = call(pipe, num_inference_steps=4, output_type="latent", callback_on_step_end=keep)
+    rest = call(pipe, num_inference_steps=4, output_type="latent", latents=kept[1], first_step=2)
+    assert torch.equal(rest.frames, whole.frames)
+
+
+def test_metres_are_given_where_the_data_had_one_range() -> None:
+    meaning = DepthMeaning(unit="metres from the hips", near=-0.8, far=0.7, far_at=0.75)
+    output = call(tiny(depth=meaning))
+    expected = -0.8 + output.prediction / 0.75 * 1.5
+    known = output.prediction <= 0.875
+    np.testing.assert_allclose(output.metres[known], expected[known], atol=1e-5)
+    assert np.isnan(output.metres[~known]).all()
+
+
+def test_the_mistakes_of_a_call_come_together() -> None:
+    with pytest.raises(GenerationError) as caught:
+        call(
+            tiny(),
+            height=18,
+            num_inference_steps=0,
+            guidance_scale=-1,
+            output_type="gif",
+            callback_on_step_end_tensor_inputs=["tokens"],
+        )
+    for words in ("multiples of 8, not 18x16", "num_inference_steps=0", "-1", "'gif'", "'tokens'"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"foreground_mask": np.zeros((3, 5), np.uint8)}, "foreground_mask is 3 x 5"),
+        ({"background": np.zeros((SIZE, 2 * SIZE, 3), np.uint8)}, "background_mask is 16 x 16"),
+        ({"poses": []}, "poses are empty"),
+        ({"poses": np.zeros((2, SIZE, 3 * SIZE, 3), np.uint8)}, "poses: 48x16 pixels"),
+        ({"foreground": np.full((8, 8, 3), 2.0)}, r"values outside \[0, 1\]"),
+        ({"foreground": np.zeros((8, 8, 5), np.uint8)}, "foreground is"),
+        ({"latents": torch.zeros(1, 2, 3)}, "latents are"),
+    ],
+)
+def test_bad_input_is_named(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(GenerationError, match=words):
+        call(tiny(), {**given(), **wrong})
+
+
+def test_a_model_of_pre_training_generates_nothing() -> None:
+    with pytest.raises(GenerationError, match="neither poses nor depth"):
+        call(tiny(MODEL.for_single_frames(), stage="pretrain"))
+
+
+def test_a_vae_of_another_scale_is_refused() -> None:
+    tiny_parts, other = tiny().components, sd14().vae
+    with pytest.raises(GenerationError, match="latents of 4 channels, and the model takes 48"):
+        IdolPipeline(**{**tiny_parts, "vae": other})
+
+
+def test_what_does_nothing_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    pipe = tiny()
+    with caplog.at_level(logging.WARNING):
+        pipe.enable_attention_slicing()
+        pipe.enable_xformers_memory_efficient_attention()
+    assert len(caplog.records) == 2
+    assert all("changes nothing here" in record.message for record in caplog.records)
+
+
+def test_guidance_of_one_takes_half_the_work() -> None:
+    pipe, clips = tiny(), []
+    pipe.unet.register_forward_hook(lambda _, given, __: clips.append(len(given[0])))
+    call(pipe, guidance_scale=1.0, num_inference_steps=1)
+    assert not pipe.do_classifier_free_guidance
+    call(pipe, guidance_scale=1.5, num_inference_steps=1)
+    assert clips == [1, 2]
+
+
+def test_other_sizes_are_generated_when_asked_for() -> None:
+    inputs = given()
+    wide = {name: np.repeat(a, 2, axis=-1 if a.ndim == 2 else -2) for name, a in inputs.items()}
+    assert call(tiny(), wide, height=16, width=32).frames.shape == (1, FRAMES, 16, 32, 3)
+    assert call(tiny(), inputs, height=24, width=24).frames.shape[2] == 24
+
+
+def test_euler_with_its_own_noise_scale_is_close_to_ddim() -> None:
+    """Both integrate the same equation: with many steps from one noise they agree."""
+    pipe = tiny()
+    pipe.scheduler = ddim_scheduler()
+    noise = torch.randn(1, 2, 1, 48, SIZE // 4, SIZE // 4, generator=seeded(3))
+    options = {"latents": noise, "num_inference_steps": 50, "output_type": "latent"}
+    options |= {"inputs": given(frames=1), "guidance_scale": 1.0}
+    ddim = call(pipe, **options).frames
+    pipe.scheduler = EulerDiscreteScheduler.from_config(
+        pipe.scheduler.config, timestep_spacing="leading"
+    )
+    euler = call(pipe, **options).frames
+    assert float((ddim - euler).std() / ddim.std()) < 0.15
