@@ -3,6 +3,8 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
+from functools import lru_cache
+
 import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
@@ -77,10 +79,16 @@ class DualModalEncoder(ConfiguredModel):
             ValueError: the inputs disagree about clips, modalities or channels.
         """
         layout = _checked_layout(latents_BMFCHW, timesteps_B, tokens_BTD, modalities, self.settings)
-        modalities_M = timesteps_B.new_tensor(modalities, dtype=torch.long)
+        modalities_M = _labels(modalities, timesteps_B.device)
         return Embeddings(
             self.embed(timesteps_B, modalities_M, layout), layout.per_clip(tokens_BTD), layout
         )
+
+
+# Made once: a step that is captured as a CUDA graph may copy nothing from the CPU.
+@lru_cache
+def _labels(modalities: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(modalities, device=device)
 
 
 def _checked_layout(
