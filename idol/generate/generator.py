@@ -3,15 +3,24 @@ their depth. F frames of S x S pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from idol.generate.errors import GenerationError
 from shards.sample.clip import Clip
 
-__all__ = ["ClipConditions", "DepthKind", "Generated", "conditions_of"]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from idol.generate.pipeline import IdolPipeline
+    from idol.generate.windows import Windows
+
+__all__ = ["ClipConditions", "ClipGenerator", "DepthKind", "Generated", "conditions_of"]
 
 DepthKind = Literal["person", "frame"]
 
@@ -96,6 +105,135 @@ class Generated:
     depth_kind: DepthKind
     fps: float
     metres: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ClipGenerator:
+    """Generates clips with one model and one way of sampling: `generator(conditions, seed)`.
+
+    The result is a function of these settings, the conditions and the seed; on one machine to the
+    byte.
+
+    Attributes:
+        pipeline: whose scheduler is set by each call.
+        steps: denoising steps.
+        guidance: weight of the foreground; 1 is none, and half the work.
+        scheduler: as for `idol.diffusion.schedulers.scheduler_for`.
+        windows: in which longer videos pass through the model; None: as long as the clips that it
+            was trained on, half overlapping.
+        low_memory: as for `IdolPipeline`.
+    """
+
+    pipeline: IdolPipeline
+    steps: int = 50
+    guidance: float = 1.5
+    scheduler: str = "ddim"
+    windows: Windows | None = None
+    low_memory: bool = False
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | PathLike[str],
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+        **settings: Any,
+    ) -> Self:
+        """With the model in an output of `idol-train`, a checkpoint, or a pipeline's folder.
+
+        Raises:
+            NotAModelError: there is no such model, or a part of it is missing.
+        """
+        from idol.generate.loading import load_pipeline
+
+        return cls(load_pipeline(folder, dtype=dtype).to(device), **settings)
+
+    @property
+    def frames(self) -> int:
+        """Frames that pass through the model at a time, at most."""
+        return self._windows().length
+
+    def __call__(
+        self,
+        conditions: ClipConditions,
+        seed: int,
+        *,
+        on_step: Callable[[int, Tensor], None] | None = None,
+        resume: tuple[int, Tensor] | None = None,
+    ) -> Generated:
+        """Generate a clip; its frames have the size that the model was trained with.
+
+        Args:
+            seed: of the noise, which is drawn on the CPU: 0 to 2^64 - 1.
+            on_step: called after each step with the number of steps done and the latents so far.
+            resume: what `on_step` was last given, in place of the steps before. The same to the
+                byte with scheduler ddim; others remember more than the latents.
+
+        Raises:
+            GenerationError: the model does not fit the conditions, or there is no such scheduler.
+        """
+        import torch
+
+        from idol.diffusion.schedulers import scheduler_for
+
+        pipe = self.pipeline
+        try:
+            pipe.scheduler = scheduler_for(self.scheduler, self.steps, bound=pipe.latent_bound)
+        except ValueError as error:
+            raise GenerationError(str(error)) from error
+
+        def step_end(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            if on_step is not None:
+                on_step(step + 1, tensors["latents"])
+            return {}
+
+        done, kept = resume or (0, None)
+        latents = pipe(
+            conditions.foreground,
+            conditions.background,
+            conditions.skeletons,
+            foreground_mask=conditions.foreground_mask,
+            background_mask=conditions.background_mask,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance,
+            generator=torch.Generator().manual_seed(seed),
+            latents=kept,
+            first_step=done,
+            output_type="latent",
+            windows=self._windows(),
+            low_memory=self.low_memory,
+            callback_on_step_end=step_end,
+            return_dict=False,
+        )[0]
+        return self._decoded(latents, conditions.fps)
+
+    def _windows(self) -> Windows:
+        from idol.generate.windows import Windows
+
+        info = self.pipeline.info
+        if self.windows is not None or info is None or info.frames < 2:
+            return self.windows or Windows()
+        return Windows(length=info.frames, overlap=info.frames // 2)
+
+    def _decoded(self, latents: Tensor, fps: float) -> Generated:
+        """Images and depth of latents (1, M, F, C, H', W'), a few frames in memory at a time."""
+        from idol.generate.depth import colour_map, depth_of, metres_of, to_uint8
+
+        meaning = self.pipeline.depth
+        size = tuple(n * self.pipeline.vae_scale_factor for n in latents.shape[-2:])
+        shape = (latents.shape[2], *size)
+        frames, pictures = (np.empty((*shape, 3), np.uint8) for _ in range(2))
+        depth, confidence = (np.empty(shape, np.float32) for _ in range(2))
+        metres = None if meaning.near is None else np.empty(shape, np.float32)
+        images_at_once = 1 if self.low_memory else 8
+        for part, video, coloured in self.pipeline.decode(latents, images_at_once=images_at_once):
+            frames[part], pictures[part] = to_uint8(video[0]), to_uint8(coloured[0])
+            depth[part], confidence[part] = depth_of(pictures[part], colour_map(meaning))
+            if metres is not None:
+                metres[part] = metres_of(depth[part], meaning)
+        self.pipeline.maybe_free_model_hooks()
+        return Generated(frames, depth, confidence, pictures, meaning.kind, fps, metres)
 
 
 def conditions_of(clip: Clip) -> ClipConditions:

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from idol.generate.depth import to_uint8
-from idol.generate.generator import GenerationError
+from idol.generate.errors import GenerationError
 
 __all__ = ["Picture", "mask_of", "pad_to_square", "picture_of", "pictures_of"]
 

@@ -28,8 +28,8 @@ from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import guided_noise, set_timesteps
 from idol.encoders import CLIPEncoder, ImageEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.generate.depth import colour_map, depth_of, metres_of
+from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
-from idol.generate.generator import GenerationError
 from idol.generate.pictures import Picture, mask_of, pad_to_square, picture_of, pictures_of
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
@@ -41,6 +41,9 @@ __all__ = ["IdolPipeline", "IdolPipelineOutput", "OutputType"]
 OutputType = Literal["pil", "np", "pt", "latent"]
 
 _MODALITIES = (VIDEO, DEPTH)
+
+# Pixels of an image's side for one of its latent's.
+_FACTORS = {"tiny": PatchCodec.factor, "sd14": 8}
 
 # Images that pass through the VAE at a time.
 _SLICE, _LOW_MEMORY_SLICE = 8, 1
@@ -130,6 +133,13 @@ class IdolPipeline(DiffusionPipeline):
                 "take the VAE that it was trained with"
             )
         self.vae_scale_factor = self._codec(_SLICE).factor
+        if self.info is not None and self.vae_scale_factor != (
+            wanted := _FACTORS[self.info.preset]
+        ):
+            raise GenerationError(
+                f"the VAE's latents are {self.vae_scale_factor} times smaller than images, and the "
+                f"model takes {wanted}: take the VAE that it was trained with"
+            )
         self._guidance_scale = 1.0
         self._num_timesteps = 0
         self._interrupt = False
@@ -149,6 +159,11 @@ class IdolPipeline(DiffusionPipeline):
     def size(self) -> int:
         """Height and width of generated images unless others are asked for: the trained ones."""
         return self.info.size if self.info else 32 * self.vae_scale_factor
+
+    @property
+    def latent_bound(self) -> float | None:
+        """What no value of an image's latent exceeds; None if there is no such bound."""
+        return self._codec(_SLICE).bound
 
     @property
     def guidance_scale(self) -> float:
