@@ -91,6 +91,7 @@ _LOOSE = 2.0  # times that, where no better pose is found
 _TURNED = 0.3  # radians by which a bone's direction may differ to be compared
 _PROPORTIONS = 0.06  # by which people's bones differ from their size: a deviation of logarithms
 _UNSURE = 0.015  # of a ratio, where poses are the same
+_NEARER = 0.1  # of its logarithm, by which a size must change to be a way toward the camera
 _BOTH_FEET = 0.02  # body sizes of height within which both feet stand
 
 
@@ -147,8 +148,8 @@ def retarget(
     own, own_known = _joints(person, min_score)
     frames, photos = _spread(len(drawn), _MOST), _spread(len(own), _PHOTOS)
     pairs = _Pairs.of(drawn[frames], known[frames], own[photos], own_known[photos])
-    scale, ratios = _lengths(pairs)
-    there, here = _anchor(pairs)
+    scale, ratios = _lengths(pairs, _nearness(drawn, known)[frames])
+    there, here = _anchor(drawn, known, own, own_known)
     if method == "similarity":
         moved = driving.astype(np.float64)
         moved[..., :2] = here + scale * (moved[..., :2] - there)
@@ -241,8 +242,9 @@ class _Pairs:
         return _Pairs(drawn, known, own, own_known, alike / alike.sum(), best)
 
 
-def _lengths(pairs: _Pairs) -> tuple[float, dict[str, float]]:
-    """How large the person is against the driver, and how long each group of bones."""
+def _lengths(pairs: _Pairs, nearness: np.ndarray) -> tuple[float, dict[str, float]]:
+    """How large the person is against the driver in the first frame, and how long each group of
+    bones; `nearness` (F,) is how large the driver is in each frame against that one."""
     logs: dict[str, list[np.ndarray]] = {}
     weights: dict[str, list[np.ndarray]] = {}
     for group, parent, child in _BONES:
@@ -252,7 +254,7 @@ def _lengths(pairs: _Pairs) -> tuple[float, dict[str, float]]:
         good = (pairs.known[:, child] & pairs.known[:, parent] & (la > 1e-6))[:, None]
         good = good & (pairs.own_known[:, child] & pairs.own_known[:, parent] & (lb > 1e-6))
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.log(lb[None] / la[:, None])
+            ratio = np.log(lb[None] / la[:, None] * nearness[:, None])
             cos = (a @ b.T) / (la[:, None] * lb)
         turned = np.arccos(np.clip(np.where(good, cos, 0), -1, 1))
         weight = pairs.weights * np.exp(-0.5 * (turned / _TURNED) ** 2) * good
@@ -287,28 +289,53 @@ def _lengths(pairs: _Pairs) -> tuple[float, dict[str, float]]:
     return float(np.exp(size)), ratios
 
 
-def _anchor(pairs: _Pairs) -> tuple[np.ndarray, np.ndarray]:
-    """A place of the driver, (2,) in its picture, and where that is of the person: of the feet
-    where both stand on them, else of the hips, else of the neck, else of all that is seen."""
-    size_a = _sizes(pairs.drawn, pairs.known)
-    size_b = _sizes(pairs.own, pairs.own_known)
-    at_a, there_a = _feet(pairs.drawn, pairs.known, size_a)
-    at_b, there_b = _feet(pairs.own, pairs.own_known, size_b)
-    choices = [(at_a, there_a, at_b, there_b)]
-    for joint in (_MIDDLE, _NECK):
-        choices.append(
-            (pairs.drawn[:, joint], pairs.known[:, joint])
-            + (pairs.own[:, joint], pairs.own_known[:, joint])
-        )
-    for a, ka, b, kb in choices:
-        weight = pairs.weights * (ka[:, None] & kb[None])
-        if weight.sum() > 1e-9:
-            weight = weight / weight.sum()
-            return weight.sum(1) @ a, weight.sum(0) @ b
-    whole_a = (pairs.drawn * pairs.known[..., None]).sum(1) / pairs.known.sum(1)[:, None].clip(1)
-    whole_b = (pairs.own * pairs.own_known[..., None]).sum(1)
-    whole_b = whole_b / pairs.own_known.sum(1)[:, None].clip(1)
-    return pairs.weights.sum(1) @ whole_a, pairs.weights.sum(0) @ whole_b
+def _anchor(
+    drawn: np.ndarray, known: np.ndarray, own: np.ndarray, own_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A place of the driver, (2,) in its picture, and where that is of the person: the motion
+    begins where the person is. Of the feet, else of the hips, else of the neck, else of all that is
+    seen, in the first frames that show it."""
+    for joints in (_ANKLES, [_MIDDLE], [_NECK], list(range(BODY))):
+        least = 1 if len(joints) == BODY else len(joints)
+        a = np.flatnonzero(known[:, joints].sum(1) >= least)
+        b = np.flatnonzero(own_known[:, joints].sum(1) >= least)
+        if len(a) and len(b):
+            return _mean(drawn, known, a[0], joints), _mean(own, own_known, b[0], joints)
+    raise AssertionError("no pair was alike, and there is no such motion")
+
+
+def _mean(xy: np.ndarray, known: np.ndarray, frame: int, joints: list[int]) -> np.ndarray:
+    """(2,) of the joints that are known."""
+    there: np.ndarray = xy[frame, joints][known[frame, joints]].mean(0)
+    return there
+
+
+def _nearness(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(F,) how large the driver is in each frame against the first, by how near the camera is.
+
+    A bone can only be foreshortened, so those count that are longest against what they ever are;
+    what passes quickly is no step toward the camera, and little of it no step at all.
+    """
+    lengths, there = [], []
+    for _, parent, child in _BONES:
+        length = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
+        valid = known[:, child] & known[:, parent]
+        if valid.any():
+            lengths.append(length / max(float(np.quantile(length[valid], 0.9)), 1e-6))
+            there.append(valid)
+    if not lengths:
+        return np.ones(len(joints))
+    each = np.where(np.stack(there), np.stack(lengths), np.nan)
+    usable = np.flatnonzero(np.isfinite(each).sum(0) >= 3)
+    if len(usable) < 2:
+        return np.ones(len(joints))
+    size = np.nanquantile(each[:, usable], 0.75, axis=0)
+    reach = max(1, len(usable) // 12)
+    padded = np.pad(size, reach, mode="edge")
+    size = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=-1)
+    size = np.interp(np.arange(len(joints)), usable, size)
+    size = size / size[0]
+    return size if np.ptp(np.log(size)) > _NEARER else np.ones(len(joints))
 
 
 def _sizes(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -316,12 +343,6 @@ def _sizes(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
     low = np.where(known[..., None], joints, np.inf).min(1)
     high = np.where(known[..., None], joints, -np.inf).max(1)
     return np.where(np.any(known, axis=1), np.maximum((high - low).max(-1), 1.0), 1.0)
-
-
-def _feet(joints: np.ndarray, known: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(F, 2) where the feet stand, the lower one most, and (F,) whether one is seen."""
-    weight = _foot_weights(joints, known, size)
-    return (joints[:, _ANKLES] * weight[..., None]).sum(1), np.any(known[:, _ANKLES], axis=1)
 
 
 def _foot_weights(joints: np.ndarray, known: np.ndarray, size: np.ndarray) -> np.ndarray:

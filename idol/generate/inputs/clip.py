@@ -1,0 +1,99 @@
+"""A person, or a motion, of a clip in shards, named as `DATASET::KEY`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from idol.generate.errors import GenerationError
+from idol.generate.inputs.motion import trimmed
+from idol.generate.inputs.values import Motion, Person
+from shards import Clip, open_dataset
+from shards.sample.keypoints import OPENPOSE_134
+from shards.sample.skeleton import MIN_SCORE
+
+__all__ = ["is_clip", "motion_of_clip", "person_of_clip", "read_clip"]
+
+_BETWEEN = "::"
+_FPS = 25.0  # of a clip whose json says none, such as an image
+
+
+def is_clip(text: str) -> bool:
+    """Whether a path on the command line names a clip."""
+    return _BETWEEN in text
+
+
+def read_clip(text: str) -> Clip:
+    """The clip of `DATASET::KEY`; of the key its beginning is enough.
+
+    Raises GenerationError for other text, and ShardsError where there is no such clip.
+    """
+    dataset, _, key = text.rpartition(_BETWEEN)
+    if not dataset or not key:
+        raise GenerationError(
+            f"{text}: a clip is named as DATASET::KEY; `idol-shards ls` lists keys"
+        )
+    return open_dataset(dataset).read(key)
+
+
+def person_of_clip(clip: Clip) -> Person:
+    """The clip's reference and background, which lies under its frames as they are.
+
+    Raises GenerationError, naming the modalities that it lacks.
+    """
+    needed = {
+        "reference": clip.reference,
+        "reference_mask": clip.reference_mask,
+        "background": clip.background,
+        "background_mask": clip.background_mask,
+    }
+    if absent := [name for name, array in needed.items() if array is None]:
+        raise GenerationError(
+            f"clip {clip.key} has no {', '.join(absent)}: build with a mask annotator"
+        )
+    given = {name: array for name, array in needed.items() if array is not None}
+    points = _points(clip)
+    seen = None if points is None else points[np.any(points[..., 2] > 0, axis=1)]
+    return Person(
+        given["reference"],
+        given["reference_mask"],
+        given["background"],
+        given["background_mask"],
+        seen if seen is not None and len(seen) else None,
+        clip.key,
+        {"kind": "clip", "size": [clip.rgb.shape[2], clip.rgb.shape[1]]},
+    )
+
+
+def motion_of_clip(clip: Clip) -> Motion:
+    """The clip's key points or, where it has none, its drawn skeletons.
+
+    Of several people it is the first. Raises GenerationError where it has neither.
+    """
+    size = (clip.rgb.shape[2], clip.rgb.shape[1])
+    fps = clip.info.get("fps")
+    info = {
+        "kind": "clip",
+        "size": list(size),
+        "frames": len(clip.rgb),
+        "fps_from": "the clip" if fps else "the default",
+    }
+    shown = {t: clip.rgb[t] for t in np.unique(np.linspace(0, len(clip.rgb) - 1, 8).astype(int))}
+    points = _points(clip)
+    if points is None:
+        if clip.pose is None:
+            raise GenerationError(
+                f"clip {clip.key} has no keypoints and no pose: build with a pose annotator"
+            )
+        return Motion(None, size, fps or _FPS, clip.key, clip.pose, info=info, frames=shown)
+    least = clip.info.get("keypoints", {}).get("min_score", MIN_SCORE)
+    motion = Motion(points, size, fps or _FPS, clip.key, None, least, info, shown)
+    return trimmed(motion)
+
+
+def _points(clip: Clip) -> np.ndarray | None:
+    """(F, 134, 3) of the first person; None where the clip has none, or of other joints."""
+    points = clip.keypoints
+    if points is None or points.shape[2] != len(OPENPOSE_134) or not points.shape[1]:
+        return None
+    first: np.ndarray = points[:, 0]
+    return first

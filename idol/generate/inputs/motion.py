@@ -1,0 +1,238 @@
+"""Motions that are given as numbers or as pictures: key points, drawn skeletons, and their time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from idol.generate.errors import GenerationError
+from idol.generate.inputs.told import as_generation_errors
+from idol.generate.inputs.values import Motion
+from preprocess.errors import ClipError
+from preprocess.frames import read_each, read_image
+from preprocess.sources.files import IMAGE_SUFFIXES, numerically
+from preprocess.sources.videos import probe_videos
+from shards.sample.keypoints import COCO_18, OPENPOSE_134
+
+__all__ = [
+    "motion_of_keypoints",
+    "motion_of_skeletons",
+    "read_fps",
+    "resampled",
+    "trimmed",
+]
+
+_FPS = 25.0  # of key points and images, unless it is said
+_SLOWEST, _FASTEST = 1.0, 240.0
+_BLACK = 24  # of 255: darker is background
+_LEAST_BLACK = 0.6  # of a drawing, that is black
+_MOST_PIXELS = 4e9  # of all drawings together, in bytes
+
+
+def read_fps(text: str) -> float:
+    """Frames a second, as a number or a fraction: 25, 29.97, 30000/1001.
+
+    Raises GenerationError for what is no such number, or not between 1 and 240.
+    """
+    try:
+        fps = float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError) as error:
+        raise GenerationError(
+            f"--fps {text}: is no number of frames a second, as in 25, 29.97 or 30000/1001"
+        ) from error
+    if not _SLOWEST <= fps <= _FASTEST:
+        raise GenerationError(
+            f"--fps {text}: must be between {_SLOWEST:g} and {_FASTEST:g} frames a second"
+        )
+    return fps
+
+
+def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None) -> Motion:
+    """Of a `.npy` as shards keep it, or of one person's: (F, people, J, 3) or (F, J, 3), J 134 or
+    18 joints of x, y in pixels of `picture` (width, height), and a score.
+
+    Of several people it is the first. Frames a second are 25 unless given.
+    Raises GenerationError for anything else.
+    """
+    try:
+        points = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise GenerationError(f"{path} cannot be read as key points (.npy): {error}") from error
+    if not isinstance(points, np.ndarray):
+        points.close()
+        raise GenerationError(f"{path} holds several arrays: save one, of key points, as .npy")
+    joints = (len(OPENPOSE_134), len(COCO_18))
+    fits = points.ndim in (3, 4) and points.shape[-1] == 3 and points.shape[-2] in joints
+    if not fits or not np.issubdtype(points.dtype, np.number) or points.size == 0:
+        raise GenerationError(
+            f"{path} holds {points.dtype}{points.shape}, not key points: (frames, people, joints, "
+            "3) or (frames, joints, 3), of 134 or 18 joints, each x, y in pixels and a score"
+        )
+    people = points.shape[1] if points.ndim == 4 else 1
+    one = (points[:, 0] if points.ndim == 4 else points).astype(np.float32)
+    lost = ~np.all(np.isfinite(one), axis=-1)
+    one = np.where(lost[..., None], 0, one)
+    whole = np.zeros((len(one), len(OPENPOSE_134), 3), np.float32)
+    whole[:, : one.shape[1]] = one
+    seen = whole[..., 2] > 0
+    if not seen.any():
+        raise GenerationError(f"{path}: no joint has a score above 0: nobody was seen")
+    if float(np.abs(whole[seen][:, :2]).max()) <= 2:
+        raise GenerationError(
+            f"{path}: x and y are fractions of a picture: multiply them by its width and height"
+        )
+    info = {
+        "kind": "key points",
+        "frames": len(whole),
+        "people": people,
+        "not_finite": int(lost.sum()),
+        "fps_from": "--fps" if fps else "the default",
+    }
+    return trimmed(Motion(whole, picture, fps or _FPS, path.name, info=info))
+
+
+def motion_of_skeletons(
+    path: Path, fps: float | None, on_frames: Callable[[int], None] = lambda frames: None
+) -> Motion:
+    """Of a folder of images in the order of their names, or of a video: skeletons on black.
+
+    Frames a second are the video's, or 25, unless given.
+    Raises GenerationError for drawings on white or grey, for what is no drawing, for images that
+    differ in size, and for what cannot be read.
+    """
+    with as_generation_errors():
+        if path.is_dir():
+            drawn, rate = _images(path, on_frames), None
+        elif path.exists():
+            drawn, rate = _video(path, on_frames)
+        else:
+            raise GenerationError(f"{path}: there is no such folder or video of skeletons")
+    _check_drawings(path, drawn)
+    info = {
+        "kind": "skeletons",
+        "frames": len(drawn),
+        "fps_from": "the video" if rate else "--fps" if fps else "the default",
+    }
+    height, width = drawn.shape[1:3]
+    motion = Motion(None, (width, height), rate or fps or _FPS, path.name, drawn, info=info)
+    return resampled(motion, fps) if rate and fps else motion
+
+
+def _images(folder: Path, on_frames: Callable[[int], None]) -> np.ndarray:
+    paths = sorted(
+        (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES),
+        key=lambda p: numerically(p.name),
+    )
+    if not paths:
+        raise GenerationError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES[:6])} …)")
+    frames = []
+    for path in paths:
+        rgb, _ = read_image(path)
+        frames.append(rgb)
+        if rgb.shape != frames[0].shape:
+            sizes = [f"{f.shape[1]}x{f.shape[0]}" for f in (frames[0], rgb)]
+            raise GenerationError(f"{path} has {sizes[1]} pixels, {paths[0].name} has {sizes[0]}")
+        _check_memory(folder, rgb, len(paths))
+        on_frames(1)
+    return np.stack(frames)
+
+
+def _video(path: Path, on_frames: Callable[[int], None]) -> tuple[np.ndarray, float]:
+    listing = probe_videos([path], [path.name], [path.name], lambda: None)
+    if not listing.videos:
+        raise GenerationError(listing.unreadable[0].reason)
+    (video,) = listing.videos
+    frames = []
+    for _, frame in read_each(video.reader, range(video.frames)):
+        if isinstance(frame, ClipError):
+            raise frame
+        _check_memory(path, frame.rgb, video.frames)
+        frames.append(frame.rgb)
+        on_frames(1)
+    return np.stack(frames), video.fps
+
+
+def _check_memory(path: Path, frame: np.ndarray, count: int) -> None:
+    if frame.size * count > _MOST_PIXELS:
+        raise GenerationError(
+            f"{path}: {count} drawings of {frame.shape[1]}x{frame.shape[0]} take "
+            f"{frame.size * count / 1e9:.0f} GB: draw them smaller, or give the key points"
+        )
+
+
+def _check_drawings(path: Path, drawn: np.ndarray) -> None:
+    some = drawn[np.unique(np.linspace(0, len(drawn) - 1, min(8, len(drawn))).round().astype(int))]
+    brightness = some.max(-1)
+    if float(np.median(brightness)) > 127:
+        raise GenerationError(
+            f"{path}: the skeletons are drawn on a bright background, not on black: draw them as "
+            "OpenPose does, in colours on black, or give the video or its key points instead"
+        )
+    black = float((brightness <= _BLACK).mean())
+    if black < _LEAST_BLACK:
+        raise GenerationError(
+            f"{path}: {black:.0%} of the pixels are black, so these are no drawn skeletons: give a "
+            "video of a person as --driving"
+        )
+    if black == 1:
+        raise GenerationError(f"{path}: the pictures are black: no skeleton is drawn in them")
+    drawing = some[brightness > _BLACK].astype(np.int16)
+    if float((drawing.max(-1) - drawing.min(-1)).mean()) < 40:
+        raise GenerationError(
+            f"{path}: the skeletons are drawn without colours, which tell limbs and sides apart: "
+            "draw them as OpenPose does, or give the video or its key points instead"
+        )
+
+
+def trimmed(motion: Motion) -> Motion:
+    """Without the frames before and after the person is seen, which are counted in `info`."""
+    assert motion.keypoints is not None
+    seen = np.flatnonzero((motion.keypoints[..., 2] >= motion.min_score).any(1))
+    if not len(seen):
+        return motion
+    first, end = int(seen[0]), int(seen[-1]) + 1
+    info = {
+        **motion.info,
+        "frames_before_the_person": first,
+        "frames_after_the_person": len(motion) - end,
+        "frames_without_person": end - first - len(seen),
+    }
+    frames = {t - first: frame for t, frame in motion.frames.items() if first <= t < end}
+    return replace(motion, keypoints=motion.keypoints[first:end], info=info, frames=frames)
+
+
+def resampled(motion: Motion, fps: float, times: Sequence[float] | None = None) -> Motion:
+    """The motion at another rate, over the same time. `times` are those of its frames, in seconds,
+    evenly spaced unless given.
+
+    Key points lie on the line between the frames before and after, where both show them; of
+    drawings it takes the nearest.
+    """
+    count = len(motion)
+    own = np.arange(count) / motion.fps if times is None else np.asarray(times, np.float64)
+    own = own - own[0]
+    frames = max(1, int(np.floor(own[-1] * fps + 1e-6)) + 1)
+    at = np.arange(frames) / fps
+    place = np.interp(at, own, np.arange(count))
+    nearest = np.rint(place).astype(int)
+    shown = {
+        int(np.abs(place - t).argmin()): frame for t, frame in motion.frames.items() if t < count
+    }
+    info = {**motion.info, "resampled_from_fps": round(motion.fps, 6), "resampled_from": count}
+    if motion.keypoints is None:
+        assert motion.skeletons is not None
+        drawn = motion.skeletons[nearest]
+        return replace(motion, skeletons=drawn, fps=fps, info=info, frames=shown)
+    before = np.floor(place).astype(int)
+    after = np.minimum(before + 1, count - 1)
+    share = (place - before)[:, None, None].astype(np.float32)
+    a, b, near = (motion.keypoints[i] for i in (before, after, nearest))
+    both = (a[..., 2] >= motion.min_score) & (b[..., 2] >= motion.min_score)
+    mixed = a + share * (b - a)
+    mixed[..., 2] = np.minimum(a[..., 2], b[..., 2])
+    points = np.where(both[..., None], mixed, near)
+    return replace(motion, keypoints=points, fps=fps, info=info, frames=shown)
