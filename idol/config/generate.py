@@ -1,0 +1,106 @@
+"""Options of `idol-generate` besides those of annotators."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
+
+__all__ = ["GenerateConfig"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """What is given, how it is generated, and where it goes.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    photo: tyro.conf.Positional[str]
+    """Who is to move: an image that shows them whole, or DATASET::KEY for a clip of shards."""
+    out: Path
+    """Folder of the video, its depth and report.json; new, or left by this same command."""
+    model: Path | None = None
+    """A run of idol-train, one of its checkpoints, or a pipeline's folder."""
+    driving: str | None = None
+    """How they are to move: a video of somebody, a .npy of key points, or DATASET::KEY."""
+    skeletons: Path | None = None
+    """In place of --driving, skeletons drawn on black: a folder of images, or a video."""
+    person_mask: Path | None = None
+    """Image of the photo's size, white where the person is; an annotator makes one otherwise."""
+    background: Path | None = None
+    """Image of the place; the photo's own, with a hole where the person is, unless given."""
+    background_mask: Path | None = None
+    """White where --background is not to be shown."""
+    retarget: Literal["none", "similarity", "proportions"] | None = None
+    """none: the motion lies over the background as it was filmed; similarity: moved and scaled to
+    the person; proportions: each bone as long as the person's. Drawn skeletons: none; all else:
+    proportions."""
+    frame: Literal["motion", "whole"] | None = None
+    """motion: the square that holds the whole motion and a tenth around it; whole: all of the
+    background. Of clips: whole; else motion."""
+    preview: bool = False
+    """Draw preview.png (the person, the driving poses, the retargeted poses), and stop."""
+    force: bool = False
+    """Go on where the motion does not fit the person, or the driving video hardly shows anybody."""
+    fps: str | None = None
+    """Frames a second of the video that is made, as in 25 or 30000/1001; a driving video's or
+    clip's own unless given. Key points and images are taken to have so many, 25 unless given."""
+    start_frame: Annotated[int, at_least(0)] = 0
+    """First frame of the driving video that is taken."""
+    frames: Annotated[int | None, at_least(1)] = None
+    """How many frames of the motion are taken; all unless given."""
+    size: Annotated[int | None, at_least(8, 4096)] = None
+    """Height and width of the video in pixels; those that the model was trained with."""
+    steps: Annotated[int | None, at_least(1, 1000)] = None
+    """Denoising steps: 50 with ddim, 10 with the others."""
+    scheduler: Literal["ddim", "unipc", "dpm"] = "ddim"
+    """ddim resumes at the step where it was stopped; the others are done in ten steps."""
+    guidance: Annotated[float, NOT_NEGATIVE] = 1.5
+    """Weight of the person's image; 1 is none, and half the work."""
+    seed: Annotated[int, at_least(0)] = 0
+    """Another one gives another video; the same one the same bytes."""
+    window: Annotated[int | None, at_least(1)] = None
+    """Frames that pass through the model at a time; as many as it was trained with."""
+    overlap: Annotated[int | None, at_least(0)] = None
+    """Of them, those that a window shares with the next; half unless given."""
+    low_memory: bool = False
+    """Take about half the memory, and longer."""
+    keep_background: bool = False
+    """Put the given background's pixels wherever the depth says that nobody is."""
+    watermark: bool = True
+    """Mark the video invisibly as synthetic; --no-watermark does not."""
+    watermark_every: Annotated[int | None, at_least(1)] = None
+    """Mark every so many frames; each on a GPU, fewer on a CPU."""
+    c2pa: tuple[Path, Path] | None = None
+    """Sign the videos: a file of PEM certificates and one of the private key."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU if there is one."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the model's weights."""
+    weights: Path | None = None
+    """Folder of the annotators' files; $IDOL_WEIGHTS, else the user's cache, unless given."""
+    overwrite: bool = False
+    """Begin anew where --out holds another video."""
+
+    def __post_init__(self) -> None:
+        mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
+        if (self.driving is None) == (self.skeletons is None):
+            mistakes.append("give the motion, either as --driving or as --skeletons")
+        if self.model is None and not self.preview:
+            mistakes.append("--model is missing: a run of idol-train (or --preview without one)")
+        if self.background_mask is not None and self.background is None:
+            mistakes.append("--background-mask is of a --background, and none is given")
+        if "::" in self.photo:
+            for name in ("person_mask", "background"):
+                if getattr(self, name) is not None:
+                    mistakes.append(f"--{name.replace('_', '-')} is for photos: a clip has its own")
+        if self.skeletons is not None and self.retarget not in (None, "none"):
+            mistakes.append(
+                f"--retarget {self.retarget} needs key points, which drawn skeletons do not tell"
+            )
+        if mistakes:
+            raise ConfigError("; ".join(mistakes))

@@ -1,0 +1,118 @@
+"""What the command line names, read: a person and a motion, each of several kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from idol.config.generate import GenerateConfig
+from idol.generate.errors import GenerationError
+from idol.generate.inputs.clip import is_clip, motion_of_clip, person_of_clip, read_clip
+from idol.generate.inputs.motion import (
+    motion_of_keypoints,
+    motion_of_skeletons,
+    read_fps,
+    resampled,
+)
+from idol.generate.inputs.photo import person_of_photo
+from idol.generate.inputs.values import Motion, Person
+from idol.generate.inputs.video import motion_of_video
+from preprocess.annotators.choices import AnnotatorChoice
+from preprocess.annotators.spec import Hardware
+
+__all__ = ["input_files", "read_motion", "read_person"]
+
+
+def input_files(config: GenerateConfig) -> dict[str, Path]:
+    """The files and folders that are given, by option; clips of shards are none.
+
+    Raises GenerationError naming one that is absent.
+    """
+    given: dict[str, str | Path | None] = {
+        "photo": config.photo,
+        "driving": config.driving,
+        "skeletons": config.skeletons,
+        "person_mask": config.person_mask,
+        "background": config.background,
+        "background_mask": config.background_mask,
+    }
+    files = {
+        name: Path(value)
+        for name, value in given.items()
+        if value is not None and not is_clip(str(value))
+    }
+    for name, path in files.items():
+        if not path.exists():
+            option = "" if name == "photo" else f"--{name.replace('_', '-')}: "
+            raise GenerationError(f"{option}{path}: there is no such file")
+        if path.is_dir() and name != "skeletons":
+            other = "; drawn skeletons are given as --skeletons" if name == "driving" else ""
+            raise GenerationError(f"{path} is a folder, and a file is asked for{other}")
+    return files
+
+
+def read_person(config: GenerateConfig, choice: AnnotatorChoice, *, device: str = "cpu") -> Person:
+    """Raises GenerationError, or ShardsError for a clip that cannot be read."""
+    if is_clip(config.photo):
+        return person_of_clip(read_clip(config.photo))
+    return person_of_photo(
+        Path(config.photo),
+        choice,
+        mask=config.person_mask,
+        background=config.background,
+        background_mask=config.background_mask,
+        weights=config.weights,
+        hardware=Hardware(device),
+    )
+
+
+def read_motion(
+    config: GenerateConfig,
+    choice: AnnotatorChoice,
+    picture: tuple[int, int],
+    *,
+    device: str = "cpu",
+    on_frames: Callable[[int, int], None] = lambda done, of: None,
+) -> Motion:
+    """`picture` is the background's (width, height), in whose pixels key points of a .npy are.
+
+    Raises GenerationError, or ShardsError for a clip that cannot be read.
+    """
+    fps = None if config.fps is None else read_fps(config.fps)
+    if config.skeletons is not None:
+        return _part(motion_of_skeletons(config.skeletons, fps), config)
+    assert config.driving is not None
+    if is_clip(config.driving):
+        motion = _part(motion_of_clip(read_clip(config.driving)), config)
+        return motion if fps is None else resampled(motion, fps)
+    path = Path(config.driving)
+    if path.suffix.lower() == ".npy":
+        return _part(motion_of_keypoints(path, picture, fps), config)
+    return motion_of_video(
+        path,
+        choice,
+        fps=fps,
+        start=config.start_frame,
+        frames=config.frames,
+        force=config.force,
+        weights=config.weights,
+        hardware=Hardware(device),
+        on_frames=on_frames,
+    )
+
+
+def _part(motion: Motion, config: GenerateConfig) -> Motion:
+    """Of the motion what is asked for."""
+    start, count = config.start_frame, config.frames or len(motion)
+    if start >= len(motion):
+        raise GenerationError(
+            f"{motion.name} has {len(motion)} frames; --start-frame {start} is behind them"
+        )
+    part = slice(start, start + count)
+    shown = {t - start: f for t, f in motion.frames.items() if start <= t < start + count}
+    info = {**motion.info, "first_frame": start}
+    if motion.keypoints is not None:
+        return replace(motion, keypoints=motion.keypoints[part], frames=shown, info=info)
+    assert motion.skeletons is not None
+    return replace(motion, skeletons=motion.skeletons[part], frames=shown, info=info)
