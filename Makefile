@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people demo demo-train test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people demo demo-train train-people test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -84,6 +84,19 @@ demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all th
 	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
 	@echo "sample images: $(DEMO)/train/*/images"
 	@echo "curves: $(BIN)/tensorboard --logdir $(DEMO)/train, then http://localhost:6006"
+
+PEOPLE := people-train
+TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/shards $(DEMO)/shards
+
+train-people: .venv/people  ## Train the tiny model on rendered people and the demo: eight hours, resumable
+	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
+	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(PEOPLE)/shards \
+		--clip-length 12 --size 64 --val-fraction 0.05
+	@test -d $(PEOPLE)/image/model || $(TRAIN_PEOPLE) --stage image --steps 15000 --batch-size 16 --mirror 0.5 \
+		--output $(PEOPLE)/image
+	@test -d $(PEOPLE)/video/model || $(TRAIN_PEOPLE) --stage video --steps 6000 --mirror 0.5 \
+		--init-from $(PEOPLE)/image --output $(PEOPLE)/video
+	@echo "the model: $(PEOPLE)/video/model"
 
 lint: .venv/dev  ## Check style, import contracts and types
 	@echo "lint: style, import contracts, types"

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from idol.config.model import PresetName
+from idol.config.model import DualModalUNetConfig, PresetName
+from idol.config.presets import preset as preset_settings
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.model import DualModalDenoiser
 from idol.model_info import FILE, ModelInfo, NotAModelError, find_model, read_info
@@ -83,7 +84,7 @@ def load_trained(
         info.preset,
         vae=vae or _beside(path, "vae") or info.vae,
         image_encoder=image_encoder or _beside(path, "image_encoder") or info.image_encoder,
-        channels=info.settings.foreground_dim,
+        settings=info.settings,
     )
     if isinstance(encoder, TinyEncoder):
         load_tiny(encoder, path)
@@ -95,12 +96,13 @@ def frozen_parts(
     *,
     vae: str | PathLike[str] | None,
     image_encoder: str | PathLike[str] | None,
-    channels: int,
+    settings: DualModalUNetConfig,
     lazily: bool = False,
 ) -> tuple[TinyEncoder | CLIPEncoder, LatentCodec]:
     """The image encoder, a fresh one for preset tiny, and the codec.
 
     Args:
+        settings: the model's, which say how preset tiny's image encoder is made.
         lazily: load the VAE when an image first passes through it.
 
     Raises:
@@ -108,7 +110,12 @@ def frozen_parts(
         OSError: a folder holds no such network.
     """
     if preset == "tiny":
-        return TinyEncoder(channels), PatchCodec()
+        encoder = TinyEncoder(
+            settings.foreground_dim,
+            patch=settings.foreground_patch,
+            depth=settings.foreground_depth,
+        )
+        return encoder, PatchCodec()
     if vae is None or image_encoder is None:
         raise NotAModelError("preset sd14 needs a VAE and a CLIP image encoder: name their folders")
     # As text: a hub name is no path.
@@ -161,7 +168,9 @@ def write_frozen(
     image_encoder: str | PathLike[str] | None,
 ) -> None:
     """Copy the frozen parts into a model's folder, as exactly as they are."""
-    encoder, codec = frozen_parts(preset, vae=vae, image_encoder=image_encoder, channels=8)
+    encoder, codec = frozen_parts(
+        preset, vae=vae, image_encoder=image_encoder, settings=preset_settings(preset)
+    )
     if isinstance(encoder, CLIPEncoder):
         encoder.clip.save_pretrained(folder / "image_encoder")
     component: Any = codec.vae if isinstance(codec, VAECodec) else codec

@@ -54,6 +54,8 @@ class DualModalUNetConfig:
         norm_groups: groups of every GroupNorm; divides the channels of every level.
         cross_attention_dim: channels of a foreground token as the U-Net reads it.
         foreground_dim: channels of a foreground token as the image encoder writes it.
+        foreground_patch, foreground_depth: of preset tiny's image encoder the pixels of a patch's
+            side, of an image of 64x64, and the layers; CLIP has its own.
         temporal_layers: temporal convolution and attention; off in the one-frame stages.
         modality_embedding: the label y_v, y_d added to the time embedding.
         cross_modal_attention: at the end of each block with attention (the paper), after each
@@ -83,6 +85,8 @@ class DualModalUNetConfig:
     norm_groups: _Count = 32
     cross_attention_dim: _Count = 768
     foreground_dim: _Count = 1024
+    foreground_patch: Annotated[int, at_least(1, 64)] = 16
+    foreground_depth: _Count = 2
 
     temporal_layers: bool = True
     modality_embedding: bool = True

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 __all__ = ["PatchCodec", "TinyEncoder"]
 
-_SIZE, _PATCH = 64, 16
+_SIZE = 64
 
 
 class PatchCodec(ModelMixin, ConfigMixin):
@@ -84,21 +84,25 @@ def _basis(device: torch.device) -> Tensor:
 
 
 class TinyEncoder(ModelMixin, ConfigMixin):
-    """A vision transformer of two layers: a class token and 4x4 patches of a 64x64 image.
+    """A small vision transformer: a class token, and patches of a 64x64 image.
 
     Args:
         channels: of a token; the model's `foreground_dim`.
+        patch: pixels of a patch's side, 1 to 64; halves make four times the tokens.
+        depth: its layers.
     """
 
     config_name = "config.json"
 
     @register_to_config
-    def __init__(self, channels: int = 32, *, depth: int = 2, heads: int = 4) -> None:
+    def __init__(
+        self, channels: int = 32, *, patch: int = 16, depth: int = 2, heads: int = 4
+    ) -> None:
         super().__init__()
         self.channels = channels
-        self.patches = nn.Conv2d(4, channels, kernel_size=_PATCH, stride=_PATCH)
+        self.patches = nn.Conv2d(4, channels, kernel_size=patch, stride=patch)
         self.class_token = nn.Parameter(torch.zeros(channels))
-        tokens = 1 + (_SIZE // _PATCH) ** 2
+        tokens = 1 + (_SIZE // patch) ** 2
         self.positions = nn.Parameter(torch.randn(tokens, channels) * 0.1)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -115,7 +119,7 @@ class TinyEncoder(ModelMixin, ConfigMixin):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
-        """See `ImageEncoder`: 17 tokens. Images of any size; the mask is a fourth channel."""
+        """See `ImageEncoder`: 1 + (64 / patch)^2 tokens; images of any size, the mask a channel."""
         mask = mask_BHW[:, None].float() / 255
         pixels = (pixels_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1) * mask
         image = torch.cat([pixels, mask], dim=1)

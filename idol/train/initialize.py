@@ -31,6 +31,8 @@ _SIZES = (
     "norm_groups",
     "cross_attention_dim",
     "foreground_dim",
+    "foreground_patch",
+    "foreground_depth",
 )
 
 
@@ -130,7 +132,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         config.preset,
         vae=config.vae,
         image_encoder=config.image_encoder,
-        channels=config.model.foreground_dim,
+        settings=config.model,
         lazily=config.data.latents,
     )
     wanted = stage_config(config.model, config.stage)

@@ -24,3 +24,11 @@ def test_it_takes_images_of_any_size_and_learns() -> None:
     pixels = torch.randint(0, 256, (1, 20, 30, 3), dtype=torch.uint8)
     encoder(pixels, torch.full((1, 20, 30), 255, dtype=torch.uint8)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+def test_smaller_patches_are_more_tokens() -> None:
+    image = torch.full((1, 64, 64, 3), 9, dtype=torch.uint8), torch.full((1, 64, 64), 255).byte()
+    for patch, tokens in ((64, 2), (16, 17), (8, 65), (4, 257)):
+        encoder = TinyEncoder(8, patch=patch, depth=1)
+        assert encoder(*image).shape == (1, tokens, 8)
+        assert len(encoder.layers) == 1
