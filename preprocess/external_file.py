@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 __all__ = [
+    "ByHand",
     "Checksum",
     "ExternalFile",
     "Hub",
@@ -91,7 +92,18 @@ class MadeHere:
         return f"made by `{self.command}`"
 
 
-Source = Member | Hub | MadeHere
+@dataclass(frozen=True)
+class ByHand:
+    """A file that its publisher serves on a page which wants a person, not a program."""
+
+    page: str
+
+    @property
+    def label(self) -> str:
+        return f"by hand from {self.page}"
+
+
+Source = Member | Hub | MadeHere | ByHand
 
 
 def hub_endpoint() -> str:

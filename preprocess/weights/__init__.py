@@ -5,6 +5,7 @@ Nothing external is committed. Files are placed atomically under one folder: `--
 """
 
 from preprocess.external_file import (
+    ByHand,
     Checksum,
     ExternalFile,
     Hub,
@@ -20,6 +21,7 @@ from preprocess.weights.verify import State, accept, check, checksum, locate, re
 
 __all__ = [
     "REGISTRY",
+    "ByHand",
     "Checksum",
     "ExternalFile",
     "Hub",

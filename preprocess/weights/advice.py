@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.external_file import ExternalFile, Hub, MadeHere
+from preprocess.external_file import ByHand, ExternalFile, Hub, MadeHere
 from preprocess.weights.registry import folder
 
 __all__ = ["command", "offline", "way_out", "ways_out"]
@@ -19,13 +19,15 @@ def way_out(entry: ExternalFile, root: Path) -> str:
     """How to get the file, with a network and without."""
     if isinstance(entry.source, MadeHere):
         return f"Make it with `{entry.source.command}{_option(root)}` from {entry.source.needs}."
+    if isinstance(entry.source, ByHand):
+        return f"Download it from {entry.source.page} and put it at {root / entry.name}."
     fetch = command("fetch", entry.fetch_name, root)
     return f"Fetch it with {fetch}. Without a network: {_by_hand(entry, root)}."
 
 
 def ways_out(entries: Sequence[ExternalFile], root: Path) -> str:
     """How to get several files at once."""
-    made = [entry for entry in entries if isinstance(entry.source, MadeHere)]
+    made = [entry for entry in entries if isinstance(entry.source, MadeHere | ByHand)]
     names = dict.fromkeys(entry.fetch_name for entry in entries if entry not in made)
     steps = [f"Fetch them with {command('fetch', ' '.join(names), root)}."] if names else []
     steps += [f"{entry.name}: {way_out(entry, root)}" for entry in made]

