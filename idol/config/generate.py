@@ -53,8 +53,6 @@ class GenerateConfig:
     """First frame of the driving video that is taken."""
     frames: Annotated[int | None, at_least(1)] = None
     """How many frames of the motion are taken; all unless given."""
-    size: Annotated[int | None, at_least(8, 4096)] = None
-    """Height and width of the video in pixels; those that the model was trained with."""
     steps: Annotated[int | None, at_least(1, 1000)] = None
     """Denoising steps: 50 with ddim, 10 with the others."""
     scheduler: Literal["ddim", "unipc", "dpm"] = "ddim"

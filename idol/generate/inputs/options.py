@@ -1,11 +1,13 @@
 """The annotators' options, as `idol-generate` takes them."""
 
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from idol.config.checks import ConfigError
 from preprocess.annotators.choices import AnnotatorChoice
 from shards.options import Given, options_of
 
-__all__ = ["annotator_choice", "annotator_options"]
+__all__ = ["Annotation", "annotation", "annotator_options"]
 
 # What is of datasets alone: a photo and a driving video have no depth annotated, and are looked at
 # whole.
@@ -18,9 +20,17 @@ def annotator_options() -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if name not in _NOT_ASKED}
 
 
-def annotator_choice(given: Given) -> AnnotatorChoice:
-    """The choice of what is given of them. Raises ValueError with what cannot be combined."""
+@dataclass(frozen=True)
+class Annotation:
+    """Who annotates photos and driving videos, and what was `asked` for of it, as plain JSON."""
+
+    choice: AnnotatorChoice
+    asked: Given
+
+
+def annotation(given: Given) -> Annotation:
+    """Of the options that are given. Raises ConfigError with what cannot be combined."""
     choice = AnnotatorChoice(**{"depth": ("none",), **given})
     if mistakes := list(choice.mistakes()):
-        raise ValueError("; ".join(f"--{m.replace('_', '-', 1)}" for m in mistakes))
-    return choice
+        raise ConfigError("; ".join(f"--{mistake}" for mistake in mistakes))
+    return Annotation(choice, dict(given))

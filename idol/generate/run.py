@@ -1,0 +1,367 @@
+"""The work of `idol-generate`: read, retarget, denoise, keep the background, write, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from idol.config.generate import GenerateConfig
+from idol.generate.c2pa import Signer
+from idol.generate.continuity import drift, seam
+from idol.generate.errors import GenerationError
+from idol.generate.generator import ClipConditions, ClipGenerator, Generated
+from idol.generate.inputs.clip import is_clip
+from idol.generate.inputs.options import Annotation
+from idol.generate.inputs.prepare import Placement, prepare
+from idol.generate.inputs.preview import preview_sheet
+from idol.generate.inputs.read import input_files, read_motion, read_person
+from idol.generate.inputs.values import Motion, Person
+from idol.generate.keep import background_psnr, keep_background, person_mask
+from idol.generate.loading import load_pipeline
+from idol.generate.outputs import REPORT, write_outputs
+from idol.generate.progress import Advance, Stages
+from idol.generate.resume import Remains, differences
+from idol.generate.watermark import Watermark
+from idol.generate.windows import Windows
+from idol.model_info import NotAModelError, find_model
+from shards.files.atomic import write_atomically
+from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
+
+__all__ = ["PREVIEW", "generate"]
+
+PREVIEW = "preview.png"
+_PREVIEW_SIZE = 256  # pixels, where no model says in which size it generates
+
+# What the bytes do not depend on, or by its content alone.
+_ASIDE = (
+    *("out", "overwrite", "preview", "weights", "model", "c2pa"),
+    *("photo", "driving", "skeletons", "person_mask", "background", "background_mask"),
+)
+_SCHEDULER_STEPS = {"ddim": 50}
+_FEW_STEPS = 10
+
+
+def generate(config: GenerateConfig, annotators: Annotation) -> Path:
+    """Make the video that is asked for; the path of its report, or of the preview.
+
+    Run again after a stop it goes on: annotations are kept as soon as they are made, and latents
+    after each step. The same settings and inputs give the same bytes on the same machine.
+
+    Raises:
+        GenerationError: what is given cannot be generated from, or the folder holds something else.
+        NotAModelError: there is no model, or a part of it is missing.
+        ShardsError: a clip cannot be read.
+    """
+    files = input_files(config)
+    device = _device(config)
+    with Stages() as stages:
+        if config.preview:
+            size = _PREVIEW_SIZE
+            if config.model is not None:
+                size = load_pipeline(config.model).size
+            return _preview(config, annotators, stages, device, size)
+        assert config.model is not None
+        out = config.out
+        settings = _settings(config, annotators, files, device)
+        if (made := _made_already(config, settings)) is not None:
+            return made
+        watermark = Watermark.load(config.watermark_every) if config.watermark else None
+        signer = None if config.c2pa is None else Signer.load(*config.c2pa)
+        generator = _generator(config, device)
+        remains = Remains(out, settings)
+        if config.overwrite:
+            remains.remove()
+        remains.check()
+        conditions, told = _inputs(config, annotators, stages, device, generator, remains)
+        generated = _denoised(config, stages, generator, conditions, remains)
+        scores, generated = _scores(config, generated, conditions, generator)
+        report = {**settings, **told, **scores, "windows": _windows_json(generator)}
+        with stages.stage("writing") as advance:
+            write_outputs(
+                out, generated, report, watermark=watermark, c2pa=signer,
+                on_frame=_counted(advance, conditions.frames),
+            )  # fmt: skip
+        remains.remove()
+    return out / REPORT
+
+
+def _device(config: GenerateConfig) -> str:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise GenerationError("--device cuda: there is no GPU here that torch can use")
+    if config.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return config.device
+
+
+def _settings(
+    config: GenerateConfig, annotators: Annotation, files: dict[str, Path], device: str
+) -> dict[str, Any]:
+    """All that the video depends on: plain JSON, for the report and to know it again."""
+    chosen = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in _ASIDE
+    }
+    chosen |= {"device": device, "steps": _steps(config)}
+    inputs: dict[str, Any] = {
+        name: {"file": path.name, "sha256": _digest(path)} for name, path in files.items()
+    }
+    for name in ("photo", "driving"):
+        given = getattr(config, name)
+        if given is not None and name not in inputs:
+            inputs[name] = {"clip": given}
+    assert config.model is not None
+    model = _model_folder(config.model)
+    return {
+        "settings": chosen,
+        "annotators_asked": annotators.asked,
+        "inputs": inputs,
+        "model": {
+            "sha256": _digest(model),
+            "files": len([path for path in model.rglob("*") if path.is_file()]),
+        },
+        "software": {"idol-video": _version(), "torch": torch.__version__},
+    }
+
+
+def _model_folder(model: Path) -> Path:
+    return model if (model / "model_index.json").is_file() else find_model(model)
+
+
+def _version() -> str | None:
+    try:
+        return version("idol-video")
+    except PackageNotFoundError:  # run from its source
+        return None
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of its files' names and digests."""
+    if not path.is_dir():
+        return sha256_file(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return sha256(canonical_json([[str(p.relative_to(path)), sha256_file(p)] for p in files]))
+
+
+def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | None:
+    """The report, where this very video is there. Raises GenerationError where something else is
+    that is not to be overwritten."""
+    out = config.out
+    if out.exists() and not out.is_dir():
+        raise GenerationError(f"{out} is a file: give a folder as --out")
+    if config.overwrite or not out.exists():
+        return None
+    report = out / REPORT
+    if report.is_file():
+        try:
+            there = parse_json(report.read_bytes())
+        except ValueError:
+            there = None
+        if isinstance(there, dict):
+            here = parse_json(canonical_json(settings))
+            other = differences({name: there.get(name) for name in here}, here)
+            if not other:
+                return report
+            raise GenerationError(
+                f"{out} holds another video ({'; '.join(other[:4])}): choose another --out, or "
+                "give --overwrite"
+            )
+    if Remains.there(out):
+        return None
+    left = [entry.name for entry in out.iterdir() if entry.name not in (PREVIEW, ".resume")]
+    if left:
+        raise GenerationError(
+            f"{out} is not empty (it holds {sorted(left)[0]}): choose another --out, or give "
+            "--overwrite"
+        )
+    return None
+
+
+def _steps(config: GenerateConfig) -> int:
+    return config.steps or _SCHEDULER_STEPS.get(config.scheduler, _FEW_STEPS)
+
+
+def _generator(config: GenerateConfig, device: str) -> ClipGenerator:
+    """Raises GenerationError for a model that knows no motion, NotAModelError where it is none."""
+    assert config.model is not None
+    try:
+        pipeline = load_pipeline(config.model, dtype=getattr(torch, config.dtype)).to(device)
+    except OSError as error:
+        raise NotAModelError(f"{config.model} cannot be loaded: {error}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    learnt = pipeline.info.frames if pipeline.info else 1
+    length = config.window or (learnt if learnt > 1 else Windows().length)
+    overlap = length // 2 if config.overlap is None else config.overlap
+    return ClipGenerator(
+        pipeline,
+        steps=_steps(config),
+        guidance=config.guidance,
+        scheduler=config.scheduler,
+        windows=Windows(length, overlap),
+        low_memory=config.low_memory,
+    )
+
+
+def _windows_json(generator: ClipGenerator) -> dict[str, Any]:
+    assert generator.windows is not None
+    return dataclasses.asdict(generator.windows)
+
+
+def _inputs(
+    config: GenerateConfig,
+    annotators: Annotation,
+    stages: Stages,
+    device: str,
+    generator: ClipGenerator,
+    remains: Remains,
+) -> tuple[ClipConditions, dict[str, Any]]:
+    """What is generated from, and what the report says of it; as it was kept, if it was."""
+    if (kept := remains.inputs()) is not None:
+        return kept
+    size = generator.pipeline.size
+    person, motion, conditions, placement = _read(config, annotators, stages, device, size)
+    assert generator.windows is not None
+    if len(motion) < generator.windows.length:
+        raise GenerationError(
+            f"{motion.name} has {_count(len(motion))}, and {generator.windows.length} pass through "
+            "the model at a time: give a longer motion, or a smaller --window"
+        )
+    sheet = preview_sheet(
+        person, motion, conditions, placement, pose_style=annotators.choice.pose_style
+    )
+    write_atomically(config.out / PREVIEW, sheet)
+    told = {
+        "person": {"name": person.name, **person.info},
+        "motion": {
+            "name": motion.name, "frames_used": len(motion), "fps_used": motion.fps, **motion.info,
+        },
+        "placement": placement.as_json(),
+    }  # fmt: skip
+    remains.keep_inputs(conditions, told)
+    return conditions, told
+
+
+def _count(frames: int) -> str:
+    return "one frame" if frames == 1 else f"{frames} frames"
+
+
+def _read(
+    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str, size: int
+) -> tuple[Person, Motion, ClipConditions, Placement]:
+    with stages.stage("person"):
+        person = read_person(config, annotators.choice, device=device)
+    with stages.stage("motion") as advance:
+        motion = read_motion(
+            config, annotators.choice, person.size, device=device, on_frames=advance
+        )
+    frame = config.frame
+    if frame is None:
+        frame = "whole" if is_clip(config.photo) else "motion"
+    conditions, placement = prepare(
+        person,
+        motion,
+        size=size,
+        method=config.retarget,
+        frame=frame,
+        pose_style=annotators.choice.pose_style,
+        force=config.force,
+    )
+    return person, motion, conditions, placement
+
+
+def _preview(
+    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str, size: int
+) -> Path:
+    person, motion, conditions, placement = _read(config, annotators, stages, device, size)
+    sheet = preview_sheet(
+        person, motion, conditions, placement, pose_style=annotators.choice.pose_style
+    )
+    path = config.out / PREVIEW
+    write_atomically(path, sheet)
+    return path
+
+
+def _denoised(
+    config: GenerateConfig,
+    stages: Stages,
+    generator: ClipGenerator,
+    conditions: ClipConditions,
+    remains: Remains,
+) -> Generated:
+    resume = None
+    # Other schedulers remember more than the latents.
+    if config.scheduler == "ddim" and (kept := remains.step()) is not None:
+        steps, latents = kept
+        resume = steps, torch.from_numpy(latents)
+    with stages.stage("denoising", resume[0] if resume else 0) as advance:
+        advance(resume[0] if resume else 0, generator.steps)
+
+        def on_step(done: int, latents: torch.Tensor) -> None:
+            remains.keep_step(done, latents.detach().float().cpu().numpy())
+            advance(done, generator.steps)
+
+        return generator(conditions, config.seed, on_step=on_step, resume=resume)
+
+
+def _scores(
+    config: GenerateConfig,
+    generated: Generated,
+    conditions: ClipConditions,
+    generator: ClipGenerator,
+) -> tuple[dict[str, Any], Generated]:
+    """What the report says of how the video holds together, and the video that is written."""
+    scores: dict[str, Any] = {}
+    place = _resized(conditions, generated.frames.shape[1])
+    if generated.depth_kind == "person":
+        scores["background_psnr_as_generated"] = _plain(background_psnr(generated, *place))
+    kept = None
+    if config.keep_background:
+        generated, where = keep_background(generated, *place)
+        kept = float(where.mean())
+    if generated.depth_kind == "person":
+        scores["background_psnr"] = _plain(background_psnr(generated, *place))
+        persons = person_mask(generated.depth_pictures)
+    else:  # nothing says where the person is
+        scores["background_psnr"] = None
+        persons = np.zeros(generated.frames.shape[:3], bool)
+    assert generator.windows is not None
+    found = drift(generated.frames, persons)
+    scores |= {
+        "background_kept": kept,
+        "seam": _plain(seam(generated.frames, generator.windows.stride)),
+        "drift": {"background": _plain(found.background), "person": _plain(found.person)},
+        "mean_confidence": _plain(float(generated.confidence.mean())),
+    }
+    return scores, generated
+
+
+def _resized(conditions: ClipConditions, size: int) -> tuple[np.ndarray, np.ndarray]:
+    if conditions.size != size:
+        raise GenerationError(
+            f"the model gives {size} pixels, and the inputs were made for {conditions.size}"
+        )
+    return conditions.background, conditions.background_mask
+
+
+def _plain(value: float | None) -> float | str | None:
+    """As JSON can say it."""
+    if value is None or math.isfinite(value):
+        return None if value is None else round(value, 6)
+    return "infinite"
+
+
+def _counted(advance: Advance, frames: int) -> Any:
+    done = 0
+
+    def on_frame() -> None:
+        nonlocal done
+        done += 1
+        advance(done, frames)
+
+    return on_frame
