@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils.logging import disable_progress_bar
 
 from idol.config.generate import GenerateConfig
 from idol.generate.c2pa import Signer
@@ -60,6 +61,7 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
     """
     files = input_files(config)
     device = _device(config)
+    disable_progress_bar()  # diffusers' own, of loading
     with Stages() as stages:
         if config.preview:
             size = _PREVIEW_SIZE
