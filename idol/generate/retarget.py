@@ -92,6 +92,7 @@ _TURNED = 0.3  # radians by which a bone's direction may differ to be compared
 _PROPORTIONS = 0.06  # by which people's bones differ from their size: a deviation of logarithms
 _UNSURE = 0.015  # of a ratio, where poses are the same
 _NEARER = 0.1  # of its logarithm, by which a size must change to be a way toward the camera
+_LIFTED = 0.12  # the same, where it matters less which of them stands than where both are
 _BOTH_FEET = 0.02  # body sizes of height within which both feet stand
 
 
@@ -305,8 +306,13 @@ def _anchor(
 
 
 def _mean(xy: np.ndarray, known: np.ndarray, frame: int, joints: list[int]) -> np.ndarray:
-    """(2,) of the joints that are known."""
-    there: np.ndarray = xy[frame, joints][known[frame, joints]].mean(0)
+    """(2,) of the joints that are known: of feet, one that is lifted counts less."""
+    here = slice(frame, frame + 1)
+    weight = known[frame, joints].astype(np.float64)
+    if joints == _ANKLES:
+        size = _sizes(xy[here], known[here])
+        weight = _foot_weights(xy[here], known[here], size, _LIFTED)[0]
+    there: np.ndarray = weight @ xy[frame, joints] / weight.sum()
     return there
 
 
@@ -345,13 +351,15 @@ def _sizes(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(np.any(known, axis=1), np.maximum((high - low).max(-1), 1.0), 1.0)
 
 
-def _foot_weights(joints: np.ndarray, known: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _foot_weights(
+    joints: np.ndarray, known: np.ndarray, size: np.ndarray, within: float = _BOTH_FEET
+) -> np.ndarray:
     """(F, 2) how much each ankle is the one stood on; 0 where it is not seen."""
     seen = known[:, _ANKLES]
     height = np.where(seen, joints[:, _ANKLES, 1], -np.inf)
     lowest = np.where(np.any(seen, axis=1), height.max(1), 0)
     above = np.where(seen, (lowest[:, None] - np.where(seen, height, 0)) / size[:, None], np.inf)
-    weight = np.exp(-above / _BOTH_FEET)
+    weight = np.exp(-above / within)
     return weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
 
 

@@ -37,7 +37,7 @@ from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 __all__ = ["PREVIEW", "generate"]
 
 PREVIEW = "preview.png"
-_PREVIEW_SIZE = 256  # pixels, where no model says in which size it generates
+_PREVIEW_SIZE = 256  # pixels
 
 # What the bytes do not depend on, or by its content alone.
 _ASIDE = (
@@ -64,10 +64,8 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
     disable_progress_bar()  # diffusers' own, of loading
     with Stages() as stages:
         if config.preview:
-            size = _PREVIEW_SIZE
-            if config.model is not None:
-                size = load_pipeline(config.model).size
-            return _preview(config, annotators, stages, device, size)
+            person, motion = _read(config, annotators, stages, device)
+            return _write_preview(config, annotators, person, motion)
         assert config.model is not None
         out = config.out
         settings = _settings(config, annotators, files, device)
@@ -226,18 +224,16 @@ def _inputs(
     """What is generated from, and what the report says of it; as it was kept, if it was."""
     if (kept := remains.inputs()) is not None:
         return kept
-    size = generator.pipeline.size
-    person, motion, conditions, placement = _read(config, annotators, stages, device, size)
+    person, motion = _read(config, annotators, stages, device)
     assert generator.windows is not None
+    if len(motion) == 1:
+        raise GenerationError(f"{motion.name} has one frame: a motion needs several")
     if len(motion) < generator.windows.length:
         raise GenerationError(
-            f"{motion.name} has {_count(len(motion))}, and {generator.windows.length} pass through "
+            f"{motion.name} has {len(motion)} frames, and {generator.windows.length} pass through "
             "the model at a time: give a longer motion, or a smaller --window"
         )
-    sheet = preview_sheet(
-        person, motion, conditions, placement, pose_style=annotators.choice.pose_style
-    )
-    write_atomically(config.out / PREVIEW, sheet)
+    conditions, placement = _prepared(config, annotators, person, motion, generator.pipeline.size)
     told = {
         "person": {"name": person.name, **person.info},
         "motion": {
@@ -245,27 +241,30 @@ def _inputs(
         },
         "placement": placement.as_json(),
     }  # fmt: skip
+    _write_preview(config, annotators, person, motion)
     remains.keep_inputs(conditions, told)
     return conditions, told
 
 
-def _count(frames: int) -> str:
-    return "one frame" if frames == 1 else f"{frames} frames"
-
-
 def _read(
-    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str, size: int
-) -> tuple[Person, Motion, ClipConditions, Placement]:
+    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str
+) -> tuple[Person, Motion]:
     with stages.stage("person"):
         person = read_person(config, annotators.choice, device=device)
     with stages.stage("motion") as advance:
         motion = read_motion(
             config, annotators.choice, person.size, device=device, on_frames=advance
         )
+    return person, motion
+
+
+def _prepared(
+    config: GenerateConfig, annotators: Annotation, person: Person, motion: Motion, size: int
+) -> tuple[ClipConditions, Placement]:
     frame = config.frame
     if frame is None:
         frame = "whole" if is_clip(config.photo) else "motion"
-    conditions, placement = prepare(
+    return prepare(
         person,
         motion,
         size=size,
@@ -274,18 +273,16 @@ def _read(
         pose_style=annotators.choice.pose_style,
         force=config.force,
     )
-    return person, motion, conditions, placement
 
 
-def _preview(
-    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str, size: int
+def _write_preview(
+    config: GenerateConfig, annotators: Annotation, person: Person, motion: Motion
 ) -> Path:
-    person, motion, conditions, placement = _read(config, annotators, stages, device, size)
-    sheet = preview_sheet(
-        person, motion, conditions, placement, pose_style=annotators.choice.pose_style
-    )
+    """In a size of its own: what a small model is given is hard to make out."""
+    conditions, placement = _prepared(config, annotators, person, motion, _PREVIEW_SIZE)
+    style = annotators.choice.pose_style
     path = config.out / PREVIEW
-    write_atomically(path, sheet)
+    write_atomically(path, preview_sheet(person, motion, conditions, placement, pose_style=style))
     return path
 
 
