@@ -48,7 +48,9 @@ def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
         background=hole(inputs["background"], inputs["background_mask"])[None],
         background_mask=inputs["background_mask"][None],
     )
-    batch = Preparation(pipe.vae, pipe.image_encoder, SIZE)(to_tensors(clip), torch.device("cpu"))
+    with torch.no_grad():
+        prepare = Preparation(pipe.vae, pipe.image_encoder, SIZE)
+        batch = prepare(to_tensors(clip), torch.device("cpu"))
     plain = sample(
         DualModalDenoiser(pipe.unet, pipe.controlnet, pipe.foreground_projection),
         batch.conditions,
