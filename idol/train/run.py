@@ -16,7 +16,7 @@ from idol.config.train import TrainConfig
 from idol.data.preparation import Preparation
 from idol.generate.folder import write_index
 from idol.model import DenoiserOutput
-from idol.model_info import ModelInfo
+from idol.model_info import DepthMeaning, ModelInfo
 from idol.saved import Trained, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.distributed import distribute, whole, whole_state
@@ -71,6 +71,7 @@ class Run:
         trained: the bare model; `denoiser` and `image_encoder` run it over all processes.
         names: the trained parameters and what checkpoints call them.
         frozen: digests of the networks that are not trained.
+        depth: what the depth that it learns means.
     """
 
     config: TrainConfig
@@ -83,9 +84,16 @@ class Run:
     average: MovingAverage | None
     progress: Progress
     frozen: dict[str, str]
+    depth: DepthMeaning
 
     @classmethod
-    def start(cls, config: TrainConfig, accelerator: Accelerator, checkpoint: Path | None) -> Self:
+    def start(
+        cls,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        checkpoint: Path | None,
+        depth: DepthMeaning,
+    ) -> Self:
         """Build what the stage starts from, or resume from a checkpoint of this run."""
         trained = build(config, checkpoint)
         frozen = frozen_digests(trained)
@@ -114,6 +122,7 @@ class Run:
             average=MovingAverage(names, ema) if ema else None,
             progress=Progress(),
             frozen=frozen,
+            depth=depth,
         )
         if checkpoint is not None:
             run._load(checkpoint)
@@ -248,6 +257,7 @@ class Run:
             size=config.data.size,
             frames=config.frames,
             step=self.progress.step,
+            depth=self.depth,
             vae=str(config.vae) if config.vae else None,
             image_encoder=str(config.image_encoder) if config.image_encoder else None,
         )

@@ -13,6 +13,7 @@ from accelerate.utils import broadcast_object_list
 from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
+from idol.data.depth_meaning import depth_meaning
 from idol.train.distributed import make_accelerator
 from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
@@ -90,13 +91,14 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     if accelerator.is_main_process:
         for line in notices(given, data, checkpoint=checkpoint, saved=saved):
             _log.warning(line)
+    depth = depth_meaning(data)
     data = data.with_latents(config.vae)
     # All have read before the first one writes.
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_config(config.output, settings)
     try:
-        run = Run.start(config, accelerator, checkpoint)
+        run = Run.start(config, accelerator, checkpoint, depth)
         train_steps(run, data, checkpoints)
         run.save_final(config.output / "model")
     except torch.OutOfMemoryError as error:

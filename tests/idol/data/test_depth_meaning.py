@@ -1,0 +1,74 @@
+"""What a model's depth means is what its clips say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.data.datasets import DataError, open_datasets
+from idol.data.depth_meaning import depth_meaning
+from idol.model_info import DepthMeaning, read_info
+from idol.train.train import train
+from shards.sample.clip import Clip
+from tests.idol.train.micro import clip, micro, write_shards
+
+METRES = "metres from the hips along the viewing axis, smaller is nearer"
+
+
+def with_depth(seed: int, **described: Any) -> Clip:
+    about = {"unit": METRES, "near": -0.8, "far": 0.8, "far_at": 0.75, "clamped": 0, **described}
+    one = clip(seed)
+    return replace(one, info={**one.info, "depth": {"depth_person": about}})
+
+
+def meaning_of(root: Path, clips: list[Clip], **settings: Any) -> DepthMeaning:
+    config = micro("image", write_shards(root / "shards", clips), root / "run", **settings)
+    return depth_meaning(open_datasets(config))
+
+
+def test_one_range_in_metres_is_kept(tmp_path: Path) -> None:
+    clips = [with_depth(0), with_depth(1), with_depth(2, near=None, far=None, far_at=None)]
+    assert meaning_of(tmp_path, clips) == DepthMeaning(unit=METRES, near=-0.8, far=0.8, far_at=0.75)
+
+
+def test_a_range_for_each_video_makes_depth_relative(tmp_path: Path) -> None:
+    clips = [with_depth(0), with_depth(1, far=0.9)]
+    assert meaning_of(tmp_path, clips) == DepthMeaning(unit=METRES)
+
+
+def test_a_unit_of_its_own_makes_depth_relative(tmp_path: Path) -> None:
+    assert meaning_of(tmp_path, [with_depth(0, unit="HDNet's own scale")]) == DepthMeaning(
+        unit="HDNet's own scale"
+    )
+
+
+def test_units_that_differ_are_none(tmp_path: Path) -> None:
+    assert meaning_of(tmp_path, [with_depth(0), with_depth(1, unit="miles")]) == DepthMeaning()
+
+
+def test_clips_that_say_nothing_give_relative_depth(tmp_path: Path) -> None:
+    assert meaning_of(tmp_path, [clip(0)]) == DepthMeaning()
+
+
+def test_grey_both_ways_round_is_refused(tmp_path: Path) -> None:
+    def frame(seed: int, grey: str) -> Clip:
+        one = clip(seed)
+        depth = {"depth_frame": {"grey": grey, "unit": "its own", "near": 1, "far": 2, "far_at": 1}}
+        return replace(one, depth_frame=one.depth_person, info={**one.info, "depth": depth})
+
+    white = [frame(0, "near-white"), frame(1, "near-white")]
+    meaning = meaning_of(tmp_path / "white", white, depth="frame")
+    assert meaning == DepthMeaning(kind="frame", near_white=True, unit="its own")
+    with pytest.raises(DataError, match="near-white in some clips"):
+        meaning_of(
+            tmp_path / "both", [frame(0, "near-white"), frame(1, "near-black")], depth="frame"
+        )
+
+
+def test_the_model_carries_it(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", [with_depth(i) for i in range(3)])
+    model = train(micro("image", shards, tmp_path / "run", steps=1))
+    assert read_info(model).depth == DepthMeaning(unit=METRES, near=-0.8, far=0.8, far_at=0.75)
