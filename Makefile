@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people demo demo-train train-people test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people demo demo-train train-people demo-generate test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -98,6 +98,19 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the d
 		--init-from $(PEOPLE)/image --output $(PEOPLE)/video
 	@echo "the model: $(PEOPLE)/video/model"
 
+GENERATE = $(BIN)/idol-generate --model $(DEMO)/train/video/model
+
+demo-generate: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
+	@test -d $(DEMO)/train/video/model || $(MAKE) demo-train
+	@$(BIN)/idol-prep weights fetch lite footage rivagan
+	@$(GENERATE) $(DEMO)/shards::videos-cam01-16 --out $(DEMO)/generate/man-walks \
+		--driving "$$($(BIN)/idol-prep weights where footage)/demo.mp4"
+	@$(GENERATE) $(DEMO)/shards::videos-demo-16 --out $(DEMO)/generate/walker-balances \
+		--driving "$$($(BIN)/idol-prep weights where footage)/cam01.mp4"
+	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4
+	@echo "the video beside its depth: $(DEMO)/generate/man-walks/side_by_side.mp4"
+	@echo "as an image: $(DEMO)/generate/man-walks/sheet.png"
+
 lint: .venv/dev  ## Check style, import contracts and types
 	@echo "lint: style, import contracts, types"
 	@$(BIN)/ruff check .
@@ -106,12 +119,12 @@ lint: .venv/dev  ## Check style, import contracts and types
 	@$(BIN)/mypy
 
 test: lint  ## Lint, types and the fast tests (under 15 minutes on two cores)
-	@$(BIN)/idol-prep weights fetch lite footage
+	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@echo "the fast tests: a dot each, the first ones after some seconds"
 	@$(BIN)/pytest -m "not slow and not gpu"
 
 test-slow: .venv/dev  ## The slow tests
-	@$(BIN)/idol-prep weights fetch lite footage
+	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@$(BIN)/pytest -m "slow and not gpu"
 
 test-gpu: .venv/dev  ## The tests that need a GPU

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from idol.generate.generator import GenerationError
+from idol.generate.errors import GenerationError
 
 __all__ = ["Signer", "signed_by"]
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from idol.generate.generator import Generated, GenerationError
+from idol.generate.errors import GenerationError
+from idol.generate.generator import Generated
 from shards.sample.colormap import depth_to_grey
 from shards.sample.images import encode_png
 

@@ -10,27 +10,32 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
 from idol.generate.c2pa import Signer
 from idol.generate.depth_files import write_depth
 from idol.generate.generator import Generated
-from idol.generate.mp4 import CRF, GENERATED, mp4_writer
+from idol.generate.mp4 import CRF, GENERATED, mp4_writer, spread
 from idol.generate.sheet import contact_sheet, shown_frames
-from idol.generate.watermark import MESSAGE, SIDE, Watermark
+from idol.generate.watermark import MESSAGE, SIDE, Watermark, detect
 from shards.files.atomic import sync
 from shards.files.digest import canonical_json, sha256_file
 
 __all__ = ["REPORT", "enlargement", "write_outputs"]
 
 REPORT = "report.json"
+_LOOKS = 4  # frames of the finished video in which the mark is looked for
+_log = logging.getLogger(__name__)
 _UNFINISHED = ".unfinished-outputs"
 _VIDEO, _DEPTH, _BOTH = "video.mp4", "depth.mp4", "side_by_side.mp4"
 
@@ -90,9 +95,7 @@ def write_outputs(
                 "metres": generated.metres is not None,
                 "comment": GENERATED,
             },
-            "watermark": None
-            if watermark is None
-            else {"message": MESSAGE.decode(), "every": watermark.every},
+            "watermark": None if watermark is None else _read_back(unfinished, watermark),
             "c2pa": None if c2pa is None else {"algorithm": c2pa.algorithm},
             "files": {
                 str(path.relative_to(unfinished)): {
@@ -106,6 +109,24 @@ def write_outputs(
         report = canonical_json({**settings, **result}, indent=1)
         (unfinished / REPORT).write_bytes(report)
     return result
+
+
+def _read_back(folder: Path, watermark: Watermark) -> dict[str, Any]:
+    """What the report says of the mark, after a look at whether the written video carries it."""
+    with av.open(str(folder / _VIDEO)) as container:
+        pictures = container.decode(video=0)
+        frames = spread((p.to_ndarray(format="rgb24") for p in pictures), _LOOKS)
+    found = detect(frames)
+    if not found.marked:
+        _log.warning(
+            f"the invisible mark cannot be read in {_VIDEO} ({found.agreeing} of 32 bits): its "
+            "pictures are too flat to hold it; the metadata say that it is generated"
+        )
+    return {
+        "message": MESSAGE.decode(),
+        "every": watermark.every,
+        "read_back": {**asdict(found), "marked": found.marked},
+    }
 
 
 def enlargement(size: int) -> int:

@@ -20,10 +20,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from idol.generate.generator import GenerationError
+from idol.generate.errors import GenerationError
 from idol.generate.inputs.external import external_file
 
-__all__ = ["ALARM", "MESSAGE", "SIDE", "Detection", "Watermark", "detect", "p_value"]
+__all__ = [
+    "ALARM",
+    "MESSAGE",
+    "SIDE",
+    "Detection",
+    "Watermark",
+    "detect",
+    "judge",
+    "p_value",
+    "read",
+]
 
 MESSAGE = b"IDOL"
 SIDE = 256  # the smallest picture that holds the mark, and the size at which it is looked for
@@ -112,10 +122,7 @@ class Watermark:
 
 
 def detect(frames: Sequence[np.ndarray]) -> Detection:
-    """Look for the mark in the frames of one video, or in one picture.
-
-    What the network says is judged of each frame alone and of all together, on average, so that
-    frames that lost a bit are outvoted, and a few marked ones among others are found.
+    """Look for the mark in the frames of one video, or in one picture: `judge` of what is `read`.
 
     Args:
         frames: one or more of (H, W, 3) uint8 RGB, of any one size.
@@ -124,18 +131,39 @@ def detect(frames: Sequence[np.ndarray]) -> Detection:
         GenerationError: the network is not there, or onnxruntime is not installed.
         ValueError: there is no frame.
     """
-    if not len(frames):
-        raise ValueError("there is no frame to look at")
+    return judge([read(frame) for frame in frames])
+
+
+def read(frame: np.ndarray) -> np.ndarray:
+    """What the network says of a frame, (views, 32) float32: each bit is 1 where it is positive.
+
+    There are three views of a long frame, the whole and its square ends, and else one.
+    Raises GenerationError as `detect`.
+    """
     decoder = _decoder()
-    looks = []
-    for views in zip(*(_views(frame) for frame in frames), strict=True):
-        said = [decoder.run(None, {"frame": _network_input(view)})[0][0] for view in views]
-        looks += [np.mean(said, 0), *(said if len(said) > 1 else [])]
-    agreeing = [int(((look > 0) == _BITS).sum()) for look in looks]
-    best = int(np.argmax(agreeing))
+    return np.concatenate(
+        [decoder.run(None, {"frame": _network_input(view)})[0] for view in _views(frame)]
+    )
+
+
+def judge(said: Sequence[np.ndarray]) -> Detection:
+    """Whether frames that were `read` carry the mark.
+
+    Each frame is judged alone and all are together, on average, so that frames that lost a bit
+    are outvoted, and a few marked ones among others are found.
+
+    Raises ValueError where there is no frame.
+    """
+    if not said:
+        raise ValueError("there is no frame to look at")
+    looks = np.concatenate(said)
+    if len(said) > 1:
+        looks = np.concatenate([np.mean(said, axis=0), looks])
+    agreeing = ((looks > 0) == _BITS).sum(axis=1)
+    best = int(agreeing.argmax())
     bits = "".join("1" if bit else "0" for bit in looks[best] > 0)
-    chance = min(1.0, p_value(agreeing[best]) * len(looks))
-    return Detection(bits, agreeing[best], chance, len(frames))
+    chance = min(1.0, p_value(int(agreeing[best])) * len(looks))
+    return Detection(bits, int(agreeing[best]), chance, len(said))
 
 
 def p_value(agreeing: int) -> float:

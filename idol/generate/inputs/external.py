@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from idol.generate.generator import GenerationError
+from idol.generate.errors import GenerationError
 from preprocess import weights
 from preprocess.errors import InputError
 

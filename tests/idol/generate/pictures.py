@@ -28,7 +28,7 @@ def pictures(count: int, size: int, seed: int = 0) -> np.ndarray:
     return frames
 
 
-def generated_clip(frames: int = 5, size: int = 64, fps: float = 12.5, **more: Any) -> Generated:
+def generated_clip(frames: int = 3, size: int = 64, fps: float = 12.5, **more: Any) -> Generated:
     """A clip whose depth is a ramp with a square hole of background."""
     ramp = np.linspace(0, 0.75, size, dtype=np.float32)
     depth = np.repeat(np.broadcast_to(ramp, (size, size))[None], frames, 0).copy()

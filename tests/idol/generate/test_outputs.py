@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from fractions import Fraction
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from idol.generate.c2pa import Signer, signed_by
-from idol.generate.generator import GenerationError
+from idol.generate.errors import GenerationError
 from idol.generate.mp4 import mp4_writer
 from idol.generate.outputs import enlargement, write_outputs
 from idol.generate.watermark import Watermark, detect
@@ -47,14 +48,15 @@ def written(tmp_path_factory):
 def test_all_files_are_there_and_in_the_report(written):
     folder, _, result = written
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    depth = {f"depth/{t:05d}.{kind}" for t in range(5) for kind in ("png", "exr")}
+    depth = {f"depth/{t:05d}.{kind}" for t in range(3) for kind in ("png", "exr")}
     assert names == {*VIDEOS, *depth, "sheet.png", "report.json"}
     report = json.loads((folder / "report.json").read_bytes())
     assert report == {"seed": 3, **result}
     assert names - {"report.json"} == set(report["files"])
     for name, file in report["files"].items():
         assert file["sha256"] == sha256_file(folder / name)
-    assert report["watermark"] == {"message": "IDOL", "every": 8}
+    assert report["watermark"]["every"] == 8
+    assert report["watermark"]["read_back"]["marked"]
 
 
 def test_the_videos_show_the_frames_and_say_that_they_are_generated(written):
@@ -62,12 +64,12 @@ def test_the_videos_show_the_frames_and_say_that_they_are_generated(written):
     sides = {"video.mp4": 256, "depth.mp4": 256, "side_by_side.mp4": 512}
     for name, width in sides.items():
         frames, rate, metadata = read(folder / name)
-        assert frames.shape == (5, 256, width, 3)
+        assert frames.shape == (3, 256, width, 3)
         assert rate == Fraction(25, 2)
         assert "Generated" in metadata["comment"]
         assert "synthetic" in metadata["comment"]
     both, _, _ = read(folder / "side_by_side.mp4")
-    small = both.reshape(5, 64, 4, 128, 4, 3).mean((2, 4))
+    small = both.reshape(3, 64, 4, 128, 4, 3).mean((2, 4))
     given = np.concatenate([clip.frames, clip.depth_pictures], axis=2)
     assert np.abs(small - given).mean() < 4  # blurred by the enlargement and by H.264
 
@@ -90,7 +92,14 @@ def test_mp4s_have_even_sides(tmp_path):
 def test_the_mark_is_in_the_videos_that_show_people(written):
     folder, _, _ = written
     for name in ("video.mp4", "side_by_side.mp4"):
-        assert detect(read(folder / name)[0]).marked
+        assert detect(read(folder / name)[0][1:2]).marked
+
+
+def test_what_holds_no_mark_is_said(tmp_path, caplog):
+    flat = dataclasses.replace(generated_clip(1), frames=np.full((1, 64, 64, 3), 255, np.uint8))
+    result = write_outputs(tmp_path, flat, {}, watermark=Watermark.load())
+    assert not result["watermark"]["read_back"]["marked"]
+    assert "too flat" in caplog.text
 
 
 def test_without_a_mark_there_is_none(tmp_path):

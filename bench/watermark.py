@@ -1,0 +1,175 @@
+"""The invisible mark: does it survive, is it seen, is it found where it is not.
+
+    python bench/watermark.py footage=demo/shards people=people --json idol/evaluate/watermark.json
+
+Frames of shards are looked at as they are (false alarms), marked as `idol-generate` does on a CPU
+(one mark for 8 frames), and looked at again after what happens to videos. Small frames are enlarged
+first, as in `idol-generate`'s videos. Rows are of single frames; `videos` of a clip's frames
+together, as `idol-eval watermark` reads them: here its first, middle and last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from scipy.stats import beta
+
+from idol.generate.outputs import enlargement
+from idol.generate.watermark import Detection, Watermark, detect, judge, read
+from shards import open_dataset
+
+Frames = list[np.ndarray]
+
+
+def jpeg(quality: int) -> Callable[[Frames], Frames]:
+    def again(frames: Frames) -> Frames:
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        coded = (cv2.imencode(".jpg", f[..., ::-1], options)[1] for f in frames)
+        return [cv2.imdecode(c, cv2.IMREAD_COLOR_RGB) for c in coded]
+
+    return again
+
+
+def h264(crf: int, size: int | None = None) -> Callable[[Frames], Frames]:
+    def again(frames: Frames) -> Frames:
+        if size is not None:
+            frames = [cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in frames]
+        file = io.BytesIO()
+        with av.open(file, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"crf": str(crf), "threads": "1"}
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        file.seek(0)
+        with av.open(file) as container:
+            return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+
+    return again
+
+
+def together(*steps: Callable[[Frames], Frames]) -> Callable[[Frames], Frames]:
+    def again(frames: Frames) -> Frames:
+        for step in steps:
+            frames = step(frames)
+        return frames
+
+    return again
+
+
+DONE: dict[str, Callable[[Frames], Frames]] = {
+    "nothing": lambda frames: frames,
+    "JPEG 80": jpeg(80),
+    "H.264 crf 23": h264(23),
+    "H.264 crf 18, then 23": together(h264(18), h264(23)),
+    "H.264 crf 28": h264(28),
+    "half the size, H.264 crf 23": h264(23, 128),
+}
+
+
+def clips(folder: str, size: int | None, most: int) -> Iterator[Frames]:
+    """Frames of up to `most` clips, spread over the dataset."""
+    dataset = open_dataset(folder)
+    keys = sorted(dataset.entries)
+    for at in np.unique(np.linspace(0, len(keys) - 1, min(most, len(keys))).round().astype(int)):
+        yield [shown(frame, size) for frame in dataset.read(keys[at]).rgb]
+
+
+def shown(frame: np.ndarray, size: int | None) -> np.ndarray:
+    """As in a video of `idol-generate` whose model makes frames of `size` pixels."""
+    if size is not None:
+        frame = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
+    side = len(frame) * enlargement(len(frame))
+    same = side == len(frame)
+    return frame if same else cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def unmarked(folder: str, most: int, step: int) -> dict[str, int]:
+    frames = (f for clip in clips(folder, None, most) for f in clip[::step])
+    found = [detect([frame]) for frame in frames]
+    return {
+        "frames": len(found),
+        "false_alarms": sum(each.marked for each in found),
+        "most_agreeing": max(each.agreeing for each in found),
+        "agreeing": sum(each.agreeing for each in found),
+    }
+
+
+def total(rows: Sequence[dict[str, int]]) -> dict[str, float]:
+    """Of all datasets; `bound` as by Clopper and Pearson, one-sided, 95 %."""
+    frames, alarms = (sum(row[name] for row in rows) for name in ("frames", "false_alarms"))
+    return {
+        "frames": frames,
+        "false_alarms": alarms,
+        "bound": float(beta.ppf(0.95, alarms + 1, frames - alarms)),
+        "most_agreeing": max(row["most_agreeing"] for row in rows),
+        "mean_agreeing": sum(row["agreeing"] for row in rows) / frames,
+    }
+
+
+def survival(folder: str, size: int | None, most: int) -> dict[str, object]:
+    mark = Watermark.load(8)
+    single: dict[str, list[Detection]] = {name: [] for name in DONE}
+    whole: dict[str, list[Detection]] = {name: [] for name in DONE}
+    noise = []
+    for clip in clips(folder, size, most):
+        frames = clip[:8]
+        marked = list(mark.mark(frames))
+        noise += [psnr(m, f) for m, f in zip(marked, frames, strict=True)]
+        for name, step in DONE.items():
+            after = step(marked)
+            said = [read(after[i]) for i in (0, len(after) // 2, len(after) - 1)]
+            single[name] += [judge([one]) for one in said]
+            whole[name].append(judge(said))
+    rows = {
+        name: {
+            "frames": len(single[name]),
+            "bits_right": float(np.mean([d.agreeing for d in single[name]]) / 32),
+            "frames_found": sum(d.marked for d in single[name]),
+            "videos": len(whole[name]),
+            "videos_found": sum(d.marked for d in whole[name]),
+        }
+        for name in DONE
+    }
+    return {"psnr_least": min(noise), "psnr_mean": float(np.mean(noise)), "after": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shards", nargs="+", help="NAME=FOLDER of datasets, each for itself")
+    parser.add_argument("--json", type=Path, help="write figures here, beside those of other names")
+    parser.add_argument("--clips", type=int, default=1000, help="of each dataset, unmarked")
+    parser.add_argument("--marked", type=int, default=6, help="clips of each dataset to mark")
+    parser.add_argument("--step", type=int, default=1, help="every so many frames, unmarked")
+    given = parser.parse_args()
+    there = given.json is not None and given.json.is_file()
+    datasets = json.loads(given.json.read_text())["datasets"] if there else {}
+    for each in given.shards:
+        name, _, folder = each.partition("=")
+        datasets[name] = {
+            "unmarked": unmarked(folder, given.clips, given.step),
+            "marked": survival(folder, None, given.marked),
+            "marked, of 64 pixels": survival(folder, 64, given.marked),
+        }
+    rows = [row["unmarked"] for row in datasets.values()]
+    result = json.dumps({"unmarked": total(rows), "datasets": datasets}, indent=1, sort_keys=True)
+    print(result)
+    if given.json is not None:
+        given.json.write_text(result + "\n")
+
+
+if __name__ == "__main__":
+    main()
