@@ -86,10 +86,10 @@ _HANGS_ON = {
 
 _MOST = 160  # frames of a motion, and _PHOTOS of a person, that are compared with each other
 _PHOTOS = 16
-_ALIKE = 0.03  # body sizes by which joints are apart in poses that are alike
+_ALIKE = 0.01  # body sizes by which joints are apart in poses that are alike
 _LOOSE = 2.0  # times that, where no better pose is found
 _TURNED = 0.3  # radians by which a bone's direction may differ to be compared
-_PROPORTIONS = 0.06  # by which people's bones differ from their size: a deviation of logarithms
+_PROPORTIONS = 0.07  # by which people's bones differ from their size: a deviation of logarithms
 _UNSURE = 0.015  # of a ratio, where poses are the same
 _NEARER = 0.1  # of its logarithm, by which a size must change to be a way toward the camera
 _LIFTED = 0.12  # the same, where it matters less which of them stands than where both are
@@ -276,7 +276,7 @@ def _lengths(pairs: _Pairs, nearness: np.ndarray) -> tuple[float, dict[str, floa
         )
     # How unsure a group's ratio is: by its scatter, and by how far the poses are from alike.
     unsure = {
-        g: spreads[g] + (_UNSURE + 1.5 * pairs.alike) ** 2 / max(sums[g], 1e-3) for g in means
+        g: spreads[g] + (_UNSURE + 0.7 * pairs.alike) ** 2 / max(sums[g], 1e-3) for g in means
     }
     trust = {g: _TYPICAL[g] / (unsure[g] + _PROPORTIONS**2) for g in means}
     size = sum(means[g] * trust[g] for g in means) / sum(trust.values())

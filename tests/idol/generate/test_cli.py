@@ -1,0 +1,235 @@
+"""`idol-generate`: from a photo and a motion to files, stopped and resumed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from idol.generate.cli import main, parse
+from idol.generate.generator import ClipGenerator
+from idol.generate.resume import Remains
+from tests.idol.generate.figures import BONES, walk
+from tests.idol.generate.small import tiny
+
+Write = Callable[[Path, np.ndarray], Path]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    tiny(frames=8).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, model: Path) -> list[str]:
+    """A command that needs no annotator: a photo with its mask, and key points over it."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    mask = np.zeros((320, 400), np.uint8)
+    mask[120:300, 170:230] = 255
+    cv2.imwrite(str(folder / "photo.png"), rng.integers(0, 256, (320, 400, 3), np.uint8))
+    cv2.imwrite(str(folder / "mask.png"), mask)
+    np.save(folder / "motion.npy", walk(BONES, frames=14, step=2.0))
+    return [
+        str(folder / "photo.png"), "--person-mask", str(folder / "mask.png"), "--driving",
+        str(folder / "motion.npy"), "--pose", "none", "--retarget", "none", "--model", str(model),
+        "--steps", "3", "--no-watermark", "--device", "cpu",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command makes."""
+    out = tmp_path_factory.mktemp("made") / "out"
+    assert main([*inputs, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def given(inputs: list[str], tmp_path: Path) -> list[str]:
+    return [*inputs, "--out", str(tmp_path / "out")]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_help_answers_at_once() -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "idol.generate.cli", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "--retarget" in done.stdout
+    assert "--sam" in done.stdout  # an annotator's own option
+    assert "--normals" not in done.stdout
+    heavy = ("torch", "cv2", "diffusers")
+    assert not any(line.split("|")[-1].strip() in heavy for line in done.stderr.splitlines())
+    assert time.monotonic() - began < 60
+
+
+def test_a_video_its_depth_and_a_report(given: list[str], tmp_path: Path) -> None:
+    assert main([*given, "--keep-background"]) == 0
+    out = tmp_path / "out"
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        *("video.mp4", "depth.mp4", "side_by_side.mp4", "depth", "sheet.png"),
+        *("preview.png", "report.json"),
+    }
+    report = json.loads((out / "report.json").read_bytes())
+    assert report["seam"] > 0
+    assert report["drift"].keys() == {"background", "person"}
+    assert report["background_psnr"] == "infinite" or report["background_psnr"] > 0
+    assert report["background_kept"] is not None
+    assert report["settings"]["seed"] == 0
+    assert report["motion"]["frames_used"] == 14
+    assert report["placement"]["retarget"]["method"] == "none"
+    assert len(report["inputs"]["photo"]["sha256"]) == 64
+    assert len(report["files"]["video.mp4"]["sha256"]) == 64
+
+
+def test_a_stopped_video_is_resumed_to_the_bytes_of_one_that_was_not(
+    given: list[str], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = Remains.keep_step
+    steps = []
+
+    def stop_after_two(self: Remains, done: int, latents: np.ndarray) -> None:
+        keep(self, done, latents)
+        steps.append(done)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Remains, "keep_step", stop_after_two)
+    assert main(given) == 130
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {".resume", "preview.png"}
+    assert main(given) == 0
+    assert steps == [1, 2, 3]  # one step was left
+    assert files_of(out) == files_of(made)
+
+
+def test_what_is_there_is_not_made_twice_nor_overwritten(
+    given: list[str],
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made, out)
+    before = files_of(out)
+
+    def no_more(*_: object, **__: object) -> None:
+        raise AssertionError("it was made again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipGenerator, "__call__", no_more)
+        assert main(given) == 0
+        said = one_line([*given, "--seed", "2"], capsys)
+    assert "holds another video (settings.seed: 0 there, 2 here)" in said
+    assert files_of(out) == before
+    assert main([*given, "--seed", "2", "--overwrite"]) == 0
+    after = files_of(out)
+    assert after.keys() == before.keys()
+    assert after["depth/00003.png"] != before["depth/00003.png"]
+
+
+def test_the_preview_comes_without_a_model(given: list[str], tmp_path: Path) -> None:
+    at = given.index("--model")
+    assert main([*given[:at], *given[at + 2 :], "--preview"]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["preview.png"]
+
+
+def replace(arguments: list[str], option: str, value: str) -> list[str]:
+    changed = list(arguments)
+    changed[changed.index(option) + 1] = value
+    return changed
+
+
+def one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    (line,) = captured.err.strip().splitlines()
+    assert line.startswith("idol-generate: ")
+    return line
+
+
+def test_bad_input_is_one_clear_line_and_leaves_nothing(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], write_image: Write
+) -> None:
+    out = tmp_path / "out"
+    np.save(tmp_path / "short.npy", walk(BONES, frames=5))
+    np.save(tmp_path / "one.npy", walk(BONES, frames=1))
+    write_image(tmp_path / "small.png", np.zeros((8, 9, 3), np.uint8))
+    (tmp_path / "empty").mkdir()
+    cases = {
+        "short.npy has 5 frames, and 8 pass through": ("--driving", tmp_path / "short.npy"),
+        "one.npy has one frame": ("--driving", tmp_path / "one.npy"),
+        "absent.mp4: there is no such file": ("--driving", tmp_path / "absent.mp4"),
+        "empty is a folder": ("--driving", tmp_path / "empty"),
+        "small.png has 9x8 pixels": ("--person-mask", tmp_path / "small.png"),
+        "holds no trained model": ("--model", tmp_path / "empty"),
+        "no key points of the person": ("--retarget", "proportions"),
+        "nobody:9: ": ("--pose", "nobody:9: "),
+        "--steps": ("--steps", "0"),
+    }
+    for reason, (option, value) in cases.items():
+        line = one_line(replace(given, option, str(value)), capsys)
+        assert reason.rstrip() in line, (reason, line)
+        assert not out.exists(), reason
+    for rate in ("0", "-1", "nan", "25fps"):
+        assert "--fps" in one_line([*given, f"--fps={rate}"], capsys)
+    assert "absent.png: there is no such file" in one_line(
+        [str(tmp_path / "absent.png"), *given[1:]], capsys
+    )
+    assert not out.exists()
+
+
+def test_a_folder_with_something_else_is_left_alone(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    assert "is not empty (it holds thesis.tex)" in one_line(given, capsys)
+    (tmp_path / "file").write_text("")
+    assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
+
+
+def test_a_model_without_its_parts_and_with_another_vae(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(frames=8).save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "unet").rename(tmp_path / "unet")
+    line = one_line(replace(given, "--model", str(tmp_path / "model")), capsys)
+    assert "lacks unet/" in line
+    (tmp_path / "unet").rename(tmp_path / "model" / "unet")
+    (tmp_path / "model" / "unet" / "config.json").unlink()
+    assert one_line(replace(given, "--model", str(tmp_path / "model")), capsys)
+
+
+def test_options_that_contradict_each_other_are_named_together(given: list[str]) -> None:
+    from idol.config.checks import ConfigError
+
+    with pytest.raises(ConfigError, match="either as --driving or as --skeletons"):
+        parse([*given, "--skeletons", "x"])
+    with pytest.raises(ConfigError, match="--background-mask is of a --background"):
+        parse([*given, "--background-mask", "x.png"])
+    with pytest.raises(ConfigError, match=r"--seed.*; .*a clip has its own"):
+        parse(["data::key", *given[1:], "--seed", "-1"])

@@ -1,0 +1,428 @@
+"""What is given to generation: read, placed, and refused in one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from idol.generate.errors import CannotRetargetError, GenerationError
+from idol.generate.inputs.clip import motion_of_clip, person_of_clip
+from idol.generate.inputs.frame import box_of_motion, fit, hole_in, square_around
+from idol.generate.inputs.motion import (
+    motion_of_keypoints,
+    motion_of_skeletons,
+    read_fps,
+    resampled,
+    trimmed,
+)
+from idol.generate.inputs.options import annotation
+from idol.generate.inputs.photo import person_of_photo
+from idol.generate.inputs.prepare import prepare
+from idol.generate.inputs.preview import preview_sheet
+from idol.generate.inputs.values import Motion, Person
+from idol.generate.inputs.video import motion_of_video
+from preprocess.crop import Crop
+from preprocess.video import VideoFile
+from shards.sample.images import decode_image
+from shards.sample.keypoints import OPENPOSE_134, Keypoints
+from shards.sample.skeleton import draw_poses
+from tests.idol.generate.figures import BONES, figure, walk
+from tests.idol.train.micro import clip
+
+WIDTH, HEIGHT = 400, 320
+
+
+def person(**changes: object) -> Person:
+    """A figure of 260 pixels, standing at (200, 300) before a photo of 400x320."""
+    rng = np.random.default_rng(0)
+    background = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[120:300, 170:230] = 255
+    points = figure(BONES)[None]
+    given = {
+        "foreground": background[110:310, 100:300],
+        "foreground_mask": mask[110:310, 100:300],
+        "background": background,
+        "background_mask": mask,
+        "keypoints": points,
+        "name": "photo.png",
+    }
+    return Person(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def motion(points: np.ndarray, size: tuple[int, int] = (640, 360), fps: float = 25.0) -> Motion:
+    return Motion(points, size, fps, "driving.mp4")
+
+
+def test_the_square_holds_the_motion_and_a_tenth_and_lies_in_the_picture_where_it_can() -> None:
+    crop = square_around((100, 50, 160, 250), (WIDTH, HEIGHT), 64)
+    assert crop.side == 240  # 200 and a tenth on either side
+    assert crop.y == 30
+    assert crop.x <= 80
+    assert crop.x + crop.side >= 180
+    assert crop.x == 10  # in the middle, which is in the picture
+    assert square_around((10, 50, 70, 250), (WIDTH, HEIGHT), 64).x == -10  # a tenth is kept
+
+
+def test_what_lies_outside_of_the_photo_is_hole() -> None:
+    crop = Crop("motion", -100, 0, 320, 32)
+    hole = hole_in(crop, np.zeros((HEIGHT, WIDTH), np.uint8))
+    assert (hole[:, :9] == 255).all()
+    assert (hole[:, 11:] == 0).all()
+
+
+def test_a_letterboxed_picture_lies_in_the_middle_of_the_other() -> None:
+    over = fit((640, 360), (400, 320))
+    assert over.scale == 0.625
+    for x, y in ((0, 0), (639, 359)):
+        at = (over.scale * x + over.x, over.scale * y + over.y)
+        assert -0.5 <= at[0] <= 399.5
+        assert 47 <= at[1] <= 272
+    assert over.scale * 319.5 + over.x == pytest.approx(199.5)
+
+
+def test_the_frame_holds_every_joint_of_a_retargeted_motion() -> None:
+    driving = motion(walk(BONES, at=(100, 300), step=4.0))
+    conditions, placement = prepare(person(), driving, size=64)
+    assert conditions.frames == len(driving)
+    assert conditions.skeletons.shape == (40, 64, 64, 3)
+    assert placement.keypoints is not None
+    seen = placement.keypoints[..., 2] > 0
+    inside = placement.keypoints[seen][:, :2]
+    assert inside.min() >= 64 / 12 - 1
+    assert inside.max() <= 64 - 64 / 12 + 1
+    x0, y0, x1, y1 = placement.box
+    assert x1 - x0 == y1 - y0
+    assert x1 > WIDTH  # it walks out of the photo
+    assert placement.outside > 0
+    outside = np.arange(64) * (x1 - x0) / 64 + x0 > WIDTH + 4
+    assert (conditions.background_mask[:, outside] == 255).all()
+
+
+def test_the_motion_begins_where_the_person_stands() -> None:
+    driving = motion(walk(BONES, at=(500, 200), step=4.0))
+    _, placement = prepare(person(), driving, size=64)
+    assert placement.keypoints is not None
+    x0, y0, x1, _ = placement.box
+    back = placement.keypoints[0, [10, 13], :2].mean(0) * (x1 - x0) / 64 + (x0, y0)
+    assert back == pytest.approx((200, 295), abs=12)
+
+
+def test_a_clips_own_motion_over_its_own_background_changes_nothing() -> None:
+    own = clip(3)
+    conditions, placement = prepare(
+        person_of_clip(own), motion_of_clip(own), size=16, frame="whole"
+    )
+    assert own.pose is not None
+    assert own.background is not None
+    assert np.array_equal(conditions.skeletons, own.pose)
+    assert np.array_equal(conditions.background, own.background)
+    assert np.array_equal(conditions.background_mask, own.background_mask)
+    assert placement.box == (0, 0, 16, 16)
+
+
+def test_a_clip_without_a_person_says_what_it_lacks() -> None:
+    own = clip(3)
+    object.__setattr__(own, "reference", None)
+    with pytest.raises(GenerationError, match="has no reference: build with a mask"):
+        person_of_clip(own)
+
+
+def test_what_does_not_fit_is_refused_unless_forced() -> None:
+    back = motion(np.repeat(figure(BONES, turned=np.pi)[None], 10, 0))
+    with pytest.raises(CannotRetargetError, match=r"driving.mp4 does not fit photo.png.*--force"):
+        prepare(person(), back, size=32)
+    _, placement = prepare(person(), back, size=32, force=True)
+    assert len(placement.misfits) == 1
+
+
+def test_nobody_known_and_drawings_alone_cannot_be_retargeted() -> None:
+    with pytest.raises(GenerationError, match=r"no key points of the person.*--retarget none"):
+        prepare(person(keypoints=None), motion(walk(BONES)), size=32)
+    drawn = Motion(None, (64, 64), 25, "skeletons", np.full((9, 64, 64, 3), 200, np.uint8))
+    with pytest.raises(GenerationError, match="joints are not known: use --retarget none"):
+        prepare(person(), drawn, size=32, method="similarity")
+
+
+def test_drawn_skeletons_lie_letterboxed_over_the_background() -> None:
+    points = walk(BONES, at=(200, 300))
+    drawn = draw_poses(Keypoints(points[:, None], OPENPOSE_134), (HEIGHT, WIDTH), "openpose")
+    loose = Motion(None, (WIDTH, HEIGHT), 25, "skeletons", drawn)
+    found, placement = prepare(person(), loose, size=64, frame="whole")
+    _, exact = prepare(
+        person(), motion(points, (WIDTH, HEIGHT)), size=64, method="none", frame="whole"
+    )
+    assert exact.keypoints is not None
+    for image, joints in zip(found.skeletons, exact.keypoints[:, :18], strict=True):
+        x, y = joints[:, :2].round().astype(int).T
+        assert (image[y, x].max(-1) > 60).all()
+    assert (found.skeletons.max(-1) > 60).mean() < 0.15
+    assert placement.retarget["method"] == "none"
+
+
+@pytest.mark.parametrize("shape", [(12, 134, 3), (12, 18, 3), (12, 2, 134, 3)])
+def test_key_points_come_in_the_shapes_that_shards_and_others_keep(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    body = walk(BONES, frames=12)
+    points = np.zeros(shape, np.float32)
+    if len(shape) == 4:
+        points[:, 0], points[:, 1] = body, body + 40
+    else:
+        points[:] = body[:, : shape[1]]
+    points[3, ..., :] = np.nan
+    np.save(tmp_path / "k.npy", points)
+    found = motion_of_keypoints(tmp_path / "k.npy", (WIDTH, HEIGHT), 50.0)
+    assert found.keypoints is not None
+    assert np.array_equal(found.keypoints[4, :18], body[4, :18])
+    assert (found.keypoints[3, :, 2] == 0).all()
+    assert found.fps == 50
+    assert found.info["frames_without_person"] == 1
+    assert found.info["not_finite"] > 0
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((5, 17, 3)), "not key points"),
+        (np.zeros((5, 134, 3)), "nobody was seen"),
+        (np.ones((5, 134, 3)) * 0.5, "fractions of a picture"),
+        (np.zeros((0, 134, 3)), "not key points"),
+        (np.array([[{}]]), "cannot be read as key points"),
+    ],
+)
+def test_other_arrays_are_no_key_points(array: np.ndarray, reason: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "k.npy", array, allow_pickle=True)
+    with pytest.raises(GenerationError, match=reason):
+        motion_of_keypoints(tmp_path / "k.npy", (WIDTH, HEIGHT), None)
+
+
+Write = Callable[[Path, np.ndarray], Path]
+
+
+def drawings(frames: int = 9, size: int = 96) -> np.ndarray:
+    points = walk({k: 0.3 * v for k, v in BONES.items()}, frames=frames, at=(48, 90))
+    return draw_poses(Keypoints(points[:, None], OPENPOSE_134), (size, size), "openpose")
+
+
+def test_skeletons_are_read_in_the_order_of_their_numbers(
+    tmp_path: Path, write_image: Write
+) -> None:
+    drawn = drawings(12)
+    for number, image in enumerate(drawn):
+        write_image(tmp_path / f"{number}.png", image)
+    found = motion_of_skeletons(tmp_path, None)
+    assert np.array_equal(found.skeletons, drawn)
+    assert found.fps == 25
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda image: 255 - image, "drawn on a bright background, not on black"),
+        (lambda image: image * 0, "no skeleton is drawn"),
+        (lambda image: image.max(-1, keepdims=True).repeat(3, -1), "drawn without colours"),
+        (lambda image: np.maximum(image, 90), "these are no drawn skeletons"),
+    ],
+)
+def test_other_drawings_are_refused(
+    change: Callable[[np.ndarray], np.ndarray], reason: str, tmp_path: Path, write_image: Write
+) -> None:
+    for number, image in enumerate(drawings()):
+        write_image(tmp_path / f"{number}.png", change(image))
+    with pytest.raises(GenerationError, match=reason):
+        motion_of_skeletons(tmp_path, None)
+
+
+def test_skeletons_of_other_sizes_and_no_skeletons_are_refused(
+    tmp_path: Path, write_image: Write
+) -> None:
+    with pytest.raises(GenerationError, match="holds no image"):
+        motion_of_skeletons(tmp_path, None)
+    write_image(tmp_path / "0.png", drawings()[0])
+    write_image(tmp_path / "1.png", drawings(size=64)[0])
+    with pytest.raises(GenerationError, match=r"1.png has 64x64 pixels, 0.png has 96x96"):
+        motion_of_skeletons(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fps"), [("25", 25), ("29.97", 29.97), ("30000/1001", 29.97003), (" 60 ", 60)]
+)
+def test_frame_rates_are_numbers_or_fractions(text: str, fps: float) -> None:
+    assert read_fps(text) == pytest.approx(fps, abs=1e-4)
+
+
+@pytest.mark.parametrize("text", ["0", "-25", "nan", "inf", "1/0", "fast", "", "1e9"])
+def test_other_frame_rates_are_refused(text: str) -> None:
+    with pytest.raises(GenerationError, match="--fps"):
+        read_fps(text)
+
+
+def test_a_motion_at_another_rate_takes_as_long() -> None:
+    points = np.zeros((31, 134, 3), np.float32)
+    points[..., 0] = 10 * np.arange(31)[:, None]
+    points[..., 2] = 1
+    found = resampled(motion(points, fps=30), 24)
+    assert len(found) == 25
+    assert found.keypoints is not None
+    assert np.allclose(found.keypoints[:, 0, 0], 12.5 * np.arange(25), atol=1e-3)
+    assert found.info["resampled_from_fps"] == 30
+
+
+def test_frames_that_came_unevenly_are_put_on_a_grid() -> None:
+    points = np.ones((4, 134, 3), np.float32)
+    points[:, :, 0] = np.array([0, 1, 5, 6])[:, None]
+    found = resampled(motion(points, fps=10), 10, [2.0, 2.1, 2.5, 2.6])
+    assert found.keypoints is not None
+    assert np.allclose(found.keypoints[:, 0, 0], np.arange(7), atol=1e-4)
+
+
+def test_frames_before_and_after_the_person_are_left_out_and_counted() -> None:
+    points = walk(BONES, frames=10)
+    points[:2, :, 2] = points[9:, :, 2] = points[5, :, 2] = 0
+    found = trimmed(motion(points))
+    assert len(found) == 7
+    assert found.info["frames_before_the_person"] == 2
+    assert found.info["frames_after_the_person"] == 1
+    assert found.info["frames_without_person"] == 1
+
+
+def test_the_box_of_a_motion_reaches_beyond_its_joints() -> None:
+    points = figure(BONES)[None]
+    seen = points[points[..., 2] > 0][:, :2]
+    x0, y0, x1, y1 = box_of_motion(points, 0.3)
+    size = (seen.max(0) - seen.min(0)).max()
+    assert y0 == pytest.approx(seen[:, 1].min() - 0.1 * size, abs=0.01)
+    assert (x1 - x0) == pytest.approx(np.ptp(seen[:, 0]) + 0.2 * size, abs=0.01)
+    assert y1 > seen[:, 1].max()
+
+
+def test_the_preview_is_a_picture_with_three_rows() -> None:
+    driving = motion(walk(BONES, at=(100, 300)))
+    conditions, placement = prepare(person(), driving, size=64)
+    image = decode_image(preview_sheet(person(), driving, conditions, placement))
+    assert image.shape[0] > 3 * 256
+    assert image.shape[1] > 8 * 256
+
+
+# Photos and videos of people: the lite networks and the sample footage.
+CHOICE = annotation({}).choice
+
+
+def frame_of(path: Path, index: int) -> np.ndarray:
+    (found,) = VideoFile(path).read([index])
+    return found.rgb
+
+
+@pytest.fixture
+def photo(tmp_path: Path, footage: Callable[[str], Path], write_image: Write) -> Path:
+    return write_image(tmp_path / "photo.png", frame_of(footage("cam01.mp4"), 20))
+
+
+def test_a_raw_photo_is_cut_by_an_annotator(photo: Path) -> None:
+    found = person_of_photo(photo, CHOICE)
+    assert found.size == (1080, 1920)
+    assert found.info["people"] == 1
+    assert found.keypoints is not None
+    assert found.keypoints.shape == (1, 134, 3)
+    body = found.keypoints[0, :18]
+    seen = body[body[:, 2] > 0.5, :2].round().astype(int)
+    assert (found.background_mask[seen[:, 1], seen[:, 0]] > 127).mean() > 0.8
+    assert 0.05 < (found.foreground_mask > 127).mean() < 0.6
+
+
+def test_a_given_mask_is_taken_as_it_is_and_names_the_person(
+    photo: Path, tmp_path: Path, write_image: Write
+) -> None:
+    found = person_of_photo(photo, CHOICE)
+    mask = np.repeat(np.where(found.background_mask > 127, 255, 0)[..., None], 3, -1)
+    path = write_image(tmp_path / "mask.png", mask.astype(np.uint8))
+    again = person_of_photo(photo, CHOICE, mask=path)
+    assert np.array_equal(again.background_mask, mask[..., 0])
+    assert again.info["mask_from"] == "a file"
+    assert again.keypoints is not None
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (np.zeros((8, 9, 3), np.uint8), "mask.png has 9x8 pixels, .*photo.png has 1080x1920"),
+        (np.zeros((1920, 1080, 3), np.uint8), "is black"),
+        (np.full((1920, 1080, 3), 255, np.uint8), "covers 100% of the photo"),
+    ],
+)
+def test_other_masks_are_refused(
+    mask: np.ndarray, reason: str, photo: Path, tmp_path: Path, write_image: Write
+) -> None:
+    with pytest.raises(GenerationError, match=reason):
+        person_of_photo(photo, CHOICE, mask=write_image(tmp_path / "mask.png", mask))
+
+
+def test_a_photo_without_a_person_is_refused(tmp_path: Path, write_image: Write) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
+    with pytest.raises(GenerationError, match="no person was found"):
+        person_of_photo(write_image(tmp_path / "noise.png", noise), CHOICE)
+
+
+def test_of_several_people_one_is_asked_for(
+    tmp_path: Path, footage: Callable[[str], Path], write_image: Write
+) -> None:
+    frame = frame_of(footage("cam01.mp4"), 20)[300:1400, 200:]
+    small = np.zeros_like(frame)
+    half = frame[::2, ::2]
+    small[: half.shape[0], : half.shape[1]] = half
+    both = write_image(tmp_path / "two.png", np.concatenate([small, frame], axis=1))
+    largest = person_of_photo(both, CHOICE)
+    assert largest.info["people"] >= 2
+    second = person_of_photo(both, annotation({"person": "2"}).choice)
+    assert largest.info["box"][0] > frame.shape[1] / 2 > second.info["box"][0]
+    with pytest.raises(GenerationError, match="--person 9 asks for"):
+        person_of_photo(both, annotation({"person": "9"}).choice)
+
+
+def test_another_background_takes_the_person_as_they_stand_in_the_photo(
+    photo: Path, tmp_path: Path, write_image: Write
+) -> None:
+    place = write_image(tmp_path / "place.png", np.full((540, 960, 3), 80, np.uint8))
+    alone, there = person_of_photo(photo, CHOICE), person_of_photo(photo, CHOICE, background=place)
+    assert there.size == (960, 540)
+    assert not there.background_mask.any()
+    assert alone.keypoints is not None
+    assert there.keypoints is not None
+    scale = 540 / 1920
+    assert np.allclose(
+        there.keypoints[0, :18, 1] + 0.5, (alone.keypoints[0, :18, 1] + 0.5) * scale, atol=0.01
+    )
+    assert np.array_equal(alone.foreground, there.foreground)
+
+
+def test_a_driving_video_is_annotated_at_its_own_rate(footage: Callable[[str], Path]) -> None:
+    found = motion_of_video(footage("cam01.mp4"), CHOICE, start=10, frames=12)
+    assert found.size == (1080, 1920)
+    assert found.fps == 60
+    assert found.keypoints is not None
+    assert found.keypoints.shape == (12, 134, 3)
+    body = found.keypoints[:, :18]
+    assert (body[..., 2] > 0.3).mean() > 0.8
+    assert np.abs(np.diff(body[:, 1, :2], axis=0)).max() < 20  # the neck moves smoothly
+    assert found.info["first_frame"] == 10
+    assert {*found.frames} <= set(range(12))
+    half = resampled(found, 30)
+    assert (len(half), half.fps) == (6, 30)
+
+
+def test_videos_without_people_and_of_one_frame_are_refused(
+    tmp_path: Path, make_video: Callable[..., Path]
+) -> None:
+    with pytest.raises(GenerationError, match=r"no person was found in its 9 frames"):
+        motion_of_video(make_video(tmp_path / "bars.mp4", 9), CHOICE)
+    with pytest.raises(GenerationError, match="has one frame"):
+        motion_of_video(make_video(tmp_path / "one.mp4", 1), CHOICE)
+    with pytest.raises(GenerationError, match="--start-frame 9 is behind"):
+        motion_of_video(tmp_path / "bars.mp4", CHOICE, start=9)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(GenerationError, match="cannot be read as a video"):
+        motion_of_video(tmp_path / "text.mp4", CHOICE)
