@@ -160,9 +160,12 @@ def _of_drawings(
 
 
 def _warped(image: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3): lines that become thinner than a pixel are mixed, not lost."""
+    """(size, size, 3): lines that would become thinner than a pixel are made wider first, as those
+    are that are drawn in a small size."""
     shrinks = int(max(1, np.floor(1 / affine[0, 0])))
     if shrinks > 1:
+        round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (shrinks, shrinks))
+        image = cv2.dilate(image, round_)
         height, width = image.shape[:2]
         small = (max(1, width // shrinks), max(1, height // shrinks))
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
