@@ -1,5 +1,7 @@
 """Mean and covariance of features that stream by: in float64, and mergeable between processes."""
 
+import math
+from mmap import mmap
 from pathlib import Path
 from typing import Self
 from zipfile import BadZipFile
@@ -11,7 +13,7 @@ from idol.evaluate.errors import EvaluationError
 from idol.evaluate.frechet import frechet_distance
 from shards.files.atomic import atomic_file
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "read_rows"]
 
 # Rows that are turned to float64 at once: 32 MB of them for 2048 features.
 _ROWS = 2048
@@ -35,7 +37,7 @@ class Moments:
     @classmethod
     def of(cls, features: ArrayLike) -> Self:
         """The moments of features, (N, D)."""
-        rows = np.asarray(features)
+        rows = np.asanyarray(features)
         moments = cls(rows.shape[-1])
         moments.add(rows)
         return moments
@@ -57,13 +59,13 @@ class Moments:
         A memory-mapped array is read block by block. Raises EvaluationError for another D, and at
         the first block of 2048 rows that has a value that is not finite.
         """
-        rows = np.asarray(features)
+        rows = np.asanyarray(features)
         if rows.ndim != 2 or rows.shape[1] != self.dimensions:
             raise EvaluationError(
                 f"features have shape {rows.shape}; expected (N, {self.dimensions})"
             )
         for start in range(0, len(rows), _ROWS):
-            block = rows[start : start + _ROWS].astype(np.float64)
+            block = read_rows(rows, start, start + _ROWS).astype(np.float64)
             mean = block.mean(0)
             if not np.isfinite(mean).all():
                 bad = int(np.flatnonzero(~np.isfinite(block).all(1))[0])
@@ -108,3 +110,18 @@ class Moments:
         self._scatter += np.outer(step * (self.count * count / total), step)
         self.mean = self.mean + step * (count / total)
         self.count = total
+
+
+def read_rows(rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """`rows[start:stop]`; of a whole memory-mapped file read into memory, and not mapped.
+
+    Pages that a mapping has touched count as the process's memory until the system wants them back.
+    """
+    # A part of a mapping does not know where in the file it begins.
+    if not isinstance(rows, np.memmap) or not isinstance(rows.base, mmap):
+        return np.asarray(rows[start:stop])
+    start, stop = (min(at, len(rows)) for at in (start, stop))
+    width = math.prod(rows.shape[1:])
+    at = rows.offset + start * width * rows.itemsize
+    flat = np.fromfile(str(rows.filename), rows.dtype, (stop - start) * width, offset=at)
+    return flat.reshape(stop - start, *rows.shape[1:])
