@@ -20,6 +20,8 @@ __all__ = [
     "Prediction",
     "PresetName",
     "StageName",
+    "TemporalNorm",
+    "Unconditional",
 ]
 
 CrossModalPlacement = Literal["block_end", "layer_end", "none"]
@@ -27,6 +29,8 @@ MotionFeature = Literal["temporal_attention", "spatial_attention"]
 ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
 Prediction = Literal["noise", "v", "change"]
+TemporalNorm = Literal["own", "cross_attention"]
+Unconditional = Literal["zero_tokens", "zeroed_image"]
 StageName = Literal["pretrain", "image", "video"]
 PresetName = Literal["sd14", "tiny"]
 
@@ -65,6 +69,11 @@ class DualModalUNetConfig:
         consistency_layers: the last layer of each up block with attention, or all of them.
         group_norm_across_frames: statistics of the 2D GroupNorms over a whole clip (DisCo's way)
             and not per frame.
+        temporal_norm: temporal attention normalises by a norm of its own, or by that of the
+            cross-attention after it (DisCo's code).
+        unconditional: what the model is given in place of a foreground for guidance, in training
+            and sampling: tokens of zeros, or what the image encoder makes of an image of zeros
+            (DisCo's code).
         background_init: the background convolution starts as a copy of `conv_in` without bias
             (adds the latents) or as zero (the plain base model).
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
@@ -94,6 +103,8 @@ class DualModalUNetConfig:
     motion_feature: MotionFeature = "temporal_attention"
     consistency_layers: ConsistencyLayers = "last"
     group_norm_across_frames: bool = False
+    temporal_norm: TemporalNorm = "own"
+    unconditional: Unconditional = "zero_tokens"
     background_init: BackgroundInit = "copy"
     prediction: Prediction = "noise"
     change_spread: Annotated[tuple[float, ...], POSITIVE] = ()

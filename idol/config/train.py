@@ -19,7 +19,16 @@ from idol.config.checks import (
 from idol.config.losses import LossConfig
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 
-__all__ = ["DataConfig", "OptimizerConfig", "ReportConfig", "RunConfig", "TrainConfig"]
+__all__ = [
+    "DataConfig",
+    "OptimizerConfig",
+    "PretrainedLayers",
+    "ReportConfig",
+    "RunConfig",
+    "TrainConfig",
+]
+
+PretrainedLayers = Literal["attention_blocks", "transformer_blocks"]
 
 _TIMESTEPS = 1000  # that a model is trained with
 _BELOW_1 = Range(0, 1, below_high=True)
@@ -74,10 +83,16 @@ class OptimizerConfig:
     """AdamW's decay rates."""
     weight_decay: Annotated[float, NOT_NEGATIVE] = 1e-3
     """AdamW's weight decay."""
-    clip: Annotated[float, POSITIVE] = 1.0
-    """Largest norm of the gradient; a larger one is scaled down."""
+    clip: Annotated[float, NOT_NEGATIVE] = 1.0
+    """Largest norm of the gradient; a larger one is scaled down. 0 is none, as in DisCo's code."""
     foreground_dropout: Annotated[float, FRACTION] = 0.05
     """Fraction of samples that lose their foreground, for guidance."""
+    dropout_draw: Literal["sample", "batch"] = "sample"
+    """Drawn for each sample; or once for all samples of a pass in one process, as in DisCo's code:
+    a run then resumes with the same batch size alone."""
+    pretrained_layers: PretrainedLayers = "attention_blocks"
+    """What pre-training trains of the U-Net: its attention blocks whole, or in them the transformer
+    blocks without the norm and the projections around each, as in DisCo's code."""
     ema: Annotated[float, _BELOW_1] = 0.0
     """Decay of the average of weights that is saved in place of the last ones; 0 is none."""
     adam_8bit: bool = False
@@ -215,6 +230,13 @@ class TrainConfig:
             yield f"--size must be a multiple of {divisor}, not {data.size}"
         if self.stage == "video" and data.frames < 2:
             yield "--frames must be at least 2 in stage video"
+        fresh = self.preset == "tiny" and not self.init_from
+        part = self.optimizer.pretrained_layers != "attention_blocks"
+        if self.stage == "pretrain" and part and fresh:
+            yield (
+                "--pretrained-layers transformer_blocks trains nothing of fresh weights, whose "
+                "transformers' last projections are zero: start from --init-from"
+            )
         if not self.model.temporal_layers:
             yield "--model.temporal-layers follows from the stage: leave it on"
         steps, spacing = self.report.sample_steps, self.report.sample_spacing

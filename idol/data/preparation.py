@@ -1,13 +1,13 @@
 """From a batch of clips to what the denoiser sees: latents and conditions (paper, sec. 3.1)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from idol.config.model import DEPTH, VIDEO, StageName
+from idol.config.model import DEPTH, VIDEO, StageName, Unconditional
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
@@ -46,11 +46,13 @@ class Preparation:
 
     Args:
         size: height and width of the images that are encoded, in pixels.
+        unconditional: what the model is given in place of a foreground, for guidance.
     """
 
     codec: LatentCodec
     encode_image: ImageEncoder
     size: int
+    unconditional: Unconditional = "zero_tokens"
 
     def __call__(
         self,
@@ -59,6 +61,7 @@ class Preparation:
         *,
         random: Randomness | None = None,
         dropout: float = 0.0,
+        together: bool = False,
     ) -> LatentBatch:
         """Encode images of clips, or draw from their cached latents; with depth both modalities.
 
@@ -66,6 +69,7 @@ class Preparation:
             random: samples the VAE's posteriors and the foregrounds dropped, by the clips'
                 positions; without it modes are taken and none is dropped.
             dropout: fraction of foregrounds dropped.
+            together: drop all of a batch or none.
         """
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
         kinds = {"rgb": VIDEO, "depth": DEPTH}
@@ -75,15 +79,23 @@ class Preparation:
             return self._encode(clips, name, f"posterior-{purpose}", random)
 
         latents = [encode(name, str(label)) for name, label in streams.items()]
+        dropped = None
+        if random is not None and dropout:
+            dropped = random.dropped(clips.positions, dropout, together=together).to(device)
+        mask = clips.foreground_mask
+        if dropped is not None and self.unconditional == "zeroed_image":
+            # The mask multiplies the image: without it all is zero.
+            mask, dropped = mask.masked_fill(dropped[:, None, None], 0), None
         conditions = Conditions(
-            encoded_foreground_BTD=self.encode_image(clips.foreground, clips.foreground_mask),
+            encoded_foreground_BTD=self.encode_image(clips.foreground, mask),
             background_BCHW=encode("background", "background")[:, 0],
             pose_BFCHW=encode("pose", "pose") if _is_there(clips, "pose") else None,
         )
-        if random is not None and dropout:
-            conditions = conditions.without_foreground(
-                random.dropped(clips.positions, dropout).to(device)
-            )
+        if random is None and self.unconditional == "zeroed_image":
+            without = self.encode_image(clips.foreground, torch.zeros_like(mask))
+            conditions = replace(conditions, unconditional_BTD=without)
+        if dropped is not None:
+            conditions = conditions.without_foreground(dropped)
         return LatentBatch(
             clips.key,
             torch.stack(latents, dim=1),

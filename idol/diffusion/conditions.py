@@ -17,19 +17,18 @@ class Conditions:
     `encoded_foreground_BTD`  tokens of the foreground image as the image encoder wrote them.
     `background_BCHW`         latents of the background with its mid-grey hole.
     `pose_BFCHW`              latents of the drawn skeletons, or None (pre-training has no pose).
+    `unconditional_BTD`       tokens that stand for no foreground; None: tokens of zeros.
     """
 
     encoded_foreground_BTD: Tensor
     background_BCHW: Tensor
     pose_BFCHW: Tensor | None = None
+    unconditional_BTD: Tensor | None = None
 
     def to(self, device: torch.device) -> Conditions:
         """The same on another device."""
-        return Conditions(
-            self.encoded_foreground_BTD.to(device),
-            self.background_BCHW.to(device),
-            None if self.pose_BFCHW is None else self.pose_BFCHW.to(device),
-        )
+        moved = {name: x.to(device) for name, x in vars(self).items() if x is not None}
+        return Conditions(**moved)
 
     def of_frames(self, frames: slice) -> Conditions:
         """The same for these frames of the clips."""
@@ -37,15 +36,16 @@ class Conditions:
         return self if pose is None else replace(self, pose_BFCHW=pose[:, frames])
 
     def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
-        """The unconditional branch of classifier-free guidance: tokens of zeros.
+        """The unconditional branch of classifier-free guidance.
 
         dropped_B: bool, which clips lose theirs; all of them unless given.
         """
-        tokens_BTD = self.encoded_foreground_BTD
-        if dropped_B is None:
-            return replace(self, encoded_foreground_BTD=torch.zeros_like(tokens_BTD))
-        kept_BTD = tokens_BTD.masked_fill(dropped_B[:, None, None], 0)
-        return replace(self, encoded_foreground_BTD=kept_BTD)
+        tokens_BTD, without_BTD = self.encoded_foreground_BTD, self.unconditional_BTD
+        if without_BTD is None:
+            without_BTD = torch.zeros_like(tokens_BTD)
+        if dropped_B is not None:
+            without_BTD = torch.where(dropped_B[:, None, None], without_BTD, tokens_BTD)
+        return replace(self, encoded_foreground_BTD=without_BTD)
 
     def with_unconditional(self) -> Conditions:
         """Of 2B clips: all without their foreground, then all with it, for guidance."""

@@ -31,8 +31,15 @@ class Randomness:
         draws = [Draws(self.seed, "timestep", p).integer(0, count - 1) for p in positions]
         return torch.tensor(draws)
 
-    def dropped(self, positions: Sequence[int], probability: float) -> Tensor:
-        """(B,) bool: which samples lose their foreground, for guidance."""
+    def dropped(
+        self, positions: Sequence[int], probability: float, *, together: bool = False
+    ) -> Tensor:
+        """(B,) bool: which samples lose their foreground, for guidance.
+
+        together: all of them or none, by the first one's draw.
+        """
+        if together:
+            positions = [positions[0]] * len(positions)
         draws = [Draws(self.seed, "dropout", p).chance(probability) for p in positions]
         return torch.tensor(draws)
 

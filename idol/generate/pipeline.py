@@ -363,10 +363,13 @@ class IdolPipeline(DiffusionPipeline):
             if isinstance(self.image_encoder, TinyEncoder)
             else CLIPEncoder(self.image_encoder)
         )
-        tokens = []
+        tokens, without = [], []
         for clip in clips:
             arrays = pad_to_square(clip.foreground, clip.foreground_mask)
-            tokens.append(encode(*(torch.from_numpy(a)[None].to(device) for a in arrays)))
+            image, mask = (torch.from_numpy(array)[None].to(device) for array in arrays)
+            tokens.append(encode(image, mask))
+            if self.unet.settings.unconditional == "zeroed_image":
+                without.append(encode(image, torch.zeros_like(mask)))
         codec = self._codec(images_at_once)
 
         def encoded(images_NHWC: np.ndarray) -> Tensor:
@@ -381,7 +384,12 @@ class IdolPipeline(DiffusionPipeline):
             backgrounds.append(encoded(hole(clip.background, clip.background_mask)[None]))
         poses = torch.stack([encoded(clip.poses) for clip in clips])
         self._offload("vae")
-        return Conditions(torch.cat(tokens).to(dtype), torch.cat(backgrounds), poses)
+        return Conditions(
+            torch.cat(tokens).to(dtype),
+            torch.cat(backgrounds),
+            poses,
+            torch.cat(without).to(dtype) if without else None,
+        )
 
     def prepare_latents(
         self,

@@ -81,16 +81,23 @@ class Attention(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Self-attention over the frames of a clip, at each position by itself (sec. 3.1)."""
+    """Self-attention over the frames of a clip, at each position by itself (sec. 3.1).
 
-    def __init__(self, channels: int, heads: int) -> None:
+    Args:
+        own_norm: whether it has a norm of its own; else it is given one.
+    """
+
+    def __init__(self, channels: int, heads: int, *, own_norm: bool = True) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.norm = nn.LayerNorm(channels) if own_norm else None
         self.attention = Attention(channels, heads, zero_output=True)
 
-    def forward(self, x_NLC: Tensor, layout: ClipLayout) -> Tensor:
-        """(N, L, C) to (N, L, C): residual included; the identity when freshly made."""
-        tokens_BMFLC = layout.split(self.norm(x_NLC))
+    def forward(self, x_NLC: Tensor, layout: ClipLayout, norm: nn.Module) -> Tensor:
+        """(N, L, C) to (N, L, C): residual included; the identity when freshly made.
+
+        norm: that of the cross-attention, for those without one of their own.
+        """
+        tokens_BMFLC = layout.split((self.norm or norm)(x_NLC))
         tokens_BMLFC = tokens_BMFLC.transpose(2, 3)
         mixed = self.attention(tokens_BMLFC.flatten(0, 2))
         mixed_BMLFC = mixed.unflatten(0, tokens_BMLFC.shape[:3])
@@ -153,7 +160,12 @@ class TransformerBlock(nn.Module):
         self.motion_feature = config.motion_feature
         self.norm1 = nn.LayerNorm(channels)
         self.attn1 = Attention(channels, heads)
-        self.temporal = TemporalAttention(channels, heads) if config.temporal_layers else None
+        own_norm = config.temporal_norm == "own"
+        self.temporal = (
+            TemporalAttention(channels, heads, own_norm=own_norm)
+            if config.temporal_layers
+            else None
+        )
         self.norm2 = nn.LayerNorm(channels)
         self.attn2 = Attention(channels, heads, context_channels=config.cross_attention_dim)
         self.norm3 = nn.LayerNorm(channels)
@@ -166,7 +178,7 @@ class TransformerBlock(nn.Module):
         x_NLC = x_NLC + self.attn1(self.norm1(x_NLC))
         after_spatial = x_NLC
         if self.temporal is not None:
-            x_NLC = self.temporal(x_NLC, layout)
+            x_NLC = self.temporal(x_NLC, layout, self.norm2)
         motion = after_spatial if self.motion_feature == "spatial_attention" else x_NLC
         attended, cross_attention = self.attn2.with_map(self.norm2(x_NLC), tokens_NTD)
         x_NLC = x_NLC + attended

@@ -3,6 +3,7 @@
 from torch import nn
 
 from idol.config.model import DualModalUNetConfig, StageName
+from idol.config.train import PretrainedLayers
 from idol.model.denoiser import DualModalDenoiser
 
 __all__ = ["is_trained", "set_trainable", "stage_config"]
@@ -16,19 +17,26 @@ def stage_config(config: DualModalUNetConfig, stage: StageName) -> DualModalUNet
     return config if stage == "video" else config.for_single_frames()
 
 
-def is_trained(parameter_name: str, stage: StageName) -> bool:
+def is_trained(
+    parameter_name: str, stage: StageName, pretrained: PretrainedLayers = "attention_blocks"
+) -> bool:
     """Whether the `stage` trains the parameter of `DualModalDenoiser` with this name.
 
-    `pretrain`: the U-Net's spatial attention blocks, background convolution and projection.
+    `pretrain`: the U-Net's spatial attention blocks, or of them the transformer blocks alone,
+    without the GroupNorm and the projections around each (DisCo's code); besides these, what the
+    2D model has not: background convolution and foreground projection.
     `image` and `video`: everything; the VAE and CLIP are outside the model.
     """
     if stage != "pretrain":
         return True
-    attention = parameter_name.startswith("unet.") and ".attentions." in parameter_name
+    part = ".attentions." if pretrained == "attention_blocks" else ".transformer_blocks."
+    attention = parameter_name.startswith("unet.") and part in parameter_name
     return attention or parameter_name.startswith(_PRETRAINED)
 
 
-def set_trainable(model: DualModalDenoiser, stage: StageName) -> list[nn.Parameter]:
+def set_trainable(
+    model: DualModalDenoiser, stage: StageName, pretrained: PretrainedLayers = "attention_blocks"
+) -> list[nn.Parameter]:
     """Set `requires_grad` of every parameter for `stage` and return those that are trained.
 
     Raises:
@@ -42,7 +50,7 @@ def set_trainable(model: DualModalDenoiser, stage: StageName) -> list[nn.Paramet
         )
     trained = []
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(is_trained(name, stage))
+        parameter.requires_grad_(is_trained(name, stage, pretrained))
         if parameter.requires_grad:
             trained.append(parameter)
     return trained

@@ -154,7 +154,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         load_tiny(encoder, folder)  # type: ignore[arg-type]
     for tensor in (*denoiser.parameters(), *denoiser.buffers()):
         tensor.data = tensor.data.clone()  # no map of a file, which may go while this trains
-    set_trainable(denoiser, config.stage)
+    set_trainable(denoiser, config.stage, config.optimizer.pretrained_layers)
     return Trained(denoiser, encoder, codec)
 
 

@@ -68,6 +68,7 @@ def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
                         device,
                         random=random,
                         dropout=config.optimizer.foreground_dropout,
+                        together=config.optimizer.dropout_draw == "batch",
                     )
                     losses, norms = step_losses(
                         run.denoise,

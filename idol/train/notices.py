@@ -67,12 +67,15 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield "report.gradient_norms_every", alone
     else:
         yield "data.cut", "pre-training alone cuts images"
+        yield "optimizer.pretrained_layers", "pre-training alone freezes layers"
     if not loss.motion_weight:
         yield from ((name, "--loss.motion-weight is 0") for name in motion)
     if not loss.cross_attention_weight:
         yield "loss.average_heads", "--loss.cross-attention-weight is 0"
     if not loss.compares:
         yield "report.gradient_norms_every", "no consistency loss is taken"
+    if not config.optimizer.foreground_dropout:
+        yield "optimizer.dropout_draw", "--foreground-dropout is 0"
     if config.run.fsdp:
         yield "report.gradient_norms_every", "divided weights (--fsdp) measure none"
     if not report.sample_every:

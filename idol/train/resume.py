@@ -63,10 +63,13 @@ def described(config: TrainConfig, *, processes: int, shards_digest: str) -> dic
 
 def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """Raise TrainError, with the differences, unless a run may resume with other settings."""
+    may_differ = set(_MAY_DIFFER)
+    if now["optimizer"]["dropout_draw"] == "batch":
+        may_differ -= {"run.batch_size", "run.accumulation"}
     lines = [
         _OTHER_SHARDS.format(" ".join(saved["shards"])) if name == "shards_digest" else line
         for name, line in _differences(saved, now)
-        if not any(name == free or name.startswith(f"{free}.") for free in _MAY_DIFFER)
+        if not any(name == free or name.startswith(f"{free}.") for free in may_differ)
     ]
     lines += differences(saved.get("environment", {}), now["environment"])
     if lines:

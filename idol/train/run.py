@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,7 +132,12 @@ class Run:
     @property
     def prepare(self) -> Preparation:
         """How clips become latents in training."""
-        return Preparation(self.trained.codec, self.image_encoder, self.config.data.size)
+        return Preparation(
+            self.trained.codec,
+            self.image_encoder,
+            self.config.data.size,
+            unconditional=self.config.model.unconditional,
+        )
 
     @property
     def modules(self) -> Sequence[nn.Module]:
@@ -159,9 +165,10 @@ class Run:
         return joint and every > 0 and step % every == 0
 
     def clip_gradients(self) -> Tensor:
-        """Scale the gradient down to the largest norm allowed; its norm before, float32."""
+        """Scale the gradient down to the largest norm allowed, if any; its norm before, float32."""
         self.accelerator.unscale_gradients()
-        norm = nn.utils.clip_grad_norm_([*self.names], self.config.optimizer.clip)
+        largest = self.config.optimizer.clip or math.inf
+        norm = nn.utils.clip_grad_norm_([*self.names], largest)
         return whole(norm).float()
 
     def take_step(self, learning_rate: float, *, finite: bool) -> None:

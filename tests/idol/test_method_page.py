@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from idol.config import DualModalUNetConfig, LossConfig, ReportConfig
+from idol.config import DualModalUNetConfig, LossConfig, OptimizerConfig, ReportConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "method.md").read_text()
@@ -31,7 +31,7 @@ def resolve(name: str) -> object:
     raise ModuleNotFoundError(name)
 
 
-DOTTED = [name for name in QUOTED if name.startswith(("idol.", "shards."))]
+DOTTED = [n for n in QUOTED if n.startswith(("idol.", "shards.")) and n != "idol.json"]
 
 
 @pytest.mark.parametrize("name", DOTTED)
@@ -41,14 +41,15 @@ def test_dotted_names_exist(name: str) -> None:
 
 def test_switches_and_values_exist() -> None:
     fields = {field.name for field in dataclasses.fields(DualModalUNetConfig)}
-    fields |= {f"LossConfig.{field.name}" for field in dataclasses.fields(LossConfig)}
+    for part in (LossConfig, OptimizerConfig):
+        fields |= {f"{part.__name__}.{field.name}" for field in dataclasses.fields(part)}
     kinds = [
         kind
-        for config in (DualModalUNetConfig, LossConfig, ReportConfig)
+        for config in (DualModalUNetConfig, LossConfig, OptimizerConfig, ReportConfig)
         for kind in get_type_hints(config).values()
     ]
     values = {value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)}
-    values |= {"conv_in"}
+    values |= {"conv_in", "proj_in", "proj_out", "--grey", "idol.json"}
     others = [name for name in QUOTED if name not in DOTTED]
     for name in others:
         assert name in fields | values or (ROOT / name).exists(), name

@@ -86,7 +86,7 @@ def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         ({"window": 2**31}, "--window must be from 1 to 2147483647"),
         ({"keep": 0}, "--keep must be from 1 "),
         ({"learning_rate": float("inf")}, "--learning-rate must be > 0 and finite, not inf"),
-        ({"clip": float("nan")}, "--clip must be > 0 and finite, not nan"),
+        ({"clip": float("nan")}, "--clip must be >= 0 and finite, not nan"),
         ({"weight_decay": float("inf")}, "--weight-decay must be >= 0 and finite, not inf"),
         ({"guidance": float("nan")}, "--guidance must be >= 0 and finite, not nan"),
         ({"warm_up": float("nan")}, "--warm-up must be from 0 to 1, not nan"),
