@@ -12,9 +12,11 @@ import numpy as np
 
 __all__ = [
     "LEAST_NEARNESS",
-    "Aligned",
+    "AlignedSums",
+    "Alignment",
+    "AlignmentFit",
     "Errors",
-    "aligned_errors",
+    "aligned_sums",
     "dtssd",
     "edge_f1",
     "errors",
@@ -59,40 +61,66 @@ def person_of(depth: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """Errors of depth after one scale and shift for the whole video, fitted in disparity.
+class Alignment:
+    """Scale and shift of a video's disparity, 1 - depth, to that of its reference."""
 
-    `absrel` is the mean of |z - z'| / z', `rmse` that of depths z, `delta1` the fraction of pixels
-    with max(z / z', z' / z) < 1.25. Disparity is 1 - depth, z its inverse, so from 1 to 20: maps
-    on [0, 1] have no unit, and errors are those of this scale.
+    scale: float
+    shift: float
+
+
+class AlignmentFit:
+    """Least squares over the clips of a video, one after the other.
+
+    Maps on [0, 1] have no unit; one scale and shift for the whole video, not for each frame, is
+    what a viewer could set by hand.
+    """
+
+    def __init__(self) -> None:
+        self._sums = np.zeros(5)  # 1, x, y, x x, x y
+
+    def add(self, depth: np.ndarray, reference: np.ndarray, where: np.ndarray) -> None:
+        """Count the pixels of a clip in where `where` holds."""
+        x = 1 - depth[where].astype(np.float64)
+        y = 1 - reference[where].astype(np.float64)
+        self._sums += (x.size, x.sum(), y.sum(), x @ x, x @ y)
+
+    def solve(self) -> Alignment:
+        """The fit; by the shift alone where the map has no relief."""
+        n, x, y, xx, xy = self._sums
+        if not n:
+            return Alignment(1.0, 0.0)
+        variance = xx - x * x / n
+        scale = (xy - x * y / n) / variance if variance > 1e-9 * n else 0.0
+        return Alignment(float(scale), float((y - scale * x) / n))
+
+
+@dataclass(frozen=True)
+class AlignedSums:
+    """Sums over `pixels` after alignment, of depths z = 1 / disparity, which is 0.05 or more.
+
+    `absrel` of |z - z'| / z', `squares` of (z - z')^2, `delta1` of max(z / z', z' / z) < 1.25;
+    z' is the reference's. So z spans 1 to 20, and errors are those of this scale.
     """
 
     absrel: float
-    rmse: float
+    squares: float
     delta1: float
+    pixels: int
 
 
-def aligned_errors(depth: np.ndarray, reference: np.ndarray, where: np.ndarray) -> Aligned:
-    """Of a video's pixels where `where` holds; NaN where there are none.
-
-    Least squares of a * disparity + b to the reference's disparity. A map without any relief is
-    fitted by b alone.
-    """
-    ours = 1 - depth[where].astype(np.float64)
-    truth = 1 - reference[where].astype(np.float64)
-    if not ours.size:
-        return Aligned(*(float("nan"),) * 3)
-    spread = ours - ours.mean()
-    variance = float(spread @ spread)
-    scale = float(spread @ (truth - truth.mean())) / variance if variance > 0 else 0.0
-    fitted = scale * spread + truth.mean()
+def aligned_sums(
+    depth: np.ndarray, reference: np.ndarray, where: np.ndarray, alignment: Alignment
+) -> AlignedSums:
+    """Of the pixels of a clip where `where` holds."""
+    fitted = alignment.scale * (1 - depth[where].astype(np.float64)) + alignment.shift
     z = 1 / np.maximum(fitted, LEAST_NEARNESS)
-    true_z = 1 / np.maximum(truth, LEAST_NEARNESS)
+    true_z = 1 / np.maximum(1 - reference[where].astype(np.float64), LEAST_NEARNESS)
     ratio = np.maximum(z / true_z, true_z / z)
-    return Aligned(
-        absrel=float(np.mean(np.abs(z - true_z) / true_z)),
-        rmse=float(np.sqrt(np.mean((z - true_z) ** 2))),
-        delta1=float(np.mean(ratio < _DELTA1)),
+    return AlignedSums(
+        absrel=float(np.sum(np.abs(z - true_z) / true_z)),
+        squares=float(np.sum((z - true_z) ** 2)),
+        delta1=float(np.sum(ratio < _DELTA1)),
+        pixels=z.size,
     )
 
 

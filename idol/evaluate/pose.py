@@ -24,12 +24,13 @@ class PoseError:
     """`akd`: mean distance of the joints found in both, in pixels of 256; NaN where none is.
 
     `missing`: the fraction of the driving pose's joints that were not found; NaN where it has none.
-    `joints`: how many the driving pose has, over all frames.
+    `joints`: how many the driving pose has, over all frames; `found`: how many of them were found.
     """
 
     akd: float
     missing: float
     joints: int
+    found: int
 
 
 def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError:
@@ -64,6 +65,7 @@ def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError
         akd=float(every.mean() * UNIT_SIZE / height) if every.size else float("nan"),
         missing=missed / wanted if wanted else float("nan"),
         joints=wanted,
+        found=wanted - missed,
     )
 
 

@@ -1,0 +1,354 @@
+"""Clips in folders: a folder of frames each, one folder of all videos' frames, or video files.
+
+DIR/CLIP/0001.png …                   a folder is a clip; also DIR/CLIP/rgb/0001.png …
+DIR/CLIP/depth/0001.png …             its depth: 16-bit or 8-bit grey, or the colours of `hot`
+DIR/CLIP/depth.npy                    or an array (F, H, W) of floats in [0, 1]
+DIR/CLIP/mask/0001.png …              the person, white
+DIR/CLIP/keypoints.npy                (F, people, joints, 3): x, y in pixels, score
+DIR/NAME_0001.png …                   frames of all videos; what is before the last number is
+                                      the video
+DIR/CLIP.mp4 …                        a video file is a clip
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind
+from idol.evaluate.container import read_video
+from idol.evaluate.errors import EvaluationError
+from shards.files.digest import parse_json
+from shards.sample.colormap import grey_to_depth, hot_to_depth
+from shards.sample.images import declared_size, decode_image
+
+__all__ = ["FolderClip", "VideoClip", "open_folder", "with_depth"]
+
+_IMAGES = (".png", ".jpg", ".jpeg")
+_VIDEOS = (".mp4",)
+# Images that published scripts may have written and that are read nowhere here.
+_OTHER = (".bmp", ".webp", ".tif", ".tiff", ".gif", ".avi", ".mov", ".mkv", ".webm")
+_LAST_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$", re.DOTALL)
+# Enough of a file to find its size in.
+_HEAD = 1 << 18
+
+
+@dataclass(frozen=True)
+class FolderClip:
+    """A clip of image files. `files` are its frames; `folder` holds what else there is of it."""
+
+    name: str
+    video: str
+    folder: Path | None
+    files: tuple[Path, ...]
+    numbers: tuple[int, ...]
+    size: tuple[int, int]
+    depth_files: tuple[Path, ...] = ()
+
+    @property
+    def where(self) -> str:
+        return str(self.files[0].parent if self.folder is None else self.folder)
+
+    def read(self) -> ClipArrays:
+        frames = np.stack([_frame(file) for file in self.files])
+        depth = self.read_depth()
+        mask = self._masks()
+        return ClipArrays(frames, depth, _kind_said(self.folder), mask, self._keypoints())
+
+    def read_depth(self) -> np.ndarray | None:
+        file = None if self.folder is None else self.folder / "depth.npy"
+        if not self.depth_files and file is not None and file.is_file():
+            return self._checked(_array(file), file)
+        files = self.depth_files or _inside(self.folder, "depth")
+        if not files:
+            return None
+        where = files[0].parent
+        return self._checked(np.stack(_alike([_depth(f) for f in files], files)), where)
+
+    def _masks(self) -> np.ndarray | None:
+        files = _inside(self.folder, "mask")
+        if not files:
+            return None
+        masks = _alike([_image(file) for file in files], files)
+        grey = [mask if mask.ndim == 2 else mask.max(-1) for mask in masks]
+        stack = np.stack(grey)
+        return self._fitting(stack > np.iinfo(stack.dtype).max // 2, files[0].parent)
+
+    def _keypoints(self) -> np.ndarray | None:
+        file = None if self.folder is None else self.folder / "keypoints.npy"
+        if file is None or not file.is_file():
+            return None
+        points = _array(file)
+        if points.ndim != 4 or points.shape[-1] != 3 or len(points) != len(self.files):
+            raise EvaluationError(
+                f"{file}: is {points.shape}, not ({len(self.files)}, people, joints, 3)"
+            )
+        return points.astype(np.float32)
+
+    def _checked(self, depth: np.ndarray, where: Path) -> np.ndarray:
+        depth = self._fitting(np.asarray(depth, np.float32), where)
+        if not (depth.min() >= 0 and depth.max() <= 1):
+            raise EvaluationError(
+                f"{where}: depth spans {depth.min():.4g} to {depth.max():.4g}; scale it to [0, 1]"
+            )
+        return depth
+
+    def _fitting(self, stack: np.ndarray, where: Path) -> np.ndarray:
+        wanted = (len(self.files), *self.size)
+        if stack.shape != wanted:
+            raise EvaluationError(f"{where}: is {stack.shape}, but the frames are {wanted}")
+        return stack
+
+
+@dataclass(frozen=True)
+class VideoClip:
+    """A clip that is a video file; what its container took from the frames is gone already."""
+
+    name: str
+    video: str
+    file: Path
+    numbers: tuple[int, ...] = ()
+    size: tuple[int, int] | None = None
+
+    @property
+    def where(self) -> str:
+        return str(self.file)
+
+    def read(self) -> ClipArrays:
+        return ClipArrays(read_video(self.file))
+
+    def read_depth(self) -> np.ndarray | None:
+        return None
+
+
+def open_folder(path: Path, *, videos: bool) -> ClipSet:
+    """The clips in a folder.
+
+    Args:
+        videos: whether the protocol says that video files may be scored.
+
+    Raises:
+        EvaluationError: it is no folder, has no frames, or has them in more ways than one; a clip
+            lacks a frame between others, has two of one number, or frames of two sizes.
+    """
+    if not path.is_dir():
+        raise EvaluationError(f"{path}: is no folder")
+    entries = sorted(e for e in path.iterdir() if not e.name.startswith("."))
+    images = [e for e in entries if e.suffix.lower() in _IMAGES]
+    files = [e for e in entries if e.suffix.lower() in _VIDEOS]
+    folders = [f for e in entries if e.is_dir() and (f := _frames_in(e)) is not None]
+    ignored = Counter(e.suffix.lower() for e in entries if e.is_file()) - Counter(
+        e.suffix.lower() for e in [*images, *files]
+    )
+    ways = {"folders of frames": folders, "frames": images, "video files": files}
+    found = [name for name, items in ways.items() if items]
+    if len(found) > 1:
+        raise EvaluationError(f"{path}: holds {' and '.join(found)}: keep one kind of clip in it")
+    if not found:
+        other = sorted(suffix for suffix in ignored if suffix in _OTHER)
+        has = f"has {', '.join(other)} files, which are not read" if other else "has no frames"
+        raise EvaluationError(
+            f"{path}: {has}; give a folder with a folder of .png or .jpg frames for each clip"
+        )
+    if files:
+        if not videos:
+            raise EvaluationError(
+                f"{path}: holds video files, but this protocol measures frames, never a container: "
+                "give the frames as .png files"
+            )
+        clips = [VideoClip(file.stem, _video_of(file.stem, None), file) for file in files]
+        return ClipSet(str(path), "videos", {c.name: c for c in clips}, dict(ignored))
+    made = [_clip(e, f) for e, f in folders] if folders else _grouped(images)
+    return ClipSet(str(path), "folders", {c.name: c for c in made}, dict(ignored))
+
+
+def with_depth(clips: ClipSet, path: Path) -> ClipSet:
+    """The same clips with the depth pictures of another folder, laid out as the frames are.
+
+    Raises EvaluationError where a clip or a frame is lacking there, or clips are no folders.
+    """
+    if clips.kind != "folders":
+        raise EvaluationError(
+            f"{clips.path}: depth in a folder of its own ({path}) is for folders of frames alone"
+        )
+    depth = open_folder(path, videos=False)
+    made = {}
+    for name, clip in clips.clips.items():
+        assert isinstance(clip, FolderClip)
+        other = depth.clips.get(name)
+        if other is None:
+            raise EvaluationError(f"{path}: has no depth of clip {name}")
+        assert isinstance(other, FolderClip)
+        if len(other.files) != len(clip.files):
+            raise EvaluationError(
+                f"{other.where}: {len(other.files)} depth pictures of {len(clip.files)} frames"
+            )
+        made[name] = replace(clip, depth_files=other.files)
+    return replace(clips, clips=made)
+
+
+def _frames_in(folder: Path) -> tuple[Path, list[Path]] | None:
+    """The folder with its frames; None where it has none and is not meant to."""
+    inner = folder / "rgb"
+    files = _sorted_images(inner if inner.is_dir() else folder)
+    if files:
+        return folder, files
+    others = [e for e in folder.iterdir() if not e.name.startswith(".")]
+    if not others or inner.is_dir():
+        raise EvaluationError(f"{folder}: is empty: remove it, or put the clip's frames into it")
+    return None
+
+
+def _clip(folder: Path, files: list[Path]) -> FolderClip:
+    numbers = _numbers(files)
+    return FolderClip(
+        name=folder.name,
+        video=_video_of(folder.name, files[0].stem),
+        folder=folder,
+        files=tuple(files),
+        numbers=numbers,
+        size=_size(files),
+    )
+
+
+def _video_of(name: str, first: str | None) -> str:
+    """A snippet is named after its first frame: what is before the number is its video."""
+    match = _LAST_NUMBER.match(name)
+    if match and match[1].strip("_-. ") and (first is None or name == first):
+        return match[1].rstrip("_-. ")
+    return name
+
+
+def _grouped(files: list[Path]) -> list[FolderClip]:
+    """Frames of all videos in one folder: what is before the last number names the video."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        match = _LAST_NUMBER.match(file.stem)
+        if match is None:
+            raise EvaluationError(f"{file}: its name has no number, so its place is not known")
+        groups[match[1].rstrip("_-. ") or file.parent.name].append(file)
+    made = []
+    for name, group in groups.items():
+        ordered = sorted(group, key=_number)
+        numbers = _numbers(ordered, gaps=True)
+        made.append(FolderClip(name, name, None, tuple(ordered), numbers, _size(ordered)))
+    return made
+
+
+def _sorted_images(folder: Path) -> list[Path]:
+    found = [
+        e
+        for e in folder.iterdir()
+        if e.suffix.lower() in _IMAGES and not e.name.startswith(".") and e.is_file()
+    ]
+    return sorted(found, key=lambda file: (_number(file), file.name))
+
+
+def _number(file: Path) -> int:
+    match = _LAST_NUMBER.match(file.stem)
+    return int(match[2]) if match else -1
+
+
+def _numbers(files: Sequence[Path], *, gaps: bool = False) -> tuple[int, ...]:
+    numbers = tuple(_number(file) for file in files)
+    if -1 in numbers:
+        raise EvaluationError(f"{files[numbers.index(-1)]}: its name has no number")
+    steps = np.diff(numbers)
+    if (steps == 0).any():
+        twice = int(np.flatnonzero(steps == 0)[0])
+        raise EvaluationError(
+            f"{files[twice]} and {files[twice + 1].name} are both frame {numbers[twice]}"
+        )
+    if not gaps and len(set(steps.tolist())) > 1:
+        usual = Counter(steps.tolist()).most_common(1)[0][0]
+        at = int(np.flatnonzero(steps != usual)[0])
+        raise EvaluationError(
+            f"{files[at].parent}: a frame is missing between {files[at].name} and "
+            f"{files[at + 1].name}"
+        )
+    return numbers
+
+
+def _size(files: Sequence[Path]) -> tuple[int, int]:
+    sizes: dict[tuple[int, int], list[Path]] = defaultdict(list)
+    for file in files:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD)
+        try:
+            width, height = declared_size(head)
+        except ValueError as error:
+            raise EvaluationError(f"{file}: {error}" if head else f"{file}: is empty") from error
+        sizes[height, width].append(file)
+    if len(sizes) > 1:
+        (usual, _), (odd, those) = sorted(sizes.items(), key=lambda item: -len(item[1]))[:2]
+        raise EvaluationError(
+            f"{those[0]}: is {odd[1]}x{odd[0]}, the other frames are {usual[1]}x{usual[0]}"
+        )
+    return next(iter(sizes))
+
+
+def _image(file: Path) -> np.ndarray:
+    try:
+        return decode_image(file.read_bytes())
+    except ValueError as error:
+        raise EvaluationError(f"{file}: {error}") from error
+
+
+def _frame(file: Path) -> np.ndarray:
+    image = _image(file)
+    if image.dtype != np.uint8:
+        raise EvaluationError(f"{file}: is {image.dtype}; frames are 8-bit")
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _depth(file: Path) -> np.ndarray:
+    image = _image(file)
+    if image.ndim == 2:
+        return grey_to_depth(image)
+    if image.dtype != np.uint8:
+        raise EvaluationError(
+            f"{file}: is {image.dtype} in colour; depth is grey, or `hot` in 8 bit"
+        )
+    if (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all():
+        return grey_to_depth(image[..., 0])
+    return hot_to_depth(image)[0]
+
+
+def _inside(folder: Path | None, name: str) -> list[Path]:
+    inner = None if folder is None else folder / name
+    return _sorted_images(inner) if inner is not None and inner.is_dir() else []
+
+
+def _alike(images: list[np.ndarray], files: Sequence[Path]) -> list[np.ndarray]:
+    for image, file in zip(images, files, strict=True):
+        if image.shape != images[0].shape:
+            raise EvaluationError(f"{file}: is {image.shape}, the first is {images[0].shape}")
+    return images
+
+
+def _array(file: Path) -> np.ndarray:
+    try:
+        array = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise EvaluationError(f"{file}: is no array ({error})") from error
+    if not np.isfinite(array).all():
+        raise EvaluationError(f"{file}: has values that are not finite")
+    return array
+
+
+def _kind_said(folder: Path | None) -> DepthKind | None:
+    """Which depth it is, where `clip.json` of `idol-eval run` says it."""
+    file = None if folder is None else folder / "clip.json"
+    if file is None or not file.is_file():
+        return None
+    try:
+        said = parse_json(file.read_bytes())
+    except ValueError as error:
+        raise EvaluationError(f"{file}: is not JSON ({error})") from error
+    kind = said.get("depth_kind") if isinstance(said, dict) else None
+    return kind if kind in ("person", "frame") else None

@@ -1,0 +1,344 @@
+"""The table of metrics: what each is called, its unit and direction, and what it needs.
+
+A metric of frames is a function of what was read of a clip, and a row. A clip gives two sums, a
+total and a weight; a video's value is the total over the weight of all its clips, so that a video
+counts once however it was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from idol.evaluate.clips import ClipArrays
+from idol.evaluate.depth import (
+    AlignedSums,
+    Alignment,
+    aligned_sums,
+    dtssd,
+    edge_f1,
+    errors,
+    person_of,
+)
+from idol.evaluate.images import l1, psnr, resized, ssim
+from idol.evaluate.motion import STILL, amount_of_motion
+from idol.evaluate.pose import PoseError
+from idol.evaluate.protocols import Protocol
+from idol.generate.continuity import drift, seam
+
+__all__ = ["METRICS", "Better", "Metric", "Seen", "Sums", "value_of"]
+
+Better = Literal["lower", "higher", "one"]
+Need = Literal[
+    "images",
+    "depth",
+    "truth's depth",
+    "person",
+    "pose",
+    "annotator",
+    "long",
+    "lpips",
+    "snippets",
+    "inception",
+    "i3d",
+    "resnet3d",
+]
+Sums = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A generated clip and the true one, with what several metrics share.
+
+    `alignment`: the video's scale and shift of depth. `pose`, `pose_of_truth`: what an annotator
+    finds in both, against the driving pose. `lpips`: of each frame that image metrics take.
+    `stride`: of the windows of a long video. `dtssd_frames`: of the clip's containers.
+    """
+
+    generated: ClipArrays
+    reference: ClipArrays
+    protocol: Protocol
+    alignment: Alignment | None = None
+    pose: PoseError | None = None
+    pose_of_truth: PoseError | None = None
+    lpips: tuple[float, ...] = ()
+    stride: int = 4
+    dtssd_frames: Sums | None = None
+
+    @cached_property
+    def images(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The frames that image metrics compare, generated and true, of one size."""
+        count = None if self.protocol.images.frames == "every" else 1
+        size = self.reference.frames.shape[1:3]
+        pairs = zip(self.generated.frames[:count], self.reference.frames[:count], strict=True)
+        return [(a if a.shape[:2] == size else resized(a, size), b) for a, b in pairs]
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        assert self.generated.depth is not None
+        return self.generated.depth
+
+    @cached_property
+    def true_depth(self) -> np.ndarray:
+        assert self.reference.depth is not None
+        return self.reference.depth
+
+    @cached_property
+    def person(self) -> np.ndarray | None:
+        """(F, H, W) bool: the true person; None where nothing says where it is."""
+        return person_in(self.reference)
+
+    @cached_property
+    def compared(self) -> np.ndarray:
+        """(F, H, W) bool: where depth is fitted: the person, or all of a whole frame's."""
+        if self.reference.depth_kind == "frame" or self.person is None:
+            return np.ones(self.true_depth.shape, bool)
+        return self.person
+
+    @cached_property
+    def aligned(self) -> AlignedSums:
+        """After the video's alignment of depth."""
+        assert self.alignment is not None
+        return aligned_sums(self.depth, self.true_depth, self.compared, self.alignment)
+
+    @cached_property
+    def moved(self) -> tuple[float, float]:
+        """Amounts of motion, generated and true."""
+        return amount_of_motion(self.generated.frames), amount_of_motion(self.reference.frames)
+
+
+def person_in(arrays: ClipArrays) -> np.ndarray | None:
+    """The person by the mask, or by a depth whose background is white; None where neither tells."""
+    if arrays.mask is not None:
+        return arrays.mask
+    if arrays.depth is None or arrays.depth_kind == "frame":
+        return None
+    inside = person_of(arrays.depth)
+    return None if inside.all() else inside
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table.
+
+    `better`   which values are: of `one`, those near 1.
+    `digits`   after the point in tables.
+    `needs`    what must be there; else it is reported as not computed, with the reason.
+    `sums`     of a clip; None of a Frechet distance, which is of sets.
+    `root`     whether a video's value is the root of the mean.
+    `beside`   the metric that this one is the truth's own value of.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Better
+    digits: int
+    needs: tuple[Need, ...]
+    sums: Callable[[Seen], Sums] | None = None
+    root: bool = False
+    beside: str = ""
+
+
+def value_of(metric: Metric, sums: Sums) -> float:
+    """A video's value; NaN where its clips say nothing."""
+    total, weight = sums
+    if not weight > 0:
+        return math.nan
+    return math.sqrt(total / weight) if metric.root else total / weight
+
+
+def _mean(value: float | None, weight: float = 1.0) -> Sums:
+    known = value is not None and math.isfinite(value) and weight > 0
+    return (value * weight, weight) if known else (0.0, 0.0)  # type: ignore[operator]
+
+
+def _over_images(function: Callable[[np.ndarray, np.ndarray], float], seen: Seen) -> Sums:
+    values = [function(ours, truth) for ours, truth in seen.images]
+    return float(np.sum(values)), float(len(values))
+
+
+def _psnr(seen: Seen) -> Sums:
+    return _over_images(psnr, seen)
+
+
+def _ssim(seen: Seen) -> Sums:
+    return _over_images(lambda a, b: ssim(a, b, seen.protocol.images.ssim), seen)
+
+
+def _l1(seen: Seen) -> Sums:
+    return _over_images(lambda a, b: l1(a, b, seen.protocol.images.l1), seen)
+
+
+def _lpips(seen: Seen) -> Sums:
+    return float(np.sum(seen.lpips)), float(len(seen.lpips))
+
+
+def _squares(seen: Seen) -> Sums:
+    return _mean(errors(seen.depth, seen.true_depth).mse, seen.depth.size)
+
+
+def _squares_person(seen: Seen) -> Sums:
+    assert seen.person is not None
+    inside = errors(seen.depth, seen.true_depth, seen.person)
+    return _mean(inside.mse, float(seen.person.sum()))
+
+
+def _aligned(which: str) -> Callable[[Seen], Sums]:
+    return lambda seen: (float(getattr(seen.aligned, which)), float(seen.aligned.pixels))
+
+
+def _dtssd(seen: Seen) -> Sums:
+    return _mean(dtssd(seen.depth, seen.true_depth), len(seen.depth) - 1)
+
+
+def _dtssd_frames(seen: Seen) -> Sums:
+    return seen.dtssd_frames or (0.0, 0.0)
+
+
+def _edges(seen: Seen) -> Sums:
+    return _mean(edge_f1(seen.generated.frames, seen.depth), len(seen.depth))
+
+
+def _edges_truth(seen: Seen) -> Sums:
+    return _mean(edge_f1(seen.reference.frames, seen.true_depth), len(seen.true_depth))
+
+
+def _akd(error: PoseError | None) -> Sums:
+    return (0.0, 0.0) if error is None else _mean(error.akd, error.found)
+
+
+def _missing(error: PoseError | None) -> Sums:
+    return (0.0, 0.0) if error is None else _mean(error.missing, error.joints)
+
+
+def _seam(seen: Seen) -> Sums:
+    return _mean(seam(seen.generated.frames, seen.stride))
+
+
+def _seam_truth(seen: Seen) -> Sums:
+    return _mean(seam(seen.reference.frames, seen.stride))
+
+
+def _drift(which: str) -> Callable[[Seen], Sums]:
+    def sums(seen: Seen) -> Sums:
+        assert seen.person is not None
+        return _mean(getattr(drift(seen.generated.frames, seen.person), which))
+
+    return sums
+
+
+def _motion(seen: Seen) -> Sums:
+    ours, truth = seen.moved
+    return (0.0, 0.0) if truth < STILL else (ours, truth)
+
+
+_TRUTH = "the truth's own"
+_ANNOTATOR = "the annotator's own, on the truth"
+_DRIFT: tuple[Need, ...] = ("long", "person")
+_VIDEO: tuple[Need, ...] = ("snippets",)
+_DEPTH: tuple[Need, ...] = ("depth", "truth's depth")
+_PERSON: tuple[Need, ...] = (*_DEPTH, "person")
+
+METRICS: Mapping[str, Metric] = {
+    row.name: row
+    for row in (
+        Metric("fid_fvd", "FID-FVD", "", "lower", 2, ("snippets", "resnet3d")),
+        Metric("fvd", "FVD", "", "lower", 2, ("snippets", "i3d")),
+        Metric("fid_fvd_stride1", "FID-FVD, stride 1", "", "lower", 2, ("snippets", "resnet3d")),
+        Metric("fvd_stride1", "FVD, stride 1", "", "lower", 2, ("snippets", "i3d")),
+        Metric("fid", "FID", "", "lower", 2, ("inception",)),
+        Metric("depth_rmse", "depth L2 (RMSE)", "depth", "lower", 4, _DEPTH, _squares, root=True),
+        Metric("depth_mse", "depth MSE", "depth²", "lower", 5, _DEPTH, _squares),
+        Metric(
+            "depth_rmse_person",
+            "depth RMSE, person",
+            "depth",
+            "lower",
+            4,
+            _PERSON,
+            _squares_person,
+            root=True,
+        ),
+        Metric(
+            "depth_mse_person", "depth MSE, person", "depth²", "lower", 5, _PERSON, _squares_person
+        ),
+        Metric("absrel", "AbsRel, aligned", "", "lower", 4, _DEPTH, _aligned("absrel")),
+        Metric(
+            "rmse_aligned",
+            "RMSE, aligned",
+            "1/disparity",
+            "lower",
+            4,
+            _DEPTH,
+            _aligned("squares"),
+            root=True,
+        ),
+        Metric("delta1", "delta1, aligned", "", "higher", 4, _DEPTH, _aligned("delta1")),
+        Metric("dtssd", "dtSSD of depth", "depth", "lower", 4, _DEPTH, _dtssd),
+        Metric("dtssd_frames", "dtSSD of frames", "(0-255)²", "lower", 2, _VIDEO, _dtssd_frames),
+        Metric("edge_f1", "edges of video and depth, F1", "", "higher", 3, ("depth",), _edges),
+        Metric(
+            "edge_f1_truth",
+            _TRUTH,
+            "",
+            "higher",
+            3,
+            ("truth's depth",),
+            _edges_truth,
+            beside="edge_f1",
+        ),
+        Metric("psnr", "PSNR", "dB", "higher", 2, ("images",), _psnr),
+        Metric("ssim", "SSIM", "", "higher", 4, ("images",), _ssim),
+        Metric("l1", "L1", "", "lower", 6, ("images",), _l1),
+        Metric("lpips", "LPIPS", "", "lower", 4, ("images", "lpips"), _lpips),
+        Metric(
+            "akd",
+            "pose error (AKD)",
+            "px of 256",
+            "lower",
+            2,
+            ("pose", "annotator"),
+            lambda seen: _akd(seen.pose),
+        ),
+        Metric(
+            "akd_truth",
+            _ANNOTATOR,
+            "px of 256",
+            "lower",
+            2,
+            ("pose", "annotator"),
+            lambda seen: _akd(seen.pose_of_truth),
+            beside="akd",
+        ),
+        Metric(
+            "mkr",
+            "missing key points (MKR)",
+            "",
+            "lower",
+            4,
+            ("pose", "annotator"),
+            lambda seen: _missing(seen.pose),
+        ),
+        Metric(
+            "mkr_truth",
+            _ANNOTATOR,
+            "",
+            "lower",
+            4,
+            ("pose", "annotator"),
+            lambda seen: _missing(seen.pose_of_truth),
+            beside="mkr",
+        ),
+        Metric("seam", "seam", "", "one", 3, ("long",), _seam),
+        Metric("seam_truth", _TRUTH, "", "one", 3, ("long",), _seam_truth, beside="seam"),
+        Metric("drift", "drift, background", "levels", "lower", 2, _DRIFT, _drift("background")),
+        Metric("drift_person", "drift, person", "levels", "lower", 2, _DRIFT, _drift("person")),
+        Metric("motion", "motion over the truth's", "", "one", 3, (), _motion),
+    )
+}
