@@ -5,11 +5,13 @@ Only tyro is imported here, so that --help answers at once; each command imports
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from tyro.extras import SubcommandApp
 
+from idol.config.evaluate import RunConfig, ScoreConfig
 from idol.errors import IdolError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
@@ -33,6 +35,65 @@ def protocols(
     from idol.evaluate.report import print_protocols
 
     print_protocols(name, as_json=json)
+    return 0
+
+
+@_app.command
+def score(config: OmitArgPrefixes[ScoreConfig]) -> int:
+    """Measure generated clips against the true ones, by a named protocol."""
+    from idol.evaluate.progress import progress
+    from idol.evaluate.report import print_scores, write_scores
+    from idol.evaluate.score import score
+
+    with progress("scoring") as told:
+        result = score(config, told)
+    write_scores(result, config.out)
+    print_scores(result)
+    return 0
+
+
+@_app.command(name="run")
+def generate_and_score(config: OmitArgPrefixes[RunConfig]) -> int:
+    """Generate the clips of a validation split with a model, then score them; resumable."""
+    from idol.evaluate.progress import progress
+    from idol.evaluate.report import print_scores, write_scores
+    from idol.evaluate.run import run
+
+    with progress("clips") as told:
+        result = run(config, told)
+    if result is not None:
+        write_scores(result, config.out)
+        print_scores(result)
+    return 0
+
+
+@_app.command
+def compare(
+    results: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(
+            metavar="RESULT",
+            help="Folders of results, or their scores.json; the first is that "
+            "against which the others are set.",
+        ),
+    ],
+    paper: Annotated[
+        str,
+        arg(metavar="TABLE", help="Set them beside this table of the paper's: tab1, tab2 …"),
+    ] = "",
+    samples: Annotated[int, arg(help="Bootstrap samples of videos.")] = 1000,
+    seed: Annotated[int, arg(help="Of the bootstrap.")] = 0,
+    json: _Json = False,
+) -> int:
+    """Set results of one protocol side by side, with paired differences and their intervals."""
+    from idol.evaluate.compare import compare, read_scores
+    from idol.evaluate.compare_report import print_comparison, print_paper
+
+    read = [read_scores(path) for path in results]
+    if paper:
+        print_paper(paper, read, as_json=json)
+    else:
+        print_comparison(compare(read, samples=samples, seed=seed), as_json=json)
     return 0
 
 

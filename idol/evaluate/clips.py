@@ -48,6 +48,7 @@ class ScoredClip(Protocol):
     `numbers`  of the frames in the video, as files or the json say; empty where only reading
                tells, as of video files.
     `size`     (height, width) of the frames; None where only reading tells.
+    `has`      what there is besides frames: depth, mask, keypoints.
     """
 
     @property
@@ -60,6 +61,8 @@ class ScoredClip(Protocol):
     def numbers(self) -> tuple[int, ...]: ...
     @property
     def size(self) -> tuple[int, int] | None: ...
+    @property
+    def has(self) -> frozenset[str]: ...
 
     def read(self) -> ClipArrays:
         """Raises EvaluationError, or ShardsError, naming the file that cannot be used."""

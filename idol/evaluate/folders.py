@@ -54,6 +54,17 @@ class FolderClip:
     def where(self) -> str:
         return str(self.files[0].parent if self.folder is None else self.folder)
 
+    @property
+    def has(self) -> frozenset[str]:
+        there = {"depth"} if self.depth_files else set()
+        if self.folder is not None:
+            names = {"depth": ("depth", "depth.npy"), "mask": ("mask",)}
+            names["keypoints"] = ("keypoints.npy",)
+            for what, files in names.items():
+                if any((self.folder / file).exists() for file in files):
+                    there.add(what)
+        return frozenset(there)
+
     def read(self) -> ClipArrays:
         frames = np.stack([_frame(file) for file in self.files])
         depth = self.read_depth()
@@ -114,6 +125,7 @@ class VideoClip:
     file: Path
     numbers: tuple[int, ...] = ()
     size: tuple[int, int] | None = None
+    has: frozenset[str] = frozenset()
 
     @property
     def where(self) -> str:

@@ -184,7 +184,8 @@ def _squares(seen: Seen) -> Sums:
 
 
 def _squares_person(seen: Seen) -> Sums:
-    assert seen.person is not None
+    if seen.person is None:
+        return 0.0, 0.0
     inside = errors(seen.depth, seen.true_depth, seen.person)
     return _mean(inside.mse, float(seen.person.sum()))
 
@@ -227,7 +228,8 @@ def _seam_truth(seen: Seen) -> Sums:
 
 def _drift(which: str) -> Callable[[Seen], Sums]:
     def sums(seen: Seen) -> Sums:
-        assert seen.person is not None
+        if seen.person is None:
+            return 0.0, 0.0
         return _mean(getattr(drift(seen.generated.frames, seen.person), which))
 
     return sums

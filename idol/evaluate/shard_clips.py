@@ -39,6 +39,13 @@ class ShardClip:
         sample = self.entry.sample
         return (sample.height, sample.width) if sample.height and sample.width else None
 
+    @property
+    def has(self) -> frozenset[str]:
+        there = {m for m in ("mask", "keypoints") if m in self.entry.sample.sizes}
+        return frozenset(
+            there | ({"depth"} if self._modality in self.entry.sample.sizes else set())
+        )
+
     def clip(self) -> Clip:
         """The whole sample. Raises ShardsError, naming the member that cannot be read."""
         return decode_clip(read_sample(self.entry))
@@ -64,19 +71,22 @@ class ShardClip:
         return f"depth_{self.depth}"
 
 
-def open_shards(path: str, split: str | None, depth: DepthKind | None) -> ClipSet:
+def open_shards(
+    path: str, split: str | None, depth: DepthKind | None, limit: int | None = None
+) -> ClipSet:
     """The clips of a dataset's split: `val` where there is one, else the only one.
 
     Args:
         path: a dataset, a split's folder or a tar; local or a URL.
         depth: which is compared; the person's where a dataset has both, unless given.
+        limit: only so many clips, the first ones.
 
     Raises:
         ShardsError: it cannot be opened, or has no such split.
         EvaluationError: no clip has that depth.
     """
     dataset = open_dataset(path)
-    entries = entries_of(dataset, split)
+    entries = entries_of(dataset, split)[:limit]
     kind = choose_depth(dataset.url, entries, depth)
     # Frames are numbered as a dataset takes them: every second one of a video is the next.
     indices = decode_info(read_sample(entries[0]))["frame_indices"]

@@ -1,0 +1,134 @@
+"""Options of `idol-eval score` and `idol-eval run`."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from idol.config.checks import ConfigError, at_least, mistakes_in
+
+__all__ = ["RunConfig", "ScoreConfig"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """What is scored, how, and where the results go.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    generated: str
+    """Generated clips: a folder with a folder of frames for each clip, a folder of all videos'
+    frames, a folder of mp4s where the protocol says so, or shards."""
+    reference: str
+    """The true clips, named alike: a folder likewise, or shards."""
+    protocol: str
+    """Name of the protocol: all that a number depends on besides the frames (idol-eval
+    protocols)."""
+    out: Path
+    """Folder for scores.json, the tables, and the features that comparisons need."""
+    split: str | None = None
+    """Split of shards: val where there is one, unless given."""
+    limit: Annotated[int | None, at_least(1)] = None
+    """Only so many clips of shards, the first ones; the scores say so."""
+    depth: Literal["person", "frame"] | None = None
+    """Which depth of shards is compared: the person's where there are both, unless given."""
+    generated_depth: Path | None = None
+    """Folder with the generated clips' depth, where it does not lie in each clip's folder."""
+    reference_depth: Path | None = None
+    """Folder with the true clips' depth likewise."""
+    estimate_depth: str = "none"
+    """Annotator that estimates depth of the generated frames afterwards, in place of generated
+    depth: lite, hdnet, midas, hf:MODEL. The rows marked so in the paper's tables."""
+    pose: str = "lite"
+    """Annotator that looks for key points in generated and true frames; none for no pose error."""
+    metrics: tuple[str, ...] = ()
+    """Compute these alone; all by default."""
+    require: tuple[str, ...] = ()
+    """Fail where one of these cannot be computed, before anything is."""
+    weights: Path | None = None
+    """Folder of external files (networks); by default that of `idol-prep weights`."""
+    device: str = "auto"
+    """Device of torch for the networks: cpu, cuda; auto: a GPU if there is one."""
+    batch: Annotated[int, at_least(1)] = 16
+    """Images, or an eighth as many snippets, that pass through a network at a time."""
+    samples: Annotated[int, at_least(100)] = 1000
+    """Bootstrap samples of videos for each interval."""
+    seed: Annotated[int, at_least(0)] = 0
+    """Of the bootstrap."""
+    stride: Annotated[int, at_least(1)] = 4
+    """Stride of the windows that long clips were generated in, for the seam."""
+    name: str = ""
+    """What the row is called in tables; by default the name of the generated folder."""
+    allow_swapped: bool = False
+    """Score also clips that look like each other's reference."""
+
+    def __post_init__(self) -> None:
+        if mistakes := [f"--{name} {fault}" for name, fault in mistakes_in(self)]:
+            raise ConfigError("; ".join(mistakes))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A model, the clips whose conditions it generates from, and how they are scored.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    model: Path
+    """Folder of a model: an output of idol-train, a checkpoint of it, or a pipeline's folder."""
+    shards: str
+    """Dataset whose clips give the conditions, and are the truth: its split val, unless --split."""
+    out: Path
+    """Folder for the generated clips, one folder a clip, and the scores."""
+    protocol: str = "clean-8"
+    """Name of the protocol (idol-eval protocols)."""
+    split: str | None = None
+    """Split of the shards."""
+    steps: Annotated[int, at_least(1)] = 50
+    """Denoising steps."""
+    guidance: float = 1.5
+    """Weight of the foreground; 1 is none."""
+    scheduler: str = "ddim"
+    """How steps are taken: ddim, unipc, dpm."""
+    seed: Annotated[int, at_least(0)] = 0
+    """Of the noise: that of a clip is a function of this and its key."""
+    share: str = "0/1"
+    """I/N generates every N-th clip from the I-th (0 to N - 1) on, for N processes; the one that
+    finds all clips there scores them."""
+    limit: Annotated[int | None, at_least(1)] = None
+    """Only so many clips, the first ones; the scores say so."""
+    device: str = "auto"
+    """Device of torch: cpu, cuda; auto: a GPU if there is one."""
+    low_memory: bool = False
+    """Generate with less memory, slower."""
+    score: bool = True
+    """Score when all clips are there."""
+    pose: str = "lite"
+    """As for idol-eval score."""
+    metrics: tuple[str, ...] = ()
+    """As for idol-eval score."""
+    require: tuple[str, ...] = ()
+    """As for idol-eval score."""
+    weights: Path | None = None
+    """Folder of external files (networks); by default that of `idol-prep weights`."""
+    samples: Annotated[int, at_least(100)] = 1000
+    """Bootstrap samples of videos for each interval."""
+    name: str = ""
+    """What the row is called in tables; by default the name of the model's folder."""
+
+    def __post_init__(self) -> None:
+        mistakes = [f"--{name} {fault}" for name, fault in mistakes_in(self)]
+        match = re.fullmatch(r"([0-9]+)/([0-9]+)", self.share)
+        if match is None or not int(match[1]) < int(match[2]):
+            mistakes.append(f"--share must be I/N with I from 0 to N - 1, not {self.share}")
+        if mistakes:
+            raise ConfigError("; ".join(mistakes))
+
+    @property
+    def part(self) -> slice:
+        """Which clips this process generates."""
+        index, _, count = self.share.partition("/")
+        return slice(int(index), None, int(count))

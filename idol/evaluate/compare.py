@@ -1,0 +1,132 @@
+"""`idol-eval compare`: results of one protocol side by side, and their paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idol.evaluate.errors import EvaluationError
+from idol.evaluate.metrics import METRICS
+from idol.evaluate.report import SCORES
+from shards.files.digest import parse_json
+
+__all__ = ["compare", "read_scores"]
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """What a result's `scores.json` says; `path` is the file or its folder.
+
+    Raises EvaluationError where there is none, or it is of another version.
+    """
+    file = path / SCORES if path.is_dir() else path
+    try:
+        said = parse_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise EvaluationError(
+            f"{path}: has no {SCORES}; score it with `idol-eval score`"
+        ) from error
+    except ValueError as error:
+        raise EvaluationError(f"{file}: is not JSON ({error})") from error
+    if not isinstance(said, dict) or said.get("schema") != 1 or "protocol" not in said:
+        raise EvaluationError(f"{file}: is no result of `idol-eval score` of this version")
+    return said | {"folder": str(file.parent)}
+
+
+def compare(results: Sequence[Mapping[str, Any]], *, samples: int, seed: int) -> dict[str, Any]:
+    """Each later result against the first: paired differences over the videos of both.
+
+    A Frechet distance is of a set, not of a video: both results' are computed of the same resampled
+    videos, and their differences make the interval.
+
+    Raises EvaluationError for results of different protocols or references.
+    """
+    first = results[0]
+    _check_alike(results)
+    return {
+        "schema": 1,
+        "protocol": first["protocol"],
+        "reference": first["reference"]["sha256"],
+        "against": first["name"],
+        "results": [
+            {"name": r["name"], "metrics": r["metrics"], "not_computed": r["not_computed"]}
+            for r in results
+        ],
+        "differences": [
+            {"name": other["name"]} | _differences(first, other, samples, seed)
+            for other in results[1:]
+        ],
+    }
+
+
+def _check_alike(results: Sequence[Mapping[str, Any]]) -> None:
+    first, *others = results
+    for other in others:
+        ours, theirs = first["protocol"], other["protocol"]
+        if (ours["name"], ours["hash"]) != (theirs["name"], theirs["hash"]):
+            raise EvaluationError(
+                f"{first['name']} is of protocol {ours['name']} ({ours['hash'][:12]}), "
+                f"{other['name']} of {theirs['name']} ({theirs['hash'][:12]}): numbers of "
+                "different protocols do not go into one table; score both by one"
+            )
+        if first["reference"]["sha256"] != other["reference"]["sha256"]:
+            raise EvaluationError(
+                f"{first['name']} and {other['name']} were scored against other references "
+                f"({first['reference']['path']}, {other['reference']['path']}): score both against "
+                "one"
+            )
+
+
+def _differences(
+    first: Mapping[str, Any], other: Mapping[str, Any], samples: int, seed: int
+) -> dict[str, Any]:
+    from idol.evaluate.intervals import mean_interval
+
+    found: dict[str, Any] = {}
+    absent: dict[str, str] = {}
+    for name, metric in METRICS.items():
+        lacking = [r["name"] for r in (first, other) if name not in r["metrics"]]
+        if lacking:
+            absent[name] = f"not computed of {' and '.join(lacking)}"
+            continue
+        if metric.sums is not None:
+            pairs = [
+                (values[name], other["videos"][video][name])
+                for video, values in first["videos"].items()
+                if name in values and name in other["videos"].get(video, {})
+            ]
+            if not pairs:
+                absent[name] = "no video has it in both"
+                continue
+            differences = np.array([theirs - ours for ours, theirs in pairs])
+            found[name] = mean_interval(differences, samples=samples, seed=seed)
+            continue
+        if first["networks"][name]["sha256"] != other["networks"][name]["sha256"]:
+            absent[name] = "its network had other weights"
+            continue
+        found[name] = _frechet_difference(name, first, other, samples, seed)
+    return {"metrics": found, "not_compared": absent}
+
+
+def _frechet_difference(
+    name: str, first: Mapping[str, Any], other: Mapping[str, Any], samples: int, seed: int
+) -> dict[str, Any]:
+    from idol.evaluate.intervals import frechet_difference
+
+    rows, counts = zip(*(_features(result, name) for result in (first, other)), strict=True)
+    return frechet_difference(rows[0], rows[1], counts[0], counts[1], samples=samples, seed=seed)
+
+
+def _features(result: Mapping[str, Any], name: str) -> Any:
+    """The features of both sides, memory-mapped, and how many rows each video has."""
+    said = result["networks"][name]
+    sides = {}
+    for side, counts in said["rows"].items():
+        file = Path(result["folder"]) / said["file"].replace("SIDE", side)
+        shape = (sum(counts.values()), said["features"])
+        if not file.is_file() or file.stat().st_size != 4 * shape[0] * shape[1]:
+            raise EvaluationError(f"{file}: is gone or cut short; score {result['name']} again")
+        sides[side] = np.memmap(file, np.float32, "r", shape=shape)
+    return sides, {side: list(counts.values()) for side, counts in said["rows"].items()}

@@ -1,0 +1,193 @@
+"""`idol-eval run`: generate the clips of a validation split, one row a clip, and score them.
+
+    OUT/run.json               the model and the settings that every clip was generated with
+    OUT/clips/KEY/rgb/000.png  frames, and depth/000.png in 16 bits, as `idol-eval score` reads them
+    OUT/clips/KEY/clip.json    the clip's row: seed, checksums, which depth
+    OUT/scores.json …          as `idol-eval score` writes them
+
+A clip's folder takes its name when it is whole, so a run is resumed by the same command, and any
+number of processes may generate their shares of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.evaluate.errors import EvaluationError
+from idol.evaluate.shard_clips import ShardClip, open_shards
+from shards.files.atomic import atomic_file, atomic_folder
+from shards.files.digest import canonical_json, parse_json, sha256_file
+from shards.sample.colormap import depth_to_grey
+from shards.sample.images import encode_png
+
+if TYPE_CHECKING:
+    from idol.generate.generator import Generated
+
+__all__ = ["RUN", "clip_seed", "generate", "run", "score_config"]
+
+RUN = "run.json"
+_CLIPS = "clips"
+_CLIP = "clip.json"
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+
+def run(config: RunConfig, progress: Progress = lambda done, of: None) -> dict[str, Any] | None:
+    """Generate this process's share; what scoring says, or None while clips are lacking.
+
+    Raises:
+        EvaluationError: `out` holds clips of another model, dataset or settings.
+        NotAModelError, GenerationError, ShardsError: as generation and reading say.
+    """
+    clips = _clips(config)
+    _settle(config, clips)
+    generate(config, clips[config.part], progress)
+    lacking = [clip.name for clip in clips if not _row(config.out, clip.name).is_file()]
+    if lacking or not config.score:
+        if lacking:
+            _log.warning(f"{len(lacking)} clips are other processes' to generate, then scores come")
+        return None
+    from idol.evaluate.score import score
+
+    return score(score_config(config), progress)
+
+
+def score_config(config: RunConfig) -> ScoreConfig:
+    """How the clips of a run are scored."""
+    return ScoreConfig(
+        generated=str(config.out / _CLIPS),
+        reference=config.shards,
+        protocol=config.protocol,
+        out=config.out,
+        split=config.split,
+        limit=config.limit,
+        pose=config.pose,
+        metrics=config.metrics,
+        require=config.require,
+        weights=config.weights,
+        device=config.device,
+        samples=config.samples,
+        name=config.name or config.model.name,
+    )
+
+
+def _clips(config: RunConfig) -> list[ShardClip]:
+    found = open_shards(config.shards, config.split, None, config.limit)
+    return [clip for clip in found.clips.values() if isinstance(clip, ShardClip)]
+
+
+def _settle(config: RunConfig, clips: Sequence[ShardClip]) -> None:
+    """Write down what the run is, or make sure that it is the one that is there."""
+    file = config.out / RUN
+    said = _said(config, clips)
+    if file.is_file():
+        before = parse_json(file.read_bytes())
+        differs = [name for name in said if before.get(name) != said[name]]
+        if differs:
+            was = ", ".join(f"{n} was {before.get(n)}, is {said[n]}" for n in differs[:3])
+            raise EvaluationError(
+                f"{config.out}: holds a run with other settings ({was}); give another --out"
+            )
+        return
+    with atomic_file(file) as temporary:
+        temporary.write_bytes(canonical_json(said, indent=1))
+
+
+def _said(config: RunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:
+    keys = hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()
+    return {
+        "model": _model_digest(config.model),
+        "clips": len(clips),
+        "keys_sha256": keys,
+        "steps": config.steps,
+        "guidance": config.guidance,
+        "scheduler": config.scheduler,
+        "seed": config.seed,
+    }
+
+
+def _model_digest(folder: Path) -> str:
+    """SHA-256 over the model's files, by their names."""
+    from idol.model_info import find_model
+
+    found = find_model(folder)
+    sums = {
+        str(file.relative_to(found)): sha256_file(file)
+        for file in sorted(found.rglob("*"))
+        if file.suffix in (".safetensors", ".json", ".bin")
+    }
+    return hashlib.sha256(canonical_json(sums)).hexdigest()
+
+
+def clip_seed(seed: int, key: str) -> int:
+    """The seed of a clip's noise, 0 to 2^63 - 1: of the run's seed and the key alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8]) >> 1
+
+
+def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) -> None:
+    """Generate those of the clips that are not there yet."""
+    from idol.generate.generator import ClipGenerator, conditions_of
+
+    waiting = [clip for clip in clips if not _row(config.out, clip.name).is_file()]
+    if not waiting:
+        return
+    generator = ClipGenerator.from_folder(
+        config.model,
+        device=_device(config.device),
+        steps=config.steps,
+        guidance=config.guidance,
+        scheduler=config.scheduler,
+        low_memory=config.low_memory,
+    )
+    for done, clip in enumerate(waiting):
+        progress(done, len(waiting))
+        seed = clip_seed(config.seed, clip.name)
+        start = time.perf_counter()
+        made = generator(conditions_of(clip.clip()), seed)
+        _log.info(f"{clip.name}: {time.perf_counter() - start:.1f} s")
+        _write(_row(config.out, clip.name).parent, made, {"key": clip.name, "seed": seed})
+    progress(len(waiting), len(waiting))
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _row(out: Path, key: str) -> Path:
+    return out / _CLIPS / key / _CLIP
+
+
+def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:
+    """A clip's folder, whole or not at all."""
+    pictures = {
+        "rgb": [encode_png(frame) for frame in made.frames],
+        "depth": [encode_png(depth_to_grey(np.clip(depth, 0, 1))) for depth in made.depth],
+    }
+    with atomic_folder(folder) as unfinished:
+        sums = {}
+        for name, files in pictures.items():
+            (unfinished / name).mkdir()
+            for number, data in enumerate(files):
+                file = unfinished / name / f"{number:03d}.png"
+                file.write_bytes(data)
+                sums[f"{name}/{file.name}"] = hashlib.sha256(data).hexdigest()
+        row = said | {
+            "frames": len(made.frames),
+            "fps": made.fps,
+            "depth_kind": made.depth_kind,
+            "sha256": sums,
+        }
+        (unfinished / _CLIP).write_bytes(canonical_json(row, indent=1))

@@ -1,0 +1,234 @@
+"""`idol-eval score`, `run` and `compare`, from folders to tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from idol.evaluate.cli import main
+from idol.evaluate.protocols import protocol
+from idol.evaluate.snippets import Cutter, segments
+from tests.idol.evaluate.made import dataset, depth, frames, person, write_folder
+
+# Networks are evalnet's matter; an empty folder of weights has none.
+_FRAMES = ["depth_rmse", "depth_rmse_person", "absrel", "delta1", "dtssd", "psnr", "l1", "motion"]
+
+
+def generated(root: Path, *, offset: float, noise: int = 0, clips: int = 2) -> Path:
+    """What a generator would make of `dataset`: its frames with noise, its depth off by so much on
+    the person."""
+    for v in range(3):
+        for c in range(clips):
+            rgb = frames(10 * v + c).astype(int)
+            rgb += np.random.default_rng(v).integers(-noise, noise + 1, rgb.shape)
+            depths = depth() + np.where(person(), np.float32(offset), np.float32(0))
+            folder = root / f"videos-v{v}-{8 * c}"
+            write_folder(folder, rgb.clip(0, 255).astype(np.uint8), depths)
+    return root
+
+
+def scored(tmp_path: Path, name: str, *arguments: str, code: int = 0) -> dict:
+    out = tmp_path / f"scores-{name}"
+    given = [
+        *("score", "--generated", str(tmp_path / name), "--reference", str(tmp_path / "shards")),
+        *("--protocol", "clean-8", "--out", str(out), "--weights", str(tmp_path / "none")),
+        *("--pose", "none", *arguments),
+    ]
+    assert main(given) == code
+    return json.loads((out / "scores.json").read_text()) if code == 0 else {}
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    dataset(tmp_path / "shards")
+    generated(tmp_path / "near", offset=0.0625)
+    generated(tmp_path / "far", offset=0.125, noise=20)
+    return tmp_path
+
+
+def test_a_depth_error_known_by_construction_reaches_the_scores(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = scored(sets, "near")
+    metrics = result["metrics"]
+    # Depth in shards is 8-bit `hot`, true to 7.5e-4.
+    assert metrics["depth_rmse_person"]["value"] == pytest.approx(0.0625, abs=8e-4)
+    share = person().mean()
+    assert metrics["depth_mse"]["value"] == pytest.approx(0.0625**2 * share, rel=0.03)
+    assert metrics["absrel"]["value"] < 0.002
+    assert metrics["delta1"]["value"] == 1
+    assert metrics["psnr"]["value"] > 30
+    assert metrics["motion"]["value"] == pytest.approx(1, abs=0.1)
+    assert metrics["psnr"]["videos"] == 3
+    assert result["counts"]["clips"] == 6
+    assert result["protocol"]["hash"] == protocol("clean-8").hash
+    said = capsys.readouterr().out
+    assert f"Protocol clean-8 ({protocol('clean-8').hash[:12]})" in said
+    # What is not there is said, never left out.
+    absent = result["not_computed"]
+    assert "i3d" in absent["fvd"]
+    assert absent["seam"] == "clips have 8 frames at most, and seams need 17"
+    assert absent["akd"] == "--pose none was given"
+    assert "lpips" in absent["lpips"]
+    assert not set(metrics) & set(absent)
+    assert "Not computed:" in said
+
+
+def test_the_same_command_gives_the_same_bytes(sets: Path) -> None:
+    scored(sets, "near", "--metrics", *_FRAMES)
+    first = (sets / "scores-near" / "scores.json").read_bytes()
+    scored(sets, "near", "--metrics", *_FRAMES)
+    assert (sets / "scores-near" / "scores.json").read_bytes() == first
+
+
+def test_a_required_metric_that_cannot_be_computed_fails(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored(sets, "near", "--require", "fvd", code=2)
+    err = capsys.readouterr().err
+    assert err.startswith("idol-eval: required, and cannot be computed")
+    assert "fvd: " in err
+    assert not (sets / "scores-near" / "scores.json").exists()
+    scored(sets, "near", "--require", "fdv", code=2)
+    assert "--require fdv: no such metric; there are: fid_fvd, fvd" in capsys.readouterr().err
+
+
+def test_a_frame_that_cannot_be_read_is_an_error(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = sets / "near" / "videos-v1-8" / "0004.png"
+    file.write_bytes(file.read_bytes()[:-200])
+    scored(sets, "near", "--metrics", "psnr", code=2)
+    assert "0004.png: not a JPEG or PNG, or cut short" in capsys.readouterr().err
+
+
+def test_exchanged_folders_are_an_error_unless_allowed(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near = sets / "near"
+    (near / "videos-v0-0").rename(near / "x")
+    (near / "videos-v1-0").rename(near / "videos-v0-0")
+    (near / "x").rename(near / "videos-v1-0")
+    scored(sets, "near", "--metrics", "psnr", code=2)
+    assert "videos-v0-0 and videos-v1-0 look exchanged" in capsys.readouterr().err
+    scored(sets, "near", "--metrics", "psnr", "--allow-swapped")
+
+
+def test_rows_are_laid_out_as_the_papers(sets: Path) -> None:
+    scored(sets, "near", "--metrics", "depth_rmse", "--name", "A & B")
+    folder = sets / "scores-near"
+    markdown = (folder / "table.md").read_text()
+    assert "| Method | FID-FVD ↓ | FVD ↓ | L2 ↓ | FID ↓ |" in markdown
+    assert re.search(r"\| A & B \| - \| - \| 0\.03\d\d \| - \|", markdown)
+    latex = (folder / "table.tex").read_text()
+    assert re.search(r"A \\& B & - & - & 0\.03\d\d & - \\\\", latex)
+    assert protocol("clean-8").hash[:12] in latex
+
+
+def test_comparison_is_paired_over_videos(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = []
+    for name in ("near", "far"):
+        scored(sets, name, "--metrics", *_FRAMES)
+        folders.append(str(sets / f"scores-{name}"))
+    capsys.readouterr()
+    assert main(["compare", *folders, "--json"]) == 0
+    (difference,) = json.loads(capsys.readouterr().out)["differences"]
+    found = difference["metrics"]["depth_rmse_person"]
+    assert found["value"] == pytest.approx(0.0625, abs=1e-3)
+    assert 0 < found["low"] <= found["high"]
+    assert difference["metrics"]["psnr"]["high"] < 0
+    assert "not computed" in difference["not_compared"]["fvd"]
+    assert main(["compare", *folders]) == 0
+    assert "far - near" in capsys.readouterr().out
+
+
+def test_protocols_and_references_are_not_mixed(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = sets / "scores-near", sets / "other"
+    scored(sets, "near", "--metrics", "psnr")
+    shutil.copytree(a, b)
+    said = json.loads((b / "scores.json").read_text())
+    ours = protocol("idol-8")
+    said["protocol"] |= {"name": ours.name, "hash": ours.hash}
+    (b / "scores.json").write_text(json.dumps(said))
+    for more in ((), ("--paper", "tab1")):
+        assert main(["compare", str(a), str(b), *more]) == 2
+        assert "different protocols do not go into one table" in capsys.readouterr().err
+    said["protocol"] = json.loads((a / "scores.json").read_text())["protocol"]
+    said["reference"]["sha256"] = "0" * 64
+    (b / "scores.json").write_text(json.dumps(said))
+    assert main(["compare", str(a), str(b)]) == 2
+    assert "against other references" in capsys.readouterr().err
+    assert main(["compare", str(sets)]) == 2
+    assert "has no scores.json" in capsys.readouterr().err
+
+
+def test_the_papers_rows_are_set_beside_ours_and_ours_marked(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored(sets, "near", "--metrics", "depth_rmse")
+    capsys.readouterr()
+    assert main(["compare", str(sets / "scores-near"), "--paper", "tab1"]) == 0
+    said = capsys.readouterr().out
+    for cell in ("17.86", "223.69", "0.0336", "36.04", "0.0975†", "1439.50"):
+        assert cell in said
+    assert re.search(r"near +videos +- +- +0\.03\d\d +- +a,b", said)
+    assert "a  other protocol: clean-8" in said
+    assert "b  other data: videos, 3 videos" in said
+    assert main(["compare", str(sets / "scores-near"), "--paper", "tab9"]) == 2
+
+
+def test_temporal_protocols_see_frame_0_alone_and_the_container(sets: Path) -> None:
+    out = sets / "tm"
+    given = [
+        *("score", "--generated", str(sets / "far"), "--reference", str(sets / "shards")),
+        *("--out", str(out), "--weights", str(sets / "none"), "--pose", "none"),
+        *("--protocol", "idol-8", "--metrics", "l1", "psnr", "dtssd_frames"),
+    ]
+    folder = sets / "far" / "videos-v0-0"
+    first = frames(0)[0]
+    for clip in (sets / "far").iterdir():
+        write_folder(clip, frames(7))
+        v, c = int(clip.name[8]), int(clip.name[-1] == "8")
+        write_folder(clip, frames(10 * v + c)[:1])
+    assert (folder / "0000.png").exists()
+    assert first.shape == (32, 32, 3)
+    assert main(given) == 0
+    metrics = json.loads((out / "scores.json").read_text())["metrics"]
+    # Frame 0 is the truth's but for the dataset's JPEG; the others are of another texture.
+    assert metrics["psnr"]["value"] > 30
+    assert metrics["l1"]["value"] < 0.01
+    assert metrics["dtssd_frames"]["value"] > 100
+
+
+def test_snippets_are_cut_as_each_protocol_says() -> None:
+    film = np.arange(20)[:, None, None, None] * np.ones((1, 1, 1, 3))
+
+    def cut(name: str, step: int, runs: list[tuple[range, np.ndarray]]) -> list[list[int]]:
+        cutter = Cutter(protocol(name).snippets, step)
+        return [
+            [int(frame[0, 0, 0]) for frame in snippet]
+            for numbers, run in runs
+            for snippet in cutter.push(numbers, run)
+        ]
+
+    assert [s[0] for s in cut("clean-8", 8, [(range(20), film)])] == [0, 8]
+    assert [s[0] for s in cut("clean-8", 1, [(range(20), film)])] == list(range(13))
+    assert cut("clean-8", 8, [(range(7), film[:7])]) == []
+    assert [len(s) for s in cut("idol-8", 1, [(range(20), film), (range(3), film[:3])])] == [20, 3]
+    # By file numbers a snippet may span two clips, and none spans a gap.
+    halves = [(range(10), film[:10]), (range(10, 20), film[10:])]
+    assert [s[0] for s in cut("disco-image-16", 1, halves)] == [0, 1, 2, 3, 4]
+    gap = [(range(10), film[:10]), (range(11, 21), film[10:])]
+    assert cut("disco-image-16", 1, gap) == []
+    with pytest.raises(Exception, match="frame 9 comes after frame 9"):
+        cut("disco-image-16", 1, [(range(10), film[:10]), (range(9, 19), film[10:])])
+    padded = segments(film, 16)
+    assert padded.shape == (2, 16, 1, 1, 3)
+    assert padded[1, :, 0, 0, 0].tolist() == [16, 17, 18, 19] + [19] * 12

@@ -1,0 +1,221 @@
+"""Sets of clips: what lies where, and one clear error for each thing that is wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from idol.evaluate.clips import ClipSet, paired
+from idol.evaluate.errors import EvaluationError
+from idol.evaluate.folders import open_folder, with_depth
+from idol.evaluate.shard_clips import open_shards
+from idol.evaluate.swapped import check_swapped, thumbnail
+from tests.idol.evaluate.made import dataset, depth, frames, write_depth, write_folder
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Path, Path]:
+    """Two clips, generated and true."""
+    for side in ("generated", "reference"):
+        for seed, name in enumerate(("a", "b")):
+            write_folder(tmp_path / side / name, frames(seed), depth())
+    return tmp_path / "generated", tmp_path / "reference"
+
+
+def fit(generated: Path, reference: Path, *, resize: bool = False) -> ClipSet:
+    ours, truth = (open_folder(path, videos=False) for path in (generated, reference))
+    paired(ours, truth, other_size="opencv-bilinear" if resize else "error")
+    return ours
+
+
+def test_a_folder_of_frames_is_read_as_it_was_written(both: tuple[Path, Path]) -> None:
+    clip = fit(*both).clips["a"]
+    read = clip.read()
+    assert np.array_equal(read.frames, frames(0))
+    assert read.depth is not None
+    assert np.array_equal(read.depth, depth())
+    assert clip.has == {"depth"}
+    assert (clip.video, clip.numbers, clip.size) == ("a", tuple(range(8)), (32, 32))
+
+
+def test_depth_pictures_are_grey_or_hot(tmp_path: Path) -> None:
+    from shards.sample.colormap import depth_to_hot
+
+    write_folder(tmp_path / "rgb" / "a", frames(0))
+    write_depth(tmp_path / "grey" / "a", depth())
+    for number, one in enumerate(depth()):
+        file = tmp_path / "hot" / "a" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), depth_to_hot(one)[..., ::-1])
+    clips = open_folder(tmp_path / "rgb", videos=False)
+    for kind, within in (("grey", 1e-5), ("hot", 7.6e-4)):
+        read = with_depth(clips, tmp_path / kind).clips["a"].read_depth()
+        assert read is not None
+        assert np.abs(read - depth()).max() < within
+
+
+def test_frames_of_all_videos_in_one_folder_are_told_apart_by_name(tmp_path: Path) -> None:
+    for video in ("TiktokDance_00337", "TiktokDance_201_002_1x1"):
+        for number in (10, 11, 13):
+            cv2.imwrite(str(tmp_path / f"{video}_{number:04d}.png"), frames(0)[0])
+    clips = open_folder(tmp_path, videos=False).clips
+    assert {n: c.numbers for n, c in clips.items()} == {
+        "TiktokDance_00337": (10, 11, 13),
+        "TiktokDance_201_002_1x1": (10, 11, 13),
+    }
+
+
+def test_a_snippet_is_named_after_its_first_frame(tmp_path: Path) -> None:
+    for first in (1, 9):
+        folder = tmp_path / f"TiktokDance_00337_{first:04d}"
+        folder.mkdir()
+        for number in range(first, first + 2):
+            cv2.imwrite(str(folder / f"TiktokDance_00337_{number:04d}.png"), frames(0)[0])
+    clips = open_folder(tmp_path, videos=False).clips
+    assert {clip.video for clip in clips.values()} == {"TiktokDance_00337"}
+    assert len(clips) == 2
+
+
+def test_shards_are_read_with_their_video_and_depth(tmp_path: Path) -> None:
+    clips = open_shards(str(dataset(tmp_path)), None, None).clips
+    clip = clips["videos-v1-8"]
+    assert (clip.video, clip.numbers, clip.size) == ("v1", tuple(range(8, 16)), (32, 32))
+    read = clip.read()
+    assert clip.has == {"depth", "mask", "keypoints"}
+    assert read.mask is not None
+    assert read.depth_kind == "person"
+    assert np.abs(read.depth - depth()).max() < 1e-3
+    assert len(clips) == 6
+    assert len(open_shards(str(tmp_path), "train", None, limit=1).clips) == 1
+    with pytest.raises(EvaluationError, match="has no depth_frame"):
+        open_shards(str(tmp_path), None, "frame")
+
+
+def _lack_a_frame(generated: Path) -> None:
+    (generated / "a" / "0003.png").unlink()
+
+
+def _lack_the_last_frame(generated: Path) -> None:
+    (generated / "a" / "0007.png").unlink()
+
+
+def _another_size(generated: Path) -> None:
+    cv2.imwrite(str(generated / "a" / "0003.png"), np.zeros((40, 32, 3), np.uint8))
+
+
+def _all_another_size(generated: Path) -> None:
+    write_folder(generated / "a", frames(0, size=40))
+
+
+def _lack_a_clip(generated: Path) -> None:
+    shutil.rmtree(generated / "b")
+
+
+def _one_clip_more(generated: Path) -> None:
+    shutil.copytree(generated / "b", generated / "c")
+
+
+def _empty(generated: Path) -> None:
+    shutil.rmtree(generated)
+    generated.mkdir()
+
+
+def _empty_clip(generated: Path) -> None:
+    shutil.rmtree(generated / "a")
+    (generated / "a").mkdir()
+
+
+def _gone(generated: Path) -> None:
+    shutil.rmtree(generated)
+
+
+def _videos(generated: Path) -> None:
+    shutil.rmtree(generated)
+    generated.mkdir()
+    (generated / "a.mp4").write_bytes(b"")
+
+
+def _twice(generated: Path) -> None:
+    shutil.copy(generated / "a" / "0003.png", generated / "a" / "3.png")
+
+
+def _cut_short(generated: Path) -> None:
+    (generated / "a" / "0003.png").write_bytes(b"")
+
+
+def _mixed(generated: Path) -> None:
+    shutil.copy(generated / "a" / "0003.png", generated)
+
+
+def _webp(generated: Path) -> None:
+    shutil.rmtree(generated)
+    generated.mkdir()
+    (generated / "0001.webp").write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_lack_a_frame, "a frame is missing between 0002.png and 0004.png"),
+        (_lack_the_last_frame, r"a: 7 frames, the reference has 8 \(lacking: 7\)"),
+        (_another_size, "0003.png: is 32x40, the other frames are 32x32"),
+        (_all_another_size, "a: frames are 40x40, the reference's 32x32"),
+        (_lack_a_clip, "clip b is not there"),
+        (_one_clip_more, "clip c is none of the reference's"),
+        (_empty, "generated: has no frames; give a folder"),
+        (_empty_clip, "generated/a: is empty"),
+        (_gone, "generated: is no folder"),
+        (_videos, "holds video files, but this protocol measures frames"),
+        (_twice, "are both frame 3"),
+        (_cut_short, "0003.png: is empty"),
+        (_mixed, "holds folders of frames and frames"),
+        (_webp, r"has .webp files, which are not read"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_said(
+    both: tuple[Path, Path], damage: object, said: str
+) -> None:
+    damage(both[0])  # type: ignore[operator]
+    with pytest.raises(EvaluationError, match=said) as caught:
+        fit(*both)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_published_script_resizes_what_it_compares(both: tuple[Path, Path]) -> None:
+    _all_another_size(both[0])
+    write_folder(both[0] / "b", frames(1, size=40))
+    fit(*both, resize=True)
+
+
+def test_a_set_may_count_from_one(both: tuple[Path, Path]) -> None:
+    shutil.rmtree(both[0] / "a")
+    write_folder(both[0] / "a", frames(0), first=1)
+    fit(*both)
+
+
+def test_depth_that_does_not_fit_is_named(both: tuple[Path, Path]) -> None:
+    clip = open_folder(both[0], videos=False).clips["a"]
+    for array, said in (
+        (depth() * 3, r"depth spans 0.6 to 3; scale it to \[0, 1\]"),
+        (depth()[:4], r"is \(4, 32, 32\), but the frames are \(8, 32, 32\)"),
+        (depth() * np.nan, "not finite"),
+    ):
+        np.save(both[0] / "a" / "depth.npy", array)
+        with pytest.raises(EvaluationError, match=said):
+            clip.read_depth()
+    (both[0] / "a" / "depth.npy").write_bytes(b"pickle")
+    with pytest.raises(EvaluationError, match="is no array"):
+        clip.read_depth()
+
+
+def test_clips_that_lie_under_each_others_names_are_noticed() -> None:
+    a, b, c = (thumbnail(frames(seed)) for seed in range(3))
+    check_swapped({"a": (a, a), "b": (b, b), "c": (c, c)})
+    with pytest.raises(EvaluationError, match="clips a and c look exchanged"):
+        check_swapped({"a": (c, a), "b": (b, b), "c": (a, c)})
+    # A bad generator is not an exchange.
+    check_swapped({"a": (b, a), "b": (c, b), "c": (b, c)})
