@@ -154,9 +154,12 @@ def open_folder(path: Path, *, videos: bool) -> ClipSet:
     images = [e for e in entries if e.suffix.lower() in _IMAGES]
     files = [e for e in entries if e.suffix.lower() in _VIDEOS]
     folders = [f for e in entries if e.is_dir() and (f := _frames_in(e)) is not None]
+    without = [e for e in entries if e.is_dir() and e not in {folder for folder, _ in folders}]
     ignored = Counter(e.suffix.lower() for e in entries if e.is_file()) - Counter(
         e.suffix.lower() for e in [*images, *files]
     )
+    if without:
+        ignored["folders without frames"] = len(without)
     ways = {"folders of frames": folders, "frames": images, "video files": files}
     found = [name for name, items in ways.items() if items]
     if len(found) > 1:

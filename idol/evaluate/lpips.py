@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from idol.evaluate.annotate.external import load_tensors
+from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError, MissingNetwork
 from shards.files.digest import sha256_file
 
@@ -158,7 +159,6 @@ def load_lpips(scale: Scale, weights: Path | None, device: str, name: NetworkNam
             )
     module = LPIPS(name)
     module.load(load_tensors(paths[0]), load_tensors(paths[1]))
-    where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-    where = where if device == "auto" else torch.device(device)
+    where = torch.device(device_of(device))
     sums = {path.name: sha256_file(path) for path in paths}
     return Lpips(module.to(where).requires_grad_(False), scale, where, sums)

@@ -121,7 +121,7 @@ def measure_clip(
     ours, truth = watched.generated, watched.reference
     seen = Seen(ours, truth, protocol, alignment, stride=stride)
     names = {metric.name for metric in metrics}
-    if tools.keypoints is not None and "akd" in names | {m.removesuffix("_truth") for m in names}:
+    if tools.keypoints is not None and any("annotator" in metric.needs for metric in metrics):
         driving, height = truth.keypoints, truth.frames.shape[1]
         assert driving is not None
         found = tools.keypoints(watched.pair.name, ours.frames)

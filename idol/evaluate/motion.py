@@ -15,6 +15,8 @@ __all__ = ["STILL", "amount_of_motion"]
 STILL = 0.05
 """Below this a truth is still: the ratio of two amounts would say nothing. Pixels of 256."""
 
+_LEAST_SIDE = 128
+
 
 def amount_of_motion(frames: np.ndarray) -> float:
     """Mean length of the optical flow between successive frames, in pixels of a height of 256.
@@ -25,9 +27,15 @@ def amount_of_motion(frames: np.ndarray) -> float:
     if len(frames) < 2:
         return 0.0
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    grey = [_at_least(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in frames]
     lengths = [
         np.linalg.norm(search.calc(first, second, None), axis=-1).mean(dtype=np.float64)
         for first, second in pairwise(grey)
     ]
-    return float(np.mean(lengths) * 256 / frames.shape[1])
+    return float(np.mean(lengths) * 256 / grey[0].shape[0])
+
+
+def _at_least(grey: np.ndarray) -> np.ndarray:
+    """Enlarged where it is smaller than the patches of the coarsest scale allow."""
+    scale = _LEAST_SIDE / min(grey.shape)
+    return grey if scale <= 1 else cv2.resize(grey, None, fx=scale, fy=scale)

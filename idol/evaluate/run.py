@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.shard_clips import ShardClip, open_shards
-from shards.files.atomic import atomic_file, atomic_folder
+from shards.files.atomic import atomic_file, publish, sync, temporary_path
 from shards.files.digest import canonical_json, parse_json, sha256_file
 from shards.sample.colormap import depth_to_grey
 from shards.sample.images import encode_png
@@ -142,7 +144,7 @@ def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) 
         return
     generator = ClipGenerator.from_folder(
         config.model,
-        device=_device(config.device),
+        device=device_of(config.device),
         steps=config.steps,
         guidance=config.guidance,
         scheduler=config.scheduler,
@@ -158,14 +160,6 @@ def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) 
     progress(len(waiting), len(waiting))
 
 
-def _device(name: str) -> str:
-    import torch
-
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _row(out: Path, key: str) -> Path:
     return out / _CLIPS / key / _CLIP
 
@@ -176,18 +170,24 @@ def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:
         "rgb": [encode_png(frame) for frame in made.frames],
         "depth": [encode_png(depth_to_grey(np.clip(depth, 0, 1))) for depth in made.depth],
     }
-    with atomic_folder(folder) as unfinished:
-        sums = {}
-        for name, files in pictures.items():
-            (unfinished / name).mkdir()
-            for number, data in enumerate(files):
-                file = unfinished / name / f"{number:03d}.png"
-                file.write_bytes(data)
-                sums[f"{name}/{file.name}"] = hashlib.sha256(data).hexdigest()
-        row = said | {
-            "frames": len(made.frames),
-            "fps": made.fps,
-            "depth_kind": made.depth_kind,
-            "sha256": sums,
-        }
-        (unfinished / _CLIP).write_bytes(canonical_json(row, indent=1))
+    sums = {}
+    # Under a hidden name: other processes write their clips beside it.
+    for left in (folder, *folder.parent.glob(f".{folder.name}.tmp-*")):
+        shutil.rmtree(left, ignore_errors=True)
+    unfinished = temporary_path(folder)
+    for name, files in pictures.items():
+        (unfinished / name).mkdir(parents=True)
+        for number, data in enumerate(files):
+            file = unfinished / name / f"{number:03d}.png"
+            file.write_bytes(data)
+            sums[f"{name}/{file.name}"] = hashlib.sha256(data).hexdigest()
+    row = said | {
+        "frames": len(made.frames),
+        "fps": made.fps,
+        "depth_kind": made.depth_kind,
+        "sha256": sums,
+    }
+    (unfinished / _CLIP).write_bytes(canonical_json(row, indent=1))
+    for entry in unfinished.rglob("*"):
+        sync(entry)
+    publish(unfinished, folder)

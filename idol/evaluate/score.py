@@ -16,6 +16,8 @@ import numpy as np
 from idol.config.evaluate import ScoreConfig
 from idol.evaluate.availability import Plan, check_names, plan
 from idol.evaluate.clips import ClipSet, Pair, digest, paired
+from idol.evaluate.depth import Alignment
+from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError, MissingNetwork
 from idol.evaluate.folders import open_folder, with_depth
 from idol.evaluate.measure import Tools, Watched, measure_clip, read_pair, video_alignment
@@ -113,12 +115,13 @@ class _Measured:
         self.thumbnails: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.frames = 0
         self.resized = 0
-        self.generated_frames = 0
 
     def video(self, video: str, clips: list[Pair]) -> None:
         known = sum(len(pair.reference.numbers) for pair in clips)
         kept = [*self._read(clips)] if known <= _KEPT else None
-        alignment = video_alignment(self._read(clips) if kept is None else kept)
+        alignment = Alignment(1.0, 0.0)
+        if self._plan.wants("depth"):
+            alignment = video_alignment(self._read(clips) if kept is None else kept)
         sums: dict[str, Sums] = defaultdict(lambda: (0.0, 0.0))
         metrics = [m for m in self._plan.chosen if m.sums is not None]
         for one in self._read(clips) if kept is None else kept:
@@ -191,7 +194,7 @@ class _Estimated:
     def __init__(self, config: ScoreConfig, *, pose: str = "none", depth: str = "none") -> None:
         from idol.evaluate.annotate.estimate import Estimator
 
-        device = "cpu" if config.device == "auto" else config.device
+        device = device_of(config.device)
         self._estimator = Estimator(pose, depth, root=config.weights, device=device)
         self.records = self._estimator.records
         self.depth_kind = self._estimator.depth_kind

@@ -11,6 +11,7 @@ import numpy as np
 
 from idol.config.evaluate import ScoreConfig
 from idol.evaluate.availability import Plan
+from idol.evaluate.devices import device_of
 from idol.evaluate.errors import MissingNetwork
 from idol.evaluate.measure import Watched
 from idol.evaluate.protocols import ImageNetwork, Protocol, VideoNetwork
@@ -85,8 +86,9 @@ class FrechetFeatures:
             said: ImageNetwork | VideoNetwork = getattr(protocol, base)
             scale = said.scale if isinstance(said, ImageNetwork) else "tensorflow"
             try:
+                device = device_of(config.device)
                 network = load_network(
-                    said.network, folder=config.weights, device=config.device, scale=scale
+                    said.network, folder=config.weights, device=device, scale=scale
                 )
             except MissingNetwork as error:
                 planned.drop(need, str(error))

@@ -1,0 +1,22 @@
+"""Where the networks of evaluation run."""
+
+from idol.config.checks import ConfigError
+
+__all__ = ["device_of"]
+
+
+def device_of(name: str) -> str:
+    """The device that an option names: of auto a GPU, if there is one.
+
+    Raises ConfigError for a device that cannot be used.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        what = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name} cannot be used: {what}") from error
+    return name

@@ -1,0 +1,81 @@
+"""`idol-eval run`: rows are whole or absent, resumed to the byte, by any number of processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from idol.config.evaluate import RunConfig
+from idol.evaluate.cli import main
+from idol.evaluate.run import clip_seed
+from tests.idol.evaluate.made import SIZE, dataset
+from tests.idol.generate.small import tiny
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model and a dataset of its size."""
+    root = tmp_path_factory.mktemp("run")
+    dataset(root / "shards", videos=2, clips=2)
+    tiny(size=SIZE).save_pretrained(root / "model")
+    return root
+
+
+def run(root: Path, out: str, *arguments: str) -> int:
+    given = ["run", "--model", str(root / "model"), "--shards", str(root / "shards")]
+    given += ["--out", str(root / out), "--steps", "1", "--pose", "none"]
+    given += ["--metrics", "depth_rmse", "psnr", *arguments]
+    return main(given)
+
+
+def rows(root: Path, out: str) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(root / out)): file.read_bytes()
+        for file in sorted((root / out / "clips").rglob("*"))
+        if file.is_file()
+    }
+
+
+def test_clips_are_generated_scored_and_resumed_to_the_byte(world: Path) -> None:
+    assert run(world, "whole") == 0
+    scores = json.loads((world / "whole" / "scores.json").read_text())
+    assert scores["counts"] | {"clips": 4, "videos": 2} == scores["counts"]
+    assert 0 < scores["metrics"]["depth_rmse"]["value"] < 1
+    whole = rows(world, "whole")
+    assert len([name for name in whole if name.endswith("clip.json")]) == 4
+    # Stopped while one was written, and another was not begun.
+    clips = world / "whole" / "clips"
+    shutil.rmtree(clips / "videos-v1-0")
+    (clips / "videos-v0-8").rename(clips / ".videos-v0-8.tmp-0123abcd")
+    (clips / ".videos-v0-8.tmp-0123abcd" / "clip.json").unlink()
+    kept = (clips / "videos-v0-0" / "clip.json").stat().st_mtime_ns
+    assert run(world, "whole") == 0
+    assert rows(world, "whole") == whole
+    assert (clips / "videos-v0-0" / "clip.json").stat().st_mtime_ns == kept
+
+
+def test_processes_share_the_clips_and_the_last_one_scores(world: Path) -> None:
+    assert run(world, "shared", "--share", "1/2") == 0
+    assert not (world / "shared" / "scores.json").exists()
+    assert run(world, "shared", "--share", "0/2") == 0
+    assert (world / "shared" / "scores.json").exists()
+    assert rows(world, "shared") == rows(world, "whole")
+
+
+def test_a_run_with_other_settings_is_refused(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(world, "other", "--limit", "1") == 0
+    assert run(world, "other", "--limit", "1", "--seed", "3") == 2
+    assert "a run with other settings (seed was 0, is 3)" in capsys.readouterr().err
+
+
+def test_the_seed_of_a_clip_is_of_its_key_alone() -> None:
+    seeds = {clip_seed(0, "a"), clip_seed(0, "b"), clip_seed(1, "a")}
+    assert len(seeds) == 3
+    assert clip_seed(0, "a") == clip_seed(0, "a")
+    with pytest.raises(Exception, match="--share must be I/N"):
+        RunConfig(model=Path("m"), shards="s", out=Path("o"), share="2/2")
