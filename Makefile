@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people demo demo-train train-people demo-generate test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people demo demo-train demo-generate train-people demo-generate test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -82,8 +82,16 @@ demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all th
 	@$(TRAIN) --stage image --init-from $(DEMO)/train/pretrain --output $(DEMO)/train/image
 	@$(TRAIN) --stage video --init-from $(DEMO)/train/image --output $(DEMO)/train/video
 	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
+	@$(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
+		--model $(DEMO)/train/video --steps 20 --out $(DEMO)/train/generated
+	@echo "a held-out clip, generated, its depth beside it: $(DEMO)/train/generated/side_by_side.mp4"
 	@echo "sample images: $(DEMO)/train/*/images"
 	@echo "curves: $(BIN)/tensorboard --logdir $(DEMO)/train, then http://localhost:6006"
+
+demo-generate: .venv/generate  ## Generate a moving person with depth by the model that is there, untrained
+	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
+		--steps 20 --out $(DEMO)/generated
+	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 PEOPLE := people-train
 TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/shards $(DEMO)/shards
