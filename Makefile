@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people demo demo-train demo-generate train-people demo-generate test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people demo demo-train demo-generate train-people demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,12 +83,13 @@ demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all th
 	@$(TRAIN) --stage video --init-from $(DEMO)/train/image --output $(DEMO)/train/video
 	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
 	@$(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
-		--model $(DEMO)/train/video --steps 20 --out $(DEMO)/train/generated
+		--model $(DEMO)/train/video --steps 20 --no-watermark --out $(DEMO)/train/generated
 	@echo "a held-out clip, generated, its depth beside it: $(DEMO)/train/generated/side_by_side.mp4"
 	@echo "sample images: $(DEMO)/train/*/images"
 	@echo "curves: $(BIN)/tensorboard --logdir $(DEMO)/train, then http://localhost:6006"
 
-demo-generate: .venv/generate  ## Generate a moving person with depth by the model that is there, untrained
+demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
+	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
 		--steps 20 --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
@@ -100,15 +101,15 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the d
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
 	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(PEOPLE)/shards \
 		--clip-length 12 --size 64 --val-fraction 0.05
-	@test -d $(PEOPLE)/image/model || $(TRAIN_PEOPLE) --stage image --steps 15000 --batch-size 16 --mirror 0.5 \
-		--output $(PEOPLE)/image
-	@test -d $(PEOPLE)/video/model || $(TRAIN_PEOPLE) --stage video --steps 6000 --mirror 0.5 \
-		--init-from $(PEOPLE)/image --output $(PEOPLE)/video
+	@test -d $(PEOPLE)/image/model || $(TRAIN_PEOPLE) --stage image --steps 7000 --batch-size 32 \
+		--learning-rate 2e-3 --ema 0.999 --mirror 0.5 --output $(PEOPLE)/image
+	@test -d $(PEOPLE)/video/model || $(TRAIN_PEOPLE) --stage video --steps 1000 --batch-size 8 \
+		--ema 0.998 --mirror 0.5 --init-from $(PEOPLE)/image --output $(PEOPLE)/video
 	@echo "the model: $(PEOPLE)/video/model"
 
 GENERATE = $(BIN)/idol-generate --model $(DEMO)/train/video/model
 
-demo-generate: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
+demo-generate-footage: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
 	@test -d $(DEMO)/train/video/model || $(MAKE) demo-train
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@$(GENERATE) $(DEMO)/shards::videos-cam01-16 --out $(DEMO)/generate/man-walks \

@@ -24,7 +24,8 @@ class GenerateConfig:
     out: Path
     """Folder of the video, its depth and report.json; new, or left by this same command."""
     model: Path | None = None
-    """A run of idol-train, one of its checkpoints, or a pipeline's folder."""
+    """A run of idol-train, one of its checkpoints, or a pipeline's folder; the small one that comes
+    with the package (64x64 pixels) unless given."""
     driving: str | None = None
     """How they are to move: a video of somebody, a .npy of key points, or DATASET::KEY."""
     skeletons: Path | None = None
@@ -88,8 +89,6 @@ class GenerateConfig:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
         if (self.driving is None) == (self.skeletons is None):
             mistakes.append("give the motion, either as --driving or as --skeletons")
-        if self.model is None and not self.preview:
-            mistakes.append("--model is missing: a run of idol-train (or --preview without one)")
         if self.background_mask is not None and self.background is None:
             mistakes.append("--background-mask is of a --background, and none is given")
         if "::" in self.photo:

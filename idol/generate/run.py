@@ -31,6 +31,7 @@ from idol.generate.resume import Remains, differences
 from idol.generate.watermark import Watermark
 from idol.generate.windows import Windows
 from idol.model_info import NotAModelError, find_model
+from idol.pretrained import PRETRAINED
 from shards.files.atomic import write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 
@@ -59,6 +60,8 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
         NotAModelError: there is no model, or a part of it is missing.
         ShardsError: a clip cannot be read.
     """
+    if config.model is None:
+        config = dataclasses.replace(config, model=PRETRAINED)
     files = input_files(config)
     device = _device(config)
     disable_progress_bar()  # diffusers' own, of loading
@@ -66,7 +69,6 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
         if config.preview:
             person, motion = _read(config, annotators, stages, device)
             return _write_preview(config, annotators, person, motion)
-        assert config.model is not None
         out = config.out
         settings = _settings(config, annotators, files, device)
         if (made := _made_already(config, settings)) is not None:
