@@ -10,6 +10,7 @@ is expected at this number of videos, not of the limit of many.
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -151,16 +152,16 @@ def frechet_interval(
     """
     found = _frechet(generated, reference, samples, seed)
     videos = min(generated.videos, reference.videos)
-    value = found.value
-    if len(found.drawn) < 2:
+    value, drawn = found.value, found.drawn[np.isfinite(found.drawn)]
+    if len(drawn) < 2:
         return Interval(value, None, None, videos, 0, "bootstrap error", None, found.groups)
-    reach = float(_student(found.units - 1) * found.drawn.std(ddof=1))
+    reach = float(_student(found.units - 1) * drawn.std(ddof=1))
     return Interval(
         value,
         max(value - reach, 0.0),
         value + reach,
         videos,
-        len(found.drawn),
+        len(drawn),
         "bootstrap error",
         measured_coverage("frechet", videos),
         found.groups,
@@ -198,6 +199,7 @@ def frechet_difference(
     if ours.groups != theirs.groups:
         raise EvaluationError("a paired difference needs as many rows of features on both sides")
     drawn = theirs.drawn - ours.drawn
+    drawn = drawn[np.isfinite(drawn)]
     if len(drawn) < 2:
         return Interval(value, None, None, videos, 0, "bootstrap error", None, ours.groups)
     reach = float(_student(ours.units - 1) * drawn.std(ddof=1))
@@ -257,7 +259,7 @@ class _Resampled:
     """A distance, resampled ones, and what was resampled: `units` videos, or groups of them."""
 
     value: float
-    drawn: np.ndarray
+    drawn: np.ndarray  # NaN where the videos drawn have fewer than two rows
     units: int
     groups: int | None
 
@@ -269,6 +271,12 @@ def _frechet(generated: VideoRows, reference: VideoRows, samples: int, seed: int
             f"features of {generated.features} and {reference.features} values cannot be "
             "compared: use one network for both sides"
         )
+    for name, side in (("generated", generated), ("reference", reference)):
+        if side.count < 2:
+            raise EvaluationError(
+                f"a Frechet distance needs two rows of features or more; the {name} side has "
+                f"{side.count}"
+            )
     samples = min(samples, FRECHET_SAMPLES)
     if max(side.count for side in sides) <= max(generated.features, _FEW):
         return _by_rows(sides, samples, seed)
@@ -286,8 +294,8 @@ def _by_rows(sides: tuple[VideoRows, VideoRows], samples: int, seed: int) -> _Re
     drawn = []
     for videos in _draws([side.videos for side in sides], samples, seed):
         rows = [side.read(chosen) for side, chosen in zip(held, videos, strict=True)]
-        if min(map(len, rows)) >= 2:
-            drawn.append(frechet_distance_of(*rows))
+        few = min(map(len, rows)) < 2
+        drawn.append(math.nan if few else frechet_distance_of(*rows))
     return _Resampled(value, np.array(drawn), min(side.videos for side in sides), None)
 
 

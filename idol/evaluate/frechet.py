@@ -85,7 +85,7 @@ def _factor(cov: Array) -> Array:
     values, vectors = np.linalg.eigh(cov)
     largest = values[-1] if len(values) else 0.0
     floor = largest * len(values) * np.finfo(np.float64).eps
-    if len(values) and values[0] < -1e-6 * max(largest, abs(values[0])):
+    if len(values) and values[0] < -1e-4 * max(largest, abs(values[0])):
         raise EvaluationError(
             f"a covariance has the eigenvalue {values[0]:.3g} beside {largest:.3g}; none may be "
             "negative"

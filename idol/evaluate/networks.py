@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from idol.evaluate.annotate.external import load_tensors, locate
 from idol.evaluate.array_pickle import load_arrays
 from idol.evaluate.errors import EvaluationError, MissingNetwork
+from idol.evaluate.features import FeatureStore, content_digest
 from idol.evaluate.i3d import I3D, state_from_flax
 from idol.evaluate.inception import FEATURES, Inception, fold_normalisation
 from idol.evaluate.resnet3d import MEAN, ResNet3D50, bare_names
@@ -95,6 +96,7 @@ class Network:
         of_clips: it takes clips, else single images.
         scale: what Inception's input is in units of (method: Evaluation); others have one scale.
         module: the network itself, in evaluation mode.
+        store: keeps features by the content of frames, so that none are computed twice.
     """
 
     name: NetworkName
@@ -104,6 +106,7 @@ class Network:
     of_clips: bool
     scale: Scale
     module: nn.Module
+    store: FeatureStore | None = field(default=None, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -131,6 +134,16 @@ class Network:
             raise EvaluationError(f"{self.name} takes frames of {wanted}; got {frames.shape}")
         if self.of_clips and frames.shape[1] == 0:
             raise EvaluationError(f"{self.name} takes clips of one frame or more")
+        if self.store is None:
+            return self._computed(frames)
+        digest = content_digest(frames)
+        kept = self.store.get(digest)
+        if kept is None:
+            kept = self._computed(frames)
+            self.store.add(digest, kept)
+        return kept
+
+    def _computed(self, frames: np.ndarray) -> np.ndarray:
         features = np.empty((len(frames), self.features), np.float32)
         at_once = max(_FRAMES_AT_ONCE // (frames.shape[1] if self.of_clips else 1), 1)
         for start in range(0, len(frames), at_once):
@@ -165,6 +178,7 @@ def load_network(
     folder: Path | None = None,
     device: torch.device | str = "cpu",
     scale: Scale = "tensorflow",
+    cache: Path | None = None,
 ) -> Network:
     """Load a network.
 
@@ -175,6 +189,7 @@ def load_network(
         folder: of external files; None for $IDOL_WEIGHTS, else the user's cache.
         device: where it runs, in float32.
         scale: of Inception's input: TensorFlow's (x - 128) / 128, or 2 x / 255 - 1 as pytorch-fid.
+        cache: a folder in which features are kept by the content of the frames.
 
     Raises MissingNetwork, naming file and remedy, when the weights are absent or do not fit.
     """
@@ -196,4 +211,5 @@ def load_network(
         raise MissingNetwork(f"{path} holds no weights of {name}: {what}") from error
     layout = torch.channels_last_3d if kind.of_clips else torch.channels_last
     module = module.to(device).to(memory_format=layout).requires_grad_(False).eval()
-    return Network(name, checksum, kind.size, kind.features, kind.of_clips, scale, module)
+    made = Network(name, checksum, kind.size, kind.features, kind.of_clips, scale, module)
+    return made if cache is None else replace(made, store=FeatureStore(cache, made))

@@ -31,6 +31,25 @@ def test_reads_its_authors_checkpoint(tmp_path: Path) -> None:
     np.testing.assert_allclose(network(clip), expected, rtol=1e-4, atol=1e-4 * expected.max())
 
 
+def test_features_are_computed_once(tmp_path: Path) -> None:
+    """Of the same frames; another file of weights has its own."""
+    clip = np.full((1, 1, 112, 112, 3), 7, np.float32)
+
+    def features(seed: int, *, spoilt: bool) -> np.ndarray:
+        state = {"state_dict": seeded_state(ResNet3D50(), seed)}
+        if not (tmp_path / f"{seed}.pth").exists():
+            torch.save(state, tmp_path / f"{seed}.pth")
+        file = tmp_path / f"{seed}.pth"
+        network = load_network("resnet3d-50-kinetics", file=file, cache=tmp_path / "kept")
+        if spoilt:
+            network.module.conv1.weight.fill_(0)
+        return network(clip)
+
+    first = features(0, spoilt=False)
+    np.testing.assert_array_equal(features(0, spoilt=True), first)
+    assert not np.array_equal(features(1, spoilt=False), first)
+
+
 def test_another_network_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"conv1.weight": torch.zeros(2)}}, tmp_path / "r.pth")
     with pytest.raises(MissingNetwork, match=r"r\.pth holds no weights of resnet3d-50-kinetics"):
