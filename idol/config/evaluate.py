@@ -49,6 +49,9 @@ class ScoreConfig:
     """Fail where one of these cannot be computed, before anything is."""
     weights: Path | None = None
     """Folder of external files (networks); by default that of `idol-prep weights`."""
+    features: Path | None = None
+    """Folder in which networks' features are kept by the content of frames, so that none are
+    computed twice; one for several methods saves the reference's. By default in `out`."""
     device: str = "auto"
     """Device of torch for the networks: cpu, cuda; auto: a GPU if there is one."""
     batch: Annotated[int, at_least(1)] = 16

@@ -67,8 +67,10 @@ def interval(name: str, found: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return ""
     text = f"{shown(name, low)} to {shown(name, high)}"
-    covers = found.get("coverage")
-    return f"{text} (covers {covers:.0%})" if covers is not None else text
+    if not (covers := found.get("coverage")):
+        return text
+    least, most = (f"{100 * share:.0f}" for share in covers)
+    return f"{text} (covers {least} %)" if least == most else f"{text} (covers {least}-{most} %)"
 
 
 def note(scores: Mapping[str, Any]) -> str:

@@ -88,7 +88,11 @@ class FrechetFeatures:
             try:
                 device = device_of(config.device)
                 network = load_network(
-                    said.network, folder=config.weights, device=device, scale=scale
+                    said.network,
+                    folder=config.weights,
+                    device=device,
+                    scale=scale,
+                    cache=config.features or made._folder / "kept",
                 )
             except MissingNetwork as error:
                 planned.drop(need, str(error))
