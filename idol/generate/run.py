@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.utils.logging import disable_progress_bar
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from idol.config.generate import GenerateConfig
 from idol.generate.c2pa import Signer
@@ -64,7 +65,8 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
         config = dataclasses.replace(config, model=PRETRAINED)
     files = input_files(config)
     device = _device(config)
-    disable_progress_bar()  # diffusers' own, of loading
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()  # of loading
     with Stages() as stages:
         if config.preview:
             person, motion = _read(config, annotators, stages, device)

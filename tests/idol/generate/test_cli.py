@@ -13,12 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from diffusers import AutoencoderKL
 
 from idol.generate.cli import main, parse
 from idol.generate.generator import ClipGenerator
 from idol.generate.resume import Remains
 from tests.idol.generate.figures import BONES, walk
-from tests.idol.generate.small import tiny
+from tests.idol.generate.small import sd14, tiny
 
 Write = Callable[[Path, np.ndarray], Path]
 
@@ -166,7 +167,9 @@ def one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert not captured.out
-    (line,) = captured.err.strip().splitlines()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, lines
+    (line,) = lines
     assert line.startswith("idol-generate: ")
     return line
 
@@ -212,7 +215,7 @@ def test_a_folder_with_something_else_is_left_alone(
     assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
 
 
-def test_a_model_without_its_parts_and_with_another_vae(
+def test_a_model_without_its_parts_is_named_with_what_it_lacks(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny(frames=8).save_pretrained(tmp_path / "model")
@@ -222,6 +225,22 @@ def test_a_model_without_its_parts_and_with_another_vae(
     (tmp_path / "unet").rename(tmp_path / "model" / "unet")
     (tmp_path / "model" / "unet" / "config.json").unlink()
     assert one_line(replace(given, "--model", str(tmp_path / "model")), capsys)
+
+
+def test_a_vae_of_another_scale_is_refused(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sd14(frames=8).save_pretrained(tmp_path / "model")
+    other = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(4, 4, 4),
+        norm_num_groups=2,
+        latent_channels=4,
+    )
+    other.save_pretrained(tmp_path / "model" / "vae")
+    line = one_line(replace(given, "--model", str(tmp_path / "model")), capsys)
+    assert "the VAE's latents are 4 times smaller than images" in line
 
 
 def test_options_that_contradict_each_other_are_named_together(given: list[str]) -> None:
