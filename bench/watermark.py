@@ -5,7 +5,9 @@
 Frames of shards are looked at as they are (false alarms), marked as `idol-generate` does on a CPU
 (one mark for 8 frames), and looked at again after what happens to videos. Small frames are enlarged
 first, as in `idol-generate`'s videos. Rows are of single frames; `videos` of a clip's frames
-together, as `idol-eval watermark` reads them: here its first, middle and last.
+together, as `idol-eval watermark` reads them: here its first, middle and last. Cells of the table:
+share of bits read right in single frames; frames found; videos found. Without datasets it prints
+the table of what is in the json.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -147,9 +150,35 @@ def survival(folder: str, size: int | None, most: int) -> dict[str, object]:
     return {"psnr_least": min(noise), "psnr_mean": float(np.mean(noise)), "after": rows}
 
 
+def table(result: dict[str, Any]) -> str:
+    """For docs/watermark.md."""
+    marked = {
+        f"{name}{kind.removeprefix('marked')}": row[kind]
+        for name, row in result["datasets"].items()
+        for kind in ("marked", "marked, of 64 pixels")
+    }
+    lines = ["| " + " | ".join(["", *marked]) + " |", "|---" * (len(marked) + 1) + "|"]
+    noise = (f"{row['psnr_least']:.1f} / {row['psnr_mean']:.1f}" for row in marked.values())
+    lines.append("| " + " | ".join(["PSNR in dB, least / mean", *noise]) + " |")
+    for step in DONE:
+        cells = []
+        for row in marked.values():
+            after = row["after"][step]
+            found = (f"{after[f'{n}_found']} of {after[n]}" for n in ("frames", "videos"))
+            cells.append(f"{after['bits_right']:.3f}; {'; '.join(found)}")
+        lines.append("| " + " | ".join([step, *cells]) + " |")
+    alarms = result["unmarked"]
+    lines.append(
+        f"\nUnmarked: {alarms['false_alarms']} of {alarms['frames']} frames were said to be marked "
+        f"(below {100 * alarms['bound']:.2f} % with 95 % confidence); on average "
+        f"{alarms['mean_agreeing']:.1f} of their 32 bits agree, at most {alarms['most_agreeing']}."
+    )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shards", nargs="+", help="NAME=FOLDER of datasets, each for itself")
+    parser.add_argument("shards", nargs="*", help="NAME=FOLDER of datasets, each for itself")
     parser.add_argument("--json", type=Path, help="write figures here, beside those of other names")
     parser.add_argument("--clips", type=int, default=1000, help="of each dataset, unmarked")
     parser.add_argument("--marked", type=int, default=6, help="clips of each dataset to mark")
@@ -165,10 +194,10 @@ def main() -> None:
             "marked, of 64 pixels": survival(folder, 64, given.marked),
         }
     rows = [row["unmarked"] for row in datasets.values()]
-    result = json.dumps({"unmarked": total(rows), "datasets": datasets}, indent=1, sort_keys=True)
-    print(result)
+    result = {"unmarked": total(rows), "datasets": datasets}
+    print(table(result))
     if given.json is not None:
-        given.json.write_text(result + "\n")
+        given.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,20 @@ def compare(
     return 0
 
 
+@_app.command
+def watermark(
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE ...", help="Videos and images, or folders of them."),
+    ],
+    json: _Json = False,
+) -> int:
+    """Look for the mark that generated videos carry; the exit code is 1 if any file has none."""
+    from idol.evaluate.watermark import print_watermarks
+
+    return 0 if print_watermarks(files, as_json=json) else 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-eval`; the exit code: 0, or as `shards.command` says."""
     return run(
