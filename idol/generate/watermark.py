@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb
 from typing import Any
 
 import cv2
@@ -41,6 +40,9 @@ ALARM = 1e-5  # a picture whose p-value is below is said to be marked
 
 # Frames of one mark on a machine without a GPU, where a mark takes .5 to 1 s.
 _EVERY_ON_CPU = 8
+# Of 255: a frame that differs by more on average gets a mark of its own, for the network reads
+# a mark that was made for another picture badly.
+_OTHER = 6
 _BITS = np.unpackbits(np.frombuffer(MESSAGE, np.uint8))
 # A picture that is wider or higher by this is looked at in its square ends too: a video beside its
 # depth has its mark there.
@@ -53,7 +55,8 @@ class Detection:
 
     `bits`      32 characters 0 or 1: what was read.
     `agreeing`  how many are those of `MESSAGE`; about 16 without a mark.
-    `p_value`   the chance of as many or more if each bit were a coin's, times the looks taken.
+    `p_value`   the chance of agreeing so well if each bit were a coin's, see `p_value`, times the
+                looks taken.
     `frames`    how many frames were read together.
     """
 
@@ -81,8 +84,9 @@ class Watermark:
         """The mark's writer, on a GPU where onnxruntime has one.
 
         Args:
-            every: a mark is computed for the first frame and every so many, and written into
-                those that follow as well; 1 on a GPU and 8 on a CPU unless it is given.
+            every: a mark is computed for the first frame and every so many, and for what has
+                become another picture since, and written into those that follow as well; 1 on a
+                GPU and 8 on a CPU unless it is given.
 
         Raises:
             GenerationError: the network is not there, `every` is below 1, or onnxruntime is not
@@ -103,11 +107,13 @@ class Watermark:
             ValueError: a frame is smaller.
         """
         change = np.zeros(0, np.float32)
+        source = np.zeros(0, np.int16)
         for index, frame in enumerate(frames):
             if min(frame.shape[:2]) < SIDE:
                 raise ValueError(f"a mark needs {SIDE} pixels: enlarge {frame.shape[:2]} first")
-            if index % self.every == 0:
+            if index % self.every == 0 or np.abs(frame - source).mean() > _OTHER:
                 change = self._change(frame)
+                source = frame.astype(np.int16)
             yield np.clip(np.rint(frame + change), 0, 255).astype(np.uint8)
 
     def _change(self, frame: np.ndarray) -> np.ndarray:
@@ -159,17 +165,40 @@ def judge(said: Sequence[np.ndarray]) -> Detection:
     looks = np.concatenate(said)
     if len(said) > 1:
         looks = np.concatenate([np.mean(said, axis=0), looks])
-    agreeing = ((looks > 0) == _BITS).sum(axis=1)
-    best = int(agreeing.argmax())
-    bits = "".join("1" if bit else "0" for bit in looks[best] > 0)
-    chance = min(1.0, p_value(int(agreeing[best])) * len(looks))
-    return Detection(bits, int(agreeing[best]), chance, len(said))
+    chances = [p_value(look) for look in looks]
+    best = int(np.argmin(chances))
+    bits = looks[best] > 0
+    return Detection(
+        bits="".join("1" if bit else "0" for bit in bits),
+        agreeing=int((bits == _BITS).sum()),
+        p_value=min(1.0, chances[best] * len(looks)),
+        frames=len(said),
+    )
 
 
-def p_value(agreeing: int) -> float:
-    """The chance that so many bits or more agree if each is a coin's."""
-    ways = sum(comb(len(_BITS), n) for n in range(agreeing, len(_BITS) + 1))
-    return ways / 2 ** len(_BITS)
+def p_value(said: np.ndarray) -> float:
+    """The chance that what is said agrees with `MESSAGE` as strongly, if each sign were a coin's.
+
+    Exact: of the 2^32 ways to choose the signs, those whose sum with the message's is not below
+    that of what was said. Bits that are said firmly count for more; with equal ones it is the
+    binomial tail.
+
+    Args:
+        said: (32,) float.
+    """
+    right = np.where(_BITS, said, -said).astype(np.float64)
+    slack = 1e-9 * np.abs(right).sum()
+    first, second = (_sums(np.abs(half)) for half in np.split(right, 2))
+    below = np.searchsorted(np.sort(second), right.sum() - slack - first)
+    return float((len(second) - below).sum() / 2 ** len(right))
+
+
+def _sums(weights: np.ndarray) -> np.ndarray:
+    """The sums of (N,) weights with all 2^N choices of signs."""
+    sums = np.zeros(1)
+    for weight in weights:
+        sums = np.concatenate([sums + weight, sums - weight])
+    return sums
 
 
 def _views(frame: np.ndarray) -> list[np.ndarray]:
