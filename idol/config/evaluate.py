@@ -49,9 +49,9 @@ class ScoreConfig:
     """Fail where one of these cannot be computed, before anything is."""
     weights: Path | None = None
     """Folder of external files (networks); by default that of `idol-prep weights`."""
-    features: Path | None = None
-    """Folder in which networks' features are kept by the content of frames, so that none are
-    computed twice; one for several methods saves the reference's. By default in `out`."""
+    cache: Path | None = None
+    """Folder for features and what annotators found, by the content of clips, so that a reference
+    is looked at once for all methods; by default in the user's cache."""
     device: str = "auto"
     """Device of torch for the networks: cpu, cuda; auto: a GPU if there is one."""
     batch: Annotated[int, at_least(1)] = 16
@@ -117,6 +117,8 @@ class RunConfig:
     """As for idol-eval score."""
     weights: Path | None = None
     """Folder of external files (networks); by default that of `idol-prep weights`."""
+    cache: Path | None = None
+    """As for idol-eval score."""
     samples: Annotated[int, at_least(100)] = 1000
     """Bootstrap samples of videos for each interval."""
     name: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from idol.evaluate.errors import EvaluationError
 from idol.evaluate.metrics import METRICS
 from idol.evaluate.report import SCORES
 from shards.files.digest import parse_json
+
+if TYPE_CHECKING:
+    from idol.evaluate.features import VideoRows
 
 __all__ = ["compare", "read_scores"]
 
@@ -82,7 +85,7 @@ def _check_alike(results: Sequence[Mapping[str, Any]]) -> None:
 def _differences(
     first: Mapping[str, Any], other: Mapping[str, Any], samples: int, seed: int
 ) -> dict[str, Any]:
-    from idol.evaluate.intervals import mean_interval
+    from idol.evaluate.bootstrap import mean_interval
 
     found: dict[str, Any] = {}
     absent: dict[str, str] = {}
@@ -101,7 +104,7 @@ def _differences(
                 absent[name] = "no video has it in both"
                 continue
             differences = np.array([theirs - ours for ours, theirs in pairs])
-            found[name] = mean_interval(differences, samples=samples, seed=seed)
+            found[name] = mean_interval(differences, samples=samples, seed=seed).as_json()
             continue
         if first["networks"][name]["sha256"] != other["networks"][name]["sha256"]:
             absent[name] = "its network had other weights"
@@ -113,20 +116,24 @@ def _differences(
 def _frechet_difference(
     name: str, first: Mapping[str, Any], other: Mapping[str, Any], samples: int, seed: int
 ) -> dict[str, Any]:
-    from idol.evaluate.intervals import frechet_difference
+    from idol.evaluate.bootstrap import frechet_difference
 
-    rows, counts = zip(*(_features(result, name) for result in (first, other)), strict=True)
-    return frechet_difference(rows[0], rows[1], counts[0], counts[1], samples=samples, seed=seed)
+    ours, theirs = (_features(result, name) for result in (first, other))
+    return frechet_difference(ours, theirs, samples=samples, seed=seed).as_json()
 
 
-def _features(result: Mapping[str, Any], name: str) -> Any:
-    """The features of both sides, memory-mapped, and how many rows each video has."""
+def _features(result: Mapping[str, Any], name: str) -> tuple[VideoRows, VideoRows]:
+    """The features of both sides by video, memory-mapped."""
+    from idol.evaluate.features import VideoRows
+
     said = result["networks"][name]
-    sides = {}
-    for side, counts in said["rows"].items():
+
+    def of(side: str) -> VideoRows:
+        counts = [*said["rows"][side].values()]
         file = Path(result["folder"]) / said["file"].replace("SIDE", side)
-        shape = (sum(counts.values()), said["features"])
+        shape = (sum(counts), said["features"])
         if not file.is_file() or file.stat().st_size != 4 * shape[0] * shape[1]:
             raise EvaluationError(f"{file}: is gone or cut short; score {result['name']} again")
-        sides[side] = np.memmap(file, np.float32, "r", shape=shape)
-    return sides, {side: list(counts.values()) for side, counts in said["rows"].items()}
+        return VideoRows.of(np.memmap(file, np.float32, "r", shape=shape), counts)
+
+    return of("generated"), of("reference")

@@ -59,7 +59,7 @@ def shown(name: str, value: float) -> str:
 
 
 def interval(name: str, found: Mapping[str, Any]) -> str:
-    """An interval as tables show it, with the coverage that was measured where it is not nominal.
+    """An interval as tables show it, with the coverage that was measured where it is not 95 %.
 
     Empty where there is none.
     """

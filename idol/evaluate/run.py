@@ -76,6 +76,7 @@ def score_config(config: RunConfig) -> ScoreConfig:
         metrics=config.metrics,
         require=config.require,
         weights=config.weights,
+        cache=config.cache,
         device=config.device,
         samples=config.samples,
         name=config.name or config.model.name,

@@ -133,7 +133,7 @@ class _Measured:
                 sums[name] = (before[0] + total, before[1] + weight)
             self._count(one)
             self.features.add(video, one)
-        self.features.end(video)
+        self.features.end()
         self.sums[video] = dict(sums)
 
     def _read(self, clips: list[Pair]) -> Iterator[Watched]:
@@ -193,12 +193,13 @@ class _Estimated:
 
     def __init__(self, config: ScoreConfig, *, pose: str = "none", depth: str = "none") -> None:
         from idol.evaluate.annotate.estimate import Estimator
+        from idol.evaluate.annotate.folder import evaluation_cache
 
         device = device_of(config.device)
         self._estimator = Estimator(pose, depth, root=config.weights, device=device)
         self.records = self._estimator.records
         self.depth_kind = self._estimator.depth_kind
-        self._folder = config.out / "annotations"
+        self._folder = evaluation_cache(config.cache) / "annotations"
         self._key = sha256(canonical_json(self.records))
 
     def keypoints(self, name: str, frames: np.ndarray) -> np.ndarray:
@@ -240,7 +241,7 @@ def _result(
     measured: _Measured,
     annotators: Mapping[str, Any],
 ) -> dict[str, Any]:
-    from idol.evaluate.intervals import mean_interval
+    from idol.evaluate.bootstrap import mean_interval
 
     values: dict[str, dict[str, float]] = {video: {} for video in measured.sums}
     metrics: dict[str, Any] = {}
@@ -255,9 +256,8 @@ def _result(
         if not known.size:
             planned.absent[metric.name] = "no video says anything of it"
             continue
-        metrics[metric.name] = _described(metric.name) | mean_interval(
-            known, samples=config.samples, seed=config.seed
-        )
+        found = mean_interval(known, samples=config.samples, seed=config.seed)
+        metrics[metric.name] = _described(metric.name) | found.as_json()
     metrics |= {
         name: _described(name) | found
         for name, found in measured.features.distances(planned).items()

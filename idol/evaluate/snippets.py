@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from idol.evaluate.protocols import Snippets
 
 __all__ = ["Cutter", "segments"]
 
+T = TypeVar("T")
 
-class Cutter:
+
+class Cutter(Generic[T]):
     """Cuts the snippets of a video out of its clips, which come one after the other.
+
+    Frames may be anything that stands for one.
 
     Args:
         snippets: how.
@@ -23,28 +28,28 @@ class Cutter:
 
     def __init__(self, snippets: Snippets, step: int) -> None:
         self._snippets, self._step = snippets, step
-        self._recent: deque[np.ndarray] = deque(maxlen=snippets.frames)
+        self._recent: deque[T] = deque(maxlen=snippets.frames)
         self._last: int | None = None
 
-    def push(self, numbers: Sequence[int], frames: np.ndarray) -> Iterator[np.ndarray]:
-        """The snippets that the next clip completes, (frames, H, W, 3) each.
+    def push(self, numbers: Sequence[int], frames: Sequence[T]) -> Iterator[list[T]]:
+        """The snippets that the next clip completes.
 
         `numbers` are those of its frames in the video. Raises EvaluationError, by file numbers,
         where a frame comes twice.
         """
         length = self._snippets.frames
         if self._snippets.cut == "folders":
-            yield frames
+            yield list(frames)
         elif self._snippets.cut == "clips":
             for first in range(0, len(frames) - length + 1, self._step):
-                yield frames[first : first + length]
+                yield list(frames[first : first + length])
         else:
             for number, frame in zip(numbers, frames, strict=True):
                 self._append(number, frame)
                 if len(self._recent) == length:
-                    yield np.stack(self._recent)
+                    yield list(self._recent)
 
-    def _append(self, number: int, frame: np.ndarray) -> None:
+    def _append(self, number: int, frame: T) -> None:
         if self._last is not None and number <= self._last:
             raise EvaluationError(
                 f"frame {number} comes after frame {self._last}: clips of one video overlap, and "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,6 +50,24 @@ class _Rows:
         return np.memmap(self.file, np.float32, "r", shape=(total, width))
 
 
+class _Frame:
+    """A frame, resized when it is first asked for at a size."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+        self._sizes: dict[int, np.ndarray] = {}
+
+    def at(self, size: int) -> np.ndarray:
+        """(size, size, 3) float32."""
+        if size not in self._sizes:
+            self._sizes[size] = pil_bicubic(self._pixels[None], size)[0]
+        return self._sizes[size]
+
+    def forget(self, size: int) -> None:
+        """It is not asked for at this size again."""
+        self._sizes.pop(size, None)
+
+
 class _Distance:
     """One Frechet distance: a network, the step between snippets (None of images), its rows."""
 
@@ -57,7 +76,7 @@ class _Distance:
         self.rows = {side: _Rows(folder / f"{name}.{side}.f32") for side in SIDES}
         for rows in self.rows.values():
             rows.file.unlink(missing_ok=True)
-        self.cutters: dict[Side, Cutter] = {}
+        self.cutters: dict[Side, Cutter[_Frame]] = {}
 
 
 class FrechetFeatures:
@@ -76,10 +95,12 @@ class FrechetFeatures:
     @classmethod
     def load(cls, config: ScoreConfig, protocol: Protocol, planned: Plan) -> FrechetFeatures:
         """Load the networks that are wanted; those that are absent leave their metrics out."""
+        from idol.evaluate.annotate.folder import evaluation_cache
         from idol.evaluate.networks import load_network
 
         made = cls(config, protocol)
         made._folder.mkdir(parents=True, exist_ok=True)
+        cache = evaluation_cache(config.cache) / "features"
         for base, need in _NEEDS.items():
             if not planned.wants(need):
                 continue
@@ -92,13 +113,12 @@ class FrechetFeatures:
                     folder=config.weights,
                     device=device,
                     scale=scale,
-                    cache=config.features or made._folder / "kept",
+                    cache=cache,
                 )
             except MissingNetwork as error:
                 planned.drop(need, str(error))
                 continue
-            names = [m.name for m in planned.chosen if need in m.needs]
-            for name in names:
+            for name in [m.name for m in planned.chosen if need in m.needs]:
                 steps = protocol.snippets.steps
                 step = None if base == "fid" else steps[-1 if name.endswith("_stride1") else 0]
                 made._distances.append(_Distance(name, network, step, made._folder))
@@ -108,56 +128,62 @@ class FrechetFeatures:
         """Count the next clip of a video in."""
         arrays = (watched.generated.frames, watched.reference.frames)
         numbers = watched.pair.reference.numbers
-        for distance in self._distances:
-            for side, frames, film in zip(SIDES, arrays, watched.videos, strict=True):
-                if distance.step is None:
-                    self._add_images(video, distance, side, frames)
-                else:
-                    self._add_snippets(video, distance, side, numbers, film)
-        if not watched.pair.reference.numbers or len(numbers) < self._protocol.snippets.frames:
+        for n, side in enumerate(SIDES):
+            film = [_Frame(pixels) for pixels in watched.videos[n]]
+            for distance in self._distances:
+                found = (
+                    self._of_images(distance, arrays[n])
+                    if distance.step is None
+                    else self._of_snippets(distance, side, numbers, film)
+                )
+                for rows in found:
+                    distance.rows[side].append(video, rows)
+        if len(watched.videos[0]) < self._protocol.snippets.frames:
             self._short.add(watched.pair.name)
 
-    def end(self, video: str) -> None:
+    def end(self) -> None:
         """The video has no more clips."""
         for distance in self._distances:
             distance.cutters.clear()
 
-    def _add_images(self, video: str, distance: _Distance, side: Side, frames: np.ndarray) -> None:
-        said = self._protocol.fid
+    def _of_images(self, distance: _Distance, frames: np.ndarray) -> Iterator[np.ndarray]:
+        resize, batch = _RESIZE[self._protocol.fid.resize], self._config.batch
         frames = frames if self._protocol.images.frames == "every" else frames[:1]
-        for start in range(0, len(frames), self._config.batch):
-            resized = _RESIZE[said.resize](
-                frames[start : start + self._config.batch], distance.network.size
-            )
-            distance.rows[side].append(video, distance.network(resized))
+        for start in range(0, len(frames), batch):
+            resized = resize(frames[start : start + batch], distance.network.size)
+            yield distance.network(resized)
 
-    def _add_snippets(
-        self,
-        video: str,
-        distance: _Distance,
-        side: Side,
-        numbers: tuple[int, ...],
-        frames: np.ndarray,
-    ) -> None:
-        snippets, step = self._protocol.snippets, distance.step
+    def _of_snippets(
+        self, distance: _Distance, side: Side, numbers: tuple[int, ...], film: list[_Frame]
+    ) -> Iterator[np.ndarray]:
+        snippets, step, network = self._protocol.snippets, distance.step, distance.network
         assert step is not None
         cutter = distance.cutters.setdefault(side, Cutter(snippets, step))
-        resized = pil_bicubic(frames, distance.network.size)
-        padded = distance.name.startswith("fid_fvd") and snippets.cut == "folders"
-        for snippet in cutter.push(numbers or range(len(frames)), resized):
-            if padded:
-                rows = distance.network(segments(snippet, snippets.frames))
-                distance.rows[side].append(video, rows.mean(0, keepdims=True))
+        said = self._protocol.fid_fvd if distance.name.startswith("fid_fvd") else self._protocol.fvd
+        cut = cutter.push(numbers or range(len(film)), film)
+        for waiting in _batched(cut, max(self._config.batch // 8, 1)):
+            ready = [np.stack([frame.at(network.size) for frame in snippet]) for snippet in waiting]
+            if snippets.cut != "folders":
+                yield network(np.stack(ready))
+            elif said.padding == "last frame":
+                for one in ready:
+                    yield network(segments(one, snippets.frames)).mean(0, keepdims=True)
             else:
-                distance.rows[side].append(video, distance.network(snippet[None]))
+                for one in ready:
+                    yield network(one[None])
+            for snippet in waiting:
+                for frame in snippet[:step]:
+                    frame.forget(network.size)
 
     def distances(self, planned: Plan) -> dict[str, dict[str, Any]]:
         """Each distance with its interval over videos; those without two rows are left out."""
-        from idol.evaluate.intervals import frechet_interval
+        from idol.evaluate.bootstrap import frechet_interval
+        from idol.evaluate.features import VideoRows
 
         found: dict[str, dict[str, Any]] = {}
         for distance in self._distances:
             rows = {side: distance.rows[side].read(distance.network.features) for side in SIDES}
+            counts = {side: [*distance.rows[side].counts.values()] for side in SIDES}
             least = min(map(len, rows.values()))
             if least < 2:
                 what = "frames" if distance.step is None else "snippets"
@@ -166,15 +192,10 @@ class FrechetFeatures:
                     f"a Frechet distance needs two {what} on both sides, and one has {there}"
                 )
                 continue
-            counts = {side: [*distance.rows[side].counts.values()] for side in SIDES}
+            sides = [VideoRows.of(rows[side], counts[side]) for side in SIDES]
             found[distance.name] = frechet_interval(
-                rows["generated"],
-                rows["reference"],
-                counts["generated"],
-                counts["reference"],
-                samples=self._config.samples,
-                seed=self._config.seed,
-            )
+                *sides, samples=self._config.samples, seed=self._config.seed
+            ).as_json()
         return found
 
     def counts(self) -> dict[str, Any]:
@@ -195,3 +216,10 @@ class FrechetFeatures:
             }
             for d in self._distances
         }
+
+
+def _batched(snippets: Iterable[list[_Frame]], count: int) -> Iterator[list[list[_Frame]]]:
+    """So many at a time."""
+    waiting = iter(snippets)
+    while batch := list(islice(waiting, count)):
+        yield batch
