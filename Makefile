@@ -95,11 +95,13 @@ demo-generate: .venv/generate  ## Generate a moving person with depth, by the mo
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 PEOPLE := people-train
-TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/shards $(DEMO)/shards
+TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/rendered $(PEOPLE)/filmed
 
-train-people: .venv/people  ## Train the tiny model on rendered people and the demo: eight hours, resumable
-	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
-	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(PEOPLE)/shards \
+train-people: .venv/people  ## Train the tiny model on rendered people and the footage: eight hours, resumable
+	@$(BIN)/idol-prep weights fetch lite footage
+	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
+		--out $(PEOPLE)/filmed --size 64 --workers $(WORKERS) --max-quarantine 3
+	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(PEOPLE)/rendered \
 		--clip-length 12 --size 64 --val-fraction 0.05
 	@test -d $(PEOPLE)/image/model || $(TRAIN_PEOPLE) --stage image --steps 7000 --batch-size 32 \
 		--learning-rate 2e-3 --ema 0.999 --mirror 0.5 --output $(PEOPLE)/image
