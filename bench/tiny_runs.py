@@ -257,11 +257,11 @@ class Run:
     def _take_step(self) -> None:
         setting, device = self.setting, self.clips.device
         batch = self.clips.draw(setting.batch, setting.frames, setting.mirror)
+        latents, conditions = _latents(batch, self.trained.image_encoder)
+        dropped = torch.rand(setting.batch, device=device) < setting.dropout
+        timesteps = torch.randint(0, 1000, (setting.batch,), device=device)
+        noise = torch.randn_like(latents)
         with torch.autocast(device.type, torch.bfloat16, enabled=setting.half):
-            latents, conditions = _latents(batch, self.trained.image_encoder)
-            dropped = torch.rand(setting.batch, device=device) < setting.dropout
-            timesteps = torch.randint(0, 1000, (setting.batch,), device=device)
-            noise = torch.randn_like(latents)
             output = predict(
                 self.trained.denoiser,
                 _noisy(latents, noise, self.signal[timesteps]),
