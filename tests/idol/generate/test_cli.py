@@ -18,6 +18,7 @@ from diffusers import AutoencoderKL
 from idol.generate.cli import main, parse
 from idol.generate.generator import ClipGenerator
 from idol.generate.resume import Remains
+from idol.pretrained import PRETRAINED
 from tests.idol.generate.figures import BONES, walk
 from tests.idol.generate.small import sd14, tiny
 
@@ -154,6 +155,15 @@ def test_the_preview_comes_without_a_model(given: list[str], tmp_path: Path) -> 
     at = given.index("--model")
     assert main([*given[:at], *given[at + 2 :], "--preview"]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["preview.png"]
+
+
+def test_without_a_model_it_takes_the_one_of_the_package(given: list[str], tmp_path: Path) -> None:
+    at = given.index("--model")
+    own = [*given[:at], *given[at + 2 :]]
+    assert main([*replace(own, "--steps", "1"), "--frames", "2"]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    there = [path for path in PRETRAINED.rglob("*") if path.is_file()]
+    assert report["model"]["files"] == len(there)
 
 
 def replace(arguments: list[str], option: str, value: str) -> list[str]:
