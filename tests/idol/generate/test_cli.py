@@ -160,7 +160,7 @@ def test_the_preview_comes_without_a_model(given: list[str], tmp_path: Path) -> 
 def test_without_a_model_it_takes_the_one_of_the_package(given: list[str], tmp_path: Path) -> None:
     at = given.index("--model")
     own = [*given[:at], *given[at + 2 :]]
-    assert main([*replace(own, "--steps", "1"), "--frames", "2"]) == 0
+    assert main([*replace(own, "--steps", "1"), "--frames", "8"]) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
     there = [path for path in PRETRAINED.rglob("*") if path.is_file()]
     assert report["model"]["files"] == len(there)
