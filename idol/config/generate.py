@@ -42,7 +42,7 @@ class GenerateConfig:
     proportions."""
     frame: Literal["motion", "whole"] | None = None
     """motion: the square that holds the whole motion and a tenth around it; whole: all of the
-    background. Of clips: whole; else motion."""
+    background. Of clips: whole where it holds the motion; else motion."""
     preview: bool = False
     """Draw preview.png (the person, the driving poses, the retargeted poses), and stop."""
     force: bool = False

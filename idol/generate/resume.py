@@ -43,8 +43,9 @@ class Remains:
         """Whether a generation was stopped in this folder."""
         return (out / _FOLDER / _SETTINGS).is_file()
 
-    def check(self) -> None:
-        """Raises GenerationError where what is there belongs to other settings."""
+    def check(self, *, overwrite: bool = False) -> None:
+        """Raises GenerationError where what is there belongs to other settings; with `overwrite` it
+        is removed."""
         path = self._folder / _SETTINGS
         if not path.is_file():
             return
@@ -52,9 +53,10 @@ class Remains:
             found = json.loads(path.read_bytes())
         except ValueError:
             found = None
-        if not isinstance(found, dict):
+        other = differences(found, self._settings) if isinstance(found, dict) else ["damaged"]
+        if other and (overwrite or other == ["damaged"]):
             self.remove()
-        elif other := differences(found, self._settings):
+        elif other:
             raise GenerationError(
                 f"{self._folder.parent} holds an unfinished video that was made with other "
                 f"settings ({'; '.join(other[:4])}): run that command to finish it, or give "

@@ -20,7 +20,7 @@ from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions, ClipGenerator, Generated
 from idol.generate.inputs.clip import is_clip
 from idol.generate.inputs.options import Annotation
-from idol.generate.inputs.prepare import Placement, prepare
+from idol.generate.inputs.prepare import FrameChoice, Placement, prepare
 from idol.generate.inputs.preview import preview_sheet
 from idol.generate.inputs.read import input_files, read_motion, read_person
 from idol.generate.inputs.values import Motion, Person
@@ -79,9 +79,7 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
         signer = None if config.c2pa is None else Signer.load(*config.c2pa)
         generator = _generator(config, device)
         remains = Remains(out, settings)
-        if config.overwrite:
-            remains.remove()
-        remains.check()
+        remains.check(overwrite=config.overwrite)
         conditions, told = _inputs(config, annotators, stages, device, generator, remains)
         generated = _denoised(config, stages, generator, conditions, remains)
         scores, generated = _scores(config, generated, conditions, generator)
@@ -265,9 +263,11 @@ def _read(
 def _prepared(
     config: GenerateConfig, annotators: Annotation, person: Person, motion: Motion, size: int
 ) -> tuple[ClipConditions, Placement]:
-    frame = config.frame
+    frame: FrameChoice | None = config.frame
     if frame is None:
-        frame = "whole" if is_clip(config.photo) else "motion"
+        frame = "whole if inside" if is_clip(config.photo) else "motion"
+        if config.photo == config.driving:  # a clip's own motion, which is to be made again
+            frame = "whole"
     return prepare(
         person,
         motion,

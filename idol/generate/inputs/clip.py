@@ -7,13 +7,18 @@ import numpy as np
 from idol.generate.errors import GenerationError
 from idol.generate.inputs.motion import trimmed
 from idol.generate.inputs.values import Motion, Person
+from preprocess.annotators.sanity import joints_in_mask
+from preprocess.crop import mask_box
 from shards import Clip, open_dataset
-from shards.sample.keypoints import OPENPOSE_134
+from shards.sample.keypoints import COCO_18, OPENPOSE_134
 from shards.sample.skeleton import MIN_SCORE
 
 __all__ = ["is_clip", "motion_of_clip", "person_of_clip", "read_clip"]
 
 _BETWEEN = "::"
+_BODY = len(COCO_18)
+_IN_PLACE = 0.8  # of the joints that lie in a mask of the same moment, at least
+_SOLE = 0.05  # of a body's size that the ground is below the ankles
 _FPS = 25.0  # of a clip whose json says none, such as an image
 
 
@@ -52,7 +57,9 @@ def person_of_clip(clip: Clip) -> Person:
         )
     given = {name: array for name, array in needed.items() if array is not None}
     points = _points(clip)
-    seen = None if points is None else points[np.any(points[..., 2] > 0, axis=1)]
+    seen = None if points is None else points[np.any(points[:, :_BODY, 2] > 0, axis=1)]
+    if seen is not None and len(seen):
+        seen = _as_in_reference(seen, given["background_mask"])
     return Person(
         given["reference"],
         given["reference_mask"],
@@ -88,6 +95,24 @@ def motion_of_clip(clip: Clip) -> Motion:
     least = clip.info.get("keypoints", {}).get("min_score", MIN_SCORE)
     motion = Motion(points, size, fps or _FPS, clip.key, None, least, info, shown)
     return trimmed(motion)
+
+
+def _as_in_reference(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The clip's poses (N, 134, 3), first that which the reference's mask (S, S) in the clip's crop
+    shows best, in the mask's place: the reference is another moment than most of the clip's."""
+    inside = [joints_in_mask(mask, pose[None]) or 0.0 for pose in points]
+    best = int(np.argmax(inside))
+    box = mask_box(mask)
+    ordered = np.concatenate([points[best : best + 1], np.delete(points, best, axis=0)])
+    if box is None or inside[best] >= _IN_PLACE:
+        return ordered
+    body = ordered[0, :_BODY]
+    xy = body[body[:, 2] > 0, :2]
+    size = float(np.ptp(xy, axis=0).max())
+    x = (box[0] + box[2]) / 2 - (xy[:, 0].min() + xy[:, 0].max()) / 2
+    y = box[3] - (xy[:, 1].max() + _SOLE * size)
+    ordered[0, :, :2] += np.array([x, y], np.float32)
+    return ordered
 
 
 def _points(clip: Clip) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -25,7 +25,9 @@ from preprocess.crop import Crop
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
 from shards.sample.skeleton import PoseStyle, draw_poses
 
-__all__ = ["Placement", "prepare"]
+__all__ = ["FrameChoice", "Placement", "prepare"]
+
+FrameChoice = Literal["motion", "whole", "whole if inside"]
 
 _LARGEST = 50  # times the background's longer side: a motion further out is no motion in it
 
@@ -34,13 +36,15 @@ _LARGEST = 50  # times the background's longer side: a motion further out is no 
 class Placement:
     """Where the output's frame lies and how the motion came into it.
 
-    `box`        x0, y0, x1, y1 of the output's square in the background's pixels.
+    `frame`      how the output's square was chosen: "motion" or "whole".
+    `box`        its x0, y0, x1, y1 in the background's pixels.
     `retarget`   the method, and what it found.
     `misfits`    why the motion does not fit the person, which --force overrode.
     `outside`    fraction of the square that lies outside of the background.
     `keypoints`  (F, 134, 3) in pixels of the output; None for drawn skeletons.
     """
 
+    frame: str
     box: tuple[int, int, int, int]
     retarget: dict[str, Any]
     misfits: tuple[str, ...]
@@ -50,6 +54,7 @@ class Placement:
     def as_json(self) -> dict[str, Any]:
         """For the report."""
         return {
+            "frame": self.frame,
             "box": list(self.box),
             "outside": round(self.outside, 4),
             "retarget": self.retarget,
@@ -63,7 +68,7 @@ def prepare(
     *,
     size: int,
     method: RetargetMethod | None = None,
-    frame: str = "motion",
+    frame: FrameChoice = "motion",
     pose_style: PoseStyle = "openpose",
     force: bool = False,
 ) -> tuple[ClipConditions, Placement]:
@@ -73,7 +78,7 @@ def prepare(
         size: height and width of the output, in pixels.
         method: as for `retarget`; by default proportions, and none for drawn skeletons.
         frame: "motion" for the square that holds the motion and a tenth around it, "whole" for
-            all of the background.
+            all of the background, "whole if inside" for that where it holds the motion.
         pose_style: how the model was taught to see skeletons.
         force: go on where the motion does not fit the person.
 
@@ -122,39 +127,54 @@ def prepare(
             f"{motion.name}: the motion would take {longest:.0f} pixels of a background of "
             f"{person.size[0]}x{person.size[1]}: its key points are in other pixels, or astray"
         )
-    crop = square_around(box, person.size, size) if frame == "motion" else whole(person.size, size)
+    crop = _crop(box, person.size, size, frame)
     inside = Keypoints(moved.keypoints[:, None], OPENPOSE_134).transformed(crop.to_clip)
     drawn = draw_poses(inside, (size, size), pose_style, min_score=motion.min_score)
     report = {"method": method, **(over.as_json() if method == "none" else moved.as_json())}
     return _conditions(person, crop, drawn, motion.fps), Placement(
-        crop.box, report, reasons, _outside(crop, person.size), inside.points[:, 0]
+        crop.mode, crop.box, report, reasons, _outside(crop, person.size), inside.points[:, 0]
     )
 
 
+def _crop(
+    box: tuple[float, float, float, float], picture: tuple[int, int], size: int, frame: FrameChoice
+) -> Crop:
+    """The output's square for a motion within `box`."""
+    # The joints, without what is beyond them: that is cut off where a clip's square is tight.
+    beyond = 0.1 * max(box[2] - box[0], box[3] - box[1])
+    inside = min(box[:2]) >= -beyond
+    inside &= all(end <= length + beyond for end, length in zip(box[2:], picture, strict=True))
+    if frame == "whole" or (frame == "whole if inside" and inside):
+        return whole(picture, size)
+    return square_around(box, picture, size)
+
+
 def _of_drawings(
-    person: Person, motion: Motion, size: int, frame: str
+    person: Person, motion: Motion, size: int, frame: FrameChoice
 ) -> tuple[ClipConditions, Placement]:
     """Skeletons that are pictures lie over the background as large as they go into it."""
     assert motion.skeletons is not None
     over = fit(motion.size, person.size)
-    if frame == "motion":
-        x0, y0, x1, y1 = box_of_drawings(motion.skeletons)
-        box = (
-            over.scale * x0 + over.x,
-            over.scale * y0 + over.y,
-            over.scale * x1 + over.x,
-            over.scale * y1 + over.y,
-        )
-        crop = square_around(box, person.size, size)
-    else:
-        crop = whole(person.size, size)
+    x0, y0, x1, y1 = box_of_drawings(motion.skeletons)
+    box = (
+        over.scale * x0 + over.x,
+        over.scale * y0 + over.y,
+        over.scale * x1 + over.x,
+        over.scale * y1 + over.y,
+    )
+    crop = _crop(box, person.size, size, frame)
     affine = crop.to_clip @ np.array([[over.scale, 0, over.x], [0, over.scale, over.y], [0, 0, 1]])
     same = np.allclose(affine, [[1, 0, 0], [0, 1, 0]]) and motion.size == (size, size)
     drawn = (
         motion.skeletons if same else np.stack([_warped(f, affine, size) for f in motion.skeletons])
     )
     placement = Placement(
-        crop.box, {"method": "none", **over.as_json()}, (), _outside(crop, person.size), None
+        crop.mode,
+        crop.box,
+        {"method": "none", **over.as_json()},
+        (),
+        _outside(crop, person.size),
+        None,
     )
     return _conditions(person, crop, drawn, motion.fps), placement
 

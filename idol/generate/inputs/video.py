@@ -43,7 +43,7 @@ _FEWEST, _MOST = 8, 64  # frames in a piece
 _MAX_GAP = 2.5  # frame times, as a recipe's: a longer pause ends a shot
 _LEAST_FOUND = 0.5  # of the frames, as a recipe's
 _UNEVEN = 0.05  # of a frame's time, by which frames may be off a regular grid
-_SHOWN, _SHOWN_SIDE = 8, 512  # frames kept for the preview
+_SHOWN, _SHOWN_SIDE = 24, 512  # frames kept for the preview
 
 
 def motion_of_video(

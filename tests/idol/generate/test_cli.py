@@ -105,7 +105,11 @@ def test_a_video_its_depth_and_a_report(given: list[str], tmp_path: Path) -> Non
 
 
 def test_a_stopped_video_is_resumed_to_the_bytes_of_one_that_was_not(
-    given: list[str], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: list[str],
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     keep = Remains.keep_step
     steps = []
@@ -120,6 +124,9 @@ def test_a_stopped_video_is_resumed_to_the_bytes_of_one_that_was_not(
     assert main(given) == 130
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {".resume", "preview.png"}
+    assert "unfinished video that was made with other settings (settings.seed: 0 there, 3" in (
+        one_line([*given, "--seed", "3"], capsys)
+    )
     assert main(given) == 0
     assert steps == [1, 2, 3]  # one step was left
     assert files_of(out) == files_of(made)

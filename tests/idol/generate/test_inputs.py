@@ -124,6 +124,28 @@ def test_a_clips_own_motion_over_its_own_background_changes_nothing() -> None:
     assert placement.box == (0, 0, 16, 16)
 
 
+def test_all_of_the_background_is_shown_where_it_holds_the_motion() -> None:
+    stays, leaves = (motion(walk(BONES, at=(100, 300), step=step)) for step in (0.5, 9.0))
+    _, inside = prepare(person(), stays, size=64, frame="whole if inside")
+    assert (inside.frame, inside.box) == ("whole", (0, -40, 400, 360))
+    _, outside = prepare(person(), leaves, size=64, frame="whole if inside")
+    assert outside.frame == "motion"
+
+
+def test_a_clips_pose_is_put_where_its_reference_shows_the_person() -> None:
+    own = clip(3, size=64)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:60, 36:52] = 255
+    poses = walk({k: 0.25 * v for k, v in BONES.items()}, frames=3, at=(14, 50))
+    object.__setattr__(own, "keypoints", poses[:, None])
+    object.__setattr__(own, "background_mask", mask)
+    found = person_of_clip(own).keypoints
+    assert found is not None
+    assert found[0, [10, 13], 0].mean() == pytest.approx(44, abs=6)
+    assert found[0, [10, 13], 1].max() == pytest.approx(60 - 0.05 * 52, abs=1.5)
+    assert np.array_equal(found[1:], poses[1:])
+
+
 def test_a_clip_without_a_person_says_what_it_lacks() -> None:
     own = clip(3)
     object.__setattr__(own, "reference", None)
