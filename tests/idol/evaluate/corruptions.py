@@ -44,12 +44,10 @@ def frozen(clip: np.ndarray, strength: float) -> np.ndarray:
 
 
 def shuffled(clip: np.ndarray, strength: float) -> np.ndarray:
-    """Frames change places, at most all of them."""
-    rng = np.random.default_rng(2)
-    moved = rng.permutation(len(clip))[: round(strength * len(clip))]
-    order = np.arange(len(clip))
-    order[moved] = np.roll(moved, 1)
-    return clip[order]
+    """Frames change places: those at most so far apart, at most the length of the clip; in each
+    clip others."""
+    rng = np.random.default_rng(int(clip.sum(dtype=np.int64)))
+    return clip[np.argsort(np.arange(len(clip)) + strength * len(clip) * rng.random(len(clip)))]
 
 
 CORRUPTIONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {

@@ -63,12 +63,15 @@ def test_few_or_equal_videos() -> None:
             mean_interval(bad)
 
 
-def test_what_covers_otherwise_says_so() -> None:
+def test_few_videos_and_distances_say_how_often_such_intervals_covered() -> None:
     assert mean_interval(np.arange(ENOUGH)).coverage is None
     ten = mean_interval(np.arange(10)).coverage
     assert ten is not None
     assert 0.8 < ten[0] <= ten[1] <= 1
-    assert measured_coverage("frechet", 10) is not None
+    for videos in (2, 10, 1000):
+        for kind in ("frechet", "frechet difference"):
+            least, most = measured_coverage(kind, videos)
+            assert 0.8 < least <= most <= 1
 
 
 def sides(videos: int, frames: int, features: int, seed: int = 0) -> tuple[VideoRows, VideoRows]:
