@@ -12,7 +12,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin  # pipelines lo
 
 from idol.diffusion.schedule import BETAS, ddim_scheduler
 
-__all__ = ["NAMES", "TEN_STEPS", "DPMSolver", "UniPC", "scheduler_for"]
+__all__ = ["NAMES", "TEN_STEPS", "DPMSolver", "UniPC", "scheduler_for", "takes_noise"]
 
 NAMES = ("ddim", "unipc", "dpm")
 
@@ -78,7 +78,15 @@ def scheduler_for(name: str, steps: int, *, bound: float | None = None) -> Sched
             f"there is no scheduler {name!r}: take {', '.join(NAMES)}, or the name of a class of "
             "diffusers, such as EulerDiscreteScheduler"
         )
-    scheduler: Any = found.from_config(BETAS)  # type: ignore[attr-defined]
-    if scheduler.config.get("prediction_type") != "epsilon":
+    if not BETAS.keys() <= inspect.signature(found).parameters.keys():
         raise ValueError(f"{name} is not for models that predict the noise, as this one does")
-    return scheduler
+    return found(**BETAS)
+
+
+def takes_noise(scheduler: Any) -> bool:
+    """Whether a scheduler is for predictions of the noise, as our models make them.
+
+    What a scheduler does not know it keeps in its configuration all the same.
+    """
+    known = "prediction_type" in inspect.signature(type(scheduler)).parameters
+    return known and scheduler.config.get("prediction_type") == "epsilon"

@@ -26,6 +26,7 @@ from idol.config.model import DEPTH, VIDEO
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import guided_noise, set_timesteps
+from idol.diffusion.schedulers import takes_noise
 from idol.encoders import CLIPEncoder, ImageEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.generate.depth import colour_map, depth_of, metres_of
 from idol.generate.errors import GenerationError
@@ -345,11 +346,10 @@ class IdolPipeline(DiffusionPipeline):
                     f"callback_on_step_end_tensor_inputs: {name!r} is none of "
                     f"{self._callback_tensor_inputs}"
                 )
-        kind = self.scheduler.config.get("prediction_type")
-        if kind != "epsilon":
+        if not takes_noise(self.scheduler):
             mistakes.append(
-                f"the scheduler {type(self.scheduler).__name__} takes predictions of {kind}, and "
-                "this model predicts the noise: build it by `from_config(pipe.scheduler.config)`"
+                f"{type(self.scheduler).__name__} is set to other predictions, and this model "
+                "predicts the noise: `idol.diffusion.schedulers.scheduler_for` makes one that fits"
             )
         GenerationError.raise_if_any(mistakes, "this call cannot run")
 

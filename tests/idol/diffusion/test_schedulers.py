@@ -1,0 +1,79 @@
+"""Samplers by name: the published ten steps, and what they are worth where the answer is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler
+
+from idol.diffusion.sampling import set_timesteps
+from idol.diffusion.schedule import ddim_scheduler, noise_schedule
+from idol.diffusion.schedulers import TEN_STEPS, DPMSolver, UniPC, scheduler_for
+
+ALPHAS = noise_schedule().alphas_cumprod.double()
+# Standard deviation of the data, which is normal: the best prediction of the noise is then known.
+SPREAD = 0.3
+
+
+def solved(name: str, steps: int) -> float:
+    """What the latents of one unit of noise at the last timestep become."""
+    scheduler = scheduler_for(name, steps)
+    set_timesteps(scheduler, steps)
+    latents = torch.ones(1, 1)
+    for timestep in scheduler.timesteps:
+        signal = ALPHAS[int(timestep)].float()
+        noise = latents * (1 - signal).sqrt() / (signal * SPREAD**2 + 1 - signal)
+        latents = scheduler.step(noise, timestep, latents, return_dict=False)[0]
+    return float(latents)
+
+
+def exact() -> float:
+    """Along the probability flow, normal data keeps its number of standard deviations."""
+    signal = ALPHAS[-1]
+    return SPREAD / float((signal * SPREAD**2 + 1 - signal).sqrt())
+
+
+@pytest.mark.parametrize("name", ["unipc", "dpm"])
+def test_ten_steps_are_the_published_ones(name: str) -> None:
+    scheduler = scheduler_for(name, 10)
+    set_timesteps(scheduler, 10)
+    assert scheduler.timesteps.tolist() == [*TEN_STEPS]
+    assert [*TEN_STEPS] == [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]
+    signal = ALPHAS[[*TEN_STEPS]]
+    expected = ((1 - signal) / signal).sqrt().float()
+    torch.testing.assert_close(scheduler.sigmas[:-1], expected)
+    assert scheduler.sigmas[-1] == 0
+
+
+@pytest.mark.parametrize("name", ["unipc", "dpm"])
+def test_ten_steps_end_where_many_do(name: str) -> None:
+    assert solved(name, 10) == pytest.approx(exact(), rel=0.02)
+    assert abs(solved(name, 10) - exact()) < abs(solved("ddim", 10) - exact()) / 3
+
+
+def test_other_numbers_of_steps_begin_at_the_last_timestep() -> None:
+    for name in ("unipc", "dpm"):
+        scheduler = scheduler_for(name, 7)
+        set_timesteps(scheduler, 7)
+        assert int(scheduler.timesteps[0]) == 999
+        assert len(scheduler.timesteps) == 7
+
+
+def test_names_are_ours_or_those_of_diffusers() -> None:
+    assert type(scheduler_for("unipc", 10)) is UniPC
+    assert type(scheduler_for("dpm", 10)) is DPMSolver
+    assert type(scheduler_for("EulerDiscreteScheduler", 5)) is EulerDiscreteScheduler
+    assert scheduler_for("ddim", 50, bound=2.0).config == ddim_scheduler(2.0).config
+    assert scheduler_for("ddim", 1000).config.timestep_spacing == "trailing"
+    with pytest.raises(ValueError, match="no scheduler 'unicp'"):
+        scheduler_for("unicp", 10)
+    with pytest.raises(ValueError, match="no scheduler 'AutoencoderKL'"):
+        scheduler_for("AutoencoderKL", 10)
+    with pytest.raises(ValueError, match="not for models that predict the noise"):
+        scheduler_for("FlowMatchEulerDiscreteScheduler", 10)
+
+
+def test_all_have_the_betas_of_training() -> None:
+    for name in ("ddim", "unipc", "dpm", "EulerDiscreteScheduler", "LMSDiscreteScheduler"):
+        alphas = scheduler_for(name, 10).alphas_cumprod
+        torch.testing.assert_close(alphas, noise_schedule().alphas_cumprod)
