@@ -53,6 +53,7 @@ class ModelInfo:
         size: height and width of its images; `frames`: of its clips.
         step: of the stage, at which it was saved.
         depth: what its depth means.
+        vae_factor: pixels of an image's side for one of its latent's; None: not recorded.
         vae, image_encoder: folders or hub names of frozen parts; None where there are none, or
             where they lie beside `idol.json`.
     """
@@ -64,6 +65,7 @@ class ModelInfo:
     frames: int
     step: int
     depth: DepthMeaning = DepthMeaning()
+    vae_factor: int | None = None
     vae: str | None = None
     image_encoder: str | None = None
 

@@ -43,9 +43,6 @@ OutputType = Literal["pil", "np", "pt", "latent"]
 
 _MODALITIES = (VIDEO, DEPTH)
 
-# Pixels of an image's side for one of its latent's.
-_FACTORS = {"tiny": PatchCodec.factor, "sd14": 8}
-
 # Images that pass through the VAE at a time.
 _SLICE, _LOW_MEMORY_SLICE = 8, 1
 
@@ -133,13 +130,16 @@ class IdolPipeline(DiffusionPipeline):
                 f"the VAE gives latents of {channels} channels, and the model takes {wanted}: "
                 "take the VAE that it was trained with"
             )
+        # torch's attention layer reads its weights past the hooks that would fetch them.
+        self._exclude_from_cpu_offload = (
+            ["image_encoder"] if isinstance(image_encoder, TinyEncoder) else []
+        )
         self.vae_scale_factor = self._codec(_SLICE).factor
-        if self.info is not None and self.vae_scale_factor != (
-            wanted := _FACTORS[self.info.preset]
-        ):
+        factor = self.info.vae_factor if self.info else None
+        if factor not in (None, self.vae_scale_factor):
             raise GenerationError(
-                f"the VAE's latents are {self.vae_scale_factor} times smaller than images, and the "
-                f"model takes {wanted}: take the VAE that it was trained with"
+                f"the VAE makes images {self.vae_scale_factor} times smaller, and the model was "
+                f"trained with one that makes them {factor} times smaller: take that one"
             )
         self._guidance_scale = 1.0
         self._num_timesteps = 0

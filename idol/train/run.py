@@ -265,6 +265,7 @@ class Run:
             frames=config.frames,
             step=self.progress.step,
             depth=self.depth,
+            vae_factor=self.trained.codec.factor,
             vae=str(config.vae) if config.vae else None,
             image_encoder=str(config.image_encoder) if config.image_encoder else None,
         )

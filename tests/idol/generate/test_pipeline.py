@@ -246,6 +246,16 @@ def test_bad_input_is_named(wrong: dict[str, Any], words: str) -> None:
         call(tiny(), {**given(), **wrong})
 
 
+@pytest.mark.parametrize("make", [tiny, sd14])
+def test_offloaded_parts_come_back(make: Any) -> None:
+    """Offloading from the CPU to itself: the same hooks as on a GPU."""
+    pipe = make()
+    expected = call(pipe).frames
+    pipe.enable_model_cpu_offload(device="cpu")
+    for _ in range(2):
+        np.testing.assert_allclose(call(pipe).frames, expected, atol=1e-5)
+
+
 def test_a_model_of_pre_training_generates_nothing() -> None:
     with pytest.raises(GenerationError, match="neither poses nor depth"):
         call(tiny(MODEL.for_single_frames(), stage="pretrain"))

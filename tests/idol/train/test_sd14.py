@@ -16,12 +16,15 @@ from idol.config.commands import EncodeConfig
 from idol.data.datasets import DataError
 from idol.data.latents import encode_dataset
 from idol.encoders import CLIPEncoder, VAECodec
+from idol.generate import IdolPipeline
+from idol.generate.errors import GenerationError
+from idol.generate.generator import ClipGenerator, conditions_of
 from idol.model import DualModalUNetConfig
 from idol.saved import load_trained
 from idol.train.run import Run
 from idol.train.stopping import TrainError
 from idol.train.train import train
-from tests.idol.train.micro import SIZE, configured, in_processes, losses_of
+from tests.idol.train.micro import SIZE, clip, configured, in_processes, losses_of
 
 MODEL = DualModalUNetConfig(
     block_out_channels=(8, 8),
@@ -101,7 +104,20 @@ def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) 
     frozen = AutoencoderKL.from_pretrained(base / "vae").state_dict()
     for name, tensor in trained.codec.vae.state_dict().items():
         assert torch.equal(tensor, frozen[name]), name
-    assert (tmp_path / "video/model/image_encoder/config.json").is_file()
+    # And it is the folder of a pipeline.
+    pipe = IdolPipeline.from_pretrained(tmp_path / "video/model")
+    assert pipe.info == info
+    assert pipe.vae_scale_factor == info.vae_factor == 2
+    made = ClipGenerator(pipe, steps=2)(conditions_of(clip(0)), 0)
+    assert made.frames.shape == (3, SIZE, SIZE, 3)
+    larger = AutoencoderKL(
+        block_out_channels=(4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        norm_num_groups=2,
+    )
+    with pytest.raises(GenerationError, match="4 times smaller, and the model was trained"):
+        IdolPipeline.from_pretrained(tmp_path / "video/model", vae=larger)
 
 
 @pytest.mark.parametrize("option", ["vae", "image_encoder"])
