@@ -33,7 +33,8 @@ class ScoreConfig:
     limit: Annotated[int | None, at_least(1)] = None
     """Only so many clips of shards, the first ones; the scores say so."""
     depth: Literal["person", "frame"] | None = None
-    """Which depth of shards is compared: the person's where there are both, unless given."""
+    """Which depth of shards is compared: the person's where there are both, unless given. Of
+    folders: which theirs is."""
     generated_depth: Path | None = None
     """Folder with the generated clips' depth, where it does not lie in each clip's folder."""
     reference_depth: Path | None = None

@@ -116,6 +116,8 @@ def _person(pairs: list[Pair]) -> str:
 
 def _long(pairs: list[Pair]) -> str:
     longest = max(len(pair.reference.numbers) for pair in pairs)
+    if not longest:
+        return "it takes image files, and video files were given"
     if longest >= LONG:
         return ""
     return f"clips have {longest} frames at most, and seams need {LONG}"

@@ -46,6 +46,8 @@ def compare(results: Sequence[Mapping[str, Any]], *, samples: int, seed: int) ->
 
     Raises EvaluationError for results of different protocols or references.
     """
+    if not results:
+        raise EvaluationError("give the folders of the results that are to be compared")
     first = results[0]
     _check_alike(results)
     return {

@@ -27,7 +27,7 @@ from shards.files.digest import parse_json
 from shards.sample.colormap import grey_to_depth, hot_to_depth
 from shards.sample.images import declared_size, decode_image
 
-__all__ = ["FolderClip", "VideoClip", "open_folder", "with_depth"]
+__all__ = ["FolderClip", "VideoClip", "of_depth", "open_folder", "with_depth"]
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 _VIDEOS = (".mp4",)
@@ -49,6 +49,7 @@ class FolderClip:
     numbers: tuple[int, ...]
     size: tuple[int, int]
     depth_files: tuple[Path, ...] = ()
+    depth_kind: DepthKind | None = None
 
     @property
     def where(self) -> str:
@@ -69,7 +70,8 @@ class FolderClip:
         frames = np.stack([_frame(file) for file in self.files])
         depth = self.read_depth()
         mask = self._masks()
-        return ClipArrays(frames, depth, _kind_said(self.folder), mask, self._keypoints())
+        kind = _kind_said(self.folder) or self.depth_kind
+        return ClipArrays(frames, depth, kind, mask, self._keypoints())
 
     def read_depth(self) -> np.ndarray | None:
         file = None if self.folder is None else self.folder / "depth.npy"
@@ -204,6 +206,15 @@ def with_depth(clips: ClipSet, path: Path) -> ClipSet:
                 f"{other.where}: {len(other.files)} depth pictures of {len(clip.files)} frames"
             )
         made[name] = replace(clip, depth_files=other.files)
+    return replace(clips, clips=made)
+
+
+def of_depth(clips: ClipSet, kind: DepthKind) -> ClipSet:
+    """The same clips, whose depth is said to be that of the person or of the whole frame."""
+    made = {
+        name: replace(clip, depth_kind=kind) if isinstance(clip, FolderClip) else clip
+        for name, clip in clips.clips.items()
+    }
     return replace(clips, clips=made)
 
 

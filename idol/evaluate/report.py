@@ -82,6 +82,8 @@ def note(scores: Mapping[str, Any]) -> str:
         f"generated {scores['generated']['sha256'][:12]}, "
         f"reference {scores['reference']['sha256'][:12]}.",
     ]
+    if scores["generated"]["sha256"] == scores["reference"]["sha256"]:
+        lines.append("The generated frames and depth ARE the reference's.")
     networks = {n["name"]: n["sha256"][:12] for n in scores["networks"].values()}
     if networks:
         lines.append("Networks: " + ", ".join(f"{n} ({s})" for n, s in networks.items()) + ".")

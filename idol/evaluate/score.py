@@ -19,7 +19,7 @@ from idol.evaluate.clips import ClipSet, Pair, digest, paired
 from idol.evaluate.depth import Alignment
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError, MissingNetwork
-from idol.evaluate.folders import open_folder, with_depth
+from idol.evaluate.folders import of_depth, open_folder, with_depth
 from idol.evaluate.measure import Tools, Watched, measure_clip, read_pair, video_alignment
 from idol.evaluate.metrics import METRICS, Sums, value_of
 from idol.evaluate.protocols import Protocol, protocol
@@ -54,7 +54,8 @@ def open_set(path: str, config: ScoreConfig, protocol_: Protocol) -> ClipSet:
         raise EvaluationError(f"{path}: does not exist")
     if local.is_dir() and any(local.glob("shard-*.tar")):
         return open_shards(path, config.split, config.depth, config.limit)
-    return open_folder(Path(path), videos=protocol_.snippets.container != "none")
+    folder = open_folder(Path(path), videos=protocol_.snippets.container != "none")
+    return folder if config.depth is None else of_depth(folder, config.depth)
 
 
 def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _tools(config: ScoreConfig, planned: Plan) -> tuple[Tools, dict[str, Any]]:
     if planned.wants("annotator"):
         try:
             pose = _Estimated(config, pose=config.pose)
-        except EvaluationError as error:
+        except MissingNetwork as error:
             planned.drop("annotator", str(error))
         else:
             tools = dataclasses.replace(tools, keypoints=pose.keypoints)
@@ -166,7 +167,7 @@ def _tools(config: ScoreConfig, planned: Plan) -> tuple[Tools, dict[str, Any]]:
     if config.estimate_depth != "none" and planned.wants("depth"):
         try:
             depth = _Estimated(config, depth=config.estimate_depth)
-        except EvaluationError as error:
+        except MissingNetwork as error:
             planned.drop("depth", str(error))
         else:
             kind = depth.depth_kind
@@ -277,7 +278,7 @@ def _result(
             "frames_resized": measured.resized,
             **measured.features.counts(),
         },
-        "depth_estimated_by": None if config.estimate_depth == "none" else config.estimate_depth,
+        "depth_estimated_by": config.estimate_depth if "depth" in annotators else None,
         "networks": measured.features.networks(),
         "annotators": dict(annotators),
         **{

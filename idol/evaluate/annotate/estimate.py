@@ -10,7 +10,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from idol.evaluate.errors import EvaluationError
+from idol.evaluate.errors import EvaluationError, MissingNetwork
 from preprocess.annotate import ClipRequest, annotate
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.spec import Hardware
@@ -52,7 +52,8 @@ class Estimator:
         root: folder of external files; `idol-prep weights`'s by default.
 
     Raises:
-        EvaluationError: an unknown name, or files or packages that are absent.
+        EvaluationError: an unknown name.
+        MissingNetwork: files or packages are absent.
     """
 
     def __init__(
@@ -60,11 +61,12 @@ class Estimator:
     ) -> None:
         choice = AnnotatorChoice(mask="lite", pose=pose, depth=(depth,), crop="none")
         if mistakes := [*choice.mistakes()]:
-            raise EvaluationError(f"--{mistakes[0]}")
+            what = mistakes[0].replace("depth ", "estimate-depth ", 1)
+            raise EvaluationError(f"--{what}")
         try:
             self._annotators: Annotators = load(choice, root, hardware=Hardware(device))
         except InputError as error:
-            raise EvaluationError(str(error)) from error
+            raise MissingNetwork(str(error)) from error
 
     @property
     def depth_kind(self) -> Literal["person", "frame"]:

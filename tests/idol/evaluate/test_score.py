@@ -98,6 +98,17 @@ def test_a_required_metric_that_cannot_be_computed_fails(
     assert "--require fdv: no such metric; there are: fid_fvd, fvd" in capsys.readouterr().err
 
 
+def test_an_unknown_annotator_is_an_error_and_an_absent_one_a_reason(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ("--metrics", "depth_rmse", "psnr", "--estimate-depth")
+    scored(sets, "near", *wanted, "nobody", code=2)
+    assert "--estimate-depth must be lite, hdnet" in capsys.readouterr().err
+    result = scored(sets, "near", *wanted, "midas")
+    assert "is not there" in result["not_computed"]["depth_rmse"]
+    assert result["depth_estimated_by"] is None
+
+
 def test_a_frame_that_cannot_be_read_is_an_error(
     sets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +176,8 @@ def test_protocols_and_references_are_not_mixed(
     (b / "scores.json").write_text(json.dumps(said))
     assert main(["compare", str(a), str(b)]) == 2
     assert "against other references" in capsys.readouterr().err
+    assert main(["compare"]) == 2
+    assert "give the folders" in capsys.readouterr().err
     assert main(["compare", str(sets)]) == 2
     assert "has no scores.json" in capsys.readouterr().err
 
