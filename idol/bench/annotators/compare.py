@@ -16,6 +16,7 @@ from preprocess.crop import Box, Crop, mask_box, whole_frame
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.identity import Identity
+from preprocess.load import Annotators
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.survey import Survey
@@ -33,7 +34,8 @@ class Compared:
 
     `told`: whether the annotator had to be told which of the people is the subject.
     `clip` is None where it could not be made, for the `reason`: then everybody in it is missed.
-    `seconds` are those of making it, without the survey of its shot and without rendering.
+    `seconds` are those of making it, with all that is made of it at once, without the survey of
+    its shot and without rendering.
     `figures`: (T,) each, as `scores` says.
     """
 
@@ -62,16 +64,26 @@ def compare(
     size: of the clips, in pixels. Raises InputError where a video cannot be rendered.
     """
     for video in videos:
-        for entry in entries:
-            yield from _compared(video, entry, size)
+        for annotators, makers in _together(entries):
+            yield from _compared(video, annotators, makers, size)
         on_video()
 
 
-def _compared(video: Video, entry: Entry, size: int) -> Iterator[Compared]:
+def _together(entries: Sequence[Entry]) -> list[tuple[Annotators, list[Entry]]]:
+    """Entries by the annotators that make their clips."""
+    found: dict[int, tuple[Annotators, list[Entry]]] = {}
+    for entry in entries:
+        found.setdefault(id(entry.annotators), (entry.annotators, []))[1].append(entry)
+    return list(found.values())
+
+
+def _compared(
+    video: Video, annotators: Annotators, entries: Sequence[Entry], size: int
+) -> Iterator[Compared]:
     shot = Shot(0, video.frames - 1)
     shared, reason, told = None, None, False
     try:
-        shared, told = _survey(video, shot, entry, size)
+        shared, told = _survey(video, shot, annotators, size)
     except ClipError as error:
         reason = str(error)
     for start in range(0, video.frames, CLIP_LENGTH):
@@ -82,19 +94,19 @@ def _compared(video: Video, entry: Entry, size: int) -> Iterator[Compared]:
             request = ClipRequest(f"people-{video.id}-{start}", "people", "train", part, shot)
             reason, began = None, time.perf_counter()
             try:
-                clip = annotate(request, video, frames, shared, entry.annotators, size=size)
+                clip = annotate(request, video, frames, shared, annotators, size=size)
             except ClipError as error:
                 reason = str(error)
             seconds = time.perf_counter() - began
         true = _true(video, frames, clip, size)
-        figures = _figures(entry, true, clip)
-        yield Compared(entry, video.id, part, true, clip, told, reason, seconds, figures)
+        for entry in entries:
+            figures = _figures(entry, true, clip)
+            yield Compared(entry, video.id, part, true, clip, told, reason, seconds, figures)
 
 
-def _survey(video: Video, shot: Shot, entry: Entry, size: int) -> tuple[Survey, bool]:
+def _survey(video: Video, shot: Shot, by: Annotators, size: int) -> tuple[Survey, bool]:
     """The survey whose subject is the source's, and whether that had to be told, as `--person N`
     does, since the annotator found somebody else more prominent."""
-    by = entry.annotators
     shared = survey(video, shot, by, size)
     identity = shared.identity
     number = identity and _number_of_subject(video, identity)

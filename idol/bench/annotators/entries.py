@@ -9,7 +9,7 @@ from typing import Any, Literal
 from preprocess import load
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.registry import ANNOTATORS, NONE
-from preprocess.annotators.spec import CropMode, Hardware, Record, Spec
+from preprocess.annotators.spec import CropMode, Hardware, Modality, Record, Spec
 from preprocess.errors import InputError
 from preprocess.load import Annotators
 
@@ -24,7 +24,8 @@ _MASK_OF_DEPTH = "lite"
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """An annotator, loaded as a build loads it, alone but for what it needs."""
+    """An annotator, loaded as a build loads it: alone but for what it needs, or with those that
+    read the lite tracker too, whose `annotators` are then one value."""
 
     option: Option
     name: str  # as the option takes it
@@ -75,7 +76,28 @@ def find_entries(
         raise InputError(
             "no annotator is installed: `idol-prep weights fetch lite` fetches the small ones"
         )
-    return entries, left_out
+    return _tracked_together(entries, hardware), left_out
+
+
+def _tracked_together(entries: list[Entry], hardware: Hardware | None) -> list[Entry]:
+    """Those that read the lite tracker make their clips together, as in the usual recipe: the
+    tracker, which takes most of the time, runs once."""
+    together = {
+        e.option: e for e in entries if e.annotators.chosen[_modality(e)].spec.needs_tracker
+    }
+    if len(together) < 2:
+        return entries
+    changes: dict[str, Any] = {
+        option: (e.name,) if option == "depth" else e.name for option, e in together.items()
+    }
+    first = together.get("depth", next(iter(together.values())))  # whose masks depth needs
+    choice = replace(first.annotators.choice, **changes)
+    shared = load.load(choice, hardware=hardware)
+    return [replace(e, annotators=shared) if e in together.values() else e for e in entries]
+
+
+def _modality(entry: Entry) -> Modality:
+    return entry.annotators.depths[0].spec.fills[0] if entry.option == "depth" else entry.option
 
 
 def _all(option: Option) -> list[str]:
