@@ -160,7 +160,9 @@ def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estim
     tried = sum(len(result.task.first_frames) for result in results)
     clip_seconds = sum(result.clips_seconds for result in results) / tried
     survey_seconds = sum(result.survey_seconds for result in results) / len(results)
-    workers = compute.count_workers(plan.recipe, setup.hardware)
+    workers = compute.count_workers(
+        plan.recipe, setup.hardware, rendered=plan.recipe.dataset == "people"
+    )
     seconds, workers = _schedule(
         tasks,
         clip_seconds,

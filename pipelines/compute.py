@@ -20,7 +20,9 @@ _RAY_SECONDS = 10.0
 _CROWDED = 0.78
 
 _KINDS = ("mask", "pose", "depth")
-_WORKER_BYTES = 6 << 30  # memory of a worker that holds the paper's networks, on a CPU
+# Memory of a worker that holds the paper's networks, on a CPU; and of what renders people.
+_WORKER_BYTES = 6 << 30
+_RENDERER_BYTES = 1_800_000_000
 
 
 @dataclass(frozen=True)
@@ -93,23 +95,26 @@ class Compute:
         total = sum(self.gpus(choice).values())
         return float(math.ceil(total)) if total > 1 else round(total, 4)
 
-    def count_workers(self, choice: AnnotatorChoice, hardware: Hardware) -> int:
-        """As many as asked for, else one a core, or fewer where GPUs, or memory for the networks,
-        would not do."""
+    def count_workers(
+        self, choice: AnnotatorChoice, hardware: Hardware, *, rendered: bool = False
+    ) -> int:
+        """As many as asked for, else one a core, or fewer where GPUs, or memory for the networks
+        and for rendering people (`rendered`), would not do."""
         if self.workers is not None:
             return self.workers
-        cores = os.cpu_count() or 1
-        if not choice.networks:
-            return cores
-        if hardware.device == "cpu":
+        fitting = os.cpu_count() or 1
+        on_cpu = choice.networks and hardware.device == "cpu"
+        if bytes_each := on_cpu * _WORKER_BYTES + rendered * _RENDERER_BYTES:
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            return max(1, min(cores, memory // _WORKER_BYTES))
-        from preprocess.annotators.torch.device import gpu_count
+            fitting = min(fitting, memory // bytes_each)
+        if choice.networks and not on_cpu:
+            from preprocess.annotators.torch.device import gpu_count
 
-        fraction = self.gpus_per_worker(choice, hardware)
-        gpus = gpu_count()
-        fitting = gpus * int(1 / fraction) if 0 < fraction <= 1 else gpus // max(int(fraction), 1)
-        return max(1, min(cores, fitting or cores))
+            each = self.gpus_per_worker(choice, hardware)
+            gpus = gpu_count()
+            on_gpus = gpus * int(1 / each) if 0 < each <= 1 else gpus // max(int(each), 1)
+            fitting = min(fitting, on_gpus or fitting)
+        return max(1, fitting)
 
     def scan_processes(self) -> int:
         """In how many processes this machine looks through videos before they are planned."""

@@ -52,7 +52,9 @@ def run(
     clip is given to `keep` before its task's result is yielded. Raises InputError when Ray cannot
     be reached, has too few GPUs, or when a worker cannot start.
     """
-    workers = compute.count_workers(plan.recipe, setup.hardware)
+    workers = compute.count_workers(
+        plan.recipe, setup.hardware, rendered=plan.recipe.dataset == "people"
+    )
     undecided = compute.may_stay_here(plan.recipe, setup.hardware)
     if not workers or undecided:
         reporter.working_here(ray_later=undecided and workers > 1)

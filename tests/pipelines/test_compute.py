@@ -65,6 +65,10 @@ def test_as_many_workers_as_cores_gpus_and_memory_hold(gpus, monkeypatch):
     assert Compute().count_workers(LITE, Hardware()) == 16
     assert Compute().count_workers(PAPER, Hardware()) == 3
     assert Compute().count_workers(PAPER, cuda) == 4  # half a GPU each
+    # People who are rendered take 1.8 GB more, wherever networks run.
+    assert Compute().count_workers(LITE, Hardware(), rendered=True) == 11
+    assert Compute().count_workers(PAPER, Hardware(), rendered=True) == 2
+    assert Compute().count_workers(PAPER, cuda, rendered=True) == 4
     assert Compute(mask_gpus=1, pose_gpus=0, depth_gpus=0).count_workers(PAPER, cuda) == 2
     assert Compute(mask_gpus=2, pose_gpus=0, depth_gpus=0).count_workers(PAPER, cuda) == 1
 

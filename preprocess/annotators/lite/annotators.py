@@ -4,6 +4,8 @@ Masks are the segmentation that BlazePose's landmark network gives; key points i
 face; depth is geometry from its landmarks, not a measurement.
 """
 
+import math
+
 import numpy as np
 
 from preprocess.annotators.lite.depth.lite import lite_depth
@@ -11,11 +13,15 @@ from preprocess.annotators.lite.depth.motion import BodyPose
 from preprocess.annotators.sanity import CheckedKeypoints, check_poses
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.smoothing import one_euro
-from preprocess.annotators.tracked import PersonFrame, person_boxes
+from preprocess.annotators.tracked import PersonFrame, Region, person_boxes
 from shards.sample.keypoints import OPENPOSE_134, wholebody_from_blazepose
 from shards.sample.skeleton import MIN_SCORE
 
 __all__ = ["LiteDepth", "LiteMask", "LitePose"]
+
+# Degrees that the frame's longer side spans, which nobody knows of footage: less than a phone's,
+# more than a portrait's. Between 30 and 60 it matters little.
+_ANGLE_OF_VIEW = 45.0
 
 
 class LiteMask:
@@ -86,11 +92,33 @@ class LiteDepth:
         """
         masks = _masks(scene) if masks is None else masks
         to_clip = scene.crop.to_clip
-        poses = [_in_clip(person, to_clip) if person else None for person in scene.people]
+        poses = [
+            _in_clip(person, frame, to_clip) if person else None
+            for person, frame in zip(scene.people, scene.frames, strict=True)
+        ]
         return lite_depth(poses, masks, fps=scene.fps)
 
 
-def _in_clip(person: PersonFrame, to_clip: np.ndarray) -> BodyPose:
+def _in_clip(person: PersonFrame, frame: np.ndarray, to_clip: np.ndarray) -> BodyPose:
     xy = person.landmarks[:, :2] @ to_clip[:, :2].T + to_clip[:, 2]
     landmarks = np.column_stack([xy, person.landmarks[:, 3]]).astype(np.float32)
-    return BodyPose(landmarks, person.world)
+    return BodyPose(landmarks, _along_axis(person.world, person.region, frame.shape))
+
+
+def _along_axis(world: np.ndarray, region: Region, shape: tuple[int, ...]) -> np.ndarray:
+    """`world` with z along the camera's viewing axis.
+
+    The network sees a square cut out of the frame as if the camera looked at its middle: its z is
+    along the line of sight to the person, whose feet are farther along the axis than it says where
+    they stand high in a picture. x and y stay: perspective draws them as they are across the line.
+    """
+    height, width = shape[:2]
+    focal = max(height, width) / (2 * math.tan(math.radians(_ANGLE_OF_VIEW / 2)))
+    across = (region.x - width / 2) / focal
+    down = (region.y - height / 2) / focal
+    sight = np.array([across, down, 1.0]) / math.hypot(across, down, 1.0)
+    right = np.array([1.0, 0.0, -across]) / math.hypot(1.0, across)
+    below = np.cross(sight, right)
+    turned: np.ndarray = world.copy()
+    turned[:, 2] = world @ np.array([right[2], below[2], sight[2]])
+    return turned

@@ -126,7 +126,8 @@ def _limbs(side: str) -> tuple[Tube, ...]:
     )
 
 
-# Radii and places were fitted to rendered bodies (bench/lite_depth.py says how well they serve).
+# Radii and places were fitted to other rendered bodies, unclothed, than `idol-bench annotators`
+# measures them on.
 TUBES: tuple[Tube, ...] = (
     Tube({"left_hip": 1.0}, {"right_hip": 1.0}, 0.06, 0.06),
     Tube({"left_shoulder": 1.0}, {"right_shoulder": 1.0}, 0.062, 0.062),
