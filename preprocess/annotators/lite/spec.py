@@ -151,6 +151,7 @@ LITE_DEPTH = Spec(
     fills=("depth_person", "depth_frame"),
     load=_load_depth,
     title="lite-depth",
+    version="2",  # z along the camera's axis, not along the line of sight
     files=_BODY,
     needs_tracker=True,
 )

@@ -84,7 +84,7 @@ class Body:
     depth: np.ndarray
     mask: np.ndarray
     exact: list[BodyPose]
-    found: list[BodyPose]
+    noisy: list[BodyPose]
     world: np.ndarray
 
 
@@ -102,14 +102,14 @@ def bodies() -> list[Body]:
         depth = np.where(stored == 0, np.nan, (stored - 5000.0) / 1000).astype(np.float32)
         points, world = a[f"{i}.points"], a[f"{i}.world"]
         landmarks = points.copy()
-        landmarks[..., 2] = a[f"{i}.found_landmarks"][..., 2]
+        landmarks[..., 2] = a[f"{i}.noisy_landmarks"][..., 2]
         found.append(
             Body(
                 str(a[f"{i}.name"]),
                 depth,
                 np.where(stored == 0, 0, 255).astype(np.uint8),
                 _poses(landmarks, world),
-                _poses(a[f"{i}.found_landmarks"], a[f"{i}.found_world"]),
+                _poses(a[f"{i}.noisy_landmarks"], a[f"{i}.noisy_world"]),
                 world,
             )
         )

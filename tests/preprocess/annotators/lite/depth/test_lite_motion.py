@@ -35,14 +35,14 @@ def noisy(pose: BodyPose, frames: int, seed: int = 0) -> list[BodyPose]:
 
 
 def test_every_bone_keeps_its_length_over_the_clip(pose, bodies):
-    for poses in (noisy(pose, 12), *(body.found for body in bodies)):
+    for poses in (noisy(pose, 12), *(body.noisy for body in bodies)):
         motion = body_motion(poses)
         lengths = lengths_of(motion.metres)
         np.testing.assert_allclose(lengths, np.tile(motion.lengths, (len(lengths), 1)), atol=1e-9)
 
 
 def test_left_bones_are_as_long_as_right_ones(bodies):
-    motion = body_motion(bodies[0].found)
+    motion = body_motion(bodies[0].noisy)
     for bone, length in zip(BONES, motion.lengths, strict=True):
         parent, child = (JOINTS[i].replace("left", "right") for i in (bone.parent, bone.child))
         twin = [(JOINTS[b.parent], JOINTS[b.child]) for b in BONES].index((parent, child))
@@ -50,7 +50,7 @@ def test_left_bones_are_as_long_as_right_ones(bodies):
 
 
 def test_joints_are_relative_to_the_hips_and_the_hips_stay_their_middle(bodies):
-    metres = body_motion(bodies[1].found).metres
+    metres = body_motion(bodies[1].noisy).metres
     at = {name: metres[:, i] for i, name in enumerate(JOINTS)}
     assert (at["mid_hip"] == 0).all()
     np.testing.assert_allclose(at["left_hip"], -at["right_hip"], atol=1e-9)
