@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 from preprocess.crop import PADDING, Crop
 from shards.sample.keypoints import COCO_18
 
-__all__ = ["Fit", "box_of_drawings", "box_of_motion", "fit", "hole_in", "square_around", "whole"]
+__all__ = [
+    "Fit",
+    "box_of_drawings",
+    "box_of_motion",
+    "fit",
+    "from_square",
+    "hole_in",
+    "square_around",
+    "whole",
+]
 
 _BODY = len(COCO_18)
 # Key points end at the eyes, wrists and ankles: a person reaches this much of their size further.
@@ -100,6 +110,17 @@ def whole(picture: tuple[int, int], size: int) -> Crop:
     """The square around the whole picture, (width, height)."""
     side = max(picture)
     return Crop("whole", (picture[0] - side) // 2, (picture[1] - side) // 2, side, size)
+
+
+def from_square(points: np.ndarray, box: Sequence[int], size: int) -> np.ndarray:
+    """Key points (..., 3) of a crop of `size` pixels in the picture's pixels, in which the crop is
+    x0, y0, x1, y1 = `box`. Pixels' centres are integers in both."""
+    x0, y0, x1, _ = box
+    scale = (x1 - x0) / size
+    moved = points.copy()
+    moved[..., 0] = (points[..., 0] + 0.5) * scale - 0.5 + x0
+    moved[..., 1] = (points[..., 1] + 0.5) * scale - 0.5 + y0
+    return moved
 
 
 def hole_in(crop: Crop, mask: np.ndarray) -> np.ndarray:

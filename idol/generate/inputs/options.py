@@ -20,6 +20,9 @@ def annotator_options() -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if name not in _NOT_ASKED}
 
 
+_SOURCE = "source"
+
+
 @dataclass(frozen=True)
 class Annotation:
     """Who annotates photos and driving videos, and what was `asked` for of it, as plain JSON."""
@@ -31,6 +34,11 @@ class Annotation:
 def annotation(given: Given) -> Annotation:
     """Of the options that are given. Raises ConfigError with what cannot be combined."""
     choice = AnnotatorChoice(**{"depth": ("none",), **given})
-    if mistakes := list(choice.mistakes()):
+    mistakes = list(choice.mistakes())
+    if choice.mask == _SOURCE:
+        mistakes.append("mask source is for datasets: give a photo's own mask as --person-mask")
+    if choice.pose == _SOURCE:
+        mistakes.append("pose source is for rendered people: a photo has no key points of its own")
+    if mistakes:
         raise ConfigError("; ".join(f"--{mistake}" for mistake in mistakes))
     return Annotation(choice, dict(given))

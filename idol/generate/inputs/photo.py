@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from idol.generate.errors import GenerationError
-from idol.generate.inputs.frame import Fit, fit
+from idol.generate.inputs.frame import Fit, fit, from_square
 from idol.generate.inputs.told import as_generation_errors
 from idol.generate.inputs.values import Person
 from preprocess.annotate import ClipRequest, annotate
@@ -25,6 +25,7 @@ from preprocess.survey import survey
 
 __all__ = ["person_of_photo"]
 
+_MOST = 2048  # pixels of the square in which annotators give what they find
 _LARGEST = 1024  # pixels of the foreground's square: no image encoder looks at more
 _MOST_OF_PICTURE = 0.97  # that a mask may cover: more is a mask of the background
 _SEEN = 4  # joints: fewer say nothing of a body
@@ -72,7 +73,7 @@ def person_of_photo(
             densepose=None, grey="near-black",
         )  # fmt: skip
         annotators = load(choice, weights, hardware=hardware)
-        side = max(picture.shape[:2])
+        side = min(max(picture.shape[:2]), _MOST)
         shot = Shot(0, 0)
         looked = survey(video, shot, annotators, side)
         seen = looked.reference
@@ -90,8 +91,7 @@ def person_of_photo(
         )
     points = None
     if clip.keypoints is not None:
-        x, y = clip.info["crop"]["box"][:2]
-        points = clip.keypoints[:, 0] + np.array([x, y, 0], np.float32)
+        points = from_square(clip.keypoints[:, 0], clip.info["crop"]["box"], side)
         if int((points[0, :18, 2] >= 0.3).sum()) < _SEEN:
             points = None
     people = len(looked.identity.people) if looked.identity else None

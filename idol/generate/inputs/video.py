@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from idol.generate.errors import GenerationError
+from idol.generate.inputs.frame import from_square
 from idol.generate.inputs.motion import resampled, trimmed
 from idol.generate.inputs.told import as_generation_errors
 from idol.generate.inputs.values import Motion
@@ -116,7 +117,13 @@ def motion_of_video(
     if not seen.any() or (seen.mean() < _LEAST_FOUND and not force):
         raise GenerationError(
             f"{path}: the person was found in {int(seen.sum())} of {len(seen)} frames, and half "
-            "are needed" + ("; --force takes them all the same" if seen.any() else "")
+            "are needed"
+            + (
+                f"; of {max(failed.values())} it is said: {max(failed, key=failed.__getitem__)}"
+                if failed
+                else ""
+            )
+            + ("; --force takes them all the same" if seen.any() else "")
         )
     motion = Motion(points, (width, height), video.fps, path.name, None, min_score, info, shown)
     times = np.asarray(frame_times(video.reader, video.frames, video.fps), np.float64)
@@ -199,13 +206,7 @@ def _points(
             failed[str(error)] = failed.get(str(error), 0) + len(piece)
         else:
             assert clip.keypoints is not None
-            x, y, x1, _ = clip.info["crop"]["box"]
-            scale = (x1 - x) / _SIZE
-            found = clip.keypoints[:, 0]
-            points[at] = found
-            # A pixel's centre is an integer before and after.
-            points[at, :, 0] = (found[..., 0] + 0.5) * scale - 0.5 + x
-            points[at, :, 1] = (found[..., 1] + 0.5) * scale - 0.5 + y
+            points[at] = from_square(clip.keypoints[:, 0], clip.info["crop"]["box"], _SIZE)
         piece.clear()
 
     for done, (index, frame) in enumerate(

@@ -209,6 +209,7 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
         "no key points of the person": ("--retarget", "proportions"),
         "nobody:9: ": ("--pose", "nobody:9: "),
         "--steps": ("--steps", "0"),
+        "--pose source is for rendered people": ("--pose", "source"),
     }
     for reason, (option, value) in cases.items():
         line = one_line(replace(given, option, str(value)), capsys)
