@@ -118,6 +118,13 @@ class FrechetFeatures:
             except MissingNetwork as error:
                 planned.drop(need, str(error))
                 continue
+            if said.weights not in ("recorded", network.checksum):
+                planned.drop(
+                    need,
+                    f"the weights of {said.network} here ({network.checksum[:12]}) are not the "
+                    f"protocol's ({said.weights[:12]})",
+                )
+                continue
             for name in [m.name for m in planned.chosen if need in m.needs]:
                 steps = protocol.snippets.steps
                 step = None if base == "fid" else steps[-1 if name.endswith("_stride1") else 0]

