@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import comb
 from typing import Any
 
 import cv2
@@ -55,8 +56,7 @@ class Detection:
 
     `bits`      32 characters 0 or 1: what was read.
     `agreeing`  how many are those of `MESSAGE`; about 16 without a mark.
-    `p_value`   the chance of agreeing so well if each bit were a coin's, see `p_value`, times the
-                looks taken.
+    `p_value`   the chance of as many or more if each bit were a coin's, times the looks taken.
     `frames`    how many frames were read together.
     """
 
@@ -165,40 +165,17 @@ def judge(said: Sequence[np.ndarray]) -> Detection:
     looks = np.concatenate(said)
     if len(said) > 1:
         looks = np.concatenate([np.mean(said, axis=0), looks])
-    chances = [p_value(look) for look in looks]
-    best = int(np.argmin(chances))
-    bits = looks[best] > 0
-    return Detection(
-        bits="".join("1" if bit else "0" for bit in bits),
-        agreeing=int((bits == _BITS).sum()),
-        p_value=min(1.0, chances[best] * len(looks)),
-        frames=len(said),
-    )
+    agreeing = ((looks > 0) == _BITS).sum(axis=1)
+    best = int(agreeing.argmax())
+    bits = "".join("1" if bit else "0" for bit in looks[best] > 0)
+    chance = min(1.0, p_value(int(agreeing[best])) * len(looks))
+    return Detection(bits, int(agreeing[best]), chance, len(said))
 
 
-def p_value(said: np.ndarray) -> float:
-    """The chance that what is said agrees with `MESSAGE` as strongly, if each sign were a coin's.
-
-    Exact: of the 2^32 ways to choose the signs, those whose sum with the message's is not below
-    that of what was said. Bits that are said firmly count for more; with equal ones it is the
-    binomial tail.
-
-    Args:
-        said: (32,) float.
-    """
-    right = np.where(_BITS, said, -said).astype(np.float64)
-    slack = 1e-9 * np.abs(right).sum()
-    first, second = (_sums(np.abs(half)) for half in np.split(right, 2))
-    below = np.searchsorted(np.sort(second), right.sum() - slack - first)
-    return float((len(second) - below).sum() / 2 ** len(right))
-
-
-def _sums(weights: np.ndarray) -> np.ndarray:
-    """The sums of (N,) weights with all 2^N choices of signs."""
-    sums = np.zeros(1)
-    for weight in weights:
-        sums = np.concatenate([sums + weight, sums - weight])
-    return sums
+def p_value(agreeing: int) -> float:
+    """The chance that so many bits or more agree if each is a coin's."""
+    ways = sum(comb(len(_BITS), n) for n in range(agreeing, len(_BITS) + 1))
+    return ways / 2 ** len(_BITS)
 
 
 def _views(frame: np.ndarray) -> list[np.ndarray]:
