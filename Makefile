@@ -114,9 +114,9 @@ GENERATE = $(BIN)/idol-generate --model $(DEMO)/train/video --scheduler unipc
 demo-generate-footage: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
 	@test -d $(DEMO)/train/video/model || $(MAKE) demo-train
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
-	@$(GENERATE) $(DEMO)/shards::videos-cam01-16 --out $(DEMO)/generate/man-walks --fps 10 \
+	@$(GENERATE) $(DEMO)/shards::videos-cam01-16 --out $(DEMO)/generate/man-walks --frame motion --fps 15 \
 		--driving "$$($(BIN)/idol-prep weights where footage)/demo.mp4"
-	@$(GENERATE) $(DEMO)/shards::videos-demo-16 --out $(DEMO)/generate/walker-balances --fps 15 \
+	@$(GENERATE) $(DEMO)/shards::videos-demo-16 --out $(DEMO)/generate/walker-balances --frame motion --fps 15 \
 		--driving "$$($(BIN)/idol-prep weights where footage)/cam01.mp4"
 	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4
 	@echo "the video beside its depth: $(DEMO)/generate/man-walks/side_by_side.mp4"
