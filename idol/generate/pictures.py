@@ -33,7 +33,7 @@ def picture_of(picture: Picture, name: str) -> tuple[np.ndarray, np.ndarray | No
 
 
 def mask_of(mask: Picture | None, name: str, shape: tuple[int, int]) -> np.ndarray | None:
-    """A mask as (H, W) uint8, or None if there is none.
+    """A mask as (H, W) uint8, 0 to 255 or of 0 and 1 alone, as 0 to 255; None if there is none.
 
     Raises GenerationError unless it is of this height and width and has one channel, or three
     alike.
@@ -48,11 +48,14 @@ def mask_of(mask: Picture | None, name: str, shape: tuple[int, int]) -> np.ndarr
             f"{name} is {' x '.join(map(str, array.shape))}, and its image "
             f"{shape[0]} x {shape[1]} (height x width): give one of the same size, in grey"
         )
-    return array.copy()
+    return array * 255 if array.max() == 1 else array.copy()
 
 
 def pictures_of(pictures: Sequence[Picture] | np.ndarray | Tensor, name: str) -> np.ndarray:
     """Images of one size as (F, H, W, 3) uint8. Raises GenerationError."""
+    one = getattr(pictures, "ndim", 4) == 3 and pictures.shape[-1] in (3, 4)  # type: ignore[union-attr]
+    if isinstance(pictures, Image.Image) or not hasattr(pictures, "__len__") or one:
+        raise GenerationError(f"{name} must be a list of images, one a frame, or (F, H, W, 3)")
     if not len(pictures):
         raise GenerationError(f"{name} are empty: give one image a frame")
     frames = [picture_of(picture, f"{name}[{i}]")[0] for i, picture in enumerate(pictures)]

@@ -109,9 +109,11 @@ def test_images_of_pil_and_floats_are_those_arrays() -> None:
         name: array.astype(np.float32) / 255 for name, array in inputs.items() if "mask" not in name
     }
     masks = {name: array > 0 for name, array in inputs.items() if "mask" in name}
+    ones = {name: mask.astype(np.uint8) for name, mask in masks.items()}
     frames = call(pipe, inputs).frames
     assert np.array_equal(call(pipe, pil).frames, frames)
     assert np.array_equal(call(pipe, {**floats, **masks}).frames, frames)
+    assert np.array_equal(call(pipe, {**inputs, **ones}).frames, frames)
 
 
 def test_a_batch_is_its_clips() -> None:
@@ -235,6 +237,11 @@ def test_the_mistakes_of_a_call_come_together() -> None:
         ({"foreground_mask": np.zeros((3, 5), np.uint8)}, "foreground_mask is 3 x 5"),
         ({"background": np.zeros((SIZE, 2 * SIZE, 3), np.uint8)}, "background_mask is 16 x 16"),
         ({"poses": []}, "poses are empty"),
+        ({"poses": Image.new("RGB", (SIZE, SIZE))}, "poses must be a list"),
+        ({"poses": np.zeros((SIZE, SIZE, 3), np.uint8)}, "poses must be a list"),
+        ({"poses": None}, "poses must be a list"),
+        ({"foreground": None}, "foreground is object"),
+        ({"background": [1, 2]}, "background is int64"),
         ({"poses": np.zeros((2, SIZE, 3 * SIZE, 3), np.uint8)}, "poses: 48x16 pixels"),
         ({"foreground": np.full((8, 8, 3), 2.0)}, r"values outside \[0, 1\]"),
         ({"foreground": np.zeros((8, 8, 5), np.uint8)}, "foreground is"),
