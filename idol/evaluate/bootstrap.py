@@ -40,7 +40,13 @@ LEVEL = 0.95
 ENOUGH = 30
 """From so many videos on, intervals of means cover as often as they say."""
 FRECHET_SAMPLES = 100
-"""At most so many resampled Frechet distances: each is a decomposition of all features."""
+"""At most so many resampled Frechet distances: each is a decomposition of all features. A fifth of
+them where more than 512 features are of more than 512 rows."""
+
+# Where a decomposition is of more rows and columns than this, it takes so long that fewer samples
+# have to do.
+_WIDE = 512
+_WIDE_SAMPLES = 20
 
 # Of more videos than this, groups of videos are resampled where their moments are summed up first.
 _GROUPS = 64
@@ -275,7 +281,8 @@ def _frechet(generated: VideoRows, reference: VideoRows, samples: int, seed: int
                 f"a Frechet distance needs two rows of features or more; the {name} side has "
                 f"{side.count}"
             )
-    samples = min(samples, FRECHET_SAMPLES)
+    wide = min(generated.features, max(side.count for side in sides)) > _WIDE
+    samples = min(samples, _WIDE_SAMPLES if wide else FRECHET_SAMPLES)
     if max(side.count for side in sides) <= max(generated.features, _FEW):
         return _by_rows(sides, samples, seed)
     return _by_groups(sides, samples, seed)

@@ -102,10 +102,12 @@ def test_many_videos_are_resampled_in_groups() -> None:
     assert found.low < found.value < found.high
 
 
-def test_fewer_samples_than_asked_for_are_told() -> None:
+def test_fewer_samples_than_asked_for_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frechet_interval(*sides(5, 3, 4), samples=5000).samples == 100
     one = frechet_interval(*sides(1, 9, 4))
     assert (one.samples, one.low) == (0, None)
+    monkeypatch.setattr("idol.evaluate.bootstrap._WIDE", 3)
+    assert frechet_interval(*sides(5, 3, 4), samples=5000).samples == 20
 
 
 def test_a_difference_is_of_the_same_videos() -> None:
