@@ -74,12 +74,12 @@ def measure(clips: Iterable[Clip], generate: Callable[[Clip], Generated]) -> dic
             difference = frames[there].astype(np.float64) - clip.rgb[there]
             errors[i] += np.square(difference).sum()
     without, with_it = (
-        10 * np.log10(255**2 * 3 * background / error) if error else None for error in errors
+        float(10 * np.log10(255**2 * 3 * background / error)) if error else None for error in errors
     )
     return {
-        "kept": kept_background / background,
-        "person": person,
-        "lost": lost,
+        "kept": float(kept_background / background),
+        "person": int(person),
+        "lost": int(lost),
         "psnr_without": without,
         "psnr_with": with_it,
     }
