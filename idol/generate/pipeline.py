@@ -6,7 +6,7 @@ A diffusers pipeline; its folder is what `idol-train` leaves. Shape suffixes: `i
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -461,6 +461,8 @@ class IdolPipeline(DiffusionPipeline):
     ) -> Self:
         """A pipeline of what is in memory; the model is put into evaluation mode."""
         denoiser.eval()
+        if info is not None and info.vae_factor is None:  # so that another VAE is noticed
+            info = replace(info, vae_factor=codec.factor)
         return cls(
             denoiser.unet,
             denoiser.controlnet,

@@ -258,7 +258,7 @@ def test_a_vae_of_another_scale_is_refused(
     )
     other.save_pretrained(tmp_path / "model" / "vae")
     line = one_line(replace(given, "--model", str(tmp_path / "model")), capsys)
-    assert "the VAE's latents are 4 times smaller than images" in line
+    assert "the VAE makes images 4 times smaller, and the model was trained with one" in line
 
 
 def test_options_that_contradict_each_other_are_named_together(given: list[str]) -> None:
