@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 __all__ = [
     "ByHand",
@@ -100,7 +100,7 @@ class ByHand:
 
     @property
     def label(self) -> str:
-        return f"by hand from {self.page}"
+        return f"by hand from {urlsplit(self.page).netloc}"
 
 
 Source = Member | Hub | MadeHere | ByHand

@@ -151,6 +151,7 @@ def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) 
         scheduler=config.scheduler,
         low_memory=config.low_memory,
     )
+    generator.pipeline.set_progress_bar_config(disable=True)  # clips are told instead
     for done, clip in enumerate(waiting):
         progress(done, len(waiting))
         seed = clip_seed(config.seed, clip.name)

@@ -43,8 +43,8 @@ def test_lite_records_are_what_they_were():
         "person": Record("lite-person", "1", body),
         "mask": Record("lite-mask", "1", body),
         "pose": Record("lite-pose", "1", body),
-        "depth_person": Record("lite-depth", "1", body),
-        "depth_frame": Record("lite-depth", "1", body),
+        "depth_person": Record("lite-depth", "2", body),
+        "depth_frame": Record("lite-depth", "2", body),
     }
     assert list(found["mask"].as_json()) == ["name", "version", "weights"]
     assert len(records(AnnotatorChoice(pose_style="dwpose"))["pose"].weights) == 7

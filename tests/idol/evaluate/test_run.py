@@ -39,8 +39,11 @@ def rows(root: Path, out: str) -> dict[str, bytes]:
     }
 
 
-def test_clips_are_generated_scored_and_resumed_to_the_byte(world: Path) -> None:
+def test_clips_are_generated_scored_and_resumed_to_the_byte(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(world, "whole") == 0
+    assert "it/s" not in capsys.readouterr().err  # no bar for the steps of each clip
     scores = json.loads((world / "whole" / "scores.json").read_text())
     assert scores["counts"] | {"clips": 4, "videos": 2} == scores["counts"]
     assert 0 < scores["metrics"]["depth_rmse"]["value"] < 1
