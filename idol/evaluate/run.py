@@ -138,11 +138,16 @@ def clip_seed(seed: int, key: str) -> int:
 
 def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) -> None:
     """Generate those of the clips that are not there yet."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
     from idol.generate.generator import ClipGenerator, conditions_of
 
     waiting = [clip for clip in clips if not _row(config.out, clip.name).is_file()]
     if not waiting:
         return
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()  # of loading
     generator = ClipGenerator.from_folder(
         config.model,
         device=device_of(config.device),
