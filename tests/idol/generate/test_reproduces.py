@@ -88,7 +88,8 @@ def test_one_clip_comes_back_with_its_depth_in_all_files(tmp_path: Path) -> None
     with av.open(str(out / "video.mp4")) as container:
         frames = np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
     assert frames.shape == (FRAMES, 256, 256, 3)
-    assert detect(frames[:2]).marked
+    # A flat drawing holds the mark weakly (docs/watermark.md).
+    assert detect(frames).p_value < 1e-3
     small = np.stack([cv2.resize(f, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for f in frames])
     person = clip.mask > 0
     assert psnr(small, clip.rgb) > 20
