@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people demo demo-train demo-generate train-people demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate train-people demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,10 +49,15 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requ
 	@$(INSTALL) -e '.[train,people]'
 	@touch $@
 
+# The page that generates in a browser.
+.venv/app: .venv/generate
+	@$(INSTALL) -e '.[app,c2pa]'
+	@touch $@
+
 # Everything, with the tools for tests.
 .venv/dev: .venv/paper
 	@echo "installing the tools for tests (once)"
-	@$(INSTALL) -e '.[generate,c2pa,paper,people,dev]'
+	@$(INSTALL) -e '.[app,c2pa,paper,people,dev]'
 	@touch $@
 
 install: .venv/core  ## Install what builds and inspects shards into .venv
@@ -62,6 +67,8 @@ install-train: .venv/train  ## Install what trains as well (torch; several GB)
 install-paper: .venv/paper  ## Install the paper's annotators as well
 
 install-generate: .venv/generate  ## Install what generates and evaluates as well
+
+install-app: .venv/app  ## Install the page that generates in a browser, and 2.5D rendering, as well
 
 install-people: .venv/people  ## Install what renders people as well
 
