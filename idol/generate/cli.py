@@ -51,9 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     config, annotators = parse(arguments)
     limit_threads()
+    from idol.generate.progress import Bars
     from idol.generate.run import generate
 
-    print(generate(config, annotators))
+    with Bars() as bars:
+        made = generate(config, annotators, bars)
+    print(made)
     return 0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 from rich.progress import (
     BarColumn,
@@ -17,13 +18,21 @@ from rich.progress import (
 
 from shards.inspect.console import QuietConsole, human_duration
 
-__all__ = ["Advance", "Stages"]
+__all__ = ["Advance", "Bars", "Stages"]
 
 Advance = Callable[[int, int], None]
 """Takes how much is done, and of how much."""
 
 
-class Stages:
+class Stages(Protocol):
+    """Is told of the stages of the work: "person", "motion", "denoising", "writing"."""
+
+    def stage(self, name: str, done: int = 0) -> AbstractContextManager[Advance]:
+        """A stage of the work, of which so much is done; what is given is told how far it is."""
+        ...
+
+
+class Bars:
     """Bars on stderr; where nobody watches, a line at each stage's end."""
 
     def __init__(self) -> None:
@@ -39,7 +48,7 @@ class Stages:
             disable=not self._console.is_terminal,
         )
 
-    def __enter__(self) -> Stages:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from idol.generate.inputs.values import Motion, Person
 from idol.generate.keep import background_psnr, keep_background, person_mask
 from idol.generate.loading import load_pipeline
 from idol.generate.outputs import REPORT, write_outputs
+from idol.generate.pipeline import IdolPipeline
 from idol.generate.progress import Advance, Stages
 from idol.generate.resume import Remains, differences
 from idol.generate.watermark import Watermark
@@ -36,7 +38,7 @@ from idol.pretrained import PRETRAINED
 from shards.files.atomic import write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 
-__all__ = ["PREVIEW", "generate"]
+__all__ = ["PREVIEW", "Read", "generate", "read_inputs"]
 
 PREVIEW = "preview.png"
 _PREVIEW_SIZE = 256  # pixels
@@ -50,11 +52,48 @@ _SCHEDULER_STEPS = {"ddim": 50}
 _FEW_STEPS = 10
 
 
-def generate(config: GenerateConfig, annotators: Annotation) -> Path:
+class Read(Protocol):
+    """Reads the person and the motion that are given; `device` is the annotators'."""
+
+    def __call__(
+        self, config: GenerateConfig, annotators: Annotation, stages: Stages, device: str
+    ) -> tuple[Person, Motion]: ...
+
+
+def read_inputs(
+    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str
+) -> tuple[Person, Motion]:
+    """The person and the motion, annotated where they are a photo and a video.
+
+    Raises GenerationError, or ShardsError for a clip that cannot be read.
+    """
+    with stages.stage("person"):
+        person = read_person(config, annotators.choice, device=device)
+    with stages.stage("motion") as advance:
+        motion = read_motion(
+            config, annotators.choice, person.size, device=device, on_frames=advance
+        )
+    return person, motion
+
+
+def generate(
+    config: GenerateConfig,
+    annotators: Annotation,
+    stages: Stages,
+    *,
+    read: Read = read_inputs,
+    load: Callable[..., IdolPipeline] = load_pipeline,
+) -> Path:
     """Make the video that is asked for; the path of its report, or of the preview.
 
     Run again after a stop it goes on: annotations are kept as soon as they are made, and latents
     after each step. The same settings and inputs give the same bytes on the same machine.
+
+    Args:
+        stages: is told how far it is. What it raises stops the work, and goes to the caller: no
+            file is left half-written, and what may be resumed is in --out.
+        read, load: `read_inputs` and `load_pipeline`, or what gives the same: programs that make
+            many videos keep what was read.
 
     Raises:
         GenerationError: what is given cannot be generated from, or the folder holds something else.
@@ -67,29 +106,30 @@ def generate(config: GenerateConfig, annotators: Annotation) -> Path:
     device = _device(config)
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()  # of loading
-    with Stages() as stages:
-        if config.preview:
-            person, motion = _read(config, annotators, stages, device)
-            return _write_preview(config, annotators, person, motion)
-        out = config.out
-        settings = _settings(config, annotators, files, device)
-        if (made := _made_already(config, settings)) is not None:
-            return made
-        watermark = Watermark.load(config.watermark_every) if config.watermark else None
-        signer = None if config.c2pa is None else Signer.load(*config.c2pa)
-        generator = _generator(config, device)
-        remains = Remains(out, settings)
-        remains.check(overwrite=config.overwrite)
-        conditions, told = _inputs(config, annotators, stages, device, generator, remains)
-        generated = _denoised(config, stages, generator, conditions, remains)
-        scores, generated = _scores(config, generated, conditions, generator)
-        report = {**settings, **told, **scores, "windows": _windows_json(generator)}
-        with stages.stage("writing") as advance:
-            write_outputs(
-                out, generated, report, watermark=watermark, c2pa=signer,
-                on_frame=_counted(advance, conditions.frames),
-            )  # fmt: skip
-        remains.remove()
+    if config.preview:
+        person, motion = read(config, annotators, stages, device)
+        return _write_preview(config, annotators, person, motion)
+    out = config.out
+    settings = _settings(config, annotators, files, device)
+    if (made := _made_already(config, settings)) is not None:
+        return made
+    watermark = Watermark.load(config.watermark_every) if config.watermark else None
+    signer = None if config.c2pa is None else Signer.load(*config.c2pa)
+    generator = _generator(config, device, load)
+    remains = Remains(out, settings)
+    remains.check(overwrite=config.overwrite)
+    conditions, told = remains.inputs() or _inputs(
+        config, annotators, read(config, annotators, stages, device), generator, remains
+    )
+    generated = _denoised(config, stages, generator, conditions, remains)
+    scores, generated = _scores(config, generated, conditions, generator)
+    report = {**settings, **told, **scores, "windows": _windows_json(generator)}
+    with stages.stage("writing") as advance:
+        write_outputs(
+            out, generated, report, watermark=watermark, c2pa=signer,
+            on_frame=_counted(advance, conditions.frames),
+        )  # fmt: skip
+    remains.remove()
     return out / REPORT
 
 
@@ -189,11 +229,13 @@ def _steps(config: GenerateConfig) -> int:
     return config.steps or _SCHEDULER_STEPS.get(config.scheduler, _FEW_STEPS)
 
 
-def _generator(config: GenerateConfig, device: str) -> ClipGenerator:
+def _generator(
+    config: GenerateConfig, device: str, load: Callable[..., IdolPipeline]
+) -> ClipGenerator:
     """Raises GenerationError for a model that knows no motion, NotAModelError where it is none."""
     assert config.model is not None
     try:
-        pipeline = load_pipeline(config.model, dtype=getattr(torch, config.dtype)).to(device)
+        pipeline = load(config.model, dtype=getattr(torch, config.dtype)).to(device)
     except OSError as error:
         raise NotAModelError(f"{config.model} cannot be loaded: {error}") from error
     pipeline.set_progress_bar_config(disable=True)
@@ -218,15 +260,12 @@ def _windows_json(generator: ClipGenerator) -> dict[str, Any]:
 def _inputs(
     config: GenerateConfig,
     annotators: Annotation,
-    stages: Stages,
-    device: str,
+    given: tuple[Person, Motion],
     generator: ClipGenerator,
     remains: Remains,
 ) -> tuple[ClipConditions, dict[str, Any]]:
-    """What is generated from, and what the report says of it; as it was kept, if it was."""
-    if (kept := remains.inputs()) is not None:
-        return kept
-    person, motion = _read(config, annotators, stages, device)
+    """What is generated from, and what the report says of it; both are kept."""
+    person, motion = given
     assert generator.windows is not None
     if len(motion) == 1:
         raise GenerationError(f"{motion.name} has one frame: a motion needs several")
@@ -246,18 +285,6 @@ def _inputs(
     _write_preview(config, annotators, person, motion)
     remains.keep_inputs(conditions, told)
     return conditions, told
-
-
-def _read(
-    config: GenerateConfig, annotators: Annotation, stages: Stages, device: str
-) -> tuple[Person, Motion]:
-    with stages.stage("person"):
-        person = read_person(config, annotators.choice, device=device)
-    with stages.stage("motion") as advance:
-        motion = read_motion(
-            config, annotators.choice, person.size, device=device, on_frames=advance
-        )
-    return person, motion
 
 
 def _prepared(
