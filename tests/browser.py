@@ -1,0 +1,93 @@
+"""A real browser for tests of pages: the system's Chromium, without a display.
+
+    from tests.browser import Browse, browse  # noqa: F401
+
+    def test_it(browse: Browse, tmp_path: Path) -> None:
+        page = browse(width=390, dark=True)
+        page.goto((tmp_path / "page.html").as_uri())
+
+Whatever a page writes to its console as an error or a warning, whatever it throws, and each request
+that leaves `file:`, `data:`, `blob:` or the loopback fails the test when it ends.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+__all__ = ["Browse", "browse", "chromium", "serious_faults"]
+
+Browse = Callable[..., Any]  # (width=1600, height=1000, dark=False, touch=False, ...) -> Page
+_INSIDE = {"file", "data", "blob", "about"}
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser, started once."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        # Containers run as root and have a small /dev/shm.
+        flags = ["--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader"]
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium: Any) -> Iterator[Browse]:
+    """Opens pages, of a width and height in pixels, light or dark; further keywords are those of
+    playwright's `new_context`."""
+    contexts: list[Any] = []
+    faults: list[str] = []
+
+    def watched(request: Any) -> None:
+        address = urlsplit(request.url)
+        if address.scheme not in _INSIDE and address.hostname not in _LOOPBACK:
+            faults.append(f"a request left the page: {request.url}")
+
+    def said(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            faults.append(f"console: {message.text}")
+
+    def open_page(
+        width: int = 1600, height: int = 1000, dark: bool = False, touch: bool = False, **more: Any
+    ) -> Any:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            has_touch=touch,
+            is_mobile=touch,
+            **more,
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", watched)
+        page.on("console", said)
+        page.on("pageerror", lambda error: faults.append(f"thrown: {error}"))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def serious_faults(page: Any) -> list[str]:
+    """What axe finds serious or critical about a page's accessibility, one line each."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:200]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
