@@ -23,6 +23,7 @@ from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info
 from shards.environment import differences, recorded
+from shards.files.leases import leased
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, find_manifest
@@ -248,7 +249,7 @@ def build(
     """
     setup = _setup(plan.recipe, compute, weights)
     store = Store.at(out)
-    with _alone_in(store):
+    with _alone_in(store) as check_alone:
         session = _open(store, plan, setup)
         manifests: dict[tuple[str, int], Manifest] = {}
         for shard in plan.shards:
@@ -267,6 +268,7 @@ def build(
                 waiting.keep(task.split, task.shard, samples)
 
         def commit(shard: tuple[Split, int]) -> None:
+            check_alone()
             samples, quarantined = making.take(shard)
             manifest = commit_shard(
                 store, *shard, samples, quarantined, fingerprint=session.info.fingerprint
@@ -285,6 +287,7 @@ def build(
                 making.add(shard, result)
                 if making.is_whole(shard):
                     commit(shard)
+        check_alone()
         info = session.finish(plan.shards_by_split)
         waiting.drop_all()
     in_order = [manifests[shard] for shard in sorted(manifests)]
@@ -299,22 +302,31 @@ def _setup(recipe: Recipe, compute: Compute, weights: Path | None) -> Setup:
 
 
 @contextmanager
-def _alone_in(store: Store) -> Iterator[None]:
-    """Hold the folder locked: two builds would overwrite each other's shards.
+def _alone_in(store: Store) -> Iterator[Callable[[], None]]:
+    """Hold the folder locked, or leased in an object store: two builds would overwrite each other's
+    shards. File systems without locks are not watched.
 
-    Object stores and file systems without locks are not watched.
+    Yields what raises StorageError once a lease is lost.
     """
-    if not store.is_local or store.size() is not None:
-        yield
+    if store.is_local and store.size() is not None:
+        yield _always
         return
     try:
-        with exclusive(Path(store.root, LOCK), wait=False, optional=True):
-            yield
+        if store.is_local:
+            with exclusive(Path(store.root, LOCK), wait=False, optional=True):
+                yield _always
+        else:
+            with leased(store) as lease:
+                yield lease.check
     except Taken as error:
         raise InputError(
             f"{store.url()}: another build is writing into this folder: wait until it has ended, "
             "or stop it, or choose another --out"
         ) from error
+
+
+def _always() -> None:
+    """A lock is held until its holder ends."""
 
 
 def _open(store: Store, plan: Plan, setup: Setup) -> Build:

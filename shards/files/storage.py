@@ -17,6 +17,8 @@ from fsspec.implementations.local import LocalFileSystem
 from shards.errors import StorageError
 from shards.files.atomic import TEMPORARY, publish, sync, temporary_path
 from shards.files.locks import LOCK
+from shards.files.s3 import abort_uploads, is_s3, upload
+from shards.files.secrets import has_secret, redact
 from shards.files.system_errors import explain
 
 __all__ = ["WAITING", "Output", "Store"]
@@ -46,12 +48,18 @@ class Store:
             raise StorageError("the path is empty: give a folder or a URL (`.` is this folder)")
         if "://" not in text:  # fsspec would read meaning into `::` in a local path
             return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        if has_secret(text):
+            raise StorageError(
+                f"{redact(text)}: holds a password or a signature, which would be written into "
+                "messages: leave it out of the URL, and give it by the store's own settings or "
+                "variables (docs/stores.md)"
+            )
         try:
             # Without listings cache: others may be writing to the folder that we look at.
             fs, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             hint = ": pip install s3fs" if text.startswith("s3://") else ""
-            raise StorageError(f"cannot open {text}: {error}{hint}") from error
+            raise StorageError(redact(f"cannot open {text}: {error}{hint}")) from error
         return cls(fs, root.rstrip("/"))
 
     @property
@@ -69,7 +77,7 @@ class Store:
 
     def size(self, name: str = "") -> int | None:
         """Bytes in a file; None when there is no such file."""
-        with self._translate_errors("read", name):
+        with self.translated("read", name):
             try:
                 info = self.fs.info(self._path(name))
             except (FileNotFoundError, NotADirectoryError):
@@ -93,7 +101,7 @@ class Store:
 
     def read_if_there(self, name: str) -> bytes | None:
         """A file's bytes, in one request; None when there is no such file."""
-        with self._translate_errors("read", name):
+        with self.translated("read", name):
             try:
                 return self.fs.cat_file(self._path(name))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -101,12 +109,12 @@ class Store:
 
     def read(self, name: str = "", start: int | None = None, end: int | None = None) -> bytes:
         """A file's bytes, or those from `start` up to `end`."""
-        with self._translate_errors("read", name):
+        with self.translated("read", name):
             return self.fs.cat_file(self._path(name), start=start, end=end)
 
     def open(self, name: str = "") -> BinaryIO:
         """A seekable file to read from."""
-        with self._translate_errors("read", name):
+        with self.translated("read", name):
             return self.fs.open(self._path(name), "rb")
 
     @contextmanager
@@ -114,8 +122,8 @@ class Store:
         """A file to write to that takes its name, whole, when the block ends without an error.
 
         Locally: a temporary in the same folder, flushed to disk, renamed. In an object store: one
-        upload, which such stores show only when it is complete. What is not `flushed` survives a
-        kill, but a power cut may lose it or leave another content.
+        upload, which such stores show only when it is complete, and which is aborted if it fails.
+        What is not `flushed` survives a kill, but a power cut may lose it or leave another content.
         """
         with ExitStack() as scratch:
             if self.is_local:
@@ -123,20 +131,22 @@ class Store:
             else:
                 path = Path(scratch.enter_context(tempfile.TemporaryDirectory()), "upload")
             temporary = temporary_path(path)
-            with self._translate_errors("write", name):
+            with self.translated("write", name):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = temporary.open("xb")
             try:
                 with file:
                     yield Output(self, name, file)
-                    with self._translate_errors("write", name):
+                    with self.translated("write", name):
                         file.flush()
-                with self._translate_errors("write", name):
+                with self.translated("write", name):
                     if flushed:
                         publish(temporary, path)
                     else:
                         temporary.replace(path)
-                    if not self.is_local:
+                    if is_s3(self.fs):
+                        upload(self.fs, path, self._path(name))
+                    elif not self.is_local:
                         self.fs.put_file(str(path), self._path(name))
             except BaseException:
                 temporary.unlink(missing_ok=True)
@@ -150,7 +160,7 @@ class Store:
     def remove(self, name: str) -> None:
         """Remove a file if it is there; once this returns it stays gone, even in a power cut."""
         path = self._path(name)
-        with self._translate_errors("remove", name):
+        with self.translated("remove", name):
             try:
                 self.fs.rm_file(path)
             except FileNotFoundError:
@@ -161,7 +171,7 @@ class Store:
     def remove_folder(self, name: str) -> None:
         """Remove a folder with all that is in it, if it is there."""
         path = self._path(name)
-        with self._translate_errors("remove", name):
+        with self.translated("remove", name):
             try:
                 self.fs.rm(path, recursive=True)
             except FileNotFoundError:
@@ -192,14 +202,19 @@ class Store:
             raise StorageError(f"cannot write into {there.url()}: {why}") from error
 
     def sweep(self, name: str = "", file: str = "") -> None:
-        """Remove temporaries that a killed writer left in a folder, or of one `file` there."""
+        """Remove temporaries that a killed writer left in a folder, or of one `file` there.
+
+        On S3 these are uploads that were not completed.
+        """
+        if is_s3(self.fs) and not file:
+            abort_uploads(self.fs, self._path(name))
         for entry in self._entries(name):
             if TEMPORARY.fullmatch(entry) and entry.startswith(f".{file}"):
                 self.remove(f"{name}/{entry}" if name else entry)
 
     def _entries(self, name: str) -> dict[str, int | None]:
         """Names in a folder, and the bytes of those that are files."""
-        with self._translate_errors("list", name):
+        with self.translated("list", name):
             try:
                 entries = self.fs.ls(self._path(name), detail=True)
             except FileNotFoundError:
@@ -217,7 +232,8 @@ class Store:
         return f"{self.root}/{name}" if name else self.root
 
     @contextmanager
-    def _translate_errors(self, verb: str, name: str) -> Iterator[None]:
+    def translated(self, verb: str, name: str) -> Iterator[None]:
+        """Errors of the system in here become StorageErrors: "cannot {verb} {url}: why"."""
         try:
             yield
         except Exception as error:
@@ -225,7 +241,7 @@ class Store:
             if self.is_local and not isinstance(error, OSError):
                 raise
             why = explain(error, named=True)
-            raise StorageError(f"cannot {verb} {self.url(name)}: {why}") from error
+            raise StorageError(redact(f"cannot {verb} {self.url(name)}: {why}")) from error
 
 
 class Output:
@@ -245,7 +261,7 @@ class Output:
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> int:
-        with self._store._translate_errors("write", self._name):
+        with self._store.translated("write", self._name):
             self._file.write(data)
         self._hash.update(data)
         self.bytes += len(data)
