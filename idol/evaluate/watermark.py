@@ -17,8 +17,8 @@ from rich.table import Table
 
 from idol.evaluate.errors import EvaluationError
 from idol.generate.c2pa import signed_by
-from idol.generate.mp4 import GENERATED, spread
 from idol.generate.watermark import ALARM, MESSAGE, Detection, detect
+from idol.mp4 import GENERATED, spread
 from shards.files.digest import parse_json
 from shards.inspect.console import QuietConsole
 from shards.sample.images import check_size

@@ -25,9 +25,9 @@ import numpy as np
 from idol.generate.c2pa import Signer
 from idol.generate.depth_files import write_depth
 from idol.generate.generator import Generated
-from idol.generate.mp4 import CRF, GENERATED, mp4_writer, spread
 from idol.generate.sheet import contact_sheet, shown_frames
 from idol.generate.watermark import MESSAGE, SIDE, Watermark, detect
+from idol.mp4 import CRF, GENERATED, mp4_writer, spread
 from shards.files.atomic import sync
 from shards.files.digest import canonical_json, sha256_file
 

@@ -14,9 +14,9 @@ import pytest
 
 from idol.evaluate.cli import main
 from idol.evaluate.watermark import measured
-from idol.generate.mp4 import spread
 from idol.generate.outputs import write_outputs
 from idol.generate.watermark import ALARM, Watermark
+from idol.mp4 import spread
 from tests.idol.generate.pictures import generated_clip
 
 

@@ -19,9 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from idol.generate.c2pa import Signer, signed_by
 from idol.generate.errors import GenerationError
-from idol.generate.mp4 import mp4_writer
 from idol.generate.outputs import enlargement, write_outputs
 from idol.generate.watermark import Watermark, detect
+from idol.mp4 import Mp4Error, mp4_writer
 from shards.files.digest import sha256_file
 from shards.sample.colormap import grey_to_depth
 from shards.sample.images import decode_image
@@ -83,7 +83,7 @@ def test_colours_stay(tmp_path, colour):
 
 def test_mp4s_have_even_sides(tmp_path):
     with (
-        pytest.raises(GenerationError, match="even sides"),
+        pytest.raises(Mp4Error, match="even sides"),
         mp4_writer(tmp_path / "odd.mp4", 63, 64, 25, "odd"),
     ):
         pass
