@@ -1,0 +1,436 @@
+"""From a video with depth to a relief: a person of pixels with depth, and the place behind them.
+
+Layers, from the front:
+
+1. the person, cut where depth jumps;
+2. what the person hides of themself, near such cuts: the farther surface, continued behind the
+   nearer one, so that no gap opens between an arm and the trunk behind it;
+3. the place behind, which is never cut, and lies behind the person in every frame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from idol.render.backdrop import Place, place_behind
+from idol.render.camera import Camera, Orbit
+from idol.render.errors import RenderError
+from idol.render.footage import Footage
+
+__all__ = ["NOTHING", "Backdrop", "Relief", "Shape", "relief_of"]
+
+NOTHING = -128  # in `Relief.hidden`: nothing is hidden here
+
+_FAR_TURN = math.radians(20)  # so far round no gap may open
+_MOST_HIDDEN = 120  # pixels: what a byte with a sign can say
+_LEAST = 0.05  # of the pivot's depth: nearer than this nothing comes, whatever depth is scaled by
+_NODES = 64  # of the place's depth, along the longer side
+_TALL = 1.7  # metres: a person's height, where their distance is not known
+_CORE = 250  # of 255: a pixel that is the person's alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What has to be assumed to make a relief of a picture.
+
+    Attributes:
+        view: angle of view along the longer side, in degrees, where the camera is not known.
+        thickness: of relative depth: how far apart nearest and farthest of the person are, over the
+            width of what the picture shows at their middle.
+        distance: metres from the camera to where metres are counted from, where that is not the
+            camera; None: as far as a person 1.7 m tall would be.
+        behind: how far the place is behind the person's farthest point where its depth is not
+            known, over that same width.
+        cut: a jump of depth, over the depth of the whole person, at which surfaces are cut.
+        margin: how far the place goes on beyond the picture, mirrored, over the picture's sides.
+        grid: pixels of depth along the longer side, at most.
+        picture: pixels of frames along the longer side, at most.
+    """
+
+    view: float = 40.0
+    thickness: float = 0.3
+    distance: float | None = None
+    behind: float = 0.25
+    cut: float = 0.08
+    margin: float = 0.25
+    grid: int = 256
+    picture: int = 768
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """The place behind the person; it goes on beyond the picture.
+
+    `picture`   (H, W, 3) uint8 RGB.
+    `opacity`   (H, W) uint8: 255, and towards its borders, which no frame shows, down to 0.
+    `invented`  (H, W) bool: inpainted, or mirrored beyond the picture.
+    `z`         (h, w) float32: depth at the nodes of a grid from corner to corner, with straight
+                lines between them.
+    `margin`    how far it goes on to the left and right, and above and below, over the picture's
+                width and height.
+    """
+
+    picture: np.ndarray
+    opacity: np.ndarray
+    invented: np.ndarray
+    z: np.ndarray
+    margin: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Relief:
+    """What all renderings are made of: F frames with a grid of H x W pixels of depth.
+
+    `frames`    (F, H', W', 3) uint8 RGB.
+    `z`         (F, H, W) float32: depth along the viewing axis, from the camera; 0 where the person
+                is not. It goes a pixel beyond `alpha`, so that soft edges end softly.
+    `alpha`     (F, H, W) uint8: how much of a pixel the person covers.
+    `hidden`    (F, H, W, 2) int8: behind this pixel the person goes on, as at the pixel so many
+                columns and rows away; NOTHING where not.
+    `cut`       difference of depth at which surfaces are cut.
+    `backdrop`  the place.
+    `camera`    that filmed it, as known or assumed.
+    `pivot`     what is looked at: the person's middle, in the camera's axes.
+    `unit`      of all lengths: "metres", or "picture widths" where depth is relative.
+    `fps`       frames a second.
+    `name`, `generated`
+                as of the footage.
+    `told`      plain JSON for the report: what was read, and what had to be assumed.
+    """
+
+    frames: np.ndarray
+    z: np.ndarray
+    alpha: np.ndarray
+    hidden: np.ndarray
+    cut: float
+    backdrop: Backdrop
+    camera: Camera
+    pivot: tuple[float, float, float]
+    unit: str
+    fps: float
+    name: str
+    generated: bool
+    told: dict[str, Any]
+
+    def orbit(self, yaw: float, pitch: float) -> Orbit:
+        """Around the person's middle; degrees, to the right and up."""
+        return Orbit(yaw, pitch, self.pivot)
+
+    @property
+    def nudge(self) -> float:
+        """How far hidden surfaces lie behind where they were seen, so that those are in front."""
+        return 0.2 * self.pivot[2] * 2 * self.camera.half_width / self.z.shape[2]
+
+    def hidden_layer(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W) float32 and (H, W) bool: depth of what is hidden, and where something is."""
+        offset = self.hidden[frame]
+        there = offset[..., 0] != NOTHING
+        rows, columns = np.indices(there.shape)
+        z = self.z[frame][
+            np.where(there, rows + offset[..., 1], 0), np.where(there, columns + offset[..., 0], 0)
+        ]
+        return np.where(there, z + np.float32(self.nudge), 0).astype(np.float32), there
+
+
+def relief_of(footage: Footage, shape: Shape) -> Relief:
+    """Make the relief of a video with depth.
+
+    Raises:
+        RenderError: no frame has a person of known depth.
+    """
+    frames = _smaller(footage.frames, shape.picture, cv2.INTER_AREA)
+    depth = _picked(footage.depth, shape.grid)
+    size = depth.shape[2], depth.shape[1]
+    mask, masked_by = _mask(footage, size, depth)
+    known = np.isfinite(depth) & (mask > 0)
+    if not known.any():
+        raise RenderError(
+            f"{footage.name} shows nobody: in no frame is there depth where the mask is"
+        )
+    height, width = frames.shape[1:3]
+    camera, camera_from = _camera(footage, shape, width, height)
+    z, surroundings, unit, told = _placed(footage, shape, camera, depth, known, mask)
+    core_z = z[known & (mask >= 128)] if (known & (mask >= 128)).any() else z[known]
+    near, far = (float(v) for v in np.percentile(core_z, (1, 99)))
+    middle = float(np.median(core_z))
+    pixel = 2 * camera.half_width * middle / size[0]
+    cut = max(shape.cut * (far - near), 3 * pixel)
+    filled = np.zeros_like(z)
+    hidden = np.full((*z.shape, 2), NOTHING, np.int8)
+    reach = math.ceil(math.sin(_FAR_TURN) * (far - near) / pixel) + 1
+    reach = min(reach, _MOST_HIDDEN, max(4, max(size) // 8))
+    for t in range(len(z)):
+        filled[t] = _filled(z[t], known[t], mask[t])
+        hidden[t] = _hidden(filled[t], mask[t], cut, reach)
+    large = _resized(mask, (width, height))
+    place = place_behind(frames, large, *_background(footage, (width, height)))
+    backdrop = _backdrop(
+        place,
+        filled,
+        surroundings,
+        mask,
+        shape,
+        far + shape.behind * 2 * camera.half_width * middle,
+    )
+    told |= {
+        "camera": {"view_degrees": round(camera.view, 3), "from": camera_from},
+        "mask_from": masked_by,
+        "depth_range": [round(near, 5), round(far, 5)],
+        "cut_at": round(cut, 5),
+        "background": {
+            "seen": _share(place.seen),
+            "given": _share(place.given),
+            "invented": _share(place.invented),
+            "colours_shifted_by": list(place.shift),
+            "moves": round(place.moves, 2),
+            "depth_from": "its own depth" if surroundings is not None else "assumed: a plane",
+        },
+        "frames_without_person": int((~known.any(axis=(1, 2))).sum()),
+    }
+    return Relief(
+        frames, filled, mask, hidden, cut, backdrop, camera,
+        _pivot(camera, mask, middle), unit, footage.fps, footage.name, footage.generated,
+        {**footage.told, **told},
+    )  # fmt: skip
+
+
+def _share(where: np.ndarray) -> float:
+    return round(float(where.mean()), 5)
+
+
+def _smaller(frames: np.ndarray, most: int, how: int) -> np.ndarray:
+    """Frames (F, H, W, ...) whose longer side is `most` at most."""
+    height, width = frames.shape[1:3]
+    factor = most / max(height, width)
+    if factor >= 1:
+        return frames
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
+
+
+def _picked(depth: np.ndarray, most: int) -> np.ndarray:
+    """Depth of a smaller grid: picked, not averaged, since a mean of near and far is neither."""
+    height, width = depth.shape[1:]
+    factor = most / max(height, width)
+    if factor >= 1:
+        return depth
+    rows, columns = (
+        ((np.arange(n) + 0.5) * side / n).astype(int)
+        for n, side in (
+            (max(1, round(height * factor)), height),
+            (max(1, round(width * factor)), width),
+        )
+    )
+    return depth[:, rows[:, None], columns]
+
+
+def _resized(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if masks.shape[2:0:-1] == size:
+        return masks
+    shrinks = masks.shape[2] > size[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(mask, size, interpolation=how) for mask in masks])
+
+
+def _mask(footage: Footage, size: tuple[int, int], depth: np.ndarray) -> tuple[np.ndarray, str]:
+    """(F, h, w) uint8, and where it is from: given, or the nearer part of depth."""
+    if footage.mask is not None:
+        return _resized(footage.mask, size), footage.told.get("mask_from", "given")
+    known = np.isfinite(depth)
+    if not known.all():  # what has no depth is no person
+        return np.where(known, 255, 0).astype(np.uint8), "where depth is known"
+    low, high = float(depth.min()), float(depth.max())
+    if not high > low:
+        return np.full(depth.shape, 255, np.uint8), "all of the picture: depth is the same"
+    scaled = ((depth - low) * (255 / (high - low))).astype(np.uint8)
+    threshold, _ = cv2.threshold(scaled.reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
+    return np.where(scaled <= threshold, 255, 0).astype(np.uint8), "the nearer part of depth (Otsu)"
+
+
+def _camera(footage: Footage, shape: Shape, width: int, height: int) -> tuple[Camera, str]:
+    if footage.focal is None:
+        return Camera.of_view(shape.view, width, height), "assumed"
+    own_height, own_width = footage.frames.shape[1:3]
+    return Camera.of_focal(footage.focal, own_width, own_height, footage.centre), "the video"
+
+
+def _background(
+    footage: Footage, size: tuple[int, int]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    if footage.background is None:
+        return None, None
+    picture = _resized(footage.background[None], size)[0]
+    mask = footage.background_mask
+    return picture, None if mask is None else _resized(mask[None], size)[0]
+
+
+def _placed(
+    footage: Footage,
+    shape: Shape,
+    camera: Camera,
+    depth: np.ndarray,
+    known: np.ndarray,
+    mask: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray | None, str, dict[str, Any]]:
+    """Depth from the camera, of the person and of all that is seen; its unit; what to tell."""
+    around = None if footage.surroundings is None else _picked(footage.surroundings, depth.shape[1])
+    values = depth[known]
+    if footage.unit == "metres" and float(values.min()) > 0.1:
+        return depth, around, "metres", {"depth": {"unit": "metres", "from": "the camera"}}
+    if footage.unit == "metres":
+        distance, why = shape.distance, "given"
+        if distance is None:
+            distance, why = _distance(camera, mask), f"assumed: a person is {_TALL} m tall"
+        least = 0.2 - float(values.min())
+        if distance < least:
+            distance, why = least, f"{why}; moved back so that all is before the camera"
+        added = np.float32(distance)
+        told = {"unit": "metres", "from": "a point of the person", "distance": round(distance, 4)}
+        told |= {"distance_from": why}
+        moved = None if around is None else around + added
+        return depth + added, moved, "metres", {"depth": told}
+    low, high = (float(v) for v in np.percentile(values, (1, 99)))
+    middle = float(np.median(values))
+    distance = 0.5 / camera.half_width
+    scale = min(shape.thickness / max(high - low, 1e-6), 1e6)
+    # Nothing comes nearer than half the way, however far it lies from the rest.
+    scale = min(scale, 0.5 * distance / max(middle - float(values.min()), 1e-6))
+    z = (distance + (depth - middle) * scale).astype(np.float32)
+    told = {"unit": "relative", "shown_as": "picture widths, by the thickness that was asked for"}
+    told |= {"thickness": round((high - low) * scale, 5)}
+    moved = None
+    if around is not None:
+        moved = np.maximum(distance + (around - middle) * scale, _LEAST * distance)
+        moved = moved.astype(np.float32)
+    return z, moved, "picture widths", {"depth": told}
+
+
+def _distance(camera: Camera, mask: np.ndarray) -> float:
+    """How far away somebody 1.7 m tall is who is as high in the picture as the person."""
+    heights = [np.ptp(np.nonzero(m.any(axis=1))[0]) + 1 for m in mask >= 128 if m.any()]
+    tall = float(np.median(heights)) / mask.shape[1] if heights else 0.8
+    return _TALL / (2 * camera.half_height * max(tall, 0.05))
+
+
+def _filled(z: np.ndarray, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Depth of the person and a pixel around: where a pixel is not the person's alone, or has no
+    depth, that of the nearest one that is and has."""
+    core = known & (mask >= _CORE)
+    if not core.any():
+        core = known & (mask >= 128)
+    if not core.any():
+        core = known
+    if not core.any():
+        return np.zeros_like(z)
+    wanted = cv2.dilate((mask > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    rows, columns = _nearest(core)
+    return np.where(wanted, z[rows, columns], 0).astype(np.float32)
+
+
+def _nearest(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column, of each pixel, of the nearest one that is marked; some are."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~where).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(where)
+    place = np.zeros(labels.max() + 1, np.int64)
+    place[labels[rows, columns]] = np.arange(len(rows))
+    found = place[labels]
+    return rows[found], columns[found]
+
+
+def _hidden(z: np.ndarray, mask: np.ndarray, cut: float, reach: int) -> np.ndarray:
+    """(H, W, 2) int8: see `Relief.hidden`. `reach`: for how many pixels what is hidden goes on."""
+    offset = np.full((*z.shape, 2), NOTHING, np.int8)
+    solid = (mask >= 128) & (z > 0)
+    padded = np.pad(np.where(solid, z, np.inf), 1, constant_values=np.inf)
+    inner = (slice(1, -1), slice(1, -1))
+    beside = [np.roll(padded, step, axis)[inner] for axis in (0, 1) for step in (1, -1)]
+    # The farther side of a jump.
+    edge = solid & np.any([z - other > cut for other in beside], axis=0)
+    if not edge.any():
+        return offset
+    rows, columns = _nearest(edge)
+    at = np.indices(z.shape)
+    dy, dx = rows - at[0], columns - at[1]
+    behind = solid & (z[rows, columns] - z > cut) & (dx**2 + dy**2 <= reach**2)
+    there = behind | edge  # the edge itself, so that both layers overlap
+    offset[there] = np.stack([dx, dy], axis=-1)[there]
+    return offset
+
+
+def _pivot(camera: Camera, mask: np.ndarray, middle: float) -> tuple[float, float, float]:
+    """The middle of all boxes around the person, at their middle depth."""
+    seen = mask.max(axis=0) >= 128
+    if not seen.any():
+        seen = mask.max(axis=0) > 0
+    v, u = (
+        (float(n.min()) + float(n.max()) + 1) / 2 / side
+        for n, side in zip(np.nonzero(seen), seen.shape, strict=True)
+    )
+    x, y, z = camera.points(np.array(u), np.array(v), np.array(middle))
+    return float(x), float(y), float(z)
+
+
+def _backdrop(
+    place: Place,
+    z: np.ndarray,
+    surroundings: np.ndarray | None,
+    mask: np.ndarray,
+    shape: Shape,
+    plane: float,
+) -> Backdrop:
+    height, width = place.picture.shape[:2]
+    rows, columns = (round(shape.margin * side) for side in (height, width))
+    around = ((rows, rows), (columns, columns))
+    margin = columns / width, rows / height
+    opacity = np.pad(np.full((height, width), 255.0), around, mode="linear_ramp")
+    return Backdrop(
+        np.pad(place.picture, (*around, (0, 0)), mode="symmetric"),
+        np.rint(opacity).astype(np.uint8),
+        np.pad(place.invented, around, constant_values=True),
+        _depth_behind(z, surroundings, mask, margin, plane),
+        margin,
+    )
+
+
+def _depth_behind(
+    z: np.ndarray,
+    surroundings: np.ndarray | None,
+    mask: np.ndarray,
+    margin: tuple[float, float],
+    plane: float,
+) -> np.ndarray:
+    """Depth at the nodes of the place's grid: what was measured where nobody is, smoothed, and
+    never before the person."""
+    height, width = z.shape[1:]
+    # Farthest of the person at each pixel, in any frame.
+    farthest = z.max(axis=0)
+    if surroundings is None:
+        depth = np.full((height, width), max(plane, float(farthest.max()) * 1.001), np.float32)
+    else:
+        free = np.where((mask == 0) & np.isfinite(surroundings), surroundings, np.nan)
+        chosen = np.unique(np.linspace(0, len(free) - 1, 64).astype(int))
+        known = np.isfinite(free[chosen]).any(axis=0)
+        depth = np.full((height, width), plane, np.float32)
+        if known.any():
+            depth[known] = np.nanmedian(free[chosen][:, known], axis=0)
+            rows, columns = _nearest(known)
+            depth = depth[rows, columns]
+        depth = cv2.blur(depth, (5, 5), borderType=cv2.BORDER_REPLICATE)
+        # A node speaks for all pixels up to the next ones.
+        cell = 2 * math.ceil(max(height, width) / _NODES) + 3
+        person = cv2.dilate(farthest, np.ones((cell, cell), np.uint8))
+        depth = np.maximum(depth, person * np.float32(1.002))
+    at = []
+    for side, beyond in zip((width, height), margin, strict=True):
+        nodes = max(2, math.ceil(_NODES * side / max(height, width) * (1 + 2 * beyond)) + 1)
+        pixels = np.linspace(-beyond, 1 + beyond, nodes) * side - 0.5
+        at.append(np.clip(pixels, 0, side - 1).astype(np.float32))
+    map_x, map_y = np.meshgrid(*at)
+    return cv2.remap(depth, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
