@@ -70,12 +70,13 @@ def plan(
         "long": lambda: _long(every),
     }
     found = {need: reason() for need, reason in reasons.items()}
+    asked = {*names, *(METRICS[name].weighed for name in names)}
     planned = Plan([])
     for name, metric in METRICS.items():
         why = _by_protocol(name, protocol) or next(
             (found[need] for need in metric.needs if found.get(need)), ""
         )
-        if names and name not in names:
+        if names and name not in asked:
             why = "not asked for (--metrics)"
         if why:
             planned.absent[name] = why

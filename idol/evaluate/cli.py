@@ -5,6 +5,7 @@ Only tyro is imported here, so that --help answers at once; each command imports
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,8 +46,8 @@ def score(config: OmitArgPrefixes[ScoreConfig]) -> int:
     from idol.evaluate.report import print_scores, write_scores
     from idol.evaluate.score import score
 
-    with progress("scoring") as told:
-        result = score(config, told)
+    with progress() as told:
+        result = score(config, partial(told, "scored"))
     write_scores(result, config.out)
     print_scores(result)
     return 0
@@ -59,8 +60,8 @@ def generate_and_score(config: OmitArgPrefixes[RunConfig]) -> int:
     from idol.evaluate.report import print_scores, write_scores
     from idol.evaluate.run import run
 
-    with progress("clips") as told:
-        result = run(config, told)
+    with progress() as told:
+        result = run(config, partial(told, "generated"), partial(told, "scored"))
     if result is not None:
         write_scores(result, config.out)
         print_scores(result)

@@ -98,15 +98,17 @@ def _differences(
             continue
         if metric.sums is not None:
             pairs = [
-                (values[name], other["videos"][video][name])
+                (values[name], other["videos"][video][name], values.get(metric.weighed, 1.0))
                 for video, values in first["videos"].items()
                 if name in values and name in other["videos"].get(video, {})
             ]
             if not pairs:
                 absent[name] = "no video has it in both"
                 continue
-            differences = np.array([theirs - ours for ours, theirs in pairs])
-            found[name] = mean_interval(differences, samples=samples, seed=seed).as_json()
+            ours, theirs, weights = np.array(pairs).T
+            found[name] = mean_interval(
+                theirs - ours, weights=weights, samples=samples, seed=seed
+            ).as_json()
             continue
         if first["networks"][name]["sha256"] != other["networks"][name]["sha256"]:
             absent[name] = "its network had other weights"

@@ -26,14 +26,14 @@ from idol.evaluate.depth import (
     person_of,
 )
 from idol.evaluate.images import l1, psnr, resized, ssim
-from idol.evaluate.motion import STILL, amount_of_motion
+from idol.evaluate.motion import amount_of_motion
 from idol.evaluate.pose import PoseError
 from idol.evaluate.protocols import Protocol
 from idol.generate.continuity import drift, seam
 
 __all__ = ["METRICS", "Better", "Metric", "Seen", "Sums", "value_of"]
 
-Better = Literal["lower", "higher", "one"]
+Better = Literal["lower", "higher", "one", "neither"]
 Need = Literal[
     "images",
     "depth",
@@ -132,6 +132,9 @@ class Metric:
     `sums`     of a clip; None of a Frechet distance, which is of sets.
     `root`     whether a video's value is the root of the mean.
     `beside`   the metric that this one is the truth's own value of.
+    `silent`   when a video says nothing of it, and is left out.
+    `weighed`  the metric whose values weigh the videos: of a ratio, its denominator, so that the
+               row is the mean above over the mean below. Without it all videos weigh the same.
     """
 
     name: str
@@ -143,6 +146,8 @@ class Metric:
     sums: Callable[[Seen], Sums] | None = None
     root: bool = False
     beside: str = ""
+    silent: str = ""
+    weighed: str = ""
 
 
 def value_of(metric: Metric, sums: Sums) -> float:
@@ -237,7 +242,12 @@ def _drift(which: str) -> Callable[[Seen], Sums]:
 
 def _motion(seen: Seen) -> Sums:
     ours, truth = seen.moved
-    return (0.0, 0.0) if truth < STILL else (ours, truth)
+    steps = len(seen.reference.frames) - 1
+    return (ours * steps, truth * steps) if truth > 0 else (0.0, 0.0)
+
+
+def _motion_truth(seen: Seen) -> Sums:
+    return _mean(seen.moved[1], len(seen.reference.frames) - 1)
 
 
 _TRUTH = "the truth's own"
@@ -246,6 +256,13 @@ _DRIFT: tuple[Need, ...] = ("long", "person")
 _VIDEO: tuple[Need, ...] = ("snippets",)
 _DEPTH: tuple[Need, ...] = ("depth", "truth's depth")
 _PERSON: tuple[Need, ...] = (*_DEPTH, "person")
+_NO_PERSON = "no person in the truth"
+_ONE_FRAME = "it has one frame"
+_NO_EDGE = "no edge in its depth"
+_NOT_FOUND = "no key point of the driving pose was found"
+_NO_POSE = "no key point in the driving pose"
+_NO_SEAM = "too short for two windows, or it moves at one phase alone, a seam without end"
+_NO_DRIFT = "frame 0, or all others, do not show it"
 
 METRICS: Mapping[str, Metric] = {
     row.name: row
@@ -266,11 +283,28 @@ METRICS: Mapping[str, Metric] = {
             _PERSON,
             _squares_person,
             root=True,
+            silent=_NO_PERSON,
         ),
         Metric(
-            "depth_mse_person", "depth MSE, person", "depth²", "lower", 5, _PERSON, _squares_person
+            "depth_mse_person",
+            "depth MSE, person",
+            "depth²",
+            "lower",
+            5,
+            _PERSON,
+            _squares_person,
+            silent=_NO_PERSON,
         ),
-        Metric("absrel", "AbsRel, aligned", "", "lower", 4, _DEPTH, _aligned("absrel")),
+        Metric(
+            "absrel",
+            "AbsRel, aligned",
+            "",
+            "lower",
+            4,
+            _DEPTH,
+            _aligned("absrel"),
+            silent=_NO_PERSON,
+        ),
         Metric(
             "rmse_aligned",
             "RMSE, aligned",
@@ -280,11 +314,39 @@ METRICS: Mapping[str, Metric] = {
             _DEPTH,
             _aligned("squares"),
             root=True,
+            silent=_NO_PERSON,
         ),
-        Metric("delta1", "delta1, aligned", "", "higher", 4, _DEPTH, _aligned("delta1")),
-        Metric("dtssd", "dtSSD of depth", "depth", "lower", 4, _DEPTH, _dtssd),
-        Metric("dtssd_frames", "dtSSD of frames", "(0-255)²", "lower", 2, _VIDEO, _dtssd_frames),
-        Metric("edge_f1", "edges of video and depth, F1", "", "higher", 3, ("depth",), _edges),
+        Metric(
+            "delta1",
+            "delta1, aligned",
+            "",
+            "higher",
+            4,
+            _DEPTH,
+            _aligned("delta1"),
+            silent=_NO_PERSON,
+        ),
+        Metric("dtssd", "dtSSD of depth", "depth", "lower", 4, _DEPTH, _dtssd, silent=_ONE_FRAME),
+        Metric(
+            "dtssd_frames",
+            "dtSSD of frames",
+            "(0-255)²",
+            "lower",
+            2,
+            _VIDEO,
+            _dtssd_frames,
+            silent=_ONE_FRAME,
+        ),
+        Metric(
+            "edge_f1",
+            "edges of video and depth, F1",
+            "",
+            "higher",
+            3,
+            ("depth",),
+            _edges,
+            silent=_NO_EDGE,
+        ),
         Metric(
             "edge_f1_truth",
             _TRUTH,
@@ -294,6 +356,7 @@ METRICS: Mapping[str, Metric] = {
             ("truth's depth",),
             _edges_truth,
             beside="edge_f1",
+            silent=_NO_EDGE,
         ),
         Metric("psnr", "PSNR", "dB", "higher", 2, ("images",), _psnr),
         Metric("ssim", "SSIM", "", "higher", 4, ("images",), _ssim),
@@ -307,6 +370,7 @@ METRICS: Mapping[str, Metric] = {
             2,
             ("pose", "annotator"),
             lambda seen: _akd(seen.pose),
+            silent=_NOT_FOUND,
         ),
         Metric(
             "akd_truth",
@@ -317,6 +381,7 @@ METRICS: Mapping[str, Metric] = {
             ("pose", "annotator"),
             lambda seen: _akd(seen.pose_of_truth),
             beside="akd",
+            silent=_NOT_FOUND,
         ),
         Metric(
             "mkr",
@@ -326,6 +391,7 @@ METRICS: Mapping[str, Metric] = {
             4,
             ("pose", "annotator"),
             lambda seen: _missing(seen.pose),
+            silent=_NO_POSE,
         ),
         Metric(
             "mkr_truth",
@@ -336,11 +402,61 @@ METRICS: Mapping[str, Metric] = {
             ("pose", "annotator"),
             lambda seen: _missing(seen.pose_of_truth),
             beside="mkr",
+            silent=_NO_POSE,
         ),
-        Metric("seam", "seam", "", "one", 3, ("long",), _seam),
-        Metric("seam_truth", _TRUTH, "", "one", 3, ("long",), _seam_truth, beside="seam"),
-        Metric("drift", "drift, background", "levels", "lower", 2, _DRIFT, _drift("background")),
-        Metric("drift_person", "drift, person", "levels", "lower", 2, _DRIFT, _drift("person")),
-        Metric("motion", "motion over the truth's", "", "one", 3, (), _motion),
+        Metric("seam", "seam", "", "one", 3, ("long",), _seam, silent=_NO_SEAM),
+        Metric(
+            "seam_truth",
+            _TRUTH,
+            "",
+            "one",
+            3,
+            ("long",),
+            _seam_truth,
+            beside="seam",
+            silent=_NO_SEAM,
+        ),
+        Metric(
+            "drift",
+            "drift, background",
+            "levels",
+            "lower",
+            2,
+            _DRIFT,
+            _drift("background"),
+            silent=_NO_DRIFT,
+        ),
+        Metric(
+            "drift_person",
+            "drift, person",
+            "levels",
+            "lower",
+            2,
+            _DRIFT,
+            _drift("person"),
+            silent=_NO_DRIFT,
+        ),
+        Metric(
+            "motion",
+            "motion over the truth's",
+            "",
+            "one",
+            3,
+            (),
+            _motion,
+            silent="it has one frame, or the truth does not move at all",
+            weighed="motion_truth",
+        ),
+        Metric(
+            "motion_truth",
+            _TRUTH,
+            "px of 256",
+            "neither",
+            3,
+            (),
+            _motion_truth,
+            beside="motion",
+            silent=_ONE_FRAME,
+        ),
     )
 }

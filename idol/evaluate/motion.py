@@ -10,10 +10,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-__all__ = ["STILL", "amount_of_motion"]
-
-STILL = 0.05
-"""Below this a truth is still: the ratio of two amounts would say nothing. Pixels of 256."""
+__all__ = ["amount_of_motion"]
 
 _LEAST_SIDE = 128
 

@@ -23,7 +23,7 @@ __all__ = ["SCORES", "interval", "note", "print_protocols", "print_scores", "sho
 
 SCORES = "scores.json"
 
-_ARROWS = {"lower": "↓", "higher": "↑", "one": "→1"}
+_ARROWS = {"lower": "↓", "higher": "↑", "one": "→1", "neither": ""}
 
 
 def print_protocols(name: str, *, as_json: bool, console: Console | None = None) -> None:
@@ -116,6 +116,12 @@ def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> N
             str(found["videos"]),
         )
     console.print(table)
+    left_out = {n: m["left_out"] for n, m in scores["metrics"].items() if "left_out" in m}
+    if left_out:
+        console.print("\nLeft out:")
+        for name, said in left_out.items():
+            some = f"{said['videos']} of {scores['counts']['videos']} videos"
+            console.print(f"  {name}: {some}: {said['why']}", highlight=False)
     if absent := scores["not_computed"]:
         console.print("\nNot computed:")
         reasons: dict[str, list[str]] = {}

@@ -43,8 +43,10 @@ _log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
-def run(config: RunConfig, progress: Progress = lambda done, of: None) -> dict[str, Any] | None:
+def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, Any] | None:
     """Generate this process's share; what scoring says, or None while clips are lacking.
+
+    `generated` and `scored` are told how many clips of how many are done.
 
     Raises:
         EvaluationError: `out` holds clips of another model, dataset or settings.
@@ -52,7 +54,7 @@ def run(config: RunConfig, progress: Progress = lambda done, of: None) -> dict[s
     """
     clips = _clips(config)
     _settle(config, clips)
-    generate(config, clips[config.part], progress)
+    generate(config, clips[config.part], generated)
     lacking = [clip.name for clip in clips if not _row(config.out, clip.name).is_file()]
     if lacking or not config.score:
         if lacking:
@@ -60,7 +62,7 @@ def run(config: RunConfig, progress: Progress = lambda done, of: None) -> dict[s
         return None
     from idol.evaluate.score import score
 
-    return score(score_config(config), progress)
+    return score(score_config(config), scored)
 
 
 def score_config(config: RunConfig) -> ScoreConfig:

@@ -246,19 +246,27 @@ def _result(
 
     values: dict[str, dict[str, float]] = {video: {} for video in measured.sums}
     metrics: dict[str, Any] = {}
-    for metric in planned.chosen:
-        if metric.sums is None:
-            continue
+    of_videos = [metric for metric in planned.chosen if metric.sums is not None]
+    for metric in of_videos:
         for video, sums in measured.sums.items():
             value = value_of(metric, sums.get(metric.name, (0.0, 0.0)))
             if not math.isnan(value):
                 values[video][metric.name] = value
-        known = np.array([v[metric.name] for v in values.values() if metric.name in v])
-        if not known.size:
-            planned.absent[metric.name] = "no video says anything of it"
+    for metric in of_videos:
+        known = [v for v in values.values() if metric.name in v]
+        silent = len(values) - len(known)
+        if not known:
+            planned.absent[metric.name] = f"no video says anything of it: {metric.silent}"
             continue
-        found = mean_interval(known, samples=config.samples, seed=config.seed)
+        found = mean_interval(
+            [v[metric.name] for v in known],
+            weights=[v[metric.weighed] for v in known] if metric.weighed else None,
+            samples=config.samples,
+            seed=config.seed,
+        )
         metrics[metric.name] = _described(metric.name) | found.as_json()
+        if silent:
+            metrics[metric.name]["left_out"] = {"videos": silent, "why": metric.silent}
     metrics |= {
         name: _described(name) | found
         for name, found in measured.features.distances(planned).items()

@@ -43,7 +43,10 @@ def test_clips_are_generated_scored_and_resumed_to_the_byte(
     world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(world, "whole") == 0
-    assert "it/s" not in capsys.readouterr().err  # no bar for the steps of each clip
+    said = capsys.readouterr().err
+    assert "it/s" not in said  # no bar for the steps of each clip
+    for line in ("generated: 0 of 4 clips", "generated: 4 of 4 clips", "scored: 4 of 4 clips"):
+        assert line in said
     scores = json.loads((world / "whole" / "scores.json").read_text())
     assert scores["counts"] | {"clips": 4, "videos": 2} == scores["counts"]
     assert 0 < scores["metrics"]["depth_rmse"]["value"] < 1

@@ -79,6 +79,33 @@ def test_a_depth_error_known_by_construction_reaches_the_scores(
     assert "Not computed:" in said
 
 
+def test_a_still_truth_neither_rules_the_ratio_of_motion_nor_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The row is mean motion over mean motion, of any truth that moves; not a mean of ratios."""
+    moving, other = frames(0), frames(1)
+    still = np.clip(other[:1].astype(int) + np.arange(8)[:, None, None, None] // 7, 0, 255)
+    truths = {"a": moving, "b": still.astype(np.uint8), "c": moving[:1].repeat(8, 0)}
+    for name, truth in truths.items():
+        write_folder(tmp_path / "shards" / name, truth)
+        write_folder(tmp_path / "ours" / name, other if name == "b" else truth)
+        write_folder(tmp_path / "stuck" / name, truth[:1].repeat(8, 0))
+    metrics = scored(tmp_path, "ours", "--metrics", "motion")["metrics"]
+    assert metrics["motion_truth"]["videos"] == 3
+    assert 1.9 < metrics["motion"]["value"] < 2.1
+    assert metrics["motion"]["left_out"] == {
+        "videos": 1,
+        "why": "it has one frame, or the truth does not move at all",
+    }
+    assert "motion: 1 of 3 videos: it has one frame, or" in capsys.readouterr().out
+    assert scored(tmp_path, "stuck", "--metrics", "motion")["metrics"]["motion"]["value"] < 0.1
+    folders = [str(tmp_path / f"scores-{name}") for name in ("ours", "stuck")]
+    capsys.readouterr()
+    assert main(["compare", *folders, "--json"]) == 0
+    (difference,) = json.loads(capsys.readouterr().out)["differences"]
+    assert -2.1 < difference["metrics"]["motion"]["value"] < -1.9
+
+
 def test_the_same_command_gives_the_same_bytes(sets: Path) -> None:
     scored(sets, "near", "--metrics", *_FRAMES)
     first = (sets / "scores-near" / "scores.json").read_bytes()
