@@ -17,10 +17,10 @@ from rich.table import Table
 
 from pipelines.build import build, plan_build
 from pipelines.compute import Compute
-from pipelines.plan import Plan
+from pipelines.plan import Plan, Task
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
-from pipelines.worker import TaskResult
+from pipelines.worker import Outcome
 from preprocess import weights
 from preprocess.annotate import ClipRequest, annotate, survey
 from preprocess.load import load
@@ -44,8 +44,8 @@ class Clock(Reporter):
     def __init__(self) -> None:
         self.stamps: list[tuple[float, int]] = []
 
-    def done(self, result: TaskResult) -> None:
-        self.stamps.append((time.perf_counter(), len(result.task.first_frames)))
+    def done(self, task: Task, outcome: Outcome) -> None:
+        self.stamps.append((time.perf_counter(), len(task.first_frames)))
 
     def rate(self) -> float:
         """Clips a second."""
@@ -59,11 +59,11 @@ def plain_loop(plan: Plan) -> Clock:
     clock = Clock()
     surveyed: dict[object, object] = {}
     for task in plan.tasks(plan.shards):
-        video = plan.videos[task.video]
-        shot = task.video, task.shot
+        video = task.video
+        shot = video.id, task.shot
         if shot not in surveyed:
             surveyed = {shot: survey(video, task.shot, annotators, plan.recipe.size)}
-        indices = [plan.frame_indices(first) for first in task.first_frames]
+        indices = [plan.recipe.frame_indices(first) for first in task.first_frames]
         frames = {f.index: f for f in video.reader.read(sorted(set().union(*indices)))}
         for wanted in indices:
             annotate(
@@ -74,7 +74,7 @@ def plain_loop(plan: Plan) -> Clock:
                 annotators,
                 size=plan.recipe.size,
             )
-        clock.done(TaskResult(task, ()))
+        clock.done(task, Outcome(task.places))
     return clock
 
 
@@ -97,7 +97,7 @@ def parts(plan: Plan) -> dict[str, float]:
     frames = list(video.reader.read(range(video.frames)))
     rows = {"decode": [(time.perf_counter() - started) * 1e3 / video.frames]}
     for first in range(0, video.frames - plan.recipe.span + 1, plan.recipe.clip_stride):
-        wanted = plan.frame_indices(first)
+        wanted = plan.recipe.frame_indices(first)
         request = ClipRequest("bench-a-0", "videos", "train", wanted, shot)
         times = [time.perf_counter()]
         clip = annotate(

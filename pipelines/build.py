@@ -2,19 +2,21 @@
 
 import heapq
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipelines.commit import RealHands
 from pipelines.compute import Compute, Stopwatch, ray_saves_time, ray_start_seconds, speedup
 from pipelines.engine import run
+from pipelines.gather import Gathering
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
 from pipelines.recipe import Recipe
-from pipelines.reporter import Reporter
+from pipelines.reporter import Reporter, Standing
 from pipelines.scan import Scan
-from pipelines.worker import Made, Setup, TaskResult, Worker
+from pipelines.worker import Made, Outcome, Setup, Worker
 from preprocess.errors import InputError
 from preprocess.provenance import provenance
 from preprocess.sources.densepose import with_densepose
@@ -23,22 +25,18 @@ from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info
 from shards.environment import differences, recorded
+from shards.errors import BadManifest
 from shards.files.leases import leased
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
-from shards.manifest import Manifest, Quarantined, find_manifest
-from shards.sample.codec import Members
+from shards.manifest import Manifest, Quarantined, load_each
 from shards.waiting import WaitingClips
-from shards.writer import commit_shard
 
 __all__ = ["BuildSummary", "Estimate", "build", "check_out", "estimate", "plan_build"]
 
 # Tasks of which an estimate tries clips, and seconds after which it tries no more of them.
 TRIES = 6
 TRY_SECONDS = 10.0
-# Most shards of a build that writes to an object store and still keeps each clip as it is made:
-# a large one loses less by a stop than it would pay for the requests.
-KEPT_SHARDS = 64
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def check_out(
         )
     store.check_writable()
     try:
-        setup = _setup(recipe, compute, weights)
+        setup = _setup(recipe, source, compute, weights)
     except InputError:
         if dry_run:
             return
@@ -143,22 +141,28 @@ def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estim
 
     Raises InputError when weights are missing, or when none of the clips tried can be made.
     """
-    setup = _setup(plan.recipe, compute, weights)
+    setup = _setup(plan.recipe, plan.source, compute, weights)
     tasks = plan.tasks(plan.shards)
     watch = Stopwatch()
-    worker = Worker(plan, setup)
+    worker = Worker(setup)
     load_seconds = watch.seconds
-    results: list[TaskResult] = []
-    failures = []
+    results: list[Outcome] = []
+    failures: list[str] = []
+    sizes: list[int] = []
+
+    def weigh(place: int, clip: Made) -> None:
+        if isinstance(clip, Quarantined):
+            failures.append(f"{clip.key}: {clip.reason}")
+        else:
+            sizes.append(sum(len(data) for _, data in clip[1]))
+
     for task in _spread(tasks):
-        results.append(worker.run(task))
-        failures += [f"{clip.key}: {clip.reason}" for clip in results[-1].quarantined]
-        if results[-1].samples and len(results) > 1 and watch.seconds > TRY_SECONDS:
+        results.append(worker.run(task, made=weigh))
+        if results[-1].made and len(results) > 1 and watch.seconds > TRY_SECONDS:
             break
-    sizes = [sum(len(data) for _, data in members) for r in results for _, members in r.samples]
     if not sizes:
         raise InputError("none of the clips tried can be made; " + "; ".join(failures))
-    tried = sum(len(result.task.first_frames) for result in results)
+    tried = len(sizes) + len(failures)
     clip_seconds = sum(result.clips_seconds for result in results) / tried
     survey_seconds = sum(result.survey_seconds for result in results) / len(results)
     workers = compute.count_workers(
@@ -189,7 +193,10 @@ def estimate(plan: Plan, compute: Compute, weights: Path | None = None) -> Estim
 def _spread(tasks: list[Task]) -> list[Task]:
     """The first clips of a few tasks over the whole plan: some may show no person."""
     step = max(1, len(tasks) // TRIES)
-    return [replace(t, first_frames=t.first_frames[:2]) for t in tasks[::step][:TRIES]]
+    return [
+        replace(t, first_frames=t.first_frames[:2], places=t.places[:2])
+        for t in tasks[::step][:TRIES]
+    ]
 
 
 def _schedule(
@@ -209,10 +216,10 @@ def _schedule(
     def seconds(of: list[Task], count: int) -> float:
         """Each task goes to the first worker that is free, as Ray gives them out."""
         free = [(0.0, number) for number in range(max(count, 1))]
-        surveyed: dict[int, tuple[int, int]] = {}
+        surveyed: dict[int, tuple[str, int]] = {}
         for task in of:
             ends, number = heapq.heappop(free)
-            shot = (task.video, task.shot.number)
+            shot = (task.video.id, task.shot.number)
             ends += len(task.first_frames) * clip_seconds
             if surveyed.get(number) != shot:
                 ends += survey_seconds
@@ -247,58 +254,70 @@ def build(
     clips again. Raises InputError for missing weights and for a folder in which another build is at
     work, and ShardsError for one that holds something else.
     """
-    setup = _setup(plan.recipe, compute, weights)
+    setup = _setup(plan.recipe, plan.source, compute, weights)
     store = Store.at(out)
     with _alone_in(store) as check_alone:
         session = _open(store, plan, setup)
-        manifests: dict[tuple[str, int], Manifest] = {}
-        for shard in plan.shards:
-            manifest = find_manifest(store, *shard)
-            if manifest and not (retry_quarantined and manifest.quarantined):
-                manifests[shard] = manifest
-        kept = len(manifests)
-        missing = [shard for shard in plan.shards if shard not in manifests]
         waiting = WaitingClips(store, session.info.fingerprint)
-        making = _Making(plan, missing, waiting.find_all())
-        reporter.planned(plan, list(manifests.values()), making.found)
-        keep_all = store.is_local or len(missing) <= KEPT_SHARDS
+        there = _Committed(load_each(store, plan.shards), retry_quarantined=retry_quarantined)
+        kept = len(there.quarantined)
+        gathering = Gathering(plan, there.missing(plan), waiting)
+        reporter.planned(plan, Standing(kept, there.clips, gathering.found))
+        hands = RealHands(setup, waiting)
 
-        def keep(task: Task, samples: Sequence[tuple[str, Members]]) -> None:
-            if keep_all and len(samples) < len(plan.shards[task.split, task.shard]):
-                waiting.keep(task.split, task.shard, samples)
+        def make() -> None:
+            for manifest in run(
+                gathering, hands, plan.recipe, setup.hardware, compute, reporter, check_alone
+            ):
+                there.add(manifest)
+                reporter.committed(manifest)
 
-        def commit(shard: tuple[Split, int]) -> None:
+        make()
+        try:
             check_alone()
-            samples, quarantined = making.take(shard)
-            manifest = commit_shard(
-                store, *shard, samples, quarantined, fingerprint=session.info.fingerprint
-            )
-            waiting.drop(*shard)
-            manifests[shard] = manifest
-            reporter.committed(manifest)
-
-        for shard in missing:
-            if making.is_whole(shard):
-                commit(shard)
-        if tasks := making.tasks():
-            for result in run(tasks, plan, setup, compute, reporter, keep):
-                reporter.done(result)
-                shard = (result.task.split, result.task.shard)
-                making.add(shard, result)
-                if making.is_whole(shard):
-                    commit(shard)
-        check_alone()
-        info = session.finish(plan.shards_by_split)
+            info = session.finish(plan.shards_by_split)
+        except BadManifest:
+            # A committer of a build that was killed a moment ago may have replaced a shard after
+            # we had, and have been stopped at it: its bytes are the same, but they may be gone.
+            there = _Committed(load_each(store, plan.shards))
+            gathering = Gathering(plan, there.missing(plan), waiting)
+            make()
+            info = session.finish(plan.shards_by_split)
         waiting.drop_all()
-    in_order = [manifests[shard] for shard in sorted(manifests)]
-    quarantined = tuple(q for manifest in in_order for q in manifest.quarantined)
-    return BuildSummary(info, quarantined, len(manifests) - kept, kept)
+    return BuildSummary(info, there.all_quarantined(), len(there.quarantined) - kept, kept)
 
 
-def _setup(recipe: Recipe, compute: Compute, weights: Path | None) -> Setup:
+class _Committed:
+    """Shards that are there: how many clips of theirs, and which are quarantined.
+
+    A large plan's manifests would fill the memory: each is forgotten once it is counted.
+    """
+
+    def __init__(
+        self, found: Iterable[Manifest | BadManifest], *, retry_quarantined: bool = False
+    ) -> None:
+        self.quarantined: dict[tuple[str, int], tuple[Quarantined, ...]] = {}
+        self.clips = 0
+        for manifest in found:
+            if isinstance(manifest, Manifest) and not (retry_quarantined and manifest.quarantined):
+                self.add(manifest)
+
+    def add(self, manifest: Manifest) -> None:
+        self.quarantined[manifest.split, manifest.index] = manifest.quarantined
+        self.clips += len(manifest.keys)
+
+    def missing(self, plan: Plan) -> list[tuple[Split, int]]:
+        return [shard for shard in plan.shards if shard not in self.quarantined]
+
+    def all_quarantined(self) -> tuple[Quarantined, ...]:
+        """In the plan's order."""
+        return tuple(q for shard in sorted(self.quarantined) for q in self.quarantined[shard])
+
+
+def _setup(recipe: Recipe, source: Path, compute: Compute, weights: Path | None) -> Setup:
     """Raises InputError for files, packages or a GPU that are missing."""
     made_by = provenance(recipe, weights)
-    return Setup(weights, compute.hardware(recipe), made_by)
+    return Setup(recipe, source, weights, compute.hardware(recipe), made_by)
 
 
 @contextmanager
@@ -355,55 +374,3 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
             "environment": environment,
         },
     )
-
-
-class _Making:
-    """Shards that are being made: what became of each of their clips, as far as is known.
-
-    `found` is how many clips an earlier run has left.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        shards: Sequence[tuple[Split, int]],
-        waiting: Mapping[tuple[str, int], Mapping[str, Members]],
-    ) -> None:
-        self._plan = plan
-        self._keys = {
-            shard: [plan.key(clip.video, clip.first_frame) for clip in plan.shards[shard]]
-            for shard in shards
-        }
-        self._made: dict[tuple[Split, int], dict[str, Made]] = {
-            shard: {k: (k, waiting[shard][k]) for k in keys if k in waiting.get(shard, ())}
-            for shard, keys in self._keys.items()
-        }
-        self.found = sum(map(len, self._made.values()))
-
-    def tasks(self) -> list[Task]:
-        """Tasks for the clips that are not made."""
-        tasks = []
-        for task in self._plan.tasks(self._keys):
-            made = self._made[task.split, task.shard]
-            missing = tuple(
-                f for f in task.first_frames if self._plan.key(task.video, f) not in made
-            )
-            if missing:
-                tasks.append(replace(task, first_frames=missing))
-        return tasks
-
-    def add(self, shard: tuple[Split, int], result: TaskResult) -> None:
-        self._made[shard] |= {key: (key, members) for key, members in result.samples}
-        self._made[shard] |= {clip.key: clip for clip in result.quarantined}
-
-    def is_whole(self, shard: tuple[Split, int]) -> bool:
-        return len(self._made[shard]) == len(self._keys[shard])
-
-    def take(self, shard: tuple[Split, int]) -> tuple[list[tuple[str, Members]], list[Quarantined]]:
-        """A whole shard's clips in the plan's order; they are forgotten here."""
-        made = self._made.pop(shard)
-        in_order = [made[key] for key in self._keys[shard]]
-        return (
-            [clip for clip in in_order if not isinstance(clip, Quarantined)],
-            [clip for clip in in_order if isinstance(clip, Quarantined)],
-        )

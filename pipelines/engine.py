@@ -1,141 +1,265 @@
-"""Running tasks: in this process, or on Ray Data with workers in an actor pool.
+"""Running a build's work: in this process, or on Ray Data with workers in an actor pool.
 
-Results come in any order and say which task they belong to: what goes where is the plan's
-business. Ray restarts a worker that dies and runs its task again; `_Ledger` remembers which clip
-it died on, so that a clip that kills every worker is given up instead of killing them for ever.
+Its shape, and who knows what:
+
+    driver      holds the plan and `pipelines.gather.Gathering`: which clips are made, not a byte
+      │  Task   (a few clips of one shot of a video, with the video: workers know no plan)
+      ▼
+    workers     `pipelines.commit.Hands.worker()`: annotate, and keep each clip aside in the output
+      │  Outcome (places of clips that are kept, reasons of those that are not)
+      ▼
+    driver      `Gathering.add` says when a shard has all its clips
+      │  WholeShard (keys, places, reasons)
+      ▼
+    committers  `Hands.commit`: a Ray task for each shard, on any machine, reads the clips that
+      │         were kept, writes tar and manifest
+      ▼
+    driver      is given the `Manifest`
+
+Results come in any order: what goes where is the plan's business. Whatever is killed is run again:
+Ray restarts workers and repeats their tasks, of which clips that were kept are not made again; a
+clip that was kept and is lost is made again in another pass. `_Ledger` remembers which clip a
+worker died on, so that one that kills every worker is given up instead of killing them for ever.
 """
 
-import os
 import pickle
-import signal
 import socket
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
+from pipelines.cluster import on_ray
+from pipelines.commit import Hands, WholeShard
 from pipelines.compute import Compute, Stopwatch, ray_saves_time
-from pipelines.plan import Plan, Task
+from pipelines.gather import Gathering
+from pipelines.plan import Task
+from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
-from pipelines.worker import Made, Setup, TaskResult, Worker
+from pipelines.worker import Outcome
+from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 from shards.environment import differences, limit_threads, recorded, settle
-from shards.manifest import Quarantined
-from shards.sample.codec import Members
+from shards.manifest import Manifest, Quarantined
 
 __all__ = ["MAX_DEATHS", "run"]
 
 MAX_DEATHS = 3
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
-# Ray keeps a record of every block: large plans put several tasks into one.
+# Times that what was kept aside may be lost before the output is taken for broken.
+_PASSES = 5
+# Ray keeps a record of every block: large plans put several tasks into one, so many a worker at
+# least that all have work until the end.
 MAX_BLOCKS = 4096
-OBJECT_STORE_BYTES = 1 << 30
-
-
-Keep = Callable[[Task, Sequence[tuple[str, Members]]], None]
-"""Takes clips of a task as they are made."""
+_BLOCKS_A_WORKER = 16
+# Committers at a time for so many workers; whole shards that may wait for one until workers pause.
+_WORKERS_A_COMMITTER = 4
+_BACKLOG = 4
+_PAUSE = 0.2  # seconds
+# Times that Ray runs a committer again that was killed.
+_COMMITTER_RETRIES = 20
 
 
 def run(
-    tasks: list[Task],
-    plan: Plan,
-    setup: Setup,
+    gathering: Gathering,
+    hands: Hands,
+    recipe: Recipe,
+    hardware: Hardware,
     compute: Compute,
     reporter: Reporter,
-    keep: Keep = lambda task, samples: None,
-) -> Iterator[TaskResult]:
-    """Run the tasks on as many workers as `compute` says: Ray actors, or this process for none.
+    check_alone: Callable[[], None] = lambda: None,
+) -> Iterator[Manifest]:
+    """Make and commit what is missing, on as many workers as `compute` says: Ray actors, or this
+    process for none. Yields each shard's manifest once it is committed.
 
-    Where it says nothing, this process begins, and Ray takes over if what is left would take
-    longer than starting Ray saves. Ray is started and stopped here unless it was running. Each
-    clip is given to `keep` before its task's result is yielded. Raises InputError when Ray cannot
-    be reached, has too few GPUs, or when a worker cannot start.
+    Where `compute` says nothing, this process begins, and Ray takes over if what is left would
+    take longer than starting Ray saves. Ray is started and stopped here unless it was running.
+    `check_alone` is called before each commit, and raises where another has taken the output.
+    Raises InputError when Ray cannot be reached, has too few GPUs, or when a worker cannot start.
     """
-    workers = compute.count_workers(
-        plan.recipe, setup.hardware, rendered=plan.recipe.dataset == "people"
-    )
-    undecided = compute.may_stay_here(plan.recipe, setup.hardware)
-    if not workers or undecided:
-        reporter.working_here(ray_later=undecided and workers > 1)
-        finished = 0
-        for result in _run_here(tasks, plan, setup, reporter, keep, workers if undecided else 0):
-            finished += 1
-            yield result
-        tasks = tasks[finished:]
-        if not tasks:
+    workers = compute.count_workers(recipe, hardware, rendered=recipe.dataset == "people")
+    undecided = compute.may_stay_here(recipe, hardware)
+    for _ in range(_PASSES):
+        if not gathering.missing:
             return
-    for result in _run_on_ray(tasks, plan, setup, compute, workers, reporter):
-        keep(result.task, result.samples)
-        made: tuple[Made, ...] = (*result.samples, *result.quarantined)
-        for clip in made:
-            reporter.made(clip)
-        yield result
+        tasks = gathering.tasks()
+        if not tasks or not workers or undecided:
+            if tasks:
+                reporter.working_here(ray_later=undecided and workers > 1)
+            most = workers if undecided else 0
+            left = yield from _run_here(tasks, gathering, hands, reporter, check_alone, most)
+            tasks = tasks[-left:] if left else []
+        if tasks:
+            fraction = compute.gpus_per_worker(recipe, hardware)
+            yield from _run_on_ray(
+                tasks, gathering, hands, workers, fraction, compute.address, reporter, check_alone
+            )
+    if gathering.missing:
+        raise InputError(
+            f"{gathering.missing} shards were not committed, because clips that were kept aside "
+            f"in --out were damaged {_PASSES} times: is its disk in order?"
+        )
 
 
 def _run_here(
-    tasks: list[Task], plan: Plan, setup: Setup, reporter: Reporter, keep: Keep, workers: int
-) -> Iterator[TaskResult]:
-    """Run tasks in this process: all, or as long as `workers` of Ray would not end sooner."""
+    tasks: list[Task],
+    gathering: Gathering,
+    hands: Hands,
+    reporter: Reporter,
+    check_alone: Callable[[], None],
+    workers: int,
+) -> Generator[Manifest, None, int]:
+    """Run tasks in this process: all, or as long as `workers` of Ray would not end sooner.
+
+    Returns how many of the tasks are left.
+    """
+
+    def commit(shard: WholeShard) -> Iterator[Manifest]:
+        check_alone()
+        manifest = hands.commit(shard)
+        if manifest is None:
+            gathering.lost(shard.split, shard.index)
+        else:
+            gathering.committed(shard.split, shard.index)
+            yield manifest
+
+    for shard in gathering.whole():
+        yield from commit(shard)
+    if not tasks:
+        return 0
     watch = Stopwatch()
     if not workers:  # Ray's workers would have as many threads each
         limit_threads()
-    worker = Worker(plan, setup)
+    worker = hands.worker()
     made, left = 0, sum(len(task.first_frames) for task in tasks)
-    for task in tasks:
 
-        def each(clip: Made, task: Task = task) -> None:
-            if not isinstance(clip, Quarantined):
-                keep(task, [clip])
-            reporter.made(clip)
+    def each(quarantined: Quarantined | None) -> None:
+        reporter.made(1, [quarantined] if quarantined else [])
 
-        yield worker.run(task, made=each)
+    for number, task in enumerate(tasks, 1):
+        try:
+            outcome = worker.run(task, made=each)
+        finally:
+            worker.flush()
+        reporter.done(task, outcome)
+        if (ready := gathering.add(task, outcome)) is not None:
+            yield from commit(ready)
         made, left = made + len(task.first_frames), left - len(task.first_frames)
         if ray_saves_time(watch.seconds / made * left, workers, watch.stretch):
-            return
+            return len(tasks) - number
+    return 0
 
 
 def _run_on_ray(
     tasks: list[Task],
-    plan: Plan,
-    setup: Setup,
-    compute: Compute,
+    gathering: Gathering,
+    hands: Hands,
     workers: int,
+    fraction: float,
+    address: str | None,
     reporter: Reporter,
-) -> Iterator[TaskResult]:
-    fraction = compute.gpus_per_worker(plan.recipe, setup.hardware)
-    # Ray's own processes write warnings about its internals over the progress bar.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    reporter.starting_ray(workers, compute.address)
-    import ray
-
-    started = not ray.is_initialized()
-    if started:
-        _start_ray(ray, workers, compute.address)
-    try:
+    check_alone: Callable[[], None],
+) -> Iterator[Manifest]:
+    reporter.starting_ray(workers, address)
+    with on_ray(workers, address) as ray:
         _quieten_ray_data(ray)
         workers = _fitting(workers, fraction, float(ray.cluster_resources().get("GPU", 0)))
-        # The plan travels through an actor, so that a restarted worker still finds it.
-        ledger = ray.remote(num_cpus=0)(_Ledger).remote((tasks, plan))
-        rows = [{"task": number} for number in range(len(tasks))]
-        blocks = min(len(rows), MAX_BLOCKS)
+        # Restarted it has forgotten deaths, and nothing else.
+        ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ledger).remote()
+        most = max(1, workers // _WORKERS_A_COMMITTER)
+        committers = _Committers(ray, hands, most, gathering, check_alone)
+        rows = [{"number": n, "task": pickle.dumps(task)} for n, task in enumerate(tasks)]
+        blocks = min(len(rows), max(MAX_BLOCKS, _BLOCKS_A_WORKER * workers))
         results = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             _RayWorker,
-            fn_constructor_args=(ledger, setup, recorded()),
-            batch_size=1,
+            fn_constructor_args=(ledger, hands, recorded()),
+            batch_size=None,
             num_cpus=1,
             num_gpus=fraction or None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
         )
+        del rows
+        for shard in gathering.whole():
+            committers.start(shard)
         for row in results.iter_rows():
-            yield pickle.loads(row["result"])  # made by our own worker, a moment ago
-    except ray.exceptions.RayError as error:
-        raise InputError(f"a Ray worker failed: {_cause(error)}") from error
-    finally:
-        if started:
-            # While it shuts down Ray logs messages about infinite retries.
-            with _no_stderr():
-                ray.shutdown()
+            # Made by our own worker, a moment ago.
+            task, outcome = tasks[row["number"]], pickle.loads(row["outcome"])
+            failed = outcome.quarantined.values()
+            reporter.made(len(outcome.made) + len(failed), list(failed))
+            reporter.done(task, outcome)
+            if (ready := gathering.add(task, outcome)) is not None:
+                committers.start(ready)
+            yield from committers.finished()
+            if committers.waiting > _BACKLOG * committers.most:
+                ray.get(ledger.hold.remote(True))
+                yield from committers.finished(down_to=committers.most)
+                ray.get(ledger.hold.remote(False))
+        yield from committers.finished(down_to=0)
+
+
+class _Committers:
+    """Ray tasks that commit shards, so many at a time as `most` says."""
+
+    def __init__(
+        self,
+        ray: Any,
+        hands: Hands,
+        most: int,
+        gathering: Gathering,
+        check_alone: Callable[[], None],
+    ) -> None:
+        self._ray = ray
+        self._check_alone = check_alone
+        self._gathering = gathering
+        self.most = most
+        self._hands = ray.put(hands)
+        # Without a CPU of their own, since workers have them all; it is reading and writing. Over
+        # all machines, since each brings its own network.
+        self._commit = ray.remote(
+            num_cpus=0, max_retries=_COMMITTER_RETRIES, scheduling_strategy="SPREAD"
+        )(_commit)
+        self._waiting: deque[WholeShard] = deque()
+        self._at_work: dict[Any, WholeShard] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Shards that are not committed yet."""
+        return len(self._waiting) + len(self._at_work)
+
+    def start(self, shard: WholeShard) -> None:
+        """Commit the shard as soon as one is free."""
+        self._waiting.append(shard)
+        self._fill()
+
+    def finished(self, down_to: int | None = None) -> Iterator[Manifest]:
+        """Manifests of what is committed by now, or once no more than `down_to` are waiting."""
+        while self._at_work:
+            wait = down_to is not None and self.waiting > down_to
+            done, _ = self._ray.wait(
+                list(self._at_work), timeout=None if wait else 0, fetch_local=True
+            )
+            if not done:
+                return
+            for reference in done:
+                shard = self._at_work.pop(reference)
+                manifest = self._ray.get(reference)
+                self._fill()
+                if manifest is None:
+                    self._gathering.lost(shard.split, shard.index)
+                else:
+                    self._gathering.committed(shard.split, shard.index)
+                    yield manifest
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._at_work) < self.most:
+            self._check_alone()
+            shard = self._waiting.popleft()
+            self._at_work[self._commit.remote(self._hands, shard)] = shard
+
+
+def _commit(hands: Hands, shard: WholeShard) -> Manifest | None:
+    settle()
+    return hands.commit(shard)
 
 
 def _fitting(workers: int, fraction: float, gpus: float) -> int:
@@ -151,60 +275,6 @@ def _fitting(workers: int, fraction: float, gpus: float) -> int:
     return min(workers, fitting)
 
 
-def _start_ray(ray: Any, workers: int, address: str | None) -> None:
-    options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    if address:
-        _check_reachable(address)
-        options["address"] = address
-    else:
-        # Not the cluster that a left-over RAY_ADDRESS names.
-        options |= {
-            "address": "local",
-            "num_cpus": workers,
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    try:
-        with _no_stderr():
-            ray.init(**options)
-        # Ray would rather exit on the spot; we end in order, as on Ctrl-C.
-        signal.signal(signal.SIGTERM, on_terminate)
-    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
-        where = f"at {address}" if address else "on this machine"
-        raise InputError(
-            f"Ray could not be started {where}: {error}. `--workers 0` needs no Ray."
-        ) from error
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself tries for minutes to reach a head node that is not there."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdecimal():
-        return  # "auto" and "local", which Ray answers at once
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except OSError as error:
-        raise InputError(
-            f"no Ray cluster answers at {address} ({error}). Start one with `ray start --head`, "
-            "or leave --address out to work on this machine."
-        ) from error
-
-
-@contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Ray's compiled core announces its log level past Python's sys.stderr."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _quieten_ray_data(ray: Any) -> None:
     import logging
 
@@ -215,17 +285,10 @@ def _quieten_ray_data(ray: Any) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _cause(error: BaseException) -> str:
-    inner: BaseException = error
-    while (deeper := getattr(inner, "cause", None) or inner.__cause__) is not None:
-        inner = deeper
-    return str(inner).strip().splitlines()[-1] if str(inner).strip() else repr(inner)
-
-
 class _RayWorker:
-    """A `Worker` as Ray Data's actors want it: batches of rows in, batches of rows out."""
+    """A worker as Ray Data's actors want it: batches of rows in, batches of rows out."""
 
-    def __init__(self, ledger: Any, setup: Setup, environment: dict[str, str]) -> None:
+    def __init__(self, ledger: Any, hands: Hands, environment: dict[str, str]) -> None:
         settle()  # a cluster's machines have their own environment
         if others := list(differences(environment, recorded())):
             raise InputError(f"a worker on {socket.gethostname()} differs: {'; '.join(others)}")
@@ -234,44 +297,77 @@ class _RayWorker:
 
         cv2.setNumThreads(1)  # the workers divide the machine; results are the same
         self._ray, self._ledger = ray, ledger
-        self._tasks, plan = ray.get(ledger.get_work.remote())
-        self._worker = Worker(plan, setup)
+        self._worker = hands.worker()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {"result": [pickle.dumps(self._run(n)) for n in batch["task"].tolist()]}
+        numbers = batch["number"].tolist()
+        while (again := self._ray.get(self._ledger.begin.remote(numbers))) is None:
+            time.sleep(_PAUSE)  # until committers have caught up
+        outcomes = [
+            self._run(number, pickle.loads(task), again)
+            for number, task in zip(numbers, batch["task"], strict=True)
+        ]
+        self._worker.flush()
+        return {"number": numbers, "outcome": [pickle.dumps(outcome) for outcome in outcomes]}
 
-    def _run(self, number: int) -> TaskResult:
+    def _run(self, number: int, task: Task, again: bool) -> Outcome:
+        if not again:
+            return self._worker.run(task)
+
         def starting(key: str) -> None:
             # Waiting for the answer makes sure that it is known before the clip can kill us.
             self._ray.get(self._ledger.at.remote(number, key))
 
-        deadly = self._ray.get(self._ledger.begin.remote(number))
-        result = self._worker.run(
-            self._tasks[number], given_up=dict.fromkeys(deadly, _DEADLY), starting=starting
+        deadly = self._ray.get(self._ledger.deadly.remote(number))
+        outcome = self._worker.run(
+            task, again=True, given_up=dict.fromkeys(deadly, _DEADLY), starting=starting
         )
         self._ray.get(self._ledger.end.remote(number))
-        return result
+        return outcome
 
 
 class _Ledger:
-    """The work, and which clip each task is at: a task that begins again died on that clip."""
+    """Which tasks were begun before, and on which clips workers have died.
 
-    def __init__(self, work: tuple[list[Task], Plan]) -> None:
-        self._work = work
+    A batch is told once that it begins, which thousands of workers can do. One that begins again
+    has killed its worker: from then on each of its clips is told beforehand, and the first death
+    counts as the second's, whose clip is known.
+    """
+
+    def __init__(self) -> None:
+        self._begun: set[int] = set()
+        self._unexplained: set[int] = set()
         self._at: dict[int, str] = {}
         self._deaths: Counter[str] = Counter()
+        self._hold = False
 
-    def get_work(self) -> tuple[list[Task], Plan]:
-        return self._work
+    def hold(self, hold: bool) -> None:
+        """Whether batches that begin are to wait."""
+        self._hold = hold
 
-    def begin(self, task: int) -> set[str]:
+    def begin(self, batch: Sequence[int]) -> bool | None:
+        """Whether tasks of the batch were begun before; None while it must wait."""
+        if self._hold:
+            return None
+        again = batch[0] in self._begun
+        if again and not any(task in self._at for task in batch):
+            self._unexplained.add(batch[0])
+        for task in batch:
+            if task in self._at:
+                deaths = 1 + (batch[0] in self._unexplained)
+                self._unexplained.discard(batch[0])
+                self._deaths[self._at.pop(task)] += deaths
+        self._begun.add(batch[0])
+        return again
+
+    def deadly(self, task: int) -> set[str]:
         """Keys that must not be tried again."""
-        if task in self._at:
-            self._deaths[self._at.pop(task)] += 1
         return {key for key, deaths in self._deaths.items() if deaths >= MAX_DEATHS}
 
     def at(self, task: int, key: str) -> None:
+        """The task's worker begins with this clip, or survey."""
         self._at[task] = key
 
     def end(self, task: int) -> None:
+        """The task's worker has survived it."""
         self._at.pop(task, None)

@@ -4,8 +4,8 @@ It is decided before any work starts.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ __all__ = [
 CLIPS_PER_TASK = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedClip:
     """A clip by its video (index into the plan's videos), its first frame, and its shot."""
 
@@ -44,18 +44,33 @@ class PlannedClip:
     shot: Shot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """Consecutive clips of one shot of a video within one shard: what a worker is given.
 
-    A clip's bytes depend on the clip alone, not on those that are made with it, or where, or when.
+    `places` are those of its clips in the shard. A clip's bytes depend on the clip alone, not on
+    those that are made with it, or where, or when.
     """
 
     split: Split
     shard: int
-    video: int
+    video: Video
     shot: Shot
     first_frames: tuple[int, ...]
+    places: tuple[int, ...]
+
+    def without(self, made: Container[int]) -> "Task | None":
+        """The task but for the clips at places that are `made`; None when that is all of them."""
+        left = [n for n, place in enumerate(self.places) if place not in made]
+        if len(left) == len(self.places):
+            return self
+        if not left:
+            return None
+        return replace(
+            self,
+            first_frames=tuple(self.first_frames[n] for n in left),
+            places=tuple(self.places[n] for n in left),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,12 +128,12 @@ class Plan:
     def shards_by_split(self) -> dict[str, int]:
         return dict(Counter(split for split, _ in self.shards))
 
-    def key(self, video: int, first_frame: int) -> str:
-        return make_key(self.recipe.dataset, self.videos[video].id, first_frame)
-
-    def frame_indices(self, first_frame: int) -> tuple[int, ...]:
-        step = self.recipe.frame_step
-        return tuple(range(first_frame, first_frame + self.recipe.span, step))
+    def keys(self, split: Split, shard: int) -> tuple[str, ...]:
+        """Those of a shard's clips, in order."""
+        return tuple(
+            make_key(self.recipe.dataset, self.videos[clip.video].id, clip.first_frame)
+            for clip in self.shards[split, shard]
+        )
 
     def source_summary(self) -> dict[str, object]:
         """Counts and a digest of the source's videos: a changed source is another dataset.
@@ -154,7 +169,8 @@ class Plan:
                 if whole or end == len(clips) or _shot(clips[end]) != _shot(clips[start]):
                     first_frames = tuple(clip.first_frame for clip in clips[start:end])
                     video, shot = _shot(clips[start])
-                    tasks.append(Task(split, shard, video, shot, first_frames))
+                    places = tuple(range(start, end))
+                    tasks.append(Task(split, shard, self.videos[video], shot, first_frames, places))
                     start = end
         return tasks
 

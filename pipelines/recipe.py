@@ -61,6 +61,10 @@ class _Clips:
         """Source frames from a clip's first to its last, both counted."""
         return (self.frames - 1) * self.frame_step + 1
 
+    def frame_indices(self, first_frame: int) -> tuple[int, ...]:
+        """Source frames of the clip that begins at `first_frame`."""
+        return tuple(range(first_frame, first_frame + self.span, self.frame_step))
+
     @property
     def finds_cuts(self) -> bool:
         """Whether videos are looked through for cuts before they are planned."""

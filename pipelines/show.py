@@ -18,8 +18,7 @@ from pipelines.build import BuildSummary, estimate
 from pipelines.compute import Compute
 from pipelines.notices import notices
 from pipelines.plan import Plan
-from pipelines.reporter import Reporter
-from pipelines.worker import Made
+from pipelines.reporter import Reporter, Standing
 from preprocess.errors import InputError
 from preprocess.shots import in_words
 from preprocess.sources.values import Split
@@ -185,13 +184,16 @@ class Progress(Reporter):
         self._lines.stop()
         self._bar.stop()
 
-    def planned(self, plan: Plan, committed: list[Manifest], waiting: int) -> None:
-        kept = sum(len(manifest.keys) for manifest in committed)
-        if committed:
-            console.print(f"{len(committed)} shards are there already and stay ({kept} clips)")
-        if waiting:
-            console.print(f"{waiting} clips of unfinished shards are there already and stay")
-        self._kept, self._total = kept + waiting, plan.clips
+    def planned(self, plan: Plan, standing: Standing) -> None:
+        if standing.shards:
+            console.print(
+                f"{standing.shards} shards are there already and stay ({standing.clips} clips)"
+            )
+        if standing.waiting:
+            console.print(
+                f"{standing.waiting} clips of unfinished shards are there already and stay"
+            )
+        self._kept, self._total = standing.clips + standing.waiting, plan.clips
         self._frames_in_clip = plan.recipe.frames
         self._task = self._bar.add_task(
             "", total=self._total, completed=self._kept, rate="", left="", failures=""
@@ -208,17 +210,17 @@ class Progress(Reporter):
         console.print(f"{where} with {workers} workers; the first clips take a while")
         self._state, self._since, self._counted = "waiting for Ray's first clips", None, 0
 
-    def made(self, clip: Made) -> None:
+    def made(self, clips: int, quarantined: Sequence[Quarantined]) -> None:
         assert self._task is not None
-        self._made += 1
+        self._made += clips
         # The first clips, of one task, come late: what is started for them is started once.
         now = time.perf_counter()
         self._since = self._since or now
-        self._counted += now > self._since + 1
-        self._failed += isinstance(clip, Quarantined)
+        self._counted += clips * (now > self._since + 1)
+        self._failed += len(quarantined)
         failures = f"[red]{self._failed} quarantined" if self._failed else ""
         rate, left = self._rate()
-        self._bar.update(self._task, advance=1, rate=rate, left=left, failures=failures)
+        self._bar.update(self._task, advance=clips, rate=rate, left=left, failures=failures)
 
     def committed(self, manifest: Manifest) -> None:
         if not console.is_terminal:

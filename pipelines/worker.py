@@ -1,14 +1,17 @@
-"""What a worker does with a task: frames in, encoded samples or quarantined clips out."""
+"""What a worker does with a task: frames in, encoded samples or quarantined clips out.
+
+A worker knows the recipe and its task, never the plan, which may be of millions of clips.
+"""
 
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from pipelines.plan import Plan, Task
+from pipelines.plan import Task
+from pipelines.recipe import Recipe
 from preprocess.annotate import ClipRequest, Limits, Survey, annotate, survey
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
@@ -16,30 +19,38 @@ from preprocess.frames import Frame, FrameReader, read_each
 from preprocess.load import load
 from preprocess.provenance import Provenance
 from preprocess.shots import Shot
+from preprocess.sources.values import Video
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
+from shards.sample.keys import make_key
 
-__all__ = ["Made", "Setup", "TaskResult", "Worker"]
+__all__ = ["Made", "Outcome", "Setup", "Worker"]
 
 Made = tuple[str, Members] | Quarantined
 """What became of a clip: its key and members, ready for a tar, or why there are none."""
 
 
-@dataclass(frozen=True)
-class TaskResult:
-    """What became of a task's clips: samples by key, ready for a tar, and those quarantined."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task's clips, by their places in the shard; no byte of them is in it.
 
-    task: Task
-    samples: tuple[tuple[str, Members], ...]
-    quarantined: tuple[Quarantined, ...] = ()
+    `made` are those that were given away as samples.
+    """
+
+    made: tuple[int, ...]
+    quarantined: Mapping[int, Quarantined] = field(default_factory=dict)
     survey_seconds: float = 0.0
     clips_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs besides the plan: external files, hardware, and who makes what."""
+    """What a worker needs besides its tasks: the recipe, where the source lies, external files,
+    hardware, and who makes what."""
+
+    recipe: Recipe
+    source: Path
 
     weights: Path | None
     hardware: Hardware
@@ -52,10 +63,11 @@ class Worker:
     Raises InputError when weights are missing.
     """
 
-    def __init__(self, plan: Plan, setup: Setup) -> None:
-        self._plan = plan
+    def __init__(self, setup: Setup) -> None:
+        self._recipe = setup.recipe
+        self._source = setup.source
         self._annotators = load(
-            plan.recipe,
+            setup.recipe,
             setup.weights,
             hardware=setup.hardware,
             records=setup.made_by.records,
@@ -63,7 +75,7 @@ class Worker:
         # One clip is compressed while the next is annotated. One thread for all tasks: where one
         # ends, Python functions run in which Ctrl-C would be printed and forgotten.
         self._encoder = ThreadPoolExecutor(max_workers=1)
-        self._survey = lru_cache(maxsize=2)(self._make_survey)
+        self._surveys: dict[tuple[str, Shot], Survey] = {}
 
     def run(
         self,
@@ -71,28 +83,30 @@ class Worker:
         *,
         given_up: Mapping[str, str] = MappingProxyType({}),
         starting: Callable[[str], None] = lambda key: None,
-        made: Callable[[Made], None] = lambda made: None,
-    ) -> TaskResult:
+        made: Callable[[int, Made], None] = lambda place, made: None,
+    ) -> Outcome:
         """Make the task's clips. A clip's own failure quarantines it and nothing else.
 
         `given_up` maps keys that must not be tried to the reason; their frames are not even read.
         `starting` is called with the key of each clip before it is tried, and with that of the
-        shot's survey before that; `made` with each clip as soon as it is encoded, also with those
-        that were when Ctrl-C came.
+        shot's survey before that; `made` with each clip and its place as soon as it is encoded,
+        also with those that were when Ctrl-C came.
         """
-        video = self._plan.videos[task.video]
-        keys = [self._plan.key(task.video, first) for first in task.first_frames]
+        video = task.video
+        keys = [make_key(self._recipe.dataset, video.id, first) for first in task.first_frames]
+        places = dict(zip(keys, task.places, strict=True))
         wanted = {
-            key: self._plan.frame_indices(first)
+            key: self._recipe.frame_indices(first)
             for key, first in zip(keys, task.first_frames, strict=True)
             if key not in given_up
         }
-        outcome: dict[str, Made] = {}
+        quarantined: dict[int, Quarantined] = {}
         encoding: dict[str, Future[Members]] = {}
 
         def done(key: str, what: Made) -> None:
-            outcome[key] = what
-            made(what)
+            if isinstance(what, Quarantined):
+                quarantined[places[key]] = what
+            made(places[key], what)
 
         def quarantine(key: str, reason: str | Exception) -> None:
             if isinstance(reason, Exception):
@@ -121,7 +135,7 @@ class Worker:
         shared: Survey | Exception | None = None
         if wanted:
             starting(surveying)
-            shared = self._try_survey(task.video, task.shot)
+            shared = self._try_survey(video, task.shot)
         surveyed = time.perf_counter()
         frames = _Window(sorted(set().union(*wanted.values())), video.reader)
         try:
@@ -143,34 +157,40 @@ class Worker:
         except KeyboardInterrupt:
             collect(wait=True)
             raise
-        in_order = [outcome[key] for key in keys]
-        return TaskResult(
-            task,
-            tuple(clip for clip in in_order if not isinstance(clip, Quarantined)),
-            tuple(clip for clip in in_order if isinstance(clip, Quarantined)),
+        return Outcome(
+            tuple(place for place in task.places if place not in quarantined),
+            quarantined,
             survey_seconds=surveyed - began,
             clips_seconds=time.perf_counter() - surveyed,
         )
 
-    def _try_survey(self, video: int, shot: Shot) -> Survey | Exception:
+    def _try_survey(self, video: Video, shot: Shot) -> Survey | Exception:
+        """That of the shot; the last two are kept, since a shot's tasks follow each other."""
+        known = self._surveys.get((video.id, shot))
+        if known is not None:
+            return known
         try:
-            return self._survey(video, shot)
+            made = survey(video, shot, self._annotators, self._recipe.size)
         except InputError:
             raise
         except Exception as error:
             return error  # every clip of the shot fails by it
+        if len(self._surveys) > 1:
+            del self._surveys[next(iter(self._surveys))]
+        self._surveys[video.id, shot] = made
+        return made
 
     def _make(
         self, key: str, task: Task, frames: list[Frame], shared: Survey | Exception | None
     ) -> Clip:
         if not isinstance(shared, Survey):
             raise shared or AssertionError("no survey was made")
-        recipe = self._plan.recipe
+        recipe = self._recipe
         indices = tuple(frame.index for frame in frames)
         request = ClipRequest(key, recipe.dataset, task.split, indices, task.shot)
         return annotate(
             request,
-            self._plan.videos[task.video],
+            task.video,
             frames,
             shared,
             self._annotators,
@@ -180,12 +200,9 @@ class Worker:
             ),
         )
 
-    def _make_survey(self, video: int, shot: Shot) -> Survey:
-        return survey(self._plan.videos[video], shot, self._annotators, self._plan.recipe.size)
-
     def _without_paths(self, text: str) -> str:
         """Reasons go into manifests, whose bytes must not depend on where the source lies."""
-        return text.replace(f"{self._plan.source}/", "")
+        return text.replace(f"{self._source}/", "")
 
 
 class _Window:

@@ -1,8 +1,9 @@
 """Manifests: what a shard holds and where. A shard without a valid manifest does not exist."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "find_manifest",
     "list_shards",
     "load_all_manifests",
+    "load_each",
     "load_manifest",
     "load_manifests",
     "manifest_bytes",
@@ -36,6 +38,7 @@ __all__ = [
 SCHEMA = 3
 _NUMBER = (int, float)
 _STRINGS = ("video", "subject")  # of a sample's optional fields
+_REQUESTS = 32  # to an object store at a time
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 
 
@@ -222,6 +225,11 @@ def load_manifests(store: Store, shards: Iterable[tuple[str, int]]) -> list[Mani
 
     A request for each manifest, and one for each split, whose listing has the tars' sizes.
     """
+    return list(load_each(store, shards))
+
+
+def load_each(store: Store, shards: Iterable[tuple[str, int]]) -> Iterator[Manifest | BadManifest]:
+    """`load_manifests`, one after the other: few are held at a time, however many there are."""
     shards = list(shards)
     folders = {split for split, _ in shards}
     return _load_each(store, shards, {folder: store.sizes(folder) for folder in folders})
@@ -241,7 +249,7 @@ def load_all_manifests(
 
 def _load_each(
     store: Store, shards: list[tuple[str, int]], sizes: Mapping[str, Mapping[str, int]]
-) -> list[Manifest | BadManifest]:
+) -> Iterator[Manifest | BadManifest]:
     def load(shard: tuple[str, int]) -> Manifest | BadManifest:
         split, index = shard
         try:
@@ -249,9 +257,18 @@ def _load_each(
         except BadManifest as error:
             return error
 
+    if store.is_local:
+        yield from map(load, shards)
+        return
     # A dataset has thousands of shards, and an object store answers in tens of milliseconds.
-    with ThreadPoolExecutor(1 if store.is_local else 32) as pool:
-        return list(pool.map(load, shards))
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        ahead: deque[Future[Manifest | BadManifest]] = deque()
+        for shard in shards:
+            ahead.append(pool.submit(load, shard))
+            if len(ahead) > 2 * _REQUESTS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def find_manifest(store: Store, split: str, index: int) -> Manifest | None:

@@ -156,11 +156,11 @@ def test_clips_of_a_shard_that_was_not_complete_are_kept(run, videos, tmp_path, 
     class Counting(Reporter):
         made_now = 0
 
-        def planned(self, plan, committed, waiting):
-            self.waiting = waiting
+        def planned(self, plan, standing):
+            self.waiting = standing.waiting
 
-        def made(self, clip):
-            self.made_now += 1
+        def made(self, clips, quarantined):
+            self.made_now += clips
 
     recipe = Recipe("videos", **BARE, clip_length=2, stride=1, clips_per_shard=1000)
     counting = Counting()
@@ -176,7 +176,7 @@ def test_a_waiting_clip_that_is_damaged_is_made_again(run, videos, tmp_path):
     plan = plan_build(Recipe("videos", **BARE, clip_length=8), videos)
 
     class Stop(Reporter):
-        def done(self, result):
+        def done(self, task, outcome):
             raise KeyboardInterrupt
 
     out = tmp_path / "out"

@@ -44,7 +44,7 @@ def clips(plan):
 def test_clips_tile_a_video_and_the_rest_is_left():
     made = plan(video("a", 50), val_fraction=0)
     assert clips(made) == [("train", 0, "a", first) for first in (0, 16, 32)]
-    assert made.frame_indices(16) == tuple(range(16, 32))
+    assert made.recipe.frame_indices(16) == tuple(range(16, 32))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_clips_tile_a_video_and_the_rest_is_left():
 def test_length_stride_step_limit(recipe, first_frames):
     made = plan(video("a", 24 if recipe != {"frame_step": 2} else 31), val_fraction=0, **recipe)
     assert [first for *_, first in clips(made)] == first_frames
-    last = made.frame_indices(first_frames[-1])
+    last = made.recipe.frame_indices(first_frames[-1])
     assert len(last) == made.recipe.frames
     assert last[-1] < made.videos[0].frames
 
@@ -83,7 +83,8 @@ def test_tasks_hold_the_shards_clips_in_order():
     for shard, members in made.shards.items():
         tasks = made.tasks([shard])
         flat = [(t.video, f) for t in tasks for f in t.first_frames]
-        assert flat == [(c.video, c.first_frame) for c in members]
+        assert flat == [(made.videos[c.video], c.first_frame) for c in members]
+        assert [place for t in tasks for place in t.places] == list(range(len(members)))
         assert all(1 <= len(t.first_frames) <= CLIPS_PER_TASK for t in tasks)
 
 
@@ -131,7 +132,7 @@ def test_no_clip_spans_a_gap_in_time():
     made = plan(paused, clip_length=8, frame_step=2, stride=4, val_fraction=0)
     assert [first for *_, first in clips(made)] == [0, 4, 20, 24]
     for (clip,) in ([c] for members in made.shards.values() for c in members):
-        indices = made.frame_indices(clip.first_frame)
+        indices = made.recipe.frame_indices(clip.first_frame)
         assert clip.shot.first <= indices[0]
         assert indices[-1] <= clip.shot.last
     assert made.shots == ShotCount(1, 2, {"gap": 1})

@@ -9,7 +9,7 @@ from pipelines import show
 from pipelines.build import build, estimate, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
-from pipelines.worker import TaskResult
+from pipelines.reporter import Standing
 from shards.inspect.console import QuietConsole
 from shards.manifest import Quarantined
 from tests.pipelines.conftest import BARE
@@ -29,13 +29,12 @@ def test_a_build_in_a_pipe_says_how_far_it_is(monkeypatch, videos, said):
     monkeypatch.setattr(show, "FIRST_LINES", 0.05)
     plan = plan_build(Recipe("videos", **BARE, clip_length=8), videos)
     with show.Progress() as reporter:
-        reporter.planned(plan, [], 2)
+        reporter.planned(plan, Standing(waiting=2))
         reporter.starting_ray(2, None)
         time.sleep(0.2)
         for _ in range(3):
-            reporter.made(Quarantined("videos-a-0", "a", "no person"))
+            reporter.made(1, [Quarantined("videos-a-0", "a", "no person")])
         time.sleep(0.2)
-        reporter.done(TaskResult(plan.tasks(plan.shards)[0], ()))
     lines = said().splitlines()
     assert "2 clips of unfinished shards are there already and stay" in lines
     assert "starting Ray with 2 workers; the first clips take a while" in lines

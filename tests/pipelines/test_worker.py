@@ -28,18 +28,20 @@ class Grey:
 
 def worker_and_task(reader):
     video = Video("v", 8, 30.0, reader, "v", "train")
-    plan = make_plan(Recipe("videos", clip_length=4, **BARE), Path("source"), Listing((video,)))
+    recipe, source = Recipe("videos", clip_length=4, **BARE), Path("source")
+    plan = make_plan(recipe, source, Listing((video,)))
     (task,) = plan.tasks(plan.shards)
-    return Worker(plan, Setup(None, Hardware(), Provenance({}, {}, {}))), task
+    return Worker(Setup(recipe, source, None, Hardware(), Provenance({}, {}, {}))), task
 
 
 def test_the_survey_is_told_before_the_clips():
     worker, task = worker_and_task(Grey())
-    started = []
-    result = worker.run(task, starting=started.append)
+    started, made = [], {}
+    outcome = worker.run(task, starting=started.append, made=made.__setitem__)
     assert started == ["survey of shot 0 of v", "videos-v-0", "videos-v-4"]
-    assert [key for key, _ in result.samples] == ["videos-v-0", "videos-v-4"]
-    assert not result.quarantined
+    assert [made[place][0] for place in (0, 1)] == ["videos-v-0", "videos-v-4"]
+    assert outcome.made == (0, 1)
+    assert not outcome.quarantined
 
 
 def test_all_tasks_share_a_thread(monkeypatch):
@@ -49,7 +51,7 @@ def test_all_tasks_share_a_thread(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", lambda t: (started.append(t), start(t)))
     worker, task = worker_and_task(Grey())
     for _ in range(3):
-        assert len(worker.run(task).samples) == 2
+        assert len(worker.run(task).made) == 2
     assert len(started) == 1
     assert started[0].is_alive()
 
@@ -57,14 +59,17 @@ def test_all_tasks_share_a_thread(monkeypatch):
 def test_a_survey_that_kills_costs_its_shot_once():
     """Three deaths, not three for each clip; nothing of the shot is read any more."""
     worker, task = worker_and_task(Nothing())
-    ledger = _Ledger(([task], None))
-    for _ in range(MAX_DEATHS):
-        assert not ledger.begin(0)
+    ledger = _Ledger()
+    assert ledger.begin([0]) is False
+    for _ in range(MAX_DEATHS - 1):
+        assert ledger.begin([0]) is True
+        assert not ledger.deadly(0)
         ledger.at(0, "survey of shot 0 of v")
-    given_up = dict.fromkeys(ledger.begin(0), "killed its worker")
+    assert ledger.begin([0]) is True
+    given_up = dict.fromkeys(ledger.deadly(0), "killed its worker")
     started = []
-    result = worker.run(task, given_up=given_up, starting=started.append)
-    assert [clip.reason for clip in result.quarantined] == [
+    outcome = worker.run(task, given_up=given_up, starting=started.append)
+    assert [clip.reason for clip in outcome.quarantined.values()] == [
         "the survey of its shot killed its worker"
     ] * 2
     assert started == []
@@ -73,5 +78,5 @@ def test_a_survey_that_kills_costs_its_shot_once():
 def test_a_clip_given_up_is_not_read():
     worker, task = worker_and_task(Nothing())
     given_up = dict.fromkeys(("videos-v-0", "videos-v-4"), "killed its worker")
-    result = worker.run(task, given_up=given_up)
-    assert [clip.reason for clip in result.quarantined] == ["killed its worker"] * 2
+    outcome = worker.run(task, given_up=given_up)
+    assert [clip.reason for clip in outcome.quarantined.values()] == ["killed its worker"] * 2

@@ -1,0 +1,170 @@
+"""Committing shards where their clips are: bytes go from workers to the output, never elsewhere.
+
+A worker keeps each clip aside, beside the output (`shards.waiting`), and says so in an `Outcome`.
+Once all clips of a shard are kept or quarantined a committer, which may run on any machine, reads
+them from there and writes tar and manifest; whoever runs the build sees the manifest alone. What
+is kept is there whatever dies next: worker, committer, machine, or the build itself.
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from pipelines.plan import Task
+from pipelines.worker import Made, Outcome, Setup, Worker
+from preprocess.errors import InputError
+from preprocess.sources.values import Split
+from shards.dataset import read_info
+from shards.manifest import Manifest, Quarantined
+from shards.sample.codec import Members
+from shards.waiting import ClipsLost, WaitingClips
+from shards.writer import commit_shard
+
+__all__ = ["Hands", "RealHands", "TaskWorker", "WholeShard"]
+
+# Clips that are kept aside together in an object store, which has its price for each request.
+_GROUP = 8
+
+
+@dataclass(frozen=True)
+class WholeShard:
+    """A shard of which all clips are kept aside, at the places in `made`, or quarantined.
+
+    `keys` are those of all its clips in the plan's order.
+    """
+
+    split: Split
+    index: int
+    keys: tuple[str, ...]
+    made: frozenset[int]
+    quarantined: Mapping[int, Quarantined] = field(default_factory=dict)
+
+
+class TaskWorker(Protocol):
+    """Makes the clips of one task after the other."""
+
+    def run(
+        self,
+        task: Task,
+        *,
+        again: bool = False,
+        given_up: Mapping[str, str] = MappingProxyType({}),
+        starting: Callable[[str], None] = lambda key: None,
+        made: Callable[[Quarantined | None], None] = lambda quarantined: None,
+    ) -> Outcome:
+        """As `pipelines.worker.Worker.run`.
+
+        `again`: an earlier run of the task may have kept some of its clips, which are not made
+        again. `made` is told each clip's end: None but for one that is quarantined.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Once this returns no clip is lost of which an outcome has been given."""
+        ...
+
+
+class Hands(Protocol):
+    """Those who do a build's work; may be pickled to any machine."""
+
+    def worker(self) -> TaskWorker:
+        """One that has loaded what it needs. Raises InputError where that is missing."""
+        ...
+
+    def commit(self, shard: WholeShard) -> Manifest | None:
+        """Write tar and manifest; None when clips are lost, and have to be made again."""
+        ...
+
+
+@dataclass(frozen=True)
+class RealHands:
+    """Hands that annotate, and write to the dataset in whose folder clips wait."""
+
+    setup: Setup
+    waiting: WaitingClips
+
+    def worker(self) -> "KeepingWorker":
+        """Raises InputError also where the output's folder is another one than the build's."""
+        store = self.waiting.dataset
+        info = read_info(store)
+        if info is None or info.fingerprint != self.waiting.fingerprint:
+            raise InputError(
+                f"{socket.gethostname()} does not find in {store.url()} the dataset that is being "
+                "built: workers write to --out themselves, so it must be a folder that all "
+                "machines share, or a URL (s3://...)"
+            )
+        return KeepingWorker(Worker(self.setup), self.waiting)
+
+    def commit(self, shard: WholeShard) -> Manifest | None:
+        place = (shard.split, shard.index)
+        try:
+            manifest = commit_shard(
+                self.waiting.dataset,
+                *place,
+                self.waiting.read(*place, shard.keys, shard.made),
+                [shard.quarantined[place] for place in sorted(shard.quarantined)],
+                fingerprint=self.waiting.fingerprint,
+            )
+        except ClipsLost:
+            return None
+        self.waiting.drop(*place)
+        return manifest
+
+
+class KeepingWorker:
+    """A `Worker` that keeps the clips aside: on disks each as it is made, elsewhere in groups."""
+
+    def __init__(self, worker: Worker, waiting: WaitingClips) -> None:
+        self._worker = worker
+        self._waiting = waiting
+        self._most = 1 if waiting.dataset.is_local else _GROUP
+        self._shard: tuple[Split, int] | None = None
+        self._clips: dict[int, Members] = {}
+
+    def run(
+        self,
+        task: Task,
+        *,
+        again: bool = False,
+        given_up: Mapping[str, str] = MappingProxyType({}),
+        starting: Callable[[str], None] = lambda key: None,
+        made: Callable[[Quarantined | None], None] = lambda quarantined: None,
+    ) -> Outcome:
+        def keep(place: int, clip: Made) -> None:
+            if isinstance(clip, Quarantined):
+                made(clip)
+                return
+            self._keep((task.split, task.shard), place, clip[1])
+            made(None)
+
+        kept: tuple[int, ...] = ()
+        left: Task | None = task
+        if again:
+            found = self._waiting.find(task.split, task.shard)
+            kept, left = tuple(p for p in task.places if p in found), task.without(found)
+            for _ in kept:
+                made(None)
+        if left is None:
+            return Outcome(kept)
+        outcome = self._worker.run(left, given_up=given_up, starting=starting, made=keep)
+        return Outcome(
+            kept + outcome.made,
+            outcome.quarantined,
+            outcome.survey_seconds,
+            outcome.clips_seconds,
+        )
+
+    def flush(self) -> None:
+        if self._shard is not None and self._clips:
+            self._waiting.keep(*self._shard, self._clips)
+            self._clips = {}
+
+    def _keep(self, shard: tuple[Split, int], place: int, members: Members) -> None:
+        if shard != self._shard:
+            self.flush()
+            self._shard = shard
+        self._clips[place] = members
+        if len(self._clips) >= self._most:
+            self.flush()
