@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from idol.generate.errors import GenerationError
-from idol.generate.inputs.external import external_file
+from idol.generate.inputs.preprocessing import external_file
 
 __all__ = [
     "ALARM",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from idol.generate.errors import GenerationError
-from idol.generate.inputs.told import as_generation_errors
+from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Motion
 from preprocess.errors import ClipError
 from preprocess.frames import read_each, read_image

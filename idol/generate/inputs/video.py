@@ -18,7 +18,7 @@ import numpy as np
 from idol.generate.errors import GenerationError
 from idol.generate.inputs.frame import from_square
 from idol.generate.inputs.motion import resampled, trimmed
-from idol.generate.inputs.told import as_generation_errors
+from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Motion
 from preprocess.annotate import ClipRequest, annotate
 from preprocess.annotators.choices import AnnotatorChoice
