@@ -3,7 +3,7 @@ their depth. F frames of S x S pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -20,11 +20,20 @@ if TYPE_CHECKING:
     from idol.generate.pipeline import IdolPipeline
     from idol.generate.windows import Windows
 
-__all__ = ["ClipConditions", "ClipGenerator", "DepthKind", "Generated", "conditions_of"]
+__all__ = [
+    "FPS",
+    "ClipConditions",
+    "ClipGenerator",
+    "DepthKind",
+    "Generated",
+    "arrays_of",
+    "conditions_of",
+]
 
 DepthKind = Literal["person", "frame"]
 
-_FPS = 25.0
+FPS = 25.0
+"""Frames a second of what says none: an image, drawings, key points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,16 +253,17 @@ def conditions_of(clip: Clip) -> ClipConditions:
     Raises:
         GenerationError: naming the modalities that it lacks.
     """
-    arrays = {
-        "foreground": clip.reference,
-        "foreground_mask": clip.reference_mask,
-        "background": clip.background,
-        "background_mask": clip.background_mask,
-        "skeletons": clip.pose,
-    }
-    if absent := [name for name, array in arrays.items() if array is None]:
+    names = ("reference", "reference_mask", "background", "background_mask", "pose")
+    arrays = arrays_of(clip, names, "a mask and a pose")
+    return ClipConditions(*arrays, fps=float(clip.info.get("fps") or FPS))
+
+
+def arrays_of(clip: Clip, modalities: Sequence[str], annotators: str) -> list[np.ndarray]:
+    """A clip's arrays of these names.
+
+    Raises GenerationError naming those that it lacks, and what annotator to build with."""
+    if absent := [name for name in modalities if name not in clip.arrays]:
         raise GenerationError(
-            f"clip {clip.key} has no {', '.join(absent)}: build with a mask and a pose annotator"
+            f"clip {clip.key} has no {', '.join(absent)}: build with {annotators}"
         )
-    given = {name: array for name, array in arrays.items() if array is not None}
-    return ClipConditions(**given, fps=float(clip.info.get("fps") or _FPS))
+    return [clip.arrays[name] for name in modalities]

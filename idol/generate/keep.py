@@ -12,7 +12,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from idol.generate.generator import Generated, GenerationError
+from idol.generate.errors import GenerationError
+from idol.generate.generator import Generated
 
 __all__ = ["background_psnr", "keep_background", "person_mask"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from idol.generate.errors import GenerationError
+from idol.generate.generator import FPS, arrays_of
 from idol.generate.inputs.motion import trimmed
 from idol.generate.inputs.values import Motion, Person
 from preprocess.annotators.sanity import joints_in_mask
@@ -19,7 +20,6 @@ _BETWEEN = "::"
 _BODY = len(COCO_18)
 _IN_PLACE = 0.8  # of the joints that lie in a mask of the same moment, at least
 _SOLE = 0.05  # of a body's size that the ground is below the ankles
-_FPS = 25.0  # of a clip whose json says none, such as an image
 
 
 def is_clip(text: str) -> bool:
@@ -45,26 +45,17 @@ def person_of_clip(clip: Clip) -> Person:
 
     Raises GenerationError, naming the modalities that it lacks.
     """
-    needed = {
-        "reference": clip.reference,
-        "reference_mask": clip.reference_mask,
-        "background": clip.background,
-        "background_mask": clip.background_mask,
-    }
-    if absent := [name for name, array in needed.items() if array is None]:
-        raise GenerationError(
-            f"clip {clip.key} has no {', '.join(absent)}: build with a mask annotator"
-        )
-    given = {name: array for name, array in needed.items() if array is not None}
+    names = ("reference", "reference_mask", "background", "background_mask")
+    reference, reference_mask, background, mask = arrays_of(clip, names, "a mask")
     points = _points(clip)
     seen = None if points is None else points[np.any(points[:, :_BODY, 2] > 0, axis=1)]
     if seen is not None and len(seen):
-        seen = _as_in_reference(seen, given["background_mask"])
+        seen = _as_in_reference(seen, mask)
     return Person(
-        given["reference"],
-        given["reference_mask"],
-        given["background"],
-        given["background_mask"],
+        reference,
+        reference_mask,
+        background,
+        mask,
         seen if seen is not None and len(seen) else None,
         clip.key,
         {"kind": "clip", "size": [clip.rgb.shape[2], clip.rgb.shape[1]]},
@@ -91,9 +82,9 @@ def motion_of_clip(clip: Clip) -> Motion:
             raise GenerationError(
                 f"clip {clip.key} has no keypoints and no pose: build with a pose annotator"
             )
-        return Motion(None, size, fps or _FPS, clip.key, clip.pose, info=info, frames=shown)
+        return Motion(None, size, fps or FPS, clip.key, clip.pose, info=info, frames=shown)
     least = clip.info.get("keypoints", {}).get("min_score", MIN_SCORE)
-    motion = Motion(points, size, fps or _FPS, clip.key, None, least, info, shown)
+    motion = Motion(points, size, fps or FPS, clip.key, None, least, info, shown)
     return trimmed(motion)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from idol.generate.errors import GenerationError
+from idol.generate.generator import FPS
 from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Motion
 from preprocess.errors import ClipError
@@ -26,7 +27,6 @@ __all__ = [
     "trimmed",
 ]
 
-_FPS = 25.0  # of key points and images, unless it is said
 _SLOWEST, _FASTEST = 1.0, 240.0
 _BLACK = 24  # of 255: darker is background
 _LEAST_BLACK = 0.6  # of a drawing, that is black
@@ -92,7 +92,7 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
         "not_finite": int(lost.sum()),
         "fps_from": "--fps" if fps else "the default",
     }
-    return trimmed(Motion(whole, picture, fps or _FPS, path.name, info=info))
+    return trimmed(Motion(whole, picture, fps or FPS, path.name, info=info))
 
 
 def motion_of_skeletons(
@@ -118,7 +118,7 @@ def motion_of_skeletons(
         "fps_from": "the video" if rate else "--fps" if fps else "the default",
     }
     height, width = drawn.shape[1:3]
-    motion = Motion(None, (width, height), rate or fps or _FPS, path.name, drawn, info=info)
+    motion = Motion(None, (width, height), rate or fps or FPS, path.name, drawn, info=info)
     return resampled(motion, fps) if rate and fps else motion
 
 

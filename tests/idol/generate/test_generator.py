@@ -20,7 +20,7 @@ def test_the_conditions_of_a_clip_are_its_own_arrays() -> None:
 
 
 def test_a_clip_without_a_reference_cannot_be_generated() -> None:
-    with pytest.raises(GenerationError, match="no foreground, foreground_mask"):
+    with pytest.raises(GenerationError, match="no reference, reference_mask: build"):
         conditions_of(replace(clip(0), reference=None, reference_mask=None))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idol.generate.generator import ClipGenerator, Generated, GenerationError, conditions_of
+from idol.generate.errors import GenerationError
+from idol.generate.generator import ClipGenerator, Generated, conditions_of
 from idol.generate.keep import background_psnr, keep_background, person_mask
 from idol.generate.loading import load_pipeline
 from idol.pretrained import PRETRAINED

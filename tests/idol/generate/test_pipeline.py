@@ -16,7 +16,7 @@ from idol.diffusion.sampling import sample
 from idol.diffusion.schedule import ddim_scheduler
 from idol.diffusion.schedulers import scheduler_for
 from idol.generate import IdolPipeline
-from idol.generate.generator import GenerationError
+from idol.generate.errors import GenerationError
 from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
 from idol.model_info import DepthMeaning
