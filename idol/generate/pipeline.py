@@ -31,7 +31,8 @@ from idol.encoders import CLIPEncoder, ImageEncoder, LatentCodec, PatchCodec, Ti
 from idol.generate.depth import colour_map, depth_of, metres_of
 from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
-from idol.generate.pictures import Picture, mask_of, pad_to_square, picture_of, pictures_of
+from idol.generate.given import GivenClip, check_shape, given_clips
+from idol.generate.pictures import Picture, pad_to_square
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model_info import DepthMeaning, ModelInfo
@@ -258,7 +259,7 @@ class IdolPipeline(DiffusionPipeline):
         self._guidance_scale, self._interrupt = guidance_scale, False
         device = self._execution_device
         images_at_once = _LOW_MEMORY_SLICE if low_memory else _SLICE
-        clips = _clips(foreground, foreground_mask, background, background_mask, poses)
+        clips = given_clips(foreground, foreground_mask, background, background_mask, poses)
         if isinstance(generator, list) and len(generator) != len(clips):
             raise GenerationError(f"{len(generator)} generators for {len(clips)} clips")
         conditions = self.encode_conditions(clips, height, width, images_at_once=images_at_once)
@@ -354,7 +355,7 @@ class IdolPipeline(DiffusionPipeline):
         GenerationError.raise_if_any(mistakes, "this call cannot run")
 
     def encode_conditions(
-        self, clips: "Sequence[_Clip]", height: int, width: int, *, images_at_once: int = _SLICE
+        self, clips: Sequence[GivenClip], height: int, width: int, *, images_at_once: int = _SLICE
     ) -> Conditions:
         """Foreground tokens, background and pose latents of clips, as in training."""
         device, dtype = self._execution_device, self.unet.dtype
@@ -379,8 +380,8 @@ class IdolPipeline(DiffusionPipeline):
 
         backgrounds = []
         for clip in clips:
-            _check_shape(clip.background.shape, height, width, "background")
-            _check_shape(clip.poses.shape[1:], height, width, "poses")
+            check_shape(clip.background.shape, height, width, "background")
+            check_shape(clip.poses.shape[1:], height, width, "poses")
             backgrounds.append(encoded(hole(clip.background, clip.background_mask)[None]))
         poses = torch.stack([encoded(clip.poses) for clip in clips])
         self._offload("vae")
@@ -545,71 +546,6 @@ class IdolPipeline(DiffusionPipeline):
         elif output_type == "pil":
             video, pictures = _pil(video), _pil(pictures)
         return IdolPipelineOutput(video, arrays[0], arrays[1], pictures, arrays[2], latents)
-
-
-@dataclass(frozen=True, eq=False)
-class _Clip:
-    """A clip's images, uint8: (H, W, 3), masks (H, W), poses (F, H, W, 3)."""
-
-    foreground: np.ndarray
-    foreground_mask: np.ndarray
-    background: np.ndarray
-    background_mask: np.ndarray
-    poses: np.ndarray
-
-
-def _clips(
-    foreground: Any, foreground_mask: Any, background: Any, background_mask: Any, poses: Any
-) -> list[_Clip]:
-    """The clips of a call, one or a batch of lists. Raises GenerationError."""
-    given = {
-        "foreground": foreground,
-        "foreground_mask": foreground_mask,
-        "background": background,
-        "background_mask": background_mask,
-        "poses": poses,
-    }
-    if not isinstance(foreground, list):
-        return [_clip(given)]
-    count = len(foreground)
-    for name, value in given.items():
-        if value is None:
-            given[name] = [None] * count
-        elif not isinstance(value, list | np.ndarray | Tensor) or len(value) != count:
-            raise GenerationError(f"{name} must be a list of {count}, as foreground is")
-    clips = [_clip({name: value[i] for name, value in given.items()}) for i in range(count)]
-    if not clips:
-        raise GenerationError("foreground is empty: give one image a clip")
-    if len(lengths := {len(clip.poses) for clip in clips}) > 1:
-        raise GenerationError(
-            f"the clips of a batch have {', '.join(map(str, sorted(lengths)))} poses: give as many "
-            "for each, or one clip a call"
-        )
-    return clips
-
-
-def _clip(given: dict[str, Any]) -> _Clip:
-    pictures, masks = {}, {}
-    for name in ("foreground", "background"):
-        picture, alpha = picture_of(given[name], name)
-        mask = mask_of(given[f"{name}_mask"], f"{name}_mask", picture.shape[:2])
-        if mask is None and alpha is not None:
-            mask = alpha if name == "foreground" else 255 - alpha
-        if mask is None:
-            mask = np.full(picture.shape[:2], 255 if name == "foreground" else 0, np.uint8)
-        pictures[name], masks[f"{name}_mask"] = picture, mask
-    return _Clip(**pictures, **masks, poses=pictures_of(given["poses"], "poses"))
-
-
-def _check_shape(shape: Sequence[int], height: int, width: int, name: str) -> None:
-    """Raise GenerationError for images that would be distorted."""
-    found_height, found_width = shape[:2]
-    # Alike to a pixel of the smaller one.
-    if abs(found_height * width - found_width * height) > max(height, width, *shape[:2]):
-        raise GenerationError(
-            f"{name}: {found_width}x{found_height} pixels are of another shape than the "
-            f"{width}x{height} that are generated: crop, or give height and width"
-        )
 
 
 def _pil(images_BFHWC: np.ndarray) -> list[list[Image.Image]]:

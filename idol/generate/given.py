@@ -1,0 +1,87 @@
+"""The clips of a call: one or a batch of lists, of whatever images and masks, as uint8 arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from idol.generate.errors import GenerationError
+from idol.generate.pictures import mask_of, picture_of, pictures_of
+
+__all__ = ["GivenClip", "check_shape", "given_clips"]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenClip:
+    """A clip's images, uint8: (H, W, 3), masks (H, W), poses (F, H, W, 3)."""
+
+    foreground: np.ndarray
+    foreground_mask: np.ndarray
+    background: np.ndarray
+    background_mask: np.ndarray
+    poses: np.ndarray
+
+
+def given_clips(
+    foreground: Any, foreground_mask: Any, background: Any, background_mask: Any, poses: Any
+) -> list[GivenClip]:
+    """The clips of a call: one, or of a list of each as many as there are foregrounds.
+
+    Args, as `IdolPipeline` takes them; without a mask the image's alpha says what the person is, or
+    the hole, and without either all of the foreground is the person and the background has no hole.
+
+    Raises:
+        GenerationError: what is given is no image or of another size, naming it; or clips of a
+            batch differ in number or length.
+    """
+    given = {
+        "foreground": foreground,
+        "foreground_mask": foreground_mask,
+        "background": background,
+        "background_mask": background_mask,
+        "poses": poses,
+    }
+    if not isinstance(foreground, list):
+        return [_clip(given)]
+    count = len(foreground)
+    for name, value in given.items():
+        if value is None:
+            given[name] = [None] * count
+        elif not isinstance(value, list | np.ndarray | Tensor) or len(value) != count:
+            raise GenerationError(f"{name} must be a list of {count}, as foreground is")
+    clips = [_clip({name: value[i] for name, value in given.items()}) for i in range(count)]
+    if not clips:
+        raise GenerationError("foreground is empty: give one image a clip")
+    if len(lengths := {len(clip.poses) for clip in clips}) > 1:
+        raise GenerationError(
+            f"the clips of a batch have {', '.join(map(str, sorted(lengths)))} poses: give as many "
+            "for each, or one clip a call"
+        )
+    return clips
+
+
+def _clip(given: dict[str, Any]) -> GivenClip:
+    pictures, masks = {}, {}
+    for name in ("foreground", "background"):
+        picture, alpha = picture_of(given[name], name)
+        mask = mask_of(given[f"{name}_mask"], f"{name}_mask", picture.shape[:2])
+        if mask is None and alpha is not None:
+            mask = alpha if name == "foreground" else 255 - alpha
+        if mask is None:
+            mask = np.full(picture.shape[:2], 255 if name == "foreground" else 0, np.uint8)
+        pictures[name], masks[f"{name}_mask"] = picture, mask
+    return GivenClip(**pictures, **masks, poses=pictures_of(given["poses"], "poses"))
+
+
+def check_shape(shape: Sequence[int], height: int, width: int, name: str) -> None:
+    """Raise GenerationError where images of `shape`, (H, W, ...), would be distorted by being scaled
+    to this height and width; `name` says which."""
+    found_height, found_width = shape[:2]
+    # Alike to a pixel of the smaller one.
+    if abs(found_height * width - found_width * height) > max(height, width, *shape[:2]):
+        raise GenerationError(
+            f"{name}: {found_width}x{found_height} pixels are of another shape than the "
+            f"{width}x{height} that are generated: crop, or give height and width"
+        )
