@@ -235,8 +235,7 @@ class ClipGenerator:
         frames, pictures = (np.empty((*shape, 3), np.uint8) for _ in range(2))
         depth, confidence = (np.empty(shape, np.float32) for _ in range(2))
         metres = None if meaning.near is None else np.empty(shape, np.float32)
-        images_at_once = 1 if self.low_memory else 8
-        for part, video, coloured in self.pipeline.decode(latents, images_at_once=images_at_once):
+        for part, video, coloured in self.pipeline.decode(latents, low_memory=self.low_memory):
             frames[part], pictures[part] = to_uint8(video[0]), to_uint8(coloured[0])
             depth[part], confidence[part] = depth_of(pictures[part], colour_map(meaning))
             if metres is not None:

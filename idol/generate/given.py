@@ -76,8 +76,8 @@ def _clip(given: dict[str, Any]) -> GivenClip:
 
 
 def check_shape(shape: Sequence[int], height: int, width: int, name: str) -> None:
-    """Raise GenerationError where images of `shape`, (H, W, ...), would be distorted by being scaled
-    to this height and width; `name` says which."""
+    """Raise GenerationError, with the images' name, where those of `shape`, (H, W, ...), would be
+    distorted by being scaled to this height and width."""
     found_height, found_width = shape[:2]
     # Alike to a pixel of the smaller one.
     if abs(found_height * width - found_width * height) > max(height, width, *shape[:2]):

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from idol.generate.errors import GenerationError
-from idol.generate.generator import Generated
+from idol.generate.generator import DepthKind, Generated
 
-__all__ = ["background_psnr", "keep_background", "person_mask"]
+__all__ = ["background_psnr", "check_depth_kind", "keep_background", "person_mask"]
 
 # Coverage above this is the person; and a soft edge is what is above the background's own noise,
 # but no less than this.
@@ -85,12 +85,17 @@ def background_psnr(
     return float(10 * np.log10(255**2 / mean)) if mean else float("inf")
 
 
-def _check(generated: Generated, background: np.ndarray, background_mask: np.ndarray) -> None:
-    if generated.depth_kind != "person":
+def check_depth_kind(kind: DepthKind) -> None:
+    """Raise GenerationError for the whole frame's depth, which says nothing of who is where."""
+    if kind != "person":
         raise GenerationError(
             "this model's depth is that of the whole frame, which does not say where the person "
             "is: the background cannot be kept"
         )
+
+
+def _check(generated: Generated, background: np.ndarray, background_mask: np.ndarray) -> None:
+    check_depth_kind(generated.depth_kind)
     size = generated.frames.shape[1:3]
     for name, array in (("background", background), ("background's mask", background_mask)):
         if array.shape[:2] != size:

@@ -44,8 +44,7 @@ OutputType = Literal["pil", "np", "pt", "latent"]
 
 _MODALITIES = (VIDEO, DEPTH)
 
-# Images that pass through the VAE at a time.
-_SLICE, _LOW_MEMORY_SLICE = 8, 1
+_SLICE = 8  # images that pass through the VAE at a time
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ class IdolPipeline(DiffusionPipeline):
             scheduler=scheduler,
         )
         self.register_to_config(info=info)
-        channels, wanted = self._codec(_SLICE).channels, unet.settings.latent_channels
+        channels, wanted = self._codec().channels, unet.settings.latent_channels
         if channels != wanted:
             raise GenerationError(
                 f"the VAE gives latents of {channels} channels, and the model takes {wanted}: "
@@ -135,7 +134,7 @@ class IdolPipeline(DiffusionPipeline):
         self._exclude_from_cpu_offload = (
             ["image_encoder"] if isinstance(image_encoder, TinyEncoder) else []
         )
-        self.vae_scale_factor = self._codec(_SLICE).factor
+        self.vae_scale_factor = self._codec().factor
         factor = self.info.vae_factor if self.info else None
         if factor not in (None, self.vae_scale_factor):
             raise GenerationError(
@@ -165,7 +164,7 @@ class IdolPipeline(DiffusionPipeline):
     @property
     def latent_bound(self) -> float | None:
         """What no value of an image's latent exceeds; None if there is no such bound."""
-        return self._codec(_SLICE).bound
+        return self._codec().bound
 
     @property
     def guidance_scale(self) -> float:
@@ -258,11 +257,10 @@ class IdolPipeline(DiffusionPipeline):
         )
         self._guidance_scale, self._interrupt = guidance_scale, False
         device = self._execution_device
-        images_at_once = _LOW_MEMORY_SLICE if low_memory else _SLICE
         clips = given_clips(foreground, foreground_mask, background, background_mask, poses)
         if isinstance(generator, list) and len(generator) != len(clips):
             raise GenerationError(f"{len(generator)} generators for {len(clips)} clips")
-        conditions = self.encode_conditions(clips, height, width, images_at_once=images_at_once)
+        conditions = self.encode_conditions(clips, height, width, low_memory=low_memory)
         frames = len(clips[0].poses)
         latents = self.prepare_latents(
             len(clips), frames, height, width, device, generator, latents, first_step=first_step
@@ -304,7 +302,7 @@ class IdolPipeline(DiffusionPipeline):
                     latents = (changed or {}).get("latents", latents)
                 progress.update()
 
-        output = self._output(latents, output_type, images_at_once)
+        output = self._output(latents, output_type, low_memory=low_memory)
         self.maybe_free_model_hooks()
         return output if return_dict else output.to_tuple()
 
@@ -355,7 +353,7 @@ class IdolPipeline(DiffusionPipeline):
         GenerationError.raise_if_any(mistakes, "this call cannot run")
 
     def encode_conditions(
-        self, clips: Sequence[GivenClip], height: int, width: int, *, images_at_once: int = _SLICE
+        self, clips: Sequence[GivenClip], height: int, width: int, *, low_memory: bool = False
     ) -> Conditions:
         """Foreground tokens, background and pose latents of clips, as in training."""
         device, dtype = self._execution_device, self.unet.dtype
@@ -371,7 +369,7 @@ class IdolPipeline(DiffusionPipeline):
             tokens.append(encode(image, mask))
             if self.unet.settings.unconditional == "zeroed_image":
                 without.append(encode(image, torch.zeros_like(mask)))
-        codec = self._codec(images_at_once)
+        codec, images_at_once = self._codec(low_memory), _at_once(low_memory)
 
         def encoded(images_NHWC: np.ndarray) -> Tensor:
             pieces = np.array_split(images_NHWC, -(-len(images_NHWC) // images_at_once))
@@ -419,7 +417,7 @@ class IdolPipeline(DiffusionPipeline):
         return latents if first_step else latents * self.scheduler.init_noise_sigma
 
     def decode(
-        self, latents_BMFCHW: Tensor, *, images_at_once: int = _SLICE
+        self, latents_BMFCHW: Tensor, *, low_memory: bool = False
     ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Decode latents a few frames at a time, so that no more is in memory.
 
@@ -427,7 +425,7 @@ class IdolPipeline(DiffusionPipeline):
             The frames, and of these frames video and depth pictures, each (B, f, H, W, 3) float32
             in [0, 1].
         """
-        codec = self._codec(images_at_once)
+        codec, images_at_once = self._codec(low_memory), _at_once(low_memory)
         clips, modalities, frames = latents_BMFCHW.shape[:3]
         for start in range(0, frames, images_at_once):
             part = slice(start, min(start + images_at_once, frames))
@@ -490,9 +488,9 @@ class IdolPipeline(DiffusionPipeline):
             "through torch's scaled_dot_product_attention, which is as sparing"
         )
 
-    def _codec(self, images_at_once: int) -> LatentCodec:
+    def _codec(self, low_memory: bool = False) -> LatentCodec:
         if isinstance(self.vae, AutoencoderKL):
-            return VAECodec.of(self.vae, chunk=images_at_once)
+            return VAECodec.of(self.vae, chunk=_at_once(low_memory))
         return self.vae
 
     def _windows(self, windows: Windows | None, frames: int) -> Windows:
@@ -527,11 +525,11 @@ class IdolPipeline(DiffusionPipeline):
                 hook.offload()
 
     def _output(
-        self, latents: Tensor, output_type: OutputType, images_at_once: int
+        self, latents: Tensor, output_type: OutputType, *, low_memory: bool
     ) -> IdolPipelineOutput:
         if output_type == "latent":
             return IdolPipelineOutput(latents)
-        decoded = [(v, d) for _, v, d in self.decode(latents, images_at_once=images_at_once)]
+        decoded = [(v, d) for _, v, d in self.decode(latents, low_memory=low_memory)]
         video: Any
         pictures: Any
         video, pictures = (np.concatenate(parts, axis=1) for parts in zip(*decoded, strict=True))
@@ -546,6 +544,10 @@ class IdolPipeline(DiffusionPipeline):
         elif output_type == "pil":
             video, pictures = _pil(video), _pil(pictures)
         return IdolPipelineOutput(video, arrays[0], arrays[1], pictures, arrays[2], latents)
+
+
+def _at_once(low_memory: bool) -> int:
+    return 1 if low_memory else _SLICE
 
 
 def _pil(images_BFHWC: np.ndarray) -> list[list[Image.Image]]:

@@ -25,7 +25,7 @@ from idol.generate.inputs.prepare import FrameChoice, Placement, prepare
 from idol.generate.inputs.preview import preview_sheet
 from idol.generate.inputs.read import input_files, read_motion, read_person
 from idol.generate.inputs.values import Motion, Person
-from idol.generate.keep import background_psnr, keep_background, person_mask
+from idol.generate.keep import background_psnr, check_depth_kind, keep_background, person_mask
 from idol.generate.loading import load_pipeline
 from idol.generate.outputs import REPORT, write_outputs
 from idol.generate.pipeline import IdolPipeline
@@ -110,12 +110,14 @@ def generate(
         person, motion = read(config, annotators, stages, device)
         return _write_preview(config, annotators, person, motion)
     out = config.out
-    settings = _settings(config, annotators, files, device)
+    signer = None if config.c2pa is None else Signer.load(*config.c2pa)
+    settings = _settings(config, annotators, files, device, signer)
     if (made := _made_already(config, settings)) is not None:
         return made
     watermark = Watermark.load(config.watermark_every) if config.watermark else None
-    signer = None if config.c2pa is None else Signer.load(*config.c2pa)
     generator = _generator(config, device, load)
+    if config.keep_background:
+        check_depth_kind(generator.pipeline.depth.kind)
     remains = Remains(out, settings)
     remains.check(overwrite=config.overwrite)
     conditions, told = remains.inputs() or _inputs(
@@ -142,7 +144,11 @@ def _device(config: GenerateConfig) -> str:
 
 
 def _settings(
-    config: GenerateConfig, annotators: Annotation, files: dict[str, Path], device: str
+    config: GenerateConfig,
+    annotators: Annotation,
+    files: dict[str, Path],
+    device: str,
+    signer: Signer | None,
 ) -> dict[str, Any]:
     """All that the video depends on: plain JSON, for the report and to know it again."""
     chosen = {
@@ -164,6 +170,7 @@ def _settings(
         "settings": chosen,
         "annotators_asked": annotators.asked,
         "inputs": inputs,
+        "signed_with": None if signer is None else sha256(signer.certificates),
         "model": {
             "sha256": _digest(model),
             "files": len([path for path in model.rglob("*") if path.is_file()]),
@@ -347,7 +354,7 @@ def _scores(
 ) -> tuple[dict[str, Any], Generated]:
     """What the report says of how the video holds together, and the video that is written."""
     scores: dict[str, Any] = {}
-    place = _resized(conditions, generated.frames.shape[1])
+    place = (conditions.background, conditions.background_mask)
     if generated.depth_kind == "person":
         scores["background_psnr_as_generated"] = _plain(background_psnr(generated, *place))
     kept = None
@@ -369,14 +376,6 @@ def _scores(
         "mean_confidence": _plain(float(generated.confidence.mean())),
     }
     return scores, generated
-
-
-def _resized(conditions: ClipConditions, size: int) -> tuple[np.ndarray, np.ndarray]:
-    if conditions.size != size:
-        raise GenerationError(
-            f"the model gives {size} pixels, and the inputs were made for {conditions.size}"
-        )
-    return conditions.background, conditions.background_mask
 
 
 def _plain(value: float | None) -> float | str | None:

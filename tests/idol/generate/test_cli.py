@@ -13,12 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from diffusers import AutoencoderKL
 
 from idol.generate.cli import main, parse
 from idol.generate.generator import ClipGenerator
 from idol.generate.resume import Remains
+from idol.model_info import DepthMeaning
 from idol.pretrained import PRETRAINED
+from tests.idol.generate.certificates import MAIL, certificate
 from tests.idol.generate.figures import BONES, walk
 from tests.idol.generate.small import sd14, tiny
 
@@ -156,6 +159,24 @@ def test_what_is_there_is_not_made_twice_nor_overwritten(
     after = files_of(out)
     assert after.keys() == before.keys()
     assert after["depth/00003.png"] != before["depth/00003.png"]
+
+
+def test_a_video_that_is_to_be_signed_is_not_taken_for_one_that_was_not(
+    given: list[str], made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made, tmp_path / "out")
+    files = certificate(tmp_path / "pem", ec.generate_private_key(ec.SECP256R1()), MAIL)
+    said = one_line([*given, "--c2pa", *map(str, files)], capsys)
+    assert "holds another video (signed_with: null there" in said
+
+
+def test_a_model_of_whole_frames_keeps_no_background_and_says_so_first(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(frames=8, depth=DepthMeaning(kind="frame")).save_pretrained(tmp_path / "model")
+    command = replace(given, "--model", str(tmp_path / "model"))
+    assert "the background cannot be kept" in one_line([*command, "--keep-background"], capsys)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_preview_comes_without_a_model(given: list[str], tmp_path: Path) -> None:
