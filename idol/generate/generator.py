@@ -253,8 +253,9 @@ def conditions_of(clip: Clip) -> ClipConditions:
         GenerationError: naming the modalities that it lacks.
     """
     names = ("reference", "reference_mask", "background", "background_mask", "pose")
-    arrays = arrays_of(clip, names, "a mask and a pose")
-    return ClipConditions(*arrays, fps=float(clip.info.get("fps") or FPS))
+    foreground, mask, background, hole, pose = arrays_of(clip, names, "a mask and a pose")
+    fps = float(clip.info.get("fps") or FPS)
+    return ClipConditions(foreground, mask, background, hole, pose, fps)
 
 
 def arrays_of(clip: Clip, modalities: Sequence[str], annotators: str) -> list[np.ndarray]:
