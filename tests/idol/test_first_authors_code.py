@@ -16,7 +16,7 @@ from idol.diffusion.sampling import guided_noise, sample
 from idol.diffusion.schedule import ddim_scheduler
 from idol.encoders import PatchCodec, TinyEncoder
 from idol.generate.generator import ClipGenerator, conditions_of
-from idol.generate.pipeline import _clips
+from idol.generate.given import given_clips
 from idol.model import DualModalDenoiser, set_trainable, stage_config
 from idol.model.stages import is_trained
 from idol.train.resume import check_same_run, described
@@ -106,7 +106,7 @@ class TestUnconditional:
         ).frames
         with torch.no_grad():
             known = pipe.encode_conditions(
-                _clips(*(inputs[n] for n in _ORDER)), pipe.size, pipe.size
+                given_clips(*(inputs[n] for n in _ORDER)), pipe.size, pipe.size
             )
         assert known.unconditional_BTD is not None
         assert torch.equal(known.unconditional_BTD, without)
