@@ -49,6 +49,7 @@ class ModelInfo:
     """What `idol.json` says.
 
     Attributes:
+        variant: which system of `idol.variants` it is.
         settings: of the video model, whose one-frame form the earlier stages train.
         size: height and width of its images; `frames`: of its clips.
         step: of the stage, at which it was saved.
@@ -60,6 +61,7 @@ class ModelInfo:
 
     stage: StageName
     preset: PresetName
+    variant: str = "idol"
     settings: DualModalUNetConfig
     size: int
     frames: int

@@ -28,6 +28,7 @@ from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAE
 from idol.model import DualModalDenoiser
 from idol.model_info import FILE, ModelInfo, NotAModelError, find_model, read_info
 from idol.tensors import read_tensors, write_tensors
+from idol.variants import denoiser_class
 
 __all__ = [
     "Trained",
@@ -79,7 +80,7 @@ def load_trained(
     """
     path = find_model(folder)
     info = read_info(path)
-    denoiser = DualModalDenoiser.from_pretrained(path)
+    denoiser = denoiser_class(info.variant, info.stage).from_pretrained(path)
     encoder, codec = frozen_parts(
         info.preset,
         vae=vae or _beside(path, "vae") or info.vae,

@@ -19,7 +19,9 @@ __all__ = [
     "MotionFeature",
     "Prediction",
     "PresetName",
+    "SharedMaps",
     "StageName",
+    "Streams",
     "TemporalNorm",
     "Unconditional",
 ]
@@ -31,6 +33,8 @@ BackgroundInit = Literal["copy", "zero"]
 Prediction = Literal["noise", "v", "change"]
 TemporalNorm = Literal["own", "cross_attention"]
 Unconditional = Literal["zero_tokens", "zeroed_image"]
+Streams = Literal["shared", "separate"]
+SharedMaps = Literal["none", "average", "video"]
 StageName = Literal["pretrain", "image", "video"]
 PresetName = Literal["sd14", "tiny"]
 
@@ -62,6 +66,8 @@ class DualModalUNetConfig:
             side, of an image of 64x64, and the layers; CLIP has its own.
         temporal_layers: temporal convolution and attention; off in the one-frame stages.
         modality_embedding: the label y_v, y_d added to the time embedding.
+        streams: one U-Net and ControlNet for both modalities (the paper), or one each (Tab. 4,
+            first row), which `idol.variants` builds.
         cross_modal_attention: at the end of each block with attention (the paper), after each
             of its layers, or nowhere (Tab. 4, second row).
         motion_feature: hidden states after temporal attention (Fig. 2) or after spatial
@@ -71,6 +77,8 @@ class DualModalUNetConfig:
             and not per frame.
         temporal_norm: temporal attention normalises by a norm of its own, or by that of the
             cross-attention after it (DisCo's code).
+        shared_maps: cross-attention of both streams with maps of their own (the paper), with the
+            average of both, or with the video stream's (Tab. 8).
         unconditional: what the model is given in place of a foreground for guidance, in training
             and sampling: tokens of zeros, or what the image encoder makes of an image of zeros
             (DisCo's code).
@@ -99,11 +107,13 @@ class DualModalUNetConfig:
 
     temporal_layers: bool = True
     modality_embedding: bool = True
+    streams: Streams = "shared"
     cross_modal_attention: CrossModalPlacement = "block_end"
     motion_feature: MotionFeature = "temporal_attention"
     consistency_layers: ConsistencyLayers = "last"
     group_norm_across_frames: bool = False
     temporal_norm: TemporalNorm = "own"
+    shared_maps: SharedMaps = "none"
     unconditional: Unconditional = "zero_tokens"
     background_init: BackgroundInit = "copy"
     prediction: Prediction = "noise"
@@ -193,7 +203,15 @@ class DualModalUNetConfig:
                 "group_norm_across_frames=True shares statistics between the frames of a clip, "
                 "and temporal_layers=False builds the one-frame model; turn one of them round"
             )
-        if self.cross_modal_attention == "none" and not self.modality_embedding:
+        if self.streams == "separate":
+            if self.cross_modal_attention != "none" or self.shared_maps != "none":
+                raise ConfigError(
+                    "streams='separate' are two models that know nothing of each other: set "
+                    "cross_modal_attention='none' and shared_maps='none'"
+                )
+            if self.modality_embedding:
+                raise ConfigError("streams='separate' need no label: set modality_embedding=False")
+        elif self.cross_modal_attention == "none" and not self.modality_embedding:
             raise ConfigError(
                 "modality_embedding=False with cross_modal_attention='none' leaves one function "
                 "for both modalities and no path between them: depth could not be told from "

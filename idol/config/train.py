@@ -175,6 +175,8 @@ class TrainConfig:
     """pretrain: single images without depth and pose; image: one frame with both; video: clips."""
     preset: PresetName = "sd14"
     """sd14 is the paper's model; tiny is the same architecture on a laptop."""
+    variant: str = "idol"
+    """A system of the paper's tables, by its name in docs/variants.md; idol is the paper's own."""
     shards: tuple[str, ...]
     """Datasets, split folders or tars, or one mixture (the folder of a mix.json); or s3://..."""
     output: Path

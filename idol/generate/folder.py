@@ -18,8 +18,8 @@ from transformers import CLIPVisionModelWithProjection
 
 from idol.diffusion.schedule import ddim_scheduler
 from idol.encoders import PatchCodec, TinyEncoder
-from idol.model import DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model_info import FILE, ModelInfo
+from idol.variants import denoiser_class
 
 __all__ = ["INDEX", "complete_folder", "write_index"]
 
@@ -41,9 +41,7 @@ def write_index(folder: Path, info: ModelInfo) -> None:
     scheduler = ddim_scheduler(PatchCodec.bound if tiny else None)
     scheduler.save_pretrained(folder / "scheduler")
     classes: dict[str, type] = {
-        "unet": DualModalUNet,
-        "controlnet": PoseControlNet,
-        "foreground_projection": ForegroundProjection,
+        **denoiser_class(info.variant, info.stage).part_classes._asdict(),
         "image_encoder": TinyEncoder if tiny else CLIPVisionModelWithProjection,
         "vae": PatchCodec if tiny else AutoencoderKL,
         "scheduler": type(scheduler),

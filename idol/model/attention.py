@@ -3,13 +3,15 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
-from idol.config.model import DualModalUNetConfig
+from idol.config.model import VIDEO, DualModalUNetConfig, SharedMaps
 from idol.model.layout import ClipLayout
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "TemporalAttention",
     "Transformer",
     "TransformerBlock",
+    "shared",
     "zero_",
 ]
 
@@ -66,14 +69,22 @@ class Attention(nn.Module):
         return self.with_map(x_NLC, context_NTD)[0]
 
     def with_map(
-        self, x_NLC: Tensor, context_NTD: Tensor | None = None
+        self,
+        x_NLC: Tensor,
+        context_NTD: Tensor | None = None,
+        share: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, QueriesKeys]:
-        """Attend, and return also the (N, heads, L or T, D) queries and keys of the map."""
+        """Attend, and return also the (N, heads, L or T, D) queries and keys of the map.
+
+        share: changes the (N, heads, L, D) that maps make of values.
+        """
         context = x_NLC if context_NTD is None else context_NTD
         queries = self._split_heads(self.to_q(x_NLC))
         keys = self._split_heads(self.to_k(context))
         values = self._split_heads(self.to_v(context))
         mixed = F.scaled_dot_product_attention(queries, keys, values)
+        if share is not None:
+            mixed = share(mixed)
         return self.to_out[0](mixed.transpose(1, 2).flatten(2)), QueriesKeys(queries, keys)
 
     def _split_heads(self, x_NLC: Tensor) -> Tensor:
@@ -151,6 +162,18 @@ class LayerFeatures(NamedTuple):
     cross_attention: QueriesKeys
 
 
+# Tab. 8. Both streams attend to the same tokens with the same weights, so to the same values: the
+# average of two maps makes of them the average of what each map makes.
+def shared(mixed_N: Tensor, layout: ClipLayout, kind: SharedMaps) -> Tensor:
+    """What attention makes of values, with one map for both streams in place of two; (N, ...)."""
+    mixed_BMF = layout.split(mixed_N)
+    if kind == "average":
+        one = mixed_BMF.mean(dim=1, keepdim=True)
+    else:
+        one = mixed_BMF[:, VIDEO : VIDEO + 1]
+    return one.expand_as(mixed_BMF).flatten(0, 2)
+
+
 class TransformerBlock(nn.Module):
     """Spatial self-attention, temporal attention, cross-attention, feed-forward (sec. 3.1)."""
 
@@ -158,6 +181,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         heads = config.attention_heads
         self.motion_feature = config.motion_feature
+        self.shared_maps = config.shared_maps
         self.norm1 = nn.LayerNorm(channels)
         self.attn1 = Attention(channels, heads)
         own_norm = config.temporal_norm == "own"
@@ -180,7 +204,10 @@ class TransformerBlock(nn.Module):
         if self.temporal is not None:
             x_NLC = self.temporal(x_NLC, layout, self.norm2)
         motion = after_spatial if self.motion_feature == "spatial_attention" else x_NLC
-        attended, cross_attention = self.attn2.with_map(self.norm2(x_NLC), tokens_NTD)
+        share = None
+        if self.shared_maps != "none" and layout.modalities > 1:
+            share = partial(shared, layout=layout, kind=self.shared_maps)
+        attended, cross_attention = self.attn2.with_map(self.norm2(x_NLC), tokens_NTD, share)
         x_NLC = x_NLC + attended
         return x_NLC + self.ff(self.norm3(x_NLC)), motion, cross_attention
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 import torch._dynamo
@@ -20,17 +20,44 @@ from idol.model.controlnet import PoseControlNet
 from idol.model.saving import ConfiguredModel, raise_if_different
 from idol.model.unet import DenoiserOutput, DualModalUNet
 
-__all__ = ["DualModalDenoiser", "ForegroundProjection", "is_temporal"]
+__all__ = ["DualModalDenoiser", "ForegroundProjection", "Parts", "is_temporal"]
 
-_PARTS = ("unet", "controlnet", "foreground_projection")
+
+class ForegroundProjection(ConfiguredModel):
+    """Linear(1024 -> 768) without bias on all CLIP tokens, the CLIP(f) of sec. 3.1.
+
+    `from_pretrained_2d` initialises it from CLIP's `visual_projection`, which CLIP itself applies
+    to the class token alone. The image encoder before it is frozen and lives outside.
+    """
+
+    def __init__(self, config: DualModalUNetConfig) -> None:
+        super().__init__(config)
+        self.linear = nn.Linear(config.foreground_dim, config.cross_attention_dim, bias=False)
+
+    def forward(self, encoded_BTD: Tensor) -> Tensor:
+        """(B, T, foreground_dim) from the encoder, normalised, to (B, T, cross_attention_dim)."""
+        return self.linear(encoded_BTD)
+
+
+class Parts(NamedTuple):
+    """The classes of a denoiser's parts; each is built from one `DualModalUNetConfig`."""
+
+    unet: type[Any]
+    controlnet: type[Any]
+    foreground_projection: type[Any]
 
 
 class DualModalDenoiser(nn.Module):
     """The whole of Fig. 2, left: from noisy latents and conditions to the noise of both streams.
 
+    A variant of the model (`idol.variants`) is a subclass with other classes of parts.
+
     Attributes:
         unet, controlnet, foreground_projection: its parts, diffusers models each.
+        part_classes: the class of each.
     """
+
+    part_classes: ClassVar[Parts] = Parts(DualModalUNet, PoseControlNet, ForegroundProjection)
 
     def __init__(
         self,
@@ -51,9 +78,14 @@ class DualModalDenoiser(nn.Module):
     @classmethod
     def from_config(cls, config: DualModalUNetConfig) -> Self:
         """Build all parts freshly initialised; the ControlNet starts as the U-Net's encoder."""
-        denoiser = cls(DualModalUNet(config), PoseControlNet(config), ForegroundProjection(config))
+        denoiser = cls(*(part(config) for part in cls.part_classes))
         denoiser.copy_encoder_to_controlnet()
         return denoiser
+
+    @classmethod
+    def from_unified(cls, unified: DualModalDenoiser) -> DualModalDenoiser:
+        """Start as the paper's model with the same settings; a variant says what becomes of it."""
+        return unified
 
     # ControlNet "adds a copy of the U-Net down and middle blocks" (sec. 3, preliminaries).
     def copy_encoder_to_controlnet(self) -> None:
@@ -112,7 +144,7 @@ class DualModalDenoiser(nn.Module):
         """
         if config.for_single_frames() != self.settings.for_single_frames():
             raise ConfigError("the video model's settings differ in more than the temporal layers")
-        video_model = DualModalDenoiser.from_config(config)
+        video_model = type(self).from_config(config)
         video_model.to(self.unet.device, self.unet.dtype)
         result = video_model.load_state_dict(self.state_dict(), strict=False)
         missing = [key for key in result.missing_keys if not is_temporal(key)]
@@ -140,7 +172,7 @@ class DualModalDenoiser(nn.Module):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write one sub-folder a part: `unet`, `controlnet`, `foreground_projection`."""
-        for name in _PARTS:
+        for name in Parts._fields:
             getattr(self, name).save_pretrained(Path(folder) / name)
 
     @classmethod
@@ -153,32 +185,16 @@ class DualModalDenoiser(nn.Module):
             OSError: the folder or a part in it does not exist.
         """
         folder = Path(folder)
-        unet = DualModalUNet.from_pretrained(folder / "unet", **options)
-        controlnet = PoseControlNet.from_pretrained(folder / "controlnet", **options)
-        projection = ForegroundProjection.from_pretrained(
-            folder / "foreground_projection", **options
-        )
-        if not unet.settings == controlnet.settings == projection.settings:
-            raise ConfigError(f"the config.json files of {', '.join(_PARTS)} in {folder} differ")
-        return cls(unet, controlnet, projection)
+        parts = [
+            kind.from_pretrained(folder / name, **options)
+            for name, kind in cls.part_classes._asdict().items()
+        ]
+        if any(part.settings != parts[0].settings for part in parts):
+            names = ", ".join(Parts._fields)
+            raise ConfigError(f"the config.json files of {names} in {folder} differ")
+        return cls(*parts)
 
 
 def is_temporal(parameter_name: str) -> bool:
     """Whether a parameter belongs to a temporal convolution or a temporal attention."""
     return ".temporal_conv." in parameter_name or ".temporal." in parameter_name
-
-
-class ForegroundProjection(ConfiguredModel):
-    """Linear(1024 -> 768) without bias on all CLIP tokens, the CLIP(f) of sec. 3.1.
-
-    `from_pretrained_2d` initialises it from CLIP's `visual_projection`, which CLIP itself applies
-    to the class token alone. The image encoder before it is frozen and lives outside.
-    """
-
-    def __init__(self, config: DualModalUNetConfig) -> None:
-        super().__init__(config)
-        self.linear = nn.Linear(config.foreground_dim, config.cross_attention_dim, bias=False)
-
-    def forward(self, encoded_BTD: Tensor) -> Tensor:
-        """(B, T, foreground_dim) from the encoder, normalised, to (B, T, cross_attention_dim)."""
-        return self.linear(encoded_BTD)

@@ -18,7 +18,13 @@ from idol.model.denoiser import DualModalDenoiser, is_temporal
 from idol.model.saving import CheckpointError, raise_if_different
 from idol.model.unet import DualModalUNet
 
-__all__ = ["from_pretrained_2d", "load_2d_weights", "read_weights", "start_from_nothing"]
+__all__ = [
+    "from_pretrained_2d",
+    "load_2d_weights",
+    "read_weights",
+    "start_from_nothing",
+    "with_settings",
+]
 
 # Coarser levels add little at first, but not nothing: pre-training, which does not train the
 # convolutions between the levels, reaches their attention through them.
@@ -180,6 +186,35 @@ def load_2d_weights(unet: DualModalUNet, weights: Mapping[str, Tensor]) -> None:
         "DualModalUNet", "the 2D U-Net", missing=missing, extra=result.unexpected_keys
     )
     unet.reset_background_conv()
+
+
+def with_settings(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> DualModalDenoiser:
+    """The model with other switches: weights that both have are kept, what is new starts afresh.
+
+    What only the old one had is left out. So pre-training, which trains the 2D model alone, serves
+    every system of the paper's tables.
+
+    Raises:
+        CheckpointError: it is of other sizes.
+    """
+    if denoiser.settings == config:
+        return denoiser
+    other = type(denoiser).from_config(config)
+    own = other.state_dict()
+    given = denoiser.state_dict()
+    missing = [key for key in own.keys() - given.keys() if not _is_new(_inside(key))]
+    extra = [key for key in given.keys() - own.keys() if not _is_new(_inside(key))]
+    differing = [k for k in own.keys() & given.keys() if own[k].shape != given[k].shape]
+    raise_if_different(
+        type(other).__name__, "the model before", missing=missing + differing, extra=extra
+    )
+    other.load_state_dict({k: v for k, v in given.items() if k in own}, strict=False)
+    return other
+
+
+def _inside(key: str) -> str:
+    """A parameter's name inside its part of the denoiser."""
+    return key.partition(".")[2]
 
 
 def read_weights(folder: Path, stem: str) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.errors import IdolError
 from idol.train.stopping import DivergedError, InterruptedRun
+from idol.variants import variant_called
 from shards.command import ALSO, INTERRUPTED, run, say
 from shards.environment import limit_threads
 from shards.errors import ShardsError
@@ -68,7 +69,8 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         output=given["output"],
         model=_settings_of(given["output"], given.get("init_from")),
     )
-    return replaced(start, given)
+    variant = variant_called(given.get("variant", TrainConfig.variant))
+    return replaced(variant.applied(start), given)
 
 
 def _default_of(name: str) -> str:

@@ -10,10 +10,11 @@ import torch
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
-from idol.model.initial_weights import start_from_nothing
+from idol.model.initial_weights import start_from_nothing, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
 from idol.saved import Trained, frozen_parts, load_tiny
 from idol.train.stopping import TrainError
+from idol.variants import denoiser_class, variant_called
 
 __all__ = ["build", "check_sources", "resumed", "with_sources"]
 
@@ -80,7 +81,7 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
         TrainError: naming every mistake.
         NotAModelError, ConfigError: --init-from holds no model, or a damaged one.
     """
-    mistakes = []
+    mistakes = variant_called(config.variant).mistakes(config, config.variant)
     if config.base and not (config.base / "unet" / "config.json").is_file():
         mistakes.append(f"--base {config.base} has no unet/config.json: give diffusers' layout")
     if config.base and config.model.prediction != "noise":
@@ -136,19 +137,22 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         lazily=config.data.latents,
     )
     wanted = stage_config(config.model, config.stage)
+    kind = denoiser_class(config.variant, config.stage)
     folder = checkpoint / "model" if checkpoint else None
     if folder is not None:
         read_info(folder)  # refuses what an older version wrote
-        denoiser = DualModalDenoiser.from_pretrained(folder)
+        denoiser = kind.from_pretrained(folder)
     elif config.init_from:
         folder = config.init_from
-        denoiser = _continued(config, folder)
+        denoiser = _continued(config, folder, kind)
     elif config.base:
         switches = {key: value for key, value in wanted.to_dict().items() if key not in _SIZES}
-        denoiser = from_pretrained_2d(config.base, image_encoder=config.image_encoder, **switches)
+        unified = from_pretrained_2d(config.base, image_encoder=config.image_encoder, **switches)
+        denoiser = kind.from_unified(unified)
     else:
-        denoiser = DualModalDenoiser.from_config(wanted)
-        start_from_nothing(denoiser)
+        unified = DualModalDenoiser.from_config(wanted)
+        start_from_nothing(unified)
+        denoiser = kind.from_unified(unified)
     _check_settings(denoiser.settings, wanted)
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
@@ -158,15 +162,33 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     return Trained(denoiser, encoder, codec)
 
 
-def _continued(config: TrainConfig, folder: Path) -> DualModalDenoiser:
-    denoiser = DualModalDenoiser.from_pretrained(folder)
-    before = read_info(folder).stage
-    if config.stage == "video" and before == "image":
+def _continued(
+    config: TrainConfig, folder: Path, kind: type[DualModalDenoiser]
+) -> DualModalDenoiser:
+    before = read_info(folder)
+    denoiser = denoiser_class(before.variant, before.stage).from_pretrained(folder)
+    if config.stage == "video" and before.stage == "image":
         return denoiser.with_temporal_layers(config.model)
-    if config.stage == "image" and before == "pretrain":
+    if before.stage == "pretrain":
+        denoiser = _of_another_variant(denoiser, config, before.variant)
+    if config.stage == "image" and before.stage == "pretrain":
         # Pre-training moved the U-Net alone, and the ControlNet starts as a copy of it.
         denoiser.copy_encoder_to_controlnet()
+        return kind.from_unified(denoiser)
     return denoiser
+
+
+def _of_another_variant(
+    denoiser: DualModalDenoiser, config: TrainConfig, before: str
+) -> DualModalDenoiser:
+    """A pre-trained model with what this variant has otherwise, and the one before had not.
+
+    Pre-training trains the 2D model, the same in all variants: it serves them all.
+    """
+    wanted = stage_config(config.model, config.stage)
+    keys = {*variant_called(before).model, *variant_called(config.variant).model}
+    changes = {key: getattr(wanted, key) for key in keys}
+    return with_settings(denoiser, dataclasses.replace(denoiser.settings, **changes))
 
 
 def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
@@ -178,6 +200,22 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
         mistakes.append(
             f"--init-from {config.init_from} was trained in stage {before.stage}; stage "
             f"{config.stage} starts from {after}, whose weights it needs"
+        )
+    elif before.stage == "pretrain":
+        wanted, found = (variant_called(v.variant).pretraining for v in (config, before))
+        if wanted == "none" and config.stage == "image":
+            mistakes.append(
+                f"--variant {config.variant} has no pre-training: leave out --init-from"
+            )
+        elif found != wanted:
+            mistakes.append(
+                f"--init-from {config.init_from} was pre-trained by {found.upper()}, and --variant "
+                f"{config.variant} starts from {wanted.upper()}"
+            )
+    elif before.variant != config.variant:
+        mistakes.append(
+            f"--init-from {config.init_from} is of variant {before.variant}: give --variant "
+            f"{before.variant}, or start from an output of variant {config.variant}"
         )
     return mistakes
 

@@ -260,6 +260,7 @@ class Run:
         return ModelInfo(
             stage=config.stage,
             preset=config.preset,
+            variant=config.variant,
             settings=config.model,
             size=config.data.size,
             frames=config.frames,

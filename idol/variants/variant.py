@@ -1,0 +1,82 @@
+"""What a variant is: a system of the paper's tables, as it differs from the paper's own model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from idol.config.model import StageName
+from idol.config.train import TrainConfig
+from shards.options import replaced
+
+if TYPE_CHECKING:
+    from idol.model import DualModalDenoiser
+
+__all__ = ["Pretraining", "Variant"]
+
+Pretraining = Literal["haop", "hap", "none"]
+
+
+def _unified() -> type[DualModalDenoiser]:
+    from idol.model import DualModalDenoiser
+
+    return DualModalDenoiser
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A named system: what it does otherwise than the paper's model, and where the paper has it.
+
+    Attributes:
+        summary: what it is, in a line.
+        row: the paper's table and row, or whose idea it is.
+        model, loss, data, optimizer: settings of `TrainConfig`'s parts that make it what it is;
+            all others are free, and by default those of the paper's model.
+        pretraining: which pre-training its image stage starts from.
+        poses: how its data's skeletons are drawn, where it says so.
+        denoiser: loads the class of its model; that of the paper's unless it differs.
+        parameters: the paper's count, as printed; empty where the paper has none of its own.
+    """
+
+    summary: str
+    row: str
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    loss: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    optimizer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pretraining: Pretraining = "haop"
+    poses: Literal["openpose", "dwpose"] | None = None
+    denoiser: Callable[[], type[DualModalDenoiser]] = _unified
+    parameters: str = ""
+
+    def settings(self, stage: StageName) -> dict[str, dict[str, Any]]:
+        """Its settings in a stage, by the part of `TrainConfig` that they belong to.
+
+        Pre-training comes before what a variant of the model changes: it trains the 2D model.
+        """
+        parts = {name: dict(getattr(self, name)) for name in ("model", "loss", "data", "optimizer")}
+        if stage == "pretrain" and self.pretraining != "none":
+            parts["data"]["cut"] = self.pretraining
+        return parts
+
+    def applied(self, config: TrainConfig) -> TrainConfig:
+        """The configuration with its settings in it."""
+        return replaced(config, self.settings(config.stage))
+
+    def mistakes(self, config: TrainConfig, name: str) -> list[str]:
+        """What in a configuration contradicts the variant called `name`, which it says it is."""
+        lines = []
+        for part, settings in self.settings(config.stage).items():
+            for key, wanted in settings.items():
+                found = getattr(getattr(config, part), key)
+                if found != wanted:
+                    prefix = f"{part}." if part in ("model", "loss") else ""
+                    lines.append(
+                        f"--variant {name} is {key}={wanted!r}, and --{prefix}"
+                        f"{key.replace('_', '-')} is {found!r}: leave that out, or give the "
+                        "variant that has it (docs/variants.md)"
+                    )
+        if config.stage == "pretrain" and self.pretraining == "none":
+            lines.append(f"--variant {name} has no pre-training: begin with --stage image")
+        return lines

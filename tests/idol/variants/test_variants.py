@@ -1,0 +1,134 @@
+"""Every system of the paper's tables: trained, stopped, resumed, generated from, scored."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.evaluate.cli import main as evaluate
+from idol.generate.cli import main as generate
+from idol.generate.pipeline import IdolPipeline
+from idol.model_info import read_info
+from idol.train.cli import main as train
+from idol.train.monitor import Monitor
+from idol.variants import VARIANTS, Variant
+from tests.idol.evaluate.made import SIZE, dataset
+from tests.idol.train.micro import MODEL, losses_of, weights_of
+
+# Those whose code differs; the others differ by settings alone.
+FAST = ("separate-unets", "video-maps", "hap")
+
+SIZES = (
+    *("latent_channels", "block_out_channels", "attention_levels", "layers_per_block"),
+    *("attention_heads", "norm_groups", "cross_attention_dim", "foreground_dim", "prediction"),
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards, and the settings of a model so small that a step takes hundredths of a second."""
+    root = tmp_path_factory.mktemp("variants")
+    dataset(root / "shards", videos=1, clips=1)
+    model = {key: value for key, value in MODEL.to_dict().items() if key in SIZES}
+    settings = {
+        "preset": "tiny",
+        "shards": [str(root / "shards")],
+        "model": {**model, "change_spread": [], "far_latent": []},
+        "loss": {"denoise_error": "v"},
+        "data": {"size": SIZE, "frames": 3, "workers": 0},
+        "run": {"batch_size": 1, "cpu": True},
+        "report": {
+            "tensorboard": False,
+            "progress": False,
+            "sample_every": 0,
+            "validate_every": 0,
+            "checkpoint_every": 2,
+        },
+    }
+    (root / "settings.json").write_text(json.dumps(settings))
+    return root
+
+
+def run(world: Path, output: Path, name: str, stage: str, steps: int, *more: str) -> int:
+    return train(
+        [
+            *("--config", str(world / "settings.json"), "--variant", name, "--stage", stage),
+            *("--steps", str(steps), "--output", str(output), *more),
+        ]
+    )
+
+
+def pretrained(world: Path, variant: Variant) -> list[str]:
+    """What the image stage starts from: pre-training is the same for all that have it."""
+    if variant.pretraining == "none":
+        return []
+    output = world / variant.pretraining
+    name = "hap" if variant.pretraining == "hap" else "idol"
+    if not output.exists():
+        assert run(world, output, name, "pretrain", 2) == 0
+    return ["--init-from", str(output)]
+
+
+def stopped_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt the run, as Ctrl-C does, after this step: it ends with the next one."""
+    original = Monitor.log_step
+
+    def log_step(self: Monitor, done: int, *rest: Any) -> None:
+        original(self, done, *rest)
+        if done == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Monitor, "log_step", log_step)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        *((name, 4) for name in FAST),
+        *(pytest.param(name, 50, marks=pytest.mark.slow) for name in VARIANTS),
+    ],
+)
+def test_a_variant_is_trained_resumed_generated_from_and_scored(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, steps: int
+) -> None:
+    variant = VARIANTS[name]
+    image, whole, video = (tmp_path / n for n in ("image", "whole", "video"))
+    before = pretrained(world, variant)
+    assert run(world, whole, name, "image", steps, *before) == 0
+    with monkeypatch.context() as patched:
+        stopped_after(steps // 2 - 1, patched)
+        assert run(world, image, name, "image", steps, *before) == 130
+    assert run(world, image, name, "image", steps, *before) == 0
+    assert losses_of(image) == losses_of(whole)
+    assert weights_of(image / "model") == weights_of(whole / "model")
+    assert run(world, video, name, "video", steps, "--init-from", str(image)) == 0
+    losses = losses_of(video)[-1]
+    for part in ("motion", "cross_attention"):
+        weight = json.loads((video / "config.json").read_text())["loss"][f"{part}_weight"]
+        assert (losses[part] > 0) == (weight > 0)
+
+    info = read_info(video / "model")
+    assert info.variant == name
+    pipe = IdolPipeline.from_pretrained(video / "model")
+    for key, value in variant.model.items():
+        assert getattr(pipe.unet.settings, key) == value
+    assert type(pipe.unet) is variant.denoiser().part_classes.unet
+
+    clip = f"{world / 'shards'}::videos-v0-0"
+    out = tmp_path / "generated"
+    options = ("--model", str(video), "--steps", "2", "--device", "cpu", "--no-watermark")
+    assert (
+        generate([clip, "--driving", clip, "--retarget", "none", "--out", str(out), *options]) == 0
+    )
+    assert (out / "depth.mp4").stat().st_size > 0
+
+    scored = ["--model", str(video), "--shards", str(world / "shards"), "--steps", "2"]
+    scored += ["--out", str(tmp_path / "scored"), "--pose", "none", "--device", "cpu"]
+    assert evaluate(["run", *scored, "--metrics", "depth_rmse", "psnr"]) == 0
+    scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
+    assert scores["metrics"]["depth_rmse"]["value"] > 0
