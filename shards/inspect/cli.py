@@ -105,6 +105,44 @@ def extract(
     return commands.extract(path, key, dir, force=force, as_json=json)
 
 
+@_app.command
+def gallery(
+    path: _Path,
+    output: Annotated[Path, arg(aliases=["-o"], metavar="HTML", help="The page to write.")],
+    clips: Annotated[int, arg(help="How many: half the worst by any score, half evenly.")] = 60,
+    max_mb: Annotated[float, arg(help="Size of the page at most, in MB.")] = 20.0,
+    json: _Json = False,
+) -> int:
+    """Write a page with clips in it, one HTML file that opens from disk and can be mailed.
+
+    Frames, mask, skeleton, depths, references, scores, who made what, and the quarantined clips
+    with their reasons. It asks for nothing from anywhere, and says what was left out.
+    """
+    from shards.inspect import commands
+
+    return commands.gallery(path, output, clips=clips, max_mb=max_mb, as_json=json)
+
+
+@_app.command
+def serve(
+    path: _Path,
+    host: Annotated[str, arg(help="Address to listen at; other machines reach it at 0.0.0.0.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, arg(help="0 takes a free one.")] = 8640,
+    name: Annotated[
+        tuple[str, ...],
+        arg(help="Host names by which browsers may ask, besides localhost and addresses."),
+    ] = (),
+) -> int:
+    """Show all clips of a dataset in a browser, local or remote: the page of `gallery`, with each
+    clip read when it is looked at. Nothing is unpacked.
+    """
+    from shards.inspect import commands
+
+    return commands.serve(path, host=host, port=port, names=name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-shards`; the exit code: 0, 1 for faults found, or as `shards.command` says."""
     return run("idol-shards", _command, argv, errors=(ShardsError, OSError))

@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -23,14 +24,14 @@ from shards.errors import (
 )
 from shards.files.storage import Store
 from shards.inspect.console import QuietConsole, human_bytes
-from shards.inspect.stats import dataset_stats
+from shards.inspect.stats import dataset_stats, scores
 from shards.inspect.verify import Fault
 from shards.inspect.verify import verify as find_faults
 from shards.reader import Dataset, Entry, open_dataset, read_sample
 from shards.sample.codec import check_member
 from shards.sample.modalities import measures, split_name
 
-__all__ = ["FAULTS", "extract", "ls", "show", "stats", "verify"]
+__all__ = ["FAULTS", "extract", "gallery", "ls", "serve", "show", "stats", "verify"]
 
 FAULTS = 1  # exit code of a command that found something damaged
 _NAME = "idol-shards"
@@ -71,6 +72,48 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
     if as_json:
         return _print_json({"key": entry.key, "shard": entry.shard.url, "image": str(target)})
     return _print_all([f"{entry.key}: {target}"])
+
+
+def gallery(path: str, output: Path, *, clips: int, max_mb: float, as_json: bool) -> int:
+    from shards.inspect.gallery.file import gallery as make
+
+    target = Path(output).expanduser()
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ShardsError(f"{output}: the page is an HTML file; name it {output.stem}.html")
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
+    if clips < 1 or not max_mb > 0:
+        raise ShardsError("--clips and --max-mb must be above 0")
+    dataset = open_dataset(path)
+    with native_errors_hidden():
+        made = make(
+            dataset,
+            clips=clips,
+            limit=int(max_mb * 1e6),
+            track=lambda items, what: _progress(what)(items),
+        )
+    Store.at(target.parent).write_bytes(target.name, made.html.encode())
+    report = {**made.report, "page": str(target)}
+    if as_json:
+        _print_json(report)
+    else:
+        lines = [f"{target}: {report['clips']} clips, {human_bytes(report['bytes'])}"]
+        _print_all(lines + [f"left out: {line}" for line in report["left_out"]])
+    return _told_ignored(dataset)
+
+
+def serve(path: str, *, host: str, port: int, names: Sequence[str]) -> int:
+    from shards.inspect.gallery.serve import serve as answer
+
+    dataset = open_dataset(path)
+
+    def started(url: str) -> None:
+        _print_all([f"{dataset.url}: {url} (Ctrl-C stops it)"])
+        sys.stdout.flush()
+
+    with native_errors_hidden():
+        answer(dataset, host, port, names, started)
+    return 0
 
 
 def stats(path: str, *, as_json: bool) -> int:
@@ -150,11 +193,6 @@ def _print_json(value: Any) -> int:
 
 
 _SPREAD = ("mean", "min", "p5", "p95", "max")
-# Title, factor and unit of what manifests say; the other measures are the modalities' own.
-_OF_MANIFESTS = {
-    "person_coverage": ("person coverage", 1.0, ""),
-    "keypoint_score": ("keypoint score", 1.0, ""),
-}
 
 
 def _print_all(parts: Iterable[Table | str]) -> int:
@@ -224,12 +262,11 @@ def _stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
     if stats["quality"]:
         columns = dict.fromkeys(_SPREAD, 0)
         table = _table("quality", clips=0, **columns, unit="left", worst="left")
-        of_modalities = {m.name: (m.title, m.factor, m.unit) for m in measures()}
-        for name, (title, factor, unit) in (_OF_MANIFESTS | of_modalities).items():
+        for name, score in scores().items():
             if row := stats["quality"].get(name):
-                numbers = [f"{row[n] * factor:.4g}" for n in _SPREAD]
+                numbers = [f"{row[n] * score.factor:.4g}" for n in _SPREAD]
                 worst = Text(stats["worst"].get(name, ""))
-                table.add_row(title, f"{row['clips']:,}", *numbers, unit, worst)
+                table.add_row(score.title, f"{row['clips']:,}", *numbers, score.unit, worst)
         yield table
     if stats["counted"]:
         table = _table("counted", total=0, clips=0, fraction=0, worst="left")

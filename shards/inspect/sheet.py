@@ -16,7 +16,7 @@ from shards.sample.encodings import HOT_DEPTH
 from shards.sample.modalities import MODALITIES, Modality
 from shards.sample.reference import background_lost, background_shift, coverage, described
 
-__all__ = ["contact_sheet", "rows_of_tiles", "still_tiles"]
+__all__ = ["contact_sheet", "notes", "rows_of_tiles", "still_tiles"]
 
 _COLUMNS = 8
 _TILE = 208  # side of a square tile in pixels; others have its area
@@ -54,7 +54,7 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
                 page.badge(x, y, "no person", colour=ALERT)
         page.text(_MARGIN, y + 18, MODALITIES[modality].title, size=12, bold=True)
         line = y + 24
-        for text in _notes(clip.info, modality):
+        for text in notes(clip.info, modality):
             for part in textwrap.wrap(text, 30):
                 line += _LINE
                 page.text(_MARGIN, line, part, size=9.5, colour=DIM)
@@ -133,12 +133,14 @@ def _of_reference(clip: Clip) -> Iterator[str]:
         yield "background shift not measured"
 
 
-def _notes(info: dict[str, Any], modality: str) -> Iterator[str]:
+def notes(info: dict[str, Any], modality: str) -> Iterator[str]:
+    """Short lines on a modality from a clip's json: who made it, how good it is; some are empty."""
     annotator = _dict(_dict(info.get("annotators")).get(modality))
     yield _joined([annotator.get("name", ""), annotator.get("version", "")], " ")
     if modality == "pose":
         keypoints = _dict(info.get("keypoints"))
-        scores = [s for s in keypoints.get("mean_score") or [] if s is not None]
+        said = keypoints.get("mean_score")
+        scores = [s for s in said if isinstance(s, int | float)] if isinstance(said, list) else []
         yield str(keypoints.get("joint_set", ""))
         yield f"mean score {sum(scores) / len(scores):.2f}" if scores else ""
     depth = _dict(_dict(info.get("depth")).get(modality))

@@ -1,21 +1,46 @@
 """`idol-shards stats`: what a dataset holds, and how good its annotations are."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from shards.errors import BadSample, BadTar
-from shards.manifest import count_totals
+from shards.manifest import Sample, count_totals
 from shards.reader import Dataset, Entry, read_sample
 from shards.sample.codec import decode_arrays, decode_info
-from shards.sample.modalities import JSON, MODALITIES, measures
+from shards.sample.modalities import JSON, MODALITIES, Measure, measures
 
-__all__ = ["dataset_stats"]
+__all__ = ["MANIFEST_SCORES", "Score", "clip_measures", "computed", "dataset_stats", "scores"]
 
-# Said in manifests already; the lowest values are the worst.
-_OF_MANIFESTS = ("person_coverage", "keypoint_score")
+
+@dataclass(frozen=True)
+class Score:
+    """How a measure of a clip is shown: in tables times `factor`, in `unit`."""
+
+    title: str
+    factor: float = 1.0
+    unit: str = ""
+    worst: str = "highest"
+    counted: bool = False
+
+
+# Said in manifests already.
+MANIFEST_SCORES = {
+    "person_coverage": Score("person coverage", worst="lowest"),
+    "keypoint_score": Score("keypoint score", worst="lowest"),
+}
+
+
+def scores() -> dict[str, Score]:
+    """Of every measure by its name: those of the manifests, then those of the modalities."""
+    of_modalities = {
+        m.name: Score(m.title, m.factor, m.unit, m.worst, m.counted) for m in measures()
+    }
+    return MANIFEST_SCORES | of_modalities
+
 
 _Track = Callable[[list[Entry]], Iterable[Entry]]
 
@@ -42,7 +67,7 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
     damaged = []
     for entry in track(entries):
         try:
-            measured = _clip_measures(entry)
+            measured = clip_measures(entry)
         except (BadSample, BadTar) as error:
             where = f"{entry.shard.url}: sample {entry.key}"
             damaged.append(f"{where}: {str(error).removeprefix(f'{where}: ')}")
@@ -50,8 +75,8 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
         for name, value in measured.items():
             if value is not None and np.isfinite(value):
                 found.setdefault(name, []).append((value, entry.key))
-    lowest = {*_OF_MANIFESTS, *(m.name for m in measures() if m.worst == "lowest")}
-    counted = {measure.name for measure in measures() if measure.counted}
+    lowest = {name for name, score in scores().items() if score.worst == "lowest"}
+    counted = {name for name, score in scores().items() if score.counted}
     return {
         "counts": count_totals([shard.manifest for shard in dataset.shards]),
         "modalities": _modalities(entries),
@@ -69,23 +94,37 @@ def dataset_stats(dataset: Dataset, *, track: _Track = iter) -> dict[str, Any]:
     }
 
 
-def _clip_measures(entry: Entry) -> dict[str, float | None]:
-    sample = entry.sample
-    values: dict[str, float | None] = {name: getattr(sample, name) for name in _OF_MANIFESTS}
-    possible = [
+def clip_measures(entry: Entry) -> dict[str, float | None]:
+    """All measures of a clip, of which it reads what they need.
+
+    Raises BadSample, BadTar or StorageError.
+    """
+    needed = {name for m in _measures_of(entry.sample) for name in m.needs} - {JSON}
+    members = read_sample(entry) if _measures_of(entry.sample) else []
+    info = decode_info(members) if members else {}
+    arrays = decode_arrays(members, modalities=needed) if members else {}
+    return computed(entry.sample, info, arrays)
+
+
+def computed(
+    sample: Sample, info: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """The measures of a clip that these arrays, by modality, and its json suffice for."""
+    values: dict[str, float | None] = {name: getattr(sample, name) for name in MANIFEST_SCORES}
+    have: dict[str, Any] = {**arrays, JSON: info}
+    for measure in _measures_of(sample):
+        if have.keys() >= {*measure.needs}:
+            values[measure.name] = measure.compute(*(have[name] for name in measure.needs))
+    return values
+
+
+def _measures_of(sample: Sample) -> list[Measure]:
+    return [
         measure
         for name, row in MODALITIES.items()
         for measure in row.measures
         if sample.sizes.keys() >= {name, *measure.needs}
     ]
-    if possible:
-        members = read_sample(entry)
-        needed = {name for measure in possible for name in measure.needs} - {JSON}
-        of: dict[str, Any] = {JSON: decode_info(members)}
-        of |= decode_arrays(members, modalities=needed)
-        for measure in possible:
-            values[measure.name] = measure.compute(*(of[name] for name in measure.needs))
-    return values
 
 
 def _modalities(entries: list[Entry]) -> dict[str, dict[str, float]]:

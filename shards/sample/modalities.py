@@ -38,6 +38,7 @@ from shards.sample.reference import (
     reference_faults,
     without_subject,
 )
+from shards.sample.traces import confidence, depth_range, depth_unit, share
 
 __all__ = [
     "JSON",
@@ -47,6 +48,7 @@ __all__ = [
     "Measure",
     "Modality",
     "Streamed",
+    "Trace",
     "measures",
     "member_name",
     "parse_suffix",
@@ -111,6 +113,18 @@ class Measure:
     counted: bool = False
 
 
+@dataclass(frozen=True)
+class Trace:
+    """What a page draws of a clip over time, as `shards.sample.traces` says.
+
+    `compute` takes the clip's json and the modality's array; `unit` the json.
+    """
+
+    title: str
+    compute: Callable[[Mapping[str, Any], np.ndarray], np.ndarray]
+    unit: Callable[[Mapping[str, Any]], str] = lambda info: ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Modality:
     """All that is known of a modality.
@@ -124,6 +138,7 @@ class Modality:
                 `over`, and the clip's array to (T, H, W, 3) uint8 tiles; of still images T is 1.
                 Without `draw` there is none.
     `measures`  what statistics tell of it.
+    `traces`    what is drawn of it over time.
     `agrees`    from the clip's json and the arrays of still images, by modality, to what is wrong
                 between them, one line each.
     `streamed`  how training is given it, if it is.
@@ -136,6 +151,7 @@ class Modality:
     draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     over: str = "rgb"
     measures: tuple[Measure, ...] = ()
+    traces: tuple[Trace, ...] = ()
     agrees: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Iterator[str]] | None = None
     streamed: Streamed | None = None
 
@@ -183,6 +199,9 @@ def _depth(
         title=title,
         draw=drawing.hot if encoding is HOT_DEPTH else drawing.grey,
         measures=(flicker,),
+        traces=(
+            Trace(f"range of {title}", depth_range(f"depth_{name}"), depth_unit(f"depth_{name}")),
+        ),
         streamed=Streamed("depth", depth=name, moves=moves, latents=True),
     )
 
@@ -229,6 +248,7 @@ MODALITIES: dict[str, Modality] = {
             title="person mask",
             draw=drawing.outlined,
             measures=(_counted("masks_rejected", "masks rejected", "masks", "rejected"),),
+            traces=(Trace("share of the frame that is the person", share),),
             streamed=Streamed("mask", channels=1, moves="exact"),
         ),
         Modality(
@@ -259,6 +279,7 @@ MODALITIES: dict[str, Modality] = {
                     "interpolated",
                 ),
             ),
+            traces=(Trace("confidence of the key points", confidence),),
         ),
         # A mean of two hot colours is a third.
         _depth("person", "depth, person", HOT_DEPTH, moves="exact"),
