@@ -1,10 +1,16 @@
 """A real browser for tests of pages: the system's Chromium, without a display.
 
-    from tests.browser import Browse, browse  # noqa: F401
+    from tests.browser import Browse, serious_faults, until
 
     def test_it(browse: Browse, tmp_path: Path) -> None:
         page = browse(width=390, dark=True)
         page.goto((tmp_path / "page.html").as_uri())
+        until(page, "document.images.length == 2")
+        assert serious_faults(page) == []
+
+The fixtures `browse` and `chromium` are in `tests/conftest.py`: a module that imports them makes
+another browser, and playwright allows one. Playwright's own `wait_for_function` polls by `eval`,
+which the pages' policies forbid: `until` does without.
 
 Whatever a page writes to its console as an error or a warning, whatever it throws, and each request
 that leaves `file:`, `data:`, `blob:` or the loopback fails the test when it ends.
@@ -13,13 +19,14 @@ that leaves `file:`, `data:`, `blob:` or the loopback fails the test when it end
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-__all__ = ["Browse", "browse", "chromium", "serious_faults"]
+__all__ = ["Browse", "browse", "chromium", "serious_faults", "until"]
 
 Browse = Callable[..., Any]  # (width=1600, height=1000, dark=False, touch=False, ...) -> Page
 _INSIDE = {"file", "data", "blob", "about"}
@@ -91,3 +98,11 @@ def serious_faults(page: Any) -> list[str]:
         if fault["impact"] in ("serious", "critical")
         for node in fault["nodes"]
     ]
+
+
+def until(page: Any, expression: str, seconds: float = 20) -> None:
+    """Waits until an expression of the page is true. Raises AssertionError where it never is."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true in {seconds} s: {expression}"
+        page.wait_for_timeout(20)

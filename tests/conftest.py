@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from preprocess import weights
+from tests.browser import browse, chromium  # noqa: F401
 
 # The same examples every time, however long a loaded machine takes for them.
 settings.register_profile(

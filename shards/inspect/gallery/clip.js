@@ -44,9 +44,10 @@ export class ClipView {
     document.body.append(this.dialog);
   }
 
-  async show(n, place, t = 0) {
+  async show(n, key, place, t = 0) {
     this.pause();
     this.n = n;
+    this.heading.textContent = key;
     this.place.textContent = place;
     if (!this.dialog.open) this.dialog.showModal();
     let told;
@@ -59,11 +60,10 @@ export class ClipView {
     }
     if (this.n !== n) return;
     this.told = told;
-    this.heading.textContent = told.key;
     this.draw();
     this.dialog.scrollTop = 0;
     this.heading.focus({ preventScroll: true });
-    announce(`${told.key}, ${place}`);
+    announce(`${key}, ${place}`);
     this.seek(clamp(t, 0, Math.max(told.frames.length - 1, 0)));
   }
 

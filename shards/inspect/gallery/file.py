@@ -135,7 +135,9 @@ def _choice(
     entries: list[Entry], measured: dict[str, dict[str, float | None]], clips: int
 ) -> dict[str, str]:
     """Keys and why each was chosen, the most telling first: by turns evenly, and the worst."""
-    evenly = ((entries[i].key, _EVENLY) for i in _halving(spread(len(entries), clips)))
+    count = len(entries)
+    places = (*_halving(spread(count, -(-clips // 2))), *_halving(spread(count, clips)))
+    evenly = ((entries[i].key, _EVENLY) for i in places)
     chosen: dict[str, str] = {}
     for key, why in chain.from_iterable(
         pair
@@ -151,7 +153,8 @@ def _choice(
 def _halving(numbers: list[int]) -> Iterator[int]:
     """The same numbers, so ordered that any first few are spread: the ends, the middle, …"""
     step = 1 << max(len(numbers) - 1, 0).bit_length()
-    given = set()
+    yield from (numbers[0], numbers[-1])[: len(numbers)] if numbers else ()
+    given = {0, len(numbers) - 1}
     while step:
         for i in range(0, len(numbers), step):
             if i not in given:

@@ -158,7 +158,7 @@ function openClip(n, t = 0) {
   const at = shown.indexOf(n);
   const known = at >= 0 ? `${number(at + 1)} of ${number(shown.length)} clips` : "";
   state.clip = store.columns.key[n];
-  view.show(n, known, t);
+  view.show(n, state.clip, known, t);
 }
 
 function userOpens(n) {

@@ -17,7 +17,7 @@ export function binned(values) {
   return { low, high, width };
 }
 
-function counted(values, chosen, { low, width }) {
+function barsOf(values, chosen, { low, width }) {
   const counts = new Array(BARS).fill(0);
   for (const n of chosen) {
     const value = values[n];
@@ -32,7 +32,6 @@ export class Histogram {
     Object.assign(this, { name, score, changed });
     this.at = 0;
     this.title = el("h3", {}, score.title);
-    this.said = el("span", { class: "dim" });
     this.bars = Array.from({ length: BARS }, (_, i) => el("button", {
       class: "bar-button", type: "button", tabindex: i ? -1 : 0,
       on: { click: () => this.clicked(i), focus: () => this.reach(i) },
@@ -48,8 +47,7 @@ export class Histogram {
       this.bars[clamp(to, 0, BARS - 1)].focus();
     });
     this.ends = el("div", { class: "row ends dim" });
-    this.element = el("div", { class: "histogram" },
-      el("div", { class: "row" }, this.title, this.said), group, this.ends);
+    this.element = el("div", { class: "histogram" }, this.title, group, this.ends);
   }
 
   reach(i) {
@@ -79,7 +77,7 @@ export class Histogram {
     this.range = range;
     this.element.hidden = !this.bins;
     if (!this.bins) return;
-    const counts = counted(values, chosen, this.bins);
+    const counts = barsOf(values, chosen, this.bins);
     const most = Math.max(...counts, 1);
     const { low, high, width } = this.bins;
     counts.forEach((count, i) => {
@@ -94,7 +92,7 @@ export class Histogram {
       bar.classList.toggle("outside", !inside);
       bar.firstChild.style.height = count ? `${Math.max((count / most) * 100, 6)}%` : "0";
     });
-    fill(this.ends, el("span", {}, this.shown(low)), el("span", {}, this.shown(high)));
-    this.said.textContent = this.score.worst === "lowest" ? "low is worse" : "high is worse";
+    const worse = this.score.worst === "lowest" ? "‹ worse" : "worse ›";
+    fill(this.ends, [this.shown(low), worse, this.shown(high)].map((text) => el("span", {}, text)));
   }
 }

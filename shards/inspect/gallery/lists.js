@@ -6,6 +6,8 @@ const SHOWN = 200; // rows at once
 /** A reason without its numbers, so that reasons of one kind are counted together. */
 export const kindOf = (reason) => reason.replace(/\d+(\.\d+)?/g, "N");
 
+const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+
 export class Quarantine {
   constructor(host, total) {
     Object.assign(this, { host, total });
@@ -30,9 +32,9 @@ export class Quarantine {
     }
     const counts = [...kinds].sort((a, b) => b[1] - a[1]);
     const listed = this.clips.filter(({ reason }) => !this.kind || kindOf(reason) === this.kind);
-    fill(this.host,
+    fill(this.host, el("div", { class: "stack" },
       el("section", { class: "card" },
-        el("h2", {}, `${number(this.total)} clips failed, for ${counts.length} reasons`),
+        el("h2", {}, `${counted(this.total, "clip")} failed, for ${counted(counts.length, "reason")}`),
         this.clips.length < this.total
           ? el("p", { class: "dim" }, `${number(this.clips.length)} of them are listed here.`) : null,
         el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Reasons" }, el("table", {},
@@ -59,7 +61,7 @@ export class Quarantine {
         listed.length > this.shown ? el("button", {
           class: "button", type: "button",
           on: { click: () => { this.shown += SHOWN; this.draw(); } },
-        }, `Show more of ${number(listed.length)}`) : null));
+        }, `Show more of ${number(listed.length)}`) : null)));
   }
 
   /** All that the manifest says: whatever is neither key, video nor reason comes below it. */
@@ -89,7 +91,7 @@ export function drawAbout(host, about, leftOut) {
   const listed = (title, said) => (Object.keys(said).length
     ? el("details", { class: "card" }, el("summary", {}, title),
       el("pre", { tabindex: "0" }, JSON.stringify(said, null, 2))) : null);
-  fill(host, el("div", { class: "sections" },
+  fill(host, el("div", { class: "stack" },
     leftOut.length ? el("section", { class: "card" }, el("h2", {}, "Left out of this page"),
       el("ul", {}, leftOut.map((line) => el("li", {}, line)))) : null,
     el("section", { class: "card" }, el("h2", {}, "What it holds"),

@@ -41,6 +41,8 @@ class Strip:
 
 def spread(count: int, most: int) -> list[int]:
     """Up to `most` of the numbers below `count`, evenly, the first and the last among them."""
+    if count < 1:
+        return []
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shards.inspect.pages.page import asset, data_url, json_block, page
-from tests.browser import Browse, browse, chromium, serious_faults  # noqa: F401
+from tests.browser import Browse, serious_faults
 
 KIT = "shards.inspect.pages"
 HOSTILE = "</script><script>document.title='taken'</script><!--<script> & \u2028 \ud800 \" '"
@@ -42,7 +42,7 @@ def write(path: Path, **changed: Any) -> Path:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1600, False)])
-def test_it_opens_from_disk(browse: Browse, tmp_path: Path, width: int, dark: bool) -> None:  # noqa: F811
+def test_it_opens_from_disk(browse: Browse, tmp_path: Path, width: int, dark: bool) -> None:
     shown = browse(width=width, dark=dark)
     shown.goto(write(tmp_path / "a.html").as_uri())
     assert shown.locator("p").all_inner_texts()[0] == "plain"
@@ -62,7 +62,7 @@ def test_it_opens_from_disk(browse: Browse, tmp_path: Path, width: int, dark: bo
     assert shown.evaluate(background) != before
 
 
-def test_nothing_else_runs_or_is_loaded(chromium: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_else_runs_or_is_loaded(chromium: Any, tmp_path: Path) -> None:
     body = (
         '<main id="main" onclick="document.title=\'clicked\'">x</main><script>'
         "document.title='inline'</script><img src='http://127.0.0.1:9/a.png' alt=''>"
