@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from idol.config.model import DualModalUNetConfig, PresetName
 from idol.config.presets import preset as preset_settings
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
+from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser
 from idol.model_info import FILE, ModelInfo, NotAModelError, find_model, read_info
 from idol.tensors import read_tensors, write_tensors
@@ -83,7 +84,8 @@ def load_trained(
     denoiser = denoiser_class(info.variant, info.stage).from_pretrained(path)
     encoder, codec = frozen_parts(
         info.preset,
-        vae=vae or _beside(path, "vae") or info.vae,
+        # Preset tiny may have patches in its place.
+        vae=vae or (path / "vae" if is_vae(path / "vae") else info.vae),
         image_encoder=image_encoder or _beside(path, "image_encoder") or info.image_encoder,
         settings=info.settings,
     )
@@ -100,7 +102,8 @@ def frozen_parts(
     settings: DualModalUNetConfig,
     lazily: bool = False,
 ) -> tuple[TinyEncoder | CLIPEncoder, LatentCodec]:
-    """The image encoder, a fresh one for preset tiny, and the codec.
+    """The image encoder, a fresh one for preset tiny, and the codec: of preset tiny, unless a VAE
+    is given, patches.
 
     Args:
         settings: the model's, which say how preset tiny's image encoder is made.
@@ -116,7 +119,9 @@ def frozen_parts(
             patch=settings.foreground_patch,
             depth=settings.foreground_depth,
         )
-        return encoder, PatchCodec()
+        return encoder, PatchCodec() if vae is None else VAECodec.from_pretrained(
+            vae, lazily=lazily
+        )
     if vae is None or image_encoder is None:
         raise NotAModelError("preset sd14 needs a VAE and a CLIP image encoder: name their folders")
     # As text: a hub name is no path.

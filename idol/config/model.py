@@ -35,7 +35,7 @@ TemporalNorm = Literal["own", "cross_attention"]
 Unconditional = Literal["zero_tokens", "zeroed_image"]
 Streams = Literal["shared", "separate"]
 SharedMaps = Literal["none", "average", "video"]
-StageName = Literal["pretrain", "image", "video"]
+StageName = Literal["pretrain", "image", "video", "autoencoder"]
 PresetName = Literal["sd14", "tiny"]
 
 # Labels of the two streams, as the modality embedding counts them, and their names in logs.

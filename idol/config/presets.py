@@ -1,14 +1,16 @@
 """The two presets: `sd14` is the paper, `tiny` is the same architecture on a laptop."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from idol.config.autoencoder import Latents, read_latents
 from idol.config.checks import ConfigError
 from idol.config.losses import LossConfig
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.config.train import DataConfig, OptimizerConfig, ReportConfig, RunConfig, TrainConfig
 
-__all__ = ["defaults", "preset"]
+__all__ = ["defaults", "preset", "with_latents"]
 
 # Stable Diffusion 1.4 with CLIP ViT-L/14 tokens: the defaults of the configuration.
 _SD14 = DualModalUNetConfig()
@@ -49,10 +51,16 @@ _SD14_STEPS = {
     "pretrain": (25_000, 1e-3, 16),
     "image": (15_000, 1e-4, 8),
     "video": (15_000, 1e-4, 1),
+    "autoencoder": (10_000, 1e-5, 8),  # fine-tunes the VAE of --base, for LDM3D (we)
 }
 
 # Ours: a model this small learns in minutes, from high rates.
-_TINY_STEPS = {"pretrain": (150, 3e-3, 4), "image": (2400, 3e-3, 4), "video": (300, 1e-3, 1)}
+_TINY_STEPS = {
+    "pretrain": (150, 3e-3, 4),
+    "image": (2400, 3e-3, 4),
+    "video": (300, 1e-3, 1),
+    "autoencoder": (6000, 3e-3, 8),
+}
 _TINY_REPORT = ReportConfig(
     checkpoint_every=100,
     validation_clips=4,
@@ -73,6 +81,16 @@ def preset(name: PresetName) -> DualModalUNetConfig:
     return _PRESETS[name]
 
 
+def with_latents(model: DualModalUNetConfig, latents: Latents) -> DualModalUNetConfig:
+    """The same model of other latents: channels, spread of the change, the farthest depth."""
+    return dataclasses.replace(
+        model,
+        latent_channels=len(latents.far),
+        change_spread=latents.spread if model.prediction == "change" else (),
+        far_latent=latents.far if model.prediction == "change" else (),
+    )
+
+
 def defaults(
     stage: StageName,
     preset_name: PresetName = "sd14",
@@ -80,22 +98,29 @@ def defaults(
     shards: Sequence[str],
     output: Path,
     model: DualModalUNetConfig | None = None,
+    vae: Path | None = None,
 ) -> TrainConfig:
     """The configuration of a stage; `dataclasses.replace` changes it and its parts.
 
     Args:
         shards, output: of the run.
-        model: the sizes and switches to train with; default: the preset's.
+        model: the sizes and switches to train with; default: the preset's, for the latents of
+            `vae`.
+        vae: of preset tiny, the codec that is to be taken for patches.
 
     Raises:
         ConfigError: naming every mistake.
     """
     tiny = preset_name == "tiny"
-    model = model or preset(preset_name)
+    if model is None:
+        model = preset(preset_name)
+        if tiny and vae:
+            model = with_latents(model, read_latents(vae))
     steps, learning_rate, batch_size = (_TINY_STEPS if tiny else _SD14_STEPS)[stage]
     return TrainConfig(
         stage=stage,
         preset=preset_name,
+        vae=vae,
         shards=tuple(shards),
         output=output,
         data=DataConfig(size=64, workers=1) if tiny else DataConfig(),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from idol.config.autoencoder import AutoencoderConfig
 from idol.config.checks import (
     FRACTION,
     NOT_NEGATIVE,
@@ -172,7 +173,8 @@ class TrainConfig:
     """
 
     stage: StageName
-    """pretrain: single images without depth and pose; image: one frame with both; video: clips."""
+    """pretrain: single images without depth and pose; image: one frame with both; video: clips.
+    autoencoder, before them all or never: a codec for --vae."""
     preset: PresetName = "sd14"
     """sd14 is the paper's model; tiny is the same architecture on a laptop."""
     variant: str = "idol"
@@ -186,7 +188,8 @@ class TrainConfig:
     base: Path | None = None
     """Folder in diffusers' layout (Stable Diffusion 1.4 or its image variations) to start from."""
     vae: Path | None = None
-    """Folder or hub name of the VAE; default: that of --base, then that of --init-from."""
+    """Folder or hub name of the VAE; default: that of --base, then that of --init-from. Of preset
+    tiny, which else takes patches for latents, the model of a run of stage autoencoder."""
     image_encoder: Path | None = None
     """CLIP vision folder or hub name; default as for --vae."""
     data: tyro.conf.OmitArgPrefixes[DataConfig]
@@ -195,6 +198,7 @@ class TrainConfig:
     report: tyro.conf.OmitArgPrefixes[ReportConfig]
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     model: DualModalUNetConfig = dataclasses.field(default_factory=DualModalUNetConfig)
+    autoencoder: AutoencoderConfig = dataclasses.field(default_factory=AutoencoderConfig)
 
     def __post_init__(self) -> None:
         parts = (self.data, self.optimizer, self.run, self.report)
@@ -224,8 +228,10 @@ class TrainConfig:
             yield "--shards names no dataset"
         if data.crop_area[0] > data.crop_area[1]:
             yield f"--crop-area must rise, not {data.crop_area[0]} {data.crop_area[1]}"
-        if data.latents and self.preset == "tiny":
-            yield "--latents are of a VAE, and preset tiny has none: leave it out"
+        if data.latents and self.preset == "tiny" and self.vae is None:
+            yield "--latents are of a VAE, and preset tiny has none without --vae: leave it out"
+        if self.stage == "autoencoder":
+            yield from self._autoencoder_contradictions()
         if data.latents and data.moves_images:
             yield "--latents are of whole images: leave them out, or --crop-area and --mirror"
         if data.size % (divisor := self._divisor()):
@@ -258,8 +264,22 @@ class TrainConfig:
         if run.fsdp and self.optimizer.adam_8bit:
             yield "--fsdp divides the optimizer's states already: leave out --adam-8bit"
 
+    def _autoencoder_contradictions(self) -> Iterator[str]:
+        data, run, crop = self.data, self.run, self.autoencoder.crop
+        if crop < data.size and crop % (factor := self._divisor()):
+            yield f"--autoencoder.crop must be a multiple of {factor}, not {crop}"
+        if data.latents:
+            yield "--latents are what stage autoencoder makes possible: leave it out"
+        if run.fsdp or run.compile or run.gradient_checkpointing:
+            yield (
+                "--fsdp, --compile and --gradient-checkpointing are of the denoiser: leave them "
+                "out in stage autoencoder"
+            )
+
     def _divisor(self) -> int:
         # Pixels of a latent, halved between the levels of the U-Net.
+        if self.stage == "autoencoder":
+            return 8 if self.base else self.autoencoder.factor
         latent: int = 4 if self.preset == "tiny" else 8
         return latent * 2 ** (len(self.model.block_out_channels) - 1)
 

@@ -9,6 +9,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from idol.encoders.joint import JOINT_CHANNELS, with_farthest
+
 __all__ = ["VAECodec"]
 
 
@@ -20,6 +22,10 @@ class VAECodec:
         load: gives the network in a dtype when an image is first encoded or decoded, which those
             who train on cached latents may never do; it is frozen and put into evaluation mode.
         chunk: images that pass through it at a time; it bounds memory.
+
+    Attributes:
+        holds_depth: whether its images have depth as a fourth channel (`idol.encoders.joint`);
+            images without one are then encoded as if all in them were farthest.
     """
 
     stochastic = True
@@ -38,6 +44,7 @@ class VAECodec:
         self.channels: int = config["latent_channels"]
         self.factor: int = 2 ** (len(config["block_out_channels"]) - 1)
         self.scale: float = config.get("scaling_factor", 0.18215)
+        self.holds_depth = config.get("in_channels", 3) == JOINT_CHANNELS
 
     @classmethod
     def from_pretrained(
@@ -95,6 +102,8 @@ class VAECodec:
     def moments(self, pixels_NCHW: Tensor) -> Tensor:
         """The posterior's moments (N, 2 channels, H', W') of images (N, 3, H, W) in [-1, 1].
 
+        With `holds_depth` also of images (N, 4, H, W).
+
         Means, then logarithms of variances, unscaled, in the network's dtype and on its device.
 
         Raises:
@@ -106,6 +115,8 @@ class VAECodec:
                 f"an image of {width}x{height} pixels does not divide into latents of "
                 f"{self.factor}x{self.factor}"
             )
+        if self.holds_depth and pixels_NCHW.shape[1] < JOINT_CHANNELS:
+            pixels_NCHW = with_farthest(pixels_NCHW)
         moments = []
         for part in pixels_NCHW.split(self.chunk):
             posterior = self.vae.encode(part.to(self._device, self.vae.dtype)).latent_dist
@@ -125,7 +136,7 @@ class VAECodec:
 
     @torch.no_grad()
     def decode(self, latents_NCHW: Tensor) -> Tensor:
-        """See `LatentCodec`; float32."""
+        """See `LatentCodec`; float32. With `holds_depth` images (N, 4, H, W)."""
         latents = (latents_NCHW / self.scale).to(self._device, self.vae.dtype)
         return torch.cat(
             [self.vae.decode(part).sample.float() for part in latents.split(self.chunk)]

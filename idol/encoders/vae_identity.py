@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shards.errors import ShardsError
 
-__all__ = ["VAEIdentity", "find_vae", "identify_vae"]
+__all__ = ["VAEIdentity", "find_vae", "identify_vae", "is_vae"]
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 _CHUNK = 1 << 22
@@ -39,12 +39,17 @@ def find_vae(base: str | os.PathLike[str]) -> Path:
     Raises ShardsError when there is none.
     """
     for folder in (Path(base) / "vae", Path(base)):
-        if _config(folder).get("_class_name") == "AutoencoderKL":
+        if is_vae(folder):
             return folder
     raise ShardsError(
         f"{base}: holds no AutoencoderKL, neither in vae/ nor itself; give a folder in diffusers' "
         "layout, such as that of Stable Diffusion 1.4"
     )
+
+
+def is_vae(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds an autoencoder in diffusers' format."""
+    return _config(Path(folder)).get("_class_name") == "AutoencoderKL"
 
 
 def identify_vae(folder: str | os.PathLike[str]) -> VAEIdentity:

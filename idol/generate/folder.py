@@ -18,6 +18,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from idol.diffusion.schedule import ddim_scheduler
 from idol.encoders import PatchCodec, TinyEncoder
+from idol.encoders.vae_identity import is_vae
 from idol.model_info import FILE, ModelInfo
 from idol.variants import denoiser_class
 
@@ -38,12 +39,13 @@ __all__ = ["IdolPipeline"]
 def write_index(folder: Path, info: ModelInfo) -> None:
     """Make a pipeline of a folder that holds the model's parts, frozen ones too."""
     tiny = info.preset == "tiny"
-    scheduler = ddim_scheduler(PatchCodec.bound if tiny else None)
+    patches = not is_vae(folder / "vae")
+    scheduler = ddim_scheduler(PatchCodec.bound if patches else None)
     scheduler.save_pretrained(folder / "scheduler")
     classes: dict[str, type] = {
         **denoiser_class(info.variant, info.stage).part_classes._asdict(),
         "image_encoder": TinyEncoder if tiny else CLIPVisionModelWithProjection,
-        "vae": PatchCodec if tiny else AutoencoderKL,
+        "vae": PatchCodec if patches else AutoencoderKL,
         "scheduler": type(scheduler),
     }
     parts = {name: [_library(part), part.__name__] for name, part in classes.items()}

@@ -68,6 +68,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         shards=given["shards"],
         output=given["output"],
         model=_settings_of(given["output"], given.get("init_from")),
+        vae=given.get("vae"),
     )
     variant = variant_called(given.get("variant", TrainConfig.variant))
     return replaced(variant.applied(start), given)

@@ -9,6 +9,7 @@ import torch
 
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
+from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.initial_weights import start_from_nothing, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
@@ -22,6 +23,7 @@ _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
     "image": ("pretrain", "image"),
     "video": ("image", "video"),
+    "autoencoder": (),
 }
 _SIZES = (
     "latent_channels",
@@ -48,7 +50,12 @@ def with_sources(config: TrainConfig) -> TrainConfig:
     before = find_model(config.init_from) if config.init_from else None
     config = dataclasses.replace(config, init_from=before)
     if config.preset == "tiny":
-        return config
+        beside = before and before / "vae"
+        own = beside if beside and is_vae(beside) else None
+        recorded = read_info(before).vae if before else None
+        return dataclasses.replace(
+            config, vae=config.vae or own or (Path(recorded) if recorded else None)
+        )
     info = read_info(before) if before else None
     found: dict[str, Path | None] = {}
     for name in ("vae", "image_encoder"):
@@ -91,12 +98,13 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
         )
     if config.base and config.preset == "tiny":
         mistakes.append("--base is for preset sd14; tiny starts from fresh weights")
-    if config.preset == "tiny":
-        mistakes += [
-            f"--{name.replace('_', '-')} is for preset sd14: tiny has its own"
-            for name in ("vae", "image_encoder")
-            if getattr(config, name)
-        ]
+    if config.preset == "tiny" and config.image_encoder:
+        mistakes.append("--image-encoder is for preset sd14: tiny has its own")
+    if config.preset == "tiny" and config.vae and not is_vae(config.vae):
+        mistakes.append(
+            f"--vae {config.vae} holds no autoencoder: give the model/ of a run of stage "
+            "autoencoder, or leave it out for patches"
+        )
     if config.base and config.init_from:
         mistakes.append(
             "--base and --init-from both give weights: leave out --base, and name its VAE and "

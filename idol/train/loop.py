@@ -6,6 +6,7 @@ from `noise`. So nothing but weights, optimizer and the number of the step is ne
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
@@ -23,15 +24,31 @@ from idol.model import DenoiserOutput
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
 from idol.train.monitor import Monitor
 from idol.train.optimizer import learning_rate
-from idol.train.run import Run
+from idol.train.run import Run, Stepping
 from idol.train.stopping import DivergedError, Interrupt, InterruptedRun
 from shards.errors import ShardsError
+from shards.stream import ClipBatch
 
-__all__ = ["step_losses", "train_steps"]
+__all__ = ["PassLosses", "denoising_losses", "step_losses", "train_steps"]
 
 
-def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
+# The loss of a pass, its terms and what else is logged, of clips; and whether gradients at the
+# features are wanted with it.
+PassLosses = Callable[..., tuple[Tensor, dict[str, Tensor], dict[str, float]]]
+
+
+def train_steps(
+    run: Stepping,
+    data: Datasets,
+    checkpoints: Checkpoints,
+    monitor: Monitor[Any],
+    pass_losses: PassLosses,
+) -> None:
     """Take all steps that are left, then leave a checkpoint.
+
+    Args:
+        pass_losses: `pass_losses(clips, gradient_norms=...)`: the loss to be minimised, its terms
+            by name, and norms to be logged with them.
 
     Raises:
         InterruptedRun: the process was asked to stop; it left a checkpoint.
@@ -39,19 +56,18 @@ def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
         ShardsError: clips cannot be read; one process alone left a checkpoint.
     """
     config, accelerator, progress = run.config, run.accelerator, run.progress
-    device, rank = accelerator.device, accelerator.process_index
-    processes, passes = accelerator.num_processes, config.run.accumulation
-    random, schedule = Randomness(config.run.seed), noise_schedule()
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    passes = config.run.accumulation
     with (
         run.saved_on(ShardsError, checkpoints),
         Interrupt() as interrupt,
-        Monitor(run, data) as monitor,
+        monitor,
     ):
         batches = data.training_batches(
             rank=rank,
             processes=processes,
             consumed=progress.step * config.global_batch(processes),
-            pin_memory=device.type == "cuda",
+            pin_memory=accelerator.device.type == "cuda",
         )
         monitor.catch_up()
         while progress.step < config.optimizer.steps:
@@ -63,23 +79,11 @@ def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
                 last_pass = number == passes - 1
                 clips = next(batches)
                 with average_gradients(run.modules, now=last_pass):
-                    batch = run.prepare(
-                        clips,
-                        device,
-                        random=random,
-                        dropout=config.optimizer.foreground_dropout,
-                        together=config.optimizer.dropout_draw == "batch",
+                    total, named, norms = pass_losses(
+                        clips, gradient_norms=last_pass and run.measures_gradients(step)
                     )
-                    losses, norms = step_losses(
-                        run.denoise,
-                        batch,
-                        random,
-                        schedule,
-                        config.loss,
-                        gradient_norms=last_pass and run.measures_gradients(step),
-                    )
-                    accelerator.backward(losses.total / passes)
-                terms.append(losses.named())
+                    accelerator.backward(total / passes)
+                terms.append(named)
                 keys += clips.key
             norm = run.clip_gradients()
 
@@ -108,6 +112,29 @@ def train_steps(run: Run, data: Datasets, checkpoints: Checkpoints) -> None:
             if stop and not last:
                 raise InterruptedRun(progress.step)
             monitor.evaluate_if_due()
+
+
+def denoising_losses(run: Run) -> PassLosses:
+    """What a pass of the stages that denoise minimises: `step_losses` of its clips."""
+    config = run.config
+    random, schedule = Randomness(config.run.seed), noise_schedule()
+
+    def pass_losses(
+        clips: ClipBatch, *, gradient_norms: bool
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, float]]:
+        batch = run.prepare(
+            clips,
+            run.accelerator.device,
+            random=random,
+            dropout=config.optimizer.foreground_dropout,
+            together=config.optimizer.dropout_draw == "batch",
+        )
+        losses, norms = step_losses(
+            run.denoise, batch, random, schedule, config.loss, gradient_norms=gradient_norms
+        )
+        return losses.total, losses.named(), norms
+
+    return pass_losses
 
 
 # Eq. 2 and 7 (Eq. 8 in pre-training), for one timestep a clip.

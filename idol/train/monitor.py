@@ -8,7 +8,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -18,20 +18,23 @@ from idol.data.datasets import Datasets
 from idol.diffusion.schedule import noise_schedule
 from idol.train.log import Log, StepReport
 from idol.train.optimizer import learning_rate
-from idol.train.run import Run
+from idol.train.run import Run, Stepping
 from idol.train.samples import sample_sheets
 from idol.train.validation import validate
 
-__all__ = ["Monitor", "Throughput"]
+__all__ = ["DenoisingMonitor", "Monitor", "Throughput"]
 
 # Samples of the same clips from the same noise each time, so that they can be compared.
 _SAMPLE_SEED = 0
 
 
-class Monitor:
+_R = TypeVar("_R", bound=Stepping)
+
+
+class Monitor(Generic[_R]):
     """Writes in the main process; validates and samples in all, as FSDP needs it."""
 
-    def __init__(self, run: Run, data: Datasets) -> None:
+    def __init__(self, run: _R, data: Datasets) -> None:
         self._run = run
         self._data = data
         self._config: TrainConfig = run.config
@@ -112,6 +115,16 @@ class Monitor:
         """Make sure that the losses so far outlive the machine."""
         if self._log is not None:
             self._log.flush()
+
+    def _validate(self, step: int) -> None:
+        raise NotImplementedError
+
+    def _sample(self, step: int) -> None:
+        raise NotImplementedError
+
+
+class DenoisingMonitor(Monitor[Run]):
+    """The denoiser's: held-out losses, and what it draws."""
 
     def _validate(self, step: int) -> None:
         run, accelerator = self._run, self._run.accelerator

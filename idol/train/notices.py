@@ -1,5 +1,6 @@
 """What a user should know when a run starts: options that mean nothing in it, or less."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from shards.options import not_used
 __all__ = ["notices"]
 
 _BEFORE = {"image": "pretrain", "video": "image"}
-_PREFIXES = {"loss": "loss.", "model": "model."}
+_PREFIXES = {"loss": "loss.", "model": "model.", "autoencoder": "autoencoder."}
 # The last timestep that a model is trained with.
 _LAST = 999
 
@@ -36,6 +37,7 @@ def notices(
         shards=config.shards,
         output=config.output,
         model=config.model,
+        vae=config.vae,
     )
     lines = not_used(config, usual, _rules(config, data), _PREFIXES)
     lines += _start(config, checkpoint, saved or {})
@@ -55,6 +57,16 @@ def notices(
 def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
     """Settings that mean nothing beside the others, and why."""
     stage, loss, report = config.stage, config.loss, config.report
+    sizes = ("latent_channels", "block_out_channels", "layers_per_block", "norm_groups")
+    if stage != "autoencoder":
+        yield from (
+            (f"autoencoder.{field.name}", "stage autoencoder alone makes one")
+            for field in dataclasses.fields(config.autoencoder)
+        )
+    elif config.base:
+        yield from ((f"autoencoder.{name}", "the VAE of --base has its own") for name in sizes)
+    if stage == "autoencoder":
+        yield from _denoisers_alone(config)
     motion = ("loss.motion_reduction", "loss.motion_divisor")
     if stage != "video":
         one = f"stage {stage} takes one frame of a clip"
@@ -89,6 +101,17 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield "data.cache_limit", "there is no --cache"
     elif all(s.store.is_local for d in data.mixture.datasets for s in d.shards_of()):
         yield from ((f"data.{n}", "the shards are local files") for n in ("cache", "cache_limit"))
+
+
+def _denoisers_alone(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    why = "stage autoencoder trains no denoiser"
+    for part in ("loss", "model"):
+        yield from (
+            (f"{part}.{field.name}", why) for field in dataclasses.fields(getattr(config, part))
+        )
+    yield from ((f"optimizer.{n}", why) for n in ("foreground_dropout", "dropout_draw"))
+    names = ("sample_steps", "sample_spacing", "guidance", "gradient_norms_every")
+    yield from ((f"report.{name}", why) for name in names)
 
 
 def _start(config: TrainConfig, checkpoint: Path | None, saved: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +31,7 @@ from idol.train.optimizer import (
 from idol.train.resume import check_frozen
 from shards.files.atomic import atomic_folder
 
-__all__ = ["Progress", "Run"]
+__all__ = ["Progress", "Run", "Stepping"]
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _STATE = "run.json"
@@ -65,25 +65,134 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """Everything that changes while training, and what it is made of.
+class Stepping:
+    """What every stage changes step by step: trained parameters, optimizer, average, progress.
 
     Attributes:
-        trained: the bare model; `denoiser` and `image_encoder` run it over all processes.
         names: the trained parameters and what checkpoints call them.
-        frozen: digests of the networks that are not trained.
-        depth: what the depth that it learns means.
     """
 
     config: TrainConfig
     accelerator: Accelerator
-    trained: Trained
-    denoiser: nn.Module
-    image_encoder: Any
     names: dict[nn.Parameter, str]
     optimizer: Any
     average: MovingAverage | None
     progress: Progress
+
+    @property
+    def modules(self) -> Sequence[nn.Module]:
+        """Those whose gradients are averaged over processes."""
+        raise NotImplementedError
+
+    def measures_gradients(self, step: int) -> bool:
+        """Whether the consistency losses' gradients at the features are due."""
+        return False
+
+    def clip_gradients(self) -> Tensor:
+        """Scale the gradient down to the largest norm allowed, if any; its norm before, float32."""
+        self.accelerator.unscale_gradients()
+        largest = self.config.optimizer.clip or math.inf
+        norm = nn.utils.clip_grad_norm_([*self.names], largest)
+        return whole(norm).float()
+
+    def take_step(self, learning_rate: float, *, finite: bool) -> None:
+        """Change the weights, unless something was not finite."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        # The scaler of half precision finds overflow itself, and must see it to scale less.
+        if finite or self.accelerator.scaler is not None:
+            self.optimizer.step()
+        if finite and self.average is not None:
+            self.average.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def saved_on(self, kind: type[Exception], checkpoints: Checkpoints) -> Iterator[None]:
+        """Write a checkpoint of the last step on an error of this kind, and raise it.
+
+        Of several processes an error stops but one, and the others cannot be asked.
+        """
+        try:
+            yield
+        except kind:
+            if self.accelerator.num_processes == 1 and self.progress.step > self.progress.saved:
+                self.save(checkpoints)
+            raise
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint of this step; every process must ask, the first one writes."""
+        self.progress.saved = self.progress.step
+        if self._gathers:
+            weights = self._weights()
+            tensors, numbers = optimizer_state(self.optimizer.optimizer, self.names)
+            average = self.average.state() if self.average else None
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                **dataclasses.asdict(self.progress),
+                "optimizer": numbers,
+                "scaler": scaler.state_dict() if scaler else None,
+                "frozen": self._frozen(),
+            }
+
+            def fill(folder: Path) -> None:
+                self._write(folder / "model", weights)
+                write_tensors(folder / "optimizer.safetensors", tensors)
+                if average is not None:
+                    write_tensors(folder / "average.safetensors", average)
+                (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n")
+
+            checkpoints.write(self.progress.step, fill)
+        self.accelerator.wait_for_everyone()
+
+    def load(self, checkpoint: Path) -> None:
+        """Go on from a checkpoint of this run, whose weights are loaded already."""
+        state = json.loads((checkpoint / _STATE).read_bytes())
+        check_frozen(state["frozen"], self._frozen())
+        for field in dataclasses.fields(Progress):
+            setattr(self.progress, field.name, state[field.name])
+        tensors = read_tensors(checkpoint / "optimizer.safetensors")
+        load_optimizer_state(self.optimizer.optimizer, self.names, tensors, state["optimizer"])
+        if self.average:
+            self.average.load(read_tensors(checkpoint / "average.safetensors"))
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    @property
+    def _gathers(self) -> bool:
+        # The whole state takes gigabytes of memory: only who writes has it, or who holds a part.
+        return self.accelerator.is_main_process or self.config.run.fsdp
+
+    def _final_weights(self) -> dict[str, Tensor]:
+        """Those that the stage ends with: the average, if there is one."""
+        return self._weights() | (self.average.state() if self.average else {})
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Whole tensors on the CPU, by the names of checkpoints."""
+        raise NotImplementedError
+
+    def _write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the model into a new folder."""
+        raise NotImplementedError
+
+    def _frozen(self) -> dict[str, str]:
+        """Digests of the networks that are not trained."""
+        return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Stepping):
+    """Everything that changes while the denoiser is trained, and what it is made of.
+
+    Attributes:
+        trained: the bare model; `denoiser` and `image_encoder` run it over all processes.
+        frozen: digests of the networks that are not trained.
+        depth: what the depth that it learns means.
+    """
+
+    trained: Trained
+    denoiser: nn.Module
+    image_encoder: Any
     frozen: dict[str, str]
     depth: DepthMeaning
 
@@ -126,7 +235,7 @@ class Run:
             depth=depth,
         )
         if checkpoint is not None:
-            run._load(checkpoint)
+            run.load(checkpoint)
         return run
 
     @property
@@ -164,69 +273,10 @@ class Run:
         joint = self.config.stage != "pretrain" and not self.config.run.fsdp
         return joint and every > 0 and step % every == 0
 
-    def clip_gradients(self) -> Tensor:
-        """Scale the gradient down to the largest norm allowed, if any; its norm before, float32."""
-        self.accelerator.unscale_gradients()
-        largest = self.config.optimizer.clip or math.inf
-        norm = nn.utils.clip_grad_norm_([*self.names], largest)
-        return whole(norm).float()
-
-    def take_step(self, learning_rate: float, *, finite: bool) -> None:
-        """Change the weights, unless something was not finite."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        # The scaler of half precision finds overflow itself, and must see it to scale less.
-        if finite or self.accelerator.scaler is not None:
-            self.optimizer.step()
-        if finite and self.average is not None:
-            self.average.update()
-        self.optimizer.zero_grad(set_to_none=True)
-
-    @contextmanager
-    def saved_on(self, kind: type[Exception], checkpoints: Checkpoints) -> Iterator[None]:
-        """Write a checkpoint of the last step on an error of this kind, and raise it.
-
-        Of several processes an error stops but one, and the others cannot be asked.
-        """
-        try:
-            yield
-        except kind:
-            if self.accelerator.num_processes == 1 and self.progress.step > self.progress.saved:
-                self.save(checkpoints)
-            raise
-
-    def save(self, checkpoints: Checkpoints) -> None:
-        """Write a checkpoint of this step; every process must ask, the first one writes."""
-        self.progress.saved = self.progress.step
-        if self._gathers:
-            weights = whole_state(_state_of(self.trained))
-            tensors, numbers = optimizer_state(self.optimizer.optimizer, self.names)
-            average = self.average.state() if self.average else None
-        if self.accelerator.is_main_process:
-            scaler = self.accelerator.scaler
-            state = {
-                **dataclasses.asdict(self.progress),
-                "optimizer": numbers,
-                "scaler": scaler.state_dict() if scaler else None,
-                "frozen": self.frozen,
-            }
-
-            def fill(folder: Path) -> None:
-                write_model(folder / "model", self.trained, weights, self._info())
-                write_tensors(folder / "optimizer.safetensors", tensors)
-                if average is not None:
-                    write_tensors(folder / "average.safetensors", average)
-                (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n")
-
-            checkpoints.write(self.progress.step, fill)
-        self.accelerator.wait_for_everyone()
-
     def save_final(self, folder: Path) -> None:
         """Write the model, its average if there is one, as the folder of a pipeline."""
         if self._gathers:
-            weights = whole_state(_state_of(self.trained))
-            if self.average:
-                weights |= self.average.state()
+            weights = self._final_weights()
         if self.accelerator.is_main_process:
             with atomic_folder(folder) as unfinished:
                 config, info = (
@@ -238,22 +288,14 @@ class Run:
                 write_index(unfinished, info)
         self.accelerator.wait_for_everyone()
 
-    @property
-    def _gathers(self) -> bool:
-        # The whole state takes gigabytes of memory: only who writes has it, or who holds a part.
-        return self.accelerator.is_main_process or self.config.run.fsdp
+    def _weights(self) -> dict[str, Tensor]:
+        return whole_state(_state_of(self.trained))
 
-    def _load(self, checkpoint: Path) -> None:
-        state = json.loads((checkpoint / _STATE).read_bytes())
-        check_frozen(state["frozen"], self.frozen)
-        for field in dataclasses.fields(Progress):
-            setattr(self.progress, field.name, state[field.name])
-        tensors = read_tensors(checkpoint / "optimizer.safetensors")
-        load_optimizer_state(self.optimizer.optimizer, self.names, tensors, state["optimizer"])
-        if self.average:
-            self.average.load(read_tensors(checkpoint / "average.safetensors"))
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+    def _write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        write_model(folder, self.trained, weights, self._info())
+
+    def _frozen(self) -> dict[str, str]:
+        return self.frozen
 
     def _info(self) -> ModelInfo:
         config = self.config

@@ -14,11 +14,17 @@ from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
 from idol.data.depth_meaning import depth_meaning
+from idol.train.autoencoder import (
+    AutoencoderMonitor,
+    AutoencoderRun,
+    check_autoencoder_sources,
+)
 from idol.train.distributed import make_accelerator
 from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
-from idol.train.loop import train_steps
+from idol.train.loop import denoising_losses, train_steps
 from idol.train.memory import out_of_memory
+from idol.train.monitor import DenoisingMonitor
 from idol.train.notices import notices
 from idol.train.optimizer import eight_bit_adam
 from idol.train.resume import check_same_run, described, read_config, shards_digest, write_config
@@ -87,7 +93,11 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     checkpoint = _newest(checkpoints, accelerator)
     saved, given = read_config(config.output), config
     config, settings = _complete(config, saved, data, accelerator, checkpoint)
-    check_sources(config, resuming=checkpoint is not None)
+    if config.stage == "autoencoder":
+        if checkpoint is None:
+            check_autoencoder_sources(config)
+    else:
+        check_sources(config, resuming=checkpoint is not None)
     if accelerator.is_main_process:
         for line in notices(given, data, checkpoint=checkpoint, saved=saved):
             _log.warning(line)
@@ -98,9 +108,16 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     if accelerator.is_main_process:
         write_config(config.output, settings)
     try:
-        run = Run.start(config, accelerator, checkpoint, depth)
-        train_steps(run, data, checkpoints)
-        run.save_final(config.output / "model")
+        if config.stage == "autoencoder":
+            codec = AutoencoderRun.start(config, accelerator, checkpoint, data)
+            watch = AutoencoderMonitor(codec, data)
+            train_steps(codec, data, checkpoints, watch, codec.pass_losses)
+            codec.save_final(config.output / "model")
+        else:
+            run = Run.start(config, accelerator, checkpoint, depth)
+            monitor = DenoisingMonitor(run, data)
+            train_steps(run, data, checkpoints, monitor, denoising_losses(run))
+            run.save_final(config.output / "model")
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, accelerator.num_processes, error) from error
     finally:
@@ -140,10 +157,11 @@ def _complete(
             _log.info("resuming from %s", checkpoint)
         # The origin of the weights is no longer used, but is reported.
         settings |= {name: settings[name] or saved.get(name) for name in ("init_from", "base")}
-        config = resumed(config, saved)
+        # Of an autoencoder the base says what it is, not only what it started from.
+        config = resumed(config, saved) if config.stage != "autoencoder" else config
     elif (config.output / "model").exists():
         raise TrainError(f"{config.output} holds a trained model already: give another --output")
-    else:
+    elif config.stage != "autoencoder":
         given, config = config.init_from, with_sources(config)
         finished = config.init_from in (given, given and given / "model")
         if accelerator.is_main_process and not finished:

@@ -15,7 +15,7 @@ import pytest
 from idol.checkpoint import Checkpoints
 from idol.data.datasets import Datasets
 from idol.train.cli import parse, run_config
-from idol.train.monitor import Monitor
+from idol.train.monitor import DenoisingMonitor
 from idol.train.run import Run
 from idol.train.stopping import DivergedError
 from idol.train.train import train
@@ -52,16 +52,16 @@ def test_validation_and_samples_that_a_stop_cut_off_are_caught_up_on(
     boxes: Path, tmp_path: Path, evaluated: Path, monkeypatch: pytest.MonkeyPatch, step: int,
     within: str,
 ) -> None:  # fmt: skip
-    original = getattr(Monitor, within)
+    original = getattr(DenoisingMonitor, within)
 
-    def stopped(self: Monitor, done: int) -> None:
+    def stopped(self: DenoisingMonitor, done: int) -> None:
         if done == step:
             raise KeyboardInterrupt
         original(self, done)
 
     config = micro("image", boxes, tmp_path / "run", **EVALUATED)
     with monkeypatch.context() as context:
-        context.setattr(Monitor, within, stopped)
+        context.setattr(DenoisingMonitor, within, stopped)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     train(config)
@@ -76,8 +76,8 @@ def test_what_was_evaluated_is_not_evaluated_again(
 ) -> None:
     config = micro("image", boxes, tmp_path / "run", **EVALUATED)
     train(config)
-    monkeypatch.setattr(Monitor, "_validate", None)
-    monkeypatch.setattr(Monitor, "_sample", None)
+    monkeypatch.setattr(DenoisingMonitor, "_validate", None)
+    monkeypatch.setattr(DenoisingMonitor, "_sample", None)
     train(config)
 
 

@@ -1,0 +1,105 @@
+"""Sizes of the autoencoder of `--stage autoencoder`, and what a trained one says of itself."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
+
+__all__ = ["LATENTS", "AutoencoderConfig", "Latents", "read_latents"]
+
+LATENTS = "latents.json"
+
+_FORMAT = 1
+_Count = Annotated[int, at_least(1)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """A KL autoencoder: its sizes, unless it starts from the VAE of --base, and its objective.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    latent_channels: _Count = 8
+    """Channels of a latent."""
+    block_out_channels: tuple[int, ...] = (16, 32, 64)
+    """Channels at each resolution, finest first; each but the last halves the image's sides."""
+    layers_per_block: _Count = 1
+    """ResBlocks of a resolution in the encoder; the decoder has one more."""
+    norm_groups: _Count = 8
+    """Groups of every GroupNorm; divides the channels of every resolution."""
+    depth: bool = False
+    """Depth as a fourth channel, beside the colours of its frame: for variant ldm3d."""
+    crop: Annotated[int, at_least(8)] = 64
+    """Side of the random square of a picture that a step trains on, in pixels; smaller pictures are
+    taken whole."""
+    kl_weight: Annotated[float, NOT_NEGATIVE] = 1e-6
+    """Weight of the divergence of the posterior from the normal distribution."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
+        mistakes = [f"autoencoder: {name} {fault}" for name, fault in mistakes_in(self)]
+        mistakes += [
+            f"autoencoder: norm_groups={self.norm_groups} does not divide the {channels} channels "
+            "of a resolution"
+            for channels in self.block_out_channels
+            if channels < 1 or channels % self.norm_groups
+        ]
+        if not self.block_out_channels:
+            mistakes.append("autoencoder: block_out_channels names no resolution")
+        ConfigError.raise_if_any(mistakes, "there is no such autoencoder")
+
+    @property
+    def factor(self) -> int:
+        """Pixels of an image's side for one of its latent's."""
+        return int(2 ** (len(self.block_out_channels) - 1))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Latents:
+    """What was measured of an autoencoder's scaled latents on the clips that it was trained on.
+
+    Attributes:
+        spread: of each channel the root mean square of frames minus background and depth minus the
+            farthest depth: `DualModalUNetConfig.change_spread`.
+        far: each channel of the farthest depth's latent: `DualModalUNetConfig.far_latent`.
+        depth: whether depth is a fourth channel of its images.
+        psnr: of its held-out pictures, in dB, by their kind; empty where none were held out.
+        size: height and width of the pictures measured; `pictures`: how many.
+        step: of its training.
+    """
+
+    spread: tuple[float, ...]
+    far: tuple[float, ...]
+    depth: bool
+    psnr: dict[str, float]
+    size: int
+    pictures: int
+    step: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's content."""
+        return {"format": _FORMAT, **dataclasses.asdict(self)}
+
+
+def read_latents(folder: Path) -> Latents:
+    """What is said beside the autoencoder in a folder of `--stage autoencoder`.
+
+    Raises:
+        ConfigError: nothing is said, or by another version.
+    """
+    path = folder / LATENTS
+    try:
+        values = json.loads(path.read_bytes())
+        if values.pop("format") != _FORMAT:
+            raise ConfigError(f"{path} was written by another version: train that codec again")
+        return Latents(**{**values, "spread": (*values["spread"],), "far": (*values["far"],)})
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} has no {LATENTS}: give the model/ that idol-train --stage autoencoder left"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
