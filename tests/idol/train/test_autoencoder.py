@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from tests.idol.train.micro import clip, losses_of, micro, weights_of, write_shards
 
 from idol.config.autoencoder import AutoencoderConfig, read_latents
 from idol.config.checks import ConfigError
@@ -21,6 +20,7 @@ from idol.saved import load_trained
 from idol.train.autoencoder import AutoencoderMonitor
 from idol.train.stopping import TrainError
 from idol.train.train import train
+from tests.idol.train.micro import clip, losses_of, micro, weights_of, write_shards
 
 SMALL = AutoencoderConfig(latent_channels=5, block_out_channels=(8, 8, 16), crop=16)
 
