@@ -2,6 +2,7 @@
 
 import heapq
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +14,9 @@ from pipelines.engine import run
 from pipelines.gather import Gathering
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
+from pipelines.progress_file import told
 from pipelines.recipe import Recipe
-from pipelines.reporter import Reporter, Standing
+from pipelines.reporter import Reporter, Several, Standing
 from pipelines.scan import Scan
 from pipelines.worker import Made, Outcome, Setup, Worker
 from preprocess.errors import InputError
@@ -29,7 +31,7 @@ from shards.errors import BadManifest
 from shards.files.leases import leased
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
-from shards.manifest import Manifest, Quarantined, load_each
+from shards.manifest import Manifest, Quarantined, load_each, shard_name
 from shards.waiting import WaitingClips
 
 __all__ = ["BuildSummary", "Estimate", "build", "check_out", "estimate", "plan_build"]
@@ -256,13 +258,14 @@ def build(
     """
     setup = _setup(plan.recipe, plan.source, compute, weights)
     store = Store.at(out)
-    with _alone_in(store) as check_alone:
+    with _alone_in(store) as check_alone, told(store) as counts:
+        reporter = Several(counts, reporter)
         session = _open(store, plan, setup)
         waiting = WaitingClips(store, session.info.fingerprint)
-        there = _Committed(load_each(store, plan.shards), retry_quarantined=retry_quarantined)
+        there = _Committed(plan, load_each(store, plan.shards), retry_quarantined=retry_quarantined)
         kept = len(there.quarantined)
-        gathering = Gathering(plan, there.missing(plan), waiting)
-        reporter.planned(plan, Standing(kept, there.clips, gathering.found))
+        gathering = Gathering(plan, there.missing(), waiting)
+        reporter.planned(plan, there.standing(gathering.found))
         hands = RealHands(setup, waiting)
 
         def make() -> None:
@@ -275,13 +278,15 @@ def build(
         make()
         try:
             check_alone()
+            there.check()
             info = session.finish(plan.shards_by_split)
         except BadManifest:
             # A committer of a build that was killed a moment ago may have replaced a shard after
             # we had, and have been stopped at it: its bytes are the same, but they may be gone.
-            there = _Committed(load_each(store, plan.shards))
-            gathering = Gathering(plan, there.missing(plan), waiting)
+            there = _Committed(plan, load_each(store, plan.shards))
+            gathering = Gathering(plan, there.missing(), waiting)
             make()
+            there.check()
             info = session.finish(plan.shards_by_split)
         waiting.drop_all()
     return BuildSummary(info, there.all_quarantined(), len(there.quarantined) - kept, kept)
@@ -290,24 +295,63 @@ def build(
 class _Committed:
     """Shards that are there: how many clips of theirs, and which are quarantined.
 
-    A large plan's manifests would fill the memory: each is forgotten once it is counted.
+    A large plan's manifests would fill the memory: each is forgotten once it is counted. A shard
+    that does not hold the clips planned for it, committed or quarantined, is not there.
     """
 
     def __init__(
-        self, found: Iterable[Manifest | BadManifest], *, retry_quarantined: bool = False
+        self,
+        plan: Plan,
+        found: Iterable[Manifest | BadManifest],
+        *,
+        retry_quarantined: bool = False,
     ) -> None:
+        self._plan = plan
         self.quarantined: dict[tuple[str, int], tuple[Quarantined, ...]] = {}
-        self.clips = 0
+        self._committed: Counter[str] = Counter()
+        self._bytes = 0
         for manifest in found:
             if isinstance(manifest, Manifest) and not (retry_quarantined and manifest.quarantined):
                 self.add(manifest)
 
     def add(self, manifest: Manifest) -> None:
-        self.quarantined[manifest.split, manifest.index] = manifest.quarantined
-        self.clips += len(manifest.keys)
+        split = manifest.split
+        planned = self._plan.keys("train" if split == "train" else "val", manifest.index)
+        if sorted(planned) != sorted(manifest.keys):
+            return
+        self.quarantined[split, manifest.index] = manifest.quarantined
+        self._committed[split] += len(manifest.samples)
+        self._bytes += manifest.bytes
 
-    def missing(self, plan: Plan) -> list[tuple[Split, int]]:
-        return [shard for shard in plan.shards if shard not in self.quarantined]
+    def missing(self) -> list[tuple[Split, int]]:
+        return [shard for shard in self._plan.shards if shard not in self.quarantined]
+
+    def standing(self, waiting: int) -> Standing:
+        quarantined = Counter(
+            split for (split, _), these in self.quarantined.items() for _ in these
+        )
+        return Standing(
+            len(self.quarantined),
+            self._committed.total() + quarantined.total(),
+            waiting,
+            self._committed,
+            quarantined,
+            Counter(q.kind for these in self.quarantined.values() for q in these),
+            self._bytes,
+        )
+
+    def check(self) -> None:
+        """Planned clips are committed and quarantined ones together, each in its shard, always.
+
+        Raises BadManifest, naming the first shard of which that is not so.
+        """
+        if missing := self.missing():
+            split, index = missing[0]
+            raise BadManifest(
+                f"{split}/{shard_name(index)}: its planned clips are not all committed or "
+                f"quarantined, as in {len(missing)} of {len(self._plan.shards)} shards: run the "
+                "same command to resume"
+            )
 
     def all_quarantined(self) -> tuple[Quarantined, ...]:
         """In the plan's order."""
@@ -364,6 +408,7 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
         software={**setup.made_by.software, "python": platform.python_version()},
         weights=setup.made_by.weights(),
         extras={
+            "planned": {"clips": plan.clips, "shards": plan.shards_by_split},
             "short_videos": list(plan.short),
             "short_shots": [asdict(video) for video in plan.short_shots],
             "unreadable": [asdict(unreadable) for unreadable in plan.unreadable],

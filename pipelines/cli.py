@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -18,11 +18,15 @@ from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.recipe_cli import recipe_app
 from pipelines.recipe_file import RecipeFile, load_recipe
+from pipelines.status_cli import status
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
 from shards.command import ALSO, run
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced
+
+if TYPE_CHECKING:
+    from pipelines.metrics import Metrics
 
 __all__ = ["main"]
 
@@ -57,6 +61,7 @@ def _command(arguments: Sequence[str]) -> int:
     app = SubcommandApp()
     app.command(build)
     app.command(encode)
+    app.command(status)
     app.command(recipe_app, name="recipe", help="List, show and compare recipes.")
     app.command(weights_app, name="weights", help="List, fetch and check external files.")
     code: int = app.cli(
@@ -77,6 +82,7 @@ def build(
     weights: Path | None = None,
     max_quarantine: int = 0,
     retry_quarantined: _Flag = False,
+    metrics: Annotated[str | None, tyro.conf.arg(metavar="PORT|FILE")] = None,
     dry_run: _Flag = False,
 ) -> int:
     """Build a dataset of annotated clips; run the same command to resume.
@@ -92,22 +98,28 @@ def build(
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
         max_quarantine: Exit with 1 if more than this many clips and files could not be used.
         retry_quarantined: Make shards again that hold quarantined clips.
+        metrics: Tell how far the build is in Prometheus' text format: at 127.0.0.1:PORT/metrics, or
+            in a FILE (.prom) for node-exporter's textfile collector.
         dry_run: Print the plan and what it will cost, and stop.
     """
     if max_quarantine < 0:
         raise InputError(f"--max-quarantine must be 0 or more, not {max_quarantine}")
     file = load_recipe(recipe, settings.get("dataset")) if recipe else RecipeFile("")
-    make = partial(
-        _make,
-        compute=replaced(file.compute, compute),
-        weights=weights,
-        retry_quarantined=retry_quarantined,
-        dry_run=dry_run,
-    )
-    if file.sources:
-        failed = _make_mixture(file, settings, source, out, make, dry_run=dry_run)
-    else:
-        failed = make(*_single(file, settings, source), out)
+    from pipelines.metrics import exported
+
+    with exported(metrics if not dry_run else None) as numbers:
+        make = partial(
+            _make,
+            metrics=numbers,
+            compute=replaced(file.compute, compute),
+            weights=weights,
+            retry_quarantined=retry_quarantined,
+            dry_run=dry_run,
+        )
+        if file.sources:
+            failed = _make_mixture(file, settings, source, out, make, dry_run=dry_run)
+        else:
+            failed = make(*_single(file, settings, source), out)
     if failed > max_quarantine:
         from pipelines import show
 
@@ -124,6 +136,7 @@ def _make(
     compute: Compute,
     weights: Path | None,
     retry_quarantined: bool,
+    metrics: "Metrics",
     dry_run: bool,
 ) -> int:
     """Plan, build and show one dataset; the number of clips and files that could not be used."""
@@ -131,6 +144,7 @@ def _make(
     from pipelines.build import build as build_dataset
     from pipelines.build import check_out, plan_build
     from pipelines.notices import unused
+    from pipelines.reporter import Several
 
     check_out(recipe, source, out, compute, weights, dry_run=dry_run)
     if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
@@ -149,11 +163,11 @@ def _make(
     if dry_run:
         show.cost(plan, compute, weights)
         return 0
-    with show.Progress() as reporter:
+    with show.Progress() as progress:
         summary = build_dataset(
             plan,
             out,
-            reporter,
+            Several(progress, metrics.of(out)),
             compute=compute,
             weights=weights,
             retry_quarantined=retry_quarantined,

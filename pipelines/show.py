@@ -282,6 +282,11 @@ def summary(plan: Plan, result: BuildSummary, out: str) -> None:
         counts = [row[n] for n in ("videos", "clips", "frames", "quarantined", "shards")]
         table.add_row(split, *map(str, counts), human_bytes(row["bytes"]))
     console.print(table)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(totals["kinds"].items()))
+    console.print(
+        f"{plan.clips} planned = {totals['clips']} committed + {totals['quarantined']} quarantined"
+        + (f" ({kinds})" if kinds else "")
+    )
     if result.shards_kept:
         console.print(f"{result.shards_made} shards made now, {result.shards_kept} were there")
     if plan.shots.breaks:

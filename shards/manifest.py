@@ -1,7 +1,7 @@
 """Manifests: what a shard holds and where. A shard without a valid manifest does not exist."""
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +18,7 @@ __all__ = [
     "Manifest",
     "Quarantined",
     "Sample",
+    "count_reasons",
     "count_totals",
     "describe_sample",
     "find_manifest",
@@ -39,16 +40,27 @@ SCHEMA = 3
 _NUMBER = (int, float)
 _STRINGS = ("video", "subject")  # of a sample's optional fields
 _REQUESTS = 32  # to an object store at a time
+_REASONS = 100  # counted by name
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A clip that failed, and why."""
+    """A clip that failed, and why.
+
+    `reason`     one line.
+    `kind`       of the reason, for counting and retrying: `clip` (what is in the source, such as
+                 nobody in view or a damaged frame), `error` (an annotator raised one), `memory`,
+                 `timeout`, `killed` (it ended its process).
+    `traceback`  where it happened, in our own and the libraries' files; empty where nothing is
+                 known beyond the reason.
+    """
 
     key: str
     video: str
     reason: str
+    kind: str = "clip"
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,10 +148,7 @@ def parse_manifest(data: bytes) -> Manifest:
         bytes=_get(value, "bytes", int),
         sha256=_get(value, "sha256", str),
         samples=tuple(_sample(s) for s in _get(value, "samples", list)),
-        quarantined=tuple(
-            Quarantined(*(_get(q, name, str) for name in ("key", "video", "reason")))
-            for q in _get(value, "quarantined", list)
-        ),
+        quarantined=tuple(_quarantined(q) for q in _get(value, "quarantined", list)),
         fingerprint=_get(value, "fingerprint", str, optional=True),
     )
     end = 0
@@ -279,6 +288,16 @@ def find_manifest(store: Store, split: str, index: int) -> Manifest | None:
         return None
 
 
+def _quarantined(value: Any) -> Quarantined:
+    return Quarantined(
+        key=_get(value, "key", str),
+        video=_get(value, "video", str),
+        reason=_get(value, "reason", str),
+        kind=_get(value, "kind", str, optional=True) or "clip",
+        traceback=_get(value, "traceback", str, optional=True) or "",
+    )
+
+
 def _sample(value: Any) -> Sample:
     sizes = _get(value, "sizes", dict)
     if not all(isinstance(n, int) for n in sizes.values()):
@@ -343,12 +362,17 @@ def describe_sample(
 
 
 def count_totals(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Shards, clips, frames, videos, quarantined clips, tar bytes; and by split in `splits`."""
+    """Shards, clips, frames, videos, quarantined clips, tar bytes; and by split in `splits`.
+
+    `planned` are clips and quarantined together. `kinds` and `reasons` count the quarantined; of
+    many reasons the most frequent, and the others under one name.
+    """
 
     def count(chosen: Sequence[Manifest]) -> dict[str, Any]:
         samples = [sample for manifest in chosen for sample in manifest.samples]
         return {
             "shards": len(chosen),
+            "planned": len(samples) + sum(len(manifest.quarantined) for manifest in chosen),
             "clips": len(samples),
             "frames": sum(sample.frames for sample in samples),
             "videos": len({sample.video for sample in samples}),
@@ -358,7 +382,23 @@ def count_totals(manifests: Sequence[Manifest]) -> dict[str, Any]:
 
     splits = sorted({manifest.split for manifest in manifests})
     by_split = {split: count([m for m in manifests if m.split == split]) for split in splits}
-    return {**count(manifests), "splits": by_split}
+    quarantined = [q for manifest in manifests for q in manifest.quarantined]
+    return {
+        **count(manifests),
+        "kinds": dict(Counter(q.kind for q in quarantined)),
+        "reasons": count_reasons(quarantined),
+        "splits": by_split,
+    }
+
+
+def count_reasons(quarantined: Iterable[Quarantined]) -> dict[str, int]:
+    """How many clips each reason cost, the most frequent first; beyond a hundred, the others
+    together."""
+    counts = Counter(q.reason for q in quarantined)
+    in_order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named, rest = in_order[:_REASONS], in_order[_REASONS:]
+    other = {f"{len(rest)} other reasons": sum(count for _, count in rest)} if rest else {}
+    return {**dict(named), **other}
 
 
 def _typed(value: Any, *kinds: type) -> Any:

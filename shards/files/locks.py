@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["LOCK", "Taken", "exclusive"]
+__all__ = ["BUILDING", "LOCK", "Taken", "exclusive"]
 
 LOCK = ".lock"  # in a folder that one process alone may write to
+BUILDING = ".building.json"  # beside it: who writes, and how far that is (no lock, for reading)
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 

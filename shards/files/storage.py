@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from shards.errors import StorageError
 from shards.files.atomic import TEMPORARY, publish, sync, temporary_path
-from shards.files.locks import LOCK
+from shards.files.locks import BUILDING, LOCK
 from shards.files.s3 import abort_uploads, is_s3, upload
 from shards.files.secrets import has_secret, redact
 from shards.files.system_errors import explain
@@ -87,11 +87,11 @@ class Store:
     def list(self, name: str = "") -> dict[str, bool]:
         """Entries of a folder by name, True for folders. An absent folder is an empty one.
 
-        Temporaries that a killed writer left, locks, and clips that wait for their shard are not
-        shown.
+        Temporaries that a killed writer left, locks, what says who builds, and clips that wait for
+        their shard are not shown.
         """
         entries = self._entries(name)
-        hidden = (LOCK, WAITING)
+        hidden = (BUILDING, LOCK, WAITING)
         shown = (n for n in sorted(entries) if n not in hidden and not TEMPORARY.fullmatch(n))
         return {n: entries[n] is None for n in shown}
 

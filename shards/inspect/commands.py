@@ -244,7 +244,7 @@ def _dataset_tables(dataset: Dataset) -> Iterator[Table | str]:
 
 def _stats_tables(stats: dict[str, Any]) -> Iterator[Table | str]:
     """`stats`: counts by split, bytes by modality, quality, reasons of quarantine."""
-    counts = dict(stats["counts"])
+    counts = {name: n for name, n in stats["counts"].items() if name not in ("kinds", "reasons")}
     splits = {**counts.pop("splits"), "all": counts}
     table = _table("split", **dict.fromkeys(counts, 0))
     for split, row in splits.items():

@@ -1,0 +1,130 @@
+"""`idol-prep status`: how far a build is, from its files alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.build import build, plan_build
+from pipelines.cli import main
+from pipelines.compute import Compute
+from pipelines.progress_file import process_start
+from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
+from shards.files.locks import BUILDING
+from tests.pipelines.conftest import BARE, tree
+from tests.pipelines.test_build import command, tiktok
+
+RECIPE = {**BARE, "clip_length": 8, "clips_per_shard": 3}
+
+
+def status(out, capsys, code=0):
+    capsys.readouterr()
+    assert main(["status", str(out), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_build_is_told_while_it_runs_and_leaves_nothing(videos, tmp_path, capsys):
+    seen = []
+
+    class Asking(Reporter):
+        def committed(self, manifest):
+            seen.append(status(tmp_path / "out", capsys))
+
+    plan = plan_build(Recipe("videos", **RECIPE), videos)
+    build(plan, str(tmp_path / "out"), Asking(), compute=Compute(workers=0))
+    first = seen[0]
+    assert (first["state"], first["planned"], first["shards_planned"]) == ("building", 11, 4)
+    assert first["committed"] == 3
+    assert first["remaining"] == 8
+    assert first["builder"]["pid"] == os.getpid()
+    assert first["builder"]["alive"]
+    last = status(tmp_path / "out", capsys)
+    assert (last["state"], last["planned"], last["committed"]) == ("complete", 11, 11)
+    assert (last["remaining"], last["builder"], last["adds_up"]) == (0, None, True)
+    assert not (tmp_path / "out" / BUILDING).exists()
+    assert main(["status", str(tmp_path / "out")]) == 0
+    assert "11 clips in 4 shards" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("stop", "state"), [(signal.SIGTERM, "stopped"), (signal.SIGKILL, "died")])
+def test_a_build_that_was_stopped_says_so_and_one_that_died_is_found(
+    run, videos, tmp_path, capsys, stop, state
+):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(videos, out, "--workers", "0"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*/shard-*.json"))) < 3 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running = status(out, capsys)
+    assert running["state"] == "building"
+    assert running["builder"]["pid"] == process.pid
+    process.send_signal(stop)
+    process.wait(timeout=60)
+    left = status(out, capsys)
+    assert left["state"] == state
+    assert not left["builder"]["alive"]
+    assert left["planned"] == left["committed"] + left["remaining"] == 90
+    assert left["committed"] >= 3
+    recipe = {"clip_length": 2, "stride": 1, "clips_per_shard": 1}
+    run(videos, out, **recipe)
+    assert status(out, capsys)["state"] == "complete"
+    run(videos, tmp_path / "never stopped", **recipe)
+    assert tree(out) == tree(tmp_path / "never stopped")
+
+
+def test_what_is_quarantined_is_counted_by_reason_everywhere(run, write_image, tmp_path, capsys):
+    source = tiktok(tmp_path / "TikTok_dataset", write_image)
+    (source / "00001" / "images" / "0011.png").write_bytes(b"broken")
+    (source / "00001" / "images" / "0018.png").write_bytes(b"broken")
+    totals = run(source, tmp_path / "out", dataset="tiktok").info.totals
+    assert (totals["planned"], totals["clips"], totals["quarantined"]) == (3, 1, 2)
+    assert totals["kinds"] == {"clip": 2}
+    assert set(totals["reasons"].values()) == {1}
+    said = status(tmp_path / "out", capsys)
+    assert (said["planned"], said["committed"], said["quarantined"]) == (3, 1, 2)
+    assert said["reasons"] == totals["reasons"]
+
+
+def test_a_lost_shard_does_not_add_up(run, videos, tmp_path, capsys):
+    run(videos, tmp_path / "out")
+    next((tmp_path / "out" / "train").glob("*.json")).unlink()
+    said = status(tmp_path / "out", capsys, code=1)
+    assert not said["adds_up"]
+    assert said["remaining"] > 0
+    assert main(["status", str(tmp_path / "out")]) == 1
+    assert "run the build's command again" in capsys.readouterr().out
+
+
+def test_folders_without_a_build_are_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path, tmp_path / "not there", tmp_path / "file"):
+        assert main(["status", str(out)]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_status_file_that_lies_is_no_error(run, videos, tmp_path, capsys):
+    run(videos, tmp_path / "out")
+    for content in (b"", b"[]", b'{"host": 3}', b"\xff\xfe", b'{"counts": {}}'):
+        (tmp_path / "out" / BUILDING).write_bytes(content)
+        assert status(tmp_path / "out", capsys)["state"] == "complete"
+
+
+def test_a_process_is_known_by_its_start():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert process_start(child.pid) not in (None, process_start(os.getpid()))
+    child.kill()
+    deadline = time.monotonic() + 30
+    while process_start(child.pid) is not None:  # a zombie runs no more
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.wait()
