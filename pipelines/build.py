@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from pipelines.commit import RealHands
 from pipelines.compute import Compute, Stopwatch, ray_saves_time, ray_start_seconds, speedup
@@ -316,7 +317,7 @@ class _Committed:
 
     def add(self, manifest: Manifest) -> None:
         split = manifest.split
-        planned = self._plan.keys("train" if split == "train" else "val", manifest.index)
+        planned = self._plan.keys(cast(Split, split), manifest.index)
         if sorted(planned) != sorted(manifest.keys):
             return
         self.quarantined[split, manifest.index] = manifest.quarantined
