@@ -31,7 +31,8 @@ _MOST_HIDDEN = 120  # pixels: what a byte with a sign can say
 _LEAST = 0.05  # of the pivot's depth: nearer than this nothing comes, whatever depth is scaled by
 _NODES = 64  # of the place's depth, along the longer side
 _TALL = 1.7  # metres: a person's height, where their distance is not known
-_CORE = 250  # of 255: a pixel that is the person's alone
+_CORE = 250  # of 255: a pixel that is the person's alone, whose depth is theirs
+_SOLID = 204  # of 255: a pixel whose colour is the person's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,8 @@ class Relief:
     """What all renderings are made of: F frames with a grid of H x W pixels of depth.
 
     `frames`    (F, H', W', 3) uint8 RGB.
+    `colours`   the same, of the person alone: their colours go on beyond them, so that soft edges
+                show nothing of what was behind.
     `z`         (F, H, W) float32: depth along the viewing axis, from the camera; 0 where the person
                 is not. It goes a pixel beyond `alpha`, so that soft edges end softly.
     `alpha`     (F, H, W) uint8: how much of a pixel the person covers.
@@ -104,6 +107,7 @@ class Relief:
     """
 
     frames: np.ndarray
+    colours: np.ndarray
     z: np.ndarray
     alpha: np.ndarray
     hidden: np.ndarray
@@ -192,8 +196,9 @@ def relief_of(footage: Footage, shape: Shape) -> Relief:
         },
         "frames_without_person": int((~known.any(axis=(1, 2))).sum()),
     }
+    colours = np.stack([_own_colours(f, m) for f, m in zip(frames, large, strict=True)])
     return Relief(
-        frames, filled, mask, hidden, cut, backdrop, camera,
+        frames, colours, filled, mask, hidden, cut, backdrop, camera,
         _pivot(camera, mask, middle), unit, footage.fps, footage.name, footage.generated,
         {**footage.told, **told},
     )  # fmt: skip
@@ -330,6 +335,23 @@ def _filled(z: np.ndarray, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
     wanted = cv2.dilate((mask > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     rows, columns = _nearest(core)
     return np.where(wanted, z[rows, columns], 0).astype(np.float32)
+
+
+def _own_colours(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: of each pixel, the colour of the nearest one that is clearly the person's.
+
+    Far from the person, where nobody looks, they are smooth, and so take little room.
+    """
+    solid = mask >= _SOLID
+    if not solid.any():
+        solid = mask > 0
+    if not solid.any():
+        return np.zeros_like(frame)
+    colours = frame[_nearest(solid)]
+    side = max(frame.shape[:2])
+    reach = 2 * max(4, side // 48) + 1
+    close = cv2.dilate((mask > 0).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    return np.where(close[..., None], colours, cv2.blur(colours, (side // 8 + 1,) * 2))
 
 
 def _nearest(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -147,17 +147,7 @@ def _trace(
             part = float(1.0)
             if square < seen:
                 part = _grey(alpha, u, v)
-                mixed = _colour(frame, u, v)
-                back_u = (u + margin[0]) / (1.0 + 2.0 * margin[0])
-                back_v = (v + margin[1]) / (1.0 + 2.0 * margin[1])
-                # A soft edge shows some of what was behind it there: that is taken out again.
-                apart = mixed - (1.0 - part) * _colour(backdrop, back_u, back_v)
-                apart = apart / wp.max(part, 0.02)
-                here = wp.vec3(
-                    wp.clamp(apart[0], 0.0, 255.0),
-                    wp.clamp(apart[1], 0.0, 255.0),
-                    wp.clamp(apart[2], 0.0, 255.0),
-                )
+                here = _colour(frame, u, v)
             else:
                 u = (float(colours[square, 0]) + 0.5) / float(grid_width)
                 v = (float(colours[square, 1]) + 0.5) / float(grid_height)
@@ -257,7 +247,7 @@ class Tracer:
                     _array(person.pixels, wp.int32),
                     _array(person.colours, wp.int32),
                     person.seen,
-                    _array(relief.frames[frame], wp.uint8),
+                    _array(relief.colours[frame], wp.uint8),
                     _array(relief.alpha[frame], wp.uint8),
                 )
             }
