@@ -44,7 +44,7 @@ _OWN = ("idol", "pipelines", "preprocess", "shards")
 _SHELLS = ("bash", "zsh", "fish")
 _PACKAGE = "idol-video"
 _log = logging.getLogger(__name__)
-_COMMAND = re.compile(r"`(idol-(?:prep|shards|train|bench|eval|generate))\b")
+_COMMAND = re.compile(r"`(idol-(?:prep|shards|train|bench|eval|generate|render))\b")
 
 
 def run(

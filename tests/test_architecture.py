@@ -19,7 +19,13 @@ HEAVY = (
     "ai_edge_litert",
     "pydantic",
 )
-COMMANDS = ("pipelines.cli", "shards.inspect.cli", "idol.train.cli", "idol.bench.cli")
+COMMANDS = (
+    "pipelines.cli",
+    "shards.inspect.cli",
+    "idol.train.cli",
+    "idol.bench.cli",
+    "idol.render.cli",
+)
 
 
 def loaded(module: str, names: tuple[str, ...]) -> list[str]:

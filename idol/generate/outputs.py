@@ -11,9 +11,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from idol.generate.generator import Generated
 from idol.generate.sheet import contact_sheet, shown_frames
 from idol.generate.watermark import MESSAGE, SIDE, Watermark, detect
 from idol.mp4 import CRF, GENERATED, mp4_writer, spread
-from shards.files.atomic import sync
+from shards.files.atomic import filled_folder
 from shards.files.digest import canonical_json, sha256_file
 
 __all__ = ["REPORT", "enlargement", "write_outputs"]
@@ -36,7 +35,6 @@ __all__ = ["REPORT", "enlargement", "write_outputs"]
 REPORT = "report.json"
 _LOOKS = 4  # frames of the finished video in which the mark is looked for
 _log = logging.getLogger(__name__)
-_UNFINISHED = ".unfinished-outputs"
 _VIDEO, _DEPTH, _BOTH = "video.mp4", "depth.mp4", "side_by_side.mp4"
 
 
@@ -74,7 +72,7 @@ def write_outputs(
         GenerationError: a library is missing, or a signature cannot be made.
         OSError: the folder cannot be written to.
     """
-    with _aside(folder) as unfinished:
+    with filled_folder(folder, REPORT) as unfinished:
         factor = enlargement(generated.frames.shape[1])
         _write_videos(unfinished, generated, factor, watermark, title, on_frame)
         if c2pa is not None:
@@ -175,24 +173,3 @@ def _enlarged(frames: np.ndarray, factor: int) -> Iterator[np.ndarray]:
         if factor > 1:  # smooth, since it is to be looked at
             frame = cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC)
         yield frame
-
-
-@contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, whose entries then move into `folder`, the report last."""
-    unfinished = folder / _UNFINISHED
-    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process was writing
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        for entry in unfinished.rglob("*"):
-            sync(entry)
-        (folder / REPORT).unlink(missing_ok=True)
-        for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == REPORT):
-            there = folder / entry.name
-            if there.is_dir():
-                shutil.rmtree(there)
-            entry.replace(there)
-        sync(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -5,13 +5,14 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = [
     "TEMPORARY",
     "atomic_file",
     "atomic_folder",
+    "filled_folder",
     "publish",
     "sync",
     "temporary_path",
@@ -72,6 +73,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+@contextmanager
+def filled_folder(folder: Path, last: str) -> Iterator[Path]:
+    """Give a folder to fill, whose entries then move into `folder`, the one called `last` last.
+
+    `folder` is made if absent, and entries of the same names are replaced; others stay. If the
+    block ends with an error nothing is changed. Where the last entry is there, all are, whole.
+    """
+    made = not folder.exists()
+    unfinished = folder / f"{_UNFINISHED}outputs"
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process was writing
+    unfinished.mkdir(parents=True)
+    done = False
+    try:
+        yield unfinished
+        for entry in unfinished.rglob("*"):
+            sync(entry)
+        (folder / last).unlink(missing_ok=True)
+        for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == last):
+            there = folder / entry.name
+            if there.is_dir():
+                shutil.rmtree(there)
+            entry.replace(there)
+        sync(folder)
+        done = True
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if made and not done:
+            with suppress(OSError):  # something else was put there meanwhile
+                folder.rmdir()
 
 
 def temporary_path(path: Path) -> Path:

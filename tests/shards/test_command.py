@@ -20,6 +20,7 @@ COMMANDS = {
     "idol-shards": "shards.inspect.cli",
     "idol-train": "idol.train.cli",
     "idol-bench": "idol.bench.cli",
+    "idol-render": "idol.render.cli",
 }
 
 

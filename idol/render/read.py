@@ -1,0 +1,394 @@
+"""Reading what is to be rendered: outputs of `idol-generate`, clips of shards, and other people's
+videos with depth. The one file of this room that knows files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from idol.config.render import RenderConfig
+from idol.render.errors import RenderError
+from idol.render.footage import Footage
+from shards import Clip, open_dataset
+from shards.files.digest import parse_json
+from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
+from shards.sample.colormap import grey_to_depth
+from shards.sample.images import decode_image
+
+__all__ = ["coverage", "read_footage"]
+
+_BETWEEN = "::"
+_REPORT = "report.json"  # of `idol-generate`
+_FPS = 25.0
+_IMAGES = (".png", ".jpg", ".jpeg")
+_PERSON_END = (FOREGROUND_DEPTH_END + BACKGROUND_DEPTH) / 2
+# A generated edge is as soft as this at most; beyond, what is not quite background is noise.
+_EDGE = 2
+_NOISE = 0.1
+
+
+def read_footage(config: RenderConfig) -> Footage:
+    """What the command line names.
+
+    Raises:
+        RenderError: naming the file, and what is wrong with it.
+        ShardsError: there is no such clip, or it is damaged.
+    """
+    path = Path(config.video)
+    if _BETWEEN in config.video and not path.exists():
+        footage = _clip(config)
+    elif path.is_dir() and (path / _REPORT).is_file() and config.depth is None:
+        footage = _generated(path, config)
+    elif path.exists():
+        footage = _other(path, config)
+    else:
+        raise RenderError(
+            f"{path} does not exist: give a video, an output of idol-generate, or DATASET::KEY"
+        )
+    return footage
+
+
+def coverage(depth: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: how much of a pixel the person covers, by their depth alone.
+
+    Depth of the person is .75 at most and of the background 1, and soft edges are mixtures of both,
+    in depth as in colours.
+
+    Args:
+        depth: (H, W) floats in [0, 1].
+    """
+    person = (depth <= _PERSON_END).astype(np.uint8)
+    if not person.any():
+        return np.zeros(depth.shape, np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(person, kernel)
+    near = np.where(inner > 0, depth, 0).astype(np.float32)
+    # The person's own depth beside an edge: of the inner pixels around, the farthest.
+    own = cv2.dilate(near, np.ones((2 * _EDGE + 3, 2 * _EDGE + 3), np.uint8))
+    share = (BACKGROUND_DEPTH - depth) / np.maximum(BACKGROUND_DEPTH - own, 1e-3)
+    share = np.clip((share - _NOISE) / (1 - 2 * _NOISE), 0, 1)
+    share = np.where(own > 0, share, person)  # thinner than can be told
+    close = cv2.dilate(person, kernel, iterations=_EDGE) > 0
+    share = np.where(inner > 0, 1, np.where(close, share, 0))
+    covered: np.ndarray = np.rint(share * 255).astype(np.uint8)
+    return covered
+
+
+def _generated(folder: Path, config: RenderConfig) -> Footage:
+    try:
+        report = parse_json((folder / _REPORT).read_bytes())
+        outputs = report["outputs"]
+        kind, metres = outputs["depth_kind"], outputs["metres"]
+        fps, count = float(outputs["fps"]), int(outputs["frames"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RenderError(
+            f"{folder / _REPORT} is not the report of an idol-generate: {error!r}"
+        ) from error
+    chosen = _chosen(count, config, folder)
+    frames = _frames(folder / "video.mp4", config)
+    files = [folder / "depth" / f"{t:05d}.png" for t in chosen]
+    relative = np.stack([grey_to_depth(_image(file)) for file in files])
+    if len(frames) != len(relative):
+        raise RenderError(f"{folder / 'video.mp4'} has other frames than {folder / 'depth'}")
+    depth, unit = relative, "relative"
+    told = {"from": "idol-generate", "depth_kind": kind}
+    if metres:
+        depth = np.stack([_exr(file.with_suffix(".exr"), "metres") for file in files])
+        unit = "metres"
+    mask = surroundings = None
+    if config.mask is not None:
+        mask, told["mask_from"] = _masks(config.mask, config), config.mask.name
+    elif kind == "person":
+        mask, told["mask_from"] = np.stack([coverage(d) for d in relative]), "the generated depth"
+    if kind == "person":
+        depth = np.where(relative <= _PERSON_END, depth, np.float32(np.nan))
+    else:
+        surroundings = depth
+    background, hole = _place(config, folder / "background.png")
+    return Footage(
+        frames, depth.astype(np.float32), config.fps or fps,
+        "metres" if unit == "metres" else "relative",
+        mask, background, hole, surroundings,
+        name=folder.resolve().name, generated=True, told=told,
+    )  # fmt: skip
+
+
+def _clip(config: RenderConfig) -> Footage:
+    dataset, _, key = config.video.rpartition(_BETWEEN)
+    if not dataset or not key:
+        raise RenderError(
+            f"{config.video}: a clip is named as DATASET::KEY; `idol-shards ls` lists keys"
+        )
+    clip = open_dataset(dataset).read(key)
+    chosen = list(_chosen(len(clip.rgb), config, clip.key))
+    name = "depth_person" if clip.depth_person is not None else "depth_frame"
+    if clip[name] is None:
+        raise RenderError(f"clip {clip.key} has no depth: build with a depth annotator")
+    depth, unit = _depth_of(clip, name)
+    told: dict[str, Any] = {"from": "shards", "depth": name, "depth_unit": unit}
+    mask, surroundings = clip.mask, None
+    if config.mask is not None:
+        mask, told["mask_from"] = _masks(config.mask, config), config.mask.name
+    elif mask is not None:
+        mask, told["mask_from"] = mask[chosen], "the clip"
+    elif name == "depth_person":
+        mask = np.where(np.isfinite(depth[chosen]), 255, 0).astype(np.uint8)
+        told["mask_from"] = "the person's depth"
+    if name == "depth_frame":
+        surroundings = depth[chosen]
+    elif clip.depth_frame is not None and _comparable(clip):
+        surroundings = _depth_of(clip, "depth_frame")[0][chosen]
+    camera = clip.info.get("camera") or {}
+    background, hole = clip.background, clip.background_mask
+    if config.background is not None:
+        background, hole = _place(config, None)
+    focal, centre = camera.get("focal"), camera.get("centre")
+    if config.view is not None:
+        focal = centre = None
+    return Footage(
+        clip.rgb[chosen], depth[chosen], config.fps or float(clip.info.get("fps") or _FPS),
+        "metres" if unit.startswith("metres") else "relative",
+        mask, background, hole, surroundings,
+        focal=None if focal is None else float(focal),
+        centre=None if centre is None else (float(centre[0]), float(centre[1])),
+        name=clip.key, told=told,
+    )  # fmt: skip
+
+
+def _depth_of(clip: Clip, name: str) -> tuple[np.ndarray, str]:
+    """(T, S, S) float32, NaN where not known, smaller nearer; and its unit in the clip's words."""
+    described = clip.info.get("depth", {}).get(name) or {}
+    if described.get("near") is not None and str(described.get("unit")).startswith("metres"):
+        return clip.depth_in_unit(name), str(described["unit"])
+    depth = clip[name]
+    assert depth is not None
+    if described.get("grey") == "near-white":
+        depth = 1 - depth
+    if name == "depth_person":
+        depth = np.where(depth <= _PERSON_END, depth, np.float32(np.nan))
+    return depth.astype(np.float32), "relative"
+
+
+def _comparable(clip: Clip) -> bool:
+    """Whether both depths of a clip are in one unit, so that the place can be put behind."""
+    both = [clip.info.get("depth", {}).get(name) or {} for name in ("depth_person", "depth_frame")]
+    units = {str(described.get("unit")) for described in both}
+    who = [clip.info.get("annotators", {}).get(n) for n in ("depth_person", "depth_frame")]
+    metres = all(d.get("near") is not None for d in both) and units.pop().startswith("metres")
+    return metres and not units and who[0] == who[1]
+
+
+def _other(path: Path, config: RenderConfig) -> Footage:
+    if config.depth is None:
+        missing = "" if path.is_file() else f"holds no {_REPORT} of idol-generate, and "
+        raise RenderError(f"{path} {missing}brings no depth: give it as --depth")
+    frames = _frames(path, config)
+    depth, files = _depth_files(config.depth, config, len(frames))
+    unit = "relative"
+    if config.depth_unit == "inverse":
+        depth = -depth
+    elif config.depth_unit != "relative":
+        unit = "metres"
+        depth = np.where(depth > 0, depth, np.nan)
+        if config.depth_unit == "millimetres":
+            depth = depth / 1000
+    depth = np.where(np.isfinite(depth), depth, np.nan).astype(np.float32)
+    mask = None
+    told: dict[str, Any] = {"from": path.name, "depth_from": files, "depth_unit": config.depth_unit}
+    if config.mask is not None:
+        mask, told["mask_from"] = _masks(config.mask, config), config.mask.name
+    background, hole = _place(config, None)
+    return Footage(
+        frames, depth, config.fps or _rate(path),
+        "metres" if unit == "metres" else "relative",
+        mask, background, hole, depth if np.isfinite(depth).all() else None,
+        name=path.resolve().stem, told=told,
+    )  # fmt: skip
+
+
+def _chosen(count: int, config: RenderConfig, what: object) -> range:
+    if config.start_frame >= count:
+        raise RenderError(
+            f"{what} has {count} frames: --start-frame {config.start_frame} is beyond its end"
+        )
+    end = count if config.frames is None else min(count, config.start_frame + config.frames)
+    return range(config.start_frame, end)
+
+
+def _frames(path: Path, config: RenderConfig) -> np.ndarray:
+    """(F, H, W, 3) uint8: the chosen frames of a video or a folder of images, made smaller as they
+    come."""
+    pictures = _listed(path) if path.is_dir() else _decoded(path)
+    last = None if config.frames is None else config.start_frame + config.frames
+    frames: list[np.ndarray] = []
+    for picture in islice(pictures, config.start_frame, last):
+        height, width = picture.shape[:2]
+        factor = config.picture / max(height, width)
+        if factor < 1:
+            size = max(1, round(width * factor)), max(1, round(height * factor))
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        if frames and picture.shape != frames[0].shape:
+            raise RenderError(f"{path}: its images are of different sizes")
+        frames.append(picture)
+    if not frames:
+        raise RenderError(f"{path} has no frames from --start-frame {config.start_frame} on")
+    return np.stack(frames)
+
+
+def _listed(folder: Path) -> Iterator[np.ndarray]:
+    files = _numbered(folder, _IMAGES)
+    if not files:
+        raise RenderError(f"{folder} holds no images: PNG or JPEG, one a frame")
+    for file in files:
+        image = _image(file)
+        if image.dtype != np.uint8:
+            raise RenderError(f"{file} has 16 bits a channel: frames have 8")
+        yield np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
+
+
+def _decoded(path: Path) -> Iterator[np.ndarray]:
+    if path.suffix.lower() in _IMAGES:
+        yield _image(path)
+        return
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise RenderError(f"{path} has no video in it")
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except av.FFmpegError as error:
+        raise RenderError(f"{path} cannot be read as a video: {error.strerror or error}") from error
+
+
+def _rate(path: Path) -> float:
+    if path.is_dir() or path.suffix.lower() in _IMAGES:
+        return _FPS
+    with av.open(str(path)) as container:
+        return float(container.streams.video[0].average_rate or _FPS)
+
+
+def _depth_files(path: Path, config: RenderConfig, count: int) -> tuple[np.ndarray, str]:
+    """(F, h, w) float32 of the chosen frames, as it is in the files; and what they are."""
+    if not path.exists():
+        raise RenderError(f"--depth {path} does not exist")
+    if path.suffix.lower() == ".npy":
+        depth, kind = _npy(path), "npy"
+    elif path.is_dir():
+        files = _numbered(path, (".exr",)) or _numbered(path, (".png",))
+        if not files:
+            raise RenderError(f"--depth {path} holds no .exr and no .png, one a frame")
+        end = None if config.frames is None else config.start_frame + config.frames
+        read = [_exr(f) if f.suffix.lower() == ".exr" else _grey(f)
+                for f in files[config.start_frame : end]]  # fmt: skip
+        if len({depth.shape for depth in read}) > 1:
+            raise RenderError(f"--depth {path}: its files are of different sizes")
+        depth, kind = np.stack(read) if read else np.zeros((0, 1, 1)), files[0].suffix[1:].lower()
+    elif path.suffix.lower() in (".exr", ".png"):
+        depth = (_exr(path) if path.suffix.lower() == ".exr" else _grey(path))[None]
+        kind = path.suffix[1:].lower()
+    else:
+        depth, kind = _frames(path, config).mean(axis=-1) / 255, "video, 8 bits"
+    if len(depth) != count:
+        raise RenderError(
+            f"--depth {path} has {len(depth)} frames, and the video {count}: give one a frame"
+        )
+    return depth.astype(np.float32), kind
+
+
+def _npy(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise RenderError(f"--depth {path} is not a .npy of numbers: {error}") from error
+    if array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or array.dtype.kind not in "fiu":
+        raise RenderError(
+            f"--depth {path} is {array.dtype}{array.shape}: it must be (frames, height, width)"
+        )
+    return np.asarray(array, np.float32)
+
+
+def _grey(path: Path) -> np.ndarray:
+    """(H, W) float32: numbers as they are in a grey PNG."""
+    image = _image(path)
+    if image.ndim == 3:
+        if not (np.ptp(image, axis=-1) <= 2).all():
+            raise RenderError(f"{path} is coloured: depth has to be grey, or EXR, or .npy")
+        image = image[..., 0]
+    return image.astype(np.float32)
+
+
+def _exr(path: Path, channel: str | None = None) -> np.ndarray:
+    """(H, W) float32: a channel of an EXR; Z, Y, R, or the only one, unless named."""
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise RenderError(
+            f"{path}: EXR needs OpenEXR: `pip install 'idol-video[render]'` installs it"
+        ) from error
+    if not path.is_file():
+        raise RenderError(f"{path} does not exist")
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = {name: found.pixels for name, found in file.channels().items()}
+    except Exception as error:  # OpenEXR raises RuntimeError, TypeError, and its own
+        raise RenderError(f"{path} cannot be read as EXR: {error}") from error
+    names = (channel,) if channel else ("Z", "Y", "R", "depth", "V", *sorted(channels)[:1])
+    for name in names:
+        if name in channels:
+            return np.asarray(channels[name], np.float32)
+    raise RenderError(f"{path} has no channel {channel}: it has {', '.join(sorted(channels))}")
+
+
+def _masks(path: Path, config: RenderConfig) -> np.ndarray:
+    if not path.exists():
+        raise RenderError(f"--mask {path} does not exist")
+    masks: np.ndarray = np.rint(_frames(path, config).mean(axis=-1)).astype(np.uint8)
+    # Of 0 and 1 alone: what others mean by a mask, too.
+    return masks * np.uint8(255) if masks.max() == 1 else masks
+
+
+def _place(
+    config: RenderConfig, beside: Path | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The given background and its hole; that of a file beside the video, unless one was given."""
+    path = config.background or beside
+    if path is None or (config.background is None and not path.is_file()):
+        return None, None
+    if not path.is_file():
+        raise RenderError(f"--background {path} does not exist")
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint8:
+        raise RenderError(f"{path} is no image of 8 bits a channel")
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=-1)
+    rgb = np.ascontiguousarray(image[..., 2::-1])
+    return rgb, np.ascontiguousarray(255 - image[..., 3]) if image.shape[-1] == 4 else None
+
+
+def _numbered(folder: Path, kinds: tuple[str, ...]) -> list[Path]:
+    """Files of these kinds, by the numbers in their names: 2 before 10."""
+    files = [p for p in folder.iterdir() if p.suffix.lower() in kinds and p.is_file()]
+
+    def order(path: Path) -> list[tuple[int, int, str]]:
+        parts = re.split(r"([0-9]+)", path.stem)
+        return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts]
+
+    return sorted(files, key=order)
+
+
+def _image(path: Path) -> np.ndarray:
+    try:
+        return decode_image(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RenderError(f"{path} does not exist") from error
+    except ValueError as error:
+        raise RenderError(f"{path}: {error}") from error

@@ -1,0 +1,227 @@
+"""The work of `idol-render`: read, make the relief, write what is asked for, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from idol.config.render import RenderConfig
+from idol.render.errors import RenderError
+from idol.render.files import write_exr, write_rgbd
+from idol.render.footage import Footage
+from idol.render.meshes import write_glb, write_ply
+from idol.render.page import write_page
+from idol.render.read import read_footage
+from idol.render.relief import Relief, Shape, relief_of
+from idol.render.turntable import write_turntable
+from shards.files.atomic import filled_folder
+from shards.files.digest import canonical_json, parse_json, sha256_file
+from shards.inspect.console import QuietConsole
+
+__all__ = ["REPORT", "render"]
+
+REPORT = "render.json"
+# What an output needs besides the core.
+_LIBRARIES = {
+    "turntable": "warp", "ply": "plyfile", "glb": "trimesh", "exr": "OpenEXR",
+}  # fmt: skip
+_ASIDE = ("out", "overwrite", "video", "depth", "mask", "background")
+_SHAPE = tuple(field.name for field in dataclasses.fields(Shape))
+
+
+def render(config: RenderConfig) -> list[Path]:
+    """Write what is asked for into a folder, whole or not at all; the paths of what was written.
+
+    The same settings and input give the same bytes on the same machine, and what is there already
+    is not made again.
+
+    Raises:
+        RenderError: what is given cannot be rendered, or the folder holds something else.
+        ShardsError: a clip cannot be read.
+        OSError: the folder cannot be written to.
+    """
+    _check(config)
+    footage = read_footage(config)
+    settings = _settings(config, footage)
+    if (made := _made_already(config, settings)) is not None:
+        return made
+    frame = len(footage.frames) // 2 if config.mesh_frame is None else config.mesh_frame
+    if frame >= len(footage.frames):
+        raise RenderError(
+            f"--mesh-frame {frame} is beyond the {len(footage.frames)} frames that are taken"
+        )
+    relief = relief_of(footage, _shape(config))
+    old = _entries(config.out)
+    with filled_folder(config.out, REPORT) as folder, _bars() as bar:
+        written = _write(folder, relief, config, frame, bar)
+        files = {
+            str(path.relative_to(folder)): {
+                "bytes": path.stat().st_size,
+                "sha256": sha256_file(path),
+            }
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        report = {**settings, **relief.told, "unit": relief.unit, "written": written}
+        (folder / REPORT).write_bytes(canonical_json({**report, "files": files}, indent=1))
+        new = {entry.name for entry in folder.iterdir()}
+    for name in old - new:  # what an earlier run wrote, and this one does not
+        _remove(config.out / name)
+    return [config.out / name for name in sorted(new - {REPORT})]
+
+
+def _check(config: RenderConfig) -> None:
+    """What can be told before anything is read."""
+    if config.out.exists() and not config.out.is_dir():
+        raise RenderError(f"{config.out} is a file: give a folder as --out")
+    absent = [what for what in config.write if what in _LIBRARIES and not _there(_LIBRARIES[what])]
+    if absent:
+        raise RenderError(
+            f"--write {' '.join(absent)} needs more: `pip install 'idol-video[render]'` installs it"
+        )
+    out = config.out
+    if out.is_dir() and not config.overwrite and not (out / REPORT).is_file():
+        left = sorted(e.name for e in out.iterdir() if not e.name.startswith(".unfinished-"))
+        if left:
+            raise RenderError(
+                f"{out} is not empty (it holds {left[0]}): choose another --out, or give "
+                "--overwrite"
+            )
+
+
+def _there(module: str) -> bool:
+    return find_spec(module) is not None
+
+
+def _shape(config: RenderConfig) -> Shape:
+    given = {name: getattr(config, name) for name in _SHAPE if hasattr(config, name)}
+    return Shape(**{name: value for name, value in given.items() if value is not None})
+
+
+def _settings(config: RenderConfig, footage: Footage) -> dict[str, Any]:
+    chosen = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in _ASIDE
+    }
+    return {
+        "name": footage.name,
+        "generated": footage.generated,
+        "input_sha256": _digest(footage),
+        "frames": len(footage.frames),
+        "fps": footage.fps,
+        "settings": chosen,
+    }
+
+
+def _digest(footage: Footage) -> str:
+    """Of all arrays that are rendered."""
+    total = hashlib.sha256()
+    for field in dataclasses.fields(footage):
+        value = getattr(footage, field.name)
+        if isinstance(value, np.ndarray):
+            total.update(f"{field.name}{value.shape}{value.dtype}".encode())
+            total.update(np.ascontiguousarray(value).data)
+    return total.hexdigest()
+
+
+def _made_already(config: RenderConfig, settings: dict[str, Any]) -> list[Path] | None:
+    """The paths, where these very renderings are there. Raises RenderError where others are."""
+    report = config.out / REPORT
+    if config.overwrite or not report.is_file():
+        return None
+    try:
+        there = parse_json(report.read_bytes())
+    except ValueError:
+        there = {}
+    here = parse_json(canonical_json(settings))
+    same = isinstance(there, dict) and all(there.get(name) == here[name] for name in here)
+    files = there.get("files", {}) if isinstance(there, dict) else {}
+    if same and all((config.out / name).is_file() for name in files):
+        return [config.out / name for name in sorted({n.split("/")[0] for n in files})]
+    raise RenderError(
+        f"{config.out} holds renderings of another input or with other settings: choose another "
+        "--out, or give --overwrite"
+    )
+
+
+def _entries(out: Path) -> set[str]:
+    """What an earlier run of this command wrote there."""
+    try:
+        report = parse_json((out / REPORT).read_bytes())
+        return {Path(name).parts[0] for name in report["files"] if ".." not in Path(name).parts}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+_Bar = Callable[[str, int, int], None]
+
+
+def _write(
+    folder: Path, relief: Relief, config: RenderConfig, frame: int, bar: _Bar
+) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    total = len(relief.frames)
+    for what in dict.fromkeys(config.write):
+        if what == "page":
+            write_page(folder / "relief.html", relief, quality=config.quality)
+            written[what] = {"frames": total}
+        elif what == "turntable":
+            written[what] = write_turntable(
+                folder / "turntable.mp4", relief, swing=config.swing, seconds=config.seconds,
+                size=config.size, samples=config.samples, depth_scale=config.depth_scale,
+                on_frame=lambda done, of: bar("turntable", done, of),
+            )  # fmt: skip
+        elif what == "rgbd":
+            written[what] = write_rgbd(folder / "rgbd.mp4", relief, config.rgbd_style)
+        elif what == "glb":
+            path = folder / "relief.glb"
+            triangles = write_glb(path, relief, frame, depth_scale=config.depth_scale)
+            written[what] = {"frame": frame, "triangles": triangles}
+        else:
+            part = folder / what
+            part.mkdir()
+            for t in range(total):
+                if what == "ply":
+                    scale = config.depth_scale
+                    write_ply(part / f"{t:05d}.ply", relief, t, depth_scale=scale)
+                else:
+                    write_exr(part / f"{t:05d}.exr", relief, t)
+                bar(what, t + 1, total)
+            written[what] = {"files": total}
+    return written
+
+
+@contextmanager
+def _bars() -> Iterator[_Bar]:
+    """Bars on stderr, where somebody watches."""
+    console = QuietConsole(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    tasks: dict[str, Any] = {}
+
+    def bar(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = progress.add_task(name, total=total)
+        progress.update(tasks[name], completed=done)
+
+    with progress:
+        yield bar
