@@ -159,11 +159,18 @@ def relief_of(footage: Footage, shape: Shape) -> Relief:
     height, width = frames.shape[1:3]
     camera, camera_from = _camera(footage, shape, width, height)
     z, surroundings, unit, told = _placed(footage, shape, camera, depth, known, mask)
-    core_z = z[known & (mask >= 128)] if (known & (mask >= 128)).any() else z[known]
-    near, far = (float(v) for v in np.percentile(core_z, (1, 99)))
-    middle = float(np.median(core_z))
+    near, far, middle = _spread(z, known, mask)
+    cut = shape.cut * (far - near)
+    factor = min(shape.grid, max(width, height)) // max(size)
+    if factor > 1:
+        z, known, mask = _finer(z, known, mask, cut, factor)
+        size = z.shape[2], z.shape[1]
+        if surroundings is not None:
+            surroundings = np.stack(
+                [cv2.resize(d, size, interpolation=cv2.INTER_LINEAR) for d in surroundings]
+            )
     pixel = 2 * camera.half_width * middle / size[0]
-    cut = max(shape.cut * (far - near), 3 * pixel)
+    cut = max(cut, 3 * pixel)
     filled = np.zeros_like(z)
     hidden = np.full((*z.shape, 2), NOTHING, np.int8)
     reach = math.ceil(math.sin(_FAR_TURN) * (far - near) / pixel) + 1
@@ -202,6 +209,39 @@ def relief_of(footage: Footage, shape: Shape) -> Relief:
         _pivot(camera, mask, middle), unit, footage.fps, footage.name, footage.generated,
         {**footage.told, **told},
     )  # fmt: skip
+
+
+def _spread(z: np.ndarray, known: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
+    """The person's nearest and farthest depth, but for a hundredth each, and the middle one."""
+    solid = known & (mask >= 128)
+    values = z[solid] if solid.any() else z[known]
+    near, middle, far = np.percentile(values, (1, 50, 99)).tolist()
+    return near, far, middle
+
+
+def _finer(
+    z: np.ndarray, known: np.ndarray, mask: np.ndarray, cut: float, factor: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A finer grid, where the frames have more pixels than their depth: outlines are then smooth.
+
+    Depth is interpolated, but not across jumps, where it is the nearest pixel's.
+    """
+    size = z.shape[2] * factor, z.shape[1] * factor
+    around = np.ones((3, 3), np.uint8)
+    finer = np.empty((len(z), size[1], size[0]), np.float32)
+    masks = np.empty(finer.shape, np.uint8)
+    for t in range(len(z)):
+        masks[t] = cv2.resize(mask[t], size, interpolation=cv2.INTER_CUBIC)
+        core = _core(known[t], mask[t])
+        whole = z[t][_nearest(core)] if core.any() else np.zeros_like(z[t])
+        jumps = (cv2.dilate(whole, around) - cv2.erode(whole, around)) > cut
+        picked = cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST)
+        between = cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR)
+        rough = cv2.resize(jumps.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        finer[t] = np.where(rough > 0, picked, between)
+        if not core.any():
+            masks[t] = 0
+    return finer, masks > 0, masks
 
 
 def _share(where: np.ndarray) -> float:
@@ -325,16 +365,21 @@ def _distance(camera: Camera, mask: np.ndarray) -> float:
 def _filled(z: np.ndarray, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Depth of the person and a pixel around: where a pixel is not the person's alone, or has no
     depth, that of the nearest one that is and has."""
-    core = known & (mask >= _CORE)
-    if not core.any():
-        core = known & (mask >= 128)
-    if not core.any():
-        core = known
+    core = _core(known, mask)
     if not core.any():
         return np.zeros_like(z)
     wanted = cv2.dilate((mask > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     rows, columns = _nearest(core)
     return np.where(wanted, z[rows, columns], 0).astype(np.float32)
+
+
+def _core(known: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels whose depth is the person's, as surely as there are any."""
+    for least in (_CORE, 128, 1):
+        core = known & (mask >= least)
+        if core.any():
+            break
+    return core
 
 
 def _own_colours(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -371,18 +416,29 @@ def _hidden(z: np.ndarray, mask: np.ndarray, cut: float, reach: int) -> np.ndarr
     offset = np.full((*z.shape, 2), NOTHING, np.int8)
     solid = (mask >= 128) & (z > 0)
     padded = np.pad(np.where(solid, z, np.inf), 1, constant_values=np.inf)
-    inner = (slice(1, -1), slice(1, -1))
-    beside = [np.roll(padded, step, axis)[inner] for axis in (0, 1) for step in (1, -1)]
-    # The farther side of a jump.
-    edge = solid & np.any([z - other > cut for other in beside], axis=0)
-    if not edge.any():
+    height, width = z.shape
+    steps = ((0, 1), (0, -1), (1, 0), (-1, 0))
+    # Of each pixel on the nearer side of a jump: the least far of its farther neighbours.
+    beyond = np.full(z.shape, np.inf, np.float32)
+    target = np.zeros((*z.shape, 2), np.int64)
+    edge = np.zeros(z.shape, bool)
+    rows, columns = np.mgrid[:height, :width]
+    for dy, dx in steps:
+        other = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+        better = solid & np.isfinite(other) & (other - z > cut) & (other < beyond)
+        beyond = np.where(better, other, beyond).astype(np.float32)
+        target[better] = np.stack([rows + dy, columns + dx], axis=-1)[better]
+        edge[rows[better] + dy, columns[better] + dx] = True
+    rim = np.isfinite(beyond)
+    if not rim.any():
         return offset
-    rows, columns = _nearest(edge)
-    at = np.indices(z.shape)
-    dy, dx = rows - at[0], columns - at[1]
-    behind = solid & (z[rows, columns] - z > cut) & (dx**2 + dy**2 <= reach**2)
-    there = behind | edge  # the edge itself, so that both layers overlap
+    near = _nearest(rim)
+    at = target[near]
+    dy, dx = at[..., 0] - rows, at[..., 1] - columns
+    behind = solid & (z[at[..., 0], at[..., 1]] - z > cut / 2) & (dx**2 + dy**2 <= reach**2)
+    there = behind | rim
     offset[there] = np.stack([dx, dy], axis=-1)[there]
+    offset[edge & ~there] = 0  # the farther side itself, so that both layers overlap
     return offset
 
 

@@ -66,7 +66,8 @@ def person_at(relief: Relief, frame: int, *, depth_scale: float = 1.0) -> Person
     front = surface_of(relief.z[frame], relief.z[frame] > 0, relief.cut)
     offset = relief.hidden[frame]
     z, there = relief.hidden_layer(frame)
-    back = surface_of(z, there, relief.cut)
+    # Never cut: it is there to leave no gap, and hardly seen.
+    back = surface_of(z, there, np.inf)
     x, y = back.pixels[:, 0], back.pixels[:, 1]
     squares = np.concatenate([front.squares, back.squares + len(front.z)])
     return Person(

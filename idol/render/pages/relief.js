@@ -42,7 +42,10 @@ float depthAt(ivec2 p) {
   return scale.x + scale.y * float(step) + (layer == 1 ? nudge : 0.0);
 }
 
-bool joined(float a, float b) { return a > 0.0 && b > 0.0 && abs(a - b) <= cut; }
+// What is hidden is never cut: it is there to leave no gap.
+bool joined(float a, float b) {
+  return a > 0.0 && b > 0.0 && (layer == 1 || abs(a - b) <= cut);
+}
 
 const ivec2 AROUND[4] = ivec2[4](ivec2(-1, -1), ivec2(0, -1), ivec2(0, 0), ivec2(-1, 0));
 const int CORNERS[6] = int[6](0, 1, 2, 0, 2, 3);
