@@ -17,11 +17,13 @@ __all__ = [
     "CrossModalPlacement",
     "DualModalUNetConfig",
     "MotionFeature",
+    "PoseControl",
     "Prediction",
     "PresetName",
     "SharedMaps",
     "StageName",
     "Streams",
+    "TemporalModules",
     "TemporalNorm",
     "Unconditional",
 ]
@@ -33,6 +35,8 @@ BackgroundInit = Literal["copy", "zero"]
 Prediction = Literal["noise", "v", "change"]
 TemporalNorm = Literal["own", "cross_attention"]
 Unconditional = Literal["zero_tokens", "zeroed_image"]
+TemporalModules = Literal["own", "animatediff"]
+PoseControl = Literal["controlnet", "t2i_adapter"]
 Streams = Literal["shared", "separate"]
 SharedMaps = Literal["none", "average", "video"]
 StageName = Literal["pretrain", "image", "video", "autoencoder"]
@@ -59,12 +63,22 @@ class DualModalUNetConfig:
         attention_levels: which levels have attention (and so cross-modal attention).
         layers_per_block: (ResBlock, transformer) units of a down block; an up block has one more.
         attention_heads: heads of every attention; divides the channels of every level.
+        head_channels: channels of a head of the 2D model's own attentions, in place of a number of
+            heads: 64 in Stable Diffusion 2.1; 0: `attention_heads`.
+        linear_projection: the 1x1 convolutions around a transformer are linear layers, as in Stable
+            Diffusion 2.1.
         norm_groups: groups of every GroupNorm; divides the channels of every level.
         cross_attention_dim: channels of a foreground token as the U-Net reads it.
         foreground_dim: channels of a foreground token as the image encoder writes it.
         foreground_patch, foreground_depth: of preset tiny's image encoder the pixels of a patch's
             side, of an image of 64x64, and the layers; CLIP has its own.
         temporal_layers: temporal convolution and attention; off in the one-frame stages.
+        temporal_modules: which those are: ours, or AnimateDiff's in the U-Net alone (Tab. 3), which
+            `idol.variants` builds.
+        motion_frames, motion_mid_block: the longest clip that AnimateDiff's modules know, and
+            whether the middle block has one.
+        pose_control: a ControlNet, or a T2I-Adapter (Tab. 3), which `idol.variants` builds.
+        pose_downscale: pixels of a pose image's side for one of the latent's, of a T2I-Adapter.
         modality_embedding: the label y_v, y_d added to the time embedding.
         streams: one U-Net and ControlNet for both modalities (the paper), or one each (Tab. 4,
             first row), which `idol.variants` builds.
@@ -99,6 +113,8 @@ class DualModalUNetConfig:
     attention_levels: tuple[bool, ...] = (True, True, True, False)
     layers_per_block: _Count = 2
     attention_heads: _Count = 8
+    head_channels: Annotated[int, at_least(0)] = 0
+    linear_projection: bool = False
     norm_groups: _Count = 32
     cross_attention_dim: _Count = 768
     foreground_dim: _Count = 1024
@@ -106,6 +122,11 @@ class DualModalUNetConfig:
     foreground_depth: _Count = 2
 
     temporal_layers: bool = True
+    temporal_modules: TemporalModules = "own"
+    motion_frames: _Count = 32
+    motion_mid_block: bool = True
+    pose_control: PoseControl = "controlnet"
+    pose_downscale: _Count = 8
     modality_embedding: bool = True
     streams: Streams = "shared"
     cross_modal_attention: CrossModalPlacement = "block_end"
@@ -132,6 +153,15 @@ class DualModalUNetConfig:
     def time_embed_dim(self) -> int:
         """Channels of the time and modality embeddings: four times the finest level."""
         return 4 * self.block_out_channels[0]
+
+    @property
+    def own_temporal_layers(self) -> bool:
+        """Whether ResBlocks and transformers have the paper's temporal layers inside."""
+        return self.temporal_layers and self.temporal_modules == "own"
+
+    def heads(self, channels: int) -> int:
+        """Heads of the 2D model's attentions at a level of so many channels."""
+        return channels // self.head_channels if self.head_channels else self.attention_heads
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DualModalUNetConfig:
@@ -177,8 +207,8 @@ class DualModalUNetConfig:
                 f"{len(self.block_out_channels)} levels in block_out_channels"
             )
         for channels in self.block_out_channels:
-            for name in ("attention_heads", "norm_groups"):
-                if channels % getattr(self, name):
+            for name in ("attention_heads", "norm_groups", "head_channels"):
+                if channels % (getattr(self, name) or 1):
                     raise ConfigError(
                         f"{name}={getattr(self, name)} does not divide the {channels} channels "
                         "of a level"

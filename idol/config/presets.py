@@ -38,6 +38,7 @@ _TINY = DualModalUNetConfig(
     foreground_dim=96,
     foreground_patch=8,
     foreground_depth=4,
+    pose_downscale=4,
     background_init="zero",
     prediction="change",
     change_spread=_SPREAD,

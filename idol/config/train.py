@@ -186,12 +186,19 @@ class TrainConfig:
     init_from: Path | None = None
     """Output of the stage before."""
     base: Path | None = None
-    """Folder in diffusers' layout (Stable Diffusion 1.4 or its image variations) to start from."""
+    """Folder in diffusers' layout to start from: Stable Diffusion 1.4, 1.5, 2.1, or the image
+    variations."""
     vae: Path | None = None
     """Folder or hub name of the VAE; default: that of --base, then that of --init-from. Of preset
     tiny, which else takes patches for latents, the model of a run of stage autoencoder."""
     image_encoder: Path | None = None
     """CLIP vision folder or hub name; default as for --vae."""
+    motion_adapter: Path | None = None
+    """Folder of diffusers' MotionAdapter, from which stage video of variants with AnimateDiff takes
+    the motion modules; preset tiny's may start at random."""
+    pose_adapter: Path | None = None
+    """Folder of diffusers' T2IAdapter for poses, from which stage image of variants with one
+    starts; preset tiny's may start at random."""
     data: tyro.conf.OmitArgPrefixes[DataConfig]
     optimizer: tyro.conf.OmitArgPrefixes[OptimizerConfig]
     run: tyro.conf.OmitArgPrefixes[RunConfig]
@@ -236,6 +243,11 @@ class TrainConfig:
             yield "--latents are of whole images: leave them out, or --crop-area and --mirror"
         if data.size % (divisor := self._divisor()):
             yield f"--size must be a multiple of {divisor}, not {data.size}"
+        if data.latents and self.model.pose_control == "t2i_adapter":
+            yield "--latents hold no images of poses, and a T2I-Adapter sees these: leave it out"
+        longest = self.model.motion_frames
+        if self.model.temporal_modules == "animatediff" and data.frames > longest:
+            yield f"--frames must be at most {longest}, which the motion modules know"
         if self.stage == "video" and data.frames < 2:
             yield "--frames must be at least 2 in stage video"
         fresh = self.preset == "tiny" and not self.init_from

@@ -8,7 +8,7 @@ from idol.model_info import DepthMeaning
 from shards.reader import Entry, read_sample
 from shards.sample.codec import decode_info
 
-__all__ = ["depth_meaning"]
+__all__ = ["clip_infos", "depth_meaning"]
 
 # At most so many clips of a dataset are read, spread over it.
 _CLIPS = 64
@@ -54,6 +54,14 @@ def depth_meaning(data: Datasets) -> DepthMeaning:
 
 def _descriptions(data: Datasets, modality: str) -> Iterator[dict[str, Any]]:
     """What jsons say of a depth, a few of each dataset."""
+    for info in clip_infos(data):
+        described = info.get("depth", {}).get(modality)
+        if described is not None:
+            yield described
+
+
+def clip_infos(data: Datasets) -> Iterator[dict[str, Any]]:
+    """Jsons of clips, a few of each dataset. Raises ShardsError for one that cannot be read."""
     for dataset in data.mixture.datasets:
         entries = [
             Entry(shard, sample)
@@ -61,7 +69,4 @@ def _descriptions(data: Datasets, modality: str) -> Iterator[dict[str, Any]]:
             for sample in shard.manifest.samples
         ]
         for entry in entries[:: -(-len(entries) // _CLIPS)]:
-            info = decode_info(read_sample(entry))
-            described = info.get("depth", {}).get(modality)
-            if described is not None:
-                yield described
+            yield decode_info(read_sample(entry))

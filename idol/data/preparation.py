@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from idol.config.model import DEPTH, VIDEO, StageName, Unconditional
+from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Unconditional
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
@@ -49,12 +49,14 @@ class Preparation:
     Args:
         size: height and width of the images that are encoded, in pixels.
         unconditional: what the model is given in place of a foreground, for guidance.
+        pose_control: whether poses become latents, or a T2I-Adapter sees their images.
     """
 
     codec: LatentCodec
     encode_image: ImageEncoder
     size: int
     unconditional: Unconditional = "zero_tokens"
+    pose_control: PoseControl = "controlnet"
 
     def __call__(
         self,
@@ -91,7 +93,7 @@ class Preparation:
         conditions = Conditions(
             encoded_foreground_BTD=self.encode_image(clips.foreground, mask),
             background_BCHW=encode("background", "background")[:, 0],
-            pose_BFCHW=encode("pose", "pose") if _is_there(clips, "pose") else None,
+            pose_BFCHW=self._pose(clips, random) if _is_there(clips, "pose") else None,
         )
         if random is None and self.unconditional == "zeroed_image":
             without = self.encode_image(clips.foreground, torch.zeros_like(mask))
@@ -105,6 +107,12 @@ class Preparation:
             tuple(streams.values()),
             clips.positions,
         )
+
+    def _pose(self, clips: ClipBatch, random: Randomness | None) -> Tensor:
+        if self.pose_control == "controlnet":
+            return self._encode(clips, "pose", "posterior-pose", random)
+        images: Tensor = clips["pose"]
+        return scale_images(images.flatten(0, 1), self.size).unflatten(0, images.shape[:2])
 
     def _encode(
         self,

@@ -381,7 +381,11 @@ class IdolPipeline(DiffusionPipeline):
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
             backgrounds.append(encoded(hole(clip.background, clip.background_mask)[None]))
-        poses = torch.stack([encoded(clip.poses) for clip in clips])
+        if self.unet.settings.pose_control == "t2i_adapter":
+            images = [scale_images(clip.poses, (height, width)) for clip in clips]
+            poses = torch.stack(images).to(device, dtype)
+        else:
+            poses = torch.stack([encoded(clip.poses) for clip in clips])
         self._offload("vae")
         return Conditions(
             torch.cat(tokens).to(dtype),
@@ -495,9 +499,17 @@ class IdolPipeline(DiffusionPipeline):
 
     def _windows(self, windows: Windows | None, frames: int) -> Windows:
         """A model without temporal layers takes each frame by itself, the others all at once."""
-        if not self.unet.settings.temporal_layers:
+        settings = self.unet.settings
+        if not settings.temporal_layers:
             return Windows(length=1, overlap=0)
-        return windows or Windows(length=frames, overlap=0)
+        windows = windows or Windows(length=frames, overlap=0)
+        longest = settings.motion_frames
+        if settings.temporal_modules == "animatediff" and windows.length > longest:
+            raise GenerationError(
+                f"the model's motion modules know {longest} frames at a time, and {windows.length} "
+                f"are to pass through it: give windows of at most {longest}"
+            )
+        return windows
 
     def _set_timesteps(self, steps: int, device: torch.device) -> Tensor:
         try:

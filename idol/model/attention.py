@@ -179,15 +179,15 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, channels: int, config: DualModalUNetConfig) -> None:
         super().__init__()
-        heads = config.attention_heads
+        heads = config.heads(channels)
         self.motion_feature = config.motion_feature
         self.shared_maps = config.shared_maps
         self.norm1 = nn.LayerNorm(channels)
         self.attn1 = Attention(channels, heads)
         own_norm = config.temporal_norm == "own"
         self.temporal = (
-            TemporalAttention(channels, heads, own_norm=own_norm)
-            if config.temporal_layers
+            TemporalAttention(channels, config.attention_heads, own_norm=own_norm)
+            if config.own_temporal_layers
             else None
         )
         self.norm2 = nn.LayerNorm(channels)
@@ -221,19 +221,30 @@ class Transformer(nn.Module):
     def __init__(self, channels: int, config: DualModalUNetConfig) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(config.norm_groups, channels, eps=TRANSFORMER_NORM_EPS)
-        self.proj_in = nn.Conv2d(channels, channels, kernel_size=1)
+        self.linear = config.linear_projection
+        self.proj_in = _projection(channels, linear=self.linear)
         self.transformer_blocks = nn.ModuleList([TransformerBlock(channels, config)])
-        self.proj_out = nn.Conv2d(channels, channels, kernel_size=1)
+        self.proj_out = _projection(channels, linear=self.linear)
 
     def forward(
         self, x_NCHW: Tensor, tokens_NTD: Tensor, layout: ClipLayout
     ) -> tuple[Tensor, LayerFeatures]:
         """(N, C, H, W) to the same shape, and this layer's features for the losses."""
         size = x_NCHW.shape[-2:]
-        hidden_NLC = self.proj_in(self.norm(x_NCHW)).flatten(2).transpose(1, 2)
+        normed_NCHW = self.norm(x_NCHW)
+        if self.linear:
+            hidden_NLC = self.proj_in(normed_NCHW.flatten(2).transpose(1, 2))
+        else:
+            hidden_NLC = self.proj_in(normed_NCHW).flatten(2).transpose(1, 2)
         hidden_NLC, motion, cross_attention = self.transformer_blocks[0](
             hidden_NLC, tokens_NTD, layout
         )
-        hidden_NCHW = hidden_NLC.transpose(1, 2).unflatten(2, size)
         features = LayerFeatures(motion.unflatten(1, size), cross_attention)
-        return x_NCHW + self.proj_out(hidden_NCHW), features
+        if self.linear:
+            hidden_NLC = self.proj_out(hidden_NLC)
+        hidden_NCHW = hidden_NLC.transpose(1, 2).unflatten(2, size)
+        return x_NCHW + (hidden_NCHW if self.linear else self.proj_out(hidden_NCHW)), features
+
+
+def _projection(channels: int, *, linear: bool) -> nn.Module:
+    return nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, kernel_size=1)

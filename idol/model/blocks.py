@@ -44,6 +44,9 @@ class _Block(nn.Module):
         self.cross_modal = (
             CrossModalAttention(channels, heads) if placement == "block_end" else None
         )
+        self.motion_feature = config.motion_feature
+        # One for each unit, in variants that have them (`idol.variants.animatediff`).
+        self.motion_modules = nn.ModuleList()
         self.cross_modal_layers = nn.ModuleList(
             CrossModalAttention(channels, heads)
             for _ in range(layers if placement == "layer_end" else 0)
@@ -59,9 +62,18 @@ class _Block(nn.Module):
         self, x_NCHW: Tensor, index: int, transformer: nn.Module, embeddings: Embeddings
     ) -> tuple[Tensor, LayerFeatures]:
         x_NCHW, features = self._run(transformer, x_NCHW, *embeddings[1:])
+        if len(self.motion_modules):
+            x_NCHW = self._move(x_NCHW, index, embeddings.layout)
+            if self.motion_feature == "temporal_attention":
+                features = features._replace(motion_NHWC=x_NCHW.movedim(1, -1))
         if len(self.cross_modal_layers):
             x_NCHW = self._run(self.cross_modal_layers[index], x_NCHW, embeddings.layout)
         return x_NCHW, features
+
+    def _move(self, x_NCHW: Tensor, index: int, layout: ClipLayout) -> Tensor:
+        if not len(self.motion_modules):
+            return x_NCHW
+        return self._run(self.motion_modules[index], x_NCHW, layout)
 
     def _exchange(self, x_NCHW: Tensor, layout: ClipLayout) -> Tensor:
         if self.cross_modal is None:
@@ -94,14 +106,23 @@ class DownBlock(_Block):
             [Downsample2D(channels, use_conv=True, name="op")] if downsample else []
         )
 
-    def forward(self, x_NCHW: Tensor, embeddings: Embeddings) -> tuple[Tensor, list[Tensor]]:
-        """Return the block's output and its skips; the last unit's skip has been exchanged."""
+    def forward(
+        self, x_NCHW: Tensor, embeddings: Embeddings, within_NCHW: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the block's output and its skips; the last unit's skip has been exchanged.
+
+        within_NCHW: added to what the last unit gives, before that.
+        """
         skips = []
         for i, resnet in enumerate(self.resnets):
             x_NCHW = self._run(resnet, x_NCHW, embeddings.time_NE, embeddings.layout)
             if len(self.attentions):
                 x_NCHW, _ = self._attend(x_NCHW, i, self.attentions[i], embeddings)
+            else:
+                x_NCHW = self._move(x_NCHW, i, embeddings.layout)
             if i == len(self.resnets) - 1:
+                if within_NCHW is not None:
+                    x_NCHW = x_NCHW + within_NCHW
                 x_NCHW = self._exchange(x_NCHW, embeddings.layout)
             skips.append(x_NCHW)
         for downsampler in self.downsamplers:
@@ -161,6 +182,8 @@ class UpBlock(_Block):
             if len(self.attentions):
                 x_NCHW, layer = self._attend(x_NCHW, i, self.attentions[i], embeddings)
                 features.append(layer)
+            else:
+                x_NCHW = self._move(x_NCHW, i, embeddings.layout)
         x_NCHW = self._exchange(x_NCHW, embeddings.layout)
         for upsampler in self.upsamplers:
             size = skips[-1].shape[-2:]

@@ -3,6 +3,7 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (pipelines look for it here)
@@ -16,10 +17,14 @@ __all__ = ["ControlResiduals", "PoseControlNet"]
 
 
 class ControlResiduals(NamedTuple):
-    """What the U-Net adds to its skips, in their order, and to its middle block's output."""
+    """What the U-Net adds to its skips, in their order, and to its middle block's output.
 
-    skips: list[Tensor]
-    mid: Tensor
+    `within` is what it adds inside each of its down blocks (`idol.variants.t2i_adapter`).
+    """
+
+    skips: Sequence[Tensor] = ()
+    mid: Tensor | None = None
+    within: Sequence[Tensor] = ()
 
 
 class PoseControlNet(DualModalEncoder):

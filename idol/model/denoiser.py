@@ -23,6 +23,9 @@ from idol.model.unet import DenoiserOutput, DualModalUNet
 __all__ = ["DualModalDenoiser", "ForegroundProjection", "Parts", "is_temporal"]
 
 
+_TEMPORAL = (".temporal_conv.", ".temporal.", ".motion_modules.")
+
+
 class ForegroundProjection(ConfiguredModel):
     """Linear(1024 -> 768) without bias on all CLIP tokens, the CLIP(f) of sec. 3.1.
 
@@ -84,8 +87,19 @@ class DualModalDenoiser(nn.Module):
 
     @classmethod
     def from_unified(cls, unified: DualModalDenoiser) -> DualModalDenoiser:
-        """Start as the paper's model with the same settings; a variant says what becomes of it."""
-        return unified
+        """Start as the paper's model with the same settings.
+
+        Parts of another class take over what has the same names, and are fresh in all else.
+        """
+        parts: list[Any] = []
+        for part, kind in zip(unified.children(), cls.part_classes, strict=True):
+            if type(part) is kind:
+                parts.append(part)
+            else:
+                other = kind(unified.settings)
+                other.load_state_dict(part.state_dict(), strict=False)
+                parts.append(other)
+        return cls(*parts)
 
     # ControlNet "adds a copy of the U-Net down and middle blocks" (sec. 3, preliminaries).
     def copy_encoder_to_controlnet(self) -> None:
@@ -196,5 +210,5 @@ class DualModalDenoiser(nn.Module):
 
 
 def is_temporal(parameter_name: str) -> bool:
-    """Whether a parameter belongs to a temporal convolution or a temporal attention."""
-    return ".temporal_conv." in parameter_name or ".temporal." in parameter_name
+    """Whether a parameter belongs to a temporal convolution or attention, or a motion module."""
+    return any(part in parameter_name for part in _TEMPORAL)

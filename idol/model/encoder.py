@@ -3,7 +3,9 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
 import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
@@ -58,11 +60,16 @@ class DualModalEncoder(ConfiguredModel):
             return time_NE
         return time_NE + layout.per_modality(self.modality_embed(modalities_M))
 
-    def encode(self, x_NCHW: Tensor, embeddings: Embeddings) -> tuple[Tensor, list[Tensor]]:
-        """Run down and middle blocks; return the coarsest features and the skips."""
+    def encode(
+        self, x_NCHW: Tensor, embeddings: Embeddings, within: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run down and middle blocks; return the coarsest features and the skips.
+
+        within: what is added inside each down block, finest first; nothing unless given.
+        """
         skips = [x_NCHW]
-        for block in self.down_blocks:
-            x_NCHW, block_skips = block(x_NCHW, embeddings)
+        for block, added in zip_longest(self.down_blocks, within):
+            x_NCHW, block_skips = block(x_NCHW, embeddings, added)
             skips += block_skips
         return self.mid_block(x_NCHW, embeddings), skips
 
@@ -126,5 +133,10 @@ def _checked_layout(
         raise ValueError(
             f"the model has no temporal layers (temporal_layers=False) and got {shape[2]} frames; "
             "give it single frames, or build it with temporal layers"
+        )
+    if config.temporal_modules == "animatediff" and shape[2] > config.motion_frames:
+        raise ValueError(
+            f"the model's motion modules know clips of at most {config.motion_frames} frames, and "
+            f"got {shape[2]}: take windows of so many"
         )
     return ClipLayout(*shape[:3])

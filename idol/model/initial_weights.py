@@ -1,6 +1,5 @@
 """Initial weights: fresh ones, or those of a 2D model in diffusers' layout."""
 
-import json
 import logging
 from collections.abc import Mapping
 from os import PathLike
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from idol.config.checks import ConfigError
+from idol.config.base import read_base
 from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.denoiser import DualModalDenoiser, is_temporal
@@ -105,27 +104,6 @@ logger = logging.getLogger(__name__)
 _NEW_IN_UNET = ("modality_embed.", "background_conv.")
 _CROSS_MODAL = (".cross_modal.", ".cross_modal_layers.")
 
-# What the 2D U-Net must be besides its sizes; diffusers' defaults where a folder says nothing.
-_REQUIRED: dict[str, Any] = {
-    "act_fn": "silu",
-    "center_input_sample": False,
-    "downsample_padding": 1,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "mid_block_scale_factor": 1,
-    "norm_eps": 1e-5,
-    "transformer_layers_per_block": 1,
-    "mid_block_type": "UNetMidBlock2DCrossAttn",
-    "time_embedding_type": "positional",
-    "resnet_time_scale_shift": "default",
-    "class_embed_type": None,
-    "encoder_hid_dim_type": None,
-    "addition_embed_type": None,
-    "use_linear_projection": False,
-    "only_cross_attention": False,
-    "dual_cross_attention": False,
-}
-
 
 def from_pretrained_2d(
     folder: str | PathLike[str],
@@ -140,8 +118,8 @@ def from_pretrained_2d(
     a copy of the encoder, the foreground projection as CLIP's `visual_projection`.
 
     Args:
-        folder: in diffusers' format, with `unet/`, such as a copy of Stable Diffusion 1.4 or of
-            sd-image-variations.
+        folder: in diffusers' format, with `unet/`, such as a copy of Stable Diffusion 1.4, 1.5 or
+            2.1, or of sd-image-variations.
         image_encoder: a CLIP vision model's folder; default `folder/image_encoder` if it exists.
             Without one (Stable Diffusion 1.4) the foreground projection starts at random.
         switches: settings of `DualModalUNetConfig`; the sizes come from the folder.
@@ -157,8 +135,8 @@ def from_pretrained_2d(
     if image_encoder or encoder_folder.is_dir():
         projection = _visual_projection(encoder_folder)
         switches.setdefault("foreground_dim", projection.shape[1])
-    sizes = _read_sizes(folder / "unet" / "config.json")
-    denoiser = DualModalDenoiser.from_config(DualModalUNetConfig.from_dict({**sizes, **switches}))
+    settings = DualModalUNetConfig.from_dict({**read_base(folder), **switches})
+    denoiser = DualModalDenoiser.from_config(settings)
     load_2d_weights(denoiser.unet, read_weights(folder / "unet", "diffusion_pytorch_model"))
     denoiser.copy_encoder_to_controlnet()
     if projection is None:
@@ -224,10 +202,12 @@ def read_weights(folder: Path, stem: str) -> dict[str, Tensor]:
         FileNotFoundError: neither file is there.
     """
     safe, legacy = folder / f"{stem}.safetensors", folder / f"{stem}.bin"
-    if safe.is_file():
-        from safetensors.torch import load_file
+    half = folder / f"{stem}.fp16.safetensors"
+    for path in (safe, half):
+        if path.is_file() and (path is safe or not legacy.is_file()):
+            from safetensors.torch import load_file
 
-        return load_file(safe)
+            return load_file(path)
     if legacy.is_file():
         return torch.load(legacy, map_location="cpu", weights_only=True)
     raise FileNotFoundError(f"no weights in {folder}: expected {safe.name} or {legacy.name}")
@@ -250,37 +230,3 @@ def _visual_projection(folder: Path) -> Tensor:
             "projection (CLIPVisionModelWithProjection or CLIPModel)"
         )
     return weights["visual_projection.weight"]
-
-
-def _read_sizes(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: the folder is not in diffusers' format")
-    found = json.loads(path.read_text())
-    for key, wanted in _REQUIRED.items():
-        if found.get(key, wanted) != wanted:
-            raise ConfigError(f"{path} has {key}={found[key]!r}; this model needs {wanted!r}")
-    for key in ("attention_head_dim", "cross_attention_dim", "layers_per_block"):
-        if not isinstance(found.get(key, 8), int):
-            raise ConfigError(f"{path} has {key}={found[key]!r}; this model needs one number")
-    downs = found["down_block_types"]
-    ups = [name.replace("Up", "Down") for name in reversed(found["up_block_types"])]
-    if ups != downs or not set(downs) <= {"CrossAttnDownBlock2D", "DownBlock2D"}:
-        raise ConfigError(
-            f"{path} has blocks {downs} and {found['up_block_types']}; this model mirrors "
-            "CrossAttnDownBlock2D and DownBlock2D"
-        )
-    if found["in_channels"] != found["out_channels"]:
-        raise ConfigError(
-            f"{path} reads {found['in_channels']} channels and writes {found['out_channels']}; "
-            "this model predicts the noise of its latents (an inpainting U-Net does not fit)"
-        )
-    return {
-        "latent_channels": found["in_channels"],
-        "block_out_channels": tuple(found["block_out_channels"]),
-        "attention_levels": tuple(name == "CrossAttnDownBlock2D" for name in downs),
-        "layers_per_block": found["layers_per_block"],
-        # diffusers' `attention_head_dim` of this family is the number of heads, by history.
-        "attention_heads": found.get("attention_head_dim", 8),
-        "norm_groups": found["norm_num_groups"],
-        "cross_attention_dim": found["cross_attention_dim"],
-    }

@@ -64,7 +64,7 @@ class ResBlock(ResnetBlock2D):
         self.across_frames = config.group_norm_across_frames
         self.temporal_conv = (
             TemporalConv(out_channels, config.norm_groups, self.across_frames)
-            if config.temporal_layers
+            if config.own_temporal_layers
             else None
         )
 

@@ -118,8 +118,8 @@ class DualModalUNet(DualModalEncoder):
         background = layout.per_clip(self.background_conv(background_BCHW))
         seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
         hidden = self.conv_in(seen_BMFCHW.flatten(0, 2)) + background
-        hidden, skips = self.encode(hidden, embeddings)
-        if control is not None:
+        hidden, skips = self.encode(hidden, embeddings, control.within if control else ())
+        if control is not None and control.mid is not None:
             skips = [skip + residual for skip, residual in zip(skips, control.skips, strict=True)]
             hidden = hidden + control.mid
 

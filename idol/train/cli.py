@@ -9,6 +9,7 @@ from typing import Annotated, get_args
 
 import tyro
 
+from idol.config.base import read_base
 from idol.config.checks import ConfigError
 from idol.config.file import laid_over, read_settings
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
@@ -67,7 +68,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         given.get("preset", TrainConfig.preset),
         shards=given["shards"],
         output=given["output"],
-        model=_settings_of(given["output"], given.get("init_from")),
+        model=_settings_of(given["output"], given.get("init_from"), given.get("base")),
         vae=given.get("vae"),
     )
     variant = variant_called(given.get("variant", TrainConfig.variant))
@@ -140,8 +141,12 @@ def _train(config: TrainConfig) -> int:
     return 0
 
 
-def _settings_of(output: Path | None, init_from: Path | None) -> DualModalUNetConfig | None:
-    """The sizes and switches of a run that resumes, or of the stage before, which it takes over."""
+def _settings_of(
+    output: Path | None, init_from: Path | None, base: Path | None
+) -> DualModalUNetConfig | None:
+    """The sizes and switches of a run that resumes, of the stage before, or of --base."""
+    if base and not init_from and (base / "unet" / "config.json").is_file():
+        return DualModalUNetConfig.from_dict(read_base(base))
     if not init_from:
         return None
     from idol.checkpoint import Checkpoints

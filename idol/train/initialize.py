@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from idol.config.base import read_base
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 from idol.encoders.vae_identity import is_vae
@@ -25,12 +26,15 @@ _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "video": ("image", "video"),
     "autoencoder": (),
 }
+_LAYERS = "pretrained_layers"
 _SIZES = (
     "latent_channels",
     "block_out_channels",
     "attention_levels",
     "layers_per_block",
     "attention_heads",
+    "head_channels",
+    "linear_projection",
     "norm_groups",
     "cross_attention_dim",
     "foreground_dim",
@@ -91,9 +95,10 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
     mistakes = variant_called(config.variant).mistakes(config, config.variant)
     if config.base and not (config.base / "unet" / "config.json").is_file():
         mistakes.append(f"--base {config.base} has no unet/config.json: give diffusers' layout")
-    if config.base and config.model.prediction != "noise":
+    elif config.base and config.model.prediction != (base := read_base(config.base))["prediction"]:
         mistakes.append(
-            f"--base {config.base} predicts the noise: leave out --model.prediction "
+            f"--base {config.base} predicts {'the ' * (base['prediction'] == 'noise')}"
+            f"{base['prediction']}: leave out --model.prediction "
             f"{config.model.prediction}"
         )
     if config.base and config.preset == "tiny":
@@ -115,6 +120,8 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
             if getattr(config, name) is None:
                 option = "--" + name.replace("_", "-")
                 mistakes.append(f"no {what} is known: give {option}, or a --base that has one")
+    if not resuming:
+        mistakes += _adapter_mistakes(config)
     if resuming:
         pass
     elif config.init_from:
@@ -162,6 +169,10 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         start_from_nothing(unified)
         denoiser = kind.from_unified(unified)
     _check_settings(denoiser.settings, wanted)
+    if checkpoint is None:
+        for option, adapter in variant_called(config.variant).adapters.items():
+            if path := getattr(config, option):
+                adapter.load(denoiser, path)
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
     for tensor in (*denoiser.parameters(), *denoiser.buffers()):
@@ -184,6 +195,19 @@ def _continued(
         denoiser.copy_encoder_to_controlnet()
         return kind.from_unified(denoiser)
     return denoiser
+
+
+def _adapter_mistakes(config: TrainConfig) -> list[str]:
+    """Folders of others' weights that are lacking, or that the stage before has taken already."""
+    mistakes = []
+    again = config.init_from and read_info(config.init_from).stage == config.stage
+    for option, adapter in variant_called(config.variant).adapters.items():
+        flag, given = "--" + option.replace("_", "-"), getattr(config, option)
+        if again and given:
+            mistakes.append(f"--init-from {config.init_from} has taken its {flag}: leave it out")
+        if config.preset == "sd14" and config.stage == adapter.stage and not (again or given):
+            mistakes.append(f"--variant {config.variant} needs {flag} in stage {config.stage}")
+    return mistakes
 
 
 def _of_another_variant(
@@ -210,7 +234,9 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
             f"{config.stage} starts from {after}, whose weights it needs"
         )
     elif before.stage == "pretrain":
-        wanted, found = (variant_called(v.variant).pretraining for v in (config, before))
+        ours, theirs = (variant_called(v.variant) for v in (config, before))
+        wanted, found = ours.pretraining, theirs.pretraining
+        same_layers = ours.optimizer.get(_LAYERS) == theirs.optimizer.get(_LAYERS)
         if wanted == "none" and config.stage == "image":
             mistakes.append(
                 f"--variant {config.variant} has no pre-training: leave out --init-from"
@@ -219,6 +245,11 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
             mistakes.append(
                 f"--init-from {config.init_from} was pre-trained by {found.upper()}, and --variant "
                 f"{config.variant} starts from {wanted.upper()}"
+            )
+        elif config.stage != "pretrain" and not same_layers:
+            mistakes.append(
+                f"--init-from {config.init_from} was pre-trained as variant {before.variant}, "
+                f"which trains other layers: pre-train with --variant {config.variant}"
             )
     elif before.variant != config.variant:
         mistakes.append(

@@ -34,6 +34,8 @@ _MAY_DIFFER = (
     "base",
     "vae",
     "image_encoder",
+    "motion_adapter",
+    "pose_adapter",
     "data.cache",
     "data.cache_limit",
     "data.workers",

@@ -246,6 +246,7 @@ class Run(Stepping):
             self.image_encoder,
             self.config.data.size,
             unconditional=self.config.model.unconditional,
+            pose_control=self.config.model.pose_control,
         )
 
     @property

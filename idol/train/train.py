@@ -14,6 +14,7 @@ from idol.checkpoint import Checkpoints
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
 from idol.data.depth_meaning import depth_meaning
+from idol.data.pose_style import check_poses
 from idol.train.autoencoder import (
     AutoencoderMonitor,
     AutoencoderRun,
@@ -30,6 +31,7 @@ from idol.train.optimizer import eight_bit_adam
 from idol.train.resume import check_same_run, described, read_config, shards_digest, write_config
 from idol.train.run import Run
 from idol.train.stopping import TrainError
+from idol.variants import variant_called
 from shards.environment import settle
 from shards.files.locks import LOCK, Taken, exclusive
 
@@ -102,6 +104,7 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
         for line in notices(given, data, checkpoint=checkpoint, saved=saved):
             _log.warning(line)
     depth = depth_meaning(data)
+    check_poses(data, variant_called(config.variant).poses)
     data = data.with_latents(config.vae)
     # All have read before the first one writes.
     accelerator.wait_for_everyone()

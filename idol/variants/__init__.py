@@ -6,11 +6,12 @@ here, named after its idea. A model's folder records its variant, and whatever r
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from idol.config.checks import ConfigError
 from idol.config.model import StageName
-from idol.variants.variant import Variant
+from idol.variants.variant import Adapter, Variant
 
 if TYPE_CHECKING:
     from idol.model import DualModalDenoiser
@@ -24,8 +25,50 @@ def _separate_unets() -> type[DualModalDenoiser]:
     return SeparateDenoiser
 
 
+def _animatediff() -> type[DualModalDenoiser]:
+    from idol.variants.animatediff import AnimateDiffDenoiser
+
+    return AnimateDiffDenoiser
+
+
+def _load_motion_adapter(denoiser: DualModalDenoiser, folder: Path) -> None:
+    from idol.variants.animatediff import load_motion_adapter
+
+    load_motion_adapter(denoiser, folder)
+
+
+def _t2i_adapter() -> type[DualModalDenoiser]:
+    from idol.variants.t2i_adapter import AdapterDenoiser
+
+    return AdapterDenoiser
+
+
+def _animatediff_t2i_adapter() -> type[DualModalDenoiser]:
+    from idol.variants.t2i_adapter import AnimateDiffAdapterDenoiser
+
+    return AnimateDiffAdapterDenoiser
+
+
+def _load_pose_adapter(denoiser: DualModalDenoiser, folder: Path) -> None:
+    from idol.variants.t2i_adapter import load_pose_adapter
+
+    load_pose_adapter(denoiser, folder)
+
+
+_MOTION = {"motion_adapter": Adapter("video", _load_motion_adapter)}
+_POSE = {"pose_adapter": Adapter("image", _load_pose_adapter)}
+
 # Tables 4 and 5 add one part after another: each row has all that the rows above it have.
 _NO_LOSSES = {"motion_weight": 0.0, "cross_attention_weight": 0.0}
+
+# What the first author's nearest code does otherwise (docs/method.md).
+_ZEROED_IMAGE = {"unconditional": "zeroed_image"}
+_SHARED_NORM = {"temporal_norm": "cross_attention"}
+_ALL_LAYERS = {"consistency_layers": "all"}
+_OVER_FRAMES = {"motion_divisor": "frames"}
+_BLOCKS_ALONE = {"pretrained_layers": "transformer_blocks"}
+_NO_CLIP = {"clip": 0.0}
+_ONE_DRAW = {"dropout_draw": "batch"}
 
 VARIANTS: dict[str, Variant] = {
     "idol": Variant(
@@ -68,6 +111,42 @@ VARIANTS: dict[str, Variant] = {
         row="Tab. 5, the row that it leaves out",
         loss={"cross_attention_weight": 0.0},
     ),
+    "animatediff": Variant(
+        summary="AnimateDiff's motion modules in place of our temporal layers",
+        row="Tab. 3, row 2",
+        model={"temporal_modules": "animatediff"},
+        poses="openpose",
+        denoiser=_animatediff,
+        adapters=_MOTION,
+    ),
+    "dwpose-animatediff": Variant(
+        summary="the same from DWPose skeletons, with faces and hands",
+        row="Tab. 3, row 3",
+        model={"temporal_modules": "animatediff"},
+        poses="dwpose",
+        denoiser=_animatediff,
+        adapters=_MOTION,
+    ),
+    "dwpose-animatediff-t2i": Variant(
+        summary="the same with a T2I-Adapter in place of the ControlNet",
+        row="Tab. 3, row 4",
+        model={"temporal_modules": "animatediff", "pose_control": "t2i_adapter"},
+        poses="dwpose",
+        denoiser=_animatediff_t2i_adapter,
+        adapters=_MOTION | _POSE,
+    ),
+    "dwpose": Variant(
+        summary="DWPose skeletons alone",
+        row="of Tab. 3 the part in row 3",
+        poses="dwpose",
+    ),
+    "t2i-adapter": Variant(
+        summary="a T2I-Adapter for poses alone",
+        row="of Tab. 3 the part in row 4",
+        model={"pose_control": "t2i_adapter"},
+        denoiser=_t2i_adapter,
+        adapters=_POSE,
+    ),
     "no-pretraining": Variant(
         summary="fine-tuned from Stable Diffusion itself",
         row="Tab. 6, row 1",
@@ -89,6 +168,48 @@ VARIANTS: dict[str, Variant] = {
         row="Tab. 8, row 3",
         model={"shared_maps": "video"},
         loss=_NO_LOSSES,
+    ),
+    "author-code": Variant(
+        summary="all that the first author's code in DisCo does otherwise",
+        row="docs/method.md",
+        model=_ZEROED_IMAGE | _SHARED_NORM | _ALL_LAYERS,
+        loss=_OVER_FRAMES,
+        optimizer=_BLOCKS_ALONE | _NO_CLIP | _ONE_DRAW,
+    ),
+    "author-unconditional": Variant(
+        summary="CLIP of an image of zeros is the branch without a foreground",
+        row="docs/method.md",
+        model=_ZEROED_IMAGE,
+    ),
+    "author-temporal-norm": Variant(
+        summary="temporal attention is given the cross-attention's norm",
+        row="docs/method.md",
+        model=_SHARED_NORM,
+    ),
+    "author-pretrained-layers": Variant(
+        summary="pre-training trains transformer blocks alone",
+        row="docs/method.md",
+        optimizer=_BLOCKS_ALONE,
+    ),
+    "author-compared-layers": Variant(
+        summary="the losses compare all layers of the up blocks",
+        row="docs/method.md; the project page's Fig. 3",
+        model=_ALL_LAYERS,
+    ),
+    "author-no-clip": Variant(
+        summary="gradients are not clipped",
+        row="docs/method.md",
+        optimizer=_NO_CLIP,
+    ),
+    "author-one-draw": Variant(
+        summary="a process's whole batch loses its foreground, or none of it",
+        row="docs/method.md",
+        optimizer=_ONE_DRAW,
+    ),
+    "author-over-frames": Variant(
+        summary="Eq. 5 divides by L, as printed",
+        row="docs/method.md; Eq. 5",
+        loss=_OVER_FRAMES,
     ),
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from idol.config.model import StageName
 from idol.config.train import TrainConfig
@@ -13,7 +14,7 @@ from shards.options import replaced
 if TYPE_CHECKING:
     from idol.model import DualModalDenoiser
 
-__all__ = ["Pretraining", "Variant"]
+__all__ = ["Adapter", "Pretraining", "Variant"]
 
 Pretraining = Literal["haop", "hap", "none"]
 
@@ -22,6 +23,13 @@ def _unified() -> type[DualModalDenoiser]:
     from idol.model import DualModalDenoiser
 
     return DualModalDenoiser
+
+
+class Adapter(NamedTuple):
+    """Others' weights that a part starts from: `load(denoiser, folder)` as a stage begins."""
+
+    stage: StageName
+    load: Callable[[DualModalDenoiser, Path], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,8 @@ class Variant:
         pretraining: which pre-training its image stage starts from.
         poses: how its data's skeletons are drawn, where it says so.
         denoiser: loads the class of its model; that of the paper's unless it differs.
+        adapters: options of `idol-train` that name the folders of what its parts start from, each
+            with the stage that takes it and what copies it into the model.
         parameters: the paper's count, as printed; empty where the paper has none of its own.
     """
 
@@ -48,6 +58,7 @@ class Variant:
     pretraining: Pretraining = "haop"
     poses: Literal["openpose", "dwpose"] | None = None
     denoiser: Callable[[], type[DualModalDenoiser]] = _unified
+    adapters: Mapping[str, Adapter] = dataclasses.field(default_factory=dict)
     parameters: str = ""
 
     def settings(self, stage: StageName) -> dict[str, dict[str, Any]]:
@@ -77,6 +88,12 @@ class Variant:
                         f"{key.replace('_', '-')} is {found!r}: leave that out, or give the "
                         "variant that has it (docs/variants.md)"
                     )
+        for option in ("motion_adapter", "pose_adapter"):
+            adapter, flag = self.adapters.get(option), "--" + option.replace("_", "-")
+            if getattr(config, option) and (adapter is None or adapter.stage != config.stage):
+                lines.append(
+                    f"{flag} is not of --variant {name} in stage {config.stage}: leave it out"
+                )
         if config.stage == "pretrain" and self.pretraining == "none":
             lines.append(f"--variant {name} has no pre-training: begin with --stage image")
         return lines

@@ -97,10 +97,9 @@ def test_older_folders_hold_bin_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"use_linear_projection": True}, "use_linear_projection=True; this model needs False"),
         ({"class_embed_type": "timestep"}, "class_embed_type"),
         ({"in_channels": 9}, "inpainting"),
-        ({"attention_head_dim": (2, 4)}, "needs one number"),
+        ({"attention_head_dim": (4, 4)}, "needs one number of heads"),
         ({"up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D")}, "this model mirrors"),
     ],
 )

@@ -20,8 +20,8 @@ from idol.variants import VARIANTS, Variant
 from tests.idol.evaluate.made import SIZE, dataset
 from tests.idol.train.micro import MODEL, losses_of, weights_of
 
-# Those whose code differs; the others differ by settings alone.
-FAST = ("separate-unets", "video-maps", "hap")
+# Those whose parts differ; the others differ by settings.
+FAST = ("separate-unets", "dwpose-animatediff-t2i")
 
 SIZES = (
     *("latent_channels", "block_out_channels", "attention_levels", "layers_per_block"),
@@ -38,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {
         "preset": "tiny",
         "shards": [str(root / "shards")],
-        "model": {**model, "change_spread": [], "far_latent": []},
+        "model": {**model, "pose_downscale": 4, "change_spread": [], "far_latent": []},
         "loss": {"denoise_error": "v"},
         "data": {"size": SIZE, "frames": 3, "workers": 0},
         "run": {"batch_size": 1, "cpu": True},
@@ -71,6 +71,12 @@ def pretrained(world: Path, variant: Variant) -> list[str]:
     name = "hap" if variant.pretraining == "hap" else "idol"
     if not output.exists():
         assert run(world, output, name, "pretrain", 2) == 0
+    layers = variant.optimizer.get("pretrained_layers")
+    if layers:
+        before, output = output, world / layers
+        name = next(n for n in VARIANTS if VARIANTS[n].optimizer.get("pretrained_layers"))
+        if not output.exists():
+            assert run(world, output, name, "pretrain", 2, "--init-from", str(before)) == 0
     return ["--init-from", str(output)]
 
 
