@@ -22,6 +22,7 @@ from pipelines.scan import Scan
 from pipelines.worker import Made, Outcome, Setup, Worker
 from preprocess.errors import InputError
 from preprocess.provenance import provenance
+from preprocess.remote import located
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.groups import grouped
 from preprocess.sources.registry import list_videos
@@ -66,7 +67,8 @@ def check_out(
     Leaves nothing behind. A dry run needs no weights. Raises as `build`.
     """
     store = Store.at(out)
-    if store.is_local and Path(store.root).resolve().is_relative_to(source.resolve()):
+    here = Path(store.root).resolve() if store.is_local else located(store.url())
+    if here.is_relative_to(source.resolve()):
         raise InputError(
             f"{out} lies in the source {source}, of which it would be taken for a part: choose an "
             "--out outside"

@@ -21,6 +21,7 @@ from pipelines.recipe_file import RecipeFile, load_recipe
 from pipelines.status_cli import status
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
+from preprocess.remote import RemotePath, located
 from shards.command import ALSO, run
 from shards.errors import ShardsError
 from shards.options import Given, options_of, replaced
@@ -92,8 +93,8 @@ def build(
         compute: What to run on.
         recipe: Name or path of a recipe file, whose settings take the place of the defaults that
             are shown here; `paper` is that of the dataset. `idol-prep recipe show` prints one.
-        source: Folder of the dataset, in its published layout; for a recipe of several sources
-            NAME=PATH for each.
+        source: Folder or URL (s3://...) of the dataset, in its published layout; for a recipe of
+            several sources NAME=PATH for each.
         out: Folder or URL (s3://...) of the shards; new, empty, or of the same recipe.
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
         max_quarantine: Exit with 1 if more than this many clips and files could not be used.
@@ -186,7 +187,7 @@ def _single(file: RecipeFile, settings: Given, source: Sequence[str]) -> tuple[R
         raise InputError(f"--source {fault}, the folder of the dataset")
     if not source[0]:
         raise InputError("--source is empty: give the folder of the dataset (`.` is this folder)")
-    return Recipe(**fields), Path(source[0]).expanduser()
+    return Recipe(**fields), located(source[0])
 
 
 def _make_mixture(
@@ -227,18 +228,22 @@ def _make_mixture(
     return failed
 
 
+def _beside(folder: Path, path: str) -> Path:
+    """A path of a recipe file, relative to the file's folder unless it says itself where it is."""
+    place = located(path)
+    return place if place.is_absolute() or isinstance(place, RemotePath) else folder / place
+
+
 def _paths(file: RecipeFile, given: Sequence[str]) -> dict[str, Path]:
     """Where each source lies: NAME=PATH of the command line, else as its entry says."""
-    paths = {
-        e.name: file.folder / Path(e.path).expanduser() for e in file.sources if e.path is not None
-    }
+    paths = {e.name: _beside(file.folder, e.path) for e in file.sources if e.path is not None}
     names = [entry.name for entry in file.sources]
     mistakes = []
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or name not in names or not path:
             mistakes.append(f"--source {text} is not NAME=PATH with one of {', '.join(names)}")
-        paths[name] = Path(path).expanduser()
+        paths[name] = located(path)
     if missing := [name for name in names if name not in paths]:
         options = " ".join(f"--source {name}=PATH" for name in missing)
         mistakes.append(

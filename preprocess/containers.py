@@ -4,6 +4,7 @@ A picture is told from others by its packet's number in the file: the decoder ha
 with the picture, so where decoding began, or what a seek or a time stamp says, cannot move it.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ _DOLBY_ALONE = ("dvh1", "dvhe")
 
 
 def open_video(path: Path) -> Any:
-    """The PyAV container of a local file. Raises av.FFmpegError and OSError.
+    """The PyAV container of a file. Raises av.FFmpegError and OSError.
 
     FFmpeg takes what precedes a colon for a protocol: `file:` tells that a name is a name. A
     playlist under a video's name may not fetch anything.
     """
     return av.open(
-        f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        f"file:{os.fspath(path)}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
     )
 
 

@@ -28,7 +28,7 @@ def unfinished(path: Path, container: str) -> str | None:
     """
     names = container.split(",")
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         if "matroska" in names:
             wanted = end_of_matroska(file, size)
         elif "mov" in names:

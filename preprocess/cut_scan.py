@@ -10,6 +10,7 @@ from preprocess.cuts import VERSION, find_breaks
 from preprocess.errors import ClipError
 from preprocess.frames import FrameReader, read_each
 from preprocess.glance import Glance, glance_of_image
+from preprocess.remote import located
 from preprocess.shots import Break
 from preprocess.sources.values import Video
 from preprocess.user_cache import cache_folder, keep, kept
@@ -53,7 +54,7 @@ def _stamps(video: Video) -> list[tuple[str, int]]:
     """Files and when they changed: fingerprints read names, sizes and ends alone."""
     reader = video.reader
     files = getattr(reader, "paths", None) or [getattr(reader, "path", None)]
-    found = [Path(file) for file in files if file is not None]
+    found = [located(file) for file in files if file is not None]
     named = [] if isinstance(reader, VideoFile) else [(str(f), 0) for f in found[:1]]
     return named + [("", f.stat().st_mtime_ns) for f in found]
 

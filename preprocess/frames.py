@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from preprocess.errors import ClipError, FramesLost
+from preprocess.remote import located
 from preprocess.stills import decode_image
 from shards.files.digest import sha256
 
@@ -119,7 +120,7 @@ class ImageFile:
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:
-            rgb, notes = read_image(Path(self.folder, self.name), data=self.data)
+            rgb, notes = read_image(located(self.folder) / self.name, data=self.data)
             yield Frame(index, rgb, 0.0, notes)
 
     def fingerprint(self) -> str:

@@ -54,7 +54,7 @@ def losses(path: Path) -> list[int]:
     early has none. Raises OSError.
     """
     size = path.stat().st_size
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return list(_losses(data, size))
 
 

@@ -362,7 +362,15 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     # Where things come from: what they are is checked.
     Variable(
-        ("IDOL_WEIGHTS", "HF_*", "HUGGINGFACE_*", "TRANSFORMERS_OFFLINE", "TORCH_HOME", "XDG_*"),
+        (
+            "IDOL_WEIGHTS",
+            "IDOL_SOURCE_CACHE",
+            "HF_*",
+            "HUGGINGFACE_*",
+            "TRANSFORMERS_OFFLINE",
+            "TORCH_HOME",
+            "XDG_*",
+        ),
         "weights",
         "where files come from and lie: their checksums are compared, or recorded",
         "left",

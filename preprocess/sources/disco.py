@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, numbered_seconds
+from preprocess.remote import RemotePath, read_exactly
 from preprocess.sources.files import Leftovers, find_files, natural_order
 from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Listing, Split, Unreadable, Video
@@ -220,9 +222,9 @@ class TsvImages:
 
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         try:
-            with open(self.path, "rb", buffering=0) as opened:
+            with self.path.open("rb", buffering=0) as opened:
                 for index in indices:
-                    rgb, notes = self._image(opened.fileno(), index)
+                    rgb, notes = self._image(opened, index)
                     seconds = numbered_seconds(self.numbers, index, self.fps)
                     yield Frame(index, rgb, seconds, notes)
         except OSError as error:
@@ -231,11 +233,12 @@ class TsvImages:
     def times(self) -> Sequence[float]:
         return [numbered_seconds(self.numbers, i, self.fps) for i in range(len(self.keys))]
 
-    def _image(self, file: int, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    def _image(self, file: BinaryIO, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
         key, name = self.keys[index], f"{self.path}: {self.keys[index]}"
         if self.offsets[index] == MISSING:
             raise ClipError(f"{self.path} has no image for {key}")
-        line = os.pread(file, self.lengths[index], self.offsets[index])
+        file.seek(self.offsets[index])
+        line = read_exactly(file, self.lengths[index])
         if _key(line) != key:
             raise ClipError(f"{name} is not where it was listed: the file has changed")
         return decode_image(image_of_line(line, name), name, data=self.data)
@@ -300,7 +303,7 @@ def _key(head: bytes) -> str | None:
 
 def _by_scan(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """(offset, length without the line end, first bytes) of each line, in one pass."""
-    with open(path, "rb", buffering=0) as opened:
+    with path.open("rb", buffering=0) as opened:
         start = position = 0
         head = b""
         while chunk := opened.read(_CHUNK):
@@ -317,7 +320,12 @@ def _by_scan(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _by_lineidx(path: Path) -> list[tuple[int, int, bytes]]:
-    """The same by the offsets in `.lineidx`, or nothing where there is none that fits the file."""
+    """The same by the offsets in `.lineidx`, or nothing where there is none that fits the file.
+
+    Of a file at a URL neither: a request for each line takes longer than to read it through.
+    """
+    if isinstance(path, RemotePath):
+        return []
     try:
         offsets = _increasing(map(int, path.with_suffix(_OFFSETS).read_text().split()))
         size = path.stat().st_size

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.frames import ImageFile
+from preprocess.remote import RemotePath, entries
 from preprocess.sources.values import Listing, PassedOver, Unreadable
 
 __all__ = [
@@ -98,7 +99,7 @@ def find_files(source: Path, suffixes: Iterable[str], left: Leftovers | None = N
     other files, links that lead nowhere, folders that may not be read.
     Raises InputError when `source` itself may not be read.
     """
-    found = (f"{folder}{name}" for folder, name, _ in _walk(str(source), tuple(suffixes), left))
+    found = (f"{folder}{name}" for folder, name, _ in _walk(source, tuple(suffixes), left))
     return [source / relative for relative in natural_order(found)]
 
 
@@ -108,7 +109,7 @@ def find_images(
     """Each image below `root` and its path in it, sorted and found as `find_files` does."""
     folders: dict[str, str] = {}
     found: dict[str, ImageFile] = {}
-    for relative, name, size in _walk(str(root), suffixes, left):
+    for relative, name, size in _walk(root, suffixes, left):
         if relative not in folders:
             folders[relative] = str(root / relative)
         found[f"{relative}{name}"] = ImageFile(folders[relative], name, size)
@@ -116,14 +117,18 @@ def find_images(
 
 
 def _walk(
-    root: str, suffixes: tuple[str, ...], left: Leftovers | None
+    source: Path, suffixes: tuple[str, ...], left: Leftovers | None
 ) -> Iterator[tuple[str, str, int]]:
     """(folder in root, "" or ending in a slash; file name; size in bytes), in any order.
 
     Folders come before links to folders, and those by their names, so that which of two ways into
     one folder is taken does not depend on the order of a directory.
     """
-    left = left or Leftovers(Path(root))
+    left = left or Leftovers(source)
+    if isinstance(source, RemotePath):
+        yield from _walk_remote(source, suffixes, left)
+        return
+    root = str(source)
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
     while folders or links:
@@ -155,6 +160,31 @@ def _walk(
                     yield folder, entry.name, size
                 else:
                     left.pass_over(kind_of(entry.name), entry.path)
+
+
+def _walk_remote(
+    source: RemotePath, suffixes: tuple[str, ...], left: Leftovers
+) -> Iterator[tuple[str, str, int]]:
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        path = source / folder
+        try:
+            found = entries(path)
+        except OSError as error:
+            if not folder:
+                raise InputError(f"{source} cannot be read: {error.strerror}") from error
+            left.fail(str(path), f"is a folder that cannot be read: {error.strerror}")
+            continue
+        for name, entry in found.items():
+            if name.startswith("."):
+                left.pass_over("hidden", str(path / name))
+            elif entry.is_folder:
+                folders.append(f"{folder}{name}/")
+            elif name.lower().endswith(suffixes):
+                yield folder, name, entry.size or 0
+            else:
+                left.pass_over(kind_of(name), str(path / name))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, FrameReader, ImageFile
+from preprocess.remote import RemotePath, located, read_exactly
 from preprocess.sources.files import (
     IMAGE_SUFFIXES,
     Leftovers,
@@ -165,7 +166,7 @@ def listed_images(
         if relative in images:
             faults.setdefault("names twice", []).append(value)
             continue
-        folder, name = os.path.split(os.path.join(source, relative))
+        folder, name = os.path.split(os.path.join(str(source), relative))
         images[relative] = ImageFile(folders.setdefault(folder, folder), name, size)
     described = [
         f"{path} {fault} {len(values)} images, the first is {values[0]!r}"
@@ -176,6 +177,8 @@ def listed_images(
 
 def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
     """The path in the source and the size, or what is wrong."""
+    if isinstance(source, RemotePath):
+        return _find_remote(source, folder, value)
     root = os.path.normpath(source)
     for base in (root, folder):
         path = os.path.normpath(os.path.join(base, value))
@@ -184,6 +187,18 @@ def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
         try:
             return os.path.relpath(path, root), os.stat(path).st_size
         except (OSError, ValueError):
+            continue
+    return "names missing"
+
+
+def _find_remote(source: RemotePath, folder: Path, value: str) -> tuple[str, int] | str:
+    for base in ("", folder.relative_to(source).as_posix()):
+        relative = posixpath.normpath(posixpath.join("/", base, value)).lstrip("/")
+        if not value or value.startswith("/") or ".." in value.split("/"):
+            return "has no path in the source for"
+        try:
+            return relative, (source / relative).stat().st_size
+        except OSError:
             continue
     return "names missing"
 
@@ -228,7 +243,9 @@ class ParquetImage:
 
         name = f"{self.path}: row {self.row} of row group {self.group}"
         try:
-            values = _row_group(self.path, os.stat(self.path).st_mtime_ns, self.column, self.group)
+            values = _row_group(
+                self.path, located(self.path).stat().st_mtime_ns, self.column, self.group
+            )
             content = values[self.row].as_py()
         except (OSError, IndexError, pyarrow.ArrowException) as error:
             raise ClipError(f"{name} cannot be read: {error}") from error
@@ -249,7 +266,7 @@ def _row_group(path: str, mtime_ns: int, column: str, group: int) -> Any:
     """Neighbours in a row group are read one after the other, and decompressed together."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as opened:
+    with located(path).open("rb") as file, pq.ParquetFile(file) as opened:
         values = opened.read_row_group(group, columns=[column]).column(0).combine_chunks()
     for name in column.split(".")[1:]:
         values = values.field(name)
@@ -294,7 +311,7 @@ def image_rows(path: Path, column: str) -> tuple[list[tuple[str, ParquetImage]],
 
     images: list[tuple[str, ParquetImage]] = []
     location, empty, first = str(path), 0, 0
-    with pq.ParquetFile(path) as opened:
+    with path.open("rb") as file, pq.ParquetFile(file) as opened:
         names = _names(opened)
         for group in range(opened.num_row_groups):
             metadata = opened.metadata.row_group(group)
@@ -354,8 +371,9 @@ class TarImage:
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         name = f"{self.tar}: {self.name}"
         try:
-            with open(self.tar, "rb", buffering=0) as opened:
-                content = os.pread(opened.fileno(), self.size, self.offset)
+            with located(self.tar).open("rb", buffering=0) as opened:
+                opened.seek(self.offset)
+                content = read_exactly(opened, self.size)
         except OSError as error:
             raise ClipError(f"{name}: {error.strerror or error}") from error
         for index in indices:
@@ -399,7 +417,7 @@ def scan_tar(path: Path, left: Leftovers | None = None) -> tuple[list[TarImage],
 def _members(path: Path) -> Iterator[tuple[str, int, int]]:
     """(name, offset, size) of each regular file. Raises ValueError where the tar is damaged."""
     total = path.stat().st_size
-    with open(path, "rb", buffering=1 << 16) as opened:
+    with path.open("rb", buffering=1 << 16) as opened:
         position = 0
         renamed: str | None = None
         resized: int | None = None

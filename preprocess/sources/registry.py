@@ -1,12 +1,12 @@
 """The datasets whose published layouts are read, and listing a source of one."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from preprocess.errors import InputError
+from preprocess.remote import forget_listings
 from preprocess.sources import DatasetName, coco, disco, images, laion, ntu120, tiktok, videos
 from preprocess.sources.people import source as people
 from preprocess.sources.values import Listing, Unreadable
@@ -42,6 +42,7 @@ def list_videos(
     Raises InputError when the folder is absent, or holds nothing in the dataset's layout, or when
     `where` cannot be used.
     """
+    forget_listings()
     if dataset not in _LISTINGS:
         raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
     if where is not None and dataset != "ntu120":
@@ -58,8 +59,6 @@ def list_videos(
             )
     elif not source.is_dir():
         kind = "is a file, not a folder" if source.exists() else "does not exist"
-        if re.match(r"[a-z0-9+]+:/", str(source)):
-            kind = "is a URL: copy its files to a disk first"
         raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
     if where is None:
         listing = _LISTINGS[dataset](source, on_file)

@@ -6,14 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import BinaryIO
 
 from shards.errors import BadTar, ShardsError, StorageError
+from shards.files.cache import FileCache
 from shards.files.digest import sha256
-from shards.files.locks import Taken, exclusive
 from shards.files.storage import Store
 from shards.files.system_errors import explain
 from shards.stream.catalogue import Catalogue, ShardEntry
@@ -25,18 +25,13 @@ _CHUNK = 1 << 22
 
 
 class ShardCache:
-    """A folder of shards named by their checksums, at most `limit` bytes of them.
+    """A folder of shards named by their checksums, at most `limit` bytes of them (`FileCache`).
 
-    A file that has its name is whole and verified: it is downloaded under another name, hashed on
-    the way, and renamed. Any number of processes may share the folder: a shard is downloaded by
-    one while the others wait for it, and the system frees the lock of a process that dies. The
-    least recently opened shards make room for new ones; whoever has one open keeps reading it.
+    A shard is hashed as it is downloaded: one that has its name is verified.
     """
 
     def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
-        if limit < 1:
-            raise ValueError(f"the cache's limit must be positive, not {limit} bytes")
-        self.folder = Path(folder)
+        self._files = FileCache(folder, limit)
         self.limit = limit
 
     def open(self, shard: ShardEntry) -> BinaryIO:
@@ -45,35 +40,12 @@ class ShardCache:
         Raises BadTar when what the store has is not what the manifest says, and StorageError.
         """
         with self._translate_errors(shard):
-            while True:
-                if (file := _open_existing(self._path(shard))) is not None:
-                    return file
-                self._fetch(shard, wait=True)
+            return self._files.open(_name(shard), shard.bytes, partial(_download, shard))
 
     def fetch(self, shard: ShardEntry) -> None:
         """Have the shard there, unless it is, or another is about to. Raises as `open`."""
         with self._translate_errors(shard):
-            if not self._path(shard).exists():
-                self._fetch(shard, wait=False)
-
-    def _fetch(self, shard: ShardEntry, *, wait: bool) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        place = self._path(shard)
-        with ExitStack() as stack:
-            # Held for a moment by who sweeps, it would look as if another were downloading.
-            with nullcontext() if wait else self._unswept():
-                try:
-                    stack.enter_context(exclusive(_lock_of(place), wait=wait))
-                except Taken:
-                    return
-            if place.exists():  # another placed it between our look and our lock
-                return
-            with self._unswept():
-                self._make_room(shard.bytes)
-            _place(shard, place)
-
-    def _path(self, shard: ShardEntry) -> Path:
-        return self.folder / f"{_identity(shard)}.tar"
+            self._files.fetch(_name(shard), shard.bytes, partial(_download, shard))
 
     @contextmanager
     def _translate_errors(self, shard: ShardEntry) -> Iterator[None]:
@@ -81,68 +53,8 @@ class ShardCache:
             yield
         except OSError as error:
             raise StorageError(
-                f"cannot cache {shard.url} in {self.folder}: {explain(error)}"
+                f"cannot cache {shard.url} in {self._files.folder}: {explain(error)}"
             ) from error
-
-    def _unswept(self) -> AbstractContextManager[None]:
-        """Holds the lock under which room is made."""
-        return exclusive(self.folder / ".room")
-
-    def _make_room(self, needed: int) -> None:
-        found = []
-        for path in self.folder.glob("*.tar"):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:  # another process made room too
-                continue
-            found.append((stat.st_mtime_ns, stat.st_size, path))
-        used = sum(size for _, size, _ in found)
-        for path in self.folder.glob("*.part"):
-            used += _sweep(path)
-        for _, size, path in sorted(found):
-            if used + needed <= self.limit:
-                return
-            path.unlink(missing_ok=True)
-            used -= size
-
-
-def _open_existing(place: Path) -> BinaryIO | None:
-    try:
-        file = place.open("rb")
-    except FileNotFoundError:
-        return None
-    # The time of last use, for eviction; through the handle, for the name may go meanwhile.
-    os.utime(file.fileno())
-    return file
-
-
-def _lock_of(place: Path) -> Path:
-    return place.with_name(f".{place.stem}.lock")
-
-
-def _sweep(part: Path) -> int:
-    """Remove what a killed process was downloading; the bytes of one still at work."""
-    try:
-        try:
-            with exclusive(_lock_of(part), wait=False):
-                part.unlink()
-        except Taken:
-            return part.stat().st_size
-    except FileNotFoundError:
-        pass
-    return 0
-
-
-def _place(shard: ShardEntry, place: Path) -> None:
-    temporary = place.with_suffix(".part")
-    try:
-        with temporary.open("wb") as part:
-            _download(shard, part)
-        # Not flushed to disk: what a power cut damages, the next download replaces.
-        temporary.rename(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _download(shard: ShardEntry, part: BinaryIO) -> None:
@@ -166,9 +78,10 @@ def _download(shard: ShardEntry, part: BinaryIO) -> None:
     )
 
 
-def _identity(shard: ShardEntry) -> str:
+def _name(shard: ShardEntry) -> str:
     # Another's tar has no manifest: then its address and size must do.
-    return shard.sha256 or sha256(f"{shard.url} {shard.bytes}".encode())
+    identity = shard.sha256 or sha256(f"{shard.url} {shard.bytes}".encode())
+    return f"{identity}.tar"
 
 
 def in_this_thread(store: Store) -> Store:

@@ -24,7 +24,10 @@ def test_wrong_paths_and_values_exit_with_2(tmp_path, capsys):
             ("--source", source, "--source", empty, "--out", out),
             "--source was given 2 times: give one",
         ),
-        (("--source", "https://example.com/a.mp4", "--out", out), "is a URL"),
+        (
+            ("--source", "http://127.0.0.1:9/a", "--out", out),
+            "idol-prep: http://127.0.0.1:9/a: ",
+        ),
         (("--source", source, "--out", out), "does not exist"),
         (("--source", empty, "--out", out), "holds no video file"),
         (("--source", empty, "--out", out, "--workers", "-1"), "workers must be 0 or more"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from shards.errors import BadTar
+from shards.files import cache as file_cache
 from shards.files.storage import Store
 from shards.reader import open_dataset
 from shards.stream import ClipStream
@@ -63,14 +64,14 @@ def test_a_shard_placed_between_look_and_lock_leaves_no_part(
 ) -> None:
     shard = entries(remote)[0]
     cache = ShardCache(tmp_path, 2**20)
-    exclusive = cache_module.exclusive
+    exclusive = file_cache.exclusive
 
     def late(path: Path, *, wait: bool) -> object:
-        monkeypatch.setattr(cache_module, "exclusive", exclusive)
+        monkeypatch.setattr(file_cache, "exclusive", exclusive)
         ShardCache(tmp_path, 2**20).open(shard).close()  # somebody else is quicker
         return exclusive(path, wait=wait)
 
-    monkeypatch.setattr(cache_module, "exclusive", late)
+    monkeypatch.setattr(file_cache, "exclusive", late)
     cache.open(shard).close()
     assert [path.name for path in tmp_path.glob("[!.]*")] == [f"{shard.sha256}.tar"]
 
@@ -137,8 +138,8 @@ def test_who_has_a_shard_open_keeps_it(remote: str, tmp_path: Path) -> None:
 
 def test_what_a_killed_download_left_is_swept(remote: str, tmp_path: Path) -> None:
     shards = entries(remote)
-    (tmp_path / f"{shards[0].sha256}.part").write_bytes(b"half")
-    (tmp_path / f"{'0' * 64}.part").write_bytes(b"half")
+    (tmp_path / f"{shards[0].sha256}.tar.part").write_bytes(b"half")
+    (tmp_path / f"{'0' * 64}.tar.part").write_bytes(b"half")
     for shard in shards[:2]:
         ShardCache(tmp_path, 2**30).open(shard).close()
     assert {path.name for path in tmp_path.glob("[!.]*")} == {f"{s.sha256}.tar" for s in shards[:2]}

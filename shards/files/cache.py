@@ -1,0 +1,144 @@
+"""Copies of far files on a local disk: whole, shared by processes, bounded."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from shards.files.locks import Taken, exclusive
+
+__all__ = ["FileCache"]
+
+_PART = ".part"
+
+
+class FileCache:
+    """A folder of files whose names tell their contents, at most `limit` bytes of them.
+
+    A file that has its name is whole: it is filled under another name, and renamed. Any number of
+    processes may share the folder: a file is filled by one while the others wait for it, and the
+    system frees the lock of a process that dies. The least recently opened files make room for new
+    ones, but for those that somebody `hold`s; whoever has another open keeps reading it.
+    All methods raise OSError.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"the cache's limit must be positive, not {limit} bytes")
+        self.folder = Path(folder)
+        self.limit = limit
+
+    def path(self, name: str) -> Path:
+        """Where a file lies, if it is there."""
+        return self.folder / name
+
+    def open(self, name: str, size: int, fill: Callable[[BinaryIO], None]) -> BinaryIO:
+        """A file, open for reading; `fill` writes its `size` bytes where it is not there yet."""
+        while True:
+            if (file := _open_existing(self.path(name))) is not None:
+                return file
+            self._fetch(name, size, fill, wait=True)
+
+    def hold(self, name: str, size: int, fill: Callable[[BinaryIO], None]) -> BinaryIO:
+        """`open` a file that keeps its name until it is closed."""
+        while True:
+            file = self.open(name, size, fill)
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()  # it made room between
+
+    def fetch(self, name: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
+        """Have a file there, unless it is, or another is about to."""
+        if not self.path(name).exists():
+            self._fetch(name, size, fill, wait=False)
+
+    def _fetch(self, name: str, size: int, fill: Callable[[BinaryIO], None], *, wait: bool) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self.path(name)
+        with ExitStack() as stack:
+            # Held for a moment by who sweeps, it would look as if another were filling it.
+            with nullcontext() if wait else self._unswept():
+                try:
+                    stack.enter_context(exclusive(_lock_of(place), wait=wait))
+                except Taken:
+                    return
+            if place.exists():  # another placed it between our look and our lock
+                return
+            with self._unswept():
+                self._make_room(size)
+            part = place.with_name(f"{place.name}{_PART}")
+            try:
+                with part.open("wb") as file:
+                    fill(file)
+                # Not flushed to disk: what a power cut damages, the next download replaces.
+                part.rename(place)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+
+    def _unswept(self) -> AbstractContextManager[None]:
+        """Holds the lock under which room is made."""
+        return exclusive(self.folder / ".room")
+
+    def _make_room(self, needed: int) -> None:
+        found = []
+        used = 0
+        for path in self.folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.suffix == _PART:
+                used += _sweep(path)
+                continue
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # another process made room too
+                continue
+            found.append((stat.st_mtime_ns, stat.st_size, path))
+            used += stat.st_size
+        for _, size, path in sorted(found):
+            if used + needed <= self.limit:
+                return
+            if _remove_unheld(path):
+                used -= size
+
+
+def _open_existing(place: Path) -> BinaryIO | None:
+    try:
+        file = place.open("rb")
+    except FileNotFoundError:
+        return None
+    # The time of last use, for eviction; through the handle, for the name may go meanwhile.
+    os.utime(file.fileno())
+    return file
+
+
+def _remove_unheld(path: Path) -> bool:
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
+def _sweep(part: Path) -> int:
+    """Remove what a killed process was filling; the bytes of one still at work."""
+    try:
+        try:
+            with exclusive(_lock_of(part.with_name(part.name.removesuffix(_PART))), wait=False):
+                part.unlink()
+        except Taken:
+            return part.stat().st_size
+    except FileNotFoundError:
+        pass
+    return 0

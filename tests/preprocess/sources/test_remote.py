@@ -1,0 +1,198 @@
+"""A source at a URL gives what the same files on a disk give."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import pickle
+import shutil
+import threading
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from preprocess import remote
+from preprocess.errors import ClipError, InputError
+from preprocess.remote import RemotePath, located
+from preprocess.sources.registry import list_videos
+from tests.conftest import numbered_frame
+from tests.preprocess.sources.test_builds import images, parquet, tar, tsv
+from tests.s3 import bucket, s3_server  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "idol" / "sources"
+
+
+def copied(folder: Path, url: str) -> Path:
+    fs, root = fsspec.core.url_to_fs(url)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            fs.pipe_file(f"{root}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    return located(url)
+
+
+@pytest.fixture
+def memory():
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+    yield "memory://host/source"
+    fs.store.clear()
+
+
+def listed_paths(folder, image):
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "a b.png").write_bytes(image)
+    (folder / "list.csv").write_text("path\npictures/a b.png\n../outside.png\nmissing.png\n")
+
+
+def tiktok(folder, image):
+    for number in (1, 2):
+        for kind in ("images", "masks"):
+            path = folder / "TikTok_dataset" / "00001" / kind / f"{number:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(image)
+    (folder / "TikTok_dataset" / "notes.txt").write_text("-")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "make"),
+    [
+        ("disco", tsv),
+        ("shhq", images),
+        ("deepfashion2", images),
+        ("images", images),
+        ("laion", tar),
+        ("laion", parquet),
+        ("laion", listed_paths),
+        ("tiktok", tiktok),
+    ],
+)
+def test_every_layout_is_the_same_from_afar(tmp_path, encoded, memory, dataset, make):
+    here = tmp_path / "source"
+    here.mkdir()
+    make(here, encoded(numbered_frame(77)))
+    (here / ".hidden").write_bytes(b"x")
+    far = copied(here, memory)
+    local, distant = list_videos(dataset, here), list_videos(dataset, far)
+    assert local.passed_over == distant.passed_over
+    assert local.unreadable == distant.unreadable
+    distant = pickle.loads(pickle.dumps(distant))
+    for one, other in zip(local.videos, distant.videos, strict=True):
+        assert (one.id, one.frames, one.fps, one.group) == (
+            *(other.id, other.frames, other.fps, other.group),
+        )
+        for a, b in ((one.reader, other.reader), (one.masks, other.masks)):
+            assert (a is None) == (b is None)
+            if a and b:
+                assert a.fingerprint() == b.fingerprint()
+                for frame, same in zip(a.read([0]), b.read([0]), strict=True):
+                    np.testing.assert_array_equal(frame.rgb, same.rgb)
+    fsspec.filesystem("memory").store.clear()
+    remote.forget_listings()
+    with pytest.raises(ClipError, match="memory://host/source"):
+        next(distant.videos[0].reader.read((0,)))
+
+
+def same_videos(here: Path, far: Path) -> None:
+    local, distant = list_videos("videos", here), list_videos("videos", far)
+    assert local.unreadable == distant.unreadable
+    assert [(v.id, v.frames, v.fps, v.reader.fingerprint()) for v in local.videos] == [
+        (v.id, v.frames, v.fps, v.reader.fingerprint()) for v in distant.videos
+    ]
+    for one, other in zip(local.videos, distant.videos, strict=True):
+        wanted = (0, one.frames - 1)
+        for frame, same in zip(one.reader.read(wanted), other.reader.read(wanted), strict=True):
+            assert frame.seconds == same.seconds
+            np.testing.assert_array_equal(frame.rgb, same.rgb)
+
+
+@pytest.fixture
+def videos(tmp_path, make_video) -> Path:
+    source = tmp_path / "source"
+    make_video(source / "a b#1.mp4", 14)
+    make_video(source / "deep er" / "two.mkv", 5)
+    make_video(source / "old.avi", 5, codec="mpeg4")
+    (source / "broken.mp4").write_bytes(b"nothing")
+    (source / "empty.mp4").write_bytes(b"")
+    return source
+
+
+def test_videos_from_s3(videos, bucket):  # noqa: F811
+    same_videos(videos, copied(videos, f"{bucket}/some/where"))
+
+
+def test_videos_over_http(videos):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(videos))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        same_videos(videos, located(f"http://127.0.0.1:{server.server_port}"))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_copies_are_shared_and_bounded(videos, memory, cache, monkeypatch):
+    far = copied(videos, memory)
+    monkeypatch.setattr(remote, "_HELD", 1)
+    monkeypatch.setenv("IDOL_SOURCE_CACHE", "1")
+    for name in ("a b#1.mp4", "old.avi", "a b#1.mp4", "broken.mp4"):
+        assert Path(os.fspath(far / name)).read_bytes() == (videos / name).read_bytes()
+    # The last, and the one before it, which was held as it came.
+    assert len(list(cache.glob("[!.]*"))) <= 2
+    with open(far / "old.avi", "rb") as file:  # as native code would
+        assert file.read() == (videos / "old.avi").read_bytes()
+    monkeypatch.setenv("IDOL_SOURCE_CACHE", "lots")
+    with pytest.raises(InputError, match="IDOL_SOURCE_CACHE=LOTS"):
+        os.fspath(far / "broken.mp4")
+
+
+def test_a_file_that_changed_is_fetched_anew(videos, memory):
+    far = copied(videos, memory)
+    before = Path(os.fspath(far / "old.avi"))
+    shutil.copy(videos / "a b#1.mp4", videos / "old.avi")
+    copied(videos, memory)
+    remote.forget_listings()
+    after = Path(os.fspath(far / "old.avi"))
+    assert after != before
+    assert after.read_bytes() == (videos / "a b#1.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("s3://key:secret@bucket/videos", "holds a password"),
+        ("https://host/videos?X-Amz-Signature=1234", "holds a password or a signature"),
+        ("nowhere://bucket/videos", "cannot open nowhere://bucket"),
+    ],
+)
+def test_urls_that_cannot_be_used_are_refused(source, message):
+    with pytest.raises(InputError, match=message) as refused:
+        located(source)
+    assert not any(word in str(refused.value) for word in ("secret@", "1234"))
+
+
+def test_what_is_not_there_is_named(memory):
+    with pytest.raises(InputError, match=r"source memory://host/source does not exist"):
+        list_videos("videos", located(memory))
+
+
+def test_paths_are_plain_values():
+    path = located("s3://bucket/a/b.mp4")
+    assert isinstance(path, RemotePath)
+    assert str(path) == "s3://bucket/a/b.mp4"
+    assert located(str(path.parent)) / "b.mp4" == path == pickle.loads(pickle.dumps(path))
+    assert path.relative_to(located("s3://bucket")).as_posix() == "a/b.mp4"
+    assert path.with_suffix(".tar").name == "b.tar"
+    assert located("file:///a/b") == Path("/a/b")
