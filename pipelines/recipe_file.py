@@ -134,7 +134,10 @@ class _Yaml:
         self.lines: dict[_Path, int] = {(): 1}
         self.duplicates: list[tuple[int, str]] = []
         self.content: dict[str, Any] = {}
-        self._loader = yaml.SafeLoader(text)
+        try:
+            self._loader = yaml.SafeLoader(text)
+        except yaml.YAMLError as error:  # a character that no YAML may have
+            raise InputError(f"{title}: is not YAML: {error}") from error
         try:
             node = self._loader.get_single_node()
             if node is None:

@@ -35,6 +35,7 @@ from shards.files.digest import canonical_json, parse_json, sha256
 from shards.files.storage import Store
 from shards.manifest import Manifest, load_manifests
 from shards.reader import Dataset, Shard
+from shards.sample.encodings import read_npy_header
 from shards.sample.modalities import Modality, streamed_rows
 
 __all__ = [
@@ -282,10 +283,9 @@ def decode_moments(
         raise BadSample(f"{name}: missing")
     head = io.BytesIO(bytes(data[:_HEADER]))
     try:
-        np.lib.format.read_magic(head)
-        found, fortran, dtype = np.lib.format.read_array_header_1_0(head)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise BadSample(f"{name}: not an npy array ({error})") from error
+        found, fortran, dtype = read_npy_header(head)
+    except ValueError as error:
+        raise BadSample(f"{name}: {error}") from error
     if dtype != np.dtype("<f2") or fortran or found != shape:
         raise BadSample(f"{name}: holds {dtype}{found}, not float16{shape}")
     body = memoryview(data)[head.tell() :]

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,6 +21,7 @@ __all__ = [
     "SPACE",
     "Encoding",
     "is_hot",
+    "read_npy_header",
 ]
 
 # Stored colours lie on the hot line, where the sum of RGB tells the colour: a table of the inverse
@@ -95,14 +97,23 @@ def _write_npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether by columns, and dtype of an npy file of version 1, up to its values.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        np.lib.format.read_magic(file)
+        return np.lib.format.read_array_header_1_0(file)
+    # numpy reads headers by Python's parser, which has many ways to refuse a text.
+    except Exception as error:
+        raise ValueError(f"not an npy array ({error})") from error
+
+
 def _read_points(data: bytes) -> np.ndarray:
     # Only what we write: numpy's own reader allocates whatever a header claims.
     file = io.BytesIO(data)
-    try:
-        np.lib.format.read_magic(file)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise ValueError(f"not an npy array ({error})") from error
+    shape, fortran, dtype = read_npy_header(file)
     body = data[file.tell() :]
     if dtype != np.dtype("<f4") or fortran or len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"holds {dtype}{shape}, not float32 (frames, people, joints, 3)")

@@ -81,7 +81,9 @@ def _unpickled(path: Path, *, is_zip: bool) -> Any:
         if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
             raise _needs_code(path, str(error)) from error
         raise InputError(f"{path} is damaged ({_first_line(error)}): fetch it again") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged pickles raise whatever their half values do
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript program, not a file of weights") from error
         raise InputError(f"{path} is damaged ({_first_line(error)}): fetch it again") from error
