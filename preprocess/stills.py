@@ -14,6 +14,7 @@ import tempfile
 import threading
 import warnings
 import zlib
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -23,11 +24,14 @@ import numpy as np
 from preprocess.errors import ClipError
 from preprocess.hdr import HLG, PQ
 from preprocess.picture import ON_WHITE, WHITE, laid_on
+from shards.sample.images import declared_size
 
 __all__ = ["decode_image", "jpeg_damage"]
 
 # Colours that differ by no more than this, of 255, are the same in practice.
 _SAME_COLOUR = 3
+# Of an image: 400 MB of colours.
+_MOST_PIXELS = 1 << 27
 _SEVERAL = "the first of several images in its file"
 _END_OF_JPEG = b"\xff\xd9"
 
@@ -44,6 +48,9 @@ def decode_image(
     """
     if not content:
         raise ClipError(f"{name} is empty")
+    if content.startswith((b"\xff\xd8", _PNG)):
+        with suppress(ValueError):  # without a size no decoder takes it
+            _check_pixels(*declared_size(content), name)
     try:
         if content.startswith(b"\xff\xd8"):
             return _jpeg(content, name, data)
@@ -54,6 +61,14 @@ def decode_image(
         return _by_pillow(content, name, data)
     except cv2.error as error:  # such as too many pixels
         raise ClipError(f"{name} cannot be decoded as an image: {error.err}") from error
+
+
+def _check_pixels(width: int, height: int, name: str) -> None:
+    """Before decoding: a file of a megabyte can claim, and take, gigabytes."""
+    if width * height > _MOST_PIXELS:
+        raise ClipError(
+            f"{name} is {width}x{height}, more than {_MOST_PIXELS} pixels: make it smaller first"
+        )
 
 
 def _by_opencv(content: bytes, name: str) -> np.ndarray:
@@ -75,6 +90,7 @@ def _by_pillow(content: bytes, name: str, data: bool) -> tuple[np.ndarray, tuple
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "Truncated File Read")
             with Image.open(io.BytesIO(content)) as image:
+                _check_pixels(*image.size, name)
                 notes = [_SEVERAL] if getattr(image, "is_animated", False) else []
                 image.load()
                 profile = image.info.get("icc_profile") or b""

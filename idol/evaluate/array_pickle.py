@@ -4,8 +4,10 @@ A pickle can run any program. Here nothing but two stand-ins of our own can be c
 become an array is a record of shape, dtype and bytes, and is made an array only when it adds up.
 """
 
+import io
 import math
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ __all__ = ["load_arrays"]
 # numpy's module had no underscore before version 2.
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _KINDS = "fiu"
+# Of other programs' making, and bytes that are reserved before they are read.
+_FORBIDDEN = ("BYTEARRAY8", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER")
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
@@ -26,11 +30,12 @@ def load_arrays(path: Path) -> dict[str, Any]:
     Raises EvaluationError, naming the file, when it asks for anything else, or is damaged.
     """
     try:
-        with path.open("rb") as file:
-            content = _Arrays(file).load()
+        data = path.read_bytes()
+        _check_operations(data)
+        content = _Arrays(io.BytesIO(data)).load()
         if not isinstance(content, dict):
             raise pickle.UnpicklingError(f"it holds one {type(content).__name__}")
-        return _arrays(content)
+        return _arrays(content, {})
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:
@@ -38,6 +43,15 @@ def load_arrays(path: Path) -> dict[str, Any]:
         raise EvaluationError(
             f"{path} is no pickle of numpy arrays alone ({error}), and is refused: fetch it again"
         ) from error
+
+
+def _check_operations(data: bytes) -> None:
+    """Refuse what takes memory out of proportion to the file: Python's own reader does not."""
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name in _FORBIDDEN:
+            raise pickle.UnpicklingError(f"it asks for {operation.name}")
+        if "PUT" in operation.name and argument is not None and int(argument) > len(data):
+            raise pickle.UnpicklingError(f"it counts up to {argument}")
 
 
 class _Dtype:
@@ -87,11 +101,16 @@ class _Arrays(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def _arrays(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _arrays(inner) for key, inner in value.items()}
-    if isinstance(value, _Array):
-        return value.array()
+def _arrays(value: Any, made: dict[int, Any]) -> Any:
+    """`made`: by identity what was made already, as a pickle may name one thing many times."""
+    if isinstance(value, (dict, _Array)):
+        if id(value) not in made:
+            made[id(value)] = (
+                {str(key): _arrays(inner, made) for key, inner in value.items()}
+                if isinstance(value, dict)
+                else value.array()
+            )
+        return made[id(value)]
     if isinstance(value, (int, float, str)):
         return value
     raise pickle.UnpicklingError(f"it holds one {type(value).__name__}")

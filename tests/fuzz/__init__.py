@@ -1,0 +1,1 @@
+"""Files of strangers: whatever is in them, reading gives a value or the package's own error."""
