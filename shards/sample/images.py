@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 _MAX_PIXELS = 8192 * 8192
+_CHUNK_LENGTH = struct.Struct(">I")
 
 # 4:4:4: chroma at full resolution, since depth and appearance are learnt from the same pixels.
 _JPEG = (
@@ -150,8 +151,16 @@ def decode_into(out: np.ndarray, data: memoryview | None, name: str) -> None:
 def _is_whole(data: bytes | memoryview) -> bool:
     # OpenCV alone would fill the rest of a truncated image with grey, and say nothing.
     return (data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9") or (
-        data[:4] == b"\x89PNG" and data[-8:-4] == b"IEND"
+        data[:4] == b"\x89PNG" and data[-8:-4] == b"IEND" and _chunks_fit(data)
     )
+
+
+def _chunks_fit(data: bytes | memoryview) -> bool:
+    # OpenCV takes the memory that a chunk claims, up to 4 GB, before it reads it.
+    at, end = 8, len(data)
+    while at + 12 <= end:
+        at += 12 + _CHUNK_LENGTH.unpack_from(data, at)[0]
+    return at == end
 
 
 def _is_grey_png(data: memoryview) -> bool:
