@@ -44,7 +44,7 @@ def test_another_size_is_refused_before_decoding(
     assert (out == 7).all()
 
 
-@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xd9", b"\x89PNG\r\n\x1a\nIEND1234"])
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xd9", b"\x89PNG\r\n\x1a\n\0\0\0\0IEND1234"])
 def test_without_a_size_it_is_no_image(data: bytes) -> None:
     with pytest.raises(BadSample, match="says no size"):
         decode_into(np.zeros((8, 8, 3), np.uint8), memoryview(data), "k.rgb")
