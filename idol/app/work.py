@@ -1,0 +1,277 @@
+"""Work that is watched and stopped from elsewhere, and what is kept between two pieces of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from idol.app.form import as_command, parsed
+from idol.generate.inputs.clip import is_clip
+from shards.files.atomic import atomic_file
+from shards.files.digest import parse_json, sha256_file
+
+if TYPE_CHECKING:
+    from idol.config.generate import GenerateConfig
+    from idol.generate.inputs.options import Annotation
+    from idol.generate.inputs.values import Motion, Person
+    from idol.generate.pipeline import IdolPipeline
+    from idol.generate.progress import Advance, Stages
+
+__all__ = ["Job", "Made", "Stopped", "Told", "Workshop"]
+
+_T = TypeVar("_T")
+_INPUTS = "inputs"
+_WAIT = 0.1  # seconds between two looks at whether to stop
+# What a person and a motion depend on.
+_READ_FROM = (
+    *("photo", "person_mask", "background", "background_mask", "driving", "skeletons", "fps"),
+    *("start_frame", "frames", "force", "weights"),
+)
+
+
+class Stopped(Exception):
+    """The visitor asked for it to stop."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """How far the work is: in the stage `stage`, `done` of `of`; of 0 where nobody knows."""
+
+    stage: str = "waiting"
+    done: int = 0
+    of: int = 0
+
+
+class Job(Generic[_T]):
+    """Work in a thread of its own; `work` is given what it has to tell its stages to."""
+
+    def __init__(self, work: Callable[[Job[_T]], _T]) -> None:
+        self.told = Told()
+        self._stop = threading.Event()
+        self._done = threading.Event()
+        self._result: list[_T] = []
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def _run(self, work: Callable[[Job[_T]], _T]) -> None:
+        try:
+            self._result.append(work(self))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def stop(self) -> None:
+        """Have it raise `Stopped` when it next tells how far it is."""
+        self._stop.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, after so long at most."""
+        return self._done.wait(seconds)
+
+    def result(self) -> _T:
+        """What it made. Raises what it raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def check(self) -> None:
+        """Raises Stopped where it is to stop."""
+        if self._stop.is_set():
+            raise Stopped
+
+    @contextmanager
+    def stage(self, name: str, done: int = 0) -> Iterator[Advance]:
+        """As `idol.generate.progress.Stages` is told."""
+
+        def advance(finished: int, of: int) -> None:
+            self.told = Told(name, finished, of)
+            self.check()
+
+        self.told = Told(name, done)
+        self.check()
+        yield advance
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A finished video.
+
+    Attributes:
+        folder: of its files; `report`: what its report.json says.
+        command: makes it again, beside it.
+        relief: its 2.5D page; None where there is none.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+    command: str
+    relief: Path | None = None
+
+
+class Workshop:
+    """Where videos are made, one at a time, in folders of their own below `out`.
+
+    What annotators found in a photo and a video, and the model, are kept for the next video.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._turn = threading.Lock()
+        self._read = _Last(_read)
+        self._load = _Last(_load)
+        self._warming = False
+
+    def warm_up(self, model: Path) -> None:
+        """Import what is slow to import, and load the model, while the visitor still looks."""
+
+        def load() -> None:
+            import torch
+
+            import idol.generate.run  # noqa: F401
+
+            with contextlib.suppress(Exception):  # of which the first video complains
+                self._loaded(model, dtype=torch.float32)
+            self._warming = False
+            self._turn.release()
+
+        self._turn.acquire()
+        self._warming = True
+        threading.Thread(target=load, daemon=True).start()
+
+    def keep(self, upload: str | None) -> str | None:
+        """A copy of an uploaded file that stays, so that the command can be run again."""
+        if not upload:
+            return None
+        source = Path(upload)
+        path = self.out / _INPUTS / sha256_file(source)[:16] / source.name
+        if not path.exists():
+            with atomic_file(path) as unfinished:
+                shutil.copyfile(source, unfinished)
+        return str(path)
+
+    def new_folder(self) -> Path:
+        """An empty folder with the next free number."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        taken = [int(p.name[:4]) for p in self.out.iterdir() if p.name[:4].isdecimal()]
+        number = max(taken, default=0) + 1
+        while True:
+            folder = self.out / f"{number:04}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+
+    def preview(self, arguments: Callable[[Path], Sequence[str]], job: Job[bytes]) -> bytes:
+        """The preview's PNG, for a command line that is given a folder.
+
+        Raises as `idol.generate.run.generate` does, and Stopped.
+        """
+        with self._alone(job), self._folder() as folder:
+            config, annotators = parsed([*arguments(folder), "--preview"])
+            return self._generate(config, annotators, job).read_bytes()
+
+    def make(self, arguments: Callable[[Path], Sequence[str]], job: Job[Made]) -> Made:
+        """The video, for a command line that is given a folder; nothing is left unless it is whole.
+
+        Raises as `idol.generate.run.generate` does, and Stopped.
+        """
+        with self._alone(job), self._folder(keep=True) as folder:
+            config, annotators = parsed(arguments(folder))
+            report = self._generate(config, annotators, job)
+        again = folder.with_name(f"{folder.name}-again")
+        return Made(folder, parse_json(report.read_bytes()), as_command(arguments(again)))
+
+    @contextmanager
+    def _alone(self, job: Job[Any]) -> Iterator[None]:
+        while not self._turn.acquire(timeout=_WAIT):
+            job.told = Told("starting" if self._warming else "waiting")
+            job.check()
+        try:
+            job.told = Told("starting")
+            job.check()
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def _folder(self, *, keep: bool = False) -> Iterator[Path]:
+        """A new one, which goes afterwards, or on any error."""
+        folder = self.new_folder()
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _generate(self, config: GenerateConfig, annotators: Annotation, stages: Stages) -> Path:
+        from idol.generate.run import generate
+
+        def read(
+            config: GenerateConfig, annotators: Annotation, stages: Stages, device: str
+        ) -> tuple[Person, Motion]:
+            key = [repr(getattr(config, name)) for name in _READ_FROM]
+            key += [repr(annotators.asked), device]
+            for given in (config.photo, config.driving):
+                if given is not None and is_clip(given):
+                    key.append(_stamp(Path(given.rpartition("::")[0])))
+            return self._read(tuple(key), config, annotators, stages, device)
+
+        return generate(config, annotators, stages, read=read, load=self._loaded)
+
+    def _loaded(self, folder: Path, *, dtype: Any) -> IdolPipeline:
+        pipeline: IdolPipeline = self._load(
+            (str(folder), str(dtype), _stamp(folder)), folder, dtype
+        )
+        return pipeline
+
+
+class _Last:
+    """Calls a function, unless it was last called with the same key."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._kept: tuple[Any, Any] | None = None
+
+    def __call__(self, key: Any, *arguments: Any) -> Any:
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None  # two models at a time might not fit into memory
+            self._kept = key, self._function(*arguments)
+        return self._kept[1]
+
+
+def _read(*arguments: Any) -> Any:
+    from idol.generate.run import read_inputs
+
+    return read_inputs(*arguments)
+
+
+def _load(folder: Path, dtype: Any) -> Any:
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    from idol.generate.loading import load_pipeline
+
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+    return load_pipeline(folder, dtype=dtype)
+
+
+def _stamp(path: Path) -> str:
+    """Changes where a file or a folder's files were written anew; of what is not local, always."""
+    if not path.exists():
+        return repr(object())
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    stats = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(files)]
+    return repr(stats)

@@ -1,0 +1,152 @@
+"""Videos made one at a time: watched, stopped, and the same to the byte from the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.app.clips import example_clips, offered_clips
+from idol.app.form import Form, settings
+from idol.app.work import Job, Made, Stopped, Told, Workshop
+from idol.generate.cli import main
+from idol.generate.errors import GenerationError
+from shards.files.digest import sha256_file
+
+KNOWN = settings()
+[CLIPS] = example_clips()
+FORM = Form(
+    person_clip=f"{CLIPS}::people-00002",
+    driving_clip=f"{CLIPS}::people-00000",
+    settings={"steps": 2, "frames": 8, "seed": 5, "watermark": False, "device": "cpu"},
+)
+
+
+def command(form: Form = FORM, **changes: Any) -> Callable[[Path], list[str]]:
+    form = dataclasses.replace(form, settings={**form.settings, **changes})
+    return lambda out: form.arguments(KNOWN, out=out, model=None, weights=None)
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("made") / "out")
+
+
+@pytest.fixture(scope="module")
+def made(workshop: Workshop) -> Made:
+    return Job[Made](lambda job: workshop.make(command(), job)).result()
+
+
+def test_the_example_clips_are_offered() -> None:
+    assert f"{CLIPS}::people-00002-0" in offered_clips([CLIPS])
+
+
+def test_a_video_has_a_folder_of_its_own(made: Made) -> None:
+    assert made.folder.name == "0001"
+    assert made.report["settings"]["seed"] == 5
+    assert (made.folder / "video.mp4").is_file()
+
+
+def test_the_command_makes_the_same_bytes(made: Made) -> None:
+    given = shlex.split(made.command)
+    assert given[0] == "idol-generate"
+    assert main(given[1:]) == 0
+    again = Path(given[given.index("--out") + 1])
+    assert again.name == "0001-again"
+    found = checksums(again)
+    assert found == checksums(made.folder)
+    assert {"video.mp4", "depth.mp4", "report.json", "depth/00000.exr"} <= found.keys()
+
+
+def test_a_preview_leaves_nothing(workshop: Workshop, made: Made) -> None:
+    before = sorted(workshop.out.iterdir())
+    png = Job[bytes](lambda job: workshop.preview(command(), job)).result()
+    assert png.startswith(b"\x89PNG")
+    assert sorted(workshop.out.iterdir()) == before
+
+
+@pytest.mark.parametrize("stage", ["person", "denoising", "writing"])
+def test_what_is_stopped_leaves_nothing(workshop: Workshop, made: Made, stage: str) -> None:
+    before = sorted(workshop.out.iterdir())
+    seen: list[Told] = []
+
+    class Watched(Job[Made]):
+        @property
+        def told(self) -> Told:
+            return self._told
+
+        @told.setter
+        def told(self, told: Told) -> None:
+            self._told = told
+            seen.append(told)
+            if told.stage == stage:
+                self.stop()
+
+    job = Watched(lambda job: workshop.make(command(start_frame=1), job))  # not read before
+    with pytest.raises(Stopped):
+        job.result()
+    assert seen[-1].stage == stage
+    assert seen[-1].done <= 1  # it did not go on
+    assert sorted(workshop.out.iterdir()) == before
+
+
+def test_an_error_leaves_nothing_and_is_the_commands(workshop: Workshop, made: Made) -> None:
+    before = sorted(workshop.out.iterdir())
+    job = Job[Made](lambda job: workshop.make(command(frames=1), job))
+    with pytest.raises(GenerationError, match="has one frame: a motion needs several"):
+        job.result()
+    assert sorted(workshop.out.iterdir()) == before
+
+
+def test_one_at_a_time_and_who_waits_can_leave(workshop: Workshop) -> None:
+    go = threading.Event()
+
+    class Slow(Workshop):
+        def _generate(self, *_: Any) -> Path:
+            go.wait(60)
+            raise GenerationError("slow")
+
+    slow = Slow(workshop.out)
+    first = Job[Made](lambda job: slow.make(command(), job))
+    while first.told.stage != "starting":
+        time.sleep(0.01)
+    second = Job[Made](lambda job: slow.make(command(), job))
+    assert not second.wait(0.3)
+    assert second.told.stage == "waiting"
+    second.stop()
+    with pytest.raises(Stopped):
+        second.result()
+    go.set()
+    with pytest.raises(GenerationError):
+        first.result()
+
+
+def test_uploads_are_kept_once_by_content(workshop: Workshop, tmp_path: Path) -> None:
+    upload = tmp_path / "photo one.jpg"
+    upload.write_bytes(b"an upload")
+    kept = workshop.keep(str(upload))
+    assert kept == workshop.keep(str(upload))
+    assert kept is not None
+    assert Path(kept).name == "photo one.jpg"
+    upload.unlink()
+    assert Path(kept).read_bytes() == b"an upload"
+    assert workshop.keep(None) is None
+
+
+def test_the_reports_are_those_of_the_command(made: Made) -> None:
+    assert json.loads((made.folder / "report.json").read_bytes()) == made.report
