@@ -44,11 +44,7 @@ _OWN = ("idol", "pipelines", "preprocess", "shards")
 _SHELLS = ("bash", "zsh", "fish")
 _PACKAGE = "idol-video"
 _log = logging.getLogger(__name__)
-<<<<<<< HEAD
-_COMMAND = re.compile(r"`(idol-(?:prep|shards|train|bench|eval|generate|render))\b")
-=======
-_COMMAND = re.compile(r"`(idol-(?:app|prep|shards|train|bench|eval|generate))\b")
->>>>>>> 161a17b (wip)
+_COMMAND = re.compile(r"`(idol-(?:app|prep|shards|train|bench|eval|generate|render))\b")
 
 
 def run(

@@ -24,9 +24,9 @@ class Shelf:
     """The videos made since the page was opened, by address: each a folder and its 2.5D page."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, tuple[Path, Path | None]] = {}
+        self._folders: dict[str, tuple[Path, Path | str]] = {}
 
-    def put(self, folder: Path, relief: Path | None) -> str:
+    def put(self, folder: Path, relief: Path | str) -> str:
         """The address below which the files of the folder are given."""
         token = secrets.token_urlsafe(12)
         self._folders[token] = folder, relief
@@ -38,4 +38,4 @@ class Shelf:
             return None
         folder, relief = self._folders[token]
         path = relief if name == RELIEF else folder / name
-        return path if path is not None and path.is_file() else None
+        return path if isinstance(path, Path) and path.is_file() else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 from html import escape
+from pathlib import Path
 
+from idol.app.shelf import RELIEF
 from idol.app.work import Made, Told
 from idol.model_info import ModelInfo
 
@@ -86,14 +88,16 @@ def result(made: Made, address: str) -> str:
         _video(f"{address}/video.mp4", "Video"),
         _video(f"{address}/depth.mp4", _depth_title(report)),
     ]
-    if made.relief:
+    if isinstance(made.relief, Path):
         figures.append(
             "<figure><iframe sandbox='allow-scripts' title='2.5D: turn it by mouse, touch or "
-            f"arrow keys' src='{address}/relief.html'></iframe>"
+            f"arrow keys' src='{address}/{RELIEF}'></iframe>"
             "<figcaption>2.5D: turn it</figcaption></figure>"
         )
+    else:
+        facts.append(f"no 2.5D page: {made.relief}")
     names = ["video.mp4", "depth.mp4", "side_by_side.mp4", "sheet.png", "report.json"]
-    names += ["relief.html"] if made.relief else []
+    names += [RELIEF] if isinstance(made.relief, Path) else []
     links = ", ".join(f"<a href='{address}/{n}' download='{n}'>{n}</a>" for n in names)
     return (
         f"<div class='made'>{''.join(figures)}</div><p>{escape('; '.join(facts))}.</p>"

@@ -107,13 +107,13 @@ class Made:
     Attributes:
         folder: of its files; `report`: what its report.json says.
         command: makes it again, beside it.
-        relief: its 2.5D page; None where there is none.
+        relief: its 2.5D page; or why there is none.
     """
 
     folder: Path
     report: dict[str, Any]
     command: str
-    relief: Path | None = None
+    relief: Path | str
 
 
 class Workshop:
@@ -188,8 +188,10 @@ class Workshop:
         with self._alone(job), self._folder(keep=True) as folder:
             config, annotators = parsed(arguments(folder))
             report = self._generate(config, annotators, job)
+            job.told = Told("2.5D")
+            relief = _relief(folder)
         again = folder.with_name(f"{folder.name}-again")
-        return Made(folder, parse_json(report.read_bytes()), as_command(arguments(again)))
+        return Made(folder, parse_json(report.read_bytes()), as_command(arguments(again)), relief)
 
     @contextmanager
     def _alone(self, job: Job[Any]) -> Iterator[None]:
@@ -266,6 +268,20 @@ def _load(folder: Path, dtype: Any) -> Any:
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
     return load_pipeline(folder, dtype=dtype)
+
+
+def _relief(folder: Path) -> Path | str:
+    """The page that `idol-render` makes of a video, in a folder beside it; or why it cannot."""
+    from idol.config.render import RenderConfig
+    from idol.render.errors import RenderError
+    from idol.render.run import render
+
+    out = folder.with_name(f"{folder.name}-2.5d")
+    try:
+        [page] = render(RenderConfig(video=str(folder), out=out, write=("page",), overwrite=True))
+    except RenderError as error:
+        return str(error)
+    return page
 
 
 def _stamp(path: Path) -> str:
