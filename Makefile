@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate train-people demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate train-people claims demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -115,6 +115,15 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the f
 	@test -d $(PEOPLE)/video/model || $(TRAIN_PEOPLE) --stage video --steps 1000 --batch-size 8 \
 		--ema 0.998 --mirror 0.5 --init-from $(PEOPLE)/image --output $(PEOPLE)/video
 	@echo "the model: $(PEOPLE)/video/model"
+
+CLAIMS := claims
+
+claims: .venv/people  ## The paper's claims on rendered people: Tab. 4 and 5, five seeds; a day on two cores, resumable
+	@$(BIN)/idol-prep weights fetch lite
+	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(CLAIMS)/shards \
+		--clip-length 12 --size 64 --val-fraction 0.05
+	@$(BIN)/idol-bench claims --shards $(CLAIMS)/shards --out $(CLAIMS)
+	@cp $(CLAIMS)/claims.md docs/claims.md && cp $(CLAIMS)/claims.json docs/claims.json
 
 GENERATE = $(BIN)/idol-generate --model $(DEMO)/train/video --scheduler unipc
 

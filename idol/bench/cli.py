@@ -6,27 +6,36 @@ from collections.abc import Sequence
 
 import tyro
 
+from idol.config.claims import ClaimsConfig
 from idol.config.commands import AnnotatorBenchConfig, ModelBenchConfig
 from idol.errors import IdolError
 from preprocess.errors import InputError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
+from shards.errors import ShardsError
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `idol-bench`; the exit code: 0, or as `shards.command` says."""
-    return run("idol-bench", _command, argv, errors=(IdolError, InputError, OSError, ValueError))
+    return run(
+        "idol-bench",
+        _command,
+        argv,
+        errors=(IdolError, InputError, ShardsError, OSError, ValueError),
+    )
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options: ModelBenchConfig | AnnotatorBenchConfig = tyro.extras.subcommand_cli_from_dict(
-        {"model": ModelBenchConfig, "annotators": AnnotatorBenchConfig},
-        prog="idol-bench",
-        description="What the model costs (parameters, FLOPs, time, memory), and how far "
-        "annotators are from the truth." + ALSO,
-        args=arguments,
+    options: ModelBenchConfig | AnnotatorBenchConfig | ClaimsConfig = (
+        tyro.extras.subcommand_cli_from_dict(
+            {"model": ModelBenchConfig, "annotators": AnnotatorBenchConfig, "claims": ClaimsConfig},
+            prog="idol-bench",
+            description="What the model costs (parameters, FLOPs, time, memory), and how far "
+            "annotators are from the truth; the paper's claims as experiments." + ALSO,
+            args=arguments,
+        )
     )
     # The profiler that sees memory would write its own diary over the tables.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
@@ -35,6 +44,11 @@ def _command(arguments: Sequence[str]) -> int:
         from idol.bench.annotators import report as annotators
 
         annotators.print_report(options)
+    elif isinstance(options, ClaimsConfig):
+        from idol.bench.claims import report as claims
+
+        claims.made(options)
+        print(options.out / "claims.md")
     else:
         from idol.bench import report as model
 

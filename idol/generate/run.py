@@ -35,6 +35,7 @@ from idol.generate.watermark import Watermark
 from idol.generate.windows import Windows
 from idol.model_info import NotAModelError, find_model
 from idol.pretrained import PRETRAINED
+from idol.variants import variant_called
 from shards.files.atomic import write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 
@@ -115,7 +116,7 @@ def generate(
     if (made := _made_already(config, settings)) is not None:
         return made
     watermark = Watermark.load(config.watermark_every) if config.watermark else None
-    generator = _generator(config, device, load)
+    generator = _generator(config, annotators, device, load)
     if config.keep_background:
         check_depth_kind(generator.pipeline.depth.kind)
     remains = Remains(out, settings)
@@ -237,7 +238,10 @@ def _steps(config: GenerateConfig) -> int:
 
 
 def _generator(
-    config: GenerateConfig, device: str, load: Callable[..., IdolPipeline]
+    config: GenerateConfig,
+    annotators: Annotation,
+    device: str,
+    load: Callable[..., IdolPipeline],
 ) -> ClipGenerator:
     """Raises GenerationError for a model that knows no motion, NotAModelError where it is none."""
     assert config.model is not None
@@ -246,6 +250,7 @@ def _generator(
     except OSError as error:
         raise NotAModelError(f"{config.model} cannot be loaded: {error}") from error
     pipeline.set_progress_bar_config(disable=True)
+    _check_poses(config, annotators, pipeline)
     learnt = pipeline.info.frames if pipeline.info else 1
     length = config.window or (learnt if learnt > 1 else Windows().length)
     overlap = length // 2 if config.overlap is None else config.overlap
@@ -257,6 +262,17 @@ def _generator(
         windows=Windows(length, overlap),
         low_memory=config.low_memory,
     )
+
+
+def _check_poses(config: GenerateConfig, annotators: Annotation, pipeline: IdolPipeline) -> None:
+    """Raise GenerationError for skeletons drawn otherwise than the model's variant learnt them."""
+    wanted = variant_called(pipeline.info.variant).poses if pipeline.info else None
+    style = annotators.choice.pose_style
+    if config.skeletons is None and wanted not in (None, style):
+        raise GenerationError(
+            f"{config.model} learnt from {wanted} skeletons, and these would be drawn as {style}: "
+            f"give --pose-style {wanted}"
+        )
 
 
 def _windows_json(generator: ClipGenerator) -> dict[str, Any]:

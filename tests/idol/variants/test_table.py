@@ -96,3 +96,16 @@ def test_a_variant_that_this_version_does_not_know_is_named(tmp_path: Path) -> N
 def test_every_row_says_where_it_comes_from() -> None:
     assert all(v.summary and v.row for v in VARIANTS.values())
     assert variant_called("idol").model == {}
+
+
+def test_the_page_has_every_variant_with_its_count() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "variants.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    told = {cells[1].strip(" `"): cells[5].strip() for cells in rows}
+    assert told.keys() == VARIANTS.keys()
+    counts: dict[str, str] = {}
+    for name, variant in VARIANTS.items():
+        key = f"{variant.denoiser().__name__} {sorted(variant.model.items())}"
+        if key not in counts:
+            counts[key] = f"{parameters(build(name)):,}"
+        assert told[name] == counts[key]

@@ -1,0 +1,233 @@
+"""What the runs say of each claim, in words that promise no more: `claims.json` and `claims.md`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idol.bench.claims.activity import INACTIVE, gradient_share
+from idol.bench.claims.rows import DETAILS, HEADLINE, Pair, rows_of
+from idol.bench.claims.runs import Weights, pretrain, run_row, run_rows, scores_of
+from idol.config.claims import ClaimsConfig
+from idol.evaluate.bootstrap import mean_interval
+from idol.evaluate.compare import read_scores
+from idol.evaluate.metrics import METRICS
+from shards.files.atomic import write_atomically
+
+__all__ = ["compared", "made", "verdict"]
+
+# What is judged, where it was measured; all else is printed.
+PRIMARY = ("depth_rmse", "edge_f1", "akd")
+
+Scores = Mapping[str, Sequence[Mapping[str, Any]]]  # of a row, one a seed
+
+
+def made(config: ClaimsConfig) -> dict[str, Any]:
+    """Run what is left of the experiment, and write what it says.
+
+    Raises:
+        ClaimsError: a command failed.
+        EvaluationError: scores of a row cannot be compared.
+    """
+    weights = _chosen_weights(config)
+    run_rows(config, rows_of(HEADLINE), config.seeds, weights)
+    pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in HEADLINE]
+    if config.rows == "all":
+        few = config.seeds[: config.few_seeds]
+        run_rows(config, rows_of(DETAILS), few, weights)
+        pairs += [(pair, few) for pair in DETAILS]
+    said = {
+        "schema": 1,
+        "commit": _commit(),
+        "settings": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        "weights": weights,
+        "pairs": [_pair(config, pair, seeds) for pair, seeds in pairs],
+    }
+    write_atomically(config.out / "claims.json", (json.dumps(said, indent=2) + "\n").encode())
+    write_atomically(config.out / "claims.md", _page(said).encode())
+    return said
+
+
+def _chosen_weights(config: ClaimsConfig) -> Weights:
+    """Those with the least depth RMSE on the grid's seeds, which are not reported."""
+    if not config.grid:
+        return None
+    found: dict[float, float] = {}
+    for weight in config.grid:
+        name, errors = f"grid-{weight:g}", []
+        for seed in config.grid_seeds:
+            pretrain(config, "haop", seed)
+            run_row(config, "idol", seed, (weight, weight), name)
+            scores = read_scores(scores_of(config.out, name, seed))
+            errors.append(scores["metrics"]["depth_rmse"]["value"])
+        found[weight] = float(np.mean(errors))
+    best = min(found, key=found.__getitem__)
+    return best, best
+
+
+def compared(
+    first: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], metric: str
+) -> dict[str, Any] | None:
+    """The other's minus the first's values, paired by seed and video; None where not measured.
+
+    Args:
+        first, other: results of `idol-eval` by seed, in the same order.
+
+    Returns:
+        `over_videos`: of each video's mean over seeds; `over_seeds`: of each seed's mean over
+        videos; intervals as `mean_interval` has them. A claim needs both.
+    """
+    videos = [
+        video
+        for video, values in first[0]["videos"].items()
+        if all(metric in r["videos"].get(video, {}) for r in (*first, *other))
+    ]
+    if not videos:
+        return None
+    difference_SV = np.array(
+        [
+            [b["videos"][v][metric] - a["videos"][v][metric] for v in videos]
+            for a, b in zip(first, other, strict=True)
+        ]
+    )
+    return {
+        "over_videos": mean_interval(difference_SV.mean(axis=0)).as_json(),
+        "over_seeds": mean_interval(difference_SV.mean(axis=1)).as_json(),
+    }
+
+
+def verdict(found: Mapping[str, Any], better: str, *, judged: bool) -> str:
+    """`shown`, `shown to be worse`, or `not shown`; `not judged` where no sign is claimed.
+
+    Shown is what both intervals say: with other videos and with other seeds it would come out with
+    the same sign.
+    """
+    if not judged:
+        return "not judged"
+    intervals = [found["over_videos"], found["over_seeds"]]
+    if any(i["low"] is None for i in intervals):
+        return "not shown"
+    above, below = all(i["low"] > 0 for i in intervals), all(i["high"] < 0 for i in intervals)
+    if not (above or below):
+        return "not shown"
+    return "shown" if above == (better == "higher") else "shown to be worse"
+
+
+def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, Any]:
+    first, other = (
+        [read_scores(scores_of(config.out, row, seed)) for seed in seeds]
+        for row in (pair.first, pair.other)
+    )
+    measures = {}
+    for name in METRICS:
+        if METRICS[name].sums is None or (found := compared(first, other, name)) is None:
+            continue
+        judged = pair.judged and name in PRIMARY
+        measures[name] = {
+            **found,
+            "better": METRICS[name].better,
+            "verdict": verdict(found, METRICS[name].better, judged=judged),
+        }
+    outputs = [config.out / "runs" / str(seed) / pair.other / "video" for seed in seeds]
+    share = float(np.mean([gradient_share(output) for output in outputs]))
+    active = pair.table != "Tab. 5" or share >= INACTIVE
+    return {
+        **dataclasses.asdict(pair),
+        "seeds": list(seeds),
+        "values": {
+            row: {
+                name: [r["metrics"][name]["value"] for r in results]
+                for name in results[0]["metrics"]
+                if all(name in r["metrics"] for r in results)
+            }
+            for row, results in ((pair.first, first), (pair.other, other))
+        },
+        "measures": measures,
+        "consistency_gradient": share,
+        "inactive": not active,
+    }
+
+
+def _page(said: Mapping[str, Any]) -> str:
+    settings = said["settings"]
+    lines = [
+        "# The paper's claims at a desk's scale",
+        "Written by `make claims`; `claims.json` beside it has all numbers. Preset `tiny`, "
+        f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and video "
+        f"a row, {len(settings['seeds'])} seeds, {settings['clips']} held-out clips at "
+        f"{settings['sampling_steps']} sampling steps; commit `{said['commit']}`.",
+        "",
+        "A difference is the second row's value minus the first's, paired by seed and video, with "
+        "intervals of 95 % over videos and over seeds. *Shown* is what both exclude 0 for; "
+        "everything else is *not shown*, which does not say that it is false.",
+        "",
+        "| table | row → row | measure | paper | ours | over videos | over seeds | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for pair in said["pairs"]:
+        for name, found in pair["measures"].items():
+            if name not in PRIMARY:
+                continue
+            values = found["over_videos"]["value"]
+            word = f"inactive: {found['verdict']}" if pair["inactive"] else found["verdict"]
+            lines.append(
+                f"| {pair['table']} | {pair['first']} → {pair['other']} | {METRICS[name].title} "
+                f"| {_papers(pair, name)} | {values:+.4f} | {_shown(found['over_videos'])} "
+                f"| {_shown(found['over_seeds'])} | {word} |"
+            )
+    lines += [
+        "",
+        "Frechet distances of so few clips, printed and not judged, means over seeds:",
+        "",
+    ]
+    lines += ["| row | " + " | ".join(_FRECHET) + " |", "|---" * (len(_FRECHET) + 1) + "|"]
+    rows = {row: v for pair in said["pairs"] for row, v in pair["values"].items()}
+    for row, values in rows.items():
+        cells = [f"{np.mean(values[n]):.2f}" if n in values else "not computed" for n in _FRECHET]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    weights = said["weights"]
+    lines += [
+        "",
+        "Weights of the consistency losses: "
+        + (
+            "the paper's, 0.01."
+            if weights is None
+            else f"{weights[0]:g}, found by the grid on seeds {settings['grid_seeds']}."
+        ),
+        "",
+        "*Inactive*: the losses' weighted gradient is under 1 % of the denoising loss's, so that "
+        "the row cannot differ by what it is meant to.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_FRECHET = ("fid_fvd", "fvd", "fid")
+
+
+def _papers(pair: Mapping[str, Any], name: str) -> str:
+    if name != "depth_rmse" or pair["depth"] is None:
+        return "no number"
+    first, other = pair["depth"]
+    return f"{other - first:+.4f}"
+
+
+def _shown(interval: Mapping[str, Any]) -> str:
+    if interval["low"] is None:
+        return "of one alone"
+    return f"{interval['low']:+.4f} to {interval['high']:+.4f}"
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "unknown"

@@ -1,0 +1,48 @@
+"""Which rows are compared with which, and what the paper says of each pair."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+__all__ = ["DETAILS", "HEADLINE", "Pair", "rows_of"]
+
+Claims = Literal["headline", "all"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two rows of a table: `other` is `first` and one thing more.
+
+    Attributes:
+        table: of the paper.
+        depth: the paper's depth L2 of both, on TikTok; None where it has none.
+        judged: whether a sign is claimed; numbers alone otherwise.
+    """
+
+    table: str
+    first: str
+    other: str
+    depth: tuple[float, float] | None
+    judged: bool = True
+
+
+# Five rows, each with what the one before has.
+HEADLINE = (
+    Pair("Tab. 4", "separate-unets", "shared-unet", (0.0822, 0.0369)),
+    Pair("Tab. 4", "shared-unet", "cross-modal-attention", (0.0369, 0.0360)),
+    Pair("Tab. 5", "cross-modal-attention", "cross-attention-loss", (0.0360, 0.0351)),
+    Pair("Tab. 5", "cross-attention-loss", "idol", (0.0351, 0.0336)),
+)
+
+DETAILS = (
+    Pair("Tab. 6", "no-pretraining", "hap", (0.0363, 0.0336), judged=False),
+    Pair("Tab. 6", "hap", "idol", (0.0336, 0.0336), judged=False),
+    Pair("Tab. 8", "average-maps", "cross-attention-loss", (0.0706, 0.0351), judged=False),
+    Pair("Tab. 8", "video-maps", "cross-attention-loss", (0.0718, 0.0351), judged=False),
+)
+
+
+def rows_of(pairs: tuple[Pair, ...]) -> list[str]:
+    """The variants in some pairs, in their order."""
+    return list(dict.fromkeys(name for pair in pairs for name in (pair.first, pair.other)))

@@ -1,0 +1,66 @@
+"""Options of `idol-bench claims`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+from idol.config.checks import ConfigError, at_least, mistakes_in
+
+__all__ = ["ClaimsConfig"]
+
+_Count = Annotated[int, at_least(1)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClaimsConfig:
+    """The paper's claims: rows of its tables trained alike, one run a row and seed, and compared.
+
+    Raises:
+        ConfigError: naming every mistake.
+    """
+
+    shards: Path
+    """Dataset of rendered people, with a val split."""
+    out: Path
+    """Folder of all runs and of claims.json and claims.md; the same command resumes."""
+    rows: Literal["headline", "all"] = "headline"
+    """headline: the five of Tab. 4 and 5; all: those of Tab. 6 and 8 as well, unjudged."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Each row is trained once with each."""
+    few_seeds: _Count = 2
+    """How many of them the unjudged rows take."""
+    jobs: _Count = 2
+    """Runs side by side, of one thread each."""
+    pretrain_steps: _Count = 150
+    """Steps of pre-training, one a seed for all rows."""
+    image_steps: _Count = 2400
+    """Steps of stage image of a row."""
+    video_steps: _Count = 300
+    """Steps of stage video of a row."""
+    train: Path | None = None
+    """File of settings of idol-train (its --config) that all rows share."""
+    grid: tuple[float, ...] = ()
+    """Weights of the consistency losses to choose from; none: the paper's 0.01."""
+    grid_seeds: tuple[int, ...] = (100, 101)
+    """Seeds that they are chosen on, which are not reported."""
+    clips: _Count = 32
+    """Held-out clips that are scored, the first ones."""
+    sampling_steps: _Count = 10
+    """Denoising steps."""
+    scheduler: Literal["ddim", "unipc", "dpm"] = "unipc"
+    """How they are taken."""
+    pose: str = "lite"
+    """Annotator for the pose error, as of idol-eval run; none for none."""
+    metrics: tuple[str, ...] = ()
+    """Compute these alone; all by default."""
+
+    def __post_init__(self) -> None:
+        mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            mistakes.append("--seeds must be one or more, each once")
+        if both := set(self.seeds) & set(self.grid_seeds) if self.grid else set():
+            mistakes.append(f"--grid-seeds are not to be reported, and {min(both)} is of --seeds")
+        if any(weight <= 0 for weight in self.grid):
+            mistakes.append("--grid must be above 0")
+        if mistakes:
+            raise ConfigError("; ".join(mistakes))

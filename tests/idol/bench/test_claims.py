@@ -1,0 +1,108 @@
+"""The claims' experiment at a scale of seconds, and the words for what it says."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.bench.claims.report import compared, verdict
+from idol.bench.claims.rows import DETAILS, HEADLINE, rows_of
+from idol.bench.cli import main
+from idol.config import ConfigError
+from idol.config.claims import ClaimsConfig
+from idol.variants import VARIANTS
+from tests.idol.evaluate.made import SIZE, dataset
+from tests.idol.train.micro import MODEL
+
+
+def results(*values: dict[str, float]) -> list[dict[str, Any]]:
+    return [{"videos": {v: {"depth_rmse": x} for v, x in seed.items()}} for seed in values]
+
+
+def test_differences_are_paired_by_seed_and_video() -> None:
+    first = results({"a": 1.0, "b": 5.0, "c": 2.0}, {"a": 2.0, "b": 7.0})
+    other = results({"b": 4.0, "a": 0.5, "c": 0.0}, {"b": 6.5, "a": 1.0, "c": 9.0})
+    found = compared(first, other, "depth_rmse")
+    assert found is not None
+    # c is not in all results; a: -.5 and -1, b: -1 and -.5.
+    assert found["over_videos"]["videos"] == 2
+    assert found["over_videos"]["value"] == pytest.approx(-0.75)
+    assert found["over_seeds"]["value"] == pytest.approx(-0.75)
+    assert compared(first, other, "akd") is None
+
+
+@pytest.mark.parametrize(
+    ("videos", "seeds", "better", "word"),
+    [
+        ((-2.0, -1.0), (-3.0, -0.5), "lower", "shown"),
+        ((-2.0, -1.0), (-3.0, 0.5), "lower", "not shown"),
+        ((-2.0, 0.0), (-3.0, -0.5), "lower", "not shown"),
+        ((1.0, 2.0), (1.0, 2.0), "lower", "shown to be worse"),
+        ((1.0, 2.0), (1.0, 2.0), "higher", "shown"),
+        ((1.0, 2.0), (None, None), "higher", "not shown"),
+        ((-2.0, -1.0), (1.0, 2.0), "lower", "not shown"),
+    ],
+)
+def test_a_claim_needs_both_intervals(videos: Any, seeds: Any, better: str, word: str) -> None:
+    found = {
+        name: dict(zip(("low", "high"), ends, strict=True))
+        for name, ends in (("over_videos", videos), ("over_seeds", seeds))
+    }
+    assert verdict(found, better, judged=True) == word
+    assert verdict(found, better, judged=False) == "not judged"
+
+
+def test_rows_are_variants_and_add_one_thing_after_another() -> None:
+    assert len(rows_of(HEADLINE)) == 5
+    assert set(rows_of(HEADLINE + DETAILS)) <= VARIANTS.keys()
+    for before, after in pairwise(HEADLINE):
+        assert before.other == after.first
+
+
+def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--seeds must be.*--grid-seeds are not to be reported"):
+        ClaimsConfig(shards=tmp_path, out=tmp_path, seeds=(1, 1), grid=(0.1,), grid_seeds=(1,))
+
+
+@pytest.mark.slow
+def test_all_of_it_runs_resumes_and_promises_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset(tmp_path / "shards", videos=2, clips=1)
+    model = {k: v for k, v in MODEL.to_dict().items() if k not in ("streams", "shared_maps")}
+    free = ("modality_embedding", "cross_modal_attention", "consistency_layers")
+    settings = {
+        "model": {k: v for k, v in model.items() if k not in free},
+        "loss": {"denoise_error": "v"},
+        "data": {"size": SIZE, "frames": 3, "workers": 0},
+        "run": {"batch_size": 1},
+        "report": {"tensorboard": False},
+    }
+    (tmp_path / "train.json").write_text(json.dumps(settings))
+    out = tmp_path / "out"
+    command = ["claims", "--shards", str(tmp_path / "shards"), "--out", str(out)]
+    command += ["--train", str(tmp_path / "train.json"), "--seeds", "0", "1", "--clips", "2"]
+    command += ["--pretrain-steps", "1", "--image-steps", "2", "--video-steps", "2", "--pose"]
+    command += ["none", "--sampling-steps", "1", "--metrics", "depth_rmse", "edge_f1"]
+    assert main(command) == 0
+    said = json.loads((out / "claims.json").read_text())
+    assert [pair["other"] for pair in said["pairs"]] == [pair.other for pair in HEADLINE]
+    for pair in said["pairs"]:
+        assert pair["measures"]["depth_rmse"]["over_videos"]["videos"] == 2
+        assert len(pair["values"][pair["other"]]["depth_rmse"]) == 2
+        assert (pair["consistency_gradient"] > 0) == (pair["table"] == "Tab. 5")
+    page = (out / "claims.md").read_text()
+    assert "not shown" in page
+    assert len([line for line in page.splitlines() if "→" in line]) == 1 + 4 * 2
+
+    page_before = (out / "claims.md").read_bytes()
+    kept = out / "runs/0/idol/video/model/idol.json"
+    before = kept.stat().st_mtime_ns
+    (out / "runs/1/idol/scored/scores.json").unlink()
+    assert main(command) == 0
+    assert kept.stat().st_mtime_ns == before
+    assert (out / "claims.md").read_bytes() == page_before
