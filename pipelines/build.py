@@ -13,6 +13,7 @@ from pipelines.commit import RealHands
 from pipelines.compute import Compute, Stopwatch, ray_saves_time, ray_start_seconds, speedup
 from pipelines.engine import run
 from pipelines.gather import Gathering
+from pipelines.generations import earlier_in, plan_generations
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
 from pipelines.progress_file import told
@@ -27,13 +28,14 @@ from preprocess.sources.densepose import with_densepose
 from preprocess.sources.groups import grouped
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
-from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info
+from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info, source_of
 from shards.environment import differences, recorded
 from shards.errors import BadManifest
 from shards.files.leases import leased
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, load_each, shard_name
+from shards.videos import videos_bytes
 from shards.waiting import WaitingClips
 
 __all__ = ["BuildSummary", "Estimate", "build", "check_out", "estimate", "plan_build"]
@@ -90,13 +92,19 @@ def plan_build(
     *,
     processes: int = 1,
     on_frames: Callable[[int], None] = lambda frames: None,
+    out: str | None = None,
+    extend: bool = False,
 ) -> Plan:
-    """List the source and plan its clips.
+    """List the source and plan its clips; where `out` holds a dataset already, as it was planned.
+
+    `extend`: videos that the dataset has not are added, in shards that follow its own.
 
     Cuts are looked for in so many processes, one being this one; `on_frames` is told how many more
     frames have been looked at.
-    Raises InputError when there is nothing to do, or the source lacks what the recipe wants.
+    Raises InputError when there is nothing to do, the source lacks what the recipe wants, or videos
+    of the dataset are gone or have changed.
     """
+    earlier = earlier_in(Store.at(out), extend=extend) if out is not None else None
     listing = list_videos(recipe.dataset, source, on_file, recipe.where)
     check_source(recipe, listing)
     grouping = []
@@ -113,13 +121,16 @@ def plan_build(
                 "TorchScript program"
             )
     scan = Scan(recipe, processes, on_frames)
-    plan = make_plan(recipe, source, listing, scan)
+    if earlier is None:
+        plan = make_plan(recipe, source, listing, scan)
+    else:
+        plan = plan_generations(recipe, source, listing, scan, earlier, extend=extend)
     # Reasons go into the dataset, whose bytes must not depend on where the source lies.
     failed = [replace(f, reason=f.reason.replace(f"{source}/", "")) for f in scan.failed]
     return replace(
         plan,
         unreadable=(*plan.unreadable, *failed),
-        split_rules=(*grouping, *plan.split_rules),
+        split_rules=plan.split_rules if earlier else (*grouping, *plan.split_rules),
     )
 
 
@@ -269,7 +280,8 @@ def build(
         kept = len(there.quarantined)
         gathering = Gathering(plan, there.missing(), waiting)
         reporter.planned(plan, there.standing(gathering.found))
-        hands = RealHands(setup, waiting)
+        older = zip(session.info.fingerprints, plan.generations[:-1], strict=False)
+        hands = RealHands(setup, waiting, tuple((f, g.shards) for f, g in older))
 
         def make() -> None:
             for manifest in run(
@@ -405,9 +417,15 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
             "\n  ".join([f"{store.url()} was begun under another environment:", *lines])
             + "\nSet the same to resume, or choose another --out."
         )
+    summaries = [generation.summary for generation in plan.generations]
     return open_for_build(
         store,
         {**recipe, "source": plan.source_summary()},
+        extends=[
+            {**recipe, "source": source_of(summaries[:number])}
+            for number in range(1, len(summaries))
+        ],
+        videos=videos_bytes(plan.source_videos()),
         software={**setup.made_by.software, "python": platform.python_version()},
         weights=setup.made_by.weights(),
         extras={

@@ -83,6 +83,7 @@ def build(
     weights: Path | None = None,
     max_quarantine: int = 0,
     retry_quarantined: _Flag = False,
+    extend: _Flag = False,
     metrics: Annotated[str | None, tyro.conf.arg(metavar="PORT|FILE")] = None,
     dry_run: _Flag = False,
 ) -> int:
@@ -99,6 +100,8 @@ def build(
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
         max_quarantine: Exit with 1 if more than this many clips and files could not be used.
         retry_quarantined: Make shards again that hold quarantined clips.
+        extend: Add the videos that are new in the source: the shards that are there stay as they
+            are, and so does who is held out.
         metrics: Tell how far the build is in Prometheus' text format: at 127.0.0.1:PORT/metrics, or
             in a FILE (.prom) for node-exporter's textfile collector.
         dry_run: Print the plan and what it will cost, and stop.
@@ -115,6 +118,7 @@ def build(
             compute=replaced(file.compute, compute),
             weights=weights,
             retry_quarantined=retry_quarantined,
+            extend=extend,
             dry_run=dry_run,
         )
         if file.sources:
@@ -137,6 +141,7 @@ def _make(
     compute: Compute,
     weights: Path | None,
     retry_quarantined: bool,
+    extend: bool,
     metrics: "Metrics",
     dry_run: bool,
 ) -> int:
@@ -159,6 +164,8 @@ def _make(
             listing.file,
             processes=compute.scan_processes(),
             on_frames=listing.frames,
+            out=out,
+            extend=extend,
         )
     show.plan(plan)
     if dry_run:

@@ -80,10 +80,15 @@ class Hands(Protocol):
 
 @dataclass(frozen=True)
 class RealHands:
-    """Hands that annotate, and write to the dataset in whose folder clips wait."""
+    """Hands that annotate, and write to the dataset in whose folder clips wait.
+
+    `older` are the fingerprints of generations before the last, and how many shards of each split
+    there were then: shards of theirs that have to be made again bear theirs.
+    """
 
     setup: Setup
     waiting: WaitingClips
+    older: tuple[tuple[str, Mapping[str, int]], ...] = ()
 
     def worker(self) -> "KeepingWorker":
         """Raises InputError also where the output's folder is another one than the build's."""
@@ -105,12 +110,18 @@ class RealHands:
                 *place,
                 self.waiting.read(*place, shard.keys, shard.made),
                 [shard.quarantined[place] for place in sorted(shard.quarantined)],
-                fingerprint=self.waiting.fingerprint,
+                fingerprint=self._fingerprint_of(*place),
             )
         except ClipsLost:
             return None
         self.waiting.drop(*place)
         return manifest
+
+    def _fingerprint_of(self, split: str, index: int) -> str:
+        for fingerprint, shards in self.older:
+            if index < shards.get(split, 0):
+                return fingerprint
+        return self.waiting.fingerprint
 
 
 class KeepingWorker:

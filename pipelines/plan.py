@@ -3,25 +3,30 @@
 It is decided before any work starts.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipelines.recipe import Recipe
-from pipelines.splits import split_videos
+from pipelines.splits import Splits, split_videos
 from preprocess.errors import InputError
 from preprocess.frames import FrameReader
 from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
 from preprocess.sources.values import Listing, PassedOver, Split, Unreadable, Video
 from preprocess.truth import TruthReader
+from shards.dataset import source_of
 from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
+from shards.videos import SourceVideo
 
 __all__ = [
     "CLIPS_PER_TASK",
     "FindBreaks",
+    "Generation",
     "Plan",
     "PlannedClip",
     "ShortShots",
@@ -99,13 +104,27 @@ class ShortShots:
     reason: str
 
 
+@dataclass(frozen=True)
+class Generation:
+    """A part of a dataset that was extended: the videos that were new then.
+
+    `summary` is that of these videos; `videos` is how many of the plan's there are with them, and
+    `shards` how many shards of each split.
+    """
+
+    summary: Mapping[str, Any]
+    videos: int
+    shards: Mapping[str, int]
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The recipe applied to a source.
 
     `shards` maps (split, shard index) to its clips in order. `short` are ids of videos with too
     few frames for a clip, `short_shots` those of which every shot has too few; `shots` is what was
-    found in all but `short`, as far as `limit` has them looked at.
+    found in all but `short`, as far as `limit` has them looked at. `generations` are those of a
+    dataset that exists, of whose videos `recorded` is known; there are none where it is begun.
     """
 
     recipe: Recipe
@@ -119,6 +138,8 @@ class Plan:
     shots: ShotCount = field(default_factory=ShotCount)
     passed_over: tuple[PassedOver, ...] = ()  # what lies in the source and is not read
     short_shots: tuple[ShortShots, ...] = ()
+    generations: tuple[Generation, ...] = ()
+    recorded: Mapping[str, SourceVideo] = field(default_factory=dict)
 
     @property
     def clips(self) -> int:
@@ -141,6 +162,8 @@ class Plan:
         Content counts by `fingerprint`: sizes, and the ends of video files. The source's masks and
         DensePose count where the recipe uses them.
         """
+        if self.generations:
+            return source_of([generation.summary for generation in self.generations])
         rows = [
             [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
             + [reader and reader.fingerprint() for reader in self._extras(v)]
@@ -154,6 +177,31 @@ class Plan:
             "unreadable": len(failed),
             "sha256": digest,
         }
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """Of each video, 32 hexadecimal digits that tell its content as `source_summary` does."""
+        rows = (
+            [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
+            + [reader and reader.fingerprint() for reader in self._extras(v)]
+            for v in self.videos
+        )
+        return tuple(sha256(canonical_json(row))[:32] for row in rows)
+
+    def source_videos(self) -> Iterator[SourceVideo]:
+        """All that a later build must know of this source, by generation."""
+        ends = [generation.videos for generation in self.generations] or [len(self.videos)]
+        made_of = set()
+        for number, (video, split) in enumerate(zip(self.videos, self.splits, strict=True)):
+            made_of.add(video.id)
+            generation = bisect_right(ends, number)
+            yield SourceVideo(
+                *(video.id, generation, split, video.group, video.background),
+                digest=self.digests[number],
+            )
+        for failed in sorted({failed.id for failed in self.unreadable} - made_of):
+            known = self.recorded.get(failed)
+            yield SourceVideo(failed, known.generation if known else len(ends) - 1)
 
     def _extras(self, video: Video) -> list[FrameReader | TruthReader | None]:
         return [video.given(images.of) for images in self.recipe.reads]
@@ -180,15 +228,23 @@ FindBreaks = Callable[[Sequence[Video]], Iterable[Sequence[Break]]]
 
 
 def make_plan(
-    recipe: Recipe, source: Path, listing: Listing, find_breaks: FindBreaks | None = None
+    recipe: Recipe,
+    source: Path,
+    listing: Listing,
+    find_breaks: FindBreaks | None = None,
+    *,
+    splits: tuple[Splits, tuple[str, ...]] | None = None,
+    limit: int | None = None,
 ) -> Plan:
     """Cut every video's shots into clips and those of each split into shards, in source order.
 
-    Without `find_breaks` gaps in time alone end shots. Raises InputError when there is no clip at
+    Without `find_breaks` gaps in time alone end shots. `splits` of the videos, with the rules in
+    words, and `limit` take the place of the recipe's. Raises InputError when there is no clip at
     all.
     """
-    splits, rules = split_videos(listing.videos, recipe)
-    used = [n for n, split in enumerate(splits) if split is not None]
+    sides, rules = splits or split_videos(listing.videos, recipe)
+    limit = recipe.limit if limit is None else limit
+    used = [n for n, split in enumerate(sides) if split is not None]
     long = [n for n in used if listing.videos[n].frames >= recipe.span]
     short = [listing.videos[n].id for n in used if listing.videos[n].frames < recipe.span]
     if find_breaks is None:
@@ -208,14 +264,14 @@ def make_plan(
             short_shots.append(ShortShots(listing.videos[index].id, reason))
         for shot in shots:
             first_frames = range(shot.first, shot.last - recipe.span + 2, recipe.clip_stride)
-            if recipe.limit is not None:
-                first_frames = first_frames[: recipe.limit - planned]
+            if limit is not None:
+                first_frames = first_frames[: limit - planned]
             planned += len(first_frames)
-            split = splits[index]
+            split = sides[index]
             assert split is not None
             clips = by_split.setdefault(split, [])
             clips.extend(PlannedClip(index, first, shot) for first in first_frames)
-        if planned == recipe.limit:
+        if planned == limit:
             break
     if not planned:
         reasons = [f"{len(short)} shorter than {recipe.span} frames"] if short else []
@@ -237,7 +293,7 @@ def make_plan(
         recipe,
         source,
         listing.videos,
-        splits,
+        sides,
         shards,
         tuple(short),
         listing.unreadable,

@@ -1,14 +1,20 @@
 """Which videos train and which are held out, and by which rule."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 from pipelines.recipe import Recipe
 from pipelines.separate import separate
 from preprocess.sources.disco import HELD_OUT
 from preprocess.sources.values import Split, Video
 from shards.files.digest import sha256
+from shards.videos import SourceVideo
 
-__all__ = ["EVALUATION_IDS", "split_videos"]
+__all__ = ["EVALUATION_IDS", "Splits", "split_more", "split_videos"]
+
+Splits = tuple[Split | None, ...]
+"""The side of each video; None where it is on neither."""
 
 # The videos on which DisCo and IDOL report: two TikTok folders and eight private clips.
 EVALUATION_IDS = tuple(sorted(HELD_OUT))
@@ -55,6 +61,72 @@ def split_videos(
             f"(val_fraction {recipe.val_fraction:g}); train: the others"
         )
     return splits, tuple(rules)
+
+
+def split_more(
+    videos: tuple[Video, ...], known: Sequence[SourceVideo], recipe: Recipe
+) -> tuple[Splits, tuple[str, ...]]:
+    """The split of videos that are added to those of a dataset, and the rules that decided.
+
+    Who shares a group with videos that are there goes with them; so does, where backgrounds are
+    kept apart, who shares a background, and who would join both sides is on neither. Of other
+    groups as many are held out as bring `val` back to its fraction of all, by their hashes.
+    """
+    if recipe.split == "disco":
+        return split_videos(videos, recipe)
+    apart = all(v.background is not None and v.split is None for v in videos) and not _shared(known)
+    sides: dict[tuple[str, str], set[str]] = {}
+    for old in known:
+        for place in _places(old.group, old.background if apart else None):
+            sides.setdefault(place, set()).update((old.split,) if old.split else ())
+    free: dict[str, list[Video]] = {}
+    chosen: list[Split | None] = []
+    for video in videos:
+        if video.split is None and not any(
+            sides.get(place) for place in _places(video.group, video.background if apart else None)
+        ):
+            free.setdefault(video.group, []).append(video)
+    groups = {old.group for old in known if old.split} | set(free)
+    there = {old.group for old in known if old.split == "val"}
+    wanted = round(recipe.val_fraction * len(groups)) - len(there)
+    held_out = set(sorted(free, key=_hash)[: max(wanted, 0)])
+    for video in videos:
+        places = _places(video.group, video.background if apart else None)
+        joins = set().union(*(sides.get(place, set()) for place in places))
+        side: Split | None
+        if video.split is not None:
+            side = video.split
+        elif len(joins) > 1:
+            side = None
+        elif joins:
+            side = "val" if "val" in joins else "train"
+        else:
+            side = "val" if video.group in held_out else "train"
+        if side is not None and video.split is None:
+            # What is decided holds for the next that share a group or a background with it.
+            for place in places:
+                sides.setdefault(place, set()).add(side)
+        chosen.append(side)
+    counts = Counter(chosen)
+    return tuple(chosen), (
+        f"added: {counts['train']} videos to train and {counts['val']} to val: groups that are "
+        f"there stay on their side; {len(held_out & set(free))} of {len(free)} new groups are held "
+        f"out, the first by SHA-256 of their names"
+        + (f"; left out: {counts[None]} videos, which join both sides" if counts[None] else ""),
+    )
+
+
+def _places(group: str, background: str | None) -> tuple[tuple[str, str], ...]:
+    return (("group", group), *((("background", background),) if background is not None else ()))
+
+
+def _shared(known: Sequence[SourceVideo]) -> bool:
+    """Whether a background is on both sides: they could not be kept apart."""
+    sides: dict[str | None, set[str]] = {}
+    for old in known:
+        if old.split:
+            sides.setdefault(old.background, set()).add(old.split)
+    return any(len(found) > 1 for found in sides.values())
 
 
 def _by_background(

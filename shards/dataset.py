@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from shards.manifest import (
     old_schema,
     shard_name,
 )
+from shards.videos import VIDEOS
 
 __all__ = [
     "FILE",
@@ -32,6 +33,8 @@ __all__ = [
     "is_latents_folder",
     "open_for_build",
     "read_info",
+    "source_of",
+    "summaries_of",
 ]
 
 FILE = "dataset.json"
@@ -60,6 +63,18 @@ class DatasetInfo:
     def fingerprint(self) -> str:
         return fingerprint(self.recipe)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of each generation, which the shards of it bear: what `fingerprint` was when it was made.
+
+        One alone unless the dataset was extended.
+        """
+        summaries = summaries_of(self.recipe)
+        return tuple(
+            fingerprint({**self.recipe, "source": source_of(summaries[: number + 1])})
+            for number in range(len(summaries) - 1)
+        ) + (self.fingerprint,)
+
     def as_json(self) -> dict[str, Any]:
         """What the file says, as plain JSON."""
         return {"schema": SCHEMA, "fingerprint": self.fingerprint, **vars(self)}
@@ -71,6 +86,40 @@ _FIELDS = tuple(field.name for field in fields(DatasetInfo))
 def fingerprint(recipe: Mapping[str, Any]) -> str:
     """SHA-256 of a recipe's canonical JSON, 64 hexadecimal digits."""
     return sha256(canonical_json(recipe))
+
+
+def source_of(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a recipe says of a source that grew: sums over its generations, and each of them.
+
+    Of a single generation its summary alone.
+    """
+    if len(summaries) == 1:
+        return dict(summaries[0])
+    together = {
+        name: sum(summary[name] for summary in summaries)
+        for name in ("videos", "frames", "unreadable")
+    }
+    digest = sha256(canonical_json([summary["sha256"] for summary in summaries]))
+    return {**together, "sha256": digest, "generations": [dict(one) for one in summaries]}
+
+
+def summaries_of(recipe: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The summaries of the generations in a recipe's `source`; none where it has no source."""
+    source = recipe.get("source")
+    if not isinstance(source, dict):
+        return ()
+    found = source.get("generations", [source])
+    if not isinstance(found, list) or not all(_is_summary(one) for one in found):
+        return ()
+    return tuple(found)
+
+
+def _is_summary(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), int) for name in ("videos", "frames", "unreadable"))
+        and isinstance(value.get("sha256"), str)
+    )
 
 
 def is_latents_folder(name: str) -> bool:
@@ -137,12 +186,16 @@ def open_for_build(
     software: Mapping[str, Any] | None = None,
     weights: Mapping[str, Any] | None = None,
     extras: Mapping[str, Any] | None = None,
+    extends: Sequence[Mapping[str, Any]] = (),
+    videos: bytes | None = None,
 ) -> Build:
     """Start a dataset in an empty or absent folder, or continue one of the same recipe.
 
     Writes `dataset.json` with status `building` and removes temporaries of killed writers; call it
     once, before any worker writes. A folder that has lost its `dataset.json` is continued too, if
     it holds nothing but shards whose manifests all bear this recipe's fingerprint.
+    `extends`: recipes of earlier generations, whose dataset this one may continue; `videos` is
+    then the file that tells them (`shards.videos`), which is written first.
     Raises RecipeMismatch, listing the fields that differ, for a dataset of another recipe, and
     NotADataset for a folder that holds anything else.
     """
@@ -152,8 +205,8 @@ def open_for_build(
     old = read_info(store)
     plain = parse_json(canonical_json(recipe))
     if old is None:
-        _check_ours(store, fingerprint(plain))
-    else:
+        _check_ours(store, {fingerprint(recipe) for recipe in (plain, *extends)})
+    elif old.recipe not in [parse_json(canonical_json(earlier)) for earlier in extends]:
         _refuse_differences(store, old.recipe, plain)
     store.sweep()
     for name, is_folder in store.list().items():
@@ -165,6 +218,8 @@ def open_for_build(
         weights=dict(weights or {}),
         extras=dict(extras or {}),
     )
+    if videos is not None:
+        store.write_bytes(VIDEOS, videos)
     store.write_bytes(FILE, canonical_json(info.as_json(), indent=2))
     return Build(store, info)
 
@@ -213,7 +268,7 @@ def _refuse_differences(store: Store, there: Any, here: Any) -> None:
         )
 
 
-def _check_ours(store: Store, ours: str | None) -> None:
+def _check_ours(store: Store, ours: Collection[str] | None) -> None:
     """Raises unless a folder without `dataset.json` is empty or all its shards bear `ours`, where
     that is known."""
     entries = store.list()
@@ -228,7 +283,7 @@ def _check_ours(store: Store, ours: str | None) -> None:
             shards += [(name, index) for index in indices]
             files = {f"{shard_name(i)}.{ext}" for i, have in indices.items() for ext in have}
             strangers += [f"{name}/{other}" for other in store.list(name) if other not in files]
-        elif name != INDEX:
+        elif name not in (INDEX, VIDEOS):
             strangers.append(name)
     # A shard without a valid manifest says nothing: it does not exist, and will be made again.
     found = [m for m in load_manifests(store, shards) if isinstance(m, Manifest)]
@@ -238,7 +293,7 @@ def _check_ours(store: Store, ours: str | None) -> None:
             f"{store.url()}: is not empty and holds no {FILE} (but {holds}); choose an empty folder"
         )
     for manifest in found:
-        if ours is not None and manifest.fingerprint != ours:
+        if ours is not None and manifest.fingerprint not in ours:
             raise RecipeMismatch(
                 f"{store.url()}: holds no {FILE}, and {manifest.split}/{manifest.tar} was made "
                 "with another recipe. Build into another folder, or delete this one."

@@ -104,8 +104,9 @@ def verify(
             if homes.setdefault(key, name) != name:
                 yield Fault(name, key, f"is in {homes[key]} too")
     if info is not None:
+        ours = {None, *info.fingerprints}
         for (split, index), manifest in manifests.items():
-            if manifest.fingerprint not in (None, info.fingerprint):
+            if manifest.fingerprint not in ours:
                 what = f"was made with another recipe than {FILE} says: delete it and build again"
                 yield Fault(f"{split}/{shard_name(index)}.json", "", what)
         yield from _overlap_faults(info, manifests)
