@@ -95,6 +95,10 @@ def plan(plan: Plan) -> None:
     step = f", every {recipe.frame_step}. frame" if recipe.frame_step > 1 else ""
     table.add_row("clips", f"{plan.clips} of {recipe.frames} frames{step}, {recipe.size} px")
     table.add_row("shards", str(len(plan.shards)))
+    if len(plan.generations) > 1:
+        before = plan.generations[-2].videos
+        added = f"{len(plan.videos) - before} videos were new in the last"
+        table.add_row("generations", f"{len(plan.generations)}; {added}")
     made_by = [f"{m}: {c.title}" for m, c in recipe.chosen.items() if m != "person"]
     table.add_row("annotations", ", ".join(made_by) or "none")
     if plan.shots.breaks:

@@ -41,6 +41,8 @@ _NUMBER = (int, float)
 _STRINGS = ("video", "subject")  # of a sample's optional fields
 _REQUESTS = 32  # to an object store at a time
 _REASONS = 100  # counted by name
+# Bytes of a sample, which is read at once.
+MOST_SAMPLE = 1 << 32
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
 
 
@@ -155,6 +157,10 @@ def parse_manifest(data: bytes) -> Manifest:
     for sample in manifest.samples:
         if sample.offset < end or sample.length <= 0:
             raise BadManifest(f"sample {sample.key} overlaps the one before")
+        if sample.length > MOST_SAMPLE:
+            raise BadManifest(
+                f"sample {sample.key} takes {sample.length} bytes, more than {MOST_SAMPLE}"
+            )
         end = sample.offset + sample.length
     if end + _TAR_END > manifest.bytes:
         raise BadManifest(

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from shards.dataset import DatasetInfo, read_info
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, UnknownKey
-from shards.files.digest import parse_json
+from shards.files.digest import MOST_CLIP_JSON, parse_json
 from shards.files.storage import Store
 from shards.files.tars import iter_headers, read_members
 from shards.manifest import (
@@ -205,7 +205,8 @@ def scan_tar(store: Store, name: str) -> Manifest:
             for member in members:
                 if split_name(member.name)[1] == JSON:
                     file.seek(member.data_offset)
-                    info = _parse_json(file.read(member.size), f"{label}: {member.name}")
+                    data = file.read(min(member.size, MOST_CLIP_JSON + 1))
+                    info = _parse_json(data, f"{label}: {member.name}")
             start, end = members[0].offset, members[-1].end
             sizes = {member.name: member.size for member in members}
             samples.append(describe_sample(key, info, sizes, start, end - start))
@@ -216,7 +217,7 @@ def scan_tar(store: Store, name: str) -> Manifest:
 
 def _parse_json(data: bytes, label: str) -> dict:
     try:
-        value = parse_json(data)
+        value = parse_json(data, limit=MOST_CLIP_JSON)
     except ValueError as error:
         raise BadSample(f"{label}: is not JSON ({error})") from error
     return value if isinstance(value, dict) else {}

@@ -6,7 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["canonical_json", "digests", "parse_json", "sha256", "sha256_file"]
+__all__ = [
+    "MOST_CLIP_JSON",
+    "MOST_JSON",
+    "canonical_json",
+    "digests",
+    "parse_json",
+    "sha256",
+    "sha256_file",
+]
+
+
+# Bytes of a file of JSON; that of a clip is read with less.
+MOST_JSON = 1 << 28
+MOST_CLIP_JSON = 1 << 24
 
 
 def canonical_json(value: Any, *, indent: int | None = None) -> bytes:
@@ -19,11 +32,14 @@ def canonical_json(value: Any, *, indent: int | None = None) -> bytes:
     return text.encode("ascii") + b"\n"
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes, *, limit: int = MOST_JSON) -> Any:
     """The value in a file's bytes. Integers beyond 64 bits come as floats, which break no sums.
 
-    Raises ValueError for anything that is not JSON or is nested a thousand deep.
+    Raises ValueError for anything that is not JSON, is nested a thousand deep, or has more bytes
+    than `limit`: values take twenty times as much memory.
     """
+    if len(data) > limit:
+        raise ValueError(f"has {len(data)} bytes, more than {limit}")
     try:
         return json.loads(data, parse_int=_integer)
     except RecursionError as error:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from shards.errors import BadSample
-from shards.files.digest import canonical_json, parse_json
+from shards.files.digest import MOST_CLIP_JSON, canonical_json, parse_json
 from shards.sample.clip import Clip
 from shards.sample.keys import check_key
 from shards.sample.modalities import (
@@ -81,7 +81,7 @@ def decode_info(members: Members) -> dict[str, Any]:
     if data is None:
         raise BadSample(f"{key}: has no json member")
     try:
-        info = parse_json(data)
+        info = parse_json(data, limit=MOST_CLIP_JSON)
     except ValueError as error:
         raise BadSample(f"{name}: is not JSON ({error})") from error
     if not isinstance(info, dict) or info.get("key") != key:
@@ -103,7 +103,7 @@ def check_member(name: str, data: bytes) -> None:
         MODALITIES[parsed[0]].read(name, data)
         return
     try:
-        parse_json(data)
+        parse_json(data, limit=MOST_CLIP_JSON)
     except ValueError as error:
         raise BadSample(f"{name}: is not JSON ({error})") from error
 

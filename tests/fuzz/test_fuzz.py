@@ -207,3 +207,22 @@ def test_nothing_unpickles_or_runs_what_it_reads() -> None:
                         found |= {"np.load without allow_pickle=False"}
                 strangers += [f"{name}: {what}" for what in found - ALLOWED.get(name, set())]
     assert not strangers, strangers
+
+
+def test_json_and_samples_have_a_size_limit(tmp_path: Path) -> None:
+    from shards.files.digest import MOST_CLIP_JSON, parse_json
+    from shards.manifest import MOST_SAMPLE
+    from shards.reader import open_dataset
+
+    with pytest.raises(ValueError, match="more than 100"):
+        parse_json(b"[" + b"1," * 60 + b"1]", limit=100)
+    big = {**MANIFEST, "bytes": 2**40, "samples": [{**SAMPLE, "length": MOST_SAMPLE + 1}]}
+    with pytest.raises(BadManifest, match="more than"):
+        parse_manifest(json.dumps(big).encode())
+    info = tarfile.TarInfo("a.json")
+    info.size = MOST_CLIP_JSON + 512
+    with (tmp_path / "t.tar").open("wb") as file:  # of zeros that take no room
+        file.write(info.tobuf())
+        file.truncate(512 + info.size + 1024)
+    with pytest.raises(BadSample, match="more than"):
+        open_dataset(tmp_path / "t.tar")
