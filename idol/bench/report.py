@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from idol.bench.measure import measure
+from idol.bench.table7 import print_table_7
 from idol.config import DualModalUNetConfig, LossConfig, preset
 from idol.config.checks import ConfigError
 from idol.config.commands import ModelBenchConfig
@@ -44,6 +45,9 @@ def print_report(options: ModelBenchConfig, console: Console | None = None) -> N
         device = "cuda" if torch.cuda.is_available() else "cpu"
     elif device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: there is no GPU; use cpu or auto")
+    if options.table == 7:
+        print_table_7(options, device, console)
+        return
     console.print(paper_table(preset("sd14")))
     for name in options.presets:
         console.print(flops_table(name, options))

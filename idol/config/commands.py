@@ -29,6 +29,7 @@ class ModelBenchConfig:
         checkpoint: recompute layers in backward.
         channels_last: keep images channels-last.
         compile: run repeated blocks through torch.compile.
+        table: of the paper, alone: 7 compares the systems that generate video and depth.
 
     Raises:
         ConfigError: naming every mistake.
@@ -44,6 +45,7 @@ class ModelBenchConfig:
     checkpoint: bool = False
     channels_last: bool = False
     compile: bool = False
+    table: Literal[7] | None = None
 
     def __post_init__(self) -> None:
         if mistakes := [f"--{name} {fault}" for name, fault in mistakes_in(self)]:

@@ -12,6 +12,7 @@ __all__ = [
     "DEPTH",
     "MODALITY_NAMES",
     "VIDEO",
+    "Background",
     "BackgroundInit",
     "ConsistencyLayers",
     "CrossModalPlacement",
@@ -37,7 +38,8 @@ TemporalNorm = Literal["own", "cross_attention"]
 Unconditional = Literal["zero_tokens", "zeroed_image"]
 TemporalModules = Literal["own", "animatediff"]
 PoseControl = Literal["controlnet", "t2i_adapter"]
-Streams = Literal["shared", "separate"]
+Streams = Literal["shared", "separate", "coupled", "joint", "video"]
+Background = Literal["latent", "controlnet"]
 SharedMaps = Literal["none", "average", "video"]
 StageName = Literal["pretrain", "image", "video", "autoencoder"]
 PresetName = Literal["sd14", "tiny"]
@@ -81,7 +83,11 @@ class DualModalUNetConfig:
         pose_downscale: pixels of a pose image's side for one of the latent's, of a T2I-Adapter.
         modality_embedding: the label y_v, y_d added to the time embedding.
         streams: one U-Net and ControlNet for both modalities (the paper), or one each (Tab. 4,
-            first row), which `idol.variants` builds.
+            first row), which may be coupled (MM-Diffusion); or one stream alone, whose latents hold
+            colour and depth (`joint`, LDM3D) or no depth (`video`, DisCo). `idol.variants` builds
+            what needs more than one U-Net.
+        background: its latent added to the noise (the paper), or given to a ControlNet of its own
+            (DisCo), which `idol.variants` builds.
         cross_modal_attention: at the end of each block with attention (the paper), after each
             of its layers, or nowhere (Tab. 4, second row).
         motion_feature: hidden states after temporal attention (Fig. 2) or after spatial
@@ -129,6 +135,7 @@ class DualModalUNetConfig:
     pose_downscale: _Count = 8
     modality_embedding: bool = True
     streams: Streams = "shared"
+    background: Background = "latent"
     cross_modal_attention: CrossModalPlacement = "block_end"
     motion_feature: MotionFeature = "temporal_attention"
     consistency_layers: ConsistencyLayers = "last"
@@ -162,6 +169,11 @@ class DualModalUNetConfig:
     def heads(self, channels: int) -> int:
         """Heads of the 2D model's attentions at a level of so many channels."""
         return channels // self.head_channels if self.head_channels else self.attention_heads
+
+    @property
+    def modalities(self) -> tuple[int, ...]:
+        """The labels of the streams that are denoised."""
+        return (VIDEO,) if self.streams in ("joint", "video") else (VIDEO, DEPTH)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DualModalUNetConfig:
@@ -233,14 +245,16 @@ class DualModalUNetConfig:
                 "group_norm_across_frames=True shares statistics between the frames of a clip, "
                 "and temporal_layers=False builds the one-frame model; turn one of them round"
             )
-        if self.streams == "separate":
+        if self.streams != "shared":
             if self.cross_modal_attention != "none" or self.shared_maps != "none":
                 raise ConfigError(
-                    "streams='separate' are two models that know nothing of each other: set "
+                    f"streams={self.streams!r} have no U-Net in which both streams meet: set "
                     "cross_modal_attention='none' and shared_maps='none'"
                 )
             if self.modality_embedding:
-                raise ConfigError("streams='separate' need no label: set modality_embedding=False")
+                raise ConfigError(
+                    f"streams={self.streams!r} need no label: set modality_embedding=False"
+                )
         elif self.cross_modal_attention == "none" and not self.modality_embedding:
             raise ConfigError(
                 "modality_embedding=False with cross_modal_attention='none' leaves one function "

@@ -237,6 +237,8 @@ class TrainConfig:
             yield f"--crop-area must rise, not {data.crop_area[0]} {data.crop_area[1]}"
         if data.latents and self.preset == "tiny" and self.vae is None:
             yield "--latents are of a VAE, and preset tiny has none without --vae: leave it out"
+        if data.latents and self.model.streams == "joint":
+            yield "--latents are of colours alone, and variant ldm3d's hold depth: leave it out"
         if self.stage == "autoencoder":
             yield from self._autoencoder_contradictions()
         if data.latents and data.moves_images:

@@ -66,7 +66,8 @@ class Datasets:
         data = self.config.data
         return Request(
             frames=self.config.frames,
-            modalities=MODALITIES[self.config.stage],
+            modalities=MODALITIES[self.config.stage]
+            - ({"depth"} if self.config.model.streams == "video" else set()),
             depth=data.depth,
             cut=data.cut if self.config.stage == "pretrain" else "reference",
             max_frame_step=data.max_frame_step,

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Unconditional
+from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Streams, Unconditional
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
+from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
 
 __all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images"]
@@ -23,6 +24,9 @@ MODALITIES: dict[StageName, frozenset[str]] = {
     # All that a codec has to encode.
     "autoencoder": frozenset({"rgb", "depth", "pose", "reference"}),
 }
+
+
+_STREAMS = {"rgb": VIDEO, "depth": DEPTH}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,8 @@ class Preparation:
         size: height and width of the images that are encoded, in pixels.
         unconditional: what the model is given in place of a foreground, for guidance.
         pose_control: whether poses become latents, or a T2I-Adapter sees their images.
+        streams: what the model's streams are: of a model of one, latents of colour and depth
+            together, or of video alone.
     """
 
     codec: LatentCodec
@@ -57,6 +63,7 @@ class Preparation:
     size: int
     unconditional: Unconditional = "zero_tokens"
     pose_control: PoseControl = "controlnet"
+    streams: Streams = "shared"
 
     def __call__(
         self,
@@ -76,7 +83,7 @@ class Preparation:
             together: drop all of a batch or none.
         """
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
-        kinds = {"rgb": VIDEO, "depth": DEPTH}
+        kinds = {"rgb": VIDEO} if self.streams in ("joint", "video") else _STREAMS
         streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
 
         def encode(name: str, purpose: str) -> Tensor:
@@ -134,6 +141,9 @@ class Preparation:
             noise = random.normal(purpose, clips.positions, shape).flatten(0, 1).to(given.device)
         if moments is None:
             pixels = scale_images(given.flatten(0, 1), self.size)
+            if name == "rgb" and self.streams == "joint" and clips.depth is not None:
+                depth = scale_images(clips.depth.flatten(0, 1), self.size)
+                return encode_both(self.codec, pixels, depth, noise).unflatten(0, (-1, frames))
             return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
         assert isinstance(self.codec, PosteriorCodec)
         return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))

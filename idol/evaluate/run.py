@@ -194,6 +194,7 @@ def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:
         "frames": len(made.frames),
         "fps": made.fps,
         "depth_kind": made.depth_kind,
+        **({"depth_lost": made.lost} if made.lost else {}),
         "sha256": sums,
     }
     (unfinished / _CLIP).write_bytes(canonical_json(row, indent=1))

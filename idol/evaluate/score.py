@@ -193,11 +193,11 @@ class _Estimated:
     a second pass, asks nobody."""
 
     def __init__(self, config: ScoreConfig, *, pose: str = "none", depth: str = "none") -> None:
-        from idol.evaluate.annotate.estimate import Estimator
+        from idol.evaluate.annotate.estimate import estimator
         from idol.evaluate.annotate.folder import evaluation_cache
 
         device = device_of(config.device)
-        self._estimator = Estimator(pose, depth, root=config.weights, device=device)
+        self._estimator = estimator(pose, depth, root=config.weights, device=device)
         self.records = self._estimator.records
         self.depth_kind = self._estimator.depth_kind
         self._folder = evaluation_cache(config.cache) / "annotations"

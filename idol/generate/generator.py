@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
 from idol.generate.errors import GenerationError
 from shards.sample.clip import Clip
+from shards.sample.colormap import depth_to_hot
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +106,8 @@ class Generated:
     `fps`         frames a second.
     `metres`      (F, S, S) float32, NaN in the background; None where the model's data had no
                   metric range that was the same for all videos, so that depth is relative.
+    `lost`        why depth that was to be estimated from the frames is farthest everywhere; empty
+                  unless it is.
     """
 
     frames: np.ndarray
@@ -114,6 +117,7 @@ class Generated:
     depth_kind: DepthKind
     fps: float
     metres: np.ndarray | None = None
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class ClipGenerator:
         windows: in which longer videos pass through the model; None: as long as the clips that it
             was trained on, half overlapping.
         low_memory: as for `IdolPipeline`.
+        estimate: of a model that generates no depth, who estimates it from the frames.
     """
 
     pipeline: IdolPipeline
@@ -139,6 +144,7 @@ class ClipGenerator:
     scheduler: str = "ddim"
     windows: Windows | None = None
     low_memory: bool = False
+    estimate: DepthEstimate | None = None
 
     @classmethod
     def from_folder(
@@ -156,7 +162,8 @@ class ClipGenerator:
         """
         from idol.generate.loading import load_pipeline
 
-        return cls(load_pipeline(folder, dtype=dtype).to(device), **settings)
+        pipeline = load_pipeline(folder, dtype=dtype).to(device)
+        return cls(pipeline, **{"estimate": depth_estimate(pipeline, str(device)), **settings})
 
     @property
     def frames(self) -> int:
@@ -229,6 +236,8 @@ class ClipGenerator:
         """Images and depth of latents (1, M, F, C, H', W'), a few frames in memory at a time."""
         from idol.generate.depth import colour_map, depth_of, metres_of, to_uint8
 
+        if self.pipeline.unet.settings.streams == "video":
+            return self._estimated(latents, fps)
         meaning = self.pipeline.depth
         size = tuple(n * self.pipeline.vae_scale_factor for n in latents.shape[-2:])
         shape = (latents.shape[2], *size)
@@ -236,12 +245,61 @@ class ClipGenerator:
         depth, confidence = (np.empty(shape, np.float32) for _ in range(2))
         metres = None if meaning.near is None else np.empty(shape, np.float32)
         for part, video, coloured in self.pipeline.decode(latents, low_memory=self.low_memory):
+            assert coloured is not None
             frames[part], pictures[part] = to_uint8(video[0]), to_uint8(coloured[0])
             depth[part], confidence[part] = depth_of(pictures[part], colour_map(meaning))
             if metres is not None:
                 metres[part] = metres_of(depth[part], meaning)
         self.pipeline.maybe_free_model_hooks()
         return Generated(frames, depth, confidence, pictures, meaning.kind, fps, metres)
+
+    def _estimated(self, latents: Tensor, fps: float) -> Generated:
+        """Frames, and their depth as somebody else sees it, without doubt."""
+        from idol.generate.depth import to_uint8
+
+        if self.estimate is None:
+            raise GenerationError(
+                "this model generates no depth: give the generator who estimates it"
+            )
+        decoded = self.pipeline.decode(latents, low_memory=self.low_memory)
+        frames = np.concatenate([to_uint8(video[0]) for _, video, _ in decoded])
+        self.pipeline.maybe_free_model_hooks()
+        depth = self.estimate(frames, fps)
+        person = self.estimate.kind == "person"
+        grey = np.repeat(to_uint8(depth)[..., None], 3, axis=-1)
+        pictures = depth_to_hot(depth) if person else grey
+        return Generated(
+            frames,
+            depth,
+            np.ones_like(depth),
+            pictures,
+            self.estimate.kind,
+            fps,
+            lost=self.estimate.lost,
+        )
+
+
+class DepthEstimate(Protocol):
+    """Who estimates the depth of frames, of whom the model generates none.
+
+    `kind` is of what; `lost` why the last clip has none, empty where it has.
+    """
+
+    kind: DepthKind
+    lost: str
+
+    def __call__(self, frames: np.ndarray, fps: float) -> np.ndarray:
+        """Depth (F, S, S) float32 in [0, 1] of (F, S, S, 3) uint8; farthest where it fails."""
+        ...
+
+
+def depth_estimate(pipeline: IdolPipeline, device: str = "cpu") -> DepthEstimate | None:
+    """Who estimates depth for a model that generates none: the lite annotator."""
+    if pipeline.unet.settings.streams != "video":
+        return None
+    from idol.generate.inputs.estimate import LiteDepth
+
+    return LiteDepth(device)
 
 
 def conditions_of(clip: Clip) -> ClipConditions:

@@ -36,13 +36,12 @@ from idol.generate.pictures import Picture, pad_to_square
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model_info import DepthMeaning, ModelInfo
+from idol.variants.ldm3d import decode_both, holds_depth
 from shards.stream.foreground import hole
 
 __all__ = ["IdolPipeline", "IdolPipelineOutput", "OutputType"]
 
 OutputType = Literal["pil", "np", "pt", "latent"]
-
-_MODALITIES = (VIDEO, DEPTH)
 
 _SLICE = 8  # images that pass through the VAE at a time
 
@@ -289,7 +288,7 @@ class IdolPipeline(DiffusionPipeline):
                         at,
                         conditions.of_frames(part),
                         guidance=guidance_scale,
-                        modalities=_MODALITIES,
+                        modalities=self.unet.settings.modalities,
                         apart=low_memory,
                     )
 
@@ -412,7 +411,7 @@ class IdolPipeline(DiffusionPipeline):
         """
         side = (height // self.vae_scale_factor, width // self.vae_scale_factor)
         channels = self.unet.settings.latent_channels
-        shape = (clips, len(_MODALITIES), frames, channels, *side)
+        shape = (clips, len(self.unet.settings.modalities), frames, channels, *side)
         if latents is None:
             latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
         elif tuple(latents.shape) != shape:
@@ -422,22 +421,28 @@ class IdolPipeline(DiffusionPipeline):
 
     def decode(
         self, latents_BMFCHW: Tensor, *, low_memory: bool = False
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
         """Decode latents a few frames at a time, so that no more is in memory.
 
         Yields:
             The frames, and of these frames video and depth pictures, each (B, f, H, W, 3) float32
-            in [0, 1].
+            in [0, 1]; None for depth where the model generates none.
         """
+        colours: Literal["hot", "grey"] = "hot" if self.depth.kind == "person" else "grey"
         codec, images_at_once = self._codec(low_memory), _at_once(low_memory)
         clips, modalities, frames = latents_BMFCHW.shape[:3]
         for start in range(0, frames, images_at_once):
             part = slice(start, min(start + images_at_once, frames))
             latents_N = latents_BMFCHW[:, :, part].flatten(0, 2)
-            pixels_N = codec.decode(latents_N).float()
+            both = holds_depth(codec)
+            if both:  # a stream of each, as of other models
+                decoded = torch.stack(decode_both(codec, latents_N, colours), dim=1)
+                pixels_N = decoded.unflatten(0, (clips, -1)).transpose(1, 2).flatten(0, 2)
+            else:
+                pixels_N = codec.decode(latents_N).float()
             pixels = (pixels_N / 2 + 0.5).clamp_(0, 1).permute(0, 2, 3, 1)
-            images = pixels.unflatten(0, (clips, modalities, -1)).cpu().numpy()
-            yield part, images[:, VIDEO], images[:, DEPTH]
+            images = pixels.unflatten(0, (clips, modalities + both, -1)).cpu().numpy()
+            yield part, images[:, VIDEO], images[:, DEPTH] if images.shape[1] > 1 else None
 
     def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> None:
         """As all pipelines do; with what `idol-train` and diffusers' own loading need beside it."""
@@ -542,9 +547,14 @@ class IdolPipeline(DiffusionPipeline):
         if output_type == "latent":
             return IdolPipelineOutput(latents)
         decoded = [(v, d) for _, v, d in self.decode(latents, low_memory=low_memory)]
-        video: Any
-        pictures: Any
-        video, pictures = (np.concatenate(parts, axis=1) for parts in zip(*decoded, strict=True))
+        video: Any = np.concatenate([frames for frames, _ in decoded], axis=1)
+        if any(part is None for _, part in decoded):  # a model of video alone
+            if output_type == "pt":
+                video = torch.from_numpy(video).permute(0, 1, 4, 2, 3).to(latents.device)
+            return IdolPipelineOutput(
+                _pil(video) if output_type == "pil" else video, latent=latents
+            )
+        pictures: Any = np.concatenate([part for _, part in decoded if part is not None], axis=1)
         depth, confidence = depth_of(pictures, colour_map(self.depth))
         arrays: list[Any] = [depth, 1 - confidence, metres_of(depth, self.depth)]
         if output_type == "pt":

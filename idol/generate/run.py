@@ -18,7 +18,7 @@ from idol.config.generate import GenerateConfig
 from idol.generate.c2pa import Signer
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
-from idol.generate.generator import ClipConditions, ClipGenerator, Generated
+from idol.generate.generator import ClipConditions, ClipGenerator, Generated, depth_estimate
 from idol.generate.inputs.clip import is_clip
 from idol.generate.inputs.options import Annotation
 from idol.generate.inputs.prepare import FrameChoice, Placement, prepare
@@ -127,6 +127,8 @@ def generate(
     generated = _denoised(config, stages, generator, conditions, remains)
     scores, generated = _scores(config, generated, conditions, generator)
     report = {**settings, **told, **scores, "windows": _windows_json(generator)}
+    if generator.estimate is not None:
+        report["depth_estimated"] = {"by": "lite", "lost": generated.lost or None}
     with stages.stage("writing") as advance:
         write_outputs(
             out, generated, report, watermark=watermark, c2pa=signer,
@@ -256,6 +258,7 @@ def _generator(
     overlap = length // 2 if config.overlap is None else config.overlap
     return ClipGenerator(
         pipeline,
+        estimate=depth_estimate(pipeline, device),
         steps=_steps(config),
         guidance=config.guidance,
         scheduler=config.scheduler,

@@ -113,6 +113,13 @@ class DownBlock(_Block):
 
         within_NCHW: added to what the last unit gives, before that.
         """
+        x_NCHW, skips = self.units(x_NCHW, embeddings)
+        if within_NCHW is not None:
+            x_NCHW = x_NCHW + within_NCHW
+        return self.resample(self._exchange(x_NCHW, embeddings.layout), skips)
+
+    def units(self, x_NCHW: Tensor, embeddings: Embeddings) -> tuple[Tensor, list[Tensor]]:
+        """What comes before the exchange: features, and the skips but for the last unit's."""
         skips = []
         for i, resnet in enumerate(self.resnets):
             x_NCHW = self._run(resnet, x_NCHW, embeddings.time_NE, embeddings.layout)
@@ -120,11 +127,12 @@ class DownBlock(_Block):
                 x_NCHW, _ = self._attend(x_NCHW, i, self.attentions[i], embeddings)
             else:
                 x_NCHW = self._move(x_NCHW, i, embeddings.layout)
-            if i == len(self.resnets) - 1:
-                if within_NCHW is not None:
-                    x_NCHW = x_NCHW + within_NCHW
-                x_NCHW = self._exchange(x_NCHW, embeddings.layout)
             skips.append(x_NCHW)
+        return x_NCHW, skips[:-1]
+
+    def resample(self, x_NCHW: Tensor, skips: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """What comes after it: the next level's features, and all skips."""
+        skips = [*skips, x_NCHW]
         for downsampler in self.downsamplers:
             x_NCHW = downsampler(x_NCHW)
             skips.append(x_NCHW)
@@ -141,10 +149,14 @@ class MidBlock(_Block):
 
     def forward(self, x_NCHW: Tensor, embeddings: Embeddings) -> Tensor:
         """(N, C, H, W) to the same shape."""
+        return self._exchange(self.units(x_NCHW, embeddings), embeddings.layout)
+
+    def units(self, x_NCHW: Tensor, embeddings: Embeddings) -> Tensor:
+        """What comes before the exchange."""
         x_NCHW = self._run(self.resnets[0], x_NCHW, embeddings.time_NE, embeddings.layout)
         x_NCHW, _ = self._attend(x_NCHW, 0, self.attentions[0], embeddings)
-        x_NCHW = self._run(self.resnets[1], x_NCHW, embeddings.time_NE, embeddings.layout)
-        return self._exchange(x_NCHW, embeddings.layout)
+        after: Tensor = self._run(self.resnets[1], x_NCHW, embeddings.time_NE, embeddings.layout)
+        return after
 
 
 class UpBlock(_Block):
@@ -175,6 +187,13 @@ class UpBlock(_Block):
         self, x_NCHW: Tensor, skips: list[Tensor], embeddings: Embeddings
     ) -> tuple[Tensor, list[LayerFeatures]]:
         """Consume one skip per unit from the end of `skips`; return output and features."""
+        x_NCHW, features = self.units(x_NCHW, skips, embeddings)
+        return self.resample(self._exchange(x_NCHW, embeddings.layout), skips), features
+
+    def units(
+        self, x_NCHW: Tensor, skips: list[Tensor], embeddings: Embeddings
+    ) -> tuple[Tensor, list[LayerFeatures]]:
+        """What comes before the exchange."""
         features = []
         for i, resnet in enumerate(self.resnets):
             x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
@@ -184,8 +203,11 @@ class UpBlock(_Block):
                 features.append(layer)
             else:
                 x_NCHW = self._move(x_NCHW, i, embeddings.layout)
-        x_NCHW = self._exchange(x_NCHW, embeddings.layout)
+        return x_NCHW, features
+
+    def resample(self, x_NCHW: Tensor, skips: list[Tensor]) -> Tensor:
+        """What comes after it: the next level's features."""
         for upsampler in self.upsamplers:
             size = skips[-1].shape[-2:]
             x_NCHW = upsampler(x_NCHW, size)
-        return x_NCHW, features
+        return x_NCHW

@@ -7,11 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig, StageName
+from idol.config.model import VIDEO, DualModalUNetConfig, StageName
 from idol.model.denoiser import DualModalDenoiser
 from idol.model.stages import set_trainable, stage_config
 
-__all__ = ["Flops", "build", "example_inputs", "forward_flops", "parameters", "step_flops"]
+__all__ = [
+    "Flops",
+    "build",
+    "example_inputs",
+    "flops_of",
+    "forward_flops",
+    "parameters",
+    "step_flops",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +57,7 @@ def example_inputs(
         return torch.randn(*shape, device=device, dtype=dtype)
 
     frames = frames if stage == "video" else 1
-    modalities = (VIDEO,) if stage == "pretrain" else (VIDEO, DEPTH)
+    modalities = (VIDEO,) if stage == "pretrain" else config.modalities
     latent = (config.latent_channels, size, size)
     return {
         "latents_BMFCHW": draw(1, len(modalities), frames, *latent),
@@ -90,6 +98,14 @@ def forward_flops(
         if not name.endswith(".cross_modal_layers")
     )
     return Flops(of("unet") - exchange, exchange, of("controlnet"), of("foreground_projection"))
+
+
+def flops_of(model: nn.Module, inputs: dict[str, Any]) -> int:
+    """Count the FLOPs of a forward pass, of any system; both on the meta device."""
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(**inputs)
+    return counter.get_total_flops()
 
 
 def step_flops(config: DualModalUNetConfig, stage: StageName, *, frames: int, size: int) -> int:

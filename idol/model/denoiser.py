@@ -131,8 +131,11 @@ class DualModalDenoiser(nn.Module):
         control = None
         if pose_BFCHW is not None:
             seen_BMFCHW = self.unet.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
+            hints = [pose_BFCHW]
+            if self.settings.background == "controlnet":
+                hints.append(background_BCHW)
             control = self.controlnet(
-                seen_BMFCHW, timesteps_B, tokens_BTD, pose_BFCHW, modalities=modalities
+                seen_BMFCHW, timesteps_B, tokens_BTD, *hints, modalities=modalities
             )
         return self.unet(
             latents_BMFCHW,

@@ -83,7 +83,10 @@ def _expect_little_change(denoiser: DualModalDenoiser) -> None:
     unet, controlnet = denoiser.unet, denoiser.controlnet
     unet.conv_out.weight.mul_(_FROM_BELOW)
     nn.init.zeros_(unet.conv_out.get_parameter("bias"))
-    for conv in (controlnet.pose_conv, unet.background_conv):
+    entries = [controlnet.pose_conv]
+    if unet.settings.background == "latent":
+        entries.append(unet.background_conv)
+    for conv in entries:
         nn.init.kaiming_uniform_(conv.weight, a=5**0.5)
     for conv in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
         nn.init.dirac_(conv.get_parameter("weight"))

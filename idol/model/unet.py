@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.diffusion.schedule import noise_of_v
 from idol.model.attention import LayerFeatures, zero_
-from idol.model.blocks import UpBlock
+from idol.model.blocks import Embeddings, UpBlock
 from idol.model.change import change_of, noise_of_change
 from idol.model.controlnet import ControlResiduals
 from idol.model.encoder import DualModalEncoder
@@ -55,10 +55,11 @@ class DualModalUNet(DualModalEncoder):
     def __init__(self, config: DualModalUNetConfig) -> None:
         super().__init__(config, cross_modal=True)
         channels = config.block_out_channels
-        self.background_conv = nn.Conv2d(
-            config.latent_channels, channels[0], kernel_size=3, padding=1
-        )
-        self.reset_background_conv()
+        if config.background == "latent":
+            self.background_conv = nn.Conv2d(
+                config.latent_channels, channels[0], kernel_size=3, padding=1
+            )
+            self.reset_background_conv()
         self.up_blocks = nn.ModuleList(
             UpBlock(
                 channels[min(level + 1, len(channels) - 1)],
@@ -75,7 +76,12 @@ class DualModalUNet(DualModalEncoder):
 
     # Sec. 3.1: "adding the background latent to the input noise", as a convolution (we).
     def reset_background_conv(self) -> None:
-        """Set the background convolution from `conv_in`, or to zero, as the configuration says."""
+        """Set the background convolution from `conv_in`, or to zero, as the configuration says.
+
+        A model whose background goes another way has none.
+        """
+        if self.settings.background != "latent":
+            return
         zero_(self.background_conv)
         if self.settings.background_init == "copy":
             with torch.no_grad():
@@ -112,12 +118,10 @@ class DualModalUNet(DualModalEncoder):
                 no temporal attention to take them after.
         """
         if return_features:
-            self._check_features()
+            self.check_features()
         embeddings = self.embeddings(latents_BMFCHW, timesteps_B, foreground_BTD, modalities)
-        layout = embeddings.layout
-        background = layout.per_clip(self.background_conv(background_BCHW))
-        seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
-        hidden = self.conv_in(seen_BMFCHW.flatten(0, 2)) + background
+        given = latents_BMFCHW, timesteps_B, background_BCHW, modalities
+        hidden = self.enter(*given, embeddings)
         hidden, skips = self.encode(hidden, embeddings, control.within if control else ())
         if control is not None and control.mid is not None:
             skips = [skip + residual for skip, residual in zip(skips, control.skips, strict=True)]
@@ -127,7 +131,35 @@ class DualModalUNet(DualModalEncoder):
         for block in self.up_blocks:
             hidden, layers = block(hidden, skips, embeddings)
             if return_features:
-                features += [_for_losses(layer, layout) for layer in self._compared(layers)]
+                features += self.compared(layers, embeddings.layout)
+        return DenoiserOutput(self.leave(hidden, *given, embeddings), tuple(features))
+
+    def enter(
+        self,
+        latents_BMFCHW: Tensor,
+        timesteps_B: Tensor,
+        background_BCHW: Tensor,
+        modalities: tuple[int, ...],
+        embeddings: Embeddings,
+    ) -> Tensor:
+        """The first convolutions: noisy latents, with the background, as features (N, C, H, W)."""
+        seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
+        hidden = self.conv_in(seen_BMFCHW.flatten(0, 2))
+        if self.settings.background == "latent":
+            hidden = hidden + embeddings.layout.per_clip(self.background_conv(background_BCHW))
+        return hidden
+
+    def leave(
+        self,
+        hidden: Tensor,
+        latents_BMFCHW: Tensor,
+        timesteps_B: Tensor,
+        background_BCHW: Tensor,
+        modalities: tuple[int, ...],
+        embeddings: Embeddings,
+    ) -> Tensor:
+        """The last convolution: features as the noise that they predict, (B, M, F, C, H, W)."""
+        layout = embeddings.layout
         hidden = group_norm(
             self.conv_norm_out, hidden, layout, self.settings.group_norm_across_frames
         )
@@ -143,7 +175,7 @@ class DualModalUNet(DualModalEncoder):
                 modalities,
                 self.settings,
             )
-        return DenoiserOutput(predicted_BMFCHW, tuple(features))
+        return predicted_BMFCHW
 
     def seen(
         self,
@@ -157,10 +189,15 @@ class DualModalUNet(DualModalEncoder):
             return latents_BMFCHW
         return change_of(latents_BMFCHW, timesteps_B, background_BCHW, modalities, self.settings)
 
-    def _compared(self, layers: list[LayerFeatures]) -> list[LayerFeatures]:
-        return layers if self.settings.consistency_layers == "all" else layers[-1:]
+    def compared(
+        self, layers: list[LayerFeatures], layout: ClipLayout
+    ) -> list[ConsistencyFeatures]:
+        """Of a block's layers those that the consistency losses compare."""
+        chosen = layers if self.settings.consistency_layers == "all" else layers[-1:]
+        return [_for_losses(layer, layout) for layer in chosen]
 
-    def _check_features(self) -> None:
+    def check_features(self) -> None:
+        """Raise ValueError where motion features are asked of what has none."""
         config = self.settings
         if config.motion_feature == "temporal_attention" and not config.temporal_layers:
             raise ValueError(

@@ -17,6 +17,7 @@ from idol.model_info import ModelInfo, find_model, read_info
 from idol.saved import Trained, frozen_parts, load_tiny
 from idol.train.stopping import TrainError
 from idol.variants import denoiser_class, variant_called
+from idol.variants.ldm3d import holds_depth
 
 __all__ = ["build", "check_sources", "resumed", "with_sources"]
 
@@ -173,6 +174,11 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         for option, adapter in variant_called(config.variant).adapters.items():
             if path := getattr(config, option):
                 adapter.load(denoiser, path)
+    if (config.model.streams == "joint") != holds_depth(codec):
+        raise TrainError(
+            f"--vae {config.vae}: variant ldm3d takes a VAE of colour and depth, which idol-train "
+            "--stage autoencoder --autoencoder.depth makes, and the other variants one of colours"
+        )
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
     for tensor in (*denoiser.parameters(), *denoiser.buffers()):

@@ -247,6 +247,7 @@ class Run(Stepping):
             self.config.data.size,
             unconditional=self.config.model.unconditional,
             pose_control=self.config.model.pose_control,
+            streams=self.config.model.streams,
         )
 
     @property

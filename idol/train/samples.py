@@ -15,6 +15,7 @@ from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import LatentCodec
 from idol.losses.literal import motion_field
 from idol.train.validation import evaluating
+from idol.variants.ldm3d import decode_both, holds_depth
 from shards.inspect.page import DIM, Page
 from shards.stream import ClipBatch
 
@@ -110,11 +111,15 @@ def _frame_rows(
     made = {VIDEO: "generated frames", DEPTH: "generated depth"}
     rows: _Rows = []
     for stream, label in enumerate(batch.modalities):
-        title, images = real[label]
-        pixels = codec.decode(generated[index, stream]).float().clamp(-1, 1)
-        decoded = ((pixels + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
-        rows.append((title, list(_numpy(images[index]))))
-        rows.append((made[label], list(_numpy(decoded))))
+        decoded = {label: codec.decode(generated[index, stream])}
+        if holds_depth(codec):
+            decoded = dict(enumerate(decode_both(codec, generated[index, stream], "grey")))
+        for kind, pixels in decoded.items():
+            title, images = real[kind]
+            if images is not None:
+                rows.append((title, list(_numpy(images[index]))))
+            levels = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            rows.append((made[kind], list(_numpy(levels.permute(0, 2, 3, 1)))))
     if clips.pose is not None:
         rows.append(("pose", list(_numpy(clips.pose[index]))))
     return rows

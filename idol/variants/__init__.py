@@ -58,6 +58,18 @@ def _load_pose_adapter(denoiser: DualModalDenoiser, folder: Path) -> None:
 _MOTION = {"motion_adapter": Adapter("video", _load_motion_adapter)}
 _POSE = {"pose_adapter": Adapter("image", _load_pose_adapter)}
 
+def _mm_diffusion() -> type[DualModalDenoiser]:
+    from idol.variants.mm_diffusion import MMDiffusionDenoiser
+
+    return MMDiffusionDenoiser
+
+
+def _disco() -> type[DualModalDenoiser]:
+    from idol.variants.disco import DiscoDenoiser
+
+    return DiscoDenoiser
+
+
 # Tables 4 and 5 add one part after another: each row has all that the rows above it have.
 _NO_LOSSES = {"motion_weight": 0.0, "cross_attention_weight": 0.0}
 
@@ -75,6 +87,42 @@ VARIANTS: dict[str, Variant] = {
         summary="the paper's model: shared U-Net, cross-modal attention, both losses, HAOP",
         row="Tab. 1-8, IDOL",
         parameters="1.41B",
+    ),
+    "ldm3d": Variant(
+        summary="one stream, whose latents hold colour and depth (--vae of four channels)",
+        row="Tab. 1, 2 and 7, LDM3D",
+        model={
+            "streams": "joint",
+            "cross_modal_attention": "none",
+            "modality_embedding": False,
+        },
+        loss=_NO_LOSSES,
+        parameters="1.61B",
+    ),
+    "mm-diffusion": Variant(
+        summary="two U-Nets, coupled by random-shift cross-attention",
+        row="Tab. 1, 2 and 7, MM-Diffusion",
+        model={
+            "streams": "coupled",
+            "cross_modal_attention": "none",
+            "modality_embedding": False,
+        },
+        loss=_NO_LOSSES,
+        denoiser=_mm_diffusion,
+        parameters="2.78B",
+    ),
+    "disco": Variant(
+        summary="video alone, its background by a second ControlNet; depth is estimated from it",
+        row="Tab. 1 and 2, DisCo",
+        model={
+            "streams": "video",
+            "background": "controlnet",
+            "cross_modal_attention": "none",
+            "modality_embedding": False,
+        },
+        loss=_NO_LOSSES,
+        pretraining="hap",
+        denoiser=_disco,
     ),
     "separate-unets": Variant(
         summary="a U-Net and a ControlNet for each of video and depth",

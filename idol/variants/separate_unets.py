@@ -19,7 +19,7 @@ from idol.model.denoiser import DualModalDenoiser, ForegroundProjection, Parts
 from idol.model.saving import ConfiguredModel
 from idol.model.unet import ConsistencyFeatures, DenoiserOutput, DualModalUNet
 
-__all__ = ["SeparateControlNets", "SeparateDenoiser", "SeparateUNets"]
+__all__ = ["SeparateControlNets", "SeparateDenoiser", "SeparateUNets", "side_by_side"]
 
 
 class _Streams(ConfiguredModel):
@@ -91,7 +91,7 @@ class SeparateUNets(_Streams):
             for i, label in enumerate(modalities)
         ]
         features = tuple(
-            _side_by_side(layers) for layers in zip(*(o.features for o in outputs), strict=True)
+            side_by_side(layers) for layers in zip(*(o.features for o in outputs), strict=True)
         )
         return DenoiserOutput(torch.cat([o.noise_pred_BMFCHW for o in outputs], dim=1), features)
 
@@ -116,7 +116,8 @@ class SeparateDenoiser(DualModalDenoiser):
         return separate
 
 
-def _side_by_side(layers: tuple[ConsistencyFeatures, ...]) -> ConsistencyFeatures:
+def side_by_side(layers: tuple[ConsistencyFeatures, ...]) -> ConsistencyFeatures:
+    """One layer's features of both streams, as one model of both gives them."""
     return ConsistencyFeatures(
         torch.cat([layer.motion_BMFHWC for layer in layers], dim=1),
         torch.cat([layer.queries_BMFhLD for layer in layers], dim=1),

@@ -67,6 +67,8 @@ class Variant:
         Pre-training comes before what a variant of the model changes: it trains the 2D model.
         """
         parts = {name: dict(getattr(self, name)) for name in ("model", "loss", "data", "optimizer")}
+        if stage == "pretrain":
+            parts["model"].pop("background", None)  # there is no ControlNet yet
         if stage == "pretrain" and self.pretraining != "none":
             parts["data"]["cut"] = self.pretraining
         return parts

@@ -1,138 +1,24 @@
-"""Key points and depth of frames, found by the annotators that make datasets."""
+"""Key points and depth of frames that are measured; what is wrong with it, in our errors."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import cv2
-import numpy as np
 
 from idol.evaluate.errors import EvaluationError, MissingNetwork
-from preprocess.annotate import ClipRequest, annotate
-from preprocess.annotators.choices import AnnotatorChoice
-from preprocess.annotators.spec import Hardware
-from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame
-from preprocess.load import Annotators, load
-from preprocess.shots import Shot
-from preprocess.sources.values import Video
-from preprocess.survey import survey
-from shards.files.digest import sha256
-from shards.sample.clip import BACKGROUND_DEPTH
+from idol.generate.inputs.estimate import Estimator
+from preprocess.errors import InputError
 
-__all__ = ["LEAST_SIZE", "Estimator", "Found"]
-
-LEAST_SIZE = 256
-"""Smaller frames are enlarged to this height before an annotator sees them."""
+__all__ = ["estimator"]
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What was found in a clip's frames, in their own pixels.
-
-    `keypoints` (F, people, joints, 3) float32, scores of 0 where nobody was found; or None.
-    `depth`     (F, H, W) float32 in [0, 1], 0 near, on the clip's own range; or None.
-    `lost`      why nothing was found; empty where something was.
-    """
-
-    keypoints: np.ndarray | None
-    depth: np.ndarray | None
-    lost: str = ""
-
-
-class Estimator:
-    """Annotators that look at square frames, a clip at a time, as a build does.
-
-    Args:
-        pose: who finds key points; "none" for nobody.
-        depth: who estimates depth; "none" for nobody.
-        root: folder of external files; `idol-prep weights`'s by default.
+def estimator(pose: str, depth: str, *, root: Path | None, device: str) -> Estimator:
+    """As `Estimator`.
 
     Raises:
         EvaluationError: an unknown name.
         MissingNetwork: files or packages are absent.
     """
-
-    def __init__(
-        self, pose: str = "none", depth: str = "none", *, root: Path | None, device: str = "cpu"
-    ) -> None:
-        choice = AnnotatorChoice(mask="lite", pose=pose, depth=(depth,), crop="none")
-        if mistakes := [*choice.mistakes()]:
-            what = mistakes[0].replace("depth ", "estimate-depth ", 1)
-            raise EvaluationError(f"--{what}")
-        try:
-            self._annotators: Annotators = load(choice, root, hardware=Hardware(device))
-        except InputError as error:
-            raise MissingNetwork(str(error)) from error
-
-    @property
-    def depth_kind(self) -> Literal["person", "frame"]:
-        """Of what the depth is that is estimated."""
-        frame = any(depth.spec.whole_frame for depth in self._annotators.depths)
-        return "frame" if frame else "person"
-
-    @property
-    def records(self) -> dict[str, Any]:
-        """Who annotates, with the checksums of their files."""
-        return {name: record.as_json() for name, record in self._annotators.records.items()}
-
-    def __call__(self, name: str, frames: np.ndarray, fps: float = 25.0) -> Found:
-        """What is found in (F, S, S, 3) uint8 RGB frames of one video."""
-        side = frames.shape[1]
-        large = max(side, LEAST_SIZE)
-        if large != side:
-            size = (large, large)
-            frames = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_CUBIC) for f in frames])
-        video = _video(name, frames, fps)
-        shot = Shot(0, len(frames) - 1)
-        request = ClipRequest(name, "generated", "val", tuple(range(len(frames))), shot)
-        try:
-            seen = survey(video, shot, self._annotators, large)
-            clip = annotate(
-                request,
-                video,
-                [*video.reader.read(request.frame_indices)],
-                seen,
-                self._annotators,
-                size=large,
-            )
-        except ClipError as error:
-            return self._nothing(len(frames), side, str(error))
-        points = clip.keypoints
-        if points is not None:
-            points = points.copy()
-            points[..., :2] = (points[..., :2] + 0.5) * (side / large) - 0.5
-        depth = clip.depth_person if clip.depth_person is not None else clip.depth_frame
-        if depth is not None and large != side:
-            small = [cv2.resize(d, (side, side), interpolation=cv2.INTER_NEAREST) for d in depth]
-            depth = np.stack(small)
-        return Found(points, depth)
-
-    def _nothing(self, frames: int, side: int, why: str) -> Found:
-        chosen = self._annotators.choice
-        points = np.zeros((frames, 1, 134, 3), np.float32) if chosen.pose != "none" else None
-        wanted = chosen.depth != ("none",)
-        depth = np.full((frames, side, side), BACKGROUND_DEPTH, np.float32) if wanted else None
-        return Found(points, depth, why)
-
-
-@dataclass(frozen=True, eq=False)
-class _InMemory:
-    """A reader of frames that are there already."""
-
-    frames: np.ndarray
-    fps: float
-
-    def read(self, indices: Sequence[int]) -> Iterator[Frame]:
-        for index in indices:
-            yield Frame(index, self.frames[index], index / self.fps)
-
-    def fingerprint(self) -> str:
-        return sha256(self.frames.tobytes())
-
-
-def _video(name: str, frames: np.ndarray, fps: float) -> Video:
-    return Video(name, len(frames), fps, _InMemory(frames, fps), group=name)
+    try:
+        return Estimator(pose, depth, root=root, device=device)
+    except InputError as error:
+        raise MissingNetwork(str(error)) from error
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from idol.evaluate.annotate.estimate import Estimator
+from idol.evaluate.annotate.estimate import estimator
 from idol.evaluate.container import read_video
 from idol.evaluate.errors import EvaluationError
 
@@ -18,13 +18,13 @@ def test_key_points_of_small_frames_are_those_of_large_ones(
     footage: Callable[[str], Path],
 ) -> None:
     large = read_video(footage("cam01.mp4"))[:4, 300:1380]
-    estimator = Estimator("lite", "lite", root=None)
+    annotators = estimator("lite", "lite", root=None, device="cpu")
     found = []
     for side in (512, 128):
         frames = np.stack(
             [cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in large]
         )
-        one = estimator("cam01", frames)
+        one = annotators("cam01", frames)
         assert one.keypoints is not None
         assert one.depth is not None
         assert one.depth.shape == (4, side, side)
@@ -36,8 +36,10 @@ def test_key_points_of_small_frames_are_those_of_large_ones(
 
 
 def test_nobody_is_no_error_and_an_unknown_name_is() -> None:
-    empty = Estimator("lite", root=None)("grey", np.full((2, 64, 64, 3), 90, np.uint8))
+    empty = estimator("lite", "none", root=None, device="cpu")(
+        "grey", np.full((2, 64, 64, 3), 90, np.uint8)
+    )
     assert empty.keypoints is not None
     assert empty.keypoints[..., 2].max() == 0
     with pytest.raises(EvaluationError, match="--pose must be"):
-        Estimator("nobody", root=None)
+        estimator("nobody", "none", root=None, device="cpu")
