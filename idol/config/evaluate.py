@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from idol.config.checks import ConfigError, at_least, mistakes_in
 
-__all__ = ["RunConfig", "ScoreConfig"]
+__all__ = ["Layout", "RunConfig", "ScoreConfig"]
+
+Layout = Literal["folders", "fomm", "mraa", "tps", "dreampose"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,9 @@ class ScoreConfig:
     generated: str
     """Generated clips: a folder with a folder of frames for each clip, a folder of all videos'
     frames, a folder of mp4s where the protocol says so, or shards."""
+    layout: Layout = "folders"
+    """What wrote the generated folder: fomm, mraa, tps or dreampose, as their public programs leave
+    it (docs/evaluation.md)."""
     reference: str
     """The true clips, named alike: a folder likewise, or shards."""
     protocol: str

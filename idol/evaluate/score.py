@@ -23,6 +23,7 @@ from idol.evaluate.folders import of_depth, open_folder, with_depth
 from idol.evaluate.measure import Tools, Watched, measure_clip, read_pair, video_alignment
 from idol.evaluate.metrics import METRICS, Sums, value_of
 from idol.evaluate.protocols import Protocol, protocol
+from idol.evaluate.published import open_published
 from idol.evaluate.shard_clips import open_shards
 from idol.evaluate.swapped import check_swapped, thumbnail
 from idol.evaluate.video_features import FrechetFeatures
@@ -69,7 +70,10 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
     chosen = protocol(config.protocol)
     check_names(config.metrics, "metrics")
     check_names(config.require, "require")
-    generated = open_set(config.generated, config, chosen)
+    if config.layout == "folders":
+        generated = open_set(config.generated, config, chosen)
+    else:
+        generated = open_published(Path(config.generated), config.layout)
     reference = open_set(config.reference, config, chosen)
     if config.generated_depth:
         generated = with_depth(generated, config.generated_depth)

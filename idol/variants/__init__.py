@@ -58,6 +58,7 @@ def _load_pose_adapter(denoiser: DualModalDenoiser, folder: Path) -> None:
 _MOTION = {"motion_adapter": Adapter("video", _load_motion_adapter)}
 _POSE = {"pose_adapter": Adapter("image", _load_pose_adapter)}
 
+
 def _mm_diffusion() -> type[DualModalDenoiser]:
     from idol.variants.mm_diffusion import MMDiffusionDenoiser
 

@@ -164,7 +164,8 @@ class CoupledUNets(SeparateUNets):
         if control is not None:
             for m in both:
                 skips[m] = [a + b for a, b in zip(skips[m], control[m].skips, strict=True)]
-                x[m] = x[m] + control[m].mid
+                if (added := control[m].mid) is not None:
+                    x[m] = x[m] + added
         features: list[list[ConsistencyFeatures]] = [[], []]
         for number, up in enumerate(zip(*(n.up_blocks for n in networks), strict=True)):
             done = [up[m].units(x[m], skips[m], embeddings[m]) for m in both]
