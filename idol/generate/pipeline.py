@@ -36,6 +36,7 @@ from idol.generate.pictures import Picture, pad_to_square
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model_info import DepthMeaning, ModelInfo
+from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
 from shards.stream.foreground import hole
 
@@ -456,6 +457,10 @@ class IdolPipeline(DiffusionPipeline):
         content = config[0] if isinstance(config, tuple) else config
         if isinstance(content.get("_class_name"), list):
             content["_class_name"] = content["_class_name"][-1]
+        if isinstance(info := content.get("info"), dict):
+            # diffusers takes a part's class from modules that are imported already, and no others.
+            told = ModelInfo.from_json(info, "model_index.json")
+            denoiser_class(told.variant, told.stage)
         return config
 
     @classmethod

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,6 +139,18 @@ def test_it_trains_resumes_to_the_byte_and_generates(
     assert made.frames.shape == made.depth_pictures.shape == (3, 16, 16, 3)
     assert made.depth.shape == (3, 16, 16)
     assert (made.depth == 0.5).all() == (name == "disco")
+
+
+def test_a_process_that_knows_nothing_of_a_variant_loads_it(
+    shards: Path, codec: Path, tmp_path: Path
+) -> None:
+    model = train(configured("disco", "image", shards, tmp_path, codec))
+    code = "import sys; from idol.generate.loading import load_pipeline; "
+    code += "print(type(load_pipeline(sys.argv[1]).controlnet).__name__)"
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split()[-1] == "DiscoControlNets"
 
 
 def small(name: str, **settings: Any) -> DualModalDenoiser:
