@@ -35,6 +35,7 @@ from idol.generate.given import GivenClip, check_shape, given_clips
 from idol.generate.pictures import Picture, pad_to_square
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
+from idol.model.saving import ConfiguredModel
 from idol.model_info import DepthMeaning, ModelInfo
 from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
@@ -106,8 +107,8 @@ class IdolPipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        unet: DualModalUNet,
-        controlnet: PoseControlNet,
+        unet: ConfiguredModel,
+        controlnet: ConfiguredModel,
         foreground_projection: ForegroundProjection,
         image_encoder: CLIPVisionModelWithProjection | TinyEncoder,
         vae: AutoencoderKL | PatchCodec,
