@@ -77,6 +77,8 @@ def iter_headers(file: BinaryIO, *, label: str) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for info in tar:
+                if info.size < 0:
+                    raise ValueError(f"a member of {info.size} bytes")
                 _check_safe(info, label)
                 member = Member(info.name, info.offset, info.offset_data, info.size)
                 end = member.end
@@ -120,7 +122,7 @@ def _check_safe(info: tarfile.TarInfo, label: str) -> None:
 
 
 # Name, size, checksum, type, magic, prefix of a folder (POSIX 1003.1, ustar interchange format).
-_HEADER = struct.Struct("100s24x11s13x6s2xc100x5s83x155s12x")
+_HEADER = struct.Struct("100s24x12s12x8sc100x5s83x155s12x")
 _ZEROS = bytes(155)
 # Printable ASCII that names no folder or drive, and no hidden file.
 _PLAIN = re.compile(rb"(?!\.)[ -.0-9;-\[\]-~]+")
@@ -150,8 +152,10 @@ def _plain_members(data: bytes) -> list[tuple[str, memoryview]] | None:
     while at + _BLOCK <= len(data):
         name, size_field, sum_field, kind, magic, prefix = _HEADER.unpack_from(data, at)
         try:
-            size, checksum = int(size_field, 8), int(sum_field, 8)
+            size, checksum = int(size_field.rstrip(b"\0 "), 8), int(sum_field.rstrip(b"\0 "), 8)
         except ValueError:
+            return None
+        if size < 0:  # Python reads signs too
             return None
         if magic != b"ustar" or prefix != _ZEROS or not _adds_up(data[at : at + _BLOCK], checksum):
             return None
