@@ -128,6 +128,7 @@ def test_a_variant_is_trained_resumed_generated_from_and_scored(
     clip = f"{world / 'shards'}::videos-v0-0"
     out = tmp_path / "generated"
     options = ("--model", str(video), "--steps", "2", "--device", "cpu", "--no-watermark")
+    options += ("--pose-style", variant.poses or "openpose")
     assert (
         generate([clip, "--driving", clip, "--retarget", "none", "--out", str(out), *options]) == 0
     )
