@@ -11,6 +11,7 @@ number of processes may generate their shares of it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import shutil
@@ -144,6 +145,7 @@ def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) 
     from transformers.utils import logging as transformers_logging
 
     from idol.generate.generator import ClipGenerator, conditions_of
+    from idol.generate.inputs.estimate import depth_estimate
 
     waiting = [clip for clip in clips if not _row(config.out, clip.name).is_file()]
     if not waiting:
@@ -158,6 +160,9 @@ def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) 
         scheduler=config.scheduler,
         low_memory=config.low_memory,
     )
+    streams = generator.pipeline.unet.settings.streams
+    estimate = depth_estimate(streams, device_of(config.device))
+    generator = dataclasses.replace(generator, estimate=estimate)
     generator.pipeline.set_progress_bar_config(disable=True)  # clips are told instead
     for done, clip in enumerate(waiting):
         progress(done, len(waiting))

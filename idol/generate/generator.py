@@ -162,8 +162,7 @@ class ClipGenerator:
         """
         from idol.generate.loading import load_pipeline
 
-        pipeline = load_pipeline(folder, dtype=dtype).to(device)
-        return cls(pipeline, **{"estimate": depth_estimate(pipeline, str(device)), **settings})
+        return cls(load_pipeline(folder, dtype=dtype).to(device), **settings)
 
     @property
     def frames(self) -> int:
@@ -291,15 +290,6 @@ class DepthEstimate(Protocol):
     def __call__(self, frames: np.ndarray, fps: float) -> np.ndarray:
         """Depth (F, S, S) float32 in [0, 1] of (F, S, S, 3) uint8; farthest where it fails."""
         ...
-
-
-def depth_estimate(pipeline: IdolPipeline, device: str = "cpu") -> DepthEstimate | None:
-    """Who estimates depth for a model that generates none: the lite annotator."""
-    if pipeline.unet.settings.streams != "video":
-        return None
-    from idol.generate.inputs.estimate import LiteDepth
-
-    return LiteDepth(device)
 
 
 def conditions_of(clip: Clip) -> ClipConditions:

@@ -18,8 +18,9 @@ from idol.config.generate import GenerateConfig
 from idol.generate.c2pa import Signer
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
-from idol.generate.generator import ClipConditions, ClipGenerator, Generated, depth_estimate
+from idol.generate.generator import ClipConditions, ClipGenerator, Generated
 from idol.generate.inputs.clip import is_clip
+from idol.generate.inputs.estimate import depth_estimate
 from idol.generate.inputs.options import Annotation
 from idol.generate.inputs.prepare import FrameChoice, Placement, prepare
 from idol.generate.inputs.preview import preview_sheet
@@ -258,7 +259,7 @@ def _generator(
     overlap = length // 2 if config.overlap is None else config.overlap
     return ClipGenerator(
         pipeline,
-        estimate=depth_estimate(pipeline, device),
+        estimate=depth_estimate(pipeline.unet.settings.streams, device),
         steps=_steps(config),
         guidance=config.guidance,
         scheduler=config.scheduler,

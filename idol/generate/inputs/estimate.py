@@ -10,6 +10,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from idol.config.model import Streams
 from idol.generate.errors import GenerationError
 from preprocess.annotate import ClipRequest, annotate
 from preprocess.annotators.choices import AnnotatorChoice
@@ -23,7 +24,7 @@ from preprocess.survey import survey
 from shards.files.digest import sha256
 from shards.sample.clip import BACKGROUND_DEPTH
 
-__all__ = ["LEAST_SIZE", "Estimator", "Found", "LiteDepth"]
+__all__ = ["LEAST_SIZE", "Estimator", "Found", "LiteDepth", "depth_estimate"]
 
 LEAST_SIZE = 256
 """Smaller frames are enlarged to this height before an annotator sees them."""
@@ -139,6 +140,11 @@ class LiteDepth:
         assert found.depth is not None
         self.lost = found.lost
         return found.depth
+
+
+def depth_estimate(streams: Streams, device: str = "cpu") -> LiteDepth | None:
+    """Who estimates depth for a model of these streams; None where it generates its own."""
+    return LiteDepth(device) if streams == "video" else None
 
 
 @dataclass(frozen=True, eq=False)
