@@ -72,7 +72,8 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         vae=given.get("vae"),
     )
     variant = variant_called(given.get("variant", TrainConfig.variant))
-    return replaced(variant.applied(start), given)
+    # Together, for what contradicts may do so in one of them alone.
+    return replaced(start, laid_over(given, variant.settings(given["stage"])))
 
 
 def _default_of(name: str) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from idol.config.model import StageName
 from idol.config.train import TrainConfig
-from shards.options import replaced
 
 if TYPE_CHECKING:
     from idol.model import DualModalDenoiser
@@ -72,10 +71,6 @@ class Variant:
         if stage == "pretrain" and self.pretraining != "none":
             parts["data"]["cut"] = self.pretraining
         return parts
-
-    def applied(self, config: TrainConfig) -> TrainConfig:
-        """The configuration with its settings in it."""
-        return replaced(config, self.settings(config.stage))
 
     def mistakes(self, config: TrainConfig, name: str) -> list[str]:
         """What in a configuration contradicts the variant called `name`, which it says it is."""

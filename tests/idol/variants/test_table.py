@@ -58,6 +58,21 @@ def test_a_variant_is_a_configuration(tmp_path: Path) -> None:
         assert getattr(config, part) == getattr(plain, part)
 
 
+def test_a_variants_settings_are_checked_with_all_that_is_given(tmp_path: Path) -> None:
+    pretrain = ["--preset", "tiny", "--stage", "pretrain", *arguments(tmp_path)[2:]]
+    pretrain += ["--variant", "author-pretrained-layers"]
+    with pytest.raises(ConfigError, match="trains nothing of fresh weights"):
+        parse(pretrain)
+    info = ModelInfo(
+        stage="pretrain", preset="tiny", settings=preset("tiny"), size=64, frames=1, step=1
+    )
+    before = tmp_path / "before"
+    before.mkdir()
+    (before / "idol.json").write_text(json.dumps(info.as_json()))
+    config = parse([*pretrain, "--init-from", str(before)])
+    assert config.optimizer.pretrained_layers == "transformer_blocks"
+
+
 @pytest.mark.parametrize("depth", ["person", "frame"])
 def test_every_system_learns_either_depth(tmp_path: Path, depth: str) -> None:
     for name, variant in VARIANTS.items():
