@@ -278,13 +278,13 @@ def _depth_files(path: Path, config: RenderConfig, count: int) -> tuple[np.ndarr
     """(F, h, w) float32 of the chosen frames, as it is in the files; and what they are."""
     if not path.exists():
         raise RenderError(f"--depth {path} does not exist")
+    end = None if config.frames is None else config.start_frame + config.frames
     if path.suffix.lower() == ".npy":
-        depth, kind = _npy(path), "npy"
+        depth, kind = _npy(path)[config.start_frame : end], "npy"
     elif path.is_dir():
         files = _numbered(path, (".exr",)) or _numbered(path, (".png",))
         if not files:
             raise RenderError(f"--depth {path} holds no .exr and no .png, one a frame")
-        end = None if config.frames is None else config.start_frame + config.frames
         read = [_exr(f) if f.suffix.lower() == ".exr" else _grey(f)
                 for f in files[config.start_frame : end]]  # fmt: skip
         if len({depth.shape for depth in read}) > 1:

@@ -11,6 +11,8 @@ from idol.render.surface import Surface, surface_of
 
 __all__ = ["Person", "Wall", "person_at", "scaled", "wall"]
 
+_FLAT = 0.02
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
@@ -57,7 +59,12 @@ class Wall:
 
 
 def scaled(z: np.ndarray, middle: float, by: float) -> np.ndarray:
-    """Depth with its distance from the middle times `by`; a twentieth of the way is left."""
+    """Depth with its distance from the middle times `by`.
+
+    A fiftieth of it is left, so that the person stays before the place, and a twentieth of the way
+    to the camera.
+    """
+    by = max(by, _FLAT)
     return np.maximum(middle + (z - middle) * np.float32(by), np.float32(0.05 * middle))
 
 

@@ -299,7 +299,8 @@ class Painter {
     gl.uniformMatrix3fv(this.at("turn"), false,
       [ca, sb * sa, -cb * sa, 0, cb, sb, sa, -sb * ca, cb * ca]);
     gl.uniform2f(this.at("fit"), zoom / Math.max(wide, 1), zoom * Math.min(wide, 1));
-    gl.uniform1f(this.at("depthScale"), depth);
+    // Never quite flat: the person stays before the place.
+    gl.uniform1f(this.at("depthScale"), Math.max(depth, 0.02));
     gl.uniform1f(this.at("marked"), marked ? 1 : 0);
     const { nodes } = scene.backdrop;
     const layer = (number, size, count) => {

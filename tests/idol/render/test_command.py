@@ -1,0 +1,199 @@
+"""`idol-render`: what it reads, what it writes, and what it says of what it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+
+from idol.config.render import RenderConfig
+from idol.generate.outputs import write_outputs
+from idol.mp4 import mp4_writer
+from idol.render.cli import main
+from idol.render.read import coverage, read_footage
+from shards.files.digest import sha256_file
+from tests.idol.generate.pictures import generated_clip
+from tests.idol.render.scenes import footage
+
+PEOPLE = Path(__file__).parents[3] / "examples" / "people.tar"
+QUICK = ("--write", "page", "--frames", "2")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> Path:
+    """Somebody else's: video.mp4, depth as PNG in millimetres, as EXR, and as .npy; a mask."""
+    folder = tmp_path_factory.mktemp("video")
+    made = footage(3)
+    with mp4_writer(folder / "video.mp4", 96, 96, 12, "x", None) as add:
+        for frame in made.frames:
+            add(frame)
+    for kind in ("mm", "exr", "mask"):
+        (folder / kind).mkdir()
+    depth = np.nan_to_num(made.depth, nan=0)
+    for t in range(3):
+        cv2.imwrite(str(folder / "mm" / f"{t + 8}.png"), (depth[t] * 1000).astype(np.uint16))
+        cv2.imwrite(str(folder / "mask" / f"{t}.png"), made.mask[t])
+        OpenEXR.File(
+            {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage},
+            {"Z": np.ascontiguousarray(depth[t])},
+        ).write(str(folder / "exr" / f"{t}.exr"))
+    np.save(folder / "depth.npy", depth)
+    return folder
+
+
+def read(video: str, **options):
+    return read_footage(RenderConfig(video=video, out=Path("unused"), **options))
+
+
+def test_a_clip_of_shards_with_metres_and_its_camera():
+    found = read(f"{PEOPLE}::people-00000-0", frames=3, start_frame=2)
+    assert len(found.frames) == 3
+    assert found.unit == "metres"
+    assert found.focal == pytest.approx(84.08, abs=0.01)
+    assert found.told["mask_from"] == "the clip"
+    assert not found.generated
+    assert np.nanmin(found.depth) > 1
+    assert read(f"{PEOPLE}::people-00000-0", view=50.0).focal is None
+
+
+def test_an_output_of_generation(tmp_path):
+    clip = generated_clip(metres=None)
+    write_outputs(tmp_path / "out", clip, {"seed": 1}, watermark=None)
+    found = read(str(tmp_path / "out"))
+    assert found.generated
+    assert found.unit == "relative"
+    assert found.fps == 12.5
+    assert found.frames.shape == (3, 256, 256, 3)
+    np.testing.assert_allclose(
+        np.nan_to_num(found.depth, nan=1), clip.depth, atol=1e-5
+    )  # where there is nobody it is not known
+    assert (found.mask[0, :14, :14] == 0).all()
+    assert (found.mask[0, 20:] == 255).all()
+    metres = (1 + clip.depth).astype(np.float32)
+    metres[clip.depth == 1] = np.nan
+    write_outputs(tmp_path / "m", generated_clip(metres=metres), {}, watermark=None)
+    found = read(str(tmp_path / "m"), start_frame=1)
+    assert found.unit == "metres"
+    np.testing.assert_array_equal(found.depth, metres[1:])
+
+
+def test_how_much_a_person_covers_of_a_soft_edge():
+    depth = np.full((20, 20), 1.0)
+    depth[5:15, 5:15] = 0.5
+    depth[5:15, 15] = 0.75  # half of each
+    depth[2, 2] = 0.97  # noise of the background
+    covered = coverage(depth)
+    assert (covered[6:14, 6:14] == 255).all()
+    np.testing.assert_allclose(covered[7:13, 15], 128, atol=2)
+    assert covered[2, 2] == 0
+    assert coverage(np.ones((8, 8))).max() == 0
+
+
+def test_other_peoples_depth_in_all_its_forms(video):
+    mm = read(str(video / "video.mp4"), depth=video / "mm", depth_unit="millimetres")
+    exr = read(str(video / "video.mp4"), depth=video / "exr", depth_unit="metres")
+    npy = read(str(video / "video.mp4"), depth=video / "depth.npy", depth_unit="metres")
+    assert mm.unit == exr.unit == "metres"
+    assert mm.fps == 12
+    np.testing.assert_array_equal(exr.depth, npy.depth)
+    np.testing.assert_allclose(mm.depth, exr.depth, atol=1e-3)  # 8, 9, 10: by number
+    inverse = read(
+        str(video / "video.mp4"), depth=video / "depth.npy", depth_unit="inverse",
+        mask=video / "mask", start_frame=1,
+    )  # fmt: skip
+    assert inverse.unit == "relative"
+    assert len(inverse.frames) == 2
+    np.testing.assert_array_equal(inverse.mask, footage(3).mask[1:])
+    assert inverse.depth.max() == 0
+
+
+def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
+    out = tmp_path / "out"
+    line = [f"{PEOPLE}::people-00000", "--out", str(out), "--frames", "2"]
+    everything = ["--write", "page", "turntable", "rgbd", "ply", "glb", "exr", "--size", "32"]
+    assert main([*line, *everything, "--seconds", "0.1"]) == 0
+    printed = capsys.readouterr().out.split()
+    report = json.loads((out / "render.json").read_bytes())
+    files = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} - {"render.json"}
+    assert files == set(report["files"])
+    assert {Path(p).name for p in printed} == {name.split("/")[0] for name in files}
+    for name, file in report["files"].items():
+        assert file["sha256"] == sha256_file(out / name)
+    assert report["unit"] == "metres"
+    assert report["camera"]["from"] == "the video"
+    before = (out / "relief.html").stat().st_mtime_ns
+    assert main([*line, *everything, "--seconds", "0.1"]) == 0
+    assert (out / "relief.html").stat().st_mtime_ns == before
+    assert main([*line, "--write", "page"]) == 2
+    assert "give --overwrite" in capsys.readouterr().err
+    assert main([*line, "--write", "exr", "--overwrite"]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["exr", "render.json"]
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        line = [f"{PEOPLE}::people-00005", "--out", str(tmp_path / name), "--frames", "2"]
+        assert main([*line, "--write", "page", "glb", "rgbd", "turntable", "--size", "32"]) == 0
+    a, b = (json.loads((tmp_path / n / "render.json").read_bytes()) for n in "ab")
+    assert a == b
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["nothing.mp4"], "nothing.mp4 does not exist"),
+        ([f"{PEOPLE}::nobody"], "no sample 'nobody'"),
+        ([f"{PEOPLE}::people-00000", "--start-frame", "99"], "beyond its end"),
+        ([f"{PEOPLE}::people-00000", "--mesh-frame", "9", "--write", "glb"], "--mesh-frame 9"),
+        ([f"{PEOPLE}::people-00000", "--mask", "none.png"], "--mask none.png does not exist"),
+        ([f"{PEOPLE}::people-00000", "--background", "none.png"], "does not exist"),
+        ([f"{PEOPLE}::people-00000", "--depth", "d.npy"], "a clip has its own"),
+        (["VIDEO/video.mp4"], "give it as --depth"),
+        (["VIDEO"], "give it as --depth"),
+        (["VIDEO/depth.npy", "--depth", "VIDEO/depth.npy"], "cannot be read as a video"),
+        (["VIDEO/video.mp4", "--depth", "VIDEO/none"], "does not exist"),
+        (["VIDEO/video.mp4", "--depth", "VIDEO/video.mp4", "--view", "200"], "--view must be"),
+        (["VIDEO/mask", "--depth", "VIDEO/two.npy"], "has 1 frames, and the video 2"),
+        (["VIDEO/mask", "--depth", "VIDEO/text.npy"], "not a .npy of numbers"),
+        (["VIDEO/mask", "--depth", "VIDEO/nan.npy"], "shows nobody"),
+        (["VIDEO/mask", "--depth", "VIDEO/flat.npy"], "must be (frames, height, width)"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, video, capsys, line, message):
+    np.save(video / "two.npy", np.ones((1, 96, 96), np.float32))
+    np.save(video / "nan.npy", np.full((2, 96, 96), np.nan, np.float32))
+    np.save(video / "flat.npy", np.ones((96, 96), np.float32))
+    (video / "text.npy").write_text("no")
+    out = tmp_path / "out"
+    given = [part.replace("VIDEO", str(video)) for part in line]
+    quick = QUICK if "--write" not in line else ("--frames", "2")
+    assert main([*given, "--out", str(out), *quick]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("idol-render:") == 1
+    assert not out.exists()
+
+
+def test_what_lies_in_a_folder_is_not_touched(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main([f"{PEOPLE}::people-00000", "--out", str(tmp_path), *QUICK]) == 2
+    assert "is not empty (it holds mine.txt)" in capsys.readouterr().err
+    assert main([f"{PEOPLE}::people-00000", "--out", str(tmp_path), *QUICK, "--overwrite"]) == 0
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert main([f"{PEOPLE}::people-00000", "--out", str(tmp_path / "mine.txt"), *QUICK]) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_generated_renderings_say_so(tmp_path):
+    write_outputs(tmp_path / "gen", generated_clip(), {}, watermark=None)
+    out = tmp_path / "out"
+    line = [str(tmp_path / "gen"), "--out", str(out), "--write", "rgbd", "page"]
+    assert main(line) == 0
+    with av.open(str(out / "rgbd.mp4")) as container:
+        assert "synthetic" in container.metadata["comment"]
+    assert '"generated":true' in (out / "relief.html").read_text()

@@ -1,0 +1,203 @@
+"""The page, in a real browser, from disk: it shows what points say, and can be used by anybody."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from idol.render.page import relief_page, write_page
+from idol.render.relief import Relief
+from tests.browser import Browse, browse, chromium, serious_faults  # noqa: F401
+from tests.idol.render.scenes import SIDE, projected, relief, two_layers
+from tests.idol.render.test_tracing import difference
+
+NAME = '<script>alert(1)</script> & "quotes" </script> été'
+
+
+@pytest.fixture(scope="module")
+def made() -> Relief:
+    found = relief()
+    return dataclasses.replace(found, name=NAME, generated=True)
+
+
+@pytest.fixture(scope="module")
+def file(made: Relief, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "relief.html"
+    write_page(path, made, quality=95)
+    return path
+
+
+def opened(browse: Browse, file: Path, **how):  # noqa: F811
+    page = browse(reduced_motion="reduce", **how)
+    page.goto(file.as_uri())
+    page.evaluate("relief.ready")
+    return page
+
+
+def until(page, condition: str) -> None:
+    """Waits; playwright's own way would need a page that allows `eval`."""
+    end = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+
+
+def picture(page, side: int = SIDE, **state) -> np.ndarray:
+    """(side, side, 3) uint8 RGB: what the canvas shows."""
+    address = page.evaluate(
+        """([side, state]) => {
+            const canvas = document.getElementById("canvas");
+            canvas.width = canvas.height = side;
+            return relief.picture(state);
+        }""",
+        [side, state],
+    )
+    data = base64.b64decode(address.split(",")[1])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def test_the_canvas_shows_what_points_say(browse, file, made):  # noqa: F811
+    page = opened(browse, file)
+    ground = page.evaluate(
+        "getComputedStyle(document.getElementById('stage')).backgroundColor.match(/[0-9.]+/g)"
+    )
+    ground = tuple(float(value) for value in ground[:3])
+    for yaw, pitch in ((0, 0), (15, 0), (-15, 0), (0, 10), (12, -8)):
+        shown = picture(page, frame=1, yaw=yaw, pitch=pitch)
+        assert difference(shown, projected(made, 1, yaw, pitch, SIDE, ground)) < 3
+        if yaw or pitch:
+            assert difference(shown, projected(made, 1, -yaw, -pitch, SIDE, ground)) > 8
+    other = picture(page, frame=0, yaw=12, pitch=-8)
+    assert difference(other, projected(made, 0, 12, -8, SIDE, ground)) < 3
+    assert np.abs(other.astype(int) - shown).mean() > 2
+
+
+def test_no_gap_opens_behind_an_arm(browse, tmp_path):  # noqa: F811
+    layers = relief(two_layers())
+    layers.backdrop.picture[:] = (0, 0, 250)
+    layers.backdrop.opacity[:] = 255
+    write_page(tmp_path / "arm.html", layers, quality=95)
+    page = opened(browse, tmp_path / "arm.html")
+    for yaw, pitch in ((15, 0), (-15, 0), (0, 15), (0, -15)):
+        shown = picture(page, side=2 * SIDE, yaw=yaw, pitch=pitch).astype(int)
+        place = (np.abs(shown - (0, 0, 250)).sum(-1) < 120).astype(np.uint8)
+        person = 1 - place
+        closed = cv2.morphologyEx(person, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+        assert (closed - person).sum() == 0
+
+
+def test_depth_can_be_flattened_and_what_was_invented_marked(browse, file):  # noqa: F811
+    page = opened(browse, file)
+    deep = picture(page, yaw=20, depth=2).astype(int)
+    flat = picture(page, yaw=20, depth=0).astype(int)
+    assert np.abs(deep - flat).mean() > 3
+    plain = picture(page, yaw=20, depth=1).astype(int)
+    marked = picture(page, yaw=20, depth=1, marked=True).astype(int)
+    pink = (marked - plain)[..., 0] - (marked - plain)[..., 1] > 60
+    assert pink.mean() > 0.02  # beyond the picture's border
+
+
+def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):  # noqa: F811
+    page = opened(browse, file)
+
+    def state(name: str):
+        return page.evaluate(f"relief.state.{name}")
+
+    box = page.locator("#canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y + 30, steps=3)
+    page.mouse.up()
+    assert state("yaw") > 2
+    assert state("pitch") > 1
+    page.mouse.move(x + 60, y)  # let go
+    held = state("yaw")
+    page.locator("#canvas").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert state("yaw") == pytest.approx(held - 4)
+    page.keyboard.press("+")
+    assert state("zoom") > 1
+    page.keyboard.press(".")
+    assert state("frame") == 1
+    page.keyboard.press(".")
+    assert state("frame") == 0  # round
+    page.keyboard.press("0")
+    assert [state(n) for n in ("yaw", "pitch", "zoom")] == [0, 0, 1]
+    page.keyboard.press(" ")
+    until(page, "relief.state.frame === 1")
+    page.keyboard.press(" ")
+    assert page.locator("#play").inner_text() == "Play"
+    page.locator("#depth").focus()
+    page.keyboard.press("End")
+    assert state("depth") == 2
+    page.locator("#yaw").fill("-12")
+    assert state("yaw") == -12
+    page.get_by_role("button", name="Front view").click()
+    assert state("yaw") == 0
+    page.get_by_role("button", name="Sway").click()
+    until(page, "Math.abs(relief.state.yaw) > 1")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save image").click()
+    assert download.value.suggested_filename.endswith(".png")
+
+
+def test_a_finger_orbits_and_two_zoom(browse, file):  # noqa: F811
+    page = opened(browse, file, width=390, height=800, touch=True)
+    box = page.locator("#canvas").bounding_box()
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        at = [{"x": box["x"] + x, "y": box["y"] + y, "id": n} for n, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", (100, 100))
+    touch("touchMove", (160, 100))
+    touch("touchEnd")
+    until(page, "relief.state.yaw < -2")
+    touch("touchStart", (100, 100), (140, 100))
+    touch("touchMove", (60, 100), (180, 100))
+    touch("touchEnd")
+    until(page, "relief.state.zoom > 1.2")
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):  # noqa: F811
+    page = opened(browse, file, width=width, dark=dark)
+    assert page.title().startswith(NAME)
+    assert page.locator("h1").inner_text() == NAME
+    assert page.locator("#synthetic").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("summary").click()
+    assert serious_faults(page) == []
+    canvas = page.locator("#canvas").bounding_box()
+    assert canvas["width"] / canvas["height"] == pytest.approx(1, abs=0.02)
+    # Every control can be reached by the tab key, the picture among them.
+    reached = set()
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    assert {"canvas", "play", "frame", "depth", "yaw", "pitch", "reset", "sway", "save"} <= reached
+
+
+def test_without_webgl_it_says_so(browse, file):  # noqa: F811
+    page = browse(width=600)
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto(file.as_uri())
+    page.locator("#failure").wait_for(state="visible")
+    assert "no WebGL2" in page.locator("#failure").inner_text()
+
+
+def test_the_file_states_a_policy_and_names_no_other(made):
+    text = relief_page(made)
+    assert "default-src 'none'" in text.replace("&#x27;", "'")
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")  # a name
+    assert "https://" not in text.replace("http-equiv", "")
