@@ -72,18 +72,16 @@ class Setting:
 
         Raises FormError for what is no such value.
         """
-        if value is None or value == "" or value == self.usual:
+        if value is None or value == self.usual:
             return []
         if self.kind == "switch":
             return [self.option if value else f"--no-{self.option[2:]}"]
-        if self.kind == "whole number":
-            if value != int(value):
-                raise FormError(f"{self.label} must be a whole number, not {value:g}")
-            return [self.option, str(int(value))]
-        if self.kind == "number":
-            return [self.option, f"{value:.12g}"]
-        text = str(value).strip()
-        if text.startswith("-"):
+        text = f"{value:.12g}" if isinstance(value, float) else str(value).strip()
+        if not text:
+            return []
+        if self.kind == "whole number" and not text.removeprefix("-").isdecimal():
+            raise FormError(f"{self.label} must be a whole number, not {text}")
+        if self.kind == "text" and text.startswith("-"):
             raise FormError(f"{self.label} cannot be {text}")
         return [self.option, text]
 

@@ -261,7 +261,7 @@ def _component(setting: Setting) -> Any:
         none = [("as usual", "")] if setting.usual is None else []
         choices = none + [(choice, choice) for choice in setting.choices]
         return gr.Dropdown(choices, **{**about, "value": setting.start or ""})
-    if setting.kind == "text":
+    if setting.kind == "text" or setting.usual is None:  # a number field cannot be empty
         return gr.Textbox(**about, max_lines=1)
     step = 1 if setting.kind == "whole number" else 0.1
     return gr.Number(**about, step=step)
