@@ -125,18 +125,25 @@ claims: .venv/people  ## The paper's claims on rendered people: Tab. 4 and 5, fi
 	@$(BIN)/idol-bench claims --shards $(CLAIMS)/shards --out $(CLAIMS)
 	@cp $(CLAIMS)/claims.md docs/claims.md && cp $(CLAIMS)/claims.json docs/claims.json
 
-GENERATE = $(BIN)/idol-generate --model $(DEMO)/train/video --scheduler unipc
+# A frame of a film as an image: FILM INDEX FILE.
+STILL = $(BIN)/python -c 'import itertools, sys, av; film, index, out = sys.argv[1:]; \
+	next(itertools.islice(av.open(film).decode(video=0), int(index), None)).to_image().save(out)'
+FOOTAGE = $$($(BIN)/idol-prep weights where footage)
+WALKS = $(DEMO)/man.png --background $(DEMO)/place.png --driving "$(FOOTAGE)/demo.mp4" --retarget none \
+	--start-frame 60 --frames 64 --scheduler unipc --keep-background
 
 demo-generate-footage: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
 	@test -d $(DEMO)/train/video/model || $(MAKE) demo-train
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
-	@$(GENERATE) $(DEMO)/shards::videos-cam01-16 --out $(DEMO)/generate/man-walks --frame motion --fps 15 \
-		--driving "$$($(BIN)/idol-prep weights where footage)/demo.mp4"
-	@$(GENERATE) $(DEMO)/shards::videos-demo-16 --out $(DEMO)/generate/walker-balances --frame motion --fps 15 \
-		--driving "$$($(BIN)/idol-prep weights where footage)/cam01.mp4"
+	@$(STILL) "$(FOOTAGE)/cam01.mp4" 0 $(DEMO)/man.png
+	@$(STILL) "$(FOOTAGE)/demo.mp4" 229 $(DEMO)/place.png
+	@$(BIN)/idol-generate $(WALKS) --model $(DEMO)/train/video --out $(DEMO)/generate/man-walks
+	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-16 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
+		--scheduler unipc --keep-background --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
+	@echo "and the man by the model that comes with the package, which has seen 1400 people"
+	@$(BIN)/idol-generate $(WALKS) --out $(DEMO)/generate/man-walks-packaged
 	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4
-	@echo "the video beside its depth: $(DEMO)/generate/man-walks/side_by_side.mp4"
-	@echo "as an image: $(DEMO)/generate/man-walks/sheet.png"
+	@echo "videos beside their depth: $(DEMO)/generate/*/side_by_side.mp4; as images: $(DEMO)/generate/*/sheet.png"
 
 lint: .venv/dev  ## Check style, import contracts and types
 	@echo "lint: style, import contracts, types"
