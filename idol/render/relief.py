@@ -435,10 +435,11 @@ def _hidden(z: np.ndarray, mask: np.ndarray, cut: float, reach: int) -> np.ndarr
     near = _nearest(rim)
     at = target[near]
     dy, dx = at[..., 0] - rows, at[..., 1] - columns
-    behind = solid & (z[at[..., 0], at[..., 1]] - z > cut / 2) & (dx**2 + dy**2 <= reach**2)
-    there = behind | rim
+    close = solid & (dx**2 + dy**2 <= reach**2)
+    there = rim | (close & (z[at[..., 0], at[..., 1]] - z > cut / 2))
     offset[there] = np.stack([dx, dy], axis=-1)[there]
-    offset[edge & ~there] = 0  # the farther side itself, so that both layers overlap
+    # Around, the person as seen: so that what is hidden has no end that a ray could pass behind.
+    offset[(edge | close) & ~there] = 0
     return offset
 
 
