@@ -1,5 +1,6 @@
 """Manifests: what a shard holds and where. A shard without a valid manifest does not exist."""
 
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -325,6 +326,8 @@ def _sample(value: Any) -> Sample:
 
 def _get(value: Any, name: str, kind: type | tuple[type, ...], *, optional: bool = False) -> Any:
     found = value.get(name) if isinstance(value, dict) else None
+    if isinstance(found, float) and not math.isfinite(found):
+        raise BadManifest(f"field {name} is no finite number")
     if (found is None and optional) or (isinstance(found, kind) and not isinstance(found, bool)):
         return found
     raise BadManifest(f"field {name} is missing or of another type")

@@ -163,6 +163,8 @@ def _plain_members(data: bytes) -> list[tuple[str, memoryview]] | None:
         at = start + -(-size // _BLOCK) * _BLOCK
         if kind in (b"x", b"L") and long_name is None:
             body = data[start : start + size]
+            if kind == b"L" and body[-1:] != b"\0":  # tarfile reads on to the next zero
+                return None
             long_name = _pax_name(body) if kind == b"x" else body.rstrip(b"\0")
             if long_name is None:
                 return None

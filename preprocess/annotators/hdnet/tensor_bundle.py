@@ -81,8 +81,9 @@ def _read_index(path: Path) -> tuple[int, dict[str, _Entry]]:
         if header.get(2, 0):
             raise TableError("holds big-endian data, which is not supported")
         # A key that starts with 0 names a slice of a variable that has an entry of its own.
+        count = int(header.get(1, 1))
         entries = {k.decode(): _entry(v) for k, v in table.items() if not k.startswith(b"\0")}
-    except (TableError, UnicodeDecodeError) as error:
+    except (ValueError, TypeError) as error:  # TableError is one of the former
         what = str(error) if isinstance(error, TableError) else f"is damaged: {error}"
         raise InputError(
             f"{path} {what}. Copy the checkpoint again if it was cut short."
@@ -93,7 +94,7 @@ def _read_index(path: Path) -> tuple[int, dict[str, _Entry]]:
                 f"{path}: {name} is a partitioned variable of {entry.slices} slices, which is not "
                 f"supported: save it whole"
             )
-    return int(header.get(1, 1)), entries
+    return count, entries
 
 
 def _entry(message: bytes) -> _Entry:
