@@ -50,8 +50,8 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def browse(chromium: Any) -> Iterator[Browse]:
-    """Opens pages, of a width and height in pixels, light or dark; further keywords are those of
-    playwright's `new_context`."""
+    """Opens pages, of a width and height in pixels, light or dark. `said`: parts of what the
+    console is expected to say. Further keywords are those of playwright's `new_context`."""
     contexts: list[Any] = []
     faults: list[str] = []
 
@@ -60,14 +60,19 @@ def browse(chromium: Any) -> Iterator[Browse]:
         if address.scheme not in _INSIDE and address.hostname not in _LOOPBACK:
             faults.append(f"a request left the page: {request.url}")
 
-    def said(message: Any) -> None:
+    def heard(message: Any, expected: tuple[str, ...]) -> None:
         if "GPU stall due to ReadPixels" in message.text:
             return  # how software draws a canvas
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not any(p in message.text for p in expected):
             faults.append(f"console: {message.text}")
 
     def open_page(
-        width: int = 1600, height: int = 1000, dark: bool = False, touch: bool = False, **more: Any
+        width: int = 1600,
+        height: int = 1000,
+        dark: bool = False,
+        touch: bool = False,
+        said: tuple[str, ...] = (),
+        **more: Any,
     ) -> Any:
         context = chromium.new_context(
             viewport={"width": width, "height": height},
@@ -80,7 +85,7 @@ def browse(chromium: Any) -> Iterator[Browse]:
         contexts.append(context)
         page = context.new_page()
         page.on("request", watched)
-        page.on("console", said)
+        page.on("console", lambda message: heard(message, said))
         page.on("pageerror", lambda error: faults.append(f"thrown: {error}"))
         return page
 

@@ -124,6 +124,29 @@ def gallery(
 
 
 @_app.command
+def card(
+    path: _Path,
+    output: Annotated[
+        Path, arg(aliases=["-o"], metavar="MD", help="The card; images lie in a folder beside it.")
+    ] = Path("README.md"),
+    license: Annotated[
+        str, arg(metavar="ID", help="Of the footage, as the hub names it, such as cc-by-4.0.")
+    ] = "",
+    name: Annotated[
+        str, arg(help="What the dataset is called; its folder's name by default.")
+    ] = "",
+    json: _Json = False,
+) -> int:
+    """Write a dataset card as model hubs show it: counts, licences, recipe, histograms, examples.
+
+    Scores are measured on up to 200 clips, spread evenly.
+    """
+    from shards.inspect import commands
+
+    return commands.card(path, output, licence=license, name=name, as_json=json)
+
+
+@_app.command
 def serve(
     path: _Path,
     host: Annotated[str, arg(help="Address to listen at; other machines reach it at 0.0.0.0.")] = (

@@ -31,7 +31,7 @@ from shards.reader import Dataset, Entry, open_dataset, read_sample
 from shards.sample.codec import check_member
 from shards.sample.modalities import measures, split_name
 
-__all__ = ["FAULTS", "extract", "gallery", "ls", "serve", "show", "stats", "verify"]
+__all__ = ["FAULTS", "card", "extract", "gallery", "ls", "serve", "show", "stats", "verify"]
 
 FAULTS = 1  # exit code of a command that found something damaged
 _NAME = "idol-shards"
@@ -99,6 +99,32 @@ def gallery(path: str, output: Path, *, clips: int, max_mb: float, as_json: bool
     else:
         lines = [f"{target}: {report['clips']} clips, {human_bytes(report['bytes'])}"]
         _print_all(lines + [f"left out: {line}" for line in report["left_out"]])
+    return _told_ignored(dataset)
+
+
+def card(path: str, output: Path, *, licence: str, name: str, as_json: bool) -> int:
+    from shards.inspect.card import card as make
+
+    target = Path(output).expanduser()
+    if target.suffix.lower() != ".md":
+        raise ShardsError(f"{output}: the card is Markdown; name it {output.stem}.md")
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
+    dataset = open_dataset(path)
+    folder = f"{target.stem}-images"
+    with native_errors_hidden():
+        made = make(
+            dataset, folder=folder, licence=licence, name=name, track=_progress("reading clips")
+        )
+    store = Store.at(target.parent)
+    images = [f"{folder}/{file}" for file in made.images]
+    for file, data in zip(images, made.images.values(), strict=True):
+        store.write_bytes(file, data)
+    store.write_bytes(target.name, made.text.encode())
+    if as_json:
+        _print_json({"card": str(target), "images": [str(target.parent / i) for i in images]})
+    else:
+        _print_all([f"{target}, with {len(images)} images in {target.parent / folder}"])
     return _told_ignored(dataset)
 
 

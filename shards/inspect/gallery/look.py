@@ -148,6 +148,8 @@ def _text(value: Any, depth: int = 3) -> str:
         return ", ".join(f"{name} {text}" for name, text in said.items() if text)
     if isinstance(value, list):
         return " ".join(_text(v, depth - 1) for v in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else str(value)
 
 

@@ -159,7 +159,9 @@ class Site:
         def make() -> tuple[Look, int]:
             with self._turn:
                 seen = look(self._dataset, entry, side=_SIDE, frames=_FRAMES, kind=JPEG)
-            return seen, sum(len(s.data) for s in seen.strips.values()) + len(seen.told["json"])
+            size = sum(len(s.data) for s in seen.strips.values()) + len(seen.told["json"])
+            # What could not be read may be mended.
+            return seen, _CACHED + 1 if seen.told["faults"] else size
 
         return self._cache.get(("clip", n), make)
 
@@ -315,10 +317,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def serve(dataset: Dataset, host: str, port: int, names: Sequence[str], say: Callable) -> None:
     """Answer until Ctrl-C; `say` is told the address. Raises StorageError."""
-    with Server(dataset, host, port, names) as server:
+    with Server(dataset, host, port, names) as server, suppress(KeyboardInterrupt):
         say(server.url)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever(poll_interval=0.2)
+        server.serve_forever(poll_interval=0.2)
 
 
 def _is_address(host: str) -> bool:
