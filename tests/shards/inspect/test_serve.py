@@ -23,6 +23,7 @@ from shards.errors import StorageError
 from shards.inspect.gallery.serve import Server
 from shards.reader import open_dataset, read_sample
 from tests.browser import Browse, serious_faults, until
+from tests.s3 import bucket, s3_server  # noqa: F401
 
 KEY = "videos-walk-16"
 ROOT = Path(__file__).parents[3]
@@ -208,3 +209,13 @@ def test_ten_thousand_clips_stay_smooth(tmp_path: Path, chromium: Any) -> None:
     assert memory[-1] < memory[-3] + 30
     assert found["cells in the page"] < 120
     assert found["clips"].startswith(f"{clips:,} clips")
+
+
+def test_a_bucket_is_read_in_ranges(build: Callable[[str], None], bucket: str) -> None:  # noqa: F811
+    """On a server that speaks S3: clips, pictures and members come by key and offset."""
+    build(f"{bucket}/data")
+    for server in serving(f"{bucket}/data"):
+        assert ask(server, "/thumb?n=3")[0] == 200
+        told = json.loads(ask(server, "/clip?n=2")[1])
+        assert (told["key"], told["faults"]) == ("videos-walk-32", [])
+        assert ask(server, "/strip?n=2&modality=depth_person")[0] == 200
