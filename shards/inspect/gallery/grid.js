@@ -52,7 +52,11 @@ export class Grid {
   show(order) {
     this.order = order;
     this.current = Math.min(this.current, Math.max(order.length - 1, 0));
-    this.empty();
+    // What stays where it is keeps its picture, as when more clips become known.
+    for (const [place, cell] of [...this.cells]) {
+      if (order[place] !== cell.n) this.release(place);
+      else cell.item.setAttribute("aria-setsize", order.length);
+    }
     this.layout();
   }
 
