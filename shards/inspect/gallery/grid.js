@@ -55,7 +55,7 @@ export class Grid {
     // What stays where it is keeps its picture, as when more clips become known.
     for (const [place, cell] of [...this.cells]) {
       if (order[place] !== cell.n) this.release(place);
-      else cell.item.setAttribute("aria-setsize", order.length);
+      else this.tell(cell);
     }
     this.layout();
   }
@@ -96,26 +96,31 @@ export class Grid {
 
   take(place) {
     const cell = this.spare.pop() ?? this.make();
-    const n = this.order[place];
-    const told = this.describe(n);
-    Object.assign(cell, { place, n, strip: null, image: null, frames: told.frames });
+    Object.assign(cell, { place, n: this.order[place], strip: null, image: null });
     const { style } = cell.item;
     style.width = `${this.size}px`;
     style.height = `${this.size + CAPTION}px`;
     style.transform = `translate(${(place % this.columns) * (this.size + GAP)}px, ${
       Math.floor(place / this.columns) * this.step}px)`;
     cell.canvas.style.height = `${this.size}px`;
-    cell.item.setAttribute("aria-posinset", place + 1);
-    cell.item.setAttribute("aria-setsize", this.order.length);
-    cell.button.setAttribute("aria-label", told.label);
-    cell.button.tabIndex = place === this.current ? 0 : -1;
-    cell.button.title = told.key;
-    cell.key.textContent = told.key;
-    cell.note.textContent = told.note;
     cell.say.textContent = "";
+    this.tell(cell);
     this.cells.set(place, cell);
     this.host.append(cell.item);
     this.queue.push(cell);
+  }
+
+  /** Writes what a cell says, which depends on how many clips there are and on what sorts them. */
+  tell(cell) {
+    const told = this.describe(cell.n);
+    cell.frames = told.frames;
+    cell.item.setAttribute("aria-posinset", cell.place + 1);
+    cell.item.setAttribute("aria-setsize", this.order.length);
+    cell.button.setAttribute("aria-label", told.label);
+    cell.button.tabIndex = cell.place === this.current ? 0 : -1;
+    cell.button.title = told.key;
+    cell.key.textContent = told.key;
+    cell.note.textContent = told.note;
   }
 
   make() {
