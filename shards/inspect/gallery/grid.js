@@ -91,6 +91,11 @@ export class Grid {
     for (let place = first; place < end; place += 1) {
       if (!this.cells.has(place)) this.take(place);
     }
+    // Tab reaches what is in sight.
+    if (!this.cells.has(this.current) && end > first) {
+      this.current = Math.min(first + this.columns, end - 1);
+      this.cells.get(this.current).button.tabIndex = 0;
+    }
     this.next();
   }
 
