@@ -336,7 +336,8 @@ def _table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
 def _cell(text: str) -> str:
     # What is in backticks is ours, but for the name within.
     if text.startswith("`") and text.endswith("`"):
-        return f"`{_utf8(text[1:-1]).replace('`', chr(39)).replace('|', '/')}`"
+        name = " ".join(_utf8(text[1:-1]).split())
+        return f"`{name.replace('`', chr(39)).replace('|', '/')}`"
     return _plain(text)
 
 
