@@ -142,10 +142,11 @@ def _shown(images: Mapping[str, bytes], folder: str) -> Iterator[str]:
 
 def _counts(dataset: Dataset) -> Iterator[str]:
     totals = count_totals([shard.manifest for shard in dataset.shards])
-    splits = {**totals.pop("splits"), "all": totals}
+    whole = {name: count for name, count in totals.items() if isinstance(count, int)}
+    splits = {**totals["splits"], "all": whole}
     yield "## Counts\n"
     yield from _table(
-        ["split", *totals],
+        ["split", *whole],
         [
             [
                 split or "(the tar)",

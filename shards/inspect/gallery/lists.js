@@ -85,7 +85,8 @@ export class Quarantine {
 /** The tab that tells of the dataset, and of what this page leaves out. */
 export function drawAbout(host, about, leftOut) {
   const { splits, ...all } = about.totals;
-  const names = Object.keys(all);
+  // Kinds and reasons of what is quarantined have a tab of their own.
+  const names = Object.keys(all).filter((name) => typeof all[name] === "number");
   const row = (name, counts) => el("tr", {}, el("th", { scope: "row" }, name), names.map((of) =>
     el("td", { class: "number" }, of === "bytes" ? bytes(counts[of]) : number(counts[of]))));
   const listed = (title, said) => (Object.keys(said).length
