@@ -92,7 +92,7 @@ def browse(chromium: Any) -> Iterator[Browse]:
     yield open_page
     for context in contexts:
         context.close()
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def serious_faults(page: Any) -> list[str]:

@@ -65,7 +65,8 @@ def page(dataset: Path, tmp_path: Path) -> Path:
 
 
 def test_it_is_used_as_a_visitor_would(browse: Browse, page: Path) -> None:
-    shown = browse(width=1600)
+    # The test itself reads pixels back.
+    shown = browse(width=1600, said=("willReadFrequently",))
     shown.goto(page.as_uri())
     tiles = shown.locator(".tile")
     assert tiles.count() == 4

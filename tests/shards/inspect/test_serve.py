@@ -139,7 +139,8 @@ def test_what_is_damaged_is_one_line(served: Server, dataset: Path) -> None:
 
 
 def test_a_visitor_sees_the_clips(served: Server, browse: Browse) -> None:
-    shown = browse(width=1600)
+    # The test itself reads pixels back.
+    shown = browse(width=1600, said=("willReadFrequently",))
     shown.goto(f"{served.url}#clip={KEY}")
     dialog = shown.get_by_role("dialog")
     until(shown, "[...document.querySelectorAll('.panel canvas')].length == 9")
