@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ from idol.model import DenoiserOutput
 from idol.model_info import DepthMeaning, ModelInfo
 from idol.saved import Trained, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
+from idol.train.card import CARD
 from idol.train.distributed import distribute, whole, whole_state
 from idol.train.initialize import build
 from idol.train.optimizer import (
@@ -275,8 +276,9 @@ class Run(Stepping):
         joint = self.config.stage != "pretrain" and not self.config.run.fsdp
         return joint and every > 0 and step % every == 0
 
-    def save_final(self, folder: Path) -> None:
-        """Write the model, its average if there is one, as the folder of a pipeline."""
+    def save_final(self, folder: Path, card: Callable[[ModelInfo], str]) -> None:
+        """Write the model, its average if there is one, as the folder of a pipeline, with the card
+        that `card` writes of it."""
         if self._gathers:
             weights = self._final_weights()
         if self.accelerator.is_main_process:
@@ -288,6 +290,7 @@ class Run(Stepping):
                 write_model(unfinished, self.trained, weights, info)
                 write_frozen(unfinished, config.preset, config.vae, config.image_encoder)
                 write_index(unfinished, info)
+                (unfinished / CARD).write_text(card(info), encoding="utf-8")
         self.accelerator.wait_for_everyone()
 
     def _weights(self) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """`train`: check everything, build or load, take the steps, write the model."""
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,6 +21,7 @@ from idol.train.autoencoder import (
     AutoencoderRun,
     check_autoencoder_sources,
 )
+from idol.train.card import model_card
 from idol.train.distributed import make_accelerator
 from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
@@ -120,7 +122,14 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
             run = Run.start(config, accelerator, checkpoint, depth)
             monitor = DenoisingMonitor(run, data)
             train_steps(run, data, checkpoints, monitor, denoising_losses(run))
-            run.save_final(config.output / "model")
+            origin: dict[str, Any] = {
+                n: Path(settings[n]) for n in ("init_from", "base") if settings[n]
+            }
+            told = dataclasses.replace(config, **origin)  # a resumed run does not load it again
+            processes = accelerator.num_processes
+            run.save_final(
+                config.output / "model", lambda info: model_card(told, data, info, processes)
+            )
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, accelerator.num_processes, error) from error
     finally:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from idol.checkpoint import Checkpoints
 from idol.data.datasets import Datasets
+from idol.model_info import ModelInfo
 from idol.train.cli import parse, run_config
 from idol.train.monitor import DenoisingMonitor
 from idol.train.run import Run
@@ -150,9 +151,9 @@ def test_no_checkpoint_stays_mapped_into_memory(
     train(config)
     original, maps = Run.save_final, []
 
-    def noted(self: Run, folder: Path) -> None:
+    def noted(self: Run, folder: Path, card: Callable[[ModelInfo], str]) -> None:
         maps.append(Path(f"/proc/{os.getpid()}/maps").read_text())
-        original(self, folder)
+        original(self, folder, card)
 
     monkeypatch.setattr(Run, "save_final", noted)
     train(config)
