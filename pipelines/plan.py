@@ -3,6 +3,7 @@
 It is decided before any work starts.
 """
 
+import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -164,18 +165,19 @@ class Plan:
         """
         if self.generations:
             return source_of([generation.summary for generation in self.generations])
-        rows = [
-            [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
-            + [reader and reader.fingerprint() for reader in self._extras(v)]
-            for v in self.videos
-        ]
+        digest = hashlib.sha256()
         failed = [u.id for u in self.unreadable]
-        digest = sha256(canonical_json([rows, failed]))
+        # The canonical JSON of [rows, failed], of which a large source's would fill the memory.
+        for number, v in enumerate(self.videos):
+            row = [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
+            row += [reader and reader.fingerprint() for reader in self._extras(v)]
+            digest.update((b"," if number else b"[[") + canonical_json(row)[:-1])
+        digest.update((b"]," if self.videos else b"[[],") + canonical_json(failed)[:-1] + b"]\n")
         return {
             "videos": len(self.videos),
             "frames": sum(video.frames for video in self.videos),
             "unreadable": len(failed),
-            "sha256": digest,
+            "sha256": digest.hexdigest(),
         }
 
     @cached_property

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from preprocess.frames import Numbered, frame_times, gaps
+from preprocess.frames import Numbered, Timed, frame_times, gaps
 from preprocess.sources.values import Video
 
 __all__ = ["Break", "Shot", "Why", "gap_breaks", "in_words", "shots_of"]
@@ -86,7 +86,7 @@ def gap_breaks(video: Video, max_gap: float) -> Sequence[Break]:
 
     Steps that are a recording's rhythm end no shot; numbers that are missing always do.
     """
-    if video.frames < 2:
+    if video.frames < 2 or not isinstance(video.reader, Timed):  # these are evenly spaced
         return ()
     times = frame_times(video.reader, video.frames, video.fps)
     rhythm = not isinstance(video.reader, Numbered)

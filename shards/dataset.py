@@ -16,8 +16,9 @@ from shards.index import INDEX, index_bytes
 from shards.manifest import (
     SCHEMA,
     Manifest,
-    count_totals,
+    Totals,
     list_shards,
+    load_each,
     load_manifests,
     old_schema,
     shard_name,
@@ -239,18 +240,23 @@ class Build:
         Raises BadManifest naming a planned shard that was not committed; the build stays open.
         """
         planned = [(split, index) for split in sorted(shards) for index in range(shards[split])]
-        manifests = []
-        for manifest in load_manifests(self.store, planned):
-            if isinstance(manifest, BadManifest):
-                raise manifest
-            manifests.append(manifest)
+        totals = Totals()
+
+        def each() -> Iterator[Manifest]:
+            for manifest in load_each(self.store, planned):
+                if isinstance(manifest, BadManifest):
+                    raise manifest
+                totals.add(manifest)
+                yield manifest
+
+        table = index_bytes(each())
         for split, is_folder in self.store.list().items():
             for index in list_shards(self.store, split) if is_folder else ():
                 if index >= shards.get(split, 0):
                     for extension in ("json", "tar"):
                         self.store.remove(f"{split}/{shard_name(index)}.{extension}")
-        self.store.write_bytes(INDEX, index_bytes(manifests))
-        done = replace(self.info, status="complete", totals=count_totals(manifests))
+        self.store.write_bytes(INDEX, table)
+        done = replace(self.info, status="complete", totals=totals.as_json())
         self.store.write_bytes(FILE, canonical_json(done.as_json(), indent=2))
         return done
 

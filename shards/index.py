@@ -17,6 +17,7 @@ __all__ = ["INDEX", "index_bytes", "index_rows", "read_index"]
 
 INDEX = "index.parquet"
 
+_GROUP = 1 << 16  # rows that are written, and may be read, at a time
 _COLUMNS = [
     ("key", "string"),
     ("split", "string"),
@@ -44,36 +45,47 @@ def _schema() -> "pa.Schema":
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns])
 
 
-def index_rows(manifests: Iterable[Manifest]) -> list[dict[str, Any]]:
-    """Rows of the index, by split, shard and place in the shard.
+def index_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """Rows of the index, in the order of the shard.
 
     `offset` and `length` are the sample's range in its tar; `bytes` is the data in it, `bytes_*`
     that of each modality (0 when absent); the rest is as in `manifest.Sample`.
     """
     rows = []
-    for manifest in sorted(manifests, key=lambda m: (m.split, m.index)):
-        for sample in manifest.samples:
-            described = vars(sample)
-            sizes = described["sizes"]
-            row = {name: described[name] for name, _ in _COLUMNS if name in described}
-            row |= {"split": manifest.split, "shard": manifest.index}
-            row |= {f"bytes_{name}": sizes.get(name, 0) for name in (JSON, *MODALITIES)}
-            # Parquet holds UTF-8 alone; a video's file name may be any bytes.
-            for name in ("video", "subject"):
-                text = described[name]
-                row[name] = text and text.encode("utf-8", "backslashreplace").decode()
-            rows.append({**row, "bytes": sum(sizes.values())})
+    for sample in manifest.samples:
+        described = vars(sample)
+        sizes = described["sizes"]
+        row = {name: described[name] for name, _ in _COLUMNS if name in described}
+        row |= {"split": manifest.split, "shard": manifest.index}
+        row |= {f"bytes_{name}": sizes.get(name, 0) for name in (JSON, *MODALITIES)}
+        # Parquet holds UTF-8 alone; a video's file name may be any bytes.
+        for name in ("video", "subject"):
+            text = described[name]
+            row[name] = text and text.encode("utf-8", "backslashreplace").decode()
+        rows.append({**row, "bytes": sum(sizes.values())})
     return rows
 
 
 def index_bytes(manifests: Iterable[Manifest]) -> bytes:
-    """The Parquet file; equal manifests have equal bytes."""
+    """The Parquet file of manifests in the order of split and shard; equal ones have equal bytes.
+
+    They are consumed one by one: a generator keeps few in memory.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = io.BytesIO()
-    table = pa.Table.from_pylist(index_rows(manifests), schema=_schema())
-    pq.write_table(table, file, compression="zstd")
+    schema = _schema()
+    rows: list[dict[str, Any]] = []
+    written = False
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for manifest in manifests:
+            rows += index_rows(manifest)
+            while len(rows) >= _GROUP:
+                writer.write_table(pa.Table.from_pylist(rows[:_GROUP], schema=schema))
+                written, rows = True, rows[_GROUP:]
+        if rows or not written:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     return file.getvalue()
 
 

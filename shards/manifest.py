@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -19,6 +19,7 @@ __all__ = [
     "Manifest",
     "Quarantined",
     "Sample",
+    "Totals",
     "count_reasons",
     "count_totals",
     "describe_sample",
@@ -370,34 +371,60 @@ def describe_sample(
     )
 
 
-def count_totals(manifests: Sequence[Manifest]) -> dict[str, Any]:
+def count_totals(manifests: Iterable[Manifest]) -> dict[str, Any]:
     """Shards, clips, frames, videos, quarantined clips, tar bytes; and by split in `splits`.
 
     `planned` are clips and quarantined together. `kinds` and `reasons` count the quarantined; of
     many reasons the most frequent, and the others under one name.
     """
+    totals = Totals()
+    for manifest in manifests:
+        totals.add(manifest)
+    return totals.as_json()
 
-    def count(chosen: Sequence[Manifest]) -> dict[str, Any]:
-        samples = [sample for manifest in chosen for sample in manifest.samples]
+
+class Totals:
+    """What manifests add up to, each of which may be forgotten once it is counted."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+        self._videos: dict[str, set[str | None]] = {}
+        self._quarantined: list[Quarantined] = []
+
+    def add(self, manifest: Manifest) -> None:
+        """Count a shard."""
+        self._counts.setdefault(manifest.split, Counter()).update(
+            shards=1,
+            planned=len(manifest.samples) + len(manifest.quarantined),
+            clips=len(manifest.samples),
+            frames=sum(sample.frames for sample in manifest.samples),
+            quarantined=len(manifest.quarantined),
+            bytes=manifest.bytes,
+        )
+        videos = self._videos.setdefault(manifest.split, set())
+        videos.update(sample.video for sample in manifest.samples)
+        self._quarantined += manifest.quarantined
+
+    def as_json(self) -> dict[str, Any]:
+        """As `count_totals`."""
+        by_split = {
+            split: _in_order(self._counts[split], len(self._videos[split]))
+            for split in sorted(self._counts)
+        }
+        together: Counter[str] = Counter()
+        for counts in self._counts.values():
+            together.update(counts)
         return {
-            "shards": len(chosen),
-            "planned": len(samples) + sum(len(manifest.quarantined) for manifest in chosen),
-            "clips": len(samples),
-            "frames": sum(sample.frames for sample in samples),
-            "videos": len({sample.video for sample in samples}),
-            "quarantined": sum(len(manifest.quarantined) for manifest in chosen),
-            "bytes": sum(manifest.bytes for manifest in chosen),
+            **_in_order(together, len(set().union(*self._videos.values()))),
+            "kinds": dict(Counter(q.kind for q in self._quarantined)),
+            "reasons": count_reasons(self._quarantined),
+            "splits": by_split,
         }
 
-    splits = sorted({manifest.split for manifest in manifests})
-    by_split = {split: count([m for m in manifests if m.split == split]) for split in splits}
-    quarantined = [q for manifest in manifests for q in manifest.quarantined]
-    return {
-        **count(manifests),
-        "kinds": dict(Counter(q.kind for q in quarantined)),
-        "reasons": count_reasons(quarantined),
-        "splits": by_split,
-    }
+
+def _in_order(counts: Counter[str], videos: int) -> dict[str, int]:
+    names = ("shards", "planned", "clips", "frames", "videos", "quarantined", "bytes")
+    return {name: videos if name == "videos" else counts[name] for name in names}
 
 
 def count_reasons(quarantined: Iterable[Quarantined]) -> dict[str, int]:

@@ -155,7 +155,7 @@ def _summary_faults(
             yield Fault(INDEX, "", f"is missing{_INDEX_AGAIN}")
         return
     readable = {(manifest.split, manifest.index) for manifest in manifests}
-    expected = {row["key"]: row for row in index_rows(manifests)}
+    expected = {row["key"]: row for one in manifests for row in index_rows(one)}
     # Rows of a shard that cannot be read say nothing new: the shard itself was reported.
     found = {r["key"]: r for r in rows if (r["split"], r["shard"]) in readable}
     for key in sorted(expected.keys() | found.keys()):
