@@ -20,6 +20,7 @@ from pipelines.progress_file import told
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter, Several, Standing
 from pipelines.scan import Scan
+from pipelines.spread import spread_over
 from pipelines.worker import Made, Outcome, Setup, Worker
 from preprocess.errors import InputError
 from preprocess.provenance import provenance
@@ -28,6 +29,7 @@ from preprocess.sources.densepose import with_densepose
 from preprocess.sources.groups import grouped
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
+from preprocess.sources.videos import in_turn
 from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info, source_of
 from shards.environment import differences, recorded
 from shards.errors import BadManifest
@@ -91,6 +93,7 @@ def plan_build(
     on_file: Callable[[], None] = lambda: None,
     *,
     processes: int = 1,
+    address: str | None = None,
     on_frames: Callable[[int], None] = lambda frames: None,
     out: str | None = None,
     extend: bool = False,
@@ -99,13 +102,16 @@ def plan_build(
 
     `extend`: videos that the dataset has not are added, in shards that follow its own.
 
-    Cuts are looked for in so many processes, one being this one; `on_frames` is told how many more
-    frames have been looked at.
+    A large source is listed, and cuts are looked for, in so many processes, one being this one, or
+    on the cluster at `address`; `on_frames` is told how many more frames have been looked at.
     Raises InputError when there is nothing to do, the source lacks what the recipe wants, or videos
     of the dataset are gone or have changed.
     """
     earlier = earlier_in(Store.at(out), extend=extend) if out is not None else None
-    listing = list_videos(recipe.dataset, source, on_file, recipe.where)
+    # Of other layouts files are stated, not opened: that is quicker than handing them over.
+    files = recipe.dataset in ("videos", "ntu120")
+    spread = spread_over(processes, address) if files else in_turn
+    listing = list_videos(recipe.dataset, source, on_file, recipe.where, spread)
     check_source(recipe, listing)
     grouping = []
     if recipe.group_by is not None:
@@ -120,7 +126,7 @@ def plan_build(
                 f"--densepose {path} does not exist: give a folder of DensePose images, or a "
                 "TorchScript program"
             )
-    scan = Scan(recipe, processes, on_frames)
+    scan = Scan(recipe, processes, on_frames, spread)
     if earlier is None:
         plan = make_plan(recipe, source, listing, scan)
     else:
@@ -131,6 +137,7 @@ def plan_build(
         plan,
         unreadable=(*plan.unreadable, *failed),
         split_rules=plan.split_rules if earlier else (*grouping, *plan.split_rules),
+        spread=spread,
     )
 
 

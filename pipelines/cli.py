@@ -163,6 +163,7 @@ def _make(
             source,
             listing.file,
             processes=compute.scan_processes(),
+            address=compute.address,
             on_frames=listing.frames,
             out=out,
             extend=extend,

@@ -26,7 +26,7 @@ import pickle
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from pipelines.cluster import on_ray
@@ -48,10 +48,10 @@ MAX_DEATHS = 3
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
 # Times that what was kept aside may be lost before the output is taken for broken.
 _PASSES = 5
-# Ray keeps a record of every block: large plans put several tasks into one, so many a worker at
-# least that all have work until the end.
-MAX_BLOCKS = 4096
-_BLOCKS_A_WORKER = 16
+# Each batch is a block of Ray Data, which keeps a record of every one: large plans put several
+# tasks into one, but so many batches a worker are there that all have work until the end.
+MAX_BATCHES = 4096
+_BATCHES_A_WORKER = 16
 # Committers at a time for so many workers; whole shards that may wait for one until workers pause.
 _WORKERS_A_COMMITTER = 4
 _BACKLOG = 4
@@ -168,33 +168,40 @@ def _run_on_ray(
         ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ledger).remote()
         most = max(1, workers // _WORKERS_A_COMMITTER)
         committers = _Committers(ray, hands, most, gathering, check_alone)
-        rows = [{"number": n, "task": pickle.dumps(task)} for n, task in enumerate(tasks)]
-        blocks = min(len(rows), max(MAX_BLOCKS, _BLOCKS_A_WORKER * workers))
-        results = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
+        batches = _batches(tasks, max(MAX_BATCHES, _BATCHES_A_WORKER * workers))
+        rows = [{"batch": n, "tasks": pickle.dumps(batch)} for n, batch in enumerate(batches)]
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _RayWorker,
             fn_constructor_args=(ledger, hands, recorded()),
-            batch_size=None,
+            batch_size=1,
             num_cpus=1,
             num_gpus=fraction or None,
-            compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
         )
         del rows
         for shard in gathering.whole():
             committers.start(shard)
         for row in results.iter_rows():
             # Made by our own worker, a moment ago.
-            task, outcome = tasks[row["number"]], pickle.loads(row["outcome"])
-            failed = outcome.quarantined.values()
-            reporter.made(len(outcome.made) + len(failed), list(failed))
-            reporter.done(task, outcome)
-            if (ready := gathering.add(task, outcome)) is not None:
-                committers.start(ready)
+            outcomes: list[Outcome] = pickle.loads(row["outcomes"])
+            for task, outcome in zip(batches[row["batch"]], outcomes, strict=True):
+                failed = outcome.quarantined.values()
+                reporter.made(len(outcome.made) + len(failed), list(failed))
+                reporter.done(task, outcome)
+                if (ready := gathering.add(task, outcome)) is not None:
+                    committers.start(ready)
             yield from committers.finished()
             if committers.waiting > _BACKLOG * committers.most:
                 ray.get(ledger.hold.remote(True))
                 yield from committers.finished(down_to=committers.most)
                 ray.get(ledger.hold.remote(False))
         yield from committers.finished(down_to=0)
+
+
+def _batches(tasks: list[Task], most: int) -> list[list[Task]]:
+    """The tasks in order in no more than so many lists."""
+    size = -(-len(tasks) // most)
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
 
 class _Committers:
@@ -299,35 +306,33 @@ class _RayWorker:
         self._ray, self._ledger = ray, ledger
         self._worker = hands.worker()
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        numbers = batch["number"].tolist()
-        while (again := self._ray.get(self._ledger.begin.remote(numbers))) is None:
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        (batch,), (tasks,) = rows["batch"].tolist(), rows["tasks"]
+        while (again := self._ray.get(self._ledger.begin.remote(batch))) is None:
             time.sleep(_PAUSE)  # until committers have caught up
-        outcomes = [
-            self._run(number, pickle.loads(task), again)
-            for number, task in zip(numbers, batch["task"], strict=True)
-        ]
+        run = self._run_again if again else self._run
+        outcomes = [run(batch, task) for task in pickle.loads(tasks)]
         self._worker.flush()
-        return {"number": numbers, "outcome": [pickle.dumps(outcome) for outcome in outcomes]}
+        return {"batch": [batch], "outcomes": [pickle.dumps(outcomes)]}
 
-    def _run(self, number: int, task: Task, again: bool) -> Outcome:
-        if not again:
-            return self._worker.run(task)
+    def _run(self, batch: int, task: Task) -> Outcome:
+        return self._worker.run(task)
 
+    def _run_again(self, batch: int, task: Task) -> Outcome:
         def starting(key: str) -> None:
             # Waiting for the answer makes sure that it is known before the clip can kill us.
-            self._ray.get(self._ledger.at.remote(number, key))
+            self._ray.get(self._ledger.at.remote(batch, key))
 
-        deadly = self._ray.get(self._ledger.deadly.remote(number))
+        deadly = self._ray.get(self._ledger.deadly.remote())
         outcome = self._worker.run(
             task, again=True, given_up=dict.fromkeys(deadly, _DEADLY), starting=starting
         )
-        self._ray.get(self._ledger.end.remote(number))
+        self._ray.get(self._ledger.survived.remote(batch))
         return outcome
 
 
 class _Ledger:
-    """Which tasks were begun before, and on which clips workers have died.
+    """Which batches were begun before, and on which clips workers have died.
 
     A batch is told once that it begins, which thousands of workers can do. One that begins again
     has killed its worker: from then on each of its clips is told beforehand, and the first death
@@ -345,29 +350,27 @@ class _Ledger:
         """Whether batches that begin are to wait."""
         self._hold = hold
 
-    def begin(self, batch: Sequence[int]) -> bool | None:
-        """Whether tasks of the batch were begun before; None while it must wait."""
+    def begin(self, batch: int) -> bool | None:
+        """Whether the batch was begun before; None while it must wait."""
         if self._hold:
             return None
-        again = batch[0] in self._begun
-        if again and not any(task in self._at for task in batch):
-            self._unexplained.add(batch[0])
-        for task in batch:
-            if task in self._at:
-                deaths = 1 + (batch[0] in self._unexplained)
-                self._unexplained.discard(batch[0])
-                self._deaths[self._at.pop(task)] += deaths
-        self._begun.add(batch[0])
+        again = batch in self._begun
+        self._begun.add(batch)
+        if batch in self._at:
+            self._deaths[self._at.pop(batch)] += 1 + (batch in self._unexplained)
+            self._unexplained.discard(batch)
+        elif again:
+            self._unexplained.add(batch)
         return again
 
-    def deadly(self, task: int) -> set[str]:
+    def deadly(self) -> set[str]:
         """Keys that must not be tried again."""
         return {key for key, deaths in self._deaths.items() if deaths >= MAX_DEATHS}
 
-    def at(self, task: int, key: str) -> None:
-        """The task's worker begins with this clip, or survey."""
-        self._at[task] = key
+    def at(self, batch: int, key: str) -> None:
+        """The batch's worker begins with this clip, or survey."""
+        self._at[batch] = key
 
-    def end(self, task: int) -> None:
-        """The task's worker has survived it."""
-        self._at.pop(task, None)
+    def survived(self, batch: int) -> None:
+        """The batch's worker has come to the end of a task."""
+        self._at.pop(batch, None)

@@ -8,17 +8,16 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.recipe import Recipe
 from pipelines.splits import Splits, split_videos
 from preprocess.errors import InputError
-from preprocess.frames import FrameReader
 from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
-from preprocess.sources.values import Listing, PassedOver, Split, Unreadable, Video
-from preprocess.truth import TruthReader
+from preprocess.sources.values import Listing, PassedOver, Split, Spread, Unreadable, Video
+from preprocess.sources.videos import in_turn
 from shards.dataset import source_of
 from shards.files.digest import canonical_json, sha256
 from shards.sample.keys import make_key
@@ -141,6 +140,7 @@ class Plan:
     short_shots: tuple[ShortShots, ...] = ()
     generations: tuple[Generation, ...] = ()
     recorded: Mapping[str, SourceVideo] = field(default_factory=dict)
+    spread: Spread = in_turn  # how the videos' files are read for `source_summary`
 
     @property
     def clips(self) -> int:
@@ -168,9 +168,7 @@ class Plan:
         digest = hashlib.sha256()
         failed = [u.id for u in self.unreadable]
         # The canonical JSON of [rows, failed], of which a large source's would fill the memory.
-        for number, v in enumerate(self.videos):
-            row = [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
-            row += [reader and reader.fingerprint() for reader in self._extras(v)]
+        for number, row in enumerate(self._rows()):
             digest.update((b"," if number else b"[[") + canonical_json(row)[:-1])
         digest.update((b"]," if self.videos else b"[[],") + canonical_json(failed)[:-1] + b"]\n")
         return {
@@ -183,12 +181,7 @@ class Plan:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """Of each video, 32 hexadecimal digits that tell its content as `source_summary` does."""
-        rows = (
-            [v.id, v.frames, round(v.fps, 6), v.group, v.split, v.reader.fingerprint()]
-            + [reader and reader.fingerprint() for reader in self._extras(v)]
-            for v in self.videos
-        )
-        return tuple(sha256(canonical_json(row))[:32] for row in rows)
+        return tuple(sha256(canonical_json(row))[:32] for row in self._rows())
 
     def source_videos(self) -> Iterator[SourceVideo]:
         """All that a later build must know of this source, by generation."""
@@ -205,8 +198,9 @@ class Plan:
             known = self.recorded.get(failed)
             yield SourceVideo(failed, known.generation if known else len(ends) - 1)
 
-    def _extras(self, video: Video) -> list[FrameReader | TruthReader | None]:
-        return [video.given(images.of) for images in self.recipe.reads]
+    def _rows(self) -> Iterator[list[Any]]:
+        reads = tuple(images.of for images in self.recipe.reads)
+        return self.spread(partial(_row, reads=reads), self.videos)
 
     def tasks(self, of: Iterable[tuple[Split, int]]) -> list[Task]:
         """The named shards' clips, cut where the shot changes and every CLIPS_PER_TASK clips."""
@@ -223,6 +217,13 @@ class Plan:
                     tasks.append(Task(split, shard, self.videos[video], shot, first_frames, places))
                     start = end
         return tasks
+
+
+def _row(video: Video, reads: tuple[Literal["masks", "densepose", "truth"], ...]) -> list[Any]:
+    """What tells a video from others, and from what it was."""
+    readers = [video.reader, *(video.given(of) for of in reads)]
+    prints = [reader and reader.fingerprint() for reader in readers]
+    return [video.id, video.frames, round(video.fps, 6), video.group, video.split, *prints]
 
 
 FindBreaks = Callable[[Sequence[Video]], Iterable[Sequence[Break]]]

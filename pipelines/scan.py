@@ -5,12 +5,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any
 
 from pipelines.recipe import Recipe
+from pipelines.spread import OnCluster
 from preprocess.cut_scan import cuts_of, known_cuts
 from preprocess.shots import Break, gap_breaks
-from preprocess.sources.values import Unreadable, Video
+from preprocess.sources.values import Spread, Unreadable, Video
+from preprocess.sources.videos import in_turn
 
 __all__ = ["Scan"]
 
@@ -28,20 +31,35 @@ class Scan:
     """
 
     def __init__(
-        self, recipe: Recipe, processes: int, on_frames: Callable[[int], None] = lambda frames: None
+        self,
+        recipe: Recipe,
+        processes: int,
+        on_frames: Callable[[int], None] = lambda frames: None,
+        spread: Spread = in_turn,
     ) -> None:
         self._recipe = recipe
         self._processes = processes
         self._on_frames = on_frames
+        self._spread = spread
         self.failed: list[Unreadable] = []
 
     def __call__(self, videos: Sequence[Video]) -> Iterator[Sequence[Break]]:
         cuts = self._cuts(videos) if self._recipe.finds_cuts else ([] for _ in videos)
-        for video, found in zip(videos, cuts, strict=True):
-            yield [*gap_breaks(video, self._recipe.max_gap), *found]
+        gaps_of = partial(gap_breaks, max_gap=self._recipe.max_gap)
+        # With a limit few videos are needed, and which ones is known as their cuts are.
+        near = self._recipe.limit is not None
+        gaps = map(gaps_of, videos) if near else self._spread(gaps_of, videos)
+        for found_gaps, found in zip(gaps, cuts, strict=True):
+            yield [*found_gaps, *found]
 
     def _cuts(self, videos: Sequence[Video]) -> Iterator[Sequence[Break]]:
         sure = self._surely_needed(videos)
+        if isinstance(self._spread, OnCluster) and not self._few_frames(videos[:sure]):
+            for video, found in zip(videos, self._spread(_looked, videos[:sure]), strict=False):
+                self._on_frames(video.frames)
+                yield self._failed(video, found) if isinstance(found, str) else found
+            yield from map(self._here, videos[sure:])
+            return
         if self._processes < 2 or sure < 2 or self._few_frames(videos[:sure]):
             yield from map(self._here, videos)
             return
@@ -97,10 +115,19 @@ class Scan:
         except Exception as error:
             return self._failed(video, error)
 
-    def _failed(self, video: Video, error: Exception) -> Sequence[Break]:
-        reason = f"its cuts could not be looked for: {type(error).__name__}: {error}"
+    def _failed(self, video: Video, error: Exception | str) -> Sequence[Break]:
+        why = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        reason = f"its cuts could not be looked for: {why}"
         self.failed.append(Unreadable(video.id, reason))
         return ()
+
+
+def _looked(video: Video) -> list[Break] | str:
+    """Its cuts, or why they cannot be looked for; for any machine."""
+    try:
+        return cuts_of(video)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 class _Pool:

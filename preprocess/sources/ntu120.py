@@ -7,8 +7,8 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.sources.files import Leftovers, find_files
-from preprocess.sources.values import Listing
-from preprocess.sources.videos import probe_videos
+from preprocess.sources.values import Listing, Spread
+from preprocess.sources.videos import in_threads, probe_videos
 from preprocess.sources.where import parse_where
 
 __all__ = ["NtuName", "listing", "parse_name"]
@@ -33,7 +33,12 @@ def parse_name(stem: str) -> NtuName | None:
     return NtuName(*map(int, match.groups())) if match else None
 
 
-def listing(source: Path, on_file: Callable[[], None], where: str | None = None) -> Listing:
+def listing(
+    source: Path,
+    on_file: Callable[[], None],
+    where: str | None = None,
+    spread: Spread = in_threads,
+) -> Listing:
     """One video a file; with `where`, those whose names satisfy it, and no other is opened.
 
     The group is the performer, the background the setup: the paper's list, by both, is not public.
@@ -59,6 +64,6 @@ def listing(source: Path, on_file: Callable[[], None], where: str | None = None)
         raise InputError(f"none of the {len(named)} NTU videos in {source} satisfies {where!r}")
     paths = [named[i][0] for i in ids]
     performers = [f"P{named[i][1].performer:03d}" for i in ids]
-    probed = probe_videos(paths, ids, performers, on_file)
+    probed = probe_videos(paths, ids, performers, on_file, spread)
     videos = tuple(replace(v, background=f"S{named[v.id][1].setup:03d}") for v in probed.videos)
     return left.beside(replace(probed, videos=videos))

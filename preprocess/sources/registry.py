@@ -9,7 +9,7 @@ from preprocess.errors import InputError
 from preprocess.remote import forget_listings
 from preprocess.sources import DatasetName, coco, disco, images, laion, ntu120, tiktok, videos
 from preprocess.sources.people import source as people
-from preprocess.sources.values import Listing, Unreadable
+from preprocess.sources.values import Listing, Spread, Unreadable
 
 __all__ = ["DATASETS", "list_videos"]
 
@@ -17,13 +17,11 @@ DATASETS: tuple[str, ...] = get_args(DatasetName)
 
 _LISTINGS: dict[str, Callable[[Path, Callable[[], None]], Listing]] = {
     "tiktok": tiktok.listing,
-    "ntu120": ntu120.listing,
     "disco": disco.listing,
     "coco": coco.listing,
     "shhq": images.shhq,
     "deepfashion2": images.deepfashion2,
     "laion": laion.listing,
-    "videos": videos.listing,
     "images": images.images,
     "people": people.listing,
 }
@@ -34,8 +32,11 @@ def list_videos(
     source: Path,
     on_file: Callable[[], None] = lambda: None,
     where: str | None = None,
+    spread: Spread = videos.in_threads,
 ) -> Listing:
     """List the videos of a source folder; `on_file` is called as each file has been looked at.
+
+    `spread` looks at video files; images are not opened, and other layouts' lists are read here.
 
     `where` keeps the videos of `ntu120` for which it holds, as in "performer in (1, 2) and
     camera == 1"; see `preprocess.sources.where`.
@@ -43,7 +44,7 @@ def list_videos(
     `where` cannot be used.
     """
     forget_listings()
-    if dataset not in _LISTINGS:
+    if dataset not in DATASETS:
         raise InputError(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}")
     if where is not None and dataset != "ntu120":
         raise InputError(
@@ -60,10 +61,12 @@ def list_videos(
     elif not source.is_dir():
         kind = "is a file, not a folder" if source.exists() else "does not exist"
         raise InputError(f"source {source} {kind}: --source takes the folder of the dataset")
-    if where is None:
-        listing = _LISTINGS[dataset](source, on_file)
+    if dataset == "ntu120":
+        listing = ntu120.listing(source, on_file, where, spread)
+    elif dataset == "videos":
+        listing = videos.listing(source, on_file, spread)
     else:
-        listing = ntu120.listing(source, on_file, where)
+        listing = _LISTINGS[dataset](source, on_file)
     # Reasons end up in the dataset, whose bytes must not depend on where the source lies.
     unreadable = tuple(
         Unreadable(u.id, u.reason.replace(f"{source}/", "")) for u in listing.unreadable

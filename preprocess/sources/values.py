@@ -1,14 +1,29 @@
 """What every source gives: a `Listing` of `Video`s, in an order that depends on names alone."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from preprocess.frames import FrameReader
 from preprocess.truth import TruthReader
 
-__all__ = ["Listing", "PassedOver", "Split", "Unreadable", "Video"]
+__all__ = ["Listing", "PassedOver", "Split", "Spread", "Unreadable", "Video"]
 
 Split = Literal["train", "val"]
+
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Spread(Protocol):
+    """How files are looked at, several at a time: in threads, in processes, on a cluster."""
+
+    def __call__(
+        self, work: Callable[[_Item], _Result], items: Sequence[_Item]
+    ) -> Iterator[_Result]:
+        """The results in the order of the items; `work` and both can be pickled."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

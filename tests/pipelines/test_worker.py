@@ -60,13 +60,13 @@ def test_a_survey_that_kills_costs_its_shot_once():
     """Three deaths, not three for each clip; nothing of the shot is read any more."""
     worker, task = worker_and_task(Nothing())
     ledger = _Ledger()
-    assert ledger.begin([0]) is False
+    assert ledger.begin(0) is False
     for _ in range(MAX_DEATHS - 1):
-        assert ledger.begin([0]) is True
-        assert not ledger.deadly(0)
+        assert ledger.begin(0) is True
+        assert not ledger.deadly()
         ledger.at(0, "survey of shot 0 of v")
-    assert ledger.begin([0]) is True
-    given_up = dict.fromkeys(ledger.deadly(0), "killed its worker")
+    assert ledger.begin(0) is True
+    given_up = dict.fromkeys(ledger.deadly(), "killed its worker")
     started = []
     outcome = worker.run(task, given_up=given_up, starting=started.append)
     assert [clip.reason for clip in outcome.quarantined.values()] == [
