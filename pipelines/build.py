@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from pipelines.commit import RealHands
+from pipelines.commit import Hands, RealHands
 from pipelines.compute import Compute, Stopwatch, ray_saves_time, ray_start_seconds, speedup
 from pipelines.engine import run
 from pipelines.gather import Gathering
 from pipelines.generations import earlier_in, plan_generations
+from pipelines.guard import GuardedHands, Guards
 from pipelines.notices import check_source, notices
 from pipelines.plan import Plan, Task, make_plan
 from pipelines.progress_file import told
@@ -288,7 +289,10 @@ def build(
         gathering = Gathering(plan, there.missing(), waiting)
         reporter.planned(plan, there.standing(gathering.found))
         older = zip(session.info.fingerprints, plan.generations[:-1], strict=False)
-        hands = RealHands(setup, waiting, tuple((f, g.shards) for f, g in older))
+        real = RealHands(setup, waiting, tuple((f, g.shards) for f, g in older))
+        # What another process cannot see (`memory://`) is built in this one.
+        shared = getattr(store.fs, "protocol", None) != "memory"
+        hands: Hands = GuardedHands(real, Guards.of(compute)) if shared else real
 
         def make() -> None:
             for manifest in run(

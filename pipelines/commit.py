@@ -65,6 +65,10 @@ class TaskWorker(Protocol):
         """Once this returns no clip is lost of which an outcome has been given."""
         ...
 
+    def cpu_seconds(self) -> float:
+        """What processes of its own have used."""
+        ...
+
 
 class Hands(Protocol):
     """Those who do a build's work; may be pickled to any machine."""
@@ -171,6 +175,9 @@ class KeepingWorker:
         if self._shard is not None and self._clips:
             self._waiting.keep(*self._shard, self._clips)
             self._clips = {}
+
+    def cpu_seconds(self) -> float:
+        return 0.0
 
     def _keep(self, shard: tuple[Split, int], place: int, members: Members) -> None:
         if shard != self._shard:

@@ -23,6 +23,7 @@ _KINDS = ("mask", "pose", "depth")
 # Memory of a worker that holds the paper's networks, on a CPU; and of what renders people.
 _WORKER_BYTES = 6 << 30
 _RENDERER_BYTES = 1_800_000_000
+_LEAST_MEMORY = 0.25  # GB, in which a worker can load the smallest annotators
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Compute:
     would take longer than it saves; else one a core, or as many as GPUs and memory hold."""
     address: str | None = None
     """Address of a running Ray cluster to join."""
+    clip_timeout: float = 1800.0
+    """Seconds that a clip may take; one that takes longer is quarantined."""
+    worker_memory: float | None = None
+    """Gigabytes that a worker may take; a clip for which they do not do is quarantined. Default:
+    nine tenths of the machine's, and no limit where networks run on a GPU."""
 
     def __post_init__(self) -> None:
         if mistakes := list(self._mistakes()):
@@ -63,6 +69,11 @@ class Compute:
             yield f"workers must be 0 or more, not {self.workers}"
         if self.workers == 0 and self.address is not None:
             yield f"address {self.address} joins a Ray cluster, and workers 0 uses no Ray: drop one"
+        if not (math.isfinite(self.clip_timeout) and self.clip_timeout > 0):
+            yield f"clip_timeout must be a number of seconds above 0, not {self.clip_timeout:g}"
+        memory = self.worker_memory
+        if memory is not None and not (math.isfinite(memory) and memory >= _LEAST_MEMORY):
+            yield f"worker_memory must be at least {_LEAST_MEMORY} (GB), not {memory:g}"
         for kind in _KINDS:
             value = self._given(kind)
             if value is not None and not (math.isfinite(value) and 0 <= value <= 8):
@@ -167,7 +178,12 @@ class Stopwatch:
     @property
     def stretch(self) -> float:
         """By how much a busy machine lengthens work: 1 where cores are free."""
-        return max(1.0, self.seconds / max(time.process_time() - self._began_cpu, 1e-3))
+        return self.stretch_of(0.0)
+
+    def stretch_of(self, elsewhere: float) -> float:
+        """The same where the work is done in processes that used so many seconds of a core."""
+        here = time.process_time() - self._began_cpu
+        return max(1.0, self.seconds / max(here + elsewhere, 1e-3))
 
 
 def ray_start_seconds(stretch: float) -> float:

@@ -33,6 +33,7 @@ from pipelines.cluster import on_ray
 from pipelines.commit import Hands, WholeShard
 from pipelines.compute import Compute, Stopwatch, ray_saves_time
 from pipelines.gather import Gathering
+from pipelines.guard import MAX_DEATHS
 from pipelines.plan import Task
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
@@ -44,7 +45,6 @@ from shards.manifest import Manifest, Quarantined
 
 __all__ = ["MAX_DEATHS", "run"]
 
-MAX_DEATHS = 3
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
 # Times that what was kept aside may be lost before the output is taken for broken.
 _PASSES = 5
@@ -145,7 +145,8 @@ def _run_here(
         if (ready := gathering.add(task, outcome)) is not None:
             yield from commit(ready)
         made, left = made + len(task.first_frames), left - len(task.first_frames)
-        if ray_saves_time(watch.seconds / made * left, workers, watch.stretch):
+        stretch = watch.stretch_of(worker.cpu_seconds())
+        if ray_saves_time(watch.seconds / made * left, workers, stretch):
             return len(tasks) - number
     return 0
 

@@ -4,7 +4,7 @@ A worker knows the recipe and its task, never the plan, which may be of millions
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from pipelines.plan import Task
 from pipelines.recipe import Recipe
+from pipelines.tracebacks import of_error
 from preprocess.annotate import ClipRequest, Limits, Survey, annotate, survey
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
@@ -25,7 +26,7 @@ from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
 from shards.sample.keys import make_key
 
-__all__ = ["Made", "Outcome", "Setup", "Worker"]
+__all__ = ["Made", "Outcome", "Setup", "Worker", "survey_name"]
 
 Made = tuple[str, Members] | Quarantined
 """What became of a clip: its key and members, ready for a tar, or why there are none."""
@@ -109,11 +110,16 @@ class Worker:
             made(places[key], what)
 
         def quarantine(key: str, reason: str | Exception) -> None:
-            if isinstance(reason, Exception):
-                text = self._without_paths(str(reason))
-                kind = "" if isinstance(reason, ClipError) else f"{type(reason).__name__}: "
-                reason = kind + text
-            done(key, Quarantined(key, video.id, reason))
+            if isinstance(reason, str):
+                done(key, Quarantined(key, video.id, reason, "killed"))
+                return
+            text = self._without_paths(_one_line(reason))
+            if isinstance(reason, ClipError):
+                done(key, Quarantined(key, video.id, text))
+                return
+            kind = "memory" if isinstance(reason, MemoryError) else "error"
+            where = self._without_paths(of_error(reason))
+            done(key, Quarantined(key, video.id, f"{type(reason).__name__}: {text}", kind, where))
 
         def collect(*, wait: bool) -> None:
             while encoding and (wait or next(iter(encoding.values())).done()):
@@ -125,7 +131,7 @@ class Worker:
                 else:
                     done(key, (key, members))
 
-        surveying = f"survey of shot {task.shot.number} of {video.id}"
+        surveying = survey_name(task)
         if surveying in given_up:
             given_up = dict.fromkeys(
                 wanted, f"the survey of its shot {given_up[surveying]}"
@@ -205,18 +211,35 @@ class Worker:
         return text.replace(f"{self._source}/", "")
 
 
+def survey_name(task: Task) -> str:
+    """What the survey of a task's shot is called where clips go by their keys."""
+    return f"survey of shot {task.shot.number} of {task.video.id}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 class _Window:
     """A video's frames, read once from front to back, kept as long as a clip may want them."""
 
     def __init__(self, indices: list[int], reader: FrameReader) -> None:
-        self._read = read_each(reader, indices)
+        self._indices, self._reader = indices, reader
+        self._read: Iterator[tuple[int, Frame | ClipError]] | None = None
         self._frames: dict[int, Frame | ClipError] = {}
 
     def take(self, indices: tuple[int, ...]) -> list[Frame]:
         """Frames of one clip; clips must come in order. Raises ClipError for an unreadable one."""
         self._frames = {i: f for i, f in self._frames.items() if i >= indices[0]}
+        if self._read is None:
+            left = [i for i in self._indices if i >= indices[0] and i not in self._frames]
+            self._read = read_each(self._reader, left)
         while indices[-1] not in self._frames:
-            index, frame = next(self._read)
+            try:
+                index, frame = next(self._read)
+            except BaseException:
+                self._read = None  # a reader that has raised reads no more: the next clip's begins
+                raise
             self._frames[index] = frame
         taken = []
         for index in indices:
