@@ -20,6 +20,7 @@ from pipelines.plan import Plan, Task, make_plan
 from pipelines.progress_file import told
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter, Several, Standing
+from pipelines.retry import forget, remember, set_aside
 from pipelines.scan import Scan
 from pipelines.spread import spread_over
 from pipelines.worker import Made, Outcome, Setup, Worker
@@ -268,15 +269,15 @@ def build(
     *,
     compute: Compute,
     weights: Path | None = None,
-    retry_quarantined: bool = False,
+    retry: Callable[[Quarantined], bool] | None = None,
 ) -> BuildSummary:
     """Make the planned dataset in the folder or URL `out`, or what is missing of it.
 
     Stopped at any time, by Ctrl-C or a kill, the same call resumes with the clips that are not
     made; the result is the same bytes. Of `compute` the precision alone changes them.
-    `weights` is the folder of external files; `retry_quarantined` makes shards with quarantined
-    clips again. Raises InputError for missing weights and for a folder in which another build is at
-    work, and ShardsError for one that holds something else.
+    `weights` is the folder of external files; `retry` says which quarantined clips to try again,
+    of all shards: those alone are made. Raises InputError for missing weights and for a folder in
+    which another build is at work, and ShardsError for one that holds something else.
     """
     setup = _setup(plan.recipe, plan.source, compute, weights)
     store = Store.at(out)
@@ -284,9 +285,18 @@ def build(
         reporter = Several(counts, reporter)
         session = _open(store, plan, setup)
         waiting = WaitingClips(store, session.info.fingerprint)
-        there = _Committed(plan, load_each(store, plan.shards), retry_quarantined=retry_quarantined)
+        failed: dict[tuple[Split, int], dict[int, Quarantined]] = {}
+
+        def stays(manifest: Manifest) -> bool:
+            if retry is None or not any(map(retry, manifest.quarantined)):
+                return True
+            shard = (cast(Split, manifest.split), manifest.index)
+            failed[shard] = set_aside(waiting, plan, manifest, retry)
+            return False
+
+        there = _Committed(plan, load_each(store, plan.shards), stays)
         kept = len(there.quarantined)
-        gathering = Gathering(plan, there.missing(), waiting)
+        gathering = Gathering(plan, there.missing(), waiting, failed)
         reporter.planned(plan, there.standing(gathering.found))
         older = zip(session.info.fingerprints, plan.generations[:-1], strict=False)
         real = RealHands(setup, waiting, tuple((f, g.shards) for f, g in older))
@@ -315,6 +325,10 @@ def build(
             there.check()
             info = session.finish(plan.shards_by_split)
         waiting.drop_all()
+        if info.totals["quarantined"]:
+            remember(store, plan, weights, compute)
+        else:
+            forget(store)
     return BuildSummary(info, there.all_quarantined(), len(there.quarantined) - kept, kept)
 
 
@@ -329,22 +343,26 @@ class _Committed:
         self,
         plan: Plan,
         found: Iterable[Manifest | BadManifest],
-        *,
-        retry_quarantined: bool = False,
+        stays: Callable[[Manifest], bool] = lambda manifest: True,
     ) -> None:
         self._plan = plan
         self.quarantined: dict[tuple[str, int], tuple[Quarantined, ...]] = {}
         self._committed: Counter[str] = Counter()
         self._bytes = 0
         for manifest in found:
-            if isinstance(manifest, Manifest) and not (retry_quarantined and manifest.quarantined):
-                self.add(manifest)
+            if isinstance(manifest, Manifest) and self._fits(manifest) and stays(manifest):
+                self._count(manifest)
+
+    def _fits(self, manifest: Manifest) -> bool:
+        planned = self._plan.keys(cast(Split, manifest.split), manifest.index)
+        return sorted(planned) == sorted(manifest.keys)
 
     def add(self, manifest: Manifest) -> None:
+        if self._fits(manifest):
+            self._count(manifest)
+
+    def _count(self, manifest: Manifest) -> None:
         split = manifest.split
-        planned = self._plan.keys(cast(Split, split), manifest.index)
-        if sorted(planned) != sorted(manifest.keys):
-            return
         self.quarantined[split, manifest.index] = manifest.quarantined
         self._committed[split] += len(manifest.samples)
         self._bytes += manifest.bytes

@@ -28,6 +28,7 @@ from shards.options import Given, options_of, replaced
 
 if TYPE_CHECKING:
     from pipelines.metrics import Metrics
+    from shards.manifest import Quarantined
 
 __all__ = ["main"]
 
@@ -62,6 +63,7 @@ def _command(arguments: Sequence[str]) -> int:
     app = SubcommandApp()
     app.command(build)
     app.command(encode)
+    app.command(retry)
     app.command(status)
     app.command(recipe_app, name="recipe", help="List, show and compare recipes.")
     app.command(weights_app, name="weights", help="List, fetch and check external files.")
@@ -99,7 +101,7 @@ def build(
         out: Folder or URL (s3://...) of the shards; new, empty, or of the same recipe.
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
         max_quarantine: Exit with 1 if more than this many clips and files could not be used.
-        retry_quarantined: Make shards again that hold quarantined clips.
+        retry_quarantined: Try all quarantined clips again (see `idol-prep retry`).
         extend: Add the videos that are new in the source: the shards that are there stay as they
             are, and so does who is held out.
         metrics: Tell how far the build is in Prometheus' text format: at 127.0.0.1:PORT/metrics, or
@@ -110,6 +112,7 @@ def build(
         raise InputError(f"--max-quarantine must be 0 or more, not {max_quarantine}")
     file = load_recipe(recipe, settings.get("dataset")) if recipe else RecipeFile("")
     from pipelines.metrics import exported
+    from pipelines.retry import matcher
 
     with exported(metrics if not dry_run else None) as numbers:
         make = partial(
@@ -117,7 +120,7 @@ def build(
             metrics=numbers,
             compute=replaced(file.compute, compute),
             weights=weights,
-            retry_quarantined=retry_quarantined,
+            again=matcher(None) if retry_quarantined else None,
             extend=extend,
             dry_run=dry_run,
         )
@@ -133,6 +136,69 @@ def build(
     return 0
 
 
+def retry(
+    out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")],
+    compute: _Compute,
+    reason: str | None = None,
+    source: str | None = None,
+    weights: Path | None = None,
+) -> int:
+    """Try quarantined clips again, those alone, and commit their shards anew.
+
+    The dataset then has the bytes that it would have had without the failures. Exit code 1 when
+    some of the clips failed again.
+
+    Args:
+        out: Folder or URL (s3://...) of a dataset, or of a mixture, that is built.
+        compute: What to run on. Default: as when it was built.
+        reason: Those clips alone whose reason is of this kind (clip, error, memory, timeout,
+            killed) or holds this text.
+        source: Folder or URL of the dataset's source, where another built it or it was moved.
+        weights: Folder of external files. Default: as when it was built.
+    """
+    from pipelines.metrics import Metrics
+    from pipelines.retry import matcher, recall
+    from pipelines.status import statuses
+    from shards.dataset import read_info
+    from shards.files.storage import Store
+
+    again = matcher(reason)
+    found = statuses(out)
+    for each in found:
+        if each.state == "building":
+            raise InputError(f"{each.out}: a build is at work here: wait until it has ended")
+        if each.remaining:
+            raise InputError(
+                f"{each.out}: {each.remaining} clips are not made yet: run the build's command "
+                "again first"
+            )
+    if reason is not None and not any(again(clip) for s in found for clip in s.clips_quarantined):
+        there = ", ".join(sorted({kind for s in found for kind in s.kinds})) or "none at all"
+        raise InputError(
+            f"--reason {reason}: no quarantined clip has it (kinds that are there: {there}): "
+            f"`idol-prep status {out}` shows all reasons"
+        )
+    for each in found:
+        if not any(map(again, each.clips_quarantined)):
+            continue
+        store = Store.at(each.out)
+        info = read_info(store)
+        assert info is not None  # it is complete
+        built = recall(store, info, source)
+        _make(
+            built.recipe,
+            located(built.source),
+            each.out,
+            compute=replaced(built.compute, compute),
+            weights=weights or (built.weights and Path(built.weights)) or None,
+            again=again,
+            metrics=Metrics(),
+            dry_run=False,
+        )
+    still = [clip for s in statuses(out) for clip in s.clips_quarantined if again(clip)]
+    return EXIT_QUARANTINED if still else 0
+
+
 def _make(
     recipe: Recipe,
     source: Path,
@@ -140,7 +206,7 @@ def _make(
     *,
     compute: Compute,
     weights: Path | None,
-    retry_quarantined: bool,
+    again: Callable[["Quarantined"], bool] | None,
     extend: bool,
     metrics: "Metrics",
     dry_run: bool,
@@ -179,7 +245,7 @@ def _make(
             Several(progress, metrics.of(out)),
             compute=compute,
             weights=weights,
-            retry_quarantined=retry_quarantined,
+            retry=again,
         )
     show.summary(plan, summary, out)
     return len(summary.quarantined) + len(plan.unreadable)

@@ -3,7 +3,8 @@
 A number for each clip that is made and the reason of each that is not: no byte of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from pipelines.commit import WholeShard
 from pipelines.plan import Plan, Task
@@ -18,16 +19,25 @@ _Shard = tuple[Split, int]
 
 
 class Gathering:
-    """The shards of a plan that are missing. `found` is how many clips an earlier run has left."""
+    """The shards of a plan that are missing. `found` is how many clips an earlier run has left.
 
-    def __init__(self, plan: Plan, shards: Iterable[_Shard], waiting: WaitingClips) -> None:
+    `failed` are clips, by shard and place, that stay quarantined as they are.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shards: Iterable[_Shard],
+        waiting: WaitingClips,
+        failed: Mapping[_Shard, Mapping[int, Quarantined]] = MappingProxyType({}),
+    ) -> None:
         self._plan = plan
         self._waiting = waiting
         left = waiting.find_all()
         self._made: dict[_Shard, frozenset[int]] = {
             shard: self._planned(shard, left.get(shard, frozenset())) for shard in shards
         }
-        self._quarantined: dict[_Shard, dict[int, Quarantined]] = {}
+        self._quarantined = {shard: dict(places) for shard, places in failed.items() if places}
         self._handed: set[_Shard] = set()
         self.found = sum(map(len, self._made.values()))
 
@@ -39,9 +49,10 @@ class Gathering:
     def tasks(self) -> list[Task]:
         """Tasks for the clips that are not made, in the plan's order."""
         shards = [shard for shard in self._made if shard not in self._handed]
-        left = (
-            task.without(self._made[task.split, task.shard]) for task in self._plan.tasks(shards)
-        )
+        ended = {
+            shard: self._made[shard] | self._quarantined.get(shard, {}).keys() for shard in shards
+        }
+        left = (task.without(ended[task.split, task.shard]) for task in self._plan.tasks(shards))
         return [task for task in left if task is not None]
 
     def whole(self) -> Iterator[WholeShard]:

@@ -14,7 +14,7 @@ from shards.errors import NotADataset
 from shards.files.digest import parse_json
 from shards.files.locks import BUILDING
 from shards.files.storage import Store
-from shards.manifest import Manifest, count_reasons, load_all_manifests
+from shards.manifest import Manifest, Quarantined, count_reasons, load_all_manifests
 from shards.mix import MIX
 
 __all__ = ["Builder", "Status", "read_status", "statuses"]
@@ -70,6 +70,7 @@ class Status:
     builder: Builder | None
     adds_up: bool
     problems: tuple[str, ...] = field(default=())
+    clips_quarantined: tuple[Quarantined, ...] = field(default=(), repr=False)
 
 
 def statuses(out: str) -> list[Status]:
@@ -139,6 +140,7 @@ def read_status(store: Store) -> Status:
         tuple(str(m) for m in found.values() if not isinstance(m, Manifest))
         if state == "complete"
         else (),
+        tuple(quarantined),
     )
 
 

@@ -12,6 +12,7 @@ from pipelines.build import BuildSummary, build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
+from pipelines.retry import matcher
 
 # A recipe without networks: decoding, planning, writing and resuming are all there.
 BARE = {
@@ -66,7 +67,7 @@ def run(tmp_path) -> Callable[..., BuildSummary]:
             str(out),
             Reporter(),
             compute=Compute(workers=workers),
-            retry_quarantined=retry_quarantined,
+            retry=matcher(None) if retry_quarantined else None,
         )
 
     return run_build

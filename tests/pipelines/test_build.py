@@ -17,7 +17,6 @@ from pipelines.engine import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
-from preprocess.crop import Crop
 from preprocess.errors import InputError
 from preprocess.frames import Frame
 from preprocess.sources.values import Listing, Video
@@ -251,24 +250,6 @@ def test_a_broken_frame_costs_its_clip_and_no_other(run, write_image, tmp_path):
     assert bad.key == "tiktok-00001-8"
     assert bad.reason == "00001/images/0011.png is not an image that can be decoded"
     assert sorted(open_dataset(tmp_path / "out").entries) == ["tiktok-00001-0", "tiktok-00001-16"]
-
-
-def test_quarantined_clips_can_be_tried_again(run, write_image, tmp_path, monkeypatch):
-    """As after a failure that was not the source's, such as memory that ran out."""
-    source = tiktok(tmp_path / "TikTok_dataset", write_image)
-
-    def fail(crop, image):
-        raise MemoryError("just now")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Crop, "apply", fail)
-        failed = run(source, tmp_path / "out", dataset="tiktok")
-    assert {q.reason for q in failed.quarantined} == {"MemoryError: just now"}
-    assert run(source, tmp_path / "out", dataset="tiktok").quarantined  # committed stays so
-    again = run(source, tmp_path / "out", dataset="tiktok", retry_quarantined=True)
-    assert not again.quarantined
-    run(source, tmp_path / "fresh", dataset="tiktok")
-    assert tree(tmp_path / "out") == tree(tmp_path / "fresh")
 
 
 def test_frames_of_different_size_are_quarantined(run, write_image, tmp_path):

@@ -1,0 +1,127 @@
+"""Clips that failed, tried again: `idol-prep retry`.
+
+The clips that a shard has are set aside as if a build had been stopped before it was committed, so
+that those alone are made that failed. Then the shard is committed anew; it has the bytes that it
+would have had without the failure.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipelines.compute import Compute
+from pipelines.plan import Plan
+from pipelines.recipe import Recipe
+from preprocess.errors import InputError
+from preprocess.user_cache import cache_folder, keep, kept
+from shards.dataset import DatasetInfo
+from shards.files.digest import digests, sha256
+from shards.files.storage import Store
+from shards.files.tars import read_members
+from shards.manifest import Manifest, Quarantined
+from shards.sample.codec import Members
+from shards.waiting import WaitingClips
+
+__all__ = ["Remembered", "forget", "matcher", "recall", "remember", "set_aside"]
+
+# Clips of a shard that are set aside in one file.
+_GROUP = 8
+
+
+def matcher(reason: str | None) -> Callable[[Quarantined], bool]:
+    """Whether a quarantined clip is to be tried again: all for None, else those of the kind
+    `reason`, and those in whose reason the text occurs, in any case of letters."""
+    if reason is None:
+        return lambda clip: True
+    wanted = reason.casefold()
+    return lambda clip: wanted == clip.kind or wanted in clip.reason.casefold()
+
+
+def set_aside(
+    waiting: WaitingClips, plan: Plan, manifest: Manifest, again: Callable[[Quarantined], bool]
+) -> dict[int, Quarantined]:
+    """Set a shard's clips aside; the places and reasons of those that failed and stay so.
+
+    A shard whose tar is not the one of its manifest is made again as a whole. Raises StorageError.
+    """
+    store, tar = waiting.dataset, f"{manifest.split}/{manifest.tar}"
+    with store.open(tar) as file:
+        if digests(file)["sha256"] != manifest.sha256:
+            return {}
+    keys = plan.keys(next(s for s, _ in plan.shards if s == manifest.split), manifest.index)
+    places = {key: place for place, key in enumerate(keys)}
+    group: dict[int, Members] = {}
+    for sample in manifest.samples:
+        data = store.read(tar, sample.offset, sample.offset + sample.length)
+        group[places[sample.key]] = list(read_members(data, label=tar))
+        if len(group) >= _GROUP or sample is manifest.samples[-1]:
+            waiting.keep(manifest.split, manifest.index, group)
+            group = {}
+    return {places[clip.key]: clip for clip in manifest.quarantined if not again(clip)}
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """How a dataset was built: what its own files do not tell, since they depend on no place."""
+
+    recipe: Recipe
+    source: str
+    weights: str | None
+    compute: Compute
+
+
+_PLAIN: Any = TypeAdapter(Remembered)
+
+
+def _path(store: Store) -> Path:
+    return cache_folder("builds") / f"{sha256(store.url().encode())}.json"
+
+
+def remember(store: Store, plan: Plan, weights: Path | None, compute: Compute) -> None:
+    """Keep it in the user's cache folder, for `retry`."""
+    where = None if weights is None else str(weights.expanduser().absolute())
+    source = str(plan.source) if "://" in str(plan.source) else str(plan.source.absolute())
+    remembered = Remembered(plan.recipe, source, where, compute)
+    keep(_path(store), json.dumps(asdict(remembered)).encode())
+
+
+def forget(store: Store) -> None:
+    """Nothing of it is left to be tried again."""
+    _path(store).unlink(missing_ok=True)
+
+
+def recall(store: Store, info: DatasetInfo, source: str | None) -> Remembered:
+    """How the dataset in `store` was built, with another `source` where one is given.
+
+    Raises InputError where this user has not built it, and no source is given.
+    """
+    content = kept(_path(store))
+    try:
+        if content is not None:
+            found: Remembered = _PLAIN.validate_json(content)
+            return found if source is None else _moved(found, source)
+    except (ValidationError, InputError):
+        pass  # of another version: as if it were not there
+    if source is None:
+        raise InputError(
+            f"{store.url()}: where its source lies is known to the user and machine that built it "
+            "alone, and this is another: give --source PATH"
+        )
+    names = {field.name for field in fields(Recipe)}
+    given = {name: value for name, value in info.recipe.items() if name in names}
+    try:
+        recipe: Recipe = TypeAdapter(Recipe).validate_python(given)
+    except ValidationError as error:
+        raise InputError(
+            f"{store.url()}: its recipe cannot be read back ({error.errors()[0]['msg']}): use "
+            "`idol-prep build --retry-quarantined` with the options it was built with"
+        ) from error
+    return _moved(Remembered(recipe, source, None, Compute()), source)
+
+
+def _moved(found: Remembered, source: str) -> Remembered:
+    return Remembered(found.recipe, source, found.weights, found.compute)

@@ -1,0 +1,104 @@
+"""`idol-prep retry`: what failed is made again alone; the bytes are as if it never had."""
+
+import json
+
+import pytest
+
+from pipelines.build import build
+from pipelines.cli import main
+from pipelines.compute import Compute
+from pipelines.reporter import Reporter
+from pipelines.retry import matcher
+from shards.manifest import Quarantined
+from tests.pipelines.conftest import tree
+from tests.pipelines.poison import Poisoned, poisoned_plan
+
+
+class Counting(Reporter):
+    count = 0
+
+    def made(self, clips, quarantined):
+        self.count += clips
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_those_alone_are_made_and_the_bytes_are_as_without_a_failure(tmp_path, damaged):
+    cured = tmp_path / "cured"
+    bad = Poisoned(((5, "raise"), (17, "exit"), (21, "raise")), str(cured))
+    plan = poisoned_plan(tmp_path, Poisoned(()), bad)
+
+    def make(out, retry=None):
+        counting = Counting()
+        made = build(plan, str(out), counting, compute=Compute(workers=0), retry=retry)
+        return made, counting.count
+
+    summary, _ = make(tmp_path / "out")
+    assert sorted(q.kind for q in summary.quarantined) == ["error", "error", "killed"]
+    cured.touch()
+    if damaged:  # a shard that is not what its manifest says is made again as a whole
+        tar = tmp_path / "out/train/shard-00003.tar"
+        data = bytearray(tar.read_bytes())
+        data[700] ^= 1
+        tar.write_bytes(data)
+    summary, made = make(tmp_path / "out", matcher("error"))
+    assert [q.kind for q in summary.quarantined] == ["killed"]
+    assert made == (4 if damaged else 2)
+    summary, made = make(tmp_path / "out", matcher(None))
+    assert (summary.quarantined, made) == ((), 1)
+    make(tmp_path / "calm")
+    assert tree(tmp_path / "out") == tree(tmp_path / "calm")
+
+
+def command(source, out, *more):
+    bare = ("--mask", "none", "--pose", "none", "--depth", "none", "--crop", "center")
+    return [
+        *("build", "--dataset", "videos", "--source", str(source), "--out", str(out), *bare),
+        *("--size", "32", "--shots", "off", "--clip-length", "8", "--workers", "0", *more),
+    ]
+
+
+def test_the_command_knows_how_the_dataset_was_built(videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    assert main(command(videos, out, "--clip-timeout", "1e-9")) == 1
+    shown = capsys.readouterr().out
+    assert "11 planned = 0 committed + 11 quarantined (11 timeout)" in shown
+    assert json.loads((out / "dataset.json").read_text())["totals"]["kinds"] == {"timeout": 11}
+    assert main(["retry", str(out), "--reason", "killed"]) == 2
+    assert "kinds that are there: timeout" in capsys.readouterr().err
+    assert main(["retry", str(out)]) == 1  # with the limit that it was built with
+    assert main(["retry", str(out), "--reason", "timeout", "--clip-timeout", "300"]) == 0
+    assert "11 planned = 11 committed + 0 quarantined" in capsys.readouterr().out
+    assert main(command(videos, tmp_path / "calm")) == 0
+    assert tree(out) == tree(tmp_path / "calm")
+    assert main(["retry", str(out)]) == 0  # there is nothing left to do
+
+
+def test_another_user_gives_the_source(videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    assert main(command(videos, out, "--clip-timeout", "1e-9")) == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    moved = videos.rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert main(["retry", str(out)]) == 2
+    assert "give --source PATH" in capsys.readouterr().err
+    assert main(["retry", str(out), "--source", str(moved), "--workers", "0"]) == 0
+    assert main(command(moved, tmp_path / "calm")) == 0
+    assert tree(out) == tree(tmp_path / "calm")
+
+
+def test_what_has_not_ended_is_not_retried(run, videos, tmp_path, capsys):
+    run(videos, tmp_path / "out")
+    next((tmp_path / "out" / "train").glob("*.json")).unlink()
+    assert main(["retry", str(tmp_path / "out")]) == 2
+    assert "run the build's command again first" in capsys.readouterr().err
+    assert main(["retry", str(tmp_path / "nothing")]) == 2
+
+
+def test_a_reason_is_a_kind_or_a_text():
+    clip = Quarantined("k", "v", "MemoryError: no more", "memory")
+    assert matcher(None)(clip)
+    assert matcher("memory")(clip)
+    assert matcher("NO MORE")(clip)
+    assert not matcher("timeout")(clip)
