@@ -192,6 +192,7 @@ def retry(
             compute=replaced(built.compute, compute),
             weights=weights or (built.weights and Path(built.weights)) or None,
             again=again,
+            extend=False,
             metrics=Metrics(),
             dry_run=False,
         )

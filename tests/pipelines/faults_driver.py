@@ -1,0 +1,84 @@
+"""`idol-prep` in surroundings that fail, as variables of the environment ask for.
+
+IDOL_FAULT_CLOCK=SEED: wall clocks jump back and forth. IDOL_FAULT_STORE=SEED:SHARE: so many of a
+store's requests fail (`flaky://PATH`). IDOL_FAULT_DISK=BYTES: files beyond so many bytes cannot be
+written, as on a full disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import resource
+import sys
+import time
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+__all__ = ["FlakyStore"]
+
+
+class FlakyStore(LocalFileSystem):
+    """A folder behind a share that returns errors."""
+
+    protocol = "flaky"
+    _requests = random.Random()
+    _share = 0.0
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        plain = path.removeprefix("flaky://") if isinstance(path, str) else path
+        return LocalFileSystem._strip_protocol(plain)
+
+    def unstrip_protocol(self, name: str) -> str:
+        return f"flaky://{name}"
+
+    def _maybe_fail(self) -> None:
+        if self._requests.random() < self._share:
+            raise OSError(errno.EIO, "the share does not answer")
+
+    def info(self, path: str, **more: Any) -> Any:
+        self._maybe_fail()
+        return super().info(self._strip_protocol(path), **more)
+
+    def ls(self, path: str, detail: bool = False, **more: Any) -> Any:
+        self._maybe_fail()
+        return super().ls(self._strip_protocol(path), detail=detail, **more)
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **more: Any) -> Any:
+        self._maybe_fail()
+        return super().cat_file(self._strip_protocol(path), start=start, end=end, **more)
+
+    def put_file(self, lpath: str, rpath: str, *more: Any, **options: Any) -> Any:
+        self._maybe_fail()
+        rpath = self._strip_protocol(rpath)
+        os.makedirs(os.path.dirname(rpath), exist_ok=True)
+        return super().put_file(lpath, rpath, *more, **options)
+
+
+fsspec.register_implementation("flaky", FlakyStore, clobber=True)
+
+if seed_and_share := os.environ.get("IDOL_FAULT_STORE"):
+    seed, _, share = seed_and_share.partition(":")
+    FlakyStore._requests = random.Random(f"{seed}/{os.getpid()}")
+    FlakyStore._share = float(share)
+
+if limit := os.environ.get("IDOL_FAULT_DISK"):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+
+if jumps := os.environ.get("IDOL_FAULT_CLOCK"):
+    _draw, _true = random.Random(jumps), time.time
+
+    def _jumping() -> float:
+        return _true() + _draw.choice([0.0, -86400.0, 3600.0, 4e8, -1e6])
+
+    time.time = _jumping
+    time.time_ns = lambda: int(_jumping() * 1e9)
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    sys.exit(main())
