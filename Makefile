@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate train-people claims demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -100,6 +100,10 @@ demo-generate: .venv/generate  ## Generate a moving person with depth, by the mo
 	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
 		--steps 20 --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
+
+app: .venv/app  ## A page in the browser that generates, on this machine alone
+	@$(BIN)/idol-prep weights fetch lite rivagan
+	@$(BIN)/idol-app --out $(DEMO)/app
 
 PEOPLE := people-train
 TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/rendered $(PEOPLE)/filmed
