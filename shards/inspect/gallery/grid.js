@@ -157,6 +157,7 @@ export class Grid {
     this.cells.delete(place);
     this.stop(cell);
     if (cell.pending) cell.pending.src = ""; // whatever has not come is not waited for
+    cell.cancel?.();
     cell.strip = cell.image = cell.pending = null;
     cell.n = -1;
     cell.canvas.width = cell.canvas.height = 1;
@@ -172,8 +173,11 @@ export class Grid {
   }
 
   async load(cell) {
+    if (cell.image || cell.pending || this.cells.get(cell.place) !== cell) return;
     const { n } = cell;
     const image = new Image();
+    // Browsers do not settle the decoding of a picture whose address was taken away.
+    const cancelled = new Promise((resolve) => { cell.cancel = resolve; });
     cell.pending = image;
     this.loading += 1;
     try {
@@ -181,7 +185,7 @@ export class Grid {
       if (cell.n !== n || cell.pending !== image) return;
       if (!strip) throw new Error("nothing to draw");
       image.src = strip.src;
-      await image.decode();
+      await Promise.race([image.decode(), cancelled]);
       if (cell.n !== n || cell.pending !== image) return;
       Object.assign(cell, { strip, image });
       if (this.playing?.cell !== cell) drawFrame(cell.canvas, image, strip, 0);
