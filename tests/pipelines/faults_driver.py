@@ -2,7 +2,8 @@
 
 IDOL_FAULT_CLOCK=SEED: wall clocks jump back and forth. IDOL_FAULT_STORE=SEED:SHARE: so many of a
 store's requests fail (`flaky://PATH`). IDOL_FAULT_DISK=BYTES: files beyond so many bytes cannot be
-written, as on a full disk.
+written, as on a full disk. Importing it does so, in the driver and, where they read the store's
+class, in its workers: `python -c "import tests.pipelines.faults_driver; ..."`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import errno
 import os
 import random
 import resource
-import sys
 import time
 from typing import Any
 
@@ -77,8 +77,3 @@ if jumps := os.environ.get("IDOL_FAULT_CLOCK"):
 
     time.time = _jumping
     time.time_ns = lambda: int(_jumping() * 1e9)
-
-if __name__ == "__main__":
-    from pipelines.cli import main
-
-    sys.exit(main())
