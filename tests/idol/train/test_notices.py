@@ -128,9 +128,11 @@ def test_networks_of_the_other_preset_are_refused(
     boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--stage", "pretrain", "--preset", "tiny", "--shards", str(boxes)]
-    command += ["--size", "32", "--output", str(tmp_path / "run"), "--vae", "a"]
-    assert main(command) == 2
-    assert "--vae is for preset sd14: tiny has its own" in capsys.readouterr().err
+    command += ["--size", "32", "--output", str(tmp_path / "run")]
+    assert main([*command, "--image-encoder", "a"]) == 2
+    assert "--image-encoder is for preset sd14: tiny has its own" in capsys.readouterr().err
+    assert main([*command, "--vae", "a"]) == 2
+    assert "a has no latents.json: give the model/ that idol-train" in capsys.readouterr().err
 
 
 def test_training_on_what_was_held_out_is_told(tmp_path: Path) -> None:

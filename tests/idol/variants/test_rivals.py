@@ -25,6 +25,7 @@ from idol.train.stopping import TrainError
 from idol.train.train import train
 from idol.variants import VARIANTS, denoiser_class, variant_called
 from idol.variants.mm_diffusion import CoupledUNets, Coupling, shifts
+from shards.options import replaced
 from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
 RIVALS = ("ldm3d", "mm-diffusion", "disco")
@@ -91,7 +92,8 @@ def configured(
         settings["vae"] = codec
     settings["model"] = dataclasses.replace(model, **VARIANTS[name].model)
     config = micro(stage, shards, output, **settings)
-    return variant_called(name).applied(dataclasses.replace(config, variant=name))
+    config = dataclasses.replace(config, variant=name)
+    return replaced(config, variant_called(name).settings(stage))
 
 
 @dataclasses.dataclass
