@@ -301,8 +301,8 @@ def build(
         older = zip(session.info.fingerprints, plan.generations[:-1], strict=False)
         real = RealHands(setup, waiting, tuple((f, g.shards) for f, g in older))
         # What another process cannot see (`memory://`) is built in this one.
-        shared = getattr(store.fs, "protocol", None) != "memory"
-        hands: Hands = GuardedHands(real, Guards.of(compute)) if shared else real
+        watched = compute.clip_timeout > 0 and getattr(store.fs, "protocol", None) != "memory"
+        hands: Hands = GuardedHands(real, Guards.of(compute)) if watched else real
 
         def make() -> None:
             for manifest in run(

@@ -53,7 +53,8 @@ class Compute:
     address: str | None = None
     """Address of a running Ray cluster to join."""
     clip_timeout: float = 1800.0
-    """Seconds that a clip may take; one that takes longer is quarantined."""
+    """Seconds that a clip may take; one that takes longer is quarantined. 0: clips are made in the
+    worker's own process, watched by nobody, as a debugger wants it."""
     worker_memory: float | None = None
     """Gigabytes that a worker may take; a clip for which they do not do is quarantined. Default:
     nine tenths of the machine's, and no limit where networks run on a GPU."""
@@ -69,8 +70,8 @@ class Compute:
             yield f"workers must be 0 or more, not {self.workers}"
         if self.workers == 0 and self.address is not None:
             yield f"address {self.address} joins a Ray cluster, and workers 0 uses no Ray: drop one"
-        if not (math.isfinite(self.clip_timeout) and self.clip_timeout > 0):
-            yield f"clip_timeout must be a number of seconds above 0, not {self.clip_timeout:g}"
+        if not (math.isfinite(self.clip_timeout) and self.clip_timeout >= 0):
+            yield f"clip_timeout must be a number of seconds, 0 or more, not {self.clip_timeout:g}"
         memory = self.worker_memory
         if memory is not None and not (math.isfinite(memory) and memory >= _LEAST_MEMORY):
             yield f"worker_memory must be at least {_LEAST_MEMORY} (GB), not {memory:g}"

@@ -92,7 +92,7 @@ def make(source, tmp_path, size, **more):
         plan_build(recipe, source),
         str(out),
         Reporter(),
-        compute=Compute("cpu", workers=0),
+        compute=Compute("cpu", workers=0, clip_timeout=0),  # networks of this process
         weights=tmp_path / "weights",
     )
     return summary, {clip.key: clip for clip in open_dataset(out).clips()}

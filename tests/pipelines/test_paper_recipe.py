@@ -47,7 +47,7 @@ def prep(tmp_path, source):
             + ["--out", str(tmp_path / out), "--weights", str(weights), "--device", "cpu"]
             + ["--sam", "vit_b", "--clip-length", "2", "--size", "64"]
             + ["--min-reference", "0"]  # random networks show nobody's shape
-            + ["--workers", str(workers), *more]
+            + ["--workers", str(workers), "--clip-timeout", "0", *more]  # networks of this process
         )
         return code, tmp_path / out
 

@@ -33,7 +33,8 @@ def prep(tmp_path, tiktok):
         out = tmp_path / out
         code = cli.main(
             ["build", "--dataset", dataset, "--source", str(source), "--out", str(out)]
-            + ["--clip-length", "2", "--size", "64", "--workers", "0", "--crop", "center", *said]
+            + ["--clip-length", "2", "--size", "64", "--workers", "0", "--crop", "center"]
+            + ["--clip-timeout", "0", *said]  # networks of this process
         )
         if code:
             return code, {}, []

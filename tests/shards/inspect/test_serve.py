@@ -185,12 +185,22 @@ def test_a_port_that_is_taken_is_one_line(served: Server, dataset: Path) -> None
 
 
 def test_ctrl_c_ends_it(dataset: Path) -> None:
-    command = [sys.executable, "-m", "shards.inspect.cli", "serve", str(dataset), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert "http://127.0.0.1:" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    # Whoever runs the tests in the background has Ctrl-C ignored for all that they start.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from shards.inspect.cli import main; raise SystemExit(main())"
+    )
+    command = [sys.executable, "-c", program, "serve", str(dataset), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "http://127.0.0.1:" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert (process.returncode, err) == (0, "")
 
 
