@@ -161,7 +161,7 @@ def test_a_dump_is_read_innermost_last():
 
 
 def test_bad_limits_are_one_line():
-    for bad in ({"clip_timeout": 0}, {"clip_timeout": float("nan")}, {"worker_memory": 0.0}):
+    for bad in ({"clip_timeout": -1}, {"clip_timeout": float("nan")}, {"worker_memory": 0.0}):
         with pytest.raises(Exception, match=next(iter(bad))):
             Compute(**bad)
 
