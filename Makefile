@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims demo-generate-footage test test-slow test-gpu lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims demo-generate-footage test test-slow test-gpu test-idol test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -156,10 +156,18 @@ lint: .venv/dev  ## Check style, import contracts and types
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
-test: lint  ## Lint, types and the fast tests (under 15 minutes on two cores)
+FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -m "not slow and not gpu"
+
+test: lint  ## Lint, types and the fast tests (some 15 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
-	@echo "the fast tests: a dot each, the first ones after some seconds"
-	@$(BIN)/pytest -m "not slow and not gpu"
+	@echo "the fast tests, in two halves side by side: a dot each, the first ones after some seconds"
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=line test-idol test-rest
+
+test-idol: .venv/dev  ## The fast tests of idol/ alone
+	@$(FAST) tests/idol
+
+test-rest: .venv/dev  ## All other fast tests
+	@$(FAST) tests --ignore tests/idol
 
 test-slow: .venv/dev  ## The slow tests
 	@$(BIN)/idol-prep weights fetch lite footage rivagan

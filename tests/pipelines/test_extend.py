@@ -68,6 +68,7 @@ def test_new_videos_follow_and_all_else_stays(videos, made, make_video, tmp_path
         assert tree(made) == after
 
 
+@pytest.mark.slow
 def test_a_third_generation_and_the_bytes_do_not_depend_on_kills(
     videos, made, make_video, tmp_path
 ):
@@ -140,6 +141,7 @@ def test_a_broken_file_that_is_mended_is_a_new_video(videos, tmp_path, make_vide
     assert "b" in sides(out)
 
 
+@pytest.mark.slow
 def test_on_s3(videos, bucket, make_video, tmp_path):  # noqa: F811
     source, out = f"{bucket}/source", f"{bucket}/out"
     assert build(uploaded(videos, source), out) == 0

@@ -21,7 +21,7 @@ class Counting(Reporter):
         self.count += clips
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_those_alone_are_made_and_the_bytes_are_as_without_a_failure(tmp_path, damaged):
     cured = tmp_path / "cured"
     bad = Poisoned(((5, "raise"), (17, "exit"), (21, "raise")), str(cured))

@@ -71,6 +71,7 @@ def test_processes_change_no_plan(mixed, monkeypatch):
     assert len(here[4]) == 2
 
 
+@pytest.mark.slow
 def test_a_cluster_changes_no_plan(mixed, monkeypatch, ray_is_up):
     """On the Ray that is running, which has the address of none."""
     monkeypatch.setattr(pipelines.spread, "_CHUNK", 2)

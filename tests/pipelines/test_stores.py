@@ -73,6 +73,7 @@ def test_from_and_to_s3_the_bytes_are_the_same(
         assert not any(secret.encode() in data for data in objects(out).values())
 
 
+@pytest.mark.slow
 def test_a_build_killed_on_s3_resumes_with_the_same_bytes(
     videos,
     bucket,  # noqa: F811
