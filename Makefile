@@ -161,7 +161,7 @@ FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -m "not slow and 
 test: lint  ## Lint, types and the fast tests (some 15 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@echo "the fast tests, in two halves side by side: a dot each, the first ones after some seconds"
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=line test-idol test-rest
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-idol test-rest
 
 test-idol: .venv/dev  ## The fast tests of idol/ alone
 	@$(FAST) tests/idol
