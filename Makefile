@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims demo-generate-footage test test-slow test-gpu test-idol test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -160,14 +160,17 @@ FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -m "not slow and 
 
 test: lint  ## Lint, types and the fast tests (some 15 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
-	@echo "the fast tests, in two halves side by side: a dot each, the first ones after some seconds"
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going test-idol test-rest
+	@echo "the fast tests, in three parts side by side: a dot each, the first ones after some seconds"
+	@$(MAKE) --no-print-directory --jobs 3 --keep-going test-idol test-pipelines test-rest
 
 test-idol: .venv/dev  ## The fast tests of idol/ alone
 	@$(FAST) tests/idol
 
+test-pipelines: .venv/dev  ## Those of pipelines/, which wait for Ray much of the time
+	@$(FAST) tests/pipelines
+
 test-rest: .venv/dev  ## All other fast tests
-	@$(FAST) tests --ignore tests/idol
+	@$(FAST) tests --ignore tests/idol --ignore tests/pipelines
 
 test-slow: .venv/dev  ## The slow tests
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
