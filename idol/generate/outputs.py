@@ -5,6 +5,7 @@
 | `video.mp4`, `depth.mp4`, `side_by_side.mp4` | the frames, the depth stream's colours, both |
 | `depth/00000.png`, `depth/00000.exr` | depth of each frame, see `idol.generate.depth_files` |
 | `sheet.png` | up to eight frames and their depth |
+| `background.png` | the given background, transparent where it is not known |
 | `report.json` | every setting, and the files' checksums |
 """
 
@@ -44,6 +45,7 @@ def write_outputs(
     settings: Mapping[str, Any],
     *,
     watermark: Watermark | None,
+    background: tuple[np.ndarray, np.ndarray] | None = None,
     c2pa: Signer | None = None,
     title: str = "IDOL",
     on_frame: Callable[[], None] = lambda: None,
@@ -61,6 +63,8 @@ def write_outputs(
         settings: plain JSON for the report, which holds them beside what is returned.
         watermark: for `video.mp4` and the left half of `side_by_side.mp4`; flat colours such as
             those of depth hold no mark.
+        background: that was given, (S, S, 3) uint8, and its mask (S, S), 255 where it is not known;
+            `idol-render` puts it behind the person.
         c2pa: signs the three videos.
         title: of the videos and the sheet.
         on_frame: called after each frame of the videos.
@@ -82,6 +86,8 @@ def write_outputs(
                 signed.replace(unfinished / name)
         (unfinished / "depth").mkdir()
         write_depth(unfinished / "depth", generated)
+        if background is not None:
+            (unfinished / "background.png").write_bytes(_with_hole(*background))
         result = {
             "outputs": {
                 "frames": len(generated.frames),
@@ -125,6 +131,12 @@ def _read_back(folder: Path, watermark: Watermark) -> dict[str, Any]:
         "every": watermark.every,
         "read_back": {**asdict(found), "marked": found.marked},
     }
+
+
+def _with_hole(picture: np.ndarray, hole: np.ndarray) -> bytes:
+    """A PNG of RGB (S, S, 3), transparent where the hole (S, S) is 255; both uint8."""
+    _, data = cv2.imencode(".png", np.dstack([picture[..., ::-1], 255 - hole]))
+    return data.tobytes()
 
 
 def enlargement(size: int) -> int:

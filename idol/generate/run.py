@@ -133,6 +133,7 @@ def generate(
     with stages.stage("writing") as advance:
         write_outputs(
             out, generated, report, watermark=watermark, c2pa=signer,
+            background=(conditions.background, conditions.background_mask),
             on_frame=_counted(advance, conditions.frames),
         )  # fmt: skip
     remains.remove()

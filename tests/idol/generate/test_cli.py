@@ -93,7 +93,7 @@ def test_a_video_its_depth_and_a_report(given: list[str], tmp_path: Path) -> Non
     names = {path.name for path in out.iterdir()}
     assert names == {
         *("video.mp4", "depth.mp4", "side_by_side.mp4", "depth", "sheet.png"),
-        *("preview.png", "report.json"),
+        *("background.png", "preview.png", "report.json"),
     }
     report = json.loads((out / "report.json").read_bytes())
     assert report["seam"] > 0

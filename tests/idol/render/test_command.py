@@ -63,9 +63,14 @@ def test_a_clip_of_shards_with_metres_and_its_camera():
 
 def test_an_output_of_generation(tmp_path):
     clip = generated_clip(metres=None)
-    write_outputs(tmp_path / "out", clip, {"seed": 1}, watermark=None)
+    place = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    hole = np.zeros((64, 64), np.uint8)
+    hole[20:40] = np.linspace(0, 255, 64)
+    write_outputs(tmp_path / "out", clip, {"seed": 1}, watermark=None, background=(place, hole))
     found = read(str(tmp_path / "out"))
     assert found.generated
+    np.testing.assert_array_equal(found.background, place)
+    np.testing.assert_array_equal(found.background_mask, hole)
     assert found.unit == "relative"
     assert found.fps == 12.5
     assert found.frames.shape == (3, 256, 256, 3)
@@ -78,6 +83,7 @@ def test_an_output_of_generation(tmp_path):
     metres[clip.depth == 1] = np.nan
     write_outputs(tmp_path / "m", generated_clip(metres=metres), {}, watermark=None)
     found = read(str(tmp_path / "m"), start_frame=1)
+    assert found.background is None
     assert found.unit == "metres"
     np.testing.assert_array_equal(found.depth, metres[1:])
 
