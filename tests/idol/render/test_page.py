@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import time
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ import pytest
 
 from idol.render.page import relief_page, write_page
 from idol.render.relief import Relief
-from tests.browser import Browse, browse, chromium, serious_faults  # noqa: F401
+from tests.browser import Browse, serious_faults, until
 from tests.idol.render.scenes import SIDE, projected, relief, two_layers
 from tests.idol.render.test_tracing import difference
 
@@ -33,19 +32,11 @@ def file(made: Relief, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def opened(browse: Browse, file: Path, **how):  # noqa: F811
+def opened(browse: Browse, file: Path, **how):
     page = browse(reduced_motion="reduce", **how)
     page.goto(file.as_uri())
     page.evaluate("relief.ready")
     return page
-
-
-def until(page, condition: str) -> None:
-    """Waits; playwright's own way would need a page that allows `eval`."""
-    end = time.monotonic() + 20
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, condition
-        page.wait_for_timeout(20)
 
 
 def picture(page, side: int = SIDE, **state) -> np.ndarray:
@@ -62,7 +53,7 @@ def picture(page, side: int = SIDE, **state) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
-def test_the_canvas_shows_what_points_say(browse, file, made):  # noqa: F811
+def test_the_canvas_shows_what_points_say(browse, file, made):
     page = opened(browse, file)
     ground = page.evaluate(
         "getComputedStyle(document.getElementById('stage')).backgroundColor.match(/[0-9.]+/g)"
@@ -78,7 +69,7 @@ def test_the_canvas_shows_what_points_say(browse, file, made):  # noqa: F811
     assert np.abs(other.astype(int) - shown).mean() > 2
 
 
-def test_no_gap_opens_behind_an_arm(browse, tmp_path):  # noqa: F811
+def test_no_gap_opens_behind_an_arm(browse, tmp_path):
     layers = relief(two_layers())
     layers.backdrop.picture[:] = (0, 0, 250)
     layers.backdrop.opacity[:] = 255
@@ -92,7 +83,41 @@ def test_no_gap_opens_behind_an_arm(browse, tmp_path):  # noqa: F811
         assert (closed - person).sum() == 0
 
 
-def test_depth_can_be_flattened_and_what_was_invented_marked(browse, file):  # noqa: F811
+ARM, TRUNK, PLACE = (250, 250, 250), (40, 200, 60), (0, 0, 250)
+BRIGHTNESS = np.array([0.299, 0.587, 0.114])
+
+
+def between_layers(shown: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: 1 where a pixel is as bright as none of the layers; hues say nothing, for WebP
+    has one of them for two pixels by two."""
+    bright = np.array([ARM, TRUNK, PLACE]) @ BRIGHTNESS
+    apart = np.abs((shown @ BRIGHTNESS)[..., None] - bright).min(-1)
+    return (apart > 15).astype(np.uint8)
+
+
+def test_nothing_stretches_from_one_layer_to_the_next(browse, tmp_path):
+    given = two_layers()
+    given.frames[given.depth == np.float32(2.7)] = ARM
+    layers = relief(given)
+    layers.backdrop.picture[:] = PLACE
+    layers.backdrop.opacity[:] = 255
+    views = ((0, 0), (15, 0), (-15, 0), (0, 15), (0, -15))
+    assert widest_sheets(browse, tmp_path / "cut.html", layers, views) == [0] * 5
+    # Where nothing is cut the arm is drawn out to the trunk, and that is seen from all sides.
+    whole = dataclasses.replace(layers, cut=1e9)
+    assert min(widest_sheets(browse, tmp_path / "whole.html", whole, views[1:])) > 10
+
+
+def widest_sheets(browse: Browse, file: Path, made: Relief, views) -> list[int]:
+    """Of each view the pixels of what is between layers and wider than an outline: outlines are
+    soft for a pixel of the grid, two of what is shown."""
+    write_page(file, made, quality=95)
+    page = opened(browse, file)
+    shown = [picture(page, side=2 * SIDE, yaw=yaw, pitch=pitch) for yaw, pitch in views]
+    return [int(cv2.erode(between_layers(s), np.ones((4, 4))).sum()) for s in shown]
+
+
+def test_depth_can_be_flattened_and_what_was_invented_marked(browse, file):
     page = opened(browse, file)
     deep = picture(page, yaw=20, depth=2).astype(int)
     flat = picture(page, yaw=20, depth=0).astype(int)
@@ -103,7 +128,7 @@ def test_depth_can_be_flattened_and_what_was_invented_marked(browse, file):  # n
     assert pink.mean() > 0.02  # beyond the picture's border
 
 
-def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):  # noqa: F811
+def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):
     page = opened(browse, file)
 
     def state(name: str):
@@ -149,7 +174,7 @@ def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):  # noqa: F811
     assert download.value.suggested_filename.endswith(".png")
 
 
-def test_a_finger_orbits_and_two_zoom(browse, file):  # noqa: F811
+def test_a_finger_orbits_and_two_zoom(browse, file):
     page = opened(browse, file, width=390, height=800, touch=True)
     box = page.locator("#canvas").bounding_box()
     session = page.context.new_cdp_session(page)
@@ -170,7 +195,7 @@ def test_a_finger_orbits_and_two_zoom(browse, file):  # noqa: F811
 
 @pytest.mark.parametrize("width", [390, 1600])
 @pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):  # noqa: F811
+def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):
     page = opened(browse, file, width=width, dark=dark)
     assert page.title().startswith(NAME)
     assert page.locator("h1").inner_text() == NAME
@@ -188,7 +213,7 @@ def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):  # noq
     assert {"canvas", "play", "frame", "depth", "yaw", "pitch", "reset", "sway", "save"} <= reached
 
 
-def test_without_webgl_it_says_so(browse, file):  # noqa: F811
+def test_without_webgl_it_says_so(browse, file):
     page = browse(width=600)
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     page.goto(file.as_uri())
@@ -200,4 +225,4 @@ def test_the_file_states_a_policy_and_names_no_other(made):
     text = relief_page(made)
     assert "default-src 'none'" in text.replace("&#x27;", "'")
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")  # a name
-    assert "https://" not in text.replace("http-equiv", "")
+    assert "https://" not in text
