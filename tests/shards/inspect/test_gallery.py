@@ -98,8 +98,9 @@ def test_it_is_used_as_a_visitor_would(browse: Browse, page: Path) -> None:
     assert shown.evaluate("document.activeElement.title") == "videos-walk-16"
     # Arrows move, Enter opens, arrows go on within.
     shown.keyboard.press("ArrowRight")
+    until(shown, "document.activeElement.title == 'videos-walk-32'")
     shown.keyboard.press("Enter")
-    assert dialog.get_by_role("heading", level=2).inner_text() == "videos-walk-32"
+    until(shown, "document.querySelector('dialog h2').textContent == 'videos-walk-32'")
     shown.keyboard.press("ArrowRight")
     until(shown, "location.hash.includes('videos-walk-48')")
     with shown.expect_download() as download:
