@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import fsspec
@@ -76,9 +76,9 @@ def main() -> None:
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--bucket")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, loopback() as own:
+    place = nullcontext(options.bucket) if options.bucket else loopback()
+    with tempfile.TemporaryDirectory() as scratch, place as bucket:
         os.environ["XDG_CACHE_HOME"] = scratch
-        bucket = options.bucket or own
         size = upload(options.videos, f"{bucket}/videos") / 1e6
         far = located(f"{bucket}/videos")
         local = seconds(lambda: decode(options.videos))
