@@ -1,10 +1,11 @@
 """`idol-prep`: turn human videos into shards, and fetch what that needs."""
 
+import json as json_
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,6 @@ from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.recipe_cli import recipe_app
 from pipelines.recipe_file import RecipeFile, load_recipe
-from pipelines.status_cli import status
 from pipelines.weights_cli import weights_app
 from preprocess.errors import InputError
 from preprocess.remote import RemotePath, located
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 EXIT_QUARANTINED = 1
+EXIT_DOES_NOT_ADD_UP = 1
 
 _log = logging.getLogger(__name__)
 
@@ -198,6 +199,32 @@ def retry(
         )
     still = [clip for s in statuses(out) for clip in s.clips_quarantined if again(clip)]
     return EXIT_QUARANTINED if still else 0
+
+
+def status(
+    out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")],
+    json: _Flag = False,
+) -> int:
+    """Say how far a build is and who builds, from its files, while it runs or after it died.
+
+    Exit code 1 when planned clips are not committed and quarantined ones together.
+
+    Args:
+        out: Folder or URL (s3://...) of a dataset or a mixture.
+        json: Print JSON for machines.
+    """
+    from pipelines.status import statuses
+
+    found = statuses(out)
+    if json:
+        plain = [asdict(each) for each in found]
+        print(json_.dumps(plain[0] if len(plain) == 1 else plain, indent=1))
+    else:
+        from pipelines.show_status import show_status
+
+        for each in found:
+            show_status(each)
+    return 0 if all(each.adds_up for each in found) else EXIT_DOES_NOT_ADD_UP
 
 
 def _make(
