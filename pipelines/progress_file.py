@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from pipelines.counts import Counts
@@ -21,10 +20,10 @@ from pipelines.plan import Plan
 from pipelines.reporter import Standing
 from shards.errors import ShardsError
 from shards.files.digest import canonical_json
-from shards.files.locks import BUILDING
+from shards.files.locks import BUILDING, process_start
 from shards.files.storage import Store
 
-__all__ = ["EVERY", "REMOTE_EVERY", "process_start", "told"]
+__all__ = ["EVERY", "REMOTE_EVERY", "told"]
 
 EVERY = 2.0  # seconds between two writings into a local folder
 REMOTE_EVERY = 15.0  # and into an object store, whose requests cost
@@ -49,16 +48,6 @@ def told(store: Store) -> Iterator[Counts]:
         file.end("failed", str(error).strip() or type(error).__name__)
         raise
     file.end(None)
-
-
-def process_start(pid: int) -> str | None:
-    """When a process of this machine began, in its own ticks; None where no such process runs (or
-    no /proc tells). With its number it names a process for good: numbers are used again."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    except (OSError, IndexError):
-        return None
 
 
 class _Told(Counts):

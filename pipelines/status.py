@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.progress_file import process_start
 from shards.dataset import DatasetInfo, is_latents_folder, read_info
 from shards.errors import NotADataset
 from shards.files.digest import parse_json
-from shards.files.locks import BUILDING
+from shards.files.locks import BUILDING, process_start
 from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, count_reasons, load_all_manifests
 from shards.mix import MIX

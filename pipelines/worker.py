@@ -52,7 +52,6 @@ class Setup:
 
     recipe: Recipe
     source: Path
-
     weights: Path | None
     hardware: Hardware
     made_by: Provenance

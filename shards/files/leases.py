@@ -22,7 +22,7 @@ from typing import Any
 
 from shards.errors import StorageError
 from shards.files.digest import canonical_json
-from shards.files.locks import LOCK, Taken
+from shards.files.locks import LOCK, Taken, process_start
 from shards.files.s3 import is_s3, put_if, read_object
 from shards.files.storage import Store
 
@@ -215,7 +215,7 @@ def _who_am_i() -> dict[str, Any]:
         "host": socket.gethostname(),
         "machine": _machine(),
         "pid": pid,
-        "process": _process(pid),
+        "process": process_start(pid),
     }
 
 
@@ -224,7 +224,7 @@ def _is_dead(holder: dict[str, Any]) -> bool:
     machine, pid, process = (holder.get(name) for name in ("machine", "pid", "process"))
     if not machine or machine != _machine() or not isinstance(pid, int) or not process:
         return False
-    return _process(pid) != process
+    return process_start(pid) != process
 
 
 def _machine() -> str:
@@ -233,15 +233,6 @@ def _machine() -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
-        return ""
-
-
-def _process(pid: int) -> str:
-    """When a process began, in the system's ticks: its number may be given to another later."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
         return ""
 
 

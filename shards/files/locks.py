@@ -1,11 +1,12 @@
-"""Exclusive locks between processes; the system frees one when its holder ends, killed or not."""
+"""Exclusive locks between processes; the system frees one when its holder ends, killed or not.
+Where it does not, who holds something is told by its process."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["BUILDING", "LOCK", "Taken", "exclusive"]
+__all__ = ["BUILDING", "LOCK", "Taken", "exclusive", "process_start"]
 
 LOCK = ".lock"  # in a folder that one process alone may write to
 BUILDING = ".building.json"  # beside it: who writes, and how far that is (no lock, for reading)
@@ -50,3 +51,13 @@ def exclusive(path: Path, *, wait: bool = True, optional: bool = False) -> Itera
         # While it is held: who waits for it sees that the file has gone, and makes a new one.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def process_start(pid: int) -> str | None:
+    """When a process of this machine began, in its own ticks; None where no such process runs (or
+    no /proc tells). With its number it names a process for good: numbers are used again."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    except (OSError, IndexError):
+        return None

@@ -12,10 +12,9 @@ import pytest
 from pipelines.build import build, plan_build
 from pipelines.cli import main
 from pipelines.compute import Compute
-from pipelines.progress_file import process_start
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
-from shards.files.locks import BUILDING
+from shards.files.locks import BUILDING, process_start
 from tests.pipelines.conftest import BARE, tree
 from tests.pipelines.test_build import command, tiktok
 
