@@ -19,11 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -114,15 +113,7 @@ def plan(given: argparse.Namespace) -> dict[str, Any]:
 class Instant:
     """A worker whose clips are made the moment they are asked for, and lie nowhere."""
 
-    def run(
-        self,
-        task: Any,
-        *,
-        again: bool = False,
-        given_up: Mapping[str, str] = MappingProxyType({}),
-        starting: Callable[[str], None] = lambda key: None,
-        made: Callable[[Any], None] = lambda quarantined: None,
-    ) -> Any:
+    def run(self, task: Any, attempt: Any) -> Any:
         from pipelines.worker import Outcome
 
         return Outcome(task.places, {}, 0.1, 0.1)

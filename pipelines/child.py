@@ -49,6 +49,8 @@ def _end_with(lifeline: int) -> None:
 
 
 def _serve(connection: Connection) -> None:
+    from pipelines.commit import Attempt  # much to import: once what watches this process is there
+
     worker: Any = None
     while True:
         try:
@@ -64,13 +66,13 @@ def _serve(connection: Connection) -> None:
                 answer: Any = None
             else:
                 task, again, given_up = what
-                answer = worker.run(
-                    task,
-                    again=again,
-                    given_up=given_up,
+                attempt = Attempt(
+                    again,
+                    given_up,
                     starting=lambda key: connection.send(("starting", key)),
                     made=lambda quarantined: connection.send(("made", quarantined)),
                 )
+                answer = worker.run(task, attempt)
                 worker.flush()
         except Exception as error:
             connection.send(("raised", _plain(error), time.process_time()))

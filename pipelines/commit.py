@@ -9,7 +9,6 @@ is kept is there whatever dies next: worker, committer, machine, or the build it
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 from pipelines.plan import Task
@@ -22,7 +21,7 @@ from shards.sample.codec import Members
 from shards.waiting import ClipsLost, WaitingClips
 from shards.writer import commit_shard
 
-__all__ = ["Hands", "RealHands", "TaskWorker", "WholeShard"]
+__all__ = ["Attempt", "Hands", "RealHands", "TaskWorker", "WholeShard"]
 
 # Clips that are kept aside together in an object store, which has its price for each request.
 _GROUP = 8
@@ -42,23 +41,26 @@ class WholeShard:
     quarantined: Mapping[int, Quarantined] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """How a task is tried: for the first time, or knowing what came of it before.
+
+    `again`: an earlier run of the task may have kept some of its clips, which are not made again.
+    `given_up` and `starting` are as in `pipelines.worker.Worker.run`. `made` is told each clip's
+    end: None but for one that is quarantined.
+    """
+
+    again: bool = False
+    given_up: Mapping[str, str] = field(default_factory=dict)
+    starting: Callable[[str], None] = lambda key: None
+    made: Callable[[Quarantined | None], None] = lambda quarantined: None
+
+
 class TaskWorker(Protocol):
     """Makes the clips of one task after the other."""
 
-    def run(
-        self,
-        task: Task,
-        *,
-        again: bool = False,
-        given_up: Mapping[str, str] = MappingProxyType({}),
-        starting: Callable[[str], None] = lambda key: None,
-        made: Callable[[Quarantined | None], None] = lambda quarantined: None,
-    ) -> Outcome:
-        """As `pipelines.worker.Worker.run`.
-
-        `again`: an earlier run of the task may have kept some of its clips, which are not made
-        again. `made` is told each clip's end: None but for one that is quarantined.
-        """
+    def run(self, task: Task, attempt: Attempt) -> Outcome:
+        """Make the task's clips, and keep them. A clip's own failure quarantines it alone."""
         ...
 
     def flush(self) -> None:
@@ -138,32 +140,26 @@ class KeepingWorker:
         self._shard: tuple[Split, int] | None = None
         self._clips: dict[int, Members] = {}
 
-    def run(
-        self,
-        task: Task,
-        *,
-        again: bool = False,
-        given_up: Mapping[str, str] = MappingProxyType({}),
-        starting: Callable[[str], None] = lambda key: None,
-        made: Callable[[Quarantined | None], None] = lambda quarantined: None,
-    ) -> Outcome:
+    def run(self, task: Task, attempt: Attempt) -> Outcome:
         def keep(place: int, clip: Made) -> None:
             if isinstance(clip, Quarantined):
-                made(clip)
+                attempt.made(clip)
                 return
             self._keep((task.split, task.shard), place, clip[1])
-            made(None)
+            attempt.made(None)
 
         kept: tuple[int, ...] = ()
         left: Task | None = task
-        if again:
+        if attempt.again:
             found = self._waiting.find(task.split, task.shard)
             kept, left = tuple(p for p in task.places if p in found), task.without(found)
             for _ in kept:
-                made(None)
+                attempt.made(None)
         if left is None:
             return Outcome(kept)
-        outcome = self._worker.run(left, given_up=given_up, starting=starting, made=keep)
+        outcome = self._worker.run(
+            left, given_up=attempt.given_up, starting=attempt.starting, made=keep
+        )
         return Outcome(
             kept + outcome.made,
             outcome.quarantined,

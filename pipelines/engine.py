@@ -30,7 +30,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from pipelines.cluster import on_ray
-from pipelines.commit import Hands, WholeShard
+from pipelines.commit import Attempt, Hands, WholeShard
 from pipelines.compute import Compute, Stopwatch, ray_saves_time
 from pipelines.gather import Gathering
 from pipelines.guard import MAX_DEATHS
@@ -43,7 +43,7 @@ from preprocess.errors import InputError
 from shards.environment import differences, limit_threads, recorded, settle
 from shards.manifest import Manifest, Quarantined
 
-__all__ = ["MAX_DEATHS", "run"]
+__all__ = ["run"]
 
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
 # Times that what was kept aside may be lost before the output is taken for broken.
@@ -138,7 +138,7 @@ def _run_here(
 
     for number, task in enumerate(tasks, 1):
         try:
-            outcome = worker.run(task, made=each)
+            outcome = worker.run(task, Attempt(made=each))
         finally:
             worker.flush()
         reporter.done(task, outcome)
@@ -317,7 +317,7 @@ class _RayWorker:
         return {"batch": [batch], "outcomes": [pickle.dumps(outcomes)]}
 
     def _run(self, batch: int, task: Task) -> Outcome:
-        return self._worker.run(task)
+        return self._worker.run(task, Attempt())
 
     def _run_again(self, batch: int, task: Task) -> Outcome:
         def starting(key: str) -> None:
@@ -325,9 +325,8 @@ class _RayWorker:
             self._ray.get(self._ledger.at.remote(batch, key))
 
         deadly = self._ray.get(self._ledger.deadly.remote())
-        outcome = self._worker.run(
-            task, again=True, given_up=dict.fromkeys(deadly, _DEADLY), starting=starting
-        )
+        given_up = dict.fromkeys(deadly, _DEADLY)
+        outcome = self._worker.run(task, Attempt(True, given_up, starting))
         self._ray.get(self._ledger.survived.remote(batch))
         return outcome
 

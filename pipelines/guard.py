@@ -13,14 +13,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from types import MappingProxyType
 from typing import Any
 
 from pipelines.child import COMMAND
-from pipelines.commit import RealHands, TaskWorker, WholeShard
+from pipelines.commit import Attempt, RealHands, TaskWorker, WholeShard
 from pipelines.compute import Compute
 from pipelines.plan import Task
 from pipelines.tracebacks import of_dump
@@ -95,27 +94,17 @@ class _Guarded:
         self._cpu_seconds = 0.0
         self._process = _Process.loaded(hands, guards)
 
-    def run(
-        self,
-        task: Task,
-        *,
-        again: bool = False,
-        given_up: Mapping[str, str] = MappingProxyType({}),
-        starting: Callable[[str], None] = lambda key: None,
-        made: Callable[[Quarantined | None], None] = lambda quarantined: None,
-    ) -> Outcome:
+    def run(self, task: Task, attempt: Attempt) -> Outcome:
         told = 0
 
         def first(quarantined: Quarantined | None) -> None:
             nonlocal told
             told += 1
-            made(quarantined)
+            attempt.made(quarantined)
 
-        given = dict(given_up)
-        dead = self._dead(task)
-        if not dead:
+        if not self._dead(task):
             try:
-                return self._process.run(task, again, given, starting, first)
+                return self._process.run(task, replace(attempt, made=first))
             except _Died as death:
                 self._died(task, death)
         # One after the other from here on, so that it is known which clip it is.
@@ -125,14 +114,10 @@ class _Guarded:
             nonlocal ended
             ended += 1
             if ended > told:  # the others were told before the process died
-                made(quarantined)
+                attempt.made(quarantined)
 
-        outcomes = [
-            self._run_one(
-                replace(task, first_frames=(frame,), places=(place,)), given, starting, rest
-            )
-            for frame, place in zip(task.first_frames, task.places, strict=True)
-        ]
+        each = replace(attempt, again=True, made=rest)
+        outcomes = [self._run_one(one, each) for one in _one_by_one(task)]
         return Outcome(
             tuple(place for outcome in outcomes for place in outcome.made),
             {place: q for outcome in outcomes for place, q in outcome.quarantined.items()},
@@ -151,24 +136,16 @@ class _Guarded:
         """What its processes have used."""
         return self._cpu_seconds + self._process.cpu_seconds
 
-    def _run_one(
-        self,
-        task: Task,
-        given_up: Mapping[str, str],
-        starting: Callable[[str], None],
-        made: Callable[[Quarantined | None], None],
-    ) -> Outcome:
+    def _run_one(self, task: Task, attempt: Attempt) -> Outcome:
         """A task of one clip, until it is made or given up."""
         (place,) = task.places
         while not (dead := self._dead(task)):
             try:
-                outcome = self._process.run(task, True, given_up, starting, made)
+                return self._process.run(task, attempt)
             except _Died as death:
                 self._died(task, death)
-            else:
-                return outcome
         (quarantined,) = dead.values()
-        made(quarantined)
+        attempt.made(quarantined)
         return Outcome((), {place: quarantined})
 
     def _dead(self, task: Task) -> dict[int, Quarantined]:
@@ -259,16 +236,11 @@ class _Process:
             raise
         return process
 
-    def run(
-        self,
-        task: Task,
-        again: bool,
-        given_up: Mapping[str, str],
-        starting: Callable[[str], None],
-        made: Callable[[Quarantined | None], None],
-    ) -> Outcome:
+    def run(self, task: Task, attempt: Attempt) -> Outcome:
         """Raises _Died, and whatever the worker raises."""
-        return self._ask(("run", task, again, dict(given_up)), starting, made)
+        message = ("run", task, attempt.again, dict(attempt.given_up))
+        outcome: Outcome = self._ask(message, attempt.starting, attempt.made)
+        return outcome
 
     def release(self) -> None:
         """Keep it for the next build, unless another is kept."""

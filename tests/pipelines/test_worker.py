@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.engine import MAX_DEATHS, _Ledger
+from pipelines.engine import _Ledger
+from pipelines.guard import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
 from pipelines.worker import Setup, Worker
