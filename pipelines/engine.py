@@ -41,6 +41,7 @@ from pipelines.worker import Outcome
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 from shards.environment import differences, limit_threads, recorded, settle
+from shards.errors import ShardsError
 from shards.manifest import Manifest, Quarantined
 
 __all__ = ["run"]
@@ -184,7 +185,9 @@ def _run_on_ray(
             committers.start(shard)
         for row in results.iter_rows():
             # Made by our own worker, a moment ago.
-            outcomes: list[Outcome] = pickle.loads(row["outcomes"])
+            outcomes: list[Outcome] | Exception = pickle.loads(row["outcomes"])
+            if isinstance(outcomes, Exception):
+                raise outcomes
             for task, outcome in zip(batches[row["batch"]], outcomes, strict=True):
                 failed = outcome.quarantined.values()
                 reporter.made(len(outcome.made) + len(failed), list(failed))
@@ -312,8 +315,12 @@ class _RayWorker:
         while (again := self._ray.get(self._ledger.begin.remote(batch))) is None:
             time.sleep(_PAUSE)  # until committers have caught up
         run = self._run_again if again else self._run
-        outcomes = [run(batch, task) for task in pickle.loads(tasks)]
-        self._worker.flush()
+        outcomes: list[Outcome] | Exception
+        try:
+            outcomes = [run(batch, task) for task in pickle.loads(tasks)]
+            self._worker.flush()
+        except (InputError, ShardsError) as error:
+            outcomes = error  # Ray would wrap it until its message is lost
         return {"batch": [batch], "outcomes": [pickle.dumps(outcomes)]}
 
     def _run(self, batch: int, task: Task) -> Outcome:

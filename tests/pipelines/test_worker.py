@@ -4,16 +4,23 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from pipelines.engine import _Ledger
+from pipelines.compute import Compute
+from pipelines.engine import _Ledger, run
+from pipelines.gather import Gathering
 from pipelines.guard import MAX_DEATHS
 from pipelines.plan import make_plan
 from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
 from pipelines.worker import Setup, Worker
 from preprocess.annotators.spec import Hardware
 from preprocess.frames import Frame
 from preprocess.provenance import Provenance
 from preprocess.sources.values import Listing, Video
+from shards.errors import StorageError
+from shards.files.storage import Store
+from shards.waiting import WaitingClips
 from tests.pipelines.conftest import BARE
 from tests.pipelines.test_plan import Nothing
 
@@ -81,3 +88,23 @@ def test_a_clip_given_up_is_not_read():
     given_up = dict.fromkeys(("videos-v-0", "videos-v-4"), "killed its worker")
     outcome = worker.run(task, given_up=given_up)
     assert [clip.reason for clip in outcome.quarantined.values()] == ["killed its worker"] * 2
+
+
+class NoRoom:
+    """Hands that cannot keep a clip."""
+
+    def worker(self):
+        return self
+
+    def run(self, task, attempt):
+        raise StorageError("cannot write out/a: the disk is full")
+
+
+@pytest.mark.slow
+def test_what_a_ray_worker_says_reaches_the_user(tmp_path, ray_is_up):
+    recipe = Recipe("videos", clip_length=4, **BARE)
+    plan = make_plan(recipe, tmp_path, Listing((Video("v", 8, 30.0, Grey(), "v", "train"),)))
+    gathering = Gathering(plan, plan.shards, WaitingClips(Store.at(tmp_path), "0" * 64))
+    compute = Compute(workers=1)
+    with pytest.raises(StorageError, match=r"^cannot write out/a: the disk is full$"):
+        list(run(gathering, NoRoom(), recipe, Hardware(), compute, Reporter()))
