@@ -23,10 +23,10 @@ from shards.files.digest import canonical_json
 from shards.files.locks import BUILDING, process_start
 from shards.files.storage import Store
 
-__all__ = ["EVERY", "REMOTE_EVERY", "told"]
+__all__ = ["told"]
 
-EVERY = 2.0  # seconds between two writings into a local folder
-REMOTE_EVERY = 15.0  # and into an object store, whose requests cost
+_EVERY = 2.0  # seconds between two writings into a local folder
+_REMOTE_EVERY = 15.0  # and into an object store, whose requests cost
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class _File:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._counts: Counts | None = None
-        self._every = EVERY if store.is_local else REMOTE_EVERY
+        self._every = _EVERY if store.is_local else _REMOTE_EVERY
         self._who = {
             "host": socket.gethostname(),
             "user": _user(),

@@ -16,7 +16,7 @@ from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, count_reasons, load_all_manifests
 from shards.mix import MIX
 
-__all__ = ["Builder", "Status", "read_status", "statuses"]
+__all__ = ["Builder", "Status", "statuses"]
 
 _SILENT = 3  # writings of its file that a builder on another machine may miss
 _SLACK = 10.0  # seconds by which two machines' clocks may differ
@@ -81,10 +81,10 @@ def statuses(out: str) -> list[Status]:
     if store.size() is not None:
         raise NotADataset(f"{store.url()}: is a file; give the folder of a dataset")
     if _has_begun(store):
-        return [read_status(store)]
+        return [_read_status(store)]
     names = [name for name, is_folder in store.list().items() if is_folder]
     parts = [store.folder(name) for name in names]
-    found = [read_status(part) for part in parts if _has_begun(part)]
+    found = [_read_status(part) for part in parts if _has_begun(part)]
     if not found:
         what = f"{MIX} alone" if store.size(MIX) is not None else "no dataset.json"
         raise NotADataset(f"{store.url()}: no build has begun here (there is {what})")
@@ -95,7 +95,7 @@ def _has_begun(store: Store) -> bool:
     return store.size("dataset.json") is not None or store.size(BUILDING) is not None
 
 
-def read_status(store: Store) -> Status:
+def _read_status(store: Store) -> Status:
     """The status of one dataset. Raises NotADataset for one damaged or of another version."""
     info = read_info(store)
     said = _said(store)

@@ -33,7 +33,6 @@ from shards.files.secrets import has_secret, redact
 from shards.files.system_errors import explain
 
 __all__ = [
-    "CACHE_VARIABLE",
     "Entry",
     "RemotePath",
     "entries",
@@ -42,7 +41,7 @@ __all__ = [
     "read_exactly",
 ]
 
-CACHE_VARIABLE = "IDOL_SOURCE_CACHE"
+_CACHE_VARIABLE = "IDOL_SOURCE_CACHE"
 _CACHE_BYTES = 20 << 30
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+")
 _HELD = 32  # copies that cannot make room, as somebody may be about to open them
@@ -336,10 +335,10 @@ def _copy(path: RemotePath) -> Path:
 
 
 def _limit() -> int:
-    text = os.environ.get(CACHE_VARIABLE, "").strip().upper()
+    text = os.environ.get(_CACHE_VARIABLE, "").strip().upper()
     if not text:
         return _CACHE_BYTES
     match = re.fullmatch(r"([0-9]+)([KMGT]?)I?B?", text)
     if match is None or not int(match[1]):
-        raise InputError(f"{CACHE_VARIABLE}={text}: give bytes, as in 500G")
+        raise InputError(f"{_CACHE_VARIABLE}={text}: give bytes, as in 500G")
     return int(match[1]) * _UNITS[match[2]]

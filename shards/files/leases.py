@@ -26,10 +26,10 @@ from shards.files.locks import LOCK, Taken, process_start
 from shards.files.s3 import is_s3, put_if, read_object
 from shards.files.storage import Store
 
-__all__ = ["LAPSE_SECONDS", "RENEW_SECONDS", "Lease", "leased"]
+__all__ = ["Lease", "leased"]
 
-RENEW_SECONDS = 10.0
-LAPSE_SECONDS = 45.0
+_RENEW_SECONDS = 10.0
+_LAPSE_SECONDS = 45.0
 _POLL_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ def leased(
     store: Store,
     name: str = LOCK,
     *,
-    renew_seconds: float = RENEW_SECONDS,
-    lapse_seconds: float = LAPSE_SECONDS,
+    renew_seconds: float = _RENEW_SECONDS,
+    lapse_seconds: float = _LAPSE_SECONDS,
 ) -> Iterator[Lease]:
     """Hold the lease `name` of a store; a thread renews it meanwhile.
 
