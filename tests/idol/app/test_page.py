@@ -1,0 +1,109 @@
+"""The page in a browser: what a visitor fills in and clicks, and what is there then."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.app.server import application, uploads_kept_until_the_end
+from idol.config.app import AppConfig
+from tests.browser import Browse, serious_faults, until
+
+pytest.importorskip("gradio", reason="gradio is not installed: make install-app")
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("app") / "out"
+
+
+@pytest.fixture(scope="module")
+def address(out: Path) -> Iterator[str]:
+    """Where the page is served, on a free port."""
+    import uvicorn
+
+    with pytest.MonkeyPatch.context() as patch, uploads_kept_until_the_end():
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        server = uvicorn.Server(
+            uvicorn.Config(application(AppConfig(out=out)), port=0, log_level="warning")
+        )
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            thread.join(0.05)
+            assert thread.is_alive()
+        [listening] = server.servers[0].sockets
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def fill(page: Any, setting: str, value: str) -> None:
+    """A setting's label is followed by what is said of it."""
+    page.get_by_label(re.compile(rf"^\s*{setting}\b")).fill(value)
+
+
+def opened(browse: Browse, address: str, **window: Any) -> Any:
+    """The page, with settings that are soon done."""
+    page = browse(**window)
+    page.goto(address)
+    until(page, "document.querySelectorAll('img.small').length == 2")
+    fill(page, "Steps", "2")
+    fill(page, "Frames", "8")
+    return page
+
+
+@pytest.mark.parametrize("width", [390, pytest.param(1600, marks=pytest.mark.slow)])
+def test_a_preview_fits_the_window(browse: Browse, address: str, out: Path, width: int) -> None:
+    page = opened(browse, address, width=width, dark=width == 390)
+    assert page.evaluate(FITS)
+    page.click("#preview")
+    until(page, "document.querySelector('#sheet img')?.naturalWidth > 900", 60)
+    until(page, "document.querySelector('#stage').innerText == 'Done'")
+    assert page.evaluate(FITS)
+    assert serious_faults(page) == []
+    assert list(out.glob("*")) == []
+
+
+def test_a_mistake_is_told_and_leaves_nothing(browse: Browse, address: str, out: Path) -> None:
+    page = opened(browse, address)
+    fill(page, "Frames", "1")
+    page.click("#generate")
+    until(
+        page, "document.querySelector('#stage [role=alert]')?.innerText.includes('one frame')", 60
+    )
+    assert page.is_enabled("#generate")
+    assert list(out.glob("*")) == []
+
+
+@pytest.mark.slow
+def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str, out: Path) -> None:
+    page = opened(browse, address)
+    fill(page, "Steps", "200")
+    page.click("#generate")
+    until(page, "document.querySelector('#stage').innerText == 'Denoising'", 60)
+    page.click("#cancel")
+    until(page, "document.querySelector('#stage').innerText.startsWith('Cancelled')", 60)
+    assert list(out.glob("*")) == []
+
+    fill(page, "Steps", "2")
+    page.click("#generate")
+    until(page, "document.querySelectorAll('#made video').length == 2", 120)
+    until(page, "[...document.querySelectorAll('#made video')].every(v => v.videoWidth > 0)")
+    assert page.evaluate(FITS)
+    assert "--steps 2 --frames 8" in page.input_value("#command textarea")
+    assert (out / "0001" / "video.mp4").is_file()
+
+    relief = page.frame_locator("#made iframe")
+    relief.locator("#play").click()
+    assert relief.locator("#play").inner_text() == "Play"  # it stands still
+    before = relief.locator("#stage").screenshot()
+    relief.locator("#yaw").fill("30")
+    page.wait_for_timeout(300)
+    assert relief.locator("#stage").screenshot() != before
