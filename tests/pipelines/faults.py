@@ -4,8 +4,9 @@
 
 prints the reliability table: what was done, how often, how often the command had to be run again,
 and what was lost. Every file's digest is compared with that of a build that nobody disturbed. Each
-fault, its moment and the shape of its build are functions of the seed; the moments are seconds, so
-a loaded machine is hit elsewhere.
+fault, its moment and the shape of its build are functions of the seed. A moment is a part of a
+second after the start, or a share of the files that a build leaves, so a build is always struck
+while it runs, however fast the machine is.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ _LIMIT = 150.0  # seconds for one of them
 
 @dataclass(frozen=True)
 class Case:
-    """One disturbed build: what is done to it, when, and what it is of."""
+    """One disturbed build: what is done to it, when, and what it is of.
+
+    `after`  of the files that it will leave, the share that has been there, some only for a
+             while, when it is struck; below 0, a second's part after its start.
+    """
 
     fault: str
     seed: int
@@ -150,11 +155,15 @@ class Driver:
 
 
 def _kill(driver: Driver, which: Callable[[str], bool], draw: random.Random) -> int:
-    found = [p for p, line in driver.family().items() if p != driver.process.pid and which(line)]
-    if not found:
-        return 0
+    def found() -> list[int]:
+        me = driver.process.pid
+        return sorted(p for p, line in driver.family().items() if p != me and which(line))
+
+    while not (processes := found()):  # not yet begun
+        if driver.wait(0.02) is not None:
+            return 0
     with contextlib.suppress(ProcessLookupError):
-        os.kill(draw.choice(sorted(found)), signal.SIGKILL)
+        os.kill(draw.choice(processes), signal.SIGKILL)
     return 1
 
 
@@ -208,7 +217,7 @@ def draw(seed: int, number: int, *, ray: bool = True) -> Case:
         fault,
         of.randrange(1 << 30),
         workers,
-        of.uniform(6.0, 25.0) if workers else of.uniform(1.0, 6.0),
+        of.uniform(-0.3, 0.9),
         of.choice([1, 3, 7, 64]),
         of.choice([2, 4, 8]),
     )
@@ -238,7 +247,7 @@ def disturb(case: Case, folder: Path) -> Result:
             code = None
             try:
                 if result.runs == 1:
-                    code = driver.wait(case.after)
+                    code = _until(case.after, driver, out, len(digests(calm)))
                     if code is None:
                         result.struck += strike(driver, of)
                 code = driver.wait(_LIMIT) if code is None else code
@@ -253,6 +262,19 @@ def disturb(case: Case, folder: Path) -> Result:
         result.lost = compare(calm, out)
     result.seconds = time.monotonic() - began
     return result
+
+
+def _until(after: float, driver: Driver, out: Path, files: int) -> int | None:
+    """Wait for a case's moment. The command's exit code; None while it runs."""
+    if after < 0:
+        return driver.wait(-after)
+    seen: set[str] = set()
+    end = time.monotonic() + _LIMIT
+    while (code := driver.wait(0.005)) is None and time.monotonic() < end:
+        seen.update(name for _, _, names in os.walk(out) for name in names)
+        if len(seen) >= max(1, after * files):
+            return None
+    return code
 
 
 def compare(calm: Path, out: Path) -> list[str]:
