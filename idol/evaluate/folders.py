@@ -27,7 +27,7 @@ from shards.files.digest import parse_json
 from shards.sample.colormap import grey_to_depth, hot_to_depth
 from shards.sample.images import declared_size, decode_image
 
-__all__ = ["FolderClip", "VideoClip", "of_depth", "open_folder", "with_depth"]
+__all__ = ["FolderClip", "VideoClip", "of_depth", "open_folder", "size_of", "with_depth"]
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 _VIDEOS = (".mp4",)
@@ -300,16 +300,21 @@ def _numbers(files: Sequence[Path], *, gaps: bool = False) -> tuple[int, ...]:
     return numbers
 
 
+def size_of(file: Path) -> tuple[int, int]:
+    """Height and width that an image's file says. Raises EvaluationError where it says none."""
+    with file.open("rb") as opened:
+        head = opened.read(_HEAD)
+    try:
+        width, height = declared_size(head)
+    except ValueError as error:
+        raise EvaluationError(f"{file}: {error}" if head else f"{file}: is empty") from error
+    return height, width
+
+
 def _size(files: Sequence[Path]) -> tuple[int, int]:
     sizes: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for file in files:
-        with file.open("rb") as opened:
-            head = opened.read(_HEAD)
-        try:
-            width, height = declared_size(head)
-        except ValueError as error:
-            raise EvaluationError(f"{file}: {error}" if head else f"{file}: is empty") from error
-        sizes[height, width].append(file)
+        sizes[size_of(file)].append(file)
     if len(sizes) > 1:
         (usual, _), (odd, those) = sorted(sizes.items(), key=lambda item: -len(item[1]))[:2]
         raise EvaluationError(

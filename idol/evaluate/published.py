@@ -19,16 +19,14 @@ import numpy as np
 from idol.config.evaluate import Layout
 from idol.evaluate.clips import ClipArrays, ClipSet
 from idol.evaluate.errors import EvaluationError
-from idol.evaluate.folders import FolderClip
-from shards.sample.images import declared_size, decode_image
+from idol.evaluate.folders import FolderClip, size_of
+from shards.sample.images import decode_image
 
 __all__ = ["LAYOUTS", "StripClip", "open_published"]
 
 _STRIPS = ("reconstruction", "png")
 _CONTAINERS = (".mp4", ".gif", ".avi", ".mov")
 _PREDICTED = re.compile(r"pred_#(\d+)\.png")
-# Enough of a file to find its size in.
-_HEAD = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _strips(path: Path) -> ClipSet:
         if file.suffix.lower() != ".png" or not file.is_file():
             ignored[file.suffix.lower() or "folders"] += 1
             continue
-        height, width = _size(file)
+        height, width = size_of(file)
         if width % height:
             raise EvaluationError(
                 f"{file}: is {width}x{height}, which is no row of square frames: give "
@@ -153,19 +151,9 @@ def _named(name: str) -> str:
 
 
 def _one_size(files: tuple[Path, ...]) -> tuple[int, int]:
-    sizes = {file: _size(file) for file in files}
+    sizes = {file: size_of(file) for file in files}
     first = sizes[files[0]]
     for file, size in sizes.items():
         if size != first:
             raise EvaluationError(f"{file}: is {size[1]}x{size[0]}, not {first[1]}x{first[0]}")
     return first
-
-
-def _size(file: Path) -> tuple[int, int]:
-    with file.open("rb") as opened:
-        head = opened.read(_HEAD)
-    try:
-        width, height = declared_size(head)
-    except ValueError as error:
-        raise EvaluationError(f"{file}: {error}" if head else f"{file}: is empty") from error
-    return height, width
