@@ -1,6 +1,7 @@
 """From a batch of clips to what the denoiser sees: latents and conditions (paper, sec. 3.1)."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Streams, Unconditional
+from idol.config.train import TrainConfig
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
@@ -64,6 +66,19 @@ class Preparation:
     unconditional: Unconditional = "zero_tokens"
     pose_control: PoseControl = "controlnet"
     streams: Streams = "shared"
+
+    @classmethod
+    def of(cls, config: TrainConfig, codec: LatentCodec, encode_image: ImageEncoder) -> Self:
+        """As a configuration of training says."""
+        model = config.model
+        return cls(
+            codec,
+            encode_image,
+            config.data.size,
+            unconditional=model.unconditional,
+            pose_control=model.pose_control,
+            streams=model.streams,
+        )
 
     def __call__(
         self,

@@ -242,14 +242,7 @@ class Run(Stepping):
     @property
     def prepare(self) -> Preparation:
         """How clips become latents in training."""
-        return Preparation(
-            self.trained.codec,
-            self.image_encoder,
-            self.config.data.size,
-            unconditional=self.config.model.unconditional,
-            pose_control=self.config.model.pose_control,
-            streams=self.config.model.streams,
-        )
+        return Preparation.of(self.config, self.trained.codec, self.image_encoder)
 
     @property
     def modules(self) -> Sequence[nn.Module]:

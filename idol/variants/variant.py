@@ -38,7 +38,7 @@ class Variant:
     Attributes:
         summary: what it is, in a line.
         row: the paper's table and row, or whose idea it is.
-        model, loss, data, optimizer: settings of `TrainConfig`'s parts that make it what it is;
+        model, loss, optimizer: settings of `TrainConfig`'s parts that make it what it is;
             all others are free, and by default those of the paper's model.
         pretraining: which pre-training its image stage starts from.
         poses: how its data's skeletons are drawn, where it says so.
@@ -52,7 +52,6 @@ class Variant:
     row: str
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     loss: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     optimizer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pretraining: Pretraining = "haop"
     poses: Literal["openpose", "dwpose"] | None = None
@@ -65,11 +64,11 @@ class Variant:
 
         Pre-training comes before what a variant of the model changes: it trains the 2D model.
         """
-        parts = {name: dict(getattr(self, name)) for name in ("model", "loss", "data", "optimizer")}
+        parts = {name: dict(getattr(self, name)) for name in ("model", "loss", "optimizer")}
         if stage == "pretrain":
             parts["model"].pop("background", None)  # there is no ControlNet yet
         if stage == "pretrain" and self.pretraining != "none":
-            parts["data"]["cut"] = self.pretraining
+            parts["data"] = {"cut": self.pretraining}
         return parts
 
     def mistakes(self, config: TrainConfig, name: str) -> list[str]:

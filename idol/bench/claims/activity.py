@@ -41,13 +41,7 @@ def gradient_share(output: Path) -> float:
     config = parse(["--config", str(output / "config.json")])
     trained, _ = load_trained(output)
     parameters = set_trainable(trained.denoiser, "video")
-    prepare = Preparation(
-        trained.codec,
-        trained.image_encoder,
-        config.data.size,
-        unconditional=config.model.unconditional,
-        pose_control=config.model.pose_control,
-    )
+    prepare = Preparation.of(config, trained.codec, trained.image_encoder)
     random = Randomness(config.run.seed)
     batches = open_datasets(config).training_batches(
         rank=0, processes=1, consumed=0, pin_memory=False

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 __all__ = ["DETAILS", "HEADLINE", "Pair", "rows_of"]
-
-Claims = Literal["headline", "all"]
 
 
 @dataclasses.dataclass(frozen=True)
