@@ -176,6 +176,8 @@ def _written(path: Path, metrics: Metrics) -> Iterator[None]:
             except OSError:
                 continue  # its disk may have room again later; the build does not depend on it
 
+    if not path.parent.is_dir():
+        raise InputError(f"--metrics {path}: there is no folder {path.parent}: make it first")
     try:
         write()
     except OSError as error:

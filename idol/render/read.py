@@ -89,7 +89,7 @@ def _generated(folder: Path, config: RenderConfig) -> Footage:
         fps, count = float(outputs["fps"]), int(outputs["frames"])
     except (ValueError, KeyError, TypeError) as error:
         raise RenderError(
-            f"{folder / _REPORT} is not the report of an idol-generate: {error!r}"
+            f"{folder / _REPORT} is damaged, or not what idol-generate wrote: generate again"
         ) from error
     chosen = _chosen(count, config, folder)
     frames = _frames(folder / "video.mp4", config)
@@ -186,6 +186,8 @@ def _comparable(clip: Clip) -> bool:
 
 
 def _other(path: Path, config: RenderConfig) -> Footage:
+    if (path / "dataset.json").is_file():
+        raise RenderError(f"{path} is a dataset: name a clip of it, as {path}::KEY")
     if config.depth is None:
         missing = "" if path.is_file() else f"holds no {_REPORT} of idol-generate, and "
         raise RenderError(f"{path} {missing}brings no depth: give it as --depth")

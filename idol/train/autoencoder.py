@@ -58,6 +58,11 @@ def check_autoencoder_sources(config: TrainConfig) -> None:
         for name in ("init_from", "vae", "image_encoder")
         if getattr(config, name)
     ]
+    if config.model.streams == "video":
+        mistakes.append(
+            f"variant {config.variant} has no depth, of which stage autoencoder learns too: leave "
+            "--variant out, for a codec is of no variant"
+        )
     TrainError.raise_if_any(mistakes, "no valid start")
 
 

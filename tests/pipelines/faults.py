@@ -190,6 +190,11 @@ def _kill_gcs(driver: Driver, draw: random.Random) -> int:
     return _kill(driver, lambda line: "gcs_server" in line.split(" ")[0], draw)
 
 
+def _there_already(driver: Driver, draw: random.Random) -> int:
+    """Of what its environment does to a build from its beginning."""
+    return 1
+
+
 _STRIKES: dict[str, Callable[[Driver, random.Random], int]] = {
     "driver killed": _kill_driver,
     "driver stopped": _stop_driver,
@@ -247,7 +252,8 @@ def disturb(case: Case, folder: Path) -> Result:
             code = None
             try:
                 if result.runs == 1:
-                    code = _until(case.after, driver, out, len(digests(calm)))
+                    there = strike is _there_already
+                    code = None if there else _until(case.after, driver, out, len(digests(calm)))
                     if code is None:
                         result.struck += strike(driver, of)
                 code = driver.wait(_LIMIT) if code is None else code
@@ -307,22 +313,24 @@ def _place(case: Case, out: Path, of: random.Random) -> Iterator[_Place]:
     def nothing() -> None:
         return
 
-    def counted(driver: Driver, draw: random.Random) -> int:
-        return 1  # it is there from the beginning
-
     if case.fault in _STRIKES:
         yield str(out), _STRIKES[case.fault], nothing, {}
     elif case.fault == "clock jumps":
-        yield str(out), counted, nothing, {"IDOL_FAULT_CLOCK": str(case.seed)}
+        yield str(out), _there_already, nothing, {"IDOL_FAULT_CLOCK": str(case.seed)}
     elif case.fault == "store fails":
         yield (
             f"flaky://{out}",
-            counted,
+            _there_already,
             nothing,
             {"IDOL_FAULT_STORE": f"{case.seed}:{of.choice([0.02, 0.1])}"},
         )
     elif case.fault == "disk full":
-        yield str(out), counted, nothing, {"IDOL_FAULT_DISK": str(of.choice([6, 30, 120]) * 1000)}
+        yield (
+            str(out),
+            _there_already,
+            nothing,
+            {"IDOL_FAULT_DISK": str(of.choice([6, 30, 120]) * 1000)},
+        )
     else:
         yield from _read_only(out)
 

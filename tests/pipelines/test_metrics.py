@@ -67,7 +67,9 @@ def test_the_port_serves_on_the_loopback_alone():
 @pytest.mark.parametrize("where", ["0", "70000", "", "0.0.0.0:9000", "/proc/none/x.prom"])
 def test_places_that_cannot_be_used_are_one_line(tmp_path, make_video, capsys, where):
     assert build(tmp_path, make_video, "--metrics", where) == 2
-    assert "--metrics" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--metrics" in said
+    assert ("there is no folder /proc/none: make it first" in said) == where.startswith("/proc")
     assert not (tmp_path / "out").exists()
 
 

@@ -161,6 +161,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         ([f"{PEOPLE}::people-00000", "--depth", "d.npy"], "a clip has its own"),
         (["VIDEO/video.mp4"], "give it as --depth"),
         (["VIDEO"], "give it as --depth"),
+        (["VIDEO/dataset"], "is a dataset: name a clip of it"),
+        (["VIDEO/damaged"], "is damaged, or not what idol-generate wrote"),
         (["VIDEO/depth.npy", "--depth", "VIDEO/depth.npy"], "cannot be read as a video"),
         (["VIDEO/video.mp4", "--depth", "VIDEO/none"], "does not exist"),
         (["VIDEO/video.mp4", "--depth", "VIDEO/video.mp4", "--view", "200"], "--view must be"),
@@ -175,6 +177,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, video, capsys, line,
     np.save(video / "nan.npy", np.full((2, 96, 96), np.nan, np.float32))
     np.save(video / "flat.npy", np.ones((96, 96), np.float32))
     (video / "text.npy").write_text("no")
+    for name in ("dataset/dataset.json", "damaged/report.json"):
+        (video / name).parent.mkdir(exist_ok=True)
+        (video / name).write_text("{")
     out = tmp_path / "out"
     given = [part.replace("VIDEO", str(video)) for part in line]
     quick = QUICK if "--write" not in line else ("--frames", "2")

@@ -20,7 +20,8 @@ from idol.saved import load_trained
 from idol.train.autoencoder import AutoencoderMonitor
 from idol.train.stopping import TrainError
 from idol.train.train import train
-from tests.idol.train.micro import clip, losses_of, micro, weights_of, write_shards
+from idol.variants import VARIANTS
+from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
 SMALL = AutoencoderConfig(latent_channels=5, block_out_channels=(8, 8, 16), crop=16)
 
@@ -162,6 +163,13 @@ def test_preset_tiny_trains_and_generates_with_it(
     [
         ({"init_from": Path("before")}, "--init-from"),
         ({"base": Path("base")}, "--base is for preset sd14"),
+        (
+            {
+                "variant": "disco",
+                "model": dataclasses.replace(MODEL, **VARIANTS["disco"].model),
+            },
+            "leave --variant out",
+        ),
     ],
 )
 def test_what_it_cannot_start_from_is_refused(
