@@ -107,9 +107,22 @@ def serious_faults(page: Any) -> list[str]:
     ]
 
 
-def until(page: Any, expression: str, seconds: float = 20) -> None:
-    """Waits until an expression of the page is true. Raises AssertionError where it never is."""
+def until(page: Any, expression: str | Callable[[], Any], seconds: float = 20) -> None:
+    """Waits until an expression of the page, or of a test, is true. What the page throws meanwhile
+    (an element that is not there yet, a page that is being loaded) is "not yet".
+
+    Raises:
+        AssertionError: It never was; what was thrown last is told.
+    """
+    from playwright.sync_api import Error
+
     end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"never true in {seconds} s: {expression}"
+    while True:
+        thrown = ""
+        try:
+            if expression() if callable(expression) else page.evaluate(expression):
+                return
+        except Error as error:
+            thrown = f"; at last it threw: {error.message.splitlines()[0]}"
+        assert time.monotonic() < end, f"never true in {seconds} s: {expression}{thrown}"
         page.wait_for_timeout(20)

@@ -78,7 +78,7 @@ def test_a_mistake_is_told_and_leaves_nothing(browse: Browse, address: str, out:
     until(
         page, "document.querySelector('#stage [role=alert]')?.innerText.includes('one frame')", 60
     )
-    assert page.is_enabled("#generate")
+    until(page, lambda: page.is_enabled("#generate"))
     assert list(out.glob("*")) == []
 
 
@@ -97,13 +97,12 @@ def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str,
     until(page, "document.querySelectorAll('#made video').length == 2", 120)
     until(page, "[...document.querySelectorAll('#made video')].every(v => v.videoWidth > 0)")
     assert page.evaluate(FITS)
-    assert "--steps 2 --frames 8" in page.input_value("#command textarea")
+    until(page, lambda: "--steps 2 --frames 8" in page.input_value("#command textarea"))
     assert (out / "0001" / "video.mp4").is_file()
 
     relief = page.frame_locator("#made iframe")
     relief.locator("#play").click()
-    assert relief.locator("#play").inner_text() == "Play"  # it stands still
+    until(page, lambda: relief.locator("#play").inner_text() == "Play")  # it stands still
     before = relief.locator("#stage").screenshot()
     relief.locator("#yaw").fill("30")
-    page.wait_for_timeout(300)
-    assert relief.locator("#stage").screenshot() != before
+    until(page, lambda: relief.locator("#stage").screenshot() != before)

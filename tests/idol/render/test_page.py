@@ -140,33 +140,32 @@ def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):
     page.mouse.down()
     page.mouse.move(x - 60, y + 30, steps=3)
     page.mouse.up()
-    assert state("yaw") > 2
-    assert state("pitch") > 1
+    until(page, "relief.state.yaw > 2 && relief.state.pitch > 1")
     page.mouse.move(x + 60, y)  # let go
     held = state("yaw")
     page.locator("#canvas").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    assert state("yaw") == pytest.approx(held - 4)
+    until(page, lambda: state("yaw") == pytest.approx(held - 4))
     page.keyboard.press("+")
-    assert state("zoom") > 1
+    until(page, "relief.state.zoom > 1")
     page.keyboard.press(".")
-    assert state("frame") == 1
+    until(page, "relief.state.frame === 1")
     page.keyboard.press(".")
-    assert state("frame") == 0  # round
+    until(page, "relief.state.frame === 0")  # round
     page.keyboard.press("0")
-    assert [state(n) for n in ("yaw", "pitch", "zoom")] == [0, 0, 1]
+    until(page, lambda: [state(n) for n in ("yaw", "pitch", "zoom")] == [0, 0, 1])
     page.keyboard.press(" ")
     until(page, "relief.state.frame === 1")
     page.keyboard.press(" ")
-    assert page.locator("#play").inner_text() == "Play"
+    until(page, "document.getElementById('play').textContent == 'Play'")
     page.locator("#depth").focus()
     page.keyboard.press("End")
-    assert state("depth") == 2
+    until(page, "relief.state.depth === 2")
     page.locator("#yaw").fill("-12")
-    assert state("yaw") == -12
+    until(page, "relief.state.yaw === -12")
     page.get_by_role("button", name="Front view").click()
-    assert state("yaw") == 0
+    until(page, "relief.state.yaw === 0")
     page.get_by_role("button", name="Sway").click()
     until(page, "Math.abs(relief.state.yaw) > 1")
     with page.expect_download() as download:
@@ -198,8 +197,8 @@ def test_a_finger_orbits_and_two_zoom(browse, file):
 def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):
     page = opened(browse, file, width=width, dark=dark)
     assert page.title().startswith(NAME)
-    assert page.locator("h1").inner_text() == NAME
-    assert page.locator("#synthetic").is_visible()
+    until(page, lambda: page.locator("h1").inner_text() == NAME)
+    page.locator("#synthetic").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("summary").click()
     assert serious_faults(page) == []
@@ -218,7 +217,7 @@ def test_without_webgl_it_says_so(browse, file):
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     page.goto(file.as_uri())
     page.locator("#failure").wait_for(state="visible")
-    assert "no WebGL2" in page.locator("#failure").inner_text()
+    until(page, "document.getElementById('failure').textContent.includes('no WebGL2')")
 
 
 def test_the_file_states_a_policy_and_names_no_other(made):

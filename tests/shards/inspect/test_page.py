@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shards.inspect.pages.page import asset, data_url, json_block, page
-from tests.browser import Browse, serious_faults
+from tests.browser import Browse, serious_faults, until
 
 KIT = "shards.inspect.pages"
 HOSTILE = "</script><script>document.title='taken'</script><!--<script> & \u2028 \ud800 \" '"
@@ -54,12 +54,12 @@ def test_it_opens_from_disk(browse: Browse, tmp_path: Path, width: int, dark: bo
     assert serious_faults(shown) == []
     shown.get_by_role("tab", name="First").focus()
     shown.keyboard.press("ArrowRight")
-    assert shown.get_by_role("tabpanel").inner_text() == "b"
+    until(shown, lambda: shown.get_by_role("tabpanel").inner_text() == "b")
     background = "getComputedStyle(document.documentElement).backgroundColor"
     before = shown.evaluate(background)
     for _ in range(2 if not dark else 1):  # system, light, dark
         shown.get_by_role("button", name="Colours").click()
-    assert shown.evaluate(background) != before
+    until(shown, lambda: shown.evaluate(background) != before)
 
 
 def test_nothing_else_runs_or_is_loaded(chromium: Any, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_nothing_else_runs_or_is_loaded(chromium: Any, tmp_path: Path) -> None:
     shown.goto(path.as_uri())
     shown.locator("#main").click(position={"x": 1, "y": 1})
     assert shown.title() not in ("inline", "clicked")
-    assert sum("Content Security Policy" in text for text in errors) >= 3
+    until(shown, lambda: sum("Content Security Policy" in text for text in errors) >= 3)
     context.close()
 
 
@@ -85,3 +85,16 @@ def test_what_would_end_an_element_is_refused() -> None:
     with pytest.raises(ValueError):
         json_block("x", float("nan"))
     assert "<" not in json_block("x", HOSTILE)[len("<script ") : -len("</script>\n")]
+
+
+def test_what_is_not_there_yet_is_waited_for(browse: Browse) -> None:
+    shown = browse()
+    shown.set_content("<main></main>")
+    words = "document.querySelector('p').textContent"
+    with pytest.raises(AssertionError, match=r"never true.*null"):
+        until(shown, words, seconds=0.2)
+    shown.evaluate(
+        "setTimeout(() => document.body.append("
+        "Object.assign(document.createElement('p'), { textContent: 'here' })), 300)"
+    )
+    until(shown, f"{words} == 'here'")
