@@ -172,6 +172,14 @@ def _psnr(seen: Seen) -> Sums:
     return _over_images(psnr, seen)
 
 
+def _psnr_person(seen: Seen) -> Sums:
+    if seen.person is None:
+        return 0.0, 0.0
+    pairs = zip(seen.images, seen.person, strict=False)  # image metrics may take one frame alone
+    values = [psnr(ours[there], truth[there]) for (ours, truth), there in pairs if there.any()]
+    return float(np.sum(values)), float(len(values))
+
+
 def _ssim(seen: Seen) -> Sums:
     return _over_images(lambda a, b: ssim(a, b, seen.protocol.images.ssim), seen)
 
@@ -193,6 +201,13 @@ def _squares_person(seen: Seen) -> Sums:
         return 0.0, 0.0
     inside = errors(seen.depth, seen.true_depth, seen.person)
     return _mean(inside.mse, float(seen.person.sum()))
+
+
+def _squares_flat(seen: Seen) -> Sums:
+    if seen.person is None or not seen.person.any():
+        return 0.0, 0.0
+    inside = seen.true_depth[seen.person].astype(np.float64)
+    return _mean(float(inside.var()), float(inside.size))
 
 
 def _aligned(which: str) -> Callable[[Seen], Sums]:
@@ -217,6 +232,10 @@ def _edges_truth(seen: Seen) -> Sums:
 
 def _akd(error: PoseError | None) -> Sums:
     return (0.0, 0.0) if error is None else _mean(error.akd, error.found)
+
+
+def _of_body(error: PoseError | None) -> Sums:
+    return (0.0, 0.0) if error is None else _mean(error.of_body, error.found)
 
 
 def _missing(error: PoseError | None) -> Sums:
@@ -251,6 +270,7 @@ def _motion_truth(seen: Seen) -> Sums:
 
 
 _TRUTH = "the truth's own"
+_FLAT = "the truth's mean's own"
 _ANNOTATOR = "the annotator's own, on the truth"
 _DRIFT: tuple[Need, ...] = ("long", "person")
 _VIDEO: tuple[Need, ...] = ("snippets",)
@@ -283,6 +303,18 @@ METRICS: Mapping[str, Metric] = {
             _PERSON,
             _squares_person,
             root=True,
+            silent=_NO_PERSON,
+        ),
+        Metric(
+            "depth_rmse_person_flat",
+            _FLAT,
+            "depth",
+            "lower",
+            4,
+            _PERSON,
+            _squares_flat,
+            root=True,
+            beside="depth_rmse_person",
             silent=_NO_PERSON,
         ),
         Metric(
@@ -359,6 +391,16 @@ METRICS: Mapping[str, Metric] = {
             silent=_NO_EDGE,
         ),
         Metric("psnr", "PSNR", "dB", "higher", 2, ("images",), _psnr),
+        Metric(
+            "psnr_person",
+            "PSNR, person",
+            "dB",
+            "higher",
+            2,
+            ("images", "person"),
+            _psnr_person,
+            silent=_NO_PERSON,
+        ),
         Metric("ssim", "SSIM", "", "higher", 4, ("images",), _ssim),
         Metric("l1", "L1", "", "lower", 6, ("images",), _l1),
         Metric("lpips", "LPIPS", "", "lower", 4, ("images", "lpips"), _lpips),
@@ -381,6 +423,27 @@ METRICS: Mapping[str, Metric] = {
             ("pose", "annotator"),
             lambda seen: _akd(seen.pose_of_truth),
             beside="akd",
+            silent=_NOT_FOUND,
+        ),
+        Metric(
+            "akd_body",
+            "pose error, of the body's size",
+            "",
+            "lower",
+            4,
+            ("pose", "annotator"),
+            lambda seen: _of_body(seen.pose),
+            silent=_NOT_FOUND,
+        ),
+        Metric(
+            "akd_body_truth",
+            _ANNOTATOR,
+            "",
+            "lower",
+            4,
+            ("pose", "annotator"),
+            lambda seen: _of_body(seen.pose_of_truth),
+            beside="akd_body",
             silent=_NOT_FOUND,
         ),
         Metric(

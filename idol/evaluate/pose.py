@@ -28,6 +28,7 @@ class PoseError:
     """
 
     akd: float
+    of_body: float
     missing: float
     joints: int
     found: int
@@ -46,9 +47,11 @@ def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError
         raise ValueError(f"key points of {len(found)} frames, but a driving pose of {len(driving)}")
     joints = len(COCO_18)
     distances: list[np.ndarray] = []
+    shares: list[np.ndarray] = []
     wanted = missed = 0
+    sizes = [_size(driving[:, n, :joints]) for n in range(driving.shape[1])]
     for ours, truth in zip(found[:, :, :joints], driving[:, :, :joints], strict=True):
-        for person in truth:
+        for person, size in zip(truth, sizes, strict=True):
             there = person[:, 2] > CONFIDENT
             if not there.any():
                 continue
@@ -59,14 +62,27 @@ def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError
                 continue
             both = there & (best[:, 2] > CONFIDENT)
             missed += int((there & ~both).sum())
-            distances.append(np.linalg.norm(best[both, :2] - person[both, :2], axis=-1))
+            apart = np.linalg.norm(best[both, :2] - person[both, :2], axis=-1)
+            distances.append(apart)
+            shares.append(apart / max(size, 1.0))
     every = np.concatenate(distances) if distances else np.zeros(0)
     return PoseError(
         akd=float(every.mean() * UNIT_SIZE / height) if every.size else float("nan"),
+        of_body=float(np.concatenate(shares).mean()) if every.size else float("nan"),
         missing=missed / wanted if wanted else float("nan"),
         joints=wanted,
         found=wanted - missed,
     )
+
+
+def _size(person: np.ndarray) -> float:
+    """Of one person's joints (F, joints, 3): the larger side of their box, the largest of F."""
+    largest = 0.0
+    for frame in person:
+        there = frame[frame[:, 2] > CONFIDENT, :2]
+        if len(there):
+            largest = max(largest, float(np.ptp(there, axis=0).max()))
+    return largest
 
 
 def _nearest(people: np.ndarray, person: np.ndarray, there: np.ndarray) -> np.ndarray | None:

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from idol.evaluate.clips import ClipArrays
 from idol.evaluate.container import read_video, through_container, write_video
 from idol.evaluate.depth import AlignmentFit, aligned_sums, dtssd, edge_f1, errors, person_of
 from idol.evaluate.images import EQUAL_PSNR, l1, psnr, ssim
+from idol.evaluate.metrics import METRICS, Seen, value_of
 from idol.evaluate.motion import amount_of_motion
 from idol.evaluate.pose import pose_error
 from idol.evaluate.protocols import Container, protocol
@@ -97,6 +99,29 @@ def test_dtssd_sees_flicker_and_not_a_constant_error() -> None:
     assert np.isnan(dtssd(reference[:1], reference[:1]))
 
 
+def test_the_persons_psnr_and_the_flat_guess_are_of_the_person_alone() -> None:
+    rng = np.random.default_rng(5)
+    person = np.zeros((2, 16, 16), bool)
+    person[:, 4:12, 4:12] = True
+    true_depth = np.where(person, rng.uniform(0, 0.75, person.shape), 1).astype(np.float32)
+    truth = np.full((2, 16, 16, 3), 100, np.uint8)
+    ours = np.where(person[..., None], truth + 5, truth + 90).astype(np.uint8)
+    seen = Seen(
+        ClipArrays(frames=ours, depth=true_depth, depth_kind="person"),
+        ClipArrays(frames=truth, depth=true_depth, depth_kind="person", mask=person),
+        protocol("clean-8"),
+    )
+
+    def value(name: str) -> float:
+        sums = METRICS[name].sums
+        assert sums is not None
+        return value_of(METRICS[name], sums(seen))
+
+    assert value("psnr_person") == pytest.approx(20 * np.log10(255 / 5))
+    assert value("depth_rmse_person") == 0
+    assert value("depth_rmse_person_flat") == pytest.approx(true_depth[person].std(), rel=1e-5)
+
+
 def test_edges_that_lie_apart_lower_the_f1() -> None:
     def square(left: int) -> tuple[np.ndarray, np.ndarray]:
         there = np.zeros((64, 64), bool)
@@ -124,6 +149,8 @@ def test_pose_error_is_the_distance_of_the_joints_found_in_both() -> None:
     moved[..., 1] += 4
     exact = pose_error(moved, driving, 128)
     assert (exact.akd, exact.missing, exact.joints) == (pytest.approx(10, rel=1e-5), 0, 54)
+    sides = np.ptp(driving[:, 0, :18, :2], axis=1)  # of the joints' box in each frame
+    assert exact.of_body == pytest.approx(5 / sides.max(), rel=1e-5)
     moved[1, 0, :9, 2] = 0
     driving[2, 0, :6, 2] = 0
     assert pose_error(moved, driving, 128).missing == pytest.approx(9 / 48)

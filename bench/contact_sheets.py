@@ -1,0 +1,83 @@
+"""Contact sheets of held-out clips drawn by a seed, none chosen: docs/laptop-model.md.
+
+    python bench/contact_sheets.py SHARDS RUN --out docs/images/held-out
+
+RUN is what `idol-eval run --shards SHARDS --out RUN` left: the very frames that were scored. A
+sheet has what is given (the person, the place), then eight frames: the pose, the truth, what was
+made, and the depth of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from idol.evaluate.shard_clips import open_shards
+from idol.generate.generator import conditions_of
+from idol.generate.sheet import contact_sheet, shown_frames
+from shards.sample.clip import Clip
+from shards.sample.colormap import depth_to_hot, grey_to_depth
+
+QUALITY = 80  # of JPEG
+WIDTH = 1000  # pixels
+
+
+def sheet(clip: Clip, made: Path) -> bytes:
+    """The JPEG of a clip, and of what was made from its conditions in folder `made`."""
+    given = conditions_of(clip)
+    frames = shown_frames(len(clip.rgb))
+    mask = given.foreground_mask[..., None] > 127
+    white = np.full_like(clip.rgb[0], 255)
+    person = np.where(mask, given.foreground, np.uint8(255))
+    hidden = given.background_mask[..., None] > 127
+    place = np.where(hidden, np.uint8(127), given.background)
+    assert clip.depth_person is not None
+    rows = {
+        "given": [person, place, *(white for _ in frames[2:])],
+        "pose": [given.skeletons[n] for n in frames],
+        "truth": [clip.rgb[n] for n in frames],
+        "made": [_read(made / "rgb" / f"{n:03d}.png")[..., ::-1] for n in frames],
+        "true depth": [depth_to_hot(clip.depth_person[n]) for n in frames],
+        "made depth": [
+            depth_to_hot(grey_to_depth(_read(made / "depth" / f"{n:03d}.png"))) for n in frames
+        ],
+    }
+    key = clip.info["key"]
+    png = contact_sheet(key, [n / given.fps for n in frames], rows, "given: who and where")
+    page = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    height = round(page.shape[0] * WIDTH / page.shape[1])
+    page = cv2.resize(page, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def _read(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise SystemExit(f"{path} is not there: run idol-eval run on these shards first")
+    return image
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("shards")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--split")
+    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    clips = open_shards(arguments.shards, arguments.split, None, None).clips
+    drawn = random.Random(arguments.seed).sample(sorted(clips), arguments.count)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for number, key in enumerate(drawn, start=1):
+        path = arguments.out / f"{number:02d}.jpg"
+        path.write_bytes(sheet(clips[key].clip(), arguments.run / "clips" / key))  # type: ignore[attr-defined]
+        print(f"{path}: {key}")
+
+
+if __name__ == "__main__":
+    main()
