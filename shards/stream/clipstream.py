@@ -2,15 +2,13 @@
 
 import logging
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
 from shards.sample.modalities import Depth
+from shards.stream.ahead import map_ahead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import Prefetcher, ShardCache
 from shards.stream.catalogue import attach_latents, make_catalogue
@@ -174,7 +172,7 @@ class ClipStream:
             return self._delivered(map(build, turns))
         # Those that are ready or at work, and what the loop holds: the batch in use and the next.
         self._builder.recycler = Recycler(keep=workers * prefetch + 3)
-        return self._delivered(_in_threads(build, turns, workers, workers * prefetch))
+        return self._delivered(map_ahead(build, turns, workers, workers * prefetch, _THREADS))
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -245,23 +243,3 @@ def check_batches(size: int, workers: int, prefetch: int) -> None:
         raise ValueError(
             f"workers must be 0 or more and prefetch 1 or more, not {workers} and {prefetch}"
         )
-
-
-def _in_threads(
-    build: Callable[[Turn], ClipBatch], turns: Iterator[Turn], workers: int, ahead: int
-) -> Iterator[ClipBatch]:
-    """`map(build, turns)` by threads, `ahead` of them built or at work while one is used."""
-    waiting: deque[Future[ClipBatch]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix=_THREADS)
-    try:
-        for turn in turns:
-            waiting.append(pool.submit(build, turn))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        # Python may clear a loop that was left away in any thread, one of these too, which cannot
-        # wait for itself.
-        own = threading.current_thread().name.startswith(_THREADS)
-        pool.shutdown(wait=not own, cancel_futures=True)

@@ -23,7 +23,7 @@ import pytest
 
 from shards.errors import BadSample
 from shards.stream import ClipBatch, ClipStream
-from shards.stream.clipstream import _in_threads
+from shards.stream.ahead import map_ahead
 from shards.stream.loader import ClipLoader
 from shards.stream.sample_builder import SampleBuilder
 from tests.shards.stream.test_damage import damage
@@ -229,7 +229,7 @@ def test_a_loop_that_was_left_may_end_in_its_own_thread() -> None:
         return turn
 
     def leave() -> None:
-        batches: Any = _in_threads(build, iter(range(3)), 1, 1)
+        batches: Any = map_ahead(build, range(3), 1, 1, "left")
         assert next(batches) == 0
         circle = [batches]
         circle.append(circle)
@@ -334,3 +334,22 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(
         assert error.rstrip().endswith(b"KeyboardInterrupt")
     else:
         assert process.returncode == -sent
+
+
+def test_ctrl_c_finds_no_lock_that_it_could_leave_taken(tiny: Path) -> None:
+    """An interrupt that comes in a Python function which takes a lock leaves it taken for good."""
+    batches = stream(tiny).batches(4, workers=2)
+    next(batches)  # starts the threads
+    calls: set[str] = set()
+
+    def note(frame: Any, event: str, _: object) -> None:
+        if event == "call":
+            calls.add(f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}")
+
+    sys.setprofile(note)
+    for _ in itertools.islice(batches, 12):
+        pass
+    batches.close()  # type: ignore[attr-defined]
+    sys.setprofile(None)
+    assert "shards.stream.ahead._taken" in calls
+    assert not {c for c in calls if c.endswith(("Condition.__enter__", ".acquire", ".wait"))}
