@@ -14,6 +14,7 @@ from av.video.reformatter import Interpolation
 
 from idol.errors import IdolError
 from idol.evaluate.protocols import Container
+from idol.mp4 import REPEATABLE
 
 __all__ = ["read_video", "through_container", "write_video"]
 
@@ -26,12 +27,7 @@ def write_video(frames: np.ndarray, container: Container) -> bytes:
         stream = video.add_stream(container.codec, rate=container.fps)
         stream.width, stream.height, stream.pix_fmt = width, height, container.pixels
         stream.time_base = stream.codec_context.time_base = Fraction(1, container.fps)
-        # One thread: with more of them x264 decides otherwise, and bytes depend on the machine.
-        stream.options = {
-            "crf": str(container.crf),
-            "preset": container.preset,
-            "threads": "1",
-        }
+        stream.options = {"crf": str(container.crf), "preset": container.preset} | REPEATABLE
         for number, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame = frame.reformat(
