@@ -85,7 +85,6 @@ def build(
     recipe: str | None = None,
     weights: Path | None = None,
     max_quarantine: int = 0,
-    retry_quarantined: _Flag = False,
     extend: _Flag = False,
     metrics: Annotated[str | None, tyro.conf.arg(metavar="PORT|FILE")] = None,
     dry_run: _Flag = False,
@@ -102,7 +101,6 @@ def build(
         out: Folder or URL (s3://...) of the shards; new, empty, or of the same recipe.
         weights: Folder of external files. Default: $IDOL_WEIGHTS, else the user's cache.
         max_quarantine: Exit with 1 if more than this many clips and files could not be used.
-        retry_quarantined: Try all quarantined clips again (see `idol-prep retry`).
         extend: Add the videos that are new in the source: the shards that are there stay as they
             are, and so does who is held out.
         metrics: Tell how far the build is in Prometheus' text format: at 127.0.0.1:PORT/metrics, or
@@ -113,7 +111,6 @@ def build(
         raise InputError(f"--max-quarantine must be 0 or more, not {max_quarantine}")
     file = load_recipe(recipe, settings.get("dataset")) if recipe else RecipeFile("")
     from pipelines.metrics import exported
-    from pipelines.retry import matcher
 
     with exported(metrics if not dry_run else None) as numbers:
         make = partial(
@@ -121,7 +118,7 @@ def build(
             metrics=numbers,
             compute=replaced(file.compute, compute),
             weights=weights,
-            again=matcher(None) if retry_quarantined else None,
+            again=None,
             extend=extend,
             dry_run=dry_run,
         )

@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,13 +15,15 @@ __all__ = ["cause", "on_ray"]
 
 # Rows of tasks and outcomes are small, and no clip passes through.
 OBJECT_STORE_BYTES = 1 << 30
+_EVERY = 1.0  # seconds between two looks whether Ray's own processes are there
 
 
 @contextmanager
 def on_ray(workers: int, address: str | None) -> Iterator[Any]:
     """The module `ray`, connected; started and stopped here unless it is running already.
 
-    Raises InputError when Ray cannot be reached or started, and for whatever fails on it.
+    Raises InputError when Ray cannot be reached or started, for whatever fails on it, and where
+    Ray's own processes on this machine end: in the main thread, in whatever that does then.
     """
     # Ray's own processes write warnings about its internals over the progress bar.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -30,7 +33,8 @@ def on_ray(workers: int, address: str | None) -> Iterator[Any]:
     if started:
         _start(ray, workers, address)
     try:
-        yield ray
+        with _watched(_who_has_ended(ray, address)):
+            yield ray
     except ray.exceptions.RayError as error:
         raise InputError(f"a Ray worker failed: {cause(error)}") from error
     finally:
@@ -72,6 +76,68 @@ def _start(ray: Any, workers: int, address: str | None) -> None:
         raise InputError(
             f"Ray could not be started {where}: {error}. `--workers 0` needs no Ray."
         ) from error
+
+
+def _who_has_ended(ray: Any, address: str | None) -> Callable[[], str | None]:
+    """What names that process of Ray's on this machine without which nothing goes on, once it has
+    ended."""
+    node = ray._private.worker._global_node
+    if node is None:  # a client's, of another machine's driver
+        return lambda: None
+    if address is None and node.is_head():
+        needed = ("raylet", "gcs_server")
+        return lambda: next((name for name, _ in node.dead_processes() if name in needed), None)
+
+    def raylet() -> str | None:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(node.raylet_socket_name)
+            except (ConnectionRefusedError, FileNotFoundError):
+                return "raylet"
+            except OSError:  # too busy to say
+                return None
+        return None
+
+    return raylet
+
+
+@contextmanager
+def _watched(ended: Callable[[], str | None]) -> Iterator[None]:
+    """Interrupt the block by an InputError when a process has `ended`: Ray would wait for ever.
+
+    Blocks of other threads than the main one cannot be interrupted, and are not.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield
+        return
+    name: str | None = None
+    left = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not left.is_set():
+            raise InputError(
+                f"Ray's {name} on this machine has ended (killed, or out of memory?). What is made "
+                "is kept. Run the same command to resume."
+            )
+
+    def watch() -> None:
+        nonlocal name
+        while not left.wait(_EVERY):
+            name = name or ended()
+            # Again and again: Ray may catch it.
+            if name is not None and not left.is_set():
+                signal.pthread_kill(main.ident or 0, signal.SIGUSR2)
+
+    before = signal.signal(signal.SIGUSR2, interrupt)
+    thread = threading.Thread(target=watch, daemon=True, name="ray watch")
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
+        signal.signal(signal.SIGUSR2, before)
 
 
 def _check_reachable(address: str) -> None:

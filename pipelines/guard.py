@@ -24,6 +24,7 @@ from pipelines.compute import Compute
 from pipelines.plan import Task
 from pipelines.tracebacks import of_dump
 from pipelines.worker import Outcome, survey_name
+from preprocess.errors import InputError
 from shards.manifest import Manifest, Quarantined
 from shards.sample.keys import make_key
 
@@ -212,29 +213,47 @@ class _Process:
 
     @classmethod
     def loaded(cls, hands: RealHands, guards: Guards) -> "_Process":
-        """One that has loaded the annotators. Raises InputError where something is missing."""
+        """One that has loaded the annotators.
+
+        Raises InputError where something is missing, or where it dies of it time and again.
+        """
+        deaths = 0
+        while True:
+            process = cls._idle_or_new()
+            process._guards = guards
+            try:
+                process._load(hands)
+                return process
+            except _Died as death:
+                deaths += 1
+                if deaths == MAX_DEATHS:
+                    raise InputError(
+                        f"the process that makes clips died {deaths} times while it loaded the "
+                        f"annotators ({death.why}): is there memory enough?"
+                    ) from death
+            except BaseException:
+                process.kill()
+                raise
+
+    @classmethod
+    def _idle_or_new(cls) -> "_Process":
         idle, cls._idle = cls._idle, None
         if idle is not None and idle._fits():
-            process = idle
-        else:
-            if idle is not None:
-                idle.kill()
-            process = cls()
-        process._guards = guards
+            return idle
+        if idle is not None:
+            idle.kill()
+        return cls()
+
+    def _load(self, hands: RealHands) -> None:
         threads = None
         if "cv2" in sys.modules:
             import cv2
 
             threads = cv2.getNumThreads()
-        memory = guards.memory
+        memory = self._guards.memory
         if memory is None and hands.setup.hardware.device == "cpu":
             memory = int(_SHARE * _machine_memory())
-        try:
-            process._ask(("load", hands, memory, threads))
-        except BaseException:
-            process.kill()
-            raise
-        return process
+        self._ask(("load", hands, memory, threads))
 
     def run(self, task: Task, attempt: Attempt) -> Outcome:
         """Raises _Died, and whatever the worker raises."""

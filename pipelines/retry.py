@@ -117,8 +117,8 @@ def recall(store: Store, info: DatasetInfo, source: str | None) -> Remembered:
         recipe: Recipe = TypeAdapter(Recipe).validate_python(given)
     except ValidationError as error:
         raise InputError(
-            f"{store.url()}: its recipe cannot be read back ({error.errors()[0]['msg']}): use "
-            "`idol-prep build --retry-quarantined` with the options it was built with"
+            f"{store.url()}: its recipe cannot be read back ({error.errors()[0]['msg']}): if "
+            "another version of idol-prep built it, build it anew with this one"
         ) from error
     return _moved(Remembered(recipe, source, None, Compute()), source)
 

@@ -56,7 +56,7 @@ def run(tmp_path) -> Callable[..., BuildSummary]:
         *,
         workers: int = 0,
         dataset: str = "videos",
-        retry_quarantined: bool = False,
+        retry: bool = False,
         bare: bool = True,
         **recipe,
     ) -> BuildSummary:
@@ -67,7 +67,7 @@ def run(tmp_path) -> Callable[..., BuildSummary]:
             str(out),
             Reporter(),
             compute=Compute(workers=workers),
-            retry=matcher(None) if retry_quarantined else None,
+            retry=matcher(None) if retry else None,
         )
 
     return run_build

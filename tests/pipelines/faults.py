@@ -1,19 +1,21 @@
 """Faults at random moments: a build is disturbed, run again until it ends, and compared.
 
-    python -m tests.pipelines.faults --count 30 --seed 1 --folder /tmp/faults
+    python -m tests.pipelines.faults --count 34 --seed 1 --folder /tmp/faults
 
 prints the reliability table: what was done, how often, how often the command had to be run again,
 and what was lost. Every file's digest is compared with that of a build that nobody disturbed. Each
 fault, its moment and the shape of its build are functions of the seed. A moment is a part of a
 second after the start, or a share of the files that a build leaves, so a build is always struck
 while it runs, however fast the machine is.
+
+Builds run in one process, on a Ray of their own, or join a cluster of two nodes that all of them
+share, which is the cheapest way to Ray where a fault does not end it.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import os
 import random
 import signal
@@ -21,34 +23,40 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
-__all__ = ["FAULTS", "Case", "Result", "disturb", "draw", "table"]
+from tests.pipelines.conftest import tree
+
+__all__ = ["KINDS", "Case", "Result", "disturb", "draw", "strike_all", "table"]
 
 ROOT = Path(__file__).resolve().parents[2]
+_SURROUNDINGS = Path(__file__).parent / "surroundings"
 _RUNS = 12  # of a command that a fault has stopped
 _PROGRAM = (
-    "import signal, sys, tests.pipelines.faults_driver; from pipelines.cli import main; "
+    "import signal, sys; from pipelines.cli import main; "
     "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
 )
-_LIMIT = 150.0  # seconds for one of them
+_LIMIT = 300.0  # seconds after which a run is taken for one that never ends
+
+Where = Literal["here", "ray", "cluster"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One disturbed build: what is done to it, when, and what it is of.
+    """One disturbed build: what is done to it, where it runs, when, and what it is of.
 
     `after`  of the files that it will leave, the share that has been there, some only for a
              while, when it is struck; below 0, a second's part after its start.
     """
 
     fault: str
+    where: Where
     seed: int
-    workers: int
     after: float
     clips_per_shard: int
     clip_length: int
@@ -56,13 +64,18 @@ class Case:
 
 @dataclass
 class Result:
-    """`runs` of the command until it ended well; `lost` files differ, are missing, or too many."""
+    """`runs` of the command until it ended well; `lost` files differ, are missing, or too many.
+
+    `said` are the last lines of those that did not end well.
+    """
 
     case: Case
     runs: int = 0
     struck: int = 0
     seconds: float = 0.0
+    files: int = 0
     lost: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
 
 def source(folder: Path) -> Path:
@@ -73,7 +86,7 @@ def source(folder: Path) -> Path:
     if folder.is_dir():
         return folder
     folder.mkdir(parents=True)
-    for number, frames in enumerate((40, 24, 32)):
+    for number, frames in enumerate((20, 12, 16)):
         with av.open(str(folder / f"v{number}.mp4"), "w") as container:
             stream = container.add_stream("libx264", rate=30)
             stream.width = stream.height = 96
@@ -95,12 +108,54 @@ def command(case: Case, source: Path, out: str, *more: str) -> list[str]:
         *(sys.executable, "-c", _PROGRAM, "build", "--dataset", "videos"),
         *("--source", str(source), "--out", out, *bare, "--size", "64", "--shots", "off"),
         *("--clip-length", str(case.clip_length), "--stride", "1"),
-        *("--clips-per-shard", str(case.clips_per_shard), "--workers", str(case.workers), *more),
+        *("--clips-per-shard", str(case.clips_per_shard), *more),
     ]
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+class Machines:
+    """A cluster of two nodes with a CPU each, started for the first build that joins it."""
+
+    def __init__(self) -> None:
+        self._node: Any = None
+
+    @cached_property
+    def _cluster(self) -> Any:
+        from ray.cluster_utils import Cluster
+
+        # A node that does not answer is given up after so many times so many milliseconds.
+        impatient = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": impatient}
+        )
+        self._node = cluster.add_node(num_cpus=1)
+        return cluster
+
+    def options(self, where: Where) -> tuple[str, ...]:
+        """Of a command that runs there."""
+        if where == "here":
+            return ("--workers", "0")
+        joined = ("--address", self._cluster.address) if where == "cluster" else ()
+        return ("--workers", "2", *joined)
+
+    def processes(self) -> dict[int, str]:
+        """Those of all nodes: command lines by process id."""
+        nodes = self._cluster.list_all_nodes() if "_cluster" in self.__dict__ else []
+        roots = [
+            info.process.pid
+            for node in nodes
+            for infos in node.all_processes.values()
+            for info in infos
+        ]
+        return {pid: line for root in roots for pid, line in family(root).items()}
+
+    def kill_a_node(self) -> None:
+        """One without the driver; another comes in its place."""
+        self._cluster.remove_node(self._node, allow_graceful=False)
+        self._node = self._cluster.add_node(num_cpus=1)
+
+    def stop(self) -> None:
+        if "_cluster" in self.__dict__:
+            self._cluster.shutdown()
 
 
 class Driver:
@@ -108,9 +163,10 @@ class Driver:
 
     def __init__(self, arguments: list[str], **more: str) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        python = os.pathsep.join(map(str, (ROOT, _SURROUNDINGS)))
         self.process = subprocess.Popen(
             arguments,
-            env=environment(**more),
+            env={**os.environ, "PYTHONPATH": python, "OMP_NUM_THREADS": "1", **more},
             stdout=self.log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -124,26 +180,10 @@ class Driver:
         except subprocess.TimeoutExpired:
             return None
 
-    def family(self) -> dict[int, str]:
-        """It and its descendants: command lines by process id."""
-        parents, lines = {}, {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                with contextlib.suppress(OSError, IndexError):
-                    stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                    parents[int(entry.name)] = int(stat[1])
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                    lines[int(entry.name)] = line.decode(errors="replace")
-        found = {self.process.pid}
-        while more := {p for p, parent in parents.items() if parent in found} - found:
-            found |= more
-        return {pid: lines.get(pid, "") for pid in found if pid in parents}
-
     def end(self) -> None:
         """Kill what is left of it, so that the next run is alone."""
         with contextlib.suppress(ProcessLookupError):
-            family = self.family()
-            for pid in family:
+            for pid in family(self.process.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -154,118 +194,145 @@ class Driver:
         return os.pread(self.log.fileno(), 1 << 20, 0).decode(errors="replace")
 
 
-def _kill(driver: Driver, which: Callable[[str], bool], draw: random.Random) -> int:
-    def found() -> list[int]:
-        me = driver.process.pid
-        return sorted(p for p, line in driver.family().items() if p != me and which(line))
+def family(root: int) -> dict[int, str]:
+    """A process and its descendants: command lines by process id."""
+    parents, lines = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError, IndexError):
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(stat[1])
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                lines[int(entry.name)] = line.decode(errors="replace")
+    found = {root}
+    while more := {p for p, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: lines.get(pid, "") for pid in found if pid in parents}
 
-    while not (processes := found()):  # not yet begun
+
+def _kill(driver: Driver, of: random.Random, machines: Machines, *names: str) -> int:
+    """Kill a process of this name, as soon as there is one."""
+
+    def found() -> list[int]:
+        there = {**family(driver.process.pid), **machines.processes()}
+        there.pop(driver.process.pid, None)
+        return sorted(p for p, line in there.items() if any(name in line for name in names))
+
+    while not (processes := found()):
         if driver.wait(0.02) is not None:
             return 0
     with contextlib.suppress(ProcessLookupError):
-        os.kill(draw.choice(processes), signal.SIGKILL)
+        os.kill(of.choice(processes), signal.SIGKILL)
     return 1
 
 
-def _kill_driver(driver: Driver, draw: random.Random) -> int:
+def _kill_driver(driver: Driver, of: random.Random, machines: Machines) -> int:
     driver.process.kill()
     return 1
 
 
-def _stop_driver(driver: Driver, draw: random.Random) -> int:
-    driver.process.send_signal(draw.choice([signal.SIGINT, signal.SIGTERM]))
+def _stop_driver(driver: Driver, of: random.Random, machines: Machines) -> int:
+    driver.process.send_signal(of.choice([signal.SIGINT, signal.SIGTERM]))
     return 1
 
 
-def _kill_worker(driver: Driver, draw: random.Random) -> int:
-    names = ("pipelines.child", "ray::")
-    return _kill(driver, lambda line: any(name in line for name in names), draw)
+def _kill_worker(driver: Driver, of: random.Random, machines: Machines) -> int:
+    """The one that makes clips, what watches it, a committer, or who remembers deaths."""
+    names = ("pipelines.child", "ray::MapWorker", "ray::_commit", "ray::_Ledger")
+    return _kill(driver, of, machines, *names)
 
 
-def _kill_raylet(driver: Driver, draw: random.Random) -> int:
-    return _kill(driver, lambda line: "raylet/raylet" in line.split(" ")[0], draw)
+def _kill_raylet(driver: Driver, of: random.Random, machines: Machines) -> int:
+    return _kill(driver, of, machines, "raylet/raylet ")
 
 
-def _kill_gcs(driver: Driver, draw: random.Random) -> int:
-    return _kill(driver, lambda line: "gcs_server" in line.split(" ")[0], draw)
+def _kill_gcs(driver: Driver, of: random.Random, machines: Machines) -> int:
+    return _kill(driver, of, machines, "gcs/gcs_server ")
 
 
-def _there_already(driver: Driver, draw: random.Random) -> int:
+def _kill_node(driver: Driver, of: random.Random, machines: Machines) -> int:
+    machines.kill_a_node()
+    return 1
+
+
+def _there_already(driver: Driver, of: random.Random, machines: Machines) -> int:
     """Of what its environment does to a build from its beginning."""
     return 1
 
 
-_STRIKES: dict[str, Callable[[Driver, random.Random], int]] = {
+_Strike = Callable[[Driver, random.Random, Machines], int]
+_STRIKES: dict[str, _Strike] = {
     "driver killed": _kill_driver,
     "driver stopped": _stop_driver,
     "worker killed": _kill_worker,
     "raylet killed": _kill_raylet,
     "gcs killed": _kill_gcs,
+    "node killed": _kill_node,
 }
-FAULTS = (
-    *_STRIKES,
-    "disk full",
-    "output read-only",
-    "store fails",
-    "clock jumps",
-)
-_NEED_RAY = ("raylet killed", "gcs killed")
+_WHERE: dict[str, tuple[Where, ...]] = {
+    "driver killed": ("here", "cluster"),
+    "driver stopped": ("here", "cluster"),
+    "worker killed": ("here", "cluster"),
+    "raylet killed": ("ray",),
+    "gcs killed": ("ray",),
+    "node killed": ("cluster",),
+    "disk full": ("here", "cluster"),
+    "output read-only": ("here", "cluster"),
+    "store fails": ("here", "ray"),
+    "clock jumps": ("here", "ray"),
+}
+_MOUNTED = ("disk full", "output read-only")
+KINDS = tuple((fault, where) for fault, places in _WHERE.items() for where in places)
 
 
-def draw(seed: int, number: int, *, ray: bool = True) -> Case:
-    """The case of a number: faults take turns, all else is drawn."""
+def draw(seed: int, number: int, kinds: tuple[tuple[str, Where], ...] = KINDS) -> Case:
+    """The case of a number: kinds take turns, all else is drawn."""
     of = random.Random(f"{seed}/{number}")
-    faults = FAULTS if ray else tuple(f for f in FAULTS if f not in _NEED_RAY)
-    fault = faults[number % len(faults)]
-    workers = 2 if fault in _NEED_RAY or (ray and of.random() < 0.3) else 0
-    return Case(
-        fault,
-        of.randrange(1 << 30),
-        workers,
-        of.uniform(-0.3, 0.9),
-        of.choice([1, 3, 7, 64]),
-        of.choice([2, 4, 8]),
-    )
+    shape = of.choice([(1, 2), (3, 4), (7, 2), (64, 8)])
+    return Case(*kinds[number % len(kinds)], of.randrange(1 << 30), of.uniform(-0.3, 0.9), *shape)
 
 
-def disturb(case: Case, folder: Path) -> Result:
+def disturb(case: Case, folder: Path, machines: Machines) -> Result:
     """Build it disturbed, then again until it ends, and compare with one that nobody disturbed."""
     began = time.monotonic()
     of = random.Random(case.seed)
     videos = source(folder / "source")
     calm = folder / f"calm-{case.clip_length}-{case.clips_per_shard}"
     if not (calm / "index.parquet").exists():
-        whole = Driver(
-            command(Case("", 0, 0, 0, case.clips_per_shard, case.clip_length), videos, str(calm))
-        )
+        whole = Driver(command(case, videos, str(calm), *machines.options("here")))
         assert whole.wait(_LIMIT) == 0, whole.said()
         whole.end()
-    result = Result(case)
-    out = folder / f"out-{case.seed}"
-    with _place(case, out, of) as (place, strike, cure, more):
+    wanted = tree(calm)
+    result = Result(case, files=len(wanted))
+    where: Where = case.where
+    with _place(case, folder / f"out-{case.seed}", of) as (out, url, strike, cure, more):
         while result.runs < _RUNS:
             result.runs += 1
-            driver = Driver(
-                command(case, videos, place),
-                **(more if result.runs == 1 or case.fault == "clock jumps" else {}),
-            )
+            driver = Driver(command(case, videos, url, *machines.options(where)), **more)
             code = None
             try:
                 if result.runs == 1:
                     there = strike is _there_already
-                    code = None if there else _until(case.after, driver, out, len(digests(calm)))
+                    code = None if there else _until(case.after, driver, out, len(wanted))
                     if code is None:
-                        result.struck += strike(driver, of)
+                        result.struck += strike(driver, of, machines)
                 code = driver.wait(_LIMIT) if code is None else code
                 said = driver.said()
             finally:
                 driver.end()
-            if code != 0 and "Traceback" in said and case.fault not in _STRIKES:
-                raise AssertionError(said)
+            assert code is not None, f"{case} did not end:\n{said}"
+            importing = case.fault == "driver stopped" and case.after < 0
+            assert importing or "Traceback" not in said, f"{case}:\n{said}"
             if code == 0:
                 break
+            result.said.append(f"{code}: {said.strip().splitlines()[-1] if said.strip() else ''}")
             cure()
-        result.lost = compare(calm, out)
+            # What was begun anywhere may be ended anywhere.
+            where = of.choice([case.where, "here", "here"]) if case.where == "cluster" else "here"
+        found = tree(out)
+    result.lost = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
     result.seconds = time.monotonic() - began
     return result
 
@@ -283,84 +350,84 @@ def _until(after: float, driver: Driver, out: Path, files: int) -> int | None:
     return code
 
 
-def compare(calm: Path, out: Path) -> list[str]:
-    """Files that are not the same in both."""
-    trees = [digests(calm), digests(out)]
-    return sorted(
-        name
-        for name in trees[0].keys() | trees[1].keys()
-        if trees[0].get(name) != trees[1].get(name)
-    )
-
-
-def digests(root: Path) -> dict[str, str]:
-    """Every file below a folder, by its SHA-256."""
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-
-
-_Place = tuple[str, Callable[[Driver, random.Random], int], Callable[[], None], dict[str, str]]
+_Place = tuple[Path, str, _Strike, Callable[[], None], dict[str, str]]
 
 
 @contextlib.contextmanager
 def _place(case: Case, out: Path, of: random.Random) -> Iterator[_Place]:
-    """Where the build writes, what strikes it, what mends that, and the environment of its first
-    run (of each, where the clock jumps)."""
+    """The folder that the build writes, its name for the command, what strikes it, what mends
+    that, and the environment of its runs."""
 
     def nothing() -> None:
         return
 
-    if case.fault in _STRIKES:
-        yield str(out), _STRIKES[case.fault], nothing, {}
+    if case.fault in _MOUNTED:
+        with _file_system(out) as mounted:
+            into = mounted.folder / "out"
+            if case.fault == "disk full":
+                yield into, str(into), mounted.fill, mounted.empty, {}
+            else:
+                yield into, str(into), mounted.forbid, mounted.allow, {}
     elif case.fault == "clock jumps":
-        yield str(out), _there_already, nothing, {"IDOL_FAULT_CLOCK": str(case.seed)}
+        yield out, str(out), _there_already, nothing, {"IDOL_FAULT_CLOCK": str(case.seed)}
     elif case.fault == "store fails":
-        yield (
-            f"flaky://{out}",
-            _there_already,
-            nothing,
-            {"IDOL_FAULT_STORE": f"{case.seed}:{of.choice([0.02, 0.1])}"},
-        )
-    elif case.fault == "disk full":
-        yield (
-            str(out),
-            _there_already,
-            nothing,
-            {"IDOL_FAULT_DISK": str(of.choice([6, 30, 120]) * 1000)},
-        )
+        share = {"IDOL_FAULT_STORE": f"{case.seed}:{of.choice([0.02, 0.1])}"}
+
+        def mend() -> None:
+            share["IDOL_FAULT_STORE"] = "0:0"
+
+        yield out, f"flaky://{out}", _there_already, mend, share
     else:
-        yield from _read_only(out)
+        yield out, str(out), _STRIKES[case.fault], nothing, {}
 
 
-def _read_only(out: Path) -> Iterator[_Place]:
-    """A file system of its own, which is made read-only while the build runs."""
-    out.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(out)], check=True)
+class _FileSystem:
+    """One of its own, which others fill, or make read-only, while a build writes to it."""
 
-    def remount(how: str) -> None:
-        for _ in range(100):  # refused while a file is open for writing
-            done = subprocess.run(
-                ["mount", "-o", f"remount,{how}", str(out)], capture_output=True, check=False
-            )
-            if done.returncode == 0:
-                return
-            time.sleep(0.01)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
 
-    def strike(driver: Driver, draw: random.Random) -> int:
-        remount("ro")
+    def fill(self, driver: Driver, of: random.Random, machines: Machines) -> int:
+        with contextlib.suppress(OSError), self._filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
         return 1
 
+    def empty(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+    def forbid(self, driver: Driver, of: random.Random, machines: Machines) -> int:
+        return self._remount("ro")
+
+    def allow(self) -> None:
+        self._remount("rw")
+
+    def _remount(self, how: str) -> int:
+        for _ in range(1000):  # refused while a file is open for writing
+            done = subprocess.run(
+                ["mount", "-o", f"remount,{how}", str(self.folder)],
+                capture_output=True,
+                check=False,
+            )
+            if done.returncode == 0:
+                return 1
+            time.sleep(0.01)
+        return 0
+
+
+@contextlib.contextmanager
+def _file_system(folder: Path) -> Iterator[_FileSystem]:
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
     try:
-        yield str(out), strike, lambda: remount("rw"), {}
+        yield _FileSystem(folder)
     finally:
-        subprocess.run(["umount", "-l", str(out)], check=False)
+        subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
 def can_mount() -> bool:
-    """Whether this user may mount, which the read-only fault needs."""
+    """Whether this user may mount, which full disks and read-only ones need."""
     with tempfile.TemporaryDirectory() as folder:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, check=False
@@ -370,50 +437,63 @@ def can_mount() -> bool:
         return mounted.returncode == 0
 
 
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def strike_all(
+    count: int, seed: int, folder: Path, tell: Callable[[str], object] = _tell
+) -> list[Result]:
+    """Cases 0 to `count` - 1, each told when it has ended. Kinds that this user cannot try are
+    told too."""
+    kinds = KINDS
+    if not can_mount():
+        kinds = tuple(kind for kind in KINDS if kind[0] not in _MOUNTED)
+        tell(f"not tried, for want of the right to mount: {', '.join(_MOUNTED)}")
+    results = []
+    machines = Machines()
+    try:
+        for number in range(count):
+            result = disturb(draw(seed, number, kinds), folder, machines)
+            results.append(result)
+            tell(f"{result.case}: {result.runs} runs, lost {result.lost}, {result.seconds:.0f} s")
+            for line in result.said:
+                tell(f"    exit code {line}")
+    finally:
+        machines.stop()
+    return results
+
+
 def table(results: list[Result]) -> str:
     """The reliability table, in Markdown."""
     rows = [
-        "| fault | builds | struck | runs of the command | files lost or changed |",
-        "|---|---|---|---|---|",
+        "| fault | builds | on Ray | struck | runs of the command | files compared | lost |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for fault in dict.fromkeys(result.case.fault for result in results):
-        of = [result for result in results if result.case.fault == fault]
-        struck, runs, lost = (
+    groups = {
+        fault: [result for result in results if result.case.fault == fault]
+        for fault in dict.fromkeys(result.case.fault for result in results)
+    }
+    for name, of in {**groups, "all": results}.items():
+        numbers = (
+            len(of),
+            sum(result.case.where != "here" for result in of),
             sum(result.struck for result in of),
             sum(result.runs for result in of),
+            sum(result.files for result in of),
             sum(len(result.lost) for result in of),
         )
-        rows.append(f"| {fault} | {len(of)} | {struck} | {runs} | {lost} |")
-    totals = Counter(
-        struck=sum(r.struck for r in results),
-        runs=sum(r.runs for r in results),
-        lost=sum(len(r.lost) for r in results),
-    )
-    rows.append(
-        f"| all | {len(results)} | {totals['struck']} | {totals['runs']} | {totals['lost']} |"
-    )
+        rows.append(f"| {name} | {' | '.join(map(str, numbers))} |")
     return "\n".join(rows)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=30)
+    parser.add_argument("--count", type=int, default=2 * len(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--no-ray", action="store_true")
     given = parser.parse_args()
-    results = []
-    for number in range(given.count):
-        case = draw(given.seed, number, ray=not given.no_ray)
-        if case.fault == "output read-only" and not can_mount():
-            print(f"skipped: {case.fault} needs the right to mount", flush=True)
-            continue
-        result = disturb(case, given.folder)
-        results.append(result)
-        print(
-            f"{result.case}: {result.runs} runs, lost {result.lost}, {result.seconds:.0f} s",
-            flush=True,
-        )
+    results = strike_all(given.count, given.seed, given.folder)
     print(table(results))
     return any(result.lost for result in results)
 

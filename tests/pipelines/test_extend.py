@@ -14,6 +14,7 @@ import pytest
 from pipelines.cli import main
 from pipelines.recipe import Recipe
 from pipelines.splits import split_more, split_videos
+from pipelines.status import statuses
 from preprocess.sources.values import Video
 from shards.dataset import read_info
 from shards.files.storage import Store
@@ -103,6 +104,32 @@ def test_a_shard_of_an_old_generation_that_is_lost_is_made_again(videos, made, m
     assert {n: tree(made)[n] for n in before if "shard" in n} == {
         n: digest for n, digest in before.items() if "shard" in n
     }
+
+
+@pytest.mark.slow
+def test_retry_of_what_has_grown_adds_up(videos, make_video, tmp_path, monkeypatch, capfd):
+    """Clips of both generations fail, and are made again in shards of their own generation."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    late, failing = ["--clip-timeout", "1e-9"], tmp_path / "failing"
+    assert build(videos, tmp_path / "calm") == 0
+    assert build(videos, failing, *late) == 1
+    make_video(videos / "b.mp4", 24)
+    make_video(videos / "c.mp4", 16)
+    assert build(videos, tmp_path / "calm", "--extend") == 0
+    assert build(videos, failing, "--extend", *late) == 1
+
+    def count(out):
+        (status,) = statuses(str(out))
+        assert status.adds_up
+        assert status.planned == status.committed + status.quarantined
+        return status.planned, status.quarantined
+
+    planned, failed = count(failing)
+    assert failed == planned == count(tmp_path / "calm")[0]
+    assert main(["retry", str(failing), "--reason", "timeout", "--clip-timeout", "300"]) == 0
+    assert f"{planned} planned = {planned} committed + 0 quarantined" in capfd.readouterr().out
+    assert count(failing) == (planned, 0)
+    assert tree(failing) == tree(tmp_path / "calm")
 
 
 def test_what_is_gone_or_changed_is_named_in_a_line(videos, made, make_video, capfd):

@@ -2,26 +2,30 @@
 
 import pytest
 
-from tests.pipelines.faults import can_mount, disturb, draw
+from tests.pipelines.faults import KINDS, Machines, disturb, draw, strike_all, table
+
+HERE = tuple((fault, where) for fault, where in KINDS if where == "here")
 
 
-def check(seed, number, folder, *, ray):
-    case = draw(seed, number, ray=ray)
-    if case.fault == "output read-only" and not can_mount():
-        pytest.skip("this user may not mount")
-    result = disturb(case, folder)
-    assert result.lost == [], case
-    assert result.struck, f"it ended before: {case}"
-
-
-@pytest.mark.parametrize("number", [0, 2, 3])
-def test_a_build_that_is_struck_has_the_same_bytes(tmp_path, number):
-    check(3, number, tmp_path, ray=False)
+@pytest.mark.parametrize("fault", ["driver killed", "worker killed", "store fails"])
+def test_a_build_that_is_struck_has_the_same_bytes(tmp_path, fault):
+    number = HERE.index((fault, "here"))
+    result = disturb(draw(3, number, HERE), tmp_path, Machines())
+    assert result.lost == [], result
+    assert result.struck, f"it ended before: {result}"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("number", range(30))
-def test_thirty_faults(tmp_path_factory, number):
-    folder = tmp_path_factory.getbasetemp() / "faults"
-    check(1, number, folder, ray=True)
+@pytest.mark.timeout(3600)
+def test_builds_that_are_struck_by_every_fault(tmp_path, capsys):
+    """With and without Ray, and in a cluster of two nodes."""
+
+    def tell(line):
+        with capsys.disabled():
+            print(line, flush=True)
+
+    results = strike_all(2 * len(KINDS), 1, tmp_path, tell)
+    tell(table(results))
+    assert len(results) >= 30
+    assert not [result for result in results if result.lost]
+    assert all(result.struck for result in results)

@@ -174,5 +174,5 @@ def test_clips_tried_again_have_the_bytes_of_clips_that_never_failed(
         summary = run(spec, tmp_path / "again", **TRUE)
     (bad,) = summary.quarantined
     assert "the lamp is broken" in bad.reason
-    assert run(spec, tmp_path / "again", retry_quarantined=True, **TRUE).quarantined == ()
+    assert run(spec, tmp_path / "again", retry=True, **TRUE).quarantined == ()
     assert tree(tmp_path / "again") == tree(tmp_path / "well")

@@ -102,7 +102,7 @@ def test_hints_name_the_command_as_it_works_here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "option"),
     [
-        ("pipelines.cli", "--retry-quarantined"),
+        ("pipelines.cli", "--clip-timeout"),
         ("shards.inspect.cli", "--output"),
         ("idol.train.cli", "--init-from"),
         ("idol.bench.cli", "--help"),

@@ -1,9 +1,6 @@
-"""`idol-prep` in surroundings that fail, as variables of the environment ask for.
+"""`flaky://PATH`: a folder behind a share that returns errors.
 
-IDOL_FAULT_CLOCK=SEED: wall clocks jump back and forth. IDOL_FAULT_STORE=SEED:SHARE: so many of a
-store's requests fail (`flaky://PATH`). IDOL_FAULT_DISK=BYTES: files beyond so many bytes cannot be
-written, as on a full disk. Importing it does so, in the driver and, where they read the store's
-class, in its workers: `python -c "import tests.pipelines.faults_driver; ..."`.
+IDOL_FAULT_STORE=SEED:SHARE says how many of its requests do. Importing this registers it.
 """
 
 from __future__ import annotations
@@ -11,8 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import resource
-import time
 from typing import Any
 
 import fsspec
@@ -22,7 +17,7 @@ __all__ = ["FlakyStore"]
 
 
 class FlakyStore(LocalFileSystem):
-    """A folder behind a share that returns errors."""
+    """Its requests fail by chance."""
 
     protocol = "flaky"
     _requests = random.Random()
@@ -65,15 +60,3 @@ if seed_and_share := os.environ.get("IDOL_FAULT_STORE"):
     seed, _, share = seed_and_share.partition(":")
     FlakyStore._requests = random.Random(f"{seed}/{os.getpid()}")
     FlakyStore._share = float(share)
-
-if limit := os.environ.get("IDOL_FAULT_DISK"):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
-
-if jumps := os.environ.get("IDOL_FAULT_CLOCK"):
-    _draw, _true = random.Random(jumps), time.time
-
-    def _jumping() -> float:
-        return _true() + _draw.choice([0.0, -86400.0, 3600.0, 4e8, -1e6])
-
-    time.time = _jumping
-    time.time_ns = lambda: int(_jumping() * 1e9)
