@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +40,7 @@ from idol.pretrained import PRETRAINED
 from idol.variants import variant_called
 from shards.files.atomic import write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
+from shards.files.locks import LOCK, Taken, alone_in
 
 __all__ = ["PREVIEW", "Read", "generate", "read_inputs"]
 
@@ -98,7 +100,8 @@ def generate(
             many videos keep what was read.
 
     Raises:
-        GenerationError: what is given cannot be generated from, or the folder holds something else.
+        GenerationError: what is given cannot be generated from, or the folder holds something else
+            or is in use.
         NotAModelError: there is no model, or a part of it is missing.
         ShardsError: a clip cannot be read.
     """
@@ -116,28 +119,44 @@ def generate(
     settings = _settings(config, annotators, files, device, signer)
     if (made := _made_already(config, settings)) is not None:
         return made
-    watermark = Watermark.load(config.watermark_every) if config.watermark else None
-    generator = _generator(config, annotators, device, load)
-    if config.keep_background:
-        check_depth_kind(generator.pipeline.depth.kind)
-    remains = Remains(out, settings)
-    remains.check(overwrite=config.overwrite)
-    conditions, told = remains.inputs() or _inputs(
-        config, annotators, read(config, annotators, stages, device), generator, remains
-    )
-    generated = _denoised(config, stages, generator, conditions, remains)
-    scores, generated = _scores(config, generated, conditions, generator)
-    report = {**settings, **told, **scores, "windows": _windows_json(generator)}
-    if generator.estimate is not None:
-        report["depth_estimated"] = {"by": "lite", "lost": generated.lost or None}
-    with stages.stage("writing") as advance:
-        write_outputs(
-            out, generated, report, watermark=watermark, c2pa=signer,
-            background=(conditions.background, conditions.background_mask),
-            on_frame=_counted(advance, conditions.frames),
-        )  # fmt: skip
-    remains.remove()
+    with _alone_in(out):
+        watermark = Watermark.load(config.watermark_every) if config.watermark else None
+        generator = _generator(config, annotators, device, load)
+        if config.keep_background:
+            check_depth_kind(generator.pipeline.depth.kind)
+        remains = Remains(out, settings)
+        remains.check(overwrite=config.overwrite)
+        conditions, told = remains.inputs() or _inputs(
+            config, annotators, read(config, annotators, stages, device), generator, remains
+        )
+        generated = _denoised(config, stages, generator, conditions, remains)
+        scores, generated = _scores(config, generated, conditions, generator)
+        report = {**settings, **told, **scores, "windows": _windows_json(generator)}
+        if generator.estimate is not None:
+            report["depth_estimated"] = {"by": "lite", "lost": generated.lost or None}
+        with stages.stage("writing") as advance:
+            write_outputs(
+                out, generated, report, watermark=watermark, c2pa=signer,
+                background=(conditions.background, conditions.background_mask),
+                on_frame=_counted(advance, conditions.frames),
+            )  # fmt: skip
+        remains.remove()
     return out / REPORT
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(out))
+        except NotADirectoryError as error:
+            raise GenerationError(f"{out} lies in a file: give a folder as --out") from error
+        except Taken as error:
+            raise GenerationError(
+                f"{out} is in use by another idol-generate: wait for it, stop it, or give another "
+                "--out"
+            ) from error
+        yield
 
 
 def _device(config: GenerateConfig) -> str:
@@ -228,7 +247,7 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
             )
     if Remains.there(out):
         return None
-    left = [entry.name for entry in out.iterdir() if entry.name not in (PREVIEW, ".resume")]
+    left = [entry.name for entry in out.iterdir() if entry.name not in (PREVIEW, ".resume", LOCK)]
     if left:
         raise GenerationError(
             f"{out} is not empty (it holds {sorted(left)[0]}): choose another --out, or give "

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from idol.train.run import Run
 from idol.train.stopping import TrainError
 from idol.variants import variant_called
 from shards.environment import settle
-from shards.files.locks import LOCK, Taken, exclusive
+from shards.files.locks import Taken, alone_in
 
 __all__ = ["sole_run", "train"]
 
@@ -73,23 +73,19 @@ def sole_run(output: Path) -> Iterator[None]:
     Raises:
         TrainError: another process holds it, or it is a file.
     """
-    made_here = not output.exists()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise TrainError(f"{output} is a file, or lies in one: --output takes a folder") from error
-    try:
-        with exclusive(output / LOCK, wait=False, optional=True):
-            yield
-    except Taken as error:
-        raise TrainError(
-            f"{output} is in use by another idol-train: wait for it, stop it, or give another "
-            "--output"
-        ) from error
-    finally:
-        if made_here:
-            with suppress(OSError):  # of a run that wrote nothing, no empty folder stays
-                output.rmdir()
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(output))
+        except (FileExistsError, NotADirectoryError) as error:
+            raise TrainError(
+                f"{output} is a file, or lies in one: --output takes a folder"
+            ) from error
+        except Taken as error:
+            raise TrainError(
+                f"{output} is in use by another idol-train: wait for it, stop it, or give another "
+                "--output"
+            ) from error
+        yield
 
 
 def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Path:

@@ -3,10 +3,10 @@ Where it does not, who holds something is told by its process."""
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["BUILDING", "LOCK", "Taken", "exclusive", "process_start"]
+__all__ = ["BUILDING", "LOCK", "Taken", "alone_in", "exclusive", "process_start"]
 
 LOCK = ".lock"  # in a folder that one process alone may write to
 BUILDING = ".building.json"  # beside it: who writes, and how far that is (no lock, for reading)
@@ -51,6 +51,27 @@ def exclusive(path: Path, *, wait: bool = True, optional: bool = False) -> Itera
         # While it is held: who waits for it sees that the file has gone, and makes a new one.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder, made if absent: two programs that write there would delete each other's files.
+
+    If it was made here and nothing was put into it, it goes again.
+
+    Raises:
+        Taken: another holds it.
+        FileExistsError, NotADirectoryError: it is a file, or lies in one.
+    """
+    made_here = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(folder / LOCK, wait=False, optional=True):
+            yield
+    finally:
+        if made_here:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 def process_start(pid: int) -> str | None:

@@ -21,6 +21,7 @@ from idol.generate.generator import ClipGenerator
 from idol.generate.resume import Remains
 from idol.model_info import DepthMeaning
 from idol.pretrained import PRETRAINED
+from shards.files.locks import alone_in
 from tests.idol.generate.certificates import MAIL, certificate
 from tests.idol.generate.figures import BONES, walk
 from tests.idol.generate.small import sd14, tiny
@@ -252,6 +253,14 @@ def test_a_folder_with_something_else_is_left_alone(
     assert "is not empty (it holds thesis.tex)" in one_line(given, capsys)
     (tmp_path / "file").write_text("")
     assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
+
+
+def test_a_folder_has_one_generation_at_a_time(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone_in(tmp_path / "out"):
+        assert "in use by another idol-generate" in one_line(given, capsys)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_without_its_parts_is_named_with_what_it_lacks(
