@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from idol.checkpoint import Checkpoints
+from idol.config.distill import Distilled
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.errors import IdolError
 
@@ -54,6 +55,7 @@ class ModelInfo:
         size: height and width of its images; `frames`: of its clips.
         step: of the stage, at which it was saved.
         depth: what its depth means.
+        distilled: of a student, what its steps are; None for all others.
         vae_factor: pixels of an image's side for one of its latent's; None: not recorded.
         vae, image_encoder: folders or hub names of frozen parts; None where there are none, or
             where they lie beside `idol.json`.
@@ -67,6 +69,7 @@ class ModelInfo:
     frames: int
     step: int
     depth: DepthMeaning = DepthMeaning()
+    distilled: Distilled | None = None
     vae_factor: int | None = None
     vae: str | None = None
     image_encoder: str | None = None
@@ -74,8 +77,11 @@ class ModelInfo:
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        depth = dataclasses.asdict(self.depth)
-        return {"format": FORMAT, **values, "settings": self.settings.to_dict(), "depth": depth}
+        values["settings"] = self.settings.to_dict()
+        for name in ("depth", "distilled"):
+            part = values[name]
+            values[name] = None if part is None else dataclasses.asdict(part)
+        return {"format": FORMAT, **values}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], where: str | PathLike[str]) -> Self:
@@ -94,6 +100,8 @@ class ModelInfo:
                     f"{FORMAT}): train that model again, or take the version that wrote it"
                 )
             settings = DualModalUNetConfig.from_dict(values.pop("settings"))
+            if distilled := values.pop("distilled", None):
+                values["distilled"] = Distilled(**distilled)
             return cls(settings=settings, depth=DepthMeaning(**values.pop("depth")), **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise NotAModelError(f"{where} is damaged: {error}") from error

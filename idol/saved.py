@@ -33,6 +33,7 @@ from idol.variants import denoiser_class
 
 __all__ = [
     "Trained",
+    "digest",
     "frozen_digests",
     "frozen_parts",
     "load_tiny",
@@ -139,7 +140,7 @@ def frozen_digests(trained: Trained) -> dict[str, str]:
         parts["vae"] = trained.codec.vae
     if isinstance(trained.image_encoder, CLIPEncoder):
         parts["image_encoder"] = trained.image_encoder.clip
-    return {name: _digest(part) for name, part in parts.items()}
+    return {name: digest(part) for name, part in parts.items()}
 
 
 def load_tiny(encoder: TinyEncoder, folder: Path) -> None:
@@ -191,9 +192,10 @@ def _beside(folder: Path, name: str) -> Path | None:
     return folder / name if (folder / name / "config.json").is_file() else None
 
 
-def _digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
+def digest(module: nn.Module) -> str:
+    """SHA-256 over a network's tensors, with their names, types and shapes."""
+    found = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+        found.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
+        found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()

@@ -96,12 +96,12 @@ class RunConfig:
     """Name of the protocol (idol-eval protocols)."""
     split: str | None = None
     """Split of the shards."""
-    steps: Annotated[int, at_least(1)] = 50
-    """Denoising steps."""
-    guidance: float = 1.5
-    """Weight of the foreground; 1 is none."""
-    scheduler: str = "ddim"
-    """How steps are taken: ddim, unipc, dpm."""
+    steps: Annotated[int | None, at_least(1)] = None
+    """Denoising steps: 50 with ddim, 4 with lcm, 10 with the others."""
+    guidance: float | None = None
+    """Weight of the foreground; 1 is none. 1.5 unless given; distilled models have it in them."""
+    scheduler: str | None = None
+    """How steps are taken: ddim unless given; unipc, dpm; lcm, which distilled models take."""
     seed: Annotated[int, at_least(0)] = 0
     """Of the noise: that of a clip is a function of this and its key."""
     share: str = "0/1"

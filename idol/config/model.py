@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from idol.config.checks import POSITIVE, ConfigError, at_least, mistakes_in
 
 __all__ = [
+    "CLIP_STAGES",
     "DEPTH",
     "MODALITY_NAMES",
     "VIDEO",
@@ -41,8 +42,11 @@ PoseControl = Literal["controlnet", "t2i_adapter"]
 Streams = Literal["shared", "separate", "coupled", "joint", "video"]
 Background = Literal["latent", "controlnet"]
 SharedMaps = Literal["none", "average", "video"]
-StageName = Literal["pretrain", "image", "video", "autoencoder"]
+StageName = Literal["pretrain", "image", "video", "distill", "autoencoder"]
 PresetName = Literal["sd14", "tiny"]
+
+# Stages whose model has temporal layers and takes clips.
+CLIP_STAGES: tuple[StageName, ...] = ("video", "distill")
 
 # Labels of the two streams, as the modality embedding counts them, and their names in logs.
 VIDEO, DEPTH = 0, 1

@@ -52,6 +52,7 @@ _SD14_STEPS = {
     "pretrain": (25_000, 1e-3, 16),
     "image": (15_000, 1e-4, 8),
     "video": (15_000, 1e-4, 1),
+    "distill": (4000, 8e-6, 1),  # the rate of Luo et al., 2023
     "autoencoder": (10_000, 1e-5, 8),  # fine-tunes the VAE of --base, for LDM3D (we)
 }
 
@@ -60,8 +61,10 @@ _TINY_STEPS = {
     "pretrain": (150, 3e-3, 4),
     "image": (2400, 3e-3, 4),
     "video": (300, 1e-3, 1),
+    "distill": (300, 3e-4, 1),
     "autoencoder": (6000, 3e-3, 8),
 }
+_TARGET_DECAY = 0.95  # of a student's average (Luo et al., 2023)
 _TINY_REPORT = ReportConfig(
     checkpoint_every=100,
     validation_clips=4,
@@ -112,7 +115,8 @@ def defaults(
     Raises:
         ConfigError: naming every mistake.
     """
-    tiny = preset_name == "tiny"
+    tiny, distills = preset_name == "tiny", stage == "distill"
+    report = _TINY_REPORT if tiny else ReportConfig()
     if model is None:
         model = preset(preset_name)
         if tiny and vae:
@@ -125,9 +129,11 @@ def defaults(
         shards=tuple(shards),
         output=output,
         data=DataConfig(size=64, workers=1) if tiny else DataConfig(),
-        optimizer=OptimizerConfig(steps=steps, learning_rate=learning_rate),
+        optimizer=OptimizerConfig(
+            steps=steps, learning_rate=learning_rate, ema=_TARGET_DECAY if distills else 0.0
+        ),
         run=RunConfig(batch_size=batch_size),
-        report=_TINY_REPORT if tiny else ReportConfig(),
+        report=dataclasses.replace(report, sample_steps=4) if distills else report,
         loss=LossConfig(denoise_error=model.prediction),
         model=model,
     )

@@ -17,8 +17,9 @@ from idol.config.checks import (
     at_least,
     mistakes_in,
 )
+from idol.config.distill import DistillConfig
 from idol.config.losses import LossConfig
-from idol.config.model import DualModalUNetConfig, PresetName, StageName
+from idol.config.model import CLIP_STAGES, DualModalUNetConfig, PresetName, StageName
 
 __all__ = [
     "DataConfig",
@@ -174,7 +175,8 @@ class TrainConfig:
 
     stage: StageName
     """pretrain: single images without depth and pose; image: one frame with both; video: clips.
-    autoencoder, before them all or never: a codec for --vae."""
+    distill: a student of the last that takes a few steps. autoencoder, before them all or never: a
+    codec for --vae."""
     preset: PresetName = "sd14"
     """sd14 is the paper's model; tiny is the same architecture on a laptop."""
     variant: str = "idol"
@@ -184,7 +186,7 @@ class TrainConfig:
     output: Path
     """Folder of this run; the same command again resumes from its newest checkpoint."""
     init_from: Path | None = None
-    """Output of the stage before."""
+    """Output of the stage before; of stage distill the teacher."""
     base: Path | None = None
     """Folder in diffusers' layout to start from: Stable Diffusion 1.4, 1.5, 2.1, or the image
     variations."""
@@ -206,6 +208,7 @@ class TrainConfig:
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     model: DualModalUNetConfig = dataclasses.field(default_factory=DualModalUNetConfig)
     autoencoder: AutoencoderConfig = dataclasses.field(default_factory=AutoencoderConfig)
+    distill: DistillConfig = dataclasses.field(default_factory=DistillConfig)
 
     def __post_init__(self) -> None:
         parts = (self.data, self.optimizer, self.run, self.report)
@@ -219,7 +222,7 @@ class TrainConfig:
     @property
     def frames(self) -> int:
         """Frames of a sample: one in the one-frame stages."""
-        return self.data.frames if self.stage == "video" else 1
+        return self.data.frames if self.stage in CLIP_STAGES else 1
 
     def global_batch(self, processes: int) -> int:
         """Clips of a step."""
@@ -250,8 +253,8 @@ class TrainConfig:
         longest = self.model.motion_frames
         if self.model.temporal_modules == "animatediff" and data.frames > longest:
             yield f"--frames must be at most {longest}, which the motion modules know"
-        if self.stage == "video" and data.frames < 2:
-            yield "--frames must be at least 2 in stage video"
+        if self.stage in CLIP_STAGES and data.frames < 2:
+            yield f"--frames must be at least 2 in stage {self.stage}"
         fresh = self.preset == "tiny" and not self.init_from
         part = self.optimizer.pretrained_layers != "attention_blocks"
         if self.stage == "pretrain" and part and fresh:
@@ -262,6 +265,9 @@ class TrainConfig:
         if not self.model.temporal_layers:
             yield "--model.temporal-layers follows from the stage: leave it on"
         steps, spacing = self.report.sample_steps, self.report.sample_spacing
+        if self.stage == "distill" and steps > self.distill.solver_steps:
+            most = self.distill.solver_steps
+            yield f"--sample-steps must be at most --distill.solver-steps, {most}, not {steps}"
         if spacing == "leading" and steps == _TIMESTEPS:
             yield f"--sample-steps {steps} do not fit --sample-spacing leading: use trailing"
         if spacing == "trailing" and 1 <= steps <= _TIMESTEPS and _TIMESTEPS % steps:

@@ -23,6 +23,7 @@ MODALITIES: dict[StageName, frozenset[str]] = {
     "pretrain": frozenset({"rgb", "reference"}),
     "image": frozenset({"rgb", "depth", "pose", "reference"}),
     "video": frozenset({"rgb", "depth", "pose", "reference"}),
+    "distill": frozenset({"rgb", "depth", "pose", "reference"}),
     # All that a codec has to encode.
     "autoencoder": frozenset({"rgb", "depth", "pose", "reference"}),
 }

@@ -1,8 +1,9 @@
 """Sampling: the guided prediction and the DDIM loop. Shape suffixes: see `idol.model.layout`."""
 
+import inspect
 import itertools
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from diffusers import DDIMScheduler
@@ -13,7 +14,7 @@ from idol.config.model import DEPTH, VIDEO
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.schedule import ddim_scheduler
 
-__all__ = ["Denoiser", "guided_noise", "predict", "sample", "set_timesteps"]
+__all__ = ["Denoiser", "guided_noise", "predict", "sample", "set_timesteps", "step_options"]
 
 
 class NoisePrediction(Protocol):
@@ -97,7 +98,7 @@ def sample(
     noise_BMFCHW: Tensor,
     *,
     modalities: tuple[int, ...] = (VIDEO, DEPTH),
-    scheduler: DDIMScheduler | None = None,
+    scheduler: SchedulerMixin | None = None,
     steps: int = 50,
     guidance: float = 1.5,
     eta: float = 0.0,
@@ -119,7 +120,7 @@ def sample(
         steps: forwards of the denoiser, 1 to 1000.
         guidance: weight of the foreground image; 1 is none, and half the work.
         eta: 0 is DDIM; up to 1, noise from `generator` is added at each step.
-        generator: where the noise of `eta` comes from.
+        generator: where the noise of `eta` comes from, and that of a distilled model's steps.
         on_step: called after each step with its number, from 0, and the latents so far.
 
     Returns:
@@ -135,6 +136,7 @@ def sample(
     if eta > 0 and generator is None:
         raise ValueError(f"eta={eta} adds noise at each step: give a generator to draw it from")
     set_timesteps(scheduler, steps)
+    options = step_options(scheduler, generator, eta)
     latents_BMFCHW = noise_BMFCHW.float()
     for number, timestep in enumerate(scheduler.timesteps.tolist()):
         noise_pred = guided_noise(
@@ -145,18 +147,22 @@ def sample(
             guidance=guidance,
             modalities=modalities,
         )
-        latents_BMFCHW = scheduler.step(
-            noise_pred,
-            timestep,
-            latents_BMFCHW,
-            eta=eta,
-            # The noise that fits the bounded latents, lest the two add up to something else.
-            use_clipped_model_output=scheduler.config.clip_sample,
-            generator=generator,
-        ).prev_sample
+        latents_BMFCHW = scheduler.step(noise_pred, timestep, latents_BMFCHW, **options)[0]
         if on_step is not None:
             on_step(number, latents_BMFCHW)
     return latents_BMFCHW.to(noise_BMFCHW.dtype)
+
+
+def step_options(scheduler: SchedulerMixin, generator: Any, eta: float) -> dict[str, Any]:
+    """Of these settings those that the scheduler's step takes."""
+    taken = inspect.signature(scheduler.step).parameters
+    options = {
+        "eta": eta,
+        "generator": generator,
+        # The noise that fits the bounded latents, lest the two add up to something else.
+        "use_clipped_model_output": bool(scheduler.config.get("clip_sample")),
+    }
+    return {name: value for name, value in options.items() if name in taken}
 
 
 def set_timesteps(

@@ -6,13 +6,24 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from diffusers import DPMSolverMultistepScheduler, LCMScheduler, UniPCMultistepScheduler
 from diffusers.schedulers import AysSchedules
 from diffusers.schedulers.scheduling_utils import SchedulerMixin  # pipelines look for it here
 
+from idol.config.distill import Distilled
+from idol.config.sampling import CONSISTENCY
 from idol.diffusion.schedule import BETAS, ddim_scheduler
 
-__all__ = ["NAMES", "TEN_STEPS", "DPMSolver", "UniPC", "scheduler_for", "takes_noise"]
+__all__ = [
+    "NAMES",
+    "TEN_STEPS",
+    "DPMSolver",
+    "UniPC",
+    "consistency_scheduler",
+    "own_scheduler",
+    "scheduler_for",
+    "takes_noise",
+]
 
 NAMES = ("ddim", "unipc", "dpm")
 
@@ -54,7 +65,29 @@ class DPMSolver(_TenSteps, DPMSolverMultistepScheduler):
     """DPM-Solver++ (Lu et al., 2022); ten steps are those of "Align Your Steps"."""
 
 
-def scheduler_for(name: str, steps: int, *, bound: float | None = None) -> SchedulerMixin:
+def consistency_scheduler(distilled: Distilled, bound: float | None = None) -> LCMScheduler:
+    """The multistep sampler of a distilled model: from noise to an answer, and to noise again.
+
+    Its timesteps are of those that the student was asked at, the last one first: of 50 and 4 steps
+    999, 759, 499 and 259.
+    """
+    return LCMScheduler(
+        **BETAS,
+        original_inference_steps=distilled.solver_steps,
+        timestep_scaling=distilled.timestep_scaling,
+        clip_sample=bound is not None,
+        clip_sample_range=bound or 1.0,
+    )
+
+
+def own_scheduler(distilled: Distilled | None, bound: float | None = None) -> SchedulerMixin:
+    """What a model's folder has in `scheduler/`."""
+    return ddim_scheduler(bound) if distilled is None else consistency_scheduler(distilled, bound)
+
+
+def scheduler_for(
+    name: str, steps: int, *, bound: float | None = None, distilled: Distilled | None = None
+) -> SchedulerMixin:
     """A scheduler by its name, to be set to so many steps.
 
     `ddim` is the paper's way as we take it; `unipc` and `dpm` need few steps, and ten of theirs are
@@ -62,7 +95,9 @@ def scheduler_for(name: str, steps: int, *, bound: float | None = None) -> Sched
     `EulerDiscreteScheduler`.
 
     Args:
-        bound: what no value of a latent exceeds (`LatentCodec.bound`); `ddim` keeps within it.
+        bound: what no value of a latent exceeds (`LatentCodec.bound`); `ddim` and `lcm` keep
+            within it.
+        distilled: what a model says that `lcm` is for.
 
     Raises:
         ValueError: there is no such scheduler, or it is none of noise predictions.
@@ -70,6 +105,8 @@ def scheduler_for(name: str, steps: int, *, bound: float | None = None) -> Sched
     if name == "ddim":
         whole = steps == BETAS["num_train_timesteps"]
         return ddim_scheduler(bound, spacing="trailing" if whole else "leading")
+    if name == CONSISTENCY and distilled is not None:
+        return consistency_scheduler(distilled, bound)
     if name in NAMES:
         return (UniPC if name == "unipc" else DPMSolver)(**_FEW_STEPS)
     found: Any = getattr(diffusers, name, None)

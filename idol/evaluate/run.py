@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.config.sampling import sampling_of
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.shard_clips import ShardClip, open_shards
@@ -53,6 +54,7 @@ def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, A
         EvaluationError: `out` holds clips of another model, dataset or settings.
         NotAModelError, GenerationError, ShardsError: as generation and reading say.
     """
+    config = _as_the_model_is(config)
     clips = _clips(config)
     _settle(config, clips)
     generate(config, clips[config.part], generated)
@@ -64,6 +66,20 @@ def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, A
     from idol.evaluate.score import score
 
     return score(score_config(config), scored)
+
+
+def _as_the_model_is(config: RunConfig) -> RunConfig:
+    """The same with the model's own scheduler, steps and guidance where none are given."""
+    from idol.model_info import FILE, find_model, read_info
+
+    folder = config.model if (config.model / FILE).is_file() else find_model(config.model)
+    own = sampling_of(
+        read_info(folder).distilled,
+        scheduler=config.scheduler,
+        steps=config.steps,
+        guidance=config.guidance,
+    )
+    return dataclasses.replace(config, **own._asdict())
 
 
 def score_config(config: RunConfig) -> ScoreConfig:

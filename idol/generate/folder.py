@@ -16,7 +16,7 @@ import diffusers
 from diffusers import AutoencoderKL
 from transformers import CLIPVisionModelWithProjection
 
-from idol.diffusion.schedule import ddim_scheduler
+from idol.diffusion.schedulers import own_scheduler
 from idol.encoders import PatchCodec, TinyEncoder
 from idol.encoders.vae_identity import is_vae
 from idol.model_info import FILE, ModelInfo
@@ -40,7 +40,7 @@ def write_index(folder: Path, info: ModelInfo) -> None:
     """Make a pipeline of a folder that holds the model's parts, frozen ones too."""
     tiny = info.preset == "tiny"
     patches = not is_vae(folder / "vae")
-    scheduler = ddim_scheduler(PatchCodec.bound if patches else None)
+    scheduler = own_scheduler(info.distilled, PatchCodec.bound if patches else None)
     scheduler.save_pretrained(folder / "scheduler")
     classes: dict[str, type] = {
         **denoiser_class(info.variant, info.stage).part_classes._asdict(),

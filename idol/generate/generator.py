@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
+from idol.config.sampling import Sampling, sampling_of
 from idol.generate.errors import GenerationError
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
@@ -129,9 +130,9 @@ class ClipGenerator:
 
     Attributes:
         pipeline: whose scheduler is set by each call.
-        steps: denoising steps.
-        guidance: weight of the foreground; 1 is none, and half the work.
-        scheduler: as for `idol.diffusion.schedulers.scheduler_for`.
+        scheduler, steps, guidance: the model's own (`idol.config.sampling`) unless given; names of
+            schedulers as for `idol.diffusion.schedulers.scheduler_for`, and guidance is the weight
+            of the foreground: 1 is none, and half the work.
         windows: in which longer videos pass through the model; None: as long as the clips that it
             was trained on, half overlapping.
         low_memory: as for `IdolPipeline`.
@@ -139,9 +140,9 @@ class ClipGenerator:
     """
 
     pipeline: IdolPipeline
-    steps: int = 50
-    guidance: float = 1.5
-    scheduler: str = "ddim"
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
     windows: Windows | None = None
     low_memory: bool = False
     estimate: DepthEstimate | None = None
@@ -163,6 +164,17 @@ class ClipGenerator:
         from idol.generate.loading import load_pipeline
 
         return cls(load_pipeline(folder, dtype=dtype).to(device), **settings)
+
+    @property
+    def sampling(self) -> Sampling:
+        """What is given, and else the model's own. Raises ConfigError where it does not fit it."""
+        info = self.pipeline.info
+        return sampling_of(
+            info.distilled if info else None,
+            scheduler=self.scheduler,
+            steps=self.steps,
+            guidance=self.guidance,
+        )
 
     @property
     def frames(self) -> int:
@@ -187,14 +199,20 @@ class ClipGenerator:
 
         Raises:
             GenerationError: the model does not fit the conditions, or there is no such scheduler.
+            ConfigError: the model cannot be sampled so.
         """
         import torch
 
         from idol.diffusion.schedulers import scheduler_for
 
-        pipe = self.pipeline
+        pipe, sampling = self.pipeline, self.sampling
         try:
-            pipe.scheduler = scheduler_for(self.scheduler, self.steps, bound=pipe.latent_bound)
+            pipe.scheduler = scheduler_for(
+                sampling.scheduler,
+                sampling.steps,
+                bound=pipe.latent_bound,
+                distilled=pipe.info.distilled if pipe.info else None,
+            )
         except ValueError as error:
             raise GenerationError(str(error)) from error
 
@@ -210,8 +228,8 @@ class ClipGenerator:
             conditions.skeletons,
             foreground_mask=conditions.foreground_mask,
             background_mask=conditions.background_mask,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance,
+            num_inference_steps=sampling.steps,
+            guidance_scale=sampling.guidance,
             generator=torch.Generator().manual_seed(seed),
             latents=kept,
             first_step=done,

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPVisionModelWithProjection
 
-from idol.diffusion.schedule import ddim_scheduler
+from idol.diffusion.schedulers import own_scheduler
 from idol.generate.folder import INDEX
 from idol.generate.pipeline import IdolPipeline
 from idol.model_info import NotAModelError, find_model, read_info
@@ -43,7 +43,7 @@ def load_pipeline(
     if not (path / INDEX).is_file():
         info = read_info(path)
         trained, _ = load_trained(path, vae=vae, image_encoder=image_encoder)
-        scheduler = ddim_scheduler(trained.codec.bound)
+        scheduler = own_scheduler(info.distilled, trained.codec.bound)
         pipe = IdolPipeline.of(
             trained.denoiser, trained.image_encoder, trained.codec, scheduler, info
         )

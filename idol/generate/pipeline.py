@@ -3,7 +3,6 @@
 A diffusers pipeline; its folder is what `idol-train` leaves. Shape suffixes: `idol.model.layout`.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +22,10 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from idol.config.model import DEPTH, VIDEO
+from idol.config.sampling import sampling_of
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
-from idol.diffusion.sampling import guided_noise, set_timesteps
+from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
 from idol.diffusion.schedulers import takes_noise
 from idol.encoders import CLIPEncoder, ImageEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.generate.depth import colour_map, depth_of, metres_of
@@ -198,8 +198,8 @@ class IdolPipeline(DiffusionPipeline):
         background_mask: Picture | list[Picture] | None = None,
         height: int | None = None,
         width: int | None = None,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 1.5,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         eta: float = 0.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
@@ -225,8 +225,9 @@ class IdolPipeline(DiffusionPipeline):
             background_mask: where the background is a hole, under the person or beyond a photo;
                 unless given, where its alpha is 0, else nowhere.
             height, width: of the frames; unless given, those that the model was trained with.
-            num_inference_steps: denoising steps.
-            guidance_scale: weight of the foreground; 1 is none, and half the work.
+            num_inference_steps: denoising steps; 50 unless given, and 4 of a distilled model.
+            guidance_scale: weight of the foreground; 1 is none, and half the work. 1.5 unless
+                given; a distilled model has it in it, and takes none.
             eta: noise that DDIM adds at each step, 0 to 1; other schedulers ignore it.
             generator: on the CPU, for the same noise on every device.
             latents: noise to start from, (B, 2, F, C, H', W') standard normal; or, with
@@ -246,6 +247,11 @@ class IdolPipeline(DiffusionPipeline):
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         height, width = height or self.size, width or self.size
+        own = sampling_of(self.info.distilled if self.info else None)
+        if num_inference_steps is None:
+            num_inference_steps = own.steps
+        if guidance_scale is None:
+            guidance_scale = own.guidance
         self.check_inputs(
             height=height,
             width=width,
@@ -268,7 +274,7 @@ class IdolPipeline(DiffusionPipeline):
         )
         timesteps = self._set_timesteps(num_inference_steps, device)
         self._num_timesteps = len(timesteps)
-        step_options = self._step_options(generator, eta)
+        options = step_options(self.scheduler, generator, eta)
         denoiser = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)
         windows = self._windows(windows, frames)
 
@@ -295,7 +301,7 @@ class IdolPipeline(DiffusionPipeline):
                     )
 
                 noise_pred = fuse(predict_window, latents, step, windows)
-                latents = self.scheduler.step(noise_pred, timestep, latents, **step_options)[0]
+                latents = self.scheduler.step(noise_pred, timestep, latents, **options)[0]
                 if callback_on_step_end is not None:
                     tensors = {"latents": latents, "noise_pred": noise_pred}
                     given = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
@@ -338,6 +344,11 @@ class IdolPipeline(DiffusionPipeline):
             mistakes.append(f"first_step={first_step} needs the latents after so many steps")
         if not guidance_scale >= 0:
             mistakes.append(f"guidance_scale={guidance_scale} must be 0 or more")
+        if self.info is not None and self.info.distilled and guidance_scale != 1:
+            mistakes.append(
+                "the model was distilled and has a guidance of "
+                f"{self.info.distilled.guidance:g} in it: leave out guidance_scale={guidance_scale}"
+            )
         if output_type not in get_args(OutputType):
             mistakes.append(f"output_type={output_type!r} is none of {get_args(OutputType)}")
         for name in callback_on_step_end_tensor_inputs:
@@ -528,17 +539,6 @@ class IdolPipeline(DiffusionPipeline):
         except ValueError as error:
             raise GenerationError(f"{type(self.scheduler).__name__}: {error}") from error
         return self.scheduler.timesteps
-
-    def _step_options(self, generator: Any, eta: float) -> dict[str, Any]:
-        """Of these settings those that the scheduler's step takes."""
-        taken = inspect.signature(self.scheduler.step).parameters
-        options = {
-            "eta": eta,
-            "generator": generator,
-            # The noise that fits the bounded latents, lest the two add up to something else.
-            "use_clipped_model_output": bool(self.scheduler.config.get("clip_sample")),
-        }
-        return {name: value for name, value in options.items() if name in taken}
 
     def _offload(self, component: str) -> None:
         """Give back a component's memory until it is needed again, where offloading is on."""

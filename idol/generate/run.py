@@ -16,6 +16,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from idol.config.generate import GenerateConfig
+from idol.config.sampling import sampling_of
 from idol.generate.c2pa import Signer
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
@@ -35,7 +36,7 @@ from idol.generate.progress import Advance, Stages
 from idol.generate.resume import Remains, differences
 from idol.generate.watermark import Watermark
 from idol.generate.windows import Windows
-from idol.model_info import NotAModelError, find_model
+from idol.model_info import FILE, NotAModelError, find_model, read_info
 from idol.pretrained import PRETRAINED
 from idol.variants import variant_called
 from shards.files.atomic import write_atomically
@@ -52,8 +53,6 @@ _ASIDE = (
     *("out", "overwrite", "preview", "weights", "model", "c2pa"),
     *("photo", "driving", "skeletons", "person_mask", "background", "background_mask"),
 )
-_SCHEDULER_STEPS = {"ddim": 50}
-_FEW_STEPS = 10
 
 
 class Read(Protocol):
@@ -114,6 +113,7 @@ def generate(
     if config.preview:
         person, motion = read(config, annotators, stages, device)
         return _write_preview(config, annotators, person, motion)
+    config = _as_the_model_is(config, config.model)
     out = config.out
     signer = None if config.c2pa is None else Signer.load(*config.c2pa)
     settings = _settings(config, annotators, files, device, signer)
@@ -180,7 +180,7 @@ def _settings(
         for field in dataclasses.fields(config)
         if field.name not in _ASIDE
     }
-    chosen |= {"device": device, "steps": _steps(config)}
+    chosen |= {"device": device}
     inputs: dict[str, Any] = {
         name: {"file": path.name, "sha256": _digest(path)} for name, path in files.items()
     }
@@ -256,8 +256,18 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
     return None
 
 
-def _steps(config: GenerateConfig) -> int:
-    return config.steps or _SCHEDULER_STEPS.get(config.scheduler, _FEW_STEPS)
+def _as_the_model_is(config: GenerateConfig, model: Path | None) -> GenerateConfig:
+    """The same with the model's own scheduler, steps and guidance where none are given.
+
+    Raises ConfigError where the model cannot be sampled so, NotAModelError where it is none.
+    """
+    assert model is not None
+    folder = _model_folder(model)
+    distilled = read_info(folder).distilled if (folder / FILE).is_file() else None
+    own = sampling_of(
+        distilled, scheduler=config.scheduler, steps=config.steps, guidance=config.guidance
+    )
+    return dataclasses.replace(config, **own._asdict())
 
 
 def _generator(
@@ -280,7 +290,7 @@ def _generator(
     return ClipGenerator(
         pipeline,
         estimate=depth_estimate(pipeline.unet.settings.streams, device),
-        steps=_steps(config),
+        steps=config.steps,
         guidance=config.guidance,
         scheduler=config.scheduler,
         windows=Windows(length, overlap),
@@ -377,11 +387,11 @@ def _denoised(
         steps, latents = kept
         resume = steps, torch.from_numpy(latents)
     with stages.stage("denoising", resume[0] if resume else 0) as advance:
-        advance(resume[0] if resume else 0, generator.steps)
+        advance(resume[0] if resume else 0, generator.sampling.steps)
 
         def on_step(done: int, latents: torch.Tensor) -> None:
             remains.keep_step(done, latents.detach().float().cpu().numpy())
-            advance(done, generator.steps)
+            advance(done, generator.sampling.steps)
 
         return generator(conditions, config.seed, on_step=on_step, resume=resume)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from idol.config.model import VIDEO, DualModalUNetConfig, StageName
+from idol.config.model import CLIP_STAGES, VIDEO, DualModalUNetConfig, StageName
 from idol.model.denoiser import DualModalDenoiser
 from idol.model.stages import set_trainable, stage_config
 
@@ -56,7 +56,7 @@ def example_inputs(
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, device=device, dtype=dtype)
 
-    frames = frames if stage == "video" else 1
+    frames = frames if stage in CLIP_STAGES else 1
     modalities = (VIDEO,) if stage == "pretrain" else config.modalities
     latent = (config.latent_channels, size, size)
     return {

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from idol.config.model import DualModalUNetConfig, StageName
+from idol.config.model import CLIP_STAGES, DualModalUNetConfig, StageName
 from idol.config.train import PretrainedLayers
 from idol.model.denoiser import DualModalDenoiser
 
@@ -13,8 +13,9 @@ _PRETRAINED = ("unet.background_conv.", "foreground_projection.")
 
 
 def stage_config(config: DualModalUNetConfig, stage: StageName) -> DualModalUNetConfig:
-    """Return the configuration a stage builds: only `video` has temporal layers."""
-    return config if stage == "video" else config.for_single_frames()
+    """Return the configuration a stage builds: only `video`, and what is
+    distilled of it, has temporal layers."""
+    return config if stage in CLIP_STAGES else config.for_single_frames()
 
 
 def is_trained(
@@ -25,7 +26,7 @@ def is_trained(
     `pretrain`: the U-Net's spatial attention blocks, or of them the transformer blocks alone,
     without the GroupNorm and the projections around each (DisCo's code); besides these, what the
     2D model has not: background convolution and foreground projection.
-    `image` and `video`: everything; the VAE and CLIP are outside the model.
+    `image`, `video` and `distill`: everything; the VAE and CLIP are outside the model.
     """
     if stage != "pretrain":
         return True
@@ -43,10 +44,10 @@ def set_trainable(
         ValueError: the model's temporal layers do not belong in this stage, or are absent.
     """
     wanted = stage_config(model.settings, stage).temporal_layers
-    if model.settings.temporal_layers != wanted or (stage == "video" and not wanted):
+    if model.settings.temporal_layers != wanted or (stage in CLIP_STAGES and not wanted):
         raise ValueError(
-            f"stage {stage!r} trains a model {'with' if stage == 'video' else 'without'} temporal "
-            "layers; build it from stage_config(config, stage)"
+            f"stage {stage!r} trains a model {'with' if stage in CLIP_STAGES else 'without'} "
+            "temporal layers; build it from stage_config(config, stage)"
         )
     trained = []
     for name, parameter in model.named_parameters():

@@ -22,13 +22,14 @@ from shards.reader import Dataset
 __all__ = ["CARD", "command_of", "model_card"]
 
 CARD = "README.md"
-_PREFIXES = {"loss": "loss.", "model": "model.", "autoencoder": "autoencoder."}
-_PARTS = ("data", "optimizer", "run", "loss", "model", "autoencoder")
+_PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
+_PARTS = ("data", "optimizer", "run", *_PREFIXES)
 _FIRST = ("init_from", "base", "vae", "image_encoder", "motion_adapter", "pose_adapter")
 _STAGES = {
     "pretrain": "single images, without depth and pose",
     "image": "one frame at a time, with depth",
     "video": "clips, with depth",
+    "distill": "clips, with depth, in a few steps",
 }
 
 
@@ -156,6 +157,12 @@ def _scores(config: TrainConfig) -> str:
         for name, value in last.items()
         if name != "step" and isinstance(value, float)
     )
+    if config.stage == "distill":
+        return (
+            "How far apart its answers are along held-out paths of its teacher, by modality, after "
+            f"{last['step']} steps:\n\n| distance | |\n|---|---|\n{table}\n"
+            "It says little of how a video looks: `idol-eval run` measures that.\n"
+        )
     return (
         "Mean squared error of the predicted noise on held-out clips (Eq. 2), by modality and "
         f"band of timesteps, after {last['step']} steps:\n\n"

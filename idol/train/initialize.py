@@ -10,6 +10,7 @@ import torch
 from idol.config.base import read_base
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
+from idol.encoders import TinyEncoder
 from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.initial_weights import start_from_nothing, with_settings
@@ -19,12 +20,13 @@ from idol.train.stopping import TrainError
 from idol.variants import denoiser_class, variant_called
 from idol.variants.ldm3d import holds_depth
 
-__all__ = ["build", "check_sources", "resumed", "with_sources"]
+__all__ = ["build", "check_sources", "resumed", "teacher_of", "with_sources"]
 
 _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
     "image": ("pretrain", "image"),
     "video": ("image", "video"),
+    "distill": ("video",),
     "autoencoder": (),
 }
 _LAYERS = "pretrained_layers"
@@ -73,13 +75,23 @@ def with_sources(config: TrainConfig) -> TrainConfig:
 
 
 def resumed(config: TrainConfig, saved: Mapping[str, Any]) -> TrainConfig:
-    """The same for a run that has a checkpoint: weights are there, frozen networks as before."""
+    """The same for a run that has a checkpoint: weights are there, frozen networks as before.
+
+    Raises NotAModelError where the teacher of stage distill is gone.
+    """
     frozen = {
         name: getattr(config, name) or (Path(saved[name]) if saved.get(name) else None)
         for name in ("vae", "image_encoder")
     }
+    teacher = None
+    if config.stage == "distill":  # which goes on teaching
+        teacher = find_model(config.init_from or saved["init_from"])
     return dataclasses.replace(
-        config, init_from=None, base=None, vae=frozen["vae"], image_encoder=frozen["image_encoder"]
+        config,
+        init_from=teacher,
+        base=None,
+        vae=frozen["vae"],
+        image_encoder=frozen["image_encoder"],
     )
 
 
@@ -123,7 +135,11 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
                 mistakes.append(f"no {what} is known: give {option}, or a --base that has one")
     if not resuming:
         mistakes += _adapter_mistakes(config)
-    if resuming:
+    if config.stage == "distill" and not config.init_from:
+        mistakes.append(
+            "stage distill starts from --init-from, the output of stage video: a teacher"
+        )
+    elif resuming:
         pass
     elif config.init_from:
         mistakes += _stage_mistakes(config, read_info(config.init_from))
@@ -184,7 +200,17 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
     for tensor in (*denoiser.parameters(), *denoiser.buffers()):
         tensor.data = tensor.data.clone()  # no map of a file, which may go while this trains
     set_trainable(denoiser, config.stage, config.optimizer.pretrained_layers)
+    if config.stage == "distill" and isinstance(encoder, TinyEncoder):
+        encoder.requires_grad_(False)  # so that teacher and student are given the same
     return Trained(denoiser, encoder, codec)
+
+
+def teacher_of(config: TrainConfig) -> DualModalDenoiser:
+    """Of stage distill the model at --init-from, frozen. Raises as `build`."""
+    assert config.init_from is not None
+    info = read_info(config.init_from)
+    teacher = denoiser_class(info.variant, info.stage).from_pretrained(config.init_from)
+    return teacher.float().requires_grad_(False).eval()
 
 
 def _continued(

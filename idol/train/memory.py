@@ -67,6 +67,8 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     if half:  # the layers keep copies of their weights then
         activations = int(_AUTOCAST_FRACTION * activations) + of_weights // 2
     frozen = _frozen_parameters(config) * (2 if half else 4)
+    if config.stage == "distill":
+        frozen += 4 * sum(counts)  # the teacher, whole in each process
     return Estimate(
         weights=4 * sum(counts) // shared + frozen,
         gradients=4 * trained // shared,
@@ -161,7 +163,7 @@ def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
         (weights if storage in own else kept)[storage] = tensor
         return tensor
 
-    features = config.stage != "pretrain" and config.loss.compares
+    features = config.stage not in ("pretrain", "distill") and config.loss.compares
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, _EfficientAttention():
         output = model(**inputs, return_features=features)

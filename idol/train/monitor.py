@@ -12,10 +12,12 @@ from typing import Generic, Self, TypeVar
 
 import torch
 from accelerate.utils import broadcast_object_list
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
-from idol.diffusion.schedule import noise_schedule
+from idol.diffusion.schedule import ddim_scheduler, noise_schedule
+from idol.diffusion.schedulers import consistency_scheduler
 from idol.train.log import Log, StepReport
 from idol.train.optimizer import learning_rate
 from idol.train.run import Run, Stepping
@@ -155,13 +157,19 @@ class DenoisingMonitor(Monitor[Run]):
                 prepare(clips, run.accelerator.device),
                 clips,
                 run.trained.codec,
+                scheduler=self._scheduler(),
                 steps=report.sample_steps,
-                spacing=report.spacing,
-                guidance=report.guidance,
+                guidance=1.0 if self._config.stage == "distill" else report.guidance,
                 seed=_SAMPLE_SEED,
             )
         if self._log is not None:
             self._log.images(step, sheets)
+
+    def _scheduler(self) -> SchedulerMixin:
+        config, bound = self._config, self._run.trained.codec.bound
+        if config.stage == "distill":
+            return consistency_scheduler(config.distill.told, bound)
+        return ddim_scheduler(bound, spacing=config.report.spacing)
 
 
 def _is_due(every: int, done: int, steps: int) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from idol.config.model import CLIP_STAGES
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
@@ -13,7 +14,7 @@ from shards.options import not_used
 __all__ = ["notices"]
 
 _BEFORE = {"image": "pretrain", "video": "image"}
-_PREFIXES = {"loss": "loss.", "model": "model.", "autoencoder": "autoencoder."}
+_PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
 # The last timestep that a model is trained with.
 _LAST = 999
 
@@ -46,7 +47,8 @@ def notices(
     report = config.report
     ratio = (_LAST + 1) // report.sample_steps
     first = (report.sample_steps - 1) * ratio + 1
-    if report.sample_every and report.spacing == "leading" and first + ratio <= _LAST:
+    solver = config.stage != "distill"
+    if solver and report.sample_every and report.spacing == "leading" and first + ratio <= _LAST:
         lines.append(
             f"--sample-steps {report.sample_steps} begins at timestep {first} of {_LAST}, though "
             "from pure noise: numbers that divide 1000 begin in time, or --sample-spacing trailing"
@@ -67,8 +69,15 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield from ((f"autoencoder.{name}", "the VAE of --base has its own") for name in sizes)
     if stage == "autoencoder":
         yield from _denoisers_alone(config)
+    if stage == "distill":
+        yield from _not_of_students(config)
+    else:
+        yield from (
+            (f"distill.{field.name}", "stage distill alone has a teacher")
+            for field in dataclasses.fields(config.distill)
+        )
     motion = ("loss.motion_reduction", "loss.motion_divisor")
-    if stage != "video":
+    if stage not in CLIP_STAGES:
         one = f"stage {stage} takes one frame of a clip"
         yield from ((name, one) for name in ("data.frames", "data.max_frame_step"))
         yield from ((name, one) for name in ("loss.motion_weight", *motion))
@@ -101,6 +110,17 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield "data.cache_limit", "there is no --cache"
     elif all(s.store.is_local for d in data.mixture.datasets for s in d.shards_of()):
         yield from ((f"data.{n}", "the shards are local files") for n in ("cache", "cache_limit"))
+
+
+def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    why = "stage distill follows its teacher, whatever that learnt from"
+    yield from ((f"loss.{field.name}", why) for field in dataclasses.fields(config.loss))
+    yield from ((f"optimizer.{n}", why) for n in ("foreground_dropout", "dropout_draw"))
+    yield "report.gradient_norms_every", why
+    yield "report.guidance", "a student has the teacher's in it"
+    yield "report.sample_spacing", "a student's steps are the solver's"
+    if config.distill.error != "huber":
+        yield "distill.huber", f"--distill.error is {config.distill.error}"
 
 
 def _denoisers_alone(config: TrainConfig) -> Iterator[tuple[str, str]]:
@@ -143,7 +163,7 @@ def _only_val(data: Datasets) -> Iterator[str]:
 
 def _frame_steps(config: TrainConfig, data: Datasets) -> Iterator[str]:
     """A step between frames that no clip has room for."""
-    if config.stage != "video":
+    if config.stage not in CLIP_STAGES:
         return
     longest = max(
         sample.frames

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _FILE = "config.json"
-_FROZEN = {"vae": "--vae", "image_encoder": "--image-encoder"}
+_FROZEN = {"vae": "--vae", "image_encoder": "--image-encoder", "teacher": "--init-from"}
 
 # What changes neither weights nor losses, or only moves the files they come from. The batch of a
 # step may be divided otherwise: `global_batch` says what it is together.

@@ -18,11 +18,11 @@ from idol.data.preparation import Preparation
 from idol.generate.folder import write_index
 from idol.model import DenoiserOutput
 from idol.model_info import DepthMeaning, ModelInfo
-from idol.saved import Trained, frozen_digests, write_frozen, write_model
+from idol.saved import Trained, digest, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.card import CARD
 from idol.train.distributed import distribute, whole, whole_state
-from idol.train.initialize import build
+from idol.train.initialize import build, teacher_of
 from idol.train.optimizer import (
     MovingAverage,
     load_optimizer_state,
@@ -189,6 +189,7 @@ class Run(Stepping):
         trained: the bare model; `denoiser` and `image_encoder` run it over all processes.
         frozen: digests of the networks that are not trained.
         depth: what the depth that it learns means.
+        teacher: of stage distill, frozen; no part of what is saved.
     """
 
     trained: Trained
@@ -196,6 +197,7 @@ class Run(Stepping):
     image_encoder: Any
     frozen: dict[str, str]
     depth: DepthMeaning
+    teacher: nn.Module | None = None
 
     @classmethod
     def start(
@@ -207,7 +209,11 @@ class Run(Stepping):
     ) -> Self:
         """Build what the stage starts from, or resume from a checkpoint of this run."""
         trained = build(config, checkpoint)
-        frozen = frozen_digests(trained)
+        frozen, teacher = frozen_digests(trained), None
+        if config.stage == "distill":
+            teacher = teacher_of(config)
+            frozen["teacher"] = digest(teacher)
+            teacher.to(accelerator.device)
         trained.to(accelerator.device, _DTYPES[config.run.mixed_precision])
         if config.run.gradient_checkpointing:
             trained.denoiser.enable_gradient_checkpointing()
@@ -234,6 +240,7 @@ class Run(Stepping):
             progress=Progress(),
             frozen=frozen,
             depth=depth,
+            teacher=teacher,
         )
         if checkpoint is not None:
             run.load(checkpoint)
@@ -266,7 +273,7 @@ class Run(Stepping):
         """Whether the consistency losses' gradients at the features are due."""
         # Half-way backward passes are not for divided weights.
         every = self.config.report.gradient_norms_every
-        joint = self.config.stage != "pretrain" and not self.config.run.fsdp
+        joint = self.config.stage not in ("pretrain", "distill") and not self.config.run.fsdp
         return joint and every > 0 and step % every == 0
 
     def save_final(self, folder: Path, card: Callable[[ModelInfo], str]) -> None:
@@ -306,6 +313,7 @@ class Run(Stepping):
             frames=config.frames,
             step=self.progress.step,
             depth=self.depth,
+            distilled=config.distill.told if config.stage == "distill" else None,
             vae_factor=self.trained.codec.factor,
             vae=str(config.vae) if config.vae else None,
             image_encoder=str(config.image_encoder) if config.image_encoder else None,

@@ -1,17 +1,16 @@
 """Samples: what the model makes of a clip's conditions, beside the clip, a sheet each."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 import torch
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor, nn
 
 from idol.config.model import DEPTH, VIDEO
 from idol.data.preparation import LatentBatch
 from idol.diffusion.noise import named_noise
 from idol.diffusion.sampling import predict, sample
-from idol.diffusion.schedule import ddim_scheduler, noise_schedule
+from idol.diffusion.schedule import noise_schedule
 from idol.encoders import LatentCodec
 from idol.losses.literal import motion_field
 from idol.train.validation import evaluating
@@ -37,8 +36,8 @@ def sample_sheets(
     clips: ClipBatch,
     codec: LatentCodec,
     *,
+    scheduler: SchedulerMixin,
     steps: int,
-    spacing: Literal["leading", "trailing"],
     guidance: float,
     seed: int,
 ) -> dict[str, np.ndarray]:
@@ -53,8 +52,7 @@ def sample_sheets(
         batch: on the denoiser's device.
         clips: what `batch` was made from.
         codec: that made its latents.
-        steps, guidance: as for `idol.diffusion.sample`.
-        spacing: as for `idol.diffusion.schedule.ddim_scheduler`.
+        scheduler, steps, guidance: as for `idol.diffusion.sampling.sample`.
 
     Returns:
         By clip key, a sheet (H, W, 3) uint8 RGB.
@@ -68,9 +66,10 @@ def sample_sheets(
             batch.conditions,
             noise,
             modalities=batch.modalities,
-            scheduler=ddim_scheduler(codec.bound, spacing=spacing),
+            scheduler=scheduler,
             steps=steps,
             guidance=guidance,
+            generator=torch.Generator().manual_seed(seed),
         )
         motion = _motion(denoiser, batch, noise) if latents.shape[2] > 1 else None
     sheets = {}

@@ -22,6 +22,7 @@ from idol.train.autoencoder import (
     check_autoencoder_sources,
 )
 from idol.train.card import model_card
+from idol.train.distill import DistillMonitor, distillation_losses
 from idol.train.distributed import make_accelerator
 from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
@@ -116,8 +117,10 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
             codec.save_final(config.output / "model")
         else:
             run = Run.start(config, accelerator, checkpoint, depth)
-            monitor = DenoisingMonitor(run, data)
-            train_steps(run, data, checkpoints, monitor, denoising_losses(run))
+            distills = config.stage == "distill"
+            monitor = (DistillMonitor if distills else DenoisingMonitor)(run, data)
+            losses = (distillation_losses if distills else denoising_losses)(run)
+            train_steps(run, data, checkpoints, monitor, losses)
             origin: dict[str, Any] = {
                 n: Path(settings[n]) for n in ("init_from", "base") if settings[n]
             }
