@@ -85,10 +85,9 @@ class Distillation:
             wanted = self._answer(target, further, next_B, batch, self.bound)
         # Its own answer is free: within a bound there would be no gradient beyond it.
         difference = self._answer(student, noisy, at_B, batch, None) - wanted
-        if config.error == "l2":
-            error = difference.square()
-        else:
-            error = (difference.square() + config.huber**2).sqrt() - config.huber
+        error = difference.square()
+        if config.error == "huber":  # sqrt(d^2 + h^2) - h, without the loss of digits of small d
+            error = error / ((error + config.huber**2).sqrt() + config.huber)
         return error.transpose(0, 1).flatten(1).mean(dim=1)
 
     def _answer(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from idol.saved import _digest
+from idol.saved import digest
 from idol.train.stopping import Interrupt, TrainError
 from idol.train.train import train
 from tests.idol.train.micro import in_processes, losses_of, micro, weights_of
@@ -164,15 +164,15 @@ class Scaled(nn.Linear):
 def test_frozen_networks_are_identified_by_every_number_and_type() -> None:
     module, other = Scaled(), Scaled()
     other.load_state_dict(module.state_dict())
-    assert _digest(other) == _digest(module)
+    assert digest(other) == digest(module)
     for parameter in other.parameters():
         with torch.no_grad():
             parameter.view(-1)[0] += 1
-        assert _digest(other) != _digest(module)
+        assert digest(other) != digest(module)
         with torch.no_grad():
             parameter.copy_(dict(module.named_parameters())[_name(other, parameter)])
-    assert _digest(other) == _digest(module)
-    assert _digest(module.half()) != _digest(other)
+    assert digest(other) == digest(module)
+    assert digest(module.half()) != digest(other)
 
 
 def _name(module: nn.Module, wanted: nn.Parameter) -> str:

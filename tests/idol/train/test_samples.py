@@ -12,6 +12,7 @@ import torch
 from idol.data.preparation import LatentBatch
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import predict
+from idol.diffusion.schedule import ddim_scheduler
 from idol.encoders import PatchCodec
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.train import samples
@@ -71,7 +72,14 @@ def batch() -> LatentBatch:
 
 def sheets(model: Any, batch: LatentBatch, clips: ClipBatch, seed: int = 0) -> dict[str, Any]:
     return sample_sheets(
-        model, batch, clips, Codec(), steps=2, spacing="leading", guidance=1.5, seed=seed
+        model,
+        batch,
+        clips,
+        Codec(),
+        scheduler=ddim_scheduler(PatchCodec.bound),
+        steps=2,
+        guidance=1.5,
+        seed=seed,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, LCMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -93,6 +93,7 @@ def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) 
         "pretrain": {"base": base},
         "image": {"init_from": tmp_path / "pretrain"},
         "video": {"init_from": tmp_path / "image"},
+        "distill": {"init_from": tmp_path / "video"},
     }
     for stage, start in starts.items():
         train(config(stage, boxes, tmp_path / stage, **start))
@@ -104,6 +105,10 @@ def test_all_stages_from_a_base_folder(boxes: Path, base: Path, tmp_path: Path) 
     frozen = AutoencoderKL.from_pretrained(base / "vae").state_dict()
     for name, tensor in trained.codec.vae.state_dict().items():
         assert torch.equal(tensor, frozen[name]), name
+    # A student of it is sampled in steps of its own.
+    student = IdolPipeline.from_pretrained(tmp_path / "distill/model")
+    assert isinstance(student.scheduler, LCMScheduler)
+    assert student.scheduler.config.clip_sample is False
     # And it is the folder of a pipeline.
     pipe = IdolPipeline.from_pretrained(tmp_path / "video/model")
     assert pipe.info == info
