@@ -24,7 +24,8 @@ class ClaimsConfig:
     out: Path
     """Folder of all runs and of claims.json and claims.md; the same command resumes."""
     rows: Literal["headline", "all"] = "headline"
-    """headline: the five of Tab. 4 and 5; all: those of Tab. 6 and 8 as well, unjudged."""
+    """headline: the five of Tab. 4 and 5; all: those of Tab. 6 and 8 as well, and of Tab. 1
+    LDM3D and MM-Diffusion, on the latents of a small autoencoder; unjudged."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Each row is trained once with each."""
     few_seeds: _Count = 2
@@ -37,8 +38,12 @@ class ClaimsConfig:
     """Steps of stage image of a row."""
     video_steps: _Count = 300
     """Steps of stage video of a row."""
+    codec_steps: _Count = 3000
+    """Steps of stage autoencoder, of the rows of Tab. 1."""
     train: Path | None = None
     """File of settings of idol-train (its --config) that all rows share."""
+    train_codec: Path | None = None
+    """The same for stage autoencoder."""
     grid: tuple[float, ...] = ()
     """Weights of the consistency losses to choose from; none: the paper's 0.01."""
     grid_seeds: tuple[int, ...] = (100, 101)

@@ -11,6 +11,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from idol.config import DualModalUNetConfig, LossConfig, OptimizerConfig, ReportConfig
+from idol.config.distill import DistillConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "method.md").read_text()
@@ -41,11 +42,17 @@ def test_dotted_names_exist(name: str) -> None:
 
 def test_switches_and_values_exist() -> None:
     fields = {field.name for field in dataclasses.fields(DualModalUNetConfig)}
-    for part in (LossConfig, OptimizerConfig):
+    for part in (LossConfig, OptimizerConfig, DistillConfig):
         fields |= {f"{part.__name__}.{field.name}" for field in dataclasses.fields(part)}
     kinds = [
         kind
-        for config in (DualModalUNetConfig, LossConfig, OptimizerConfig, ReportConfig)
+        for config in (
+            DualModalUNetConfig,
+            LossConfig,
+            OptimizerConfig,
+            ReportConfig,
+            DistillConfig,
+        )
         for kind in get_type_hints(config).values()
     ]
     values = {value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)}

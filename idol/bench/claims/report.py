@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from idol.bench.claims.activity import INACTIVE, gradient_share
-from idol.bench.claims.rows import DETAILS, HEADLINE, Pair, rows_of
-from idol.bench.claims.runs import Weights, pretrain, run_row, run_rows, scores_of
+from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of
+from idol.bench.claims.runs import ClaimsError, Weights, pretrain, run_row, run_rows, scores_of
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
 from idol.evaluate.metrics import METRICS
+from shards import open_dataset
 from shards.files.atomic import write_atomically
 
 __all__ = ["compared", "made", "verdict"]
@@ -28,23 +29,33 @@ PRIMARY = ("depth_rmse", "edge_f1", "akd")
 Scores = Mapping[str, Sequence[Mapping[str, Any]]]  # of a row, one a seed
 
 
-def made(config: ClaimsConfig, headline: tuple[Pair, ...] = HEADLINE) -> dict[str, Any]:
+def made(
+    config: ClaimsConfig,
+    headline: tuple[Pair, ...] = HEADLINE,
+    details: tuple[Pair, ...] = DETAILS + SYSTEMS,
+) -> dict[str, Any]:
     """Run what is left of the experiment, and write what it says.
 
     Args:
-        headline: the pairs that are run with all seeds.
+        headline: the pairs that are run with all seeds; `details`: those with few, if at all.
 
     Raises:
-        ClaimsError: a command failed.
+        ClaimsError: a command failed, or no clips are held out.
+        ShardsError: there is no dataset.
         EvaluationError: scores of a row cannot be compared.
     """
+    if not open_dataset(str(config.shards)).has_split("val"):
+        raise ClaimsError(
+            f"{config.shards} has no split val to score: build it with `idol-prep build "
+            "--val-fraction 0.05`"
+        )
     weights = _chosen_weights(config)
     run_rows(config, rows_of(headline), config.seeds, weights)
     pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
     if config.rows == "all":
         few = config.seeds[: config.few_seeds]
-        run_rows(config, rows_of(DETAILS), few, weights)
-        pairs += [(pair, few) for pair in DETAILS]
+        run_rows(config, rows_of(details), few, weights)
+        pairs += [(pair, few) for pair in details]
     said = {
         "schema": 1,
         "commit": _commit(),
@@ -65,7 +76,7 @@ def _chosen_weights(config: ClaimsConfig) -> Weights:
     for weight in config.grid:
         name, errors = f"grid-{weight:g}", []
         for seed in config.grid_seeds:
-            pretrain(config, "haop", seed)
+            pretrain(config, "idol", seed)
             run_row(config, "idol", seed, (weight, weight), name)
             scores = read_scores(scores_of(config.out, name, seed))
             errors.append(scores["metrics"]["depth_rmse"]["value"])

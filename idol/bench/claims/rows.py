@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["DETAILS", "HEADLINE", "Pair", "rows_of"]
+__all__ = ["CODEC", "DETAILS", "HEADLINE", "SYSTEMS", "Pair", "rows_of", "variant_of"]
+
+CODEC = "@autoencoder"
+"""After a row's name: on the latents of a small KL autoencoder, in place of patches."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +16,7 @@ class Pair:
 
     Attributes:
         table: of the paper.
+        first, other: names of variants, with `CODEC` after them where it is meant.
         depth: the paper's depth L2 of both, on TikTok; None where it has none.
         judged: whether a sign is claimed; numbers alone otherwise.
     """
@@ -39,7 +43,18 @@ DETAILS = (
     Pair("Tab. 8", "video-maps", "cross-attention-loss", (0.0718, 0.0351), judged=False),
 )
 
+# A system of one stream whose latents hold depth needs an autoencoder: so all have its like.
+SYSTEMS = tuple(
+    Pair("Tab. 1", system + CODEC, "idol" + CODEC, (depth, 0.0336), judged=False)
+    for system, depth in (("ldm3d", 0.0637), ("mm-diffusion", 0.0367))
+)
+
+
+def variant_of(row: str) -> str:
+    """The variant that a row trains."""
+    return row.removesuffix(CODEC)
+
 
 def rows_of(pairs: tuple[Pair, ...]) -> list[str]:
-    """The variants in some pairs, in their order."""
+    """The rows in some pairs, in their order."""
     return list(dict.fromkeys(name for pair in pairs for name in (pair.first, pair.other)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from idol.bench.claims.report import compared, made, verdict
-from idol.bench.claims.rows import DETAILS, HEADLINE, rows_of
+from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
 from idol.variants import VARIANTS
@@ -58,6 +58,7 @@ def test_a_claim_needs_both_intervals(videos: Any, seeds: Any, better: str, word
 def test_rows_are_variants_and_add_one_thing_after_another() -> None:
     assert len(rows_of(HEADLINE)) == 5
     assert set(rows_of(HEADLINE + DETAILS)) <= VARIANTS.keys()
+    assert {variant_of(row) for row in rows_of(SYSTEMS)} == {"ldm3d", "mm-diffusion", "idol"}
     for before, after in pairwise(HEADLINE):
         assert before.other == after.first
 

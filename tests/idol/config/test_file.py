@@ -82,7 +82,10 @@ def test_all_mistakes_are_named_with_their_lines(
         ("{", "is not JSON"),
         ("[]", "must hold settings"),
         ({"stage": "video"}, "leaves out --shards, --output"),
-        ({"stage": "nine"}, "line 2: `stage` must be pretrain, image, video or autoencoder"),
+        (
+            {"stage": "nine"},
+            "line 2: `stage` must be pretrain, image, video, distill or autoencoder",
+        ),
         ({"optimizer": {"steps": 1.5}}, "line 3: `optimizer.steps` must be a whole number"),
         ({"shards": ["a", 5]}, "`shards.1` must be text"),
     ],

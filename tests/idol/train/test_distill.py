@@ -62,7 +62,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
     def log_step(self: Monitor, done: int, *rest: Any) -> None:
         original(self, done, *rest)
-        if done == steps // 2:
+        if done == steps // 2 - 1:
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patched:
