@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from idol.config.checks import ConfigError, at_least, mistakes_in
+from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
 
 __all__ = ["Layout", "RunConfig", "ScoreConfig"]
 
@@ -102,6 +102,8 @@ class RunConfig:
     """Weight of the foreground; 1 is none. 1.5 unless given; distilled models have it in them."""
     scheduler: str | None = None
     """How steps are taken: ddim unless given; unipc, dpm; lcm, which distilled models take."""
+    temperature: Annotated[float, NOT_NEGATIVE] = 1.0
+    """As for idol-generate."""
     seed: Annotated[int, at_least(0)] = 0
     """Of the noise: that of a clip is a function of this and its key."""
     share: str = "0/1"

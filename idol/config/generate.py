@@ -62,6 +62,9 @@ class GenerateConfig:
     guidance: Annotated[float | None, NOT_NEGATIVE] = None
     """Weight of the person's image; 1 is none, and half the work. 1.5 unless given; distilled
     models have it in them."""
+    temperature: Annotated[float, NOT_NEGATIVE] = 1.0
+    """Deviation of the noise that the video starts from; below 1 it flickers less and is nearer to
+    the mean of what could be, above 1 farther."""
     seed: Annotated[int, at_least(0)] = 0
     """Another one gives another video; the same one the same bytes."""
     window: Annotated[int | None, at_least(1)] = None

@@ -12,7 +12,7 @@ from idol.evaluate.container import through_container
 from idol.evaluate.depth import Alignment, AlignmentFit
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.metrics import Metric, Seen, Sums, person_in
-from idol.evaluate.pose import pose_error
+from idol.evaluate.pose import pose_error, read_in_truth
 from idol.evaluate.protocols import Container, Protocol
 from idol.evaluate.resize import pil_bicubic
 
@@ -132,6 +132,9 @@ def measure_clip(
             seen,
             pose=pose_error(found, driving, height),
             pose_of_truth=pose_error(of_truth, driving, height),
+            pose_where_read=pose_error(
+                found, read_in_truth(of_truth, driving), height, body=driving
+            ),
         )
     if tools.lpips is not None and "lpips" in names:
         seen = replace(seen, lpips=tuple(tools.lpips(a, b) for a, b in seen.images))

@@ -56,7 +56,8 @@ class Seen:
     """A generated clip and the true one, with what several metrics share.
 
     `alignment`: the video's scale and shift of depth. `pose`, `pose_of_truth`: what an annotator
-    finds in both, against the driving pose. `lpips`: of each frame that image metrics take.
+    finds in both, against the driving pose; `pose_where_read`: of the generated clip, at the joints
+    alone that it reads rightly in the true one. `lpips`: of each frame that image metrics take.
     `stride`: of the windows of a long video. `dtssd_frames`: of the clip's containers.
     """
 
@@ -66,6 +67,7 @@ class Seen:
     alignment: Alignment | None = None
     pose: PoseError | None = None
     pose_of_truth: PoseError | None = None
+    pose_where_read: PoseError | None = None
     lpips: tuple[float, ...] = ()
     stride: int = 4
     dtssd_frames: Sums | None = None
@@ -242,6 +244,13 @@ def _missing(error: PoseError | None) -> Sums:
     return (0.0, 0.0) if error is None else _mean(error.missing, error.joints)
 
 
+def _read(seen: Seen) -> Sums:
+    if seen.pose_of_truth is None or seen.pose_where_read is None:
+        return 0.0, 0.0
+    joints = seen.pose_of_truth.joints
+    return _mean(seen.pose_where_read.joints / joints if joints else None, joints)
+
+
 def _seam(seen: Seen) -> Sums:
     return _mean(seam(seen.generated.frames, seen.stride))
 
@@ -280,6 +289,9 @@ _NO_PERSON = "no person in the truth"
 _ONE_FRAME = "it has one frame"
 _NO_EDGE = "no edge in its depth"
 _NOT_FOUND = "no key point of the driving pose was found"
+_NOT_READ = (
+    "no key point of the driving pose is read rightly in the truth, or none of them is found"
+)
 _NO_POSE = "no key point in the driving pose"
 _NO_SEAM = "too short for two windows, or it moves at one phase alone, a seam without end"
 _NO_DRIFT = "frame 0, or all others, do not show it"
@@ -465,6 +477,37 @@ METRICS: Mapping[str, Metric] = {
             ("pose", "annotator"),
             lambda seen: _missing(seen.pose_of_truth),
             beside="mkr",
+            silent=_NO_POSE,
+        ),
+        Metric(
+            "akd_body_read",
+            "pose error, of the body's size, where the truth is read rightly",
+            "",
+            "lower",
+            4,
+            ("pose", "annotator"),
+            lambda seen: _of_body(seen.pose_where_read),
+            silent=_NOT_READ,
+        ),
+        Metric(
+            "mkr_read",
+            "missing key points, where the truth is read rightly",
+            "",
+            "lower",
+            4,
+            ("pose", "annotator"),
+            lambda seen: _missing(seen.pose_where_read),
+            silent=_NOT_READ,
+        ),
+        Metric(
+            "read_truth",
+            "fraction of the joints that are",
+            "",
+            "neither",
+            4,
+            ("pose", "annotator"),
+            _read,
+            beside="mkr_read",
             silent=_NO_POSE,
         ),
         Metric("seam", "seam", "", "one", 3, ("long",), _seam, silent=_NO_SEAM),

@@ -13,10 +13,13 @@ import numpy as np
 from shards.sample.keypoints import COCO_18
 from shards.sample.metrics import CONFIDENT
 
-__all__ = ["UNIT_SIZE", "PoseError", "pose_error"]
+__all__ = ["READ_WITHIN", "UNIT_SIZE", "PoseError", "pose_error", "read_in_truth"]
 
 UNIT_SIZE = 256
 """Distances are given in pixels of frames of this height."""
+
+READ_WITHIN = 0.1
+"""A joint is read rightly that is found within so much of the body's size of where it is."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class PoseError:
     found: int
 
 
-def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError:
+def pose_error(
+    found: np.ndarray, driving: np.ndarray, height: int, *, body: np.ndarray | None = None
+) -> PoseError:
     """Of a clip's body joints (18), all frames and people.
 
     `height` is that of the frames whose pixels both are in. A joint counts as there with a score
@@ -49,7 +54,7 @@ def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError
     distances: list[np.ndarray] = []
     shares: list[np.ndarray] = []
     wanted = missed = 0
-    sizes = [_size(driving[:, n, :joints]) for n in range(driving.shape[1])]
+    sizes = _sizes(driving if body is None else body)
     for ours, truth in zip(found[:, :, :joints], driving[:, :, :joints], strict=True):
         for person, size in zip(truth, sizes, strict=True):
             there = person[:, 2] > CONFIDENT
@@ -64,7 +69,7 @@ def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError
             missed += int((there & ~both).sum())
             apart = np.linalg.norm(best[both, :2] - person[both, :2], axis=-1)
             distances.append(apart)
-            shares.append(apart / max(size, 1.0))
+            shares.append(apart / size)
     every = np.concatenate(distances) if distances else np.zeros(0)
     return PoseError(
         akd=float(every.mean() * UNIT_SIZE / height) if every.size else float("nan"),
@@ -75,14 +80,37 @@ def pose_error(found: np.ndarray, driving: np.ndarray, height: int) -> PoseError
     )
 
 
-def _size(person: np.ndarray) -> float:
-    """Of one person's joints (F, joints, 3): the larger side of their box, the largest of F."""
-    largest = 0.0
-    for frame in person:
-        there = frame[frame[:, 2] > CONFIDENT, :2]
-        if len(there):
-            largest = max(largest, float(np.ptp(there, axis=0).max()))
-    return largest
+def read_in_truth(found: np.ndarray, driving: np.ndarray) -> np.ndarray:
+    """The driving pose with scores of 0 but for the joints that an annotator reads rightly.
+
+    `found` is what it finds in the true frames, in the pixels of `driving`: rightly is within
+    `READ_WITHIN` of the body's size. What else is found in generated frames tells of the annotator.
+
+    Raises ValueError for another number of frames.
+    """
+    if len(found) != len(driving):
+        raise ValueError(f"key points of {len(found)} frames, but a driving pose of {len(driving)}")
+    joints, read = len(COCO_18), np.zeros_like(driving)
+    read[..., :2] = driving[..., :2]
+    sizes = _sizes(driving)
+    for frame, (ours, truth) in enumerate(zip(found[:, :, :joints], driving, strict=True)):
+        for n, person in enumerate(truth[:, :joints]):
+            there = person[:, 2] > CONFIDENT
+            best = _nearest(ours, person, there)
+            if best is not None:
+                apart = np.linalg.norm(best[:, :2] - person[:, :2], axis=-1)
+                right = there & (best[:, 2] > CONFIDENT) & (apart <= READ_WITHIN * sizes[n])
+                read[frame, n, :joints, 2] = np.where(right, person[:, 2], 0)
+    return read
+
+
+def _sizes(people: np.ndarray) -> list[float]:
+    """Of each person's body joints the larger side of their box, the largest of all frames."""
+    sizes = []
+    for person in np.moveaxis(people[:, :, : len(COCO_18)], 1, 0):
+        boxes = [frame[frame[:, 2] > CONFIDENT, :2] for frame in person]
+        sizes.append(max([1.0, *(float(np.ptp(b, axis=0).max()) for b in boxes if len(b))]))
+    return sizes
 
 
 def _nearest(people: np.ndarray, person: np.ndarray, there: np.ndarray) -> np.ndarray | None:

@@ -132,6 +132,7 @@ def _said(config: RunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:
         "keys_sha256": keys,
         "steps": config.steps,
         "guidance": config.guidance,
+        "temperature": config.temperature,
         "scheduler": config.scheduler,
         "seed": config.seed,
     }
@@ -173,6 +174,7 @@ def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) 
         device=device_of(config.device),
         steps=config.steps,
         guidance=config.guidance,
+        temperature=config.temperature,
         scheduler=config.scheduler,
         low_memory=config.low_memory,
     )

@@ -133,6 +133,7 @@ class ClipGenerator:
         scheduler, steps, guidance: the model's own (`idol.config.sampling`) unless given; names of
             schedulers as for `idol.diffusion.schedulers.scheduler_for`, and guidance is the weight
             of the foreground: 1 is none, and half the work.
+        temperature: deviation of the noise to start from: 1 as in training, below 1 calmer.
         windows: in which longer videos pass through the model; None: as long as the clips that it
             was trained on, half overlapping.
         low_memory: as for `IdolPipeline`.
@@ -143,6 +144,7 @@ class ClipGenerator:
     steps: int | None = None
     guidance: float | None = None
     scheduler: str | None = None
+    temperature: float = 1.0
     windows: Windows | None = None
     low_memory: bool = False
     estimate: DepthEstimate | None = None
@@ -230,6 +232,7 @@ class ClipGenerator:
             background_mask=conditions.background_mask,
             num_inference_steps=sampling.steps,
             guidance_scale=sampling.guidance,
+            temperature=self.temperature,
             generator=torch.Generator().manual_seed(seed),
             latents=kept,
             first_step=done,

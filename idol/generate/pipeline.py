@@ -200,6 +200,7 @@ class IdolPipeline(DiffusionPipeline):
         width: int | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
+        temperature: float = 1.0,
         eta: float = 0.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
@@ -228,6 +229,7 @@ class IdolPipeline(DiffusionPipeline):
             num_inference_steps: denoising steps; 50 unless given, and 4 of a distilled model.
             guidance_scale: weight of the foreground; 1 is none, and half the work. 1.5 unless
                 given; a distilled model has it in it, and takes none.
+            temperature: deviation of the noise to start from, where none is given in `latents`.
             eta: noise that DDIM adds at each step, 0 to 1; other schedulers ignore it.
             generator: on the CPU, for the same noise on every device.
             latents: noise to start from, (B, 2, F, C, H', W') standard normal; or, with
@@ -257,6 +259,7 @@ class IdolPipeline(DiffusionPipeline):
             width=width,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
+            temperature=temperature,
             first_step=first_step,
             latents=latents,
             output_type=output_type,
@@ -270,8 +273,9 @@ class IdolPipeline(DiffusionPipeline):
         conditions = self.encode_conditions(clips, height, width, low_memory=low_memory)
         frames = len(clips[0].poses)
         latents = self.prepare_latents(
-            len(clips), frames, height, width, device, generator, latents, first_step=first_step
-        )
+            len(clips), frames, height, width, device, generator, latents,
+            first_step=first_step, temperature=temperature,
+        )  # fmt: skip
         timesteps = self._set_timesteps(num_inference_steps, device)
         self._num_timesteps = len(timesteps)
         options = step_options(self.scheduler, generator, eta)
@@ -320,6 +324,7 @@ class IdolPipeline(DiffusionPipeline):
         width: int,
         num_inference_steps: int,
         guidance_scale: float,
+        temperature: float,
         first_step: int,
         latents: Tensor | None,
         output_type: str,
@@ -349,6 +354,8 @@ class IdolPipeline(DiffusionPipeline):
                 "the model was distilled and has a guidance of "
                 f"{self.info.distilled.guidance:g} in it: leave out guidance_scale={guidance_scale}"
             )
+        if not temperature >= 0:
+            mistakes.append(f"temperature={temperature} must be 0 or more")
         if output_type not in get_args(OutputType):
             mistakes.append(f"output_type={output_type!r} is none of {get_args(OutputType)}")
         for name in callback_on_step_end_tensor_inputs:
@@ -417,16 +424,19 @@ class IdolPipeline(DiffusionPipeline):
         latents: Tensor | None = None,
         *,
         first_step: int = 0,
+        temperature: float = 1.0,
     ) -> Tensor:
         """Noise to start from, drawn or given, (B, M, F, C, H', W') float32.
 
-        Independent for each frame and modality, as in training.
+        Independent for each frame and modality, as in training. What is drawn has the deviation
+        `temperature`.
         """
         side = (height // self.vae_scale_factor, width // self.vae_scale_factor)
         channels = self.unet.settings.latent_channels
         shape = (clips, len(self.unet.settings.modalities), frames, channels, *side)
         if latents is None:
             latents = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+            latents *= temperature
         elif tuple(latents.shape) != shape:
             raise GenerationError(f"latents are {tuple(latents.shape)}, and must be {shape}")
         latents = latents.to(device, torch.float32)

@@ -292,6 +292,7 @@ def _generator(
         estimate=depth_estimate(pipeline.unet.settings.streams, device),
         steps=config.steps,
         guidance=config.guidance,
+        temperature=config.temperature,
         scheduler=config.scheduler,
         windows=Windows(length, overlap),
         low_memory=config.low_memory,

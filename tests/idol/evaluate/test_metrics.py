@@ -14,7 +14,7 @@ from idol.evaluate.depth import AlignmentFit, aligned_sums, dtssd, edge_f1, erro
 from idol.evaluate.images import EQUAL_PSNR, l1, psnr, ssim
 from idol.evaluate.metrics import METRICS, Seen, value_of
 from idol.evaluate.motion import amount_of_motion
-from idol.evaluate.pose import pose_error
+from idol.evaluate.pose import pose_error, read_in_truth
 from idol.evaluate.protocols import Container, protocol
 from idol.evaluate.resize import pil_bicubic, torch_bilinear
 
@@ -160,6 +160,27 @@ def test_pose_error_is_the_distance_of_the_joints_found_in_both() -> None:
     # A second person beside the one meant changes nothing.
     crowd = np.concatenate([driving + np.float32([60, 0, 0]), driving], axis=1)
     assert pose_error(crowd, driving, 128).akd == 0
+
+
+def test_joints_that_the_annotator_misreads_in_the_truth_say_nothing_of_what_is_generated() -> None:
+    driving = np.zeros((2, 1, 134, 3), np.float32)
+    driving[:, 0, :18, :2] = np.random.default_rng(6).uniform(0, 100, (2, 18, 2))
+    driving[:, 0, 0, :2], driving[:, 0, 1, :2] = (0, 0), (100, 100)  # a body of 100 pixels
+    driving[:, 0, :18, 2] = 1
+    in_truth = driving.copy()
+    in_truth[0, 0, :6, 0] += 11  # read wrongly
+    in_truth[1, 0, 17, 2] = 0  # not found
+    in_truth[1, 0, 10, 1] += 9
+    read = read_in_truth(in_truth, driving)
+    assert (read[..., 2] > 0).sum() == 36 - 6 - 1
+    assert np.array_equal(read[..., :2], driving[..., :2])
+    made = driving.copy()
+    made[..., 1] += 4
+    made[0, 0, :6, :2] += 50  # where nothing is said
+    made[0, 0, 6, 2] = 0
+    found = pose_error(made, read, 128, body=driving)
+    assert found.of_body == pytest.approx(0.04, rel=1e-5)
+    assert found.missing == pytest.approx(1 / 29)
 
 
 def test_motion_is_the_shift_that_was_made_and_none_where_stuck() -> None:

@@ -30,6 +30,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
     assert first.metres is None
 
 
+def test_a_low_temperature_brings_seeds_nearer_to_each_other() -> None:
+    conditions = conditions_of(clip(0))
+
+    def apart(temperature: float) -> float:
+        generator = ClipGenerator(tiny(), steps=2, temperature=temperature)
+        first, other = (generator(conditions, seed).frames.astype(float) for seed in (5, 6))
+        return float(np.abs(first - other).mean())
+
+    assert apart(0) == 0
+    assert 0 < apart(0.3) < apart(1)
+
+
 def test_depth_is_read_from_its_pictures() -> None:
     meaning = DepthMeaning(near=-1, far=1, far_at=0.75)
     made = ClipGenerator(tiny(depth=meaning), steps=2)(conditions_of(clip(0)), 1)
