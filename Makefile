@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -104,6 +104,12 @@ demo-generate: .venv/generate  ## Generate a moving person with depth, by the mo
 app: .venv/app  ## A page in the browser that generates, on this machine alone
 	@$(BIN)/idol-prep weights fetch lite rivagan
 	@$(BIN)/idol-app --out $(DEMO)/app
+
+screenshots: .venv/dev  ## Take the pictures of the pages that the README shows; needs Chromium
+	@command -v chromium > /dev/null || { echo "there is no chromium: apt-get install chromium"; exit 2; }
+	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
+	@$(BIN)/idol-prep weights fetch lite rivagan
+	@$(BIN)/python -m docs.screenshots $(DEMO) docs/images
 
 PEOPLE := people-train
 TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/rendered $(PEOPLE)/filmed

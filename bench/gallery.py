@@ -7,6 +7,8 @@ first content  from the start of navigation until pictures are drawn in the grid
 long tasks     what blocks the page for more than 50 ms, while it loads and while it is scrolled
 memory         of the server, resident: at the start, after each pass over the grid, and after
                opening clips; the second pass must add nothing
+every clip     the server is asked for every clip's picture, six at a time, and for every tenth clip
+               opened with all its pictures, over and over: what it takes then, after each pass
 """
 
 import argparse
@@ -16,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -140,7 +144,30 @@ def open_clips(page: Page, count: int) -> list[float]:
     return [duration for _, duration in page.evaluate("window.tasks")]
 
 
-def measure(browser: Browser, root: str, *, steps: int, opened: int) -> dict[str, Any]:
+def ask_for_all(url: str, clips: int, pid: int, passes: int) -> list[float]:
+    """Asks for every clip's picture and opens every tenth; memory of the server after each pass."""
+
+    def get(path: str) -> bytes:
+        with urlopen(f"{url}{path}", timeout=60) as answer:
+            body: bytes = answer.read()
+        return body
+
+    def one(n: int) -> None:
+        get(f"thumb?n={n}")
+        if n % 10 == 0:
+            for panel in json.loads(get(f"clip?n={n}"))["panels"]:
+                get(f"strip?n={n}&modality={panel['name']}")
+
+    memory = []
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(passes):
+            for _ in pool.map(one, range(clips)):
+                pass
+            memory.append(round(resident(pid), 1))
+    return memory
+
+
+def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int) -> dict[str, Any]:
     begin = time.monotonic()
     command = [sys.executable, "-m", "shards.inspect.cli", "serve", root, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -172,6 +199,9 @@ def measure(browser: Browser, root: str, *, steps: int, opened: int) -> dict[str
         drawn(page)
         found["sorted and drawn, s"] = round(time.monotonic() - begin, 2)
         page.close()
+        known = int(found["clips"].split()[0].replace(",", ""))
+        asked = ask_for_all(url, known, server.pid, passes)
+        found["memory of the server after asking for every clip, pass by pass, MB"] = asked
     finally:
         server.terminate()
         server.wait()
@@ -185,6 +215,7 @@ def main() -> None:
     parser.add_argument("--dataset", help="one that is there already, local or s3://…")
     parser.add_argument("--keep", type=Path, help="make the dataset here, and keep it")
     parser.add_argument("--steps", type=int, default=150, help="turns of the wheel")
+    parser.add_argument("--passes", type=int, default=3, help="over all clips, for the memory")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = given.dataset or str(given.keep or Path(folder, "many"))
@@ -195,7 +226,8 @@ def main() -> None:
                 executable_path=shutil.which("chromium"),
                 args=["--no-sandbox", "--disable-dev-shm-usage"],
             )
-            print(json.dumps(measure(browser, root, steps=given.steps, opened=100), indent=2))
+            found = measure(browser, root, steps=given.steps, opened=100, passes=given.passes)
+            print(json.dumps(found, indent=2))
             browser.close()
 
 

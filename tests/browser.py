@@ -21,31 +21,43 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-__all__ = ["Browse", "browse", "chromium", "serious_faults", "until"]
+__all__ = ["Browse", "browse", "chromium", "serious_faults", "started", "until"]
 
 Browse = Callable[..., Any]  # (width=1600, height=1000, dark=False, touch=False, ...) -> Page
 _INSIDE = {"file", "data", "blob", "about"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The browser, started once."""
+@contextmanager
+def started() -> Iterator[Any]:
+    """The system's Chromium, until the end of the block. Raises FileNotFoundError without one."""
+    from playwright.sync_api import sync_playwright
+
     path = shutil.which("chromium")
     if path is None:
-        pytest.skip("there is no chromium: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
+        raise FileNotFoundError("there is no chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
         # Containers run as root and have a small /dev/shm.
         flags = ["--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader"]
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser, started once."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if shutil.which("chromium") is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture

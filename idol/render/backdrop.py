@@ -1,93 +1,105 @@
-"""The place behind the person, as a second layer: what the frames show of it, what was given, and
-what had to be invented."""
+"""The layer behind the person: the place, going on beyond the picture, with its depth."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-__all__ = ["Place", "place_behind"]
+from idol.render.nearest import nearest
+from idol.render.place import Place
 
-_LOOKS = 64  # frames of which the median is taken, evenly spread
-_NEAR = 1 / 50  # of the longer side: so near to the person a pixel has some of their colours
-_RADIUS = 5  # pixels from which inpainting takes colours
-_ENOUGH = 64  # pixels that are known twice, at least, to compare colours by
+__all__ = ["Backdrop", "backdrop_of"]
+
+_NODES = 64  # of the place's depth, along the longer side
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """What is behind the person.
+class Backdrop:
+    """The place behind the person; it goes on beyond the picture.
 
     `picture`   (H, W, 3) uint8 RGB.
-    `invented`  (H, W) bool: inpainted, since nothing shows it.
-    `seen`, `given`
-                (H, W) bool: of the median of frames, of the background that was given.
-    `shift`     three numbers, added to the given background's colours so that they are the frames'.
-    `moves`     mean difference of frames from their median where nobody is, in 8-bit levels: with
-                a camera that moves it is large, and the place is blurred.
+    `opacity`   (H, W) uint8: 255, and towards its borders, which no frame shows, down to 0.
+    `invented`  (H, W) bool: inpainted, or mirrored beyond the picture.
+    `z`         (h, w) float32: depth at the nodes of a grid from corner to corner, with straight
+                lines between them.
+    `margin`    how far it goes on to the left and right, and above and below, over the picture's
+                width and height.
     """
 
     picture: np.ndarray
+    opacity: np.ndarray
     invented: np.ndarray
-    seen: np.ndarray
-    given: np.ndarray
-    shift: tuple[float, float, float]
-    moves: float
+    z: np.ndarray
+    margin: tuple[float, float]
 
 
-def place_behind(
-    frames: np.ndarray,
+def backdrop_of(
+    place: Place,
+    z: np.ndarray,
+    surroundings: np.ndarray | None,
     mask: np.ndarray,
-    background: np.ndarray | None = None,
-    background_mask: np.ndarray | None = None,
-) -> Place:
-    """The median of what frames show where nobody is, else the given background, else inpainted.
+    beyond: float,
+    plane: float,
+) -> Backdrop:
+    """The place with its depth, and a border of what is mirrored.
 
     Args:
-        frames: (F, H, W, 3) uint8.
-        mask: (F, H, W) uint8, above 0 where somebody is.
-        background, background_mask: (H, W, 3) and (H, W) uint8; 255 is not known.
+        place: what is behind.
+        z: (T, H, W) float32 depth of the person, 0 where they are not.
+        surroundings: (T, H, W) float32 depth of all that is seen, where it is known.
+        mask: (T, H, W) uint8 of the person.
+        beyond: how far it goes on beyond the picture, over the picture's sides.
+        plane: depth of the place where it is not known.
     """
-    height, width = frames.shape[1:3]
-    chosen = np.unique(np.linspace(0, len(frames) - 1, _LOOKS).astype(int))
-    reach = max(1, round(_NEAR * max(height, width)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    covered = np.stack([cv2.dilate(mask[t], kernel) > 0 for t in chosen])
-    looked = frames[chosen]
-    picture = _median(looked, covered)
-    seen = np.logical_not(covered.all(axis=0))
-    apart = np.abs(looked.astype(np.int16) - picture).mean(axis=-1)
-    moves = float(apart[~covered].mean()) if seen.any() else 0.0
-    given, shift = np.zeros((height, width), bool), (0.0, 0.0, 0.0)
-    if background is not None:
-        known = np.ones((height, width), bool) if background_mask is None else background_mask < 13
-        both = known & seen
-        if both.sum() >= _ENOUGH:
-            between = picture[both].astype(np.float32) - background[both]
-            red, green, blue = np.round(np.median(between, axis=0), 2).tolist()
-            shift = red, green, blue
-        given = known & ~seen
-        moved = np.clip(background.astype(np.float32) + shift, 0, 255) + 0.5
-        picture[given] = moved.astype(np.uint8)[given]
-    invented = ~(seen | given)
-    if invented.all():
-        picture[:] = frames.mean(axis=(0, 1, 2)).astype(np.uint8)
-    elif invented.any():
-        picture = cv2.inpaint(picture, invented.astype(np.uint8), _RADIUS, cv2.INPAINT_TELEA)
-    return Place(picture, invented, seen, given, shift, moves)
+    height, width = place.picture.shape[:2]
+    rows, columns = (round(beyond * side) for side in (height, width))
+    around = ((rows, rows), (columns, columns))
+    margin = columns / width, rows / height
+    opacity = np.pad(np.full((height, width), 255.0), around, mode="linear_ramp")
+    return Backdrop(
+        np.pad(place.picture, (*around, (0, 0)), mode="symmetric"),
+        np.rint(opacity).astype(np.uint8),
+        np.pad(place.invented, around, constant_values=True),
+        _depth_behind(z, surroundings, mask, margin, plane),
+        margin,
+    )
 
 
-def _median(frames: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: of each pixel the middle one of its uncovered values, 0 without any.
-
-    Of an even number of values it is the lower middle one, which is a colour that was seen.
-    """
-    # Covered values go to the end of the line.
-    values = np.where(covered[..., None], np.uint16(999), frames)
-    values.sort(axis=0)
-    free = (~covered).sum(axis=0)
-    middle = np.maximum(free - 1, 0) // 2
-    picked = np.take_along_axis(values, middle[None, ..., None], axis=0)[0]
-    return np.where(free[..., None] > 0, picked, 0).astype(np.uint8)
+def _depth_behind(
+    z: np.ndarray,
+    surroundings: np.ndarray | None,
+    mask: np.ndarray,
+    margin: tuple[float, float],
+    plane: float,
+) -> np.ndarray:
+    """Depth at the nodes of the place's grid: what was measured where nobody is, smoothed, and
+    never before the person."""
+    height, width = z.shape[1:]
+    # Farthest of the person at each pixel, in any frame.
+    farthest = z.max(axis=0)
+    if surroundings is None:
+        depth = np.full((height, width), max(plane, float(farthest.max()) * 1.001), np.float32)
+    else:
+        free = np.where((mask == 0) & np.isfinite(surroundings), surroundings, np.nan)
+        chosen = np.unique(np.linspace(0, len(free) - 1, 64).astype(int))
+        known = np.isfinite(free[chosen]).any(axis=0)
+        depth = np.full((height, width), plane, np.float32)
+        if known.any():
+            depth[known] = np.nanmedian(free[chosen][:, known], axis=0)
+            rows, columns = nearest(known)
+            depth = depth[rows, columns]
+        depth = cv2.blur(depth, (5, 5), borderType=cv2.BORDER_REPLICATE)
+        # A node speaks for all pixels up to the next ones.
+        cell = 2 * math.ceil(max(height, width) / _NODES) + 3
+        person = cv2.dilate(farthest, np.ones((cell, cell), np.uint8))
+        depth = np.maximum(depth, person * np.float32(1.002))
+    at = []
+    for side, beyond in zip((width, height), margin, strict=True):
+        nodes = max(2, math.ceil(_NODES * side / max(height, width) * (1 + 2 * beyond)) + 1)
+        pixels = np.linspace(-beyond, 1 + beyond, nodes) * side - 0.5
+        at.append(np.clip(pixels, 0, side - 1).astype(np.float32))
+    map_x, map_y = np.meshgrid(*at)
+    return cv2.remap(depth, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -14,7 +14,9 @@ from idol.render.relief import Relief
 
 __all__ = ["Style", "write_exr", "write_rgbd"]
 
-_HUE_METRES = 3.0  # as Record3D has it
+# Of hue all the way round, as in the shader of Record3D's own demo, which does not show what is
+# nearer than 0.1 m or farther than 2.8 m.
+_HUE_METRES = 3.0
 
 Style = Literal["looking-glass", "record3d"]
 

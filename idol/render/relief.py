@@ -17,19 +17,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from idol.render.backdrop import Place, place_behind
+from idol.render.backdrop import Backdrop, backdrop_of
 from idol.render.camera import Camera, Orbit
 from idol.render.errors import RenderError
 from idol.render.footage import Footage
+from idol.render.nearest import nearest
+from idol.render.place import place_behind
 
-__all__ = ["NOTHING", "Backdrop", "Relief", "Shape", "relief_of"]
+__all__ = ["NOTHING", "Relief", "Shape", "relief_of"]
 
 NOTHING = -128  # in `Relief.hidden`: nothing is hidden here
 
 _FAR_TURN = math.radians(20)  # so far round no gap may open
 _MOST_HIDDEN = 120  # pixels: what a byte with a sign can say
 _LEAST = 0.05  # of the pivot's depth: nearer than this nothing comes, whatever depth is scaled by
-_NODES = 64  # of the place's depth, along the longer side
 _TALL = 1.7  # metres: a person's height, where their distance is not known
 _CORE = 250  # of 255: a pixel that is the person's alone, whose depth is theirs
 _SOLID = 204  # of 255: a pixel whose colour is the person's
@@ -61,26 +62,6 @@ class Shape:
     margin: float = 0.25
     grid: int = 256
     picture: int = 768
-
-
-@dataclass(frozen=True, eq=False)
-class Backdrop:
-    """The place behind the person; it goes on beyond the picture.
-
-    `picture`   (H, W, 3) uint8 RGB.
-    `opacity`   (H, W) uint8: 255, and towards its borders, which no frame shows, down to 0.
-    `invented`  (H, W) bool: inpainted, or mirrored beyond the picture.
-    `z`         (h, w) float32: depth at the nodes of a grid from corner to corner, with straight
-                lines between them.
-    `margin`    how far it goes on to the left and right, and above and below, over the picture's
-                width and height.
-    """
-
-    picture: np.ndarray
-    opacity: np.ndarray
-    invented: np.ndarray
-    z: np.ndarray
-    margin: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,12 +161,12 @@ def relief_of(footage: Footage, shape: Shape) -> Relief:
         hidden[t] = _hidden(filled[t], mask[t], cut, reach)
     large = _resized(mask, (width, height))
     place = place_behind(frames, large, *_background(footage, (width, height)))
-    backdrop = _backdrop(
+    backdrop = backdrop_of(
         place,
         filled,
         surroundings,
         mask,
-        shape,
+        shape.margin,
         far + shape.behind * 2 * camera.half_width * middle,
     )
     told |= {
@@ -233,7 +214,7 @@ def _finer(
     for t in range(len(z)):
         masks[t] = cv2.resize(mask[t], size, interpolation=cv2.INTER_CUBIC)
         core = _core(known[t], mask[t])
-        whole = z[t][_nearest(core)] if core.any() else np.zeros_like(z[t])
+        whole = z[t][nearest(core)] if core.any() else np.zeros_like(z[t])
         jumps = (cv2.dilate(whole, around) - cv2.erode(whole, around)) > cut
         picked = cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST)
         between = cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR)
@@ -369,7 +350,7 @@ def _filled(z: np.ndarray, known: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if not core.any():
         return np.zeros_like(z)
     wanted = cv2.dilate((mask > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    rows, columns = _nearest(core)
+    rows, columns = nearest(core)
     return np.where(wanted, z[rows, columns], 0).astype(np.float32)
 
 
@@ -392,23 +373,11 @@ def _own_colours(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
         solid = mask > 0
     if not solid.any():
         return np.zeros_like(frame)
-    colours = frame[_nearest(solid)]
+    colours = frame[nearest(solid)]
     side = max(frame.shape[:2])
     reach = 2 * max(4, side // 48) + 1
     close = cv2.dilate((mask > 0).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
     return np.where(close[..., None], colours, cv2.blur(colours, (side // 8 + 1,) * 2))
-
-
-def _nearest(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column, of each pixel, of the nearest one that is marked; some are."""
-    _, labels = cv2.distanceTransformWithLabels(
-        (~where).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    rows, columns = np.nonzero(where)
-    place = np.zeros(labels.max() + 1, np.int64)
-    place[labels[rows, columns]] = np.arange(len(rows))
-    found = place[labels]
-    return rows[found], columns[found]
 
 
 def _hidden(z: np.ndarray, mask: np.ndarray, cut: float, reach: int) -> np.ndarray:
@@ -432,7 +401,7 @@ def _hidden(z: np.ndarray, mask: np.ndarray, cut: float, reach: int) -> np.ndarr
     rim = np.isfinite(beyond)
     if not rim.any():
         return offset
-    near = _nearest(rim)
+    near = nearest(rim)
     at = target[near]
     dy, dx = at[..., 0] - rows, at[..., 1] - columns
     close = solid & (dx**2 + dy**2 <= reach**2)
@@ -454,62 +423,3 @@ def _pivot(camera: Camera, mask: np.ndarray, middle: float) -> tuple[float, floa
     )
     x, y, z = camera.points(np.array(u), np.array(v), np.array(middle))
     return float(x), float(y), float(z)
-
-
-def _backdrop(
-    place: Place,
-    z: np.ndarray,
-    surroundings: np.ndarray | None,
-    mask: np.ndarray,
-    shape: Shape,
-    plane: float,
-) -> Backdrop:
-    height, width = place.picture.shape[:2]
-    rows, columns = (round(shape.margin * side) for side in (height, width))
-    around = ((rows, rows), (columns, columns))
-    margin = columns / width, rows / height
-    opacity = np.pad(np.full((height, width), 255.0), around, mode="linear_ramp")
-    return Backdrop(
-        np.pad(place.picture, (*around, (0, 0)), mode="symmetric"),
-        np.rint(opacity).astype(np.uint8),
-        np.pad(place.invented, around, constant_values=True),
-        _depth_behind(z, surroundings, mask, margin, plane),
-        margin,
-    )
-
-
-def _depth_behind(
-    z: np.ndarray,
-    surroundings: np.ndarray | None,
-    mask: np.ndarray,
-    margin: tuple[float, float],
-    plane: float,
-) -> np.ndarray:
-    """Depth at the nodes of the place's grid: what was measured where nobody is, smoothed, and
-    never before the person."""
-    height, width = z.shape[1:]
-    # Farthest of the person at each pixel, in any frame.
-    farthest = z.max(axis=0)
-    if surroundings is None:
-        depth = np.full((height, width), max(plane, float(farthest.max()) * 1.001), np.float32)
-    else:
-        free = np.where((mask == 0) & np.isfinite(surroundings), surroundings, np.nan)
-        chosen = np.unique(np.linspace(0, len(free) - 1, 64).astype(int))
-        known = np.isfinite(free[chosen]).any(axis=0)
-        depth = np.full((height, width), plane, np.float32)
-        if known.any():
-            depth[known] = np.nanmedian(free[chosen][:, known], axis=0)
-            rows, columns = _nearest(known)
-            depth = depth[rows, columns]
-        depth = cv2.blur(depth, (5, 5), borderType=cv2.BORDER_REPLICATE)
-        # A node speaks for all pixels up to the next ones.
-        cell = 2 * math.ceil(max(height, width) / _NODES) + 3
-        person = cv2.dilate(farthest, np.ones((cell, cell), np.uint8))
-        depth = np.maximum(depth, person * np.float32(1.002))
-    at = []
-    for side, beyond in zip((width, height), margin, strict=True):
-        nodes = max(2, math.ceil(_NODES * side / max(height, width) * (1 + 2 * beyond)) + 1)
-        pixels = np.linspace(-beyond, 1 + beyond, nodes) * side - 0.5
-        at.append(np.clip(pixels, 0, side - 1).astype(np.float32))
-    map_x, map_y = np.meshgrid(*at)
-    return cv2.remap(depth, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

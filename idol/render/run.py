@@ -81,8 +81,9 @@ def render(config: RenderConfig) -> list[Path]:
 
 def _check(config: RenderConfig) -> None:
     """What can be told before anything is read."""
-    if config.out.exists() and not config.out.is_dir():
-        raise RenderError(f"{config.out} is a file: give a folder as --out")
+    there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise RenderError(f"{there} is a file: give a folder as --out")
     absent = [what for what in config.write if what in _LIBRARIES and not _there(_LIBRARIES[what])]
     if absent:
         raise RenderError(

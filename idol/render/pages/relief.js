@@ -192,6 +192,7 @@ class Frames {
 function failed(error) {
   by("failure").textContent = `This cannot be shown: ${error.message || error}`;
   by("failure").hidden = false;
+  by("stage").removeAttribute("aria-busy");
 }
 
 /** Draws the scene into a canvas. */
@@ -324,7 +325,7 @@ const limits = { yaw: 60, pitch: 40 };
 const total = scene.frames.length;
 const frames = new Frames();
 const canvas = by("canvas");
-let painter = null, playing = false, swaying = false, dirty = true;
+let painter = null, begun = null, playing = false, swaying = false, dirty = true;
 let shown = -1, started = 0, swayed = 0;
 
 function ground() {
@@ -381,18 +382,17 @@ function tick(now) {
     const frame = Math.floor((now - started) / 1000 * scene.fps) % total;
     if (frame !== state.frame) set({ frame });
   }
+  if (!painter) return;
   if (state.frame !== shown) {
     const arrays = frames.ready(state.frame);
     if (arrays) {
-      painter.loadFrame(arrays);
-      shown = state.frame;
-      dirty = true;
+      show(state.frame, arrays);
       for (let ahead = 1; ahead <= Math.min(8, total - 1, frames.most - 2); ahead++) {
         frames.ready((shown + ahead) % total);
       }
     }
   }
-  if (dirty && shown >= 0) paint();
+  if (dirty) paint();
 }
 
 function resized() {
@@ -405,7 +405,8 @@ function resized() {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(width / shape * ratio);
-  dirty = true;
+  // A canvas of another size is empty, and an empty one is black.
+  if (painter) paint();
 }
 
 function pointers() {
@@ -464,14 +465,22 @@ function front() {
   set({ yaw: 0, pitch: 0, zoom: 1, depth: 1 });
 }
 
+/** Has the canvas show a frame, at once where it is decoded. */
+function show(index, arrays) {
+  painter.loadFrame(arrays);
+  shown = index;
+  paint();
+}
+
 /** A frame from somewhere, as the address of a PNG; what is not said is as it is. */
 async function picture(changes = {}) {
   await ready;
   set(changes);
-  const arrays = await frames.get(state.frame);
-  painter.loadFrame(arrays);
-  shown = state.frame;
-  paint();
+  const { frame } = state;
+  const arrays = await frames.get(frame);
+  await begun;
+  set({ ...changes, frame }); // where it plays, it has gone on
+  show(frame, arrays);
   return canvas.toDataURL("image/png");
 }
 
@@ -512,12 +521,33 @@ async function start() {
   controls();
   resized();
   set({});
-  painter = new Painter(canvas);
-  canvas.addEventListener("webglcontextlost", () => failed("the graphics driver gave up; reload"));
-  await painter.loadPlace();
-  await frames.get(0);
+  canvas.addEventListener("webglcontextlost", lost);
+  begun = begin();
+  await begun;
   requestAnimationFrame(tick);
   if (!still()) play(true);
+}
+
+/** Draws the frame at hand from nothing. Until it is there nothing is shown: it would be black. */
+async function begin() {
+  const made = new Painter(canvas);
+  await made.loadPlace();
+  const { frame } = state;
+  const arrays = await frames.get(frame);
+  painter = made;
+  show(frame, arrays);
+  by("stage").removeAttribute("aria-busy");
+}
+
+/** What the graphics driver gives up is drawn anew when it is back. */
+function lost(event) {
+  event.preventDefault();
+  painter = null;
+  by("stage").setAttribute("aria-busy", "true");
+  begun = new Promise((resolve) => {
+    canvas.addEventListener("webglcontextrestored", () => resolve(begin()), { once: true });
+  });
+  begun.catch(failed);
 }
 
 const ready = start();

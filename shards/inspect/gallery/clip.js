@@ -102,7 +102,7 @@ export class ClipView {
     const canvas = el("canvas", {
       width: panel.width, height: panel.height, role: "img", "aria-label": panel.title,
     });
-    const figure = el("figure", { class: "panel" },
+    const figure = el("figure", { class: "panel", "aria-busy": "true" },
       el("button", {
         type: "button", "aria-pressed": "false", "aria-label": `Enlarge ${panel.title}`,
         on: {
@@ -120,7 +120,8 @@ export class ClipView {
     image.decode().then(() => {
       drawn.ready = true;
       drawFrame(canvas, image, panel, panel.still ? 0 : this.t);
-    }, () => figure.append(el("p", { class: "alert" }, "This picture cannot be shown.")));
+    }, () => figure.append(el("p", { class: "alert" }, "This picture cannot be shown.")))
+      .then(() => figure.removeAttribute("aria-busy"));
     this.drawn.push(drawn);
     return figure;
   }

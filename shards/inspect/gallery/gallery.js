@@ -1,5 +1,5 @@
 // The page: all clips in a grid, filtered and sorted; those that failed; what the dataset is.
-import { announce, debounced, el, fill, number, readHash, tabs, themeButton, writeHash } from "./kit.js";
+import { announce, counted, debounced, el, fill, number, readHash, tabs, themeButton, writeHash } from "./kit.js";
 import { openSource } from "./sources.js";
 import { Grid, noteOf } from "./grid.js";
 import { Histogram } from "./histogram.js";
@@ -104,23 +104,51 @@ function describe(n) {
   };
 }
 
+const find = el("input", {
+  type: "search", id: "find", placeholder: "Key, video or subject", "aria-label": "Search clips",
+  on: { input: () => { state.q = find.value; applySoon(); } },
+});
+const split = el("select", { "aria-label": "Split", on: { change: () => set({ split: split.value }) } });
 const status = el("p", { class: "dim", id: "status" });
 const chips = el("div", { class: "row chips" });
 const histograms = el("div", { class: "histograms" });
+const narrowing = el("details", { class: "filters", open: innerWidth > 620 });
+const nothing = el("div", { class: "card nothing", hidden: true });
 
 function apply() {
   shown = sorted(matching(null));
   const all = source.served ? store.total : store.count;
   const loading = store.count < all ? `, ${number(store.count)} of ${number(all)} read` : "";
   status.textContent = shown.length === store.count
-    ? `${number(shown.length)} clips${loading}`
-    : `${number(shown.length)} of ${number(store.count)} clips${loading}`;
+    ? `${counted(shown.length, "clip")}${loading}`
+    : `${number(shown.length)} of ${counted(store.count, "clip")}${loading}`;
   for (const [name, histogram] of Object.entries(filters)) {
     const chosen = state.ranges[name] ? matching(name) : shown;
     histogram.update(store.scores[name] ?? [], chosen, state.ranges[name] ?? null);
   }
+  // Where all clips are alike there is nothing to tell them apart by.
+  narrowing.hidden = Object.values(filters).every(({ element }) => element.hidden);
   drawChips();
+  drawNothing();
   grid.show(shown);
+}
+
+/** What is said in place of an empty grid. */
+function drawNothing() {
+  nothing.hidden = shown.length > 0;
+  if (shown.length) return;
+  const failed = about.totals.quarantined;
+  fill(nothing, store.count
+    ? [el("p", {}, "No clip is found by this search and these filters."),
+      el("button", { class: "button", type: "button", on: { click: showAll } }, "Show all clips")]
+    : el("p", {}, store.total ? "Clips are being read." : `This dataset holds no clips${
+      failed ? `: ${counted(failed, "clip")} failed, and the tab above says why` : ""}.`));
+}
+
+function showAll() {
+  set({ q: "", split: "", ranges: {} });
+  find.value = split.value = "";
+  grid.focus(0);
 }
 
 const applySoon = debounced(() => {
@@ -207,13 +235,8 @@ function build() {
     if (byUser) toAddress();
     if (id === "clips") grid?.layout();
   }, "Parts of the dataset");
-  const find = el("input", {
-    type: "search", id: "find", placeholder: "Key, video or subject", "aria-label": "Search clips",
-    on: { input: () => { state.q = find.value; applySoon(); } },
-  });
   const option = (value, text) => el("option", { value }, text);
-  const split = el("select", { "aria-label": "Split", on: { change: () => set({ split: split.value }) } },
-    option("", "All splits"), Object.keys(about.totals.splits).filter(Boolean).map((name) =>
+  fill(split, option("", "All splits"), Object.keys(about.totals.splits).filter(Boolean).map((name) =>
       option(name, name)));
   const sort = el("select", { "aria-label": "Sort by", on: { change: () => set({ sort: sort.value }) } },
     option("", "In order"),
@@ -221,6 +244,10 @@ function build() {
       score.worst === "lowest" ? name : `-${name}`, `Worst ${score.title}`)),
     Object.entries(sortable).flatMap(([name, title]) => [option(name, `${title}, up`),
       option(`-${name}`, `${title}, down`)]));
+  const goToAbout = () => {
+    choose("about", true);
+    document.getElementById("tab-about").focus();
+  };
   const host = el("div", { class: "grid", "aria-label": "Clips" });
   const panel = (id, ...children) => el("div", {
     id: `panel-${id}`, role: "tabpanel", "aria-labelledby": `tab-${id}`,
@@ -237,13 +264,19 @@ function build() {
     el("main", {},
       panel("clips",
         el("div", { class: "row controls" }, find, split, sort),
-        el("details", { class: "filters", open: innerWidth > 620 }, el("summary", {}, "Filter by score"),
-          histograms),
+        fill(narrowing, el("summary", {}, "Filter by score"), histograms,
+          source.served ? el("p", { class: "dim" }, "Scores are those that the shards' manifests "
+            + "hold. Those that need a clip read are shown when it is opened.") : null),
         chips, status,
+        about.ignored.length ? el("p", { class: "fault", role: "status" },
+          `${counted(about.ignored.length, "shard")} cannot be used, and ${
+            about.ignored.length === 1 ? "its clips are" : "their clips are"} not shown: `,
+          el("button", { class: "reason", type: "button", on: { click: goToAbout } },
+            "why"), ".") : null,
         source.leftOut.length ? el("p", { class: "dim" }, "Some is left out of this page: ",
-          el("button", { class: "reason", type: "button", on: { click: () => choose("about", true) } },
+          el("button", { class: "reason", type: "button", on: { click: goToAbout } },
             "what"), ".") : null,
-        host),
+        nothing, host),
       panel("quarantined"), panel("about")));
   filters = Object.fromEntries(Object.entries(about.scores).map(([name, score]) =>
     [name, new Histogram(name, score, (range) => setRange(name, range))]));

@@ -1,12 +1,10 @@
 // What is said in tables: the clips that failed and why, and what the dataset is.
-import { announce, bytes, el, fill, number } from "./kit.js";
+import { announce, bytes, counted, el, fill, number } from "./kit.js";
 
 const SHOWN = 200; // rows at once
 
 /** A reason without its numbers, so that reasons of one kind are counted together. */
 export const kindOf = (reason) => reason.replace(/\d+(\.\d+)?/g, "N");
-
-const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
 
 export class Quarantine {
   constructor(host, total) {
@@ -48,7 +46,7 @@ export class Quarantine {
             }, kind)))))))),
       el("section", { class: "card list" },
         el("div", { class: "row" },
-          el("h2", { class: "grow" }, this.kind ? `${number(listed.length)} clips: ${this.kind}`
+          el("h2", { class: "grow" }, this.kind ? `${counted(listed.length, "clip")}: ${this.kind}`
             : "Each of them"),
           this.kind ? el("button", {
             class: "button", type: "button", on: { click: () => this.choose(null) },
@@ -75,9 +73,12 @@ export class Quarantine {
   }
 
   choose(kind) {
+    const pressed = kind ?? this.kind;
     this.kind = kind;
     this.shown = SHOWN;
     this.draw();
+    // What was pressed is another button now.
+    [...this.host.querySelectorAll(".reason")].find((one) => one.textContent === pressed)?.focus();
     announce(kind ? `Clips that failed by ${kind}` : "All quarantined clips");
   }
 }
@@ -103,7 +104,7 @@ export function drawAbout(host, about, leftOut) {
         el("tbody", {}, Object.entries(splits).map(([name, counts]) => row(name || "(the tar)", counts)),
           Object.keys(splits).length > 1 ? row("all", all) : null)))),
     about.ignored.length ? el("section", { class: "card" },
-      el("h2", {}, `${about.ignored.length} shards could not be used`),
+      el("h2", {}, `${counted(about.ignored.length, "shard")} could not be used`),
       el("ul", {}, about.ignored.map((line) => el("li", {}, line)))) : null,
     Object.keys(about.weights).length ? el("section", { class: "card" },
       el("h2", {}, "Files of weights"),

@@ -99,12 +99,12 @@ class Site:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._entries: Sequence[Entry] = tuple(dataset.entries.values())
+        self.entries: Sequence[Entry] = tuple(dataset.entries.values())
         self._failed = quarantined(dataset)
         self._about = overview(dataset)
         made = page_of(
             f"{self._about['name']}: clips",
-            {"served": {"clips": len(self._entries), "failed": len(self._failed), "first": _FIRST}},
+            {"served": {"clips": len(self.entries), "failed": len(self._failed), "first": _FIRST}},
             {"connect-src": "'self'", "img-src": "'self' data: blob:"},
         )
         self._page, self.policy = made.html.encode(), f"{made.policy}; frame-ancestors 'none'"
@@ -134,9 +134,9 @@ class Site:
         return route(asked)
 
     def _facts(self, asked: dict[str, str]) -> Answer:
-        start = _number(asked, "from", len(self._entries) + 1)
+        start = _number(asked, "from", len(self.entries) + 1)
         size = _PAGE if start else _FIRST
-        return _json(facts(self._entries[start : start + size]))
+        return _json(facts(self.entries[start : start + size]))
 
     def _quarantined(self, asked: dict[str, str]) -> Answer:
         start = _number(asked, "from", len(self._failed) + 1)
@@ -189,8 +189,8 @@ class Site:
         return Answer(data + _TAR_END, "application/x-tar", name=f"{entry.key}.tar")
 
     def _entry(self, asked: dict[str, str]) -> tuple[int, Entry]:
-        n = _number(asked, "n", len(self._entries))
-        return n, self._entries[n]
+        n = _number(asked, "n", len(self.entries))
+        return n, self.entries[n]
 
 
 class Server(ThreadingHTTPServer):

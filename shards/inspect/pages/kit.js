@@ -47,6 +47,9 @@ export function number(value, digits = 3) {
     : value.toExponential(digits - 1);
 }
 
+/** 1 clip, 1,200 clips. */
+export const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+
 /** 1.4 MB: powers of 1000. */
 export function bytes(size) {
   const units = ["B", "kB", "MB", "GB", "TB"];

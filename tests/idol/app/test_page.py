@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from idol.app.server import application, uploads_kept_until_the_end
 from idol.config.app import AppConfig
+from idol.generate.cli import main
 from tests.browser import Browse, serious_faults, until
 
 pytest.importorskip("gradio", reason="gradio is not installed: make install-app")
@@ -84,10 +87,14 @@ def test_a_mistake_is_told_and_leaves_nothing(browse: Browse, address: str, out:
 
 @pytest.mark.slow
 def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str, out: Path) -> None:
-    page = opened(browse, address)
+    page = opened(browse, address, permissions=["clipboard-read", "clipboard-write"])
     fill(page, "Steps", "200")
-    page.click("#generate")
+    page.focus("#generate")
+    page.keyboard.press("Enter")
     until(page, "document.querySelector('#stage').innerText == 'Denoising'", 60)
+    until(page, "document.querySelector('#bar progress').value > 1", 60)
+    assert page.evaluate("document.querySelector('#bar progress').max") == 200
+    assert page.is_disabled("#generate")
     page.click("#cancel")
     until(page, "document.querySelector('#stage').innerText.startsWith('Cancelled')", 60)
     assert list(out.glob("*")) == []
@@ -106,3 +113,20 @@ def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str,
     before = relief.locator("#stage").screenshot()
     relief.locator("#yaw").fill("30")
     until(page, lambda: relief.locator("#stage").screenshot() != before)
+
+    page.locator("#command button").click()
+    command = page.evaluate("navigator.clipboard.readText()")
+    assert command == page.input_value("#command textarea")
+    program, *given = shlex.split(command)
+    assert (program, main(given)) == ("idol-generate", 0)
+    again = Path(given[given.index("--out") + 1])
+    for name in ("video.mp4", "depth.mp4", "side_by_side.mp4", "sheet.png", "report.json"):
+        assert (again / name).read_bytes() == (out / "0001" / name).read_bytes(), name
+    shutil.rmtree(again)
+
+    for width in (390, 1600):
+        for scheme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.emulate_media(color_scheme=scheme)
+            until(page, FITS)
+            assert serious_faults(page) == [], (width, scheme)

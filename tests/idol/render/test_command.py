@@ -196,8 +196,9 @@ def test_what_lies_in_a_folder_is_not_touched(tmp_path, capsys):
     assert "is not empty (it holds mine.txt)" in capsys.readouterr().err
     assert main([f"{PEOPLE}::people-00000", "--out", str(tmp_path), *QUICK, "--overwrite"]) == 0
     assert (tmp_path / "mine.txt").read_text() == "mine"
-    assert main([f"{PEOPLE}::people-00000", "--out", str(tmp_path / "mine.txt"), *QUICK]) == 2
-    assert "is a file" in capsys.readouterr().err
+    for out in ("mine.txt", "mine.txt/x", "mine.txt/x/y"):
+        assert main([f"{PEOPLE}::people-00000", "--out", str(tmp_path / out), *QUICK]) == 2
+        assert f"{tmp_path / 'mine.txt'} is a file" in capsys.readouterr().err
 
 
 def test_generated_renderings_say_so(tmp_path):

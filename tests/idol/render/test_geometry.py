@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from idol.render.backdrop import place_behind
 from idol.render.camera import Camera, Orbit
 from idol.render.errors import RenderError
 from idol.render.footage import Footage
+from idol.render.place import place_behind
 from idol.render.relief import NOTHING
 from idol.render.surface import corner_depths, surface_of
 from tests.idol.render.scenes import SIDE, footage, relief, rotation, two_layers

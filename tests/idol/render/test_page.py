@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from idol.config.render import RenderConfig
 from idol.render.page import relief_page, write_page
-from idol.render.relief import Relief
+from idol.render.read import read_footage
+from idol.render.relief import Relief, Shape, relief_of
 from tests.browser import Browse, serious_faults, until
 from tests.idol.render.scenes import SIDE, projected, relief, two_layers
-from tests.idol.render.test_tracing import difference
+from tests.idol.render.test_tracing import PEOPLE, VIEWS, difference, person_points
 
 NAME = '<script>alert(1)</script> & "quotes" </script> été'
 
@@ -81,6 +83,28 @@ def test_no_gap_opens_behind_an_arm(browse, tmp_path):
         person = 1 - place
         closed = cv2.morphologyEx(person, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
         assert (closed - person).sum() == 0
+
+
+def test_rendered_people_have_no_hole_at_their_outline_in_the_page(browse, tmp_path):
+    """Person green, place blue, and red where neither is, from 15 degrees to every side."""
+    config = RenderConfig(video=f"{PEOPLE}::people-00000-0", out=Path("unused"), frames=2)
+    made = relief_of(read_footage(config), Shape())
+    made.colours[:] = (0, 200, 0)
+    made.backdrop.picture[:] = (0, 0, 200)
+    made.backdrop.opacity[:] = 255
+    write_page(tmp_path / "people.html", made, quality=95)
+    page = opened(browse, tmp_path / "people.html")
+    page.evaluate("stage.style.backgroundColor = 'rgb(250, 0, 0)'")
+    side = 160
+    for yaw, pitch in VIEWS:
+        shown = picture(page, side=side, frame=1, yaw=yaw, pitch=pitch).astype(int)
+        points = person_points(made, 1, yaw, pitch, side).astype(np.uint8)
+        closed = cv2.morphologyEx(points, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+        inside = cv2.erode(closed, np.ones((3, 3), np.uint8)) > 0
+        around = cv2.dilate(closed, np.ones((9, 9), np.uint8)) > 0
+        assert inside.sum() > 1000
+        assert (shown[inside][:, 1] < 100).mean() < 0.002
+        assert (shown[around][:, 0] > 60).sum() == 0
 
 
 ARM, TRUNK, PLACE = (250, 250, 250), (40, 200, 60), (0, 0, 250)
@@ -210,6 +234,35 @@ def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
     assert {"canvas", "play", "frame", "depth", "yaw", "pitch", "reset", "sway", "save"} <= reached
+
+
+def test_it_is_never_black(browse, file):
+    page = opened(browse, file)
+    # What is there as soon as the page says it is ready, and after the canvas was emptied.
+    assert seen(page).mean() > 60
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert seen(page).mean() > 60
+
+
+def test_a_lost_context_comes_back(browse, file):
+    page = opened(browse, file, said=("CONTEXT_LOST",))
+    before = picture(page, frame=1, yaw=12)
+    page.evaluate(
+        "window.loss = canvas.getContext('webgl2').getExtension('WEBGL_lose_context');"
+        "loss.loseContext()"
+    )
+    until(page, "stage.getAttribute('aria-busy') === 'true'")
+    page.evaluate("loss.restoreContext()")
+    assert np.array_equal(picture(page, frame=1, yaw=12), before)
+    until(page, "!stage.hasAttribute('aria-busy')")
+
+
+def seen(page) -> np.ndarray:
+    """(H, W, 3) uint8: the middle of the stage, as it is on the screen."""
+    data = np.frombuffer(page.locator("#stage").screenshot(), np.uint8)
+    shown = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    height, width = shown.shape[:2]
+    return shown[height // 4 : -height // 4, width // 4 : -width // 4]
 
 
 def test_without_webgl_it_says_so(browse, file):
