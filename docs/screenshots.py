@@ -21,7 +21,6 @@ from tests.browser import started, until
 BIN = Path(sys.executable).parent
 CLIP = "videos-cam01-16"
 PEOPLE = "examples/people.tar"
-SIZE = (1280, 800)
 MOST = 200_000  # bytes of a picture
 
 
@@ -68,10 +67,10 @@ def served(command: str, *arguments: object) -> Iterator[str]:
 
 @contextmanager
 def opened(
-    browser: Any, address: str, *, dark: bool = False, height: int = SIZE[1]
+    browser: Any, address: str, *, dark: bool = False, size: tuple[int, int] = (1280, 800)
 ) -> Iterator[Any]:
     context = browser.new_context(
-        viewport={"width": SIZE[0], "height": height},
+        viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
     )
@@ -94,7 +93,8 @@ def save(page: Any, path: Path) -> None:
 @contextmanager
 def gallery(browser: Any, demo: Path) -> Iterator[Any]:
     run("idol-shards", "gallery", demo / "shards", "--output", demo / "clips.html")
-    with opened(browser, (demo / "clips.html").absolute().as_uri()) as page:
+    address = (demo / "clips.html").absolute().as_uri()
+    with opened(browser, address, size=(1600, 1100)) as page:
         until(page, "document.querySelector('.tile canvas').width > 1")
         until(page, "[...document.querySelectorAll('.tile canvas')].every(c => c.width > 1)")
         yield page
@@ -103,7 +103,7 @@ def gallery(browser: Any, demo: Path) -> Iterator[Any]:
 @contextmanager
 def quarantined(browser: Any, demo: Path) -> Iterator[Any]:
     address = (demo / "clips.html").absolute().as_uri()
-    with opened(browser, f"{address}#tab=quarantined", height=460) as page:
+    with opened(browser, f"{address}#tab=quarantined", size=(1280, 460)) as page:
         until(page, "document.querySelectorAll('#panel-quarantined tbody tr').length > 1")
         yield page
 
@@ -113,7 +113,7 @@ def opened_clip(browser: Any, shards: Path) -> Iterator[Any]:
     key = CLIP if CLIP in open_dataset(shards).entries else next(iter(open_dataset(shards).entries))
     with (
         served("idol-shards", "serve", shards) as address,
-        opened(browser, f"{address}#clip={key}&t=9", dark=True, height=1000) as page,
+        opened(browser, f"{address}#clip={key}&t=9", dark=True, size=(1600, 1000)) as page,
     ):
         until(page, "document.querySelectorAll('.panel:not([aria-busy])').length > 5")
         until(page, "!document.querySelector('.panel[aria-busy]')")
@@ -124,9 +124,9 @@ def opened_clip(browser: Any, shards: Path) -> Iterator[Any]:
 def relief(browser: Any, demo: Path) -> Iterator[Any]:
     out = demo / "relief"
     run("idol-render", f"{demo / 'shards'}::{CLIP}", "--out", out, "--write", "page", "--overwrite")
-    with opened(browser, (out / "relief.html").absolute().as_uri(), height=960) as page:
+    with opened(browser, (out / "relief.html").absolute().as_uri(), size=(1280, 960)) as page:
         page.evaluate("relief.ready")
-        page.evaluate("relief.picture({ frame: 6, yaw: 18, pitch: -6 })")
+        page.evaluate("relief.picture({ frame: 0, yaw: 12, pitch: -4 })")
         yield page
 
 
@@ -134,7 +134,7 @@ def relief(browser: Any, demo: Path) -> Iterator[Any]:
 def app(browser: Any, demo: Path) -> Iterator[Any]:
     with (
         served("idol-app", "--out", demo / "app") as address,
-        opened(browser, address, height=1250) as page,
+        opened(browser, address, size=(1440, 1350)) as page,
     ):
         until(page, "document.querySelectorAll('img.small').length == 2")
         page.click("#preview")

@@ -84,6 +84,7 @@ def _listening(config: AppConfig) -> Iterator[socket.socket]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((config.host, config.port))
+            listening.listen()  # whoever comes before all is loaded waits, and is not refused
         except OSError as error:
             raise AddressTakenError(
                 f"{config.host}:{config.port} cannot be taken ({error.strerror}): give another "

@@ -31,7 +31,8 @@ export class Histogram {
   constructor(name, score, changed) {
     Object.assign(this, { name, score, changed });
     this.at = 0;
-    this.title = el("h3", {}, score.title);
+    this.title = el("h3", {}, score.title,
+      score.unit ? el("span", { class: "unit dim" }, ` ${score.unit}`) : null);
     this.bars = Array.from({ length: BARS }, (_, i) => el("button", {
       class: "bar-button", type: "button", tabindex: i ? -1 : 0,
       on: { click: () => this.clicked(i), focus: () => this.reach(i) },
@@ -93,6 +94,7 @@ export class Histogram {
       bar.firstChild.style.height = count ? `${Math.max((count / most) * 100, 6)}%` : "0";
     });
     const worse = this.score.worst === "lowest" ? "‹ worse" : "worse ›";
-    fill(this.ends, [this.shown(low), worse, this.shown(high)].map((text) => el("span", {}, text)));
+    const [from, to] = [low, high].map((value) => number(value * this.score.factor));
+    fill(this.ends, [from, worse, to].map((text) => el("span", {}, text)));
   }
 }

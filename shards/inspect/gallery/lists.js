@@ -41,7 +41,7 @@ export class Quarantine {
           el("tbody", {}, counts.map(([kind, count]) => el("tr", {},
             el("td", { class: "number" }, number(count)),
             el("td", {}, el("button", {
-              class: "reason", type: "button", "aria-pressed": kind === this.kind,
+              class: "reason", type: "button", "aria-pressed": String(kind === this.kind),
               on: { click: () => this.choose(kind === this.kind ? null : kind) },
             }, kind)))))))),
       el("section", { class: "card list" },
@@ -67,9 +67,12 @@ export class Quarantine {
     const said = Object.entries(more).filter(([, value]) => value !== null && value !== "");
     return el("tr", {}, el("td", { class: "mono" }, key), el("td", {}, video),
       el("td", { title: shard }, split),
-      el("td", {}, reason, said.map(([name, value]) => el("details", {}, el("summary", {}, name),
-        el("pre", { tabindex: "0" },
-          typeof value === "string" ? value : JSON.stringify(value, null, 2))))));
+      el("td", {}, reason, said.map(([name, value]) => {
+        const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+        return text.length < 80 && !text.includes("\n")
+          ? el("div", { class: "dim" }, `${name}: ${text}`)
+          : el("details", {}, el("summary", {}, name), el("pre", { tabindex: "0" }, text));
+      })));
   }
 
   choose(kind) {

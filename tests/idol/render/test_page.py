@@ -85,7 +85,8 @@ def test_no_gap_opens_behind_an_arm(browse, tmp_path):
         assert (closed - person).sum() == 0
 
 
-def test_rendered_people_have_no_hole_at_their_outline_in_the_page(browse, tmp_path):
+@pytest.mark.parametrize("views", [VIEWS[:2], pytest.param(VIEWS[2:], marks=pytest.mark.slow)])
+def test_rendered_people_have_no_hole_at_their_outline_in_the_page(browse, tmp_path, views):
     """Person green, place blue, and red where neither is, from 15 degrees to every side."""
     config = RenderConfig(video=f"{PEOPLE}::people-00000-0", out=Path("unused"), frames=2)
     made = relief_of(read_footage(config), Shape())
@@ -96,13 +97,13 @@ def test_rendered_people_have_no_hole_at_their_outline_in_the_page(browse, tmp_p
     page = opened(browse, tmp_path / "people.html")
     page.evaluate("stage.style.backgroundColor = 'rgb(250, 0, 0)'")
     side = 160
-    for yaw, pitch in VIEWS:
+    for yaw, pitch in views:
         shown = picture(page, side=side, frame=1, yaw=yaw, pitch=pitch).astype(int)
         points = person_points(made, 1, yaw, pitch, side).astype(np.uint8)
         closed = cv2.morphologyEx(points, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         inside = cv2.erode(closed, np.ones((3, 3), np.uint8)) > 0
         around = cv2.dilate(closed, np.ones((9, 9), np.uint8)) > 0
-        assert inside.sum() > 1000
+        assert inside.sum() > 500
         assert (shown[inside][:, 1] < 100).mean() < 0.002
         assert (shown[around][:, 0] > 60).sum() == 0
 
