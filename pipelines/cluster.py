@@ -16,6 +16,7 @@ __all__ = ["cause", "on_ray"]
 # Rows of tasks and outcomes are small, and no clip passes through.
 OBJECT_STORE_BYTES = 1 << 30
 _EVERY = 1.0  # seconds between two looks whether Ray's own processes are there
+_AGAIN = 20.0
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def _who_has_ended(ray: Any, address: str | None) -> Callable[[], str | None]:
 
 @contextmanager
 def _watched(ended: Callable[[], str | None]) -> Iterator[None]:
-    """Interrupt the block by an InputError when a process has `ended`: Ray would wait for ever.
+    """Interrupt the block by an InputError when a process has `ended`: Ray would wait for it.
 
     Blocks of other threads than the main one cannot be interrupted, and are not.
     """
@@ -116,24 +117,29 @@ def _watched(ended: Callable[[], str | None]) -> Iterator[None]:
 
     def interrupt(*_: object) -> None:
         if not left.is_set():
-            raise InputError(
-                f"Ray's {name} on this machine has ended (killed, or out of memory?). What is made "
-                "is kept. Run the same command to resume."
-            )
+            raise KeyboardInterrupt  # Ray's compiled core forgets all others
 
     def watch() -> None:
         nonlocal name
         while not left.wait(_EVERY):
-            name = name or ended()
-            # Again and again: Ray may catch it.
-            if name is not None and not left.is_set():
+            name = ended()
+            # Again where that was swallowed, but not while what it has interrupted is cleared up.
+            while name is not None and not left.is_set():
                 signal.pthread_kill(main.ident or 0, signal.SIGUSR2)
+                left.wait(_AGAIN)
 
     before = signal.signal(signal.SIGUSR2, interrupt)
     thread = threading.Thread(target=watch, daemon=True, name="ray watch")
     thread.start()
     try:
         yield
+    except KeyboardInterrupt:
+        if name is None:
+            raise
+        raise InputError(
+            f"Ray's {name} on this machine has ended (killed, or out of memory?). What is made is "
+            "kept. Run the same command to resume."
+        ) from None
     finally:
         left.set()
         thread.join()

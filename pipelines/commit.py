@@ -103,8 +103,8 @@ class RealHands:
         if info is None or info.fingerprint != self.waiting.fingerprint:
             raise InputError(
                 f"{socket.gethostname()} does not find in {store.url()} the dataset that is being "
-                "built: workers write to --out themselves, so it must be a folder that all "
-                "machines share, or a URL (s3://...)"
+                "built: was it deleted or unmounted? Workers write to --out themselves, so it must "
+                "be a folder that all machines share, or a URL (s3://...)"
             )
         return KeepingWorker(Worker(self.setup), self.waiting)
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -135,11 +135,9 @@ class Store:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = temporary.open("xb")
             try:
-                with file:
-                    yield Output(self, name, file)
-                    with self.translated("write", name):
-                        file.flush()
+                yield Output(self, name, file)
                 with self.translated("write", name):
+                    file.close()
                     if flushed:
                         publish(temporary, path)
                     else:
@@ -149,6 +147,8 @@ class Store:
                     elif not self.is_local:
                         self.fs.put_file(str(path), self._path(name))
             except BaseException:
+                with suppress(OSError):  # what could not be written before, and was told
+                    file.close()
                 temporary.unlink(missing_ok=True)
                 raise
 

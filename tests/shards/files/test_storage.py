@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,16 @@ def test_s3_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPa
 def test_a_store_travels_to_other_processes(store: Store) -> None:
     store.write_bytes("x", b"1")
     assert pickle.loads(pickle.dumps(store)).read("x") == b"1"
+
+
+def test_a_file_that_cannot_grow_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    """Also where what was buffered fails once more as the file is closed."""
+    store = Store.at(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=rf"cannot write {tmp_path}/big: File too large"):
+            store.write_bytes("big", bytes(30_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
