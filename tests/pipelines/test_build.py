@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,15 @@ def test_a_lost_dataset_json_costs_no_shard(run, videos, tmp_path):
         run(videos, tmp_path / "out", size=48)
     assert run(videos, tmp_path / "out").shards_made == 0
     assert tree(tmp_path / "out") == whole
+
+
+def test_a_build_that_was_killed_before_its_dataset_json_resumes(run, videos, tmp_path):
+    run(videos, tmp_path / "whole")
+    (tmp_path / "out").mkdir()
+    shutil.copy(tmp_path / "whole" / "videos.parquet", tmp_path / "out")
+    (tmp_path / "out" / ".dataset.json.tmp-01234567").write_bytes(b"{")
+    run(videos, tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
 # Where tests run in the background, their shell has them ignore SIGINT, and programs inherit that.
