@@ -31,13 +31,12 @@ def sheet(clip: Clip, made: Path) -> bytes:
     given = conditions_of(clip)
     frames = shown_frames(len(clip.rgb))
     mask = given.foreground_mask[..., None] > 127
-    white = np.full_like(clip.rgb[0], 255)
     person = np.where(mask, given.foreground, np.uint8(255))
     hidden = given.background_mask[..., None] > 127
     place = np.where(hidden, np.uint8(127), given.background)
     assert clip.depth_person is not None
     rows = {
-        "given": [person, place, *(white for _ in frames[2:])],
+        "given": [person, place],
         "pose": [given.skeletons[n] for n in frames],
         "truth": [clip.rgb[n] for n in frames],
         "made": [_read(made / "rgb" / f"{n:03d}.png")[..., ::-1] for n in frames],
