@@ -126,7 +126,7 @@ def relief(browser: Any, demo: Path) -> Iterator[Any]:
     run("idol-render", f"{demo / 'shards'}::{CLIP}", "--out", out, "--write", "page", "--overwrite")
     with opened(browser, (out / "relief.html").absolute().as_uri(), size=(1280, 960)) as page:
         page.evaluate("relief.ready")
-        page.evaluate("relief.picture({ frame: 0, yaw: 12, pitch: -4 })")
+        page.evaluate("relief.picture({ frame: 0, yaw: -14, pitch: -4 })")
         yield page
 
 
@@ -137,14 +137,17 @@ def app(browser: Any, demo: Path) -> Iterator[Any]:
         opened(browser, address, size=(1440, 1350)) as page,
     ):
         until(page, "document.querySelectorAll('img.small').length == 2")
+        page.get_by_label("Keep background").check()
         page.click("#preview")
         until(page, "document.querySelector('#stage').innerText == 'Done'", 600)
         page.click("#generate")
         until(page, "document.querySelectorAll('#made video').length == 2", 600)
         until(page, "[...document.querySelectorAll('#made video')].every(v => v.readyState == 4)")
-        for film in ("0", "1"):
-            page.evaluate(f"document.querySelectorAll('#made video')[{film}].pause()")
-            page.evaluate(f"document.querySelectorAll('#made video')[{film}].currentTime = 0.5")
+        # As while they play, when nothing lies before them.
+        page.evaluate(
+            "document.querySelectorAll('#made video').forEach((film) => {"
+            "film.pause(); film.currentTime = 0.5; film.controls = false; })"
+        )
         until(page, "[...document.querySelectorAll('#made video')].every(v => !v.seeking)")
         frame = page.frames[1]
         frame.evaluate("relief.ready")

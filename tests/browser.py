@@ -110,9 +110,11 @@ def browse(chromium: Any) -> Iterator[Browse]:
 def serious_faults(page: Any) -> list[str]:
     """What axe finds serious or critical about a page's accessibility, one line each."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    # A colour on its way to another one is none that anybody reads by.
+    until(page, "document.getAnimations().every((one) => !(one instanceof CSSTransition))")
     found = axe.run(page).response["violations"]
     return [
-        f"{fault['id']}: {node['html'][:200]}"
+        f"{fault['id']}: {node['html'][:200]} {' '.join(node['failureSummary'].split())[:300]}"
         for fault in found
         if fault["impact"] in ("serious", "critical")
         for node in fault["nodes"]

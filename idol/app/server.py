@@ -144,12 +144,14 @@ def _theme() -> Any:
     sans = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
     mono = ["ui-monospace", "Consolas", "Liberation Mono", "monospace"]
     theme = gr.themes.Default(primary_hue="blue", font=sans, font_mono=mono)
-    # Gradio's greys and its button are too pale to be read by all.
+    # Gradio's greys, links and its button are too pale to be read by all.
     return theme.set(
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_300",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",

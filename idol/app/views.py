@@ -98,7 +98,7 @@ def result(made: Made, address: str) -> str:
         facts.append(f"no 2.5D page: {made.relief}")
     names = ["video.mp4", "depth.mp4", "side_by_side.mp4", "sheet.png", "report.json"]
     names += [RELIEF] if isinstance(made.relief, Path) else []
-    links = ", ".join(f"<a href='{address}/{n}' download='{n}'>{n}</a>" for n in names)
+    links = " · ".join(f"<a href='{address}/{n}' download='{n}'>{n}</a>" for n in names)
     return (
         f"<div class='made'>{''.join(figures)}</div><p>{escape('; '.join(facts))}.</p>"
         f"<p>Save: {links}. Depth as 16-bit PNG and EXR is in {escape(str(made.folder))}/depth.</p>"

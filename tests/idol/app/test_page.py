@@ -69,6 +69,7 @@ def test_a_preview_fits_the_window(browse: Browse, address: str, out: Path, widt
     page.click("#preview")
     until(page, "document.querySelector('#sheet img')?.naturalWidth > 900", 60)
     until(page, "document.querySelector('#stage').innerText == 'Done'")
+    until(page, lambda: page.is_enabled("#generate"))
     assert page.evaluate(FITS)
     assert serious_faults(page) == []
     assert list(out.glob("*")) == []
