@@ -40,6 +40,7 @@ _FIRST = 400  # clips in the first, so that the page shows soon
 _CACHED = 48_000_000  # bytes of pictures that are kept
 _CONNECTIONS = 64
 _PATIENCE = 30  # seconds for a request to arrive, or an answer to be taken
+_CLOSING = 5  # seconds for what is being read when the server ends
 _SMALL = 2000  # bytes that are not worth packing
 _TAR_END = bytes(1024)
 _HEADERS = {
@@ -110,7 +111,8 @@ class Site:
         self._page, self.policy = made.html.encode(), f"{made.policy}; frame-ancestors 'none'"
         self._cache = _Cache(_CACHED)
         # Decoding takes a core and some memory: no more clips at once than there are cores.
-        self._turn = threading.BoundedSemaphore(os.cpu_count() or 2)
+        self._turns = os.cpu_count() or 2
+        self._turn = threading.BoundedSemaphore(self._turns)
         self._routes: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/overview": lambda _: _json(self._about),
             "/facts": self._facts,
@@ -132,6 +134,12 @@ class Site:
         if asked.get("edition", self._about["edition"]) != self._about["edition"]:
             raise _Refused(HTTPStatus.CONFLICT, "the dataset changed: reload the page")
         return route(asked)
+
+    def close(self) -> None:
+        """Wait until nothing is decoded, and let nothing begin: Python aborts where it ends while a
+        thread is in a library."""
+        for _ in range(self._turns):
+            self._turn.acquire(timeout=_CLOSING)
 
     def _facts(self, asked: dict[str, str]) -> Answer:
         start = _number(asked, "from", len(self.entries) + 1)
@@ -226,6 +234,10 @@ class Server(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         name = f"[{host!s}]" if self.address_family == socket.AF_INET6 else str(host)
         return f"http://{name}:{port}/"
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.site.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._room.acquire()

@@ -7,12 +7,14 @@ import importlib.util
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -196,12 +198,26 @@ def test_ctrl_c_ends_it(dataset: Path) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            assert "http://127.0.0.1:" in process.stdout.readline()
+            port = int(re.findall(r"http://127.0.0.1:(\d+)/", process.stdout.readline())[0])
+            # While it is at work, for whoever closes it does not wait.
+            asking = [threading.Thread(target=ask_until_gone, args=(port, n)) for n in range(4)]
+            for thread in asking:
+                thread.start()
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
+            for thread in asking:
+                thread.join()
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")
+
+
+def ask_until_gone(port: int, n: int) -> None:
+    with suppress(OSError, http.client.HTTPException):
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", f"/clip?n={n}")
+            connection.getresponse().read()
 
 
 @pytest.mark.slow
