@@ -158,7 +158,11 @@ class KeepingWorker:
         if left is None:
             return Outcome(kept)
         outcome = self._worker.run(
-            left, given_up=attempt.given_up, starting=attempt.starting, made=keep
+            left,
+            given_up=attempt.given_up,
+            careful=attempt.again,
+            starting=attempt.starting,
+            made=keep,
         )
         return Outcome(
             kept + outcome.made,

@@ -14,7 +14,12 @@ _MOST = 24  # calls, of which the innermost are kept
 _ROOT = str(Path(__file__).resolve().parent.parent) + "/"
 _LIBRARIES = re.compile(r".*/(?:site-packages|dist-packages|python3\.\d+)/")
 # Of a thread pool and of who starts a clip: the same for all.
-_LEFT_OUT = ("concurrent/futures/", "threading.py", "pipelines/worker.py")
+_LEFT_OUT = (
+    "concurrent/futures/",
+    "threading.py",
+    *(_WORKER := ("pipelines/worker.py", "pipelines/window.py")),
+)
+_READS = "preprocess/frames.py"
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 
 
@@ -35,16 +40,21 @@ def of_error(error: BaseException) -> str:
 
 
 def of_dump(text: str, *, crashed: bool) -> str:
-    """That of what `faulthandler` wrote: of the thread that crashed, else of the main one; empty
-    where it wrote nothing."""
+    """That of what `faulthandler` wrote, from the worker on: of the thread that crashed, else of
+    the main one, or of the one that reads the frames for which it waits; empty where it wrote
+    nothing."""
     threads = re.split(r"\n(?=(?:Current thread|Thread) )", "\n" + text)[1:]
     if not threads:
         return ""
     current = [thread for thread in threads if thread.startswith("Current thread")]
     chosen = current[0] if crashed and current else threads[-1]
-    frames = [(file, int(line), name) for file, line, name in _FRAME.findall(chosen)]
+    if not crashed and _WORKER[1] in chosen and _READS not in chosen:
+        chosen = next((thread for thread in threads if _READS in thread), chosen)
+    calls = _FRAME.findall(chosen)[::-1]
+    callers = [n for n, (file, _, _) in enumerate(calls, 1) if _short(file) in _WORKER]
+    frames = [(file, int(line), name) for file, line, name in calls[max(callers, default=0) :]]
     head = text.splitlines()[0] if crashed and text.startswith("Fatal") else ""
-    return "\n".join(filter(None, [*_lines(frames[::-1]), head]))
+    return "\n".join(filter(None, [*_lines(frames), head]))
 
 
 def _lines(frames: list[tuple[str, int, str]]) -> list[str]:

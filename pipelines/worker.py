@@ -5,19 +5,21 @@ A worker knows the recipe and its task, never the plan, which may be of millions
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from pipelines.plan import Task
 from pipelines.recipe import Recipe
 from pipelines.tracebacks import of_error
+from pipelines.window import Reader, Window
 from preprocess.annotate import ClipRequest, Limits, Survey, annotate, survey
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
-from preprocess.frames import Frame, FrameReader, read_each
+from preprocess.frames import Frame
 from preprocess.load import load
 from preprocess.provenance import Provenance
 from preprocess.shots import Shot
@@ -28,6 +30,9 @@ from shards.sample.codec import Members, encode_clip
 from shards.sample.keys import make_key
 
 __all__ = ["Made", "Outcome", "Setup", "Worker", "survey_name"]
+
+# Clips after a task's to whose frames its reader can go on.
+_FOLLOWING = 256
 
 Made = tuple[str, Members] | Quarantined
 """What became of a clip: its key and members, ready for a tar, or why there are none."""
@@ -73,9 +78,12 @@ class Worker:
             hardware=setup.hardware,
             records=setup.made_by.records,
         )
-        # One clip is compressed while the next is annotated. One thread for all tasks: where one
-        # ends, Python functions run in which Ctrl-C would be printed and forgotten.
+        # One clip is compressed, and frames of the next are read, while one is annotated. One
+        # thread each for all tasks: where one ends, Python functions run in which Ctrl-C would be
+        # printed and forgotten.
         self._encoder = ThreadPoolExecutor(max_workers=1)
+        self._reader = Reader()
+        self._window: tuple[tuple[str, Shot], Window] | None = None
         self._surveys: dict[tuple[str, Shot], Survey] = {}
         # PyAV's frames and their side data hold each other: megabytes that only the collection of
         # cycles frees, which counts objects and comes too late. `run` has it done after each task,
@@ -88,15 +96,17 @@ class Worker:
         task: Task,
         *,
         given_up: Mapping[str, str] = MappingProxyType({}),
+        careful: bool = False,
         starting: Callable[[str], None] = lambda key: None,
         made: Callable[[int, Made], None] = lambda place, made: None,
     ) -> Outcome:
         """Make the task's clips. A clip's own failure quarantines it and nothing else.
 
         `given_up` maps keys that must not be tried to the reason; their frames are not even read.
-        `starting` is called with the key of each clip before it is tried, and with that of the
-        shot's survey before that; `made` with each clip and its place as soon as it is encoded,
-        also with those that were when Ctrl-C came.
+        `careful`: no frame is read before its clip is begun, so that whatever ends this process is
+        that clip's doing. `starting` is called with the key of each clip before it is tried, and
+        with that of the shot's survey before that; `made` with each clip and its place as soon as
+        it is encoded, also with those that were when Ctrl-C came.
         """
         video = task.video
         keys = [make_key(self._recipe.dataset, video.id, first) for first in task.first_frames]
@@ -107,7 +117,7 @@ class Worker:
             if key not in given_up
         }
         quarantined: dict[int, Quarantined] = {}
-        encoding: dict[str, Future[Members]] = {}
+        encoding: dict[str, tuple[Clip, Future[Members]]] = {}
 
         def done(key: str, what: Made) -> None:
             if isinstance(what, Quarantined):
@@ -127,10 +137,14 @@ class Worker:
             done(key, Quarantined(key, video.id, f"{type(reason).__name__}: {text}", kind, where))
 
         def collect(*, wait: bool) -> None:
-            while encoding and (wait or next(iter(encoding.values())).done()):
+            while encoding and (wait or next(iter(encoding.values()))[1].done()):
                 key = next(iter(encoding))
+                clip, future = encoding.pop(key)
                 try:
-                    members = encoding.pop(key).result()
+                    try:
+                        members = future.result()
+                    except MemoryError:
+                        members = frames.in_calm(partial(encode_clip, clip))
                 except Exception as error:
                     quarantine(key, error)
                 else:
@@ -142,13 +156,15 @@ class Worker:
                 wanted, f"the survey of its shot {given_up[surveying]}"
             ) | dict(given_up)
             wanted = {}
+        if self._window is not None and self._window[0] != (video.id, task.shot):
+            self._window = None
         began = time.perf_counter()
         shared: Survey | Exception | None = None
         if wanted:
             starting(surveying)
             shared = self._try_survey(video, task.shot)
         surveyed = time.perf_counter()
-        frames = _Window(sorted(set().union(*wanted.values())), video.reader)
+        frames = self._frames_of(task, sorted(set().union(*wanted.values())), careful or given_up)
         try:
             for key in keys:
                 collect(wait=False)
@@ -157,16 +173,19 @@ class Worker:
                     continue
                 starting(key)
                 try:
-                    clip = self._make(key, task, frames.take(wanted[key]), shared)
+                    taken = frames.take(wanted[key])
+                    clip = frames.in_calm(partial(self._make, key, task, taken, shared))
                 except InputError:
                     raise  # the set-up is wrong, not this clip
                 except Exception as error:
                     quarantine(key, error)
                 else:
-                    encoding[key] = self._encoder.submit(encode_clip, clip)
+                    encoding[key] = clip, self._encoder.submit(encode_clip, clip)
             collect(wait=True)
-        except KeyboardInterrupt:
-            collect(wait=True)
+        except BaseException as error:
+            self._window = None
+            if isinstance(error, KeyboardInterrupt):
+                collect(wait=True)
             raise
         gc.collect()
         return Outcome(
@@ -175,6 +194,25 @@ class Worker:
             survey_seconds=surveyed - began,
             clips_seconds=time.perf_counter() - surveyed,
         )
+
+    def _frames_of(self, task: Task, indices: list[int], one_by_one: object) -> Window:
+        """The task's frames, of the shot's window where it goes on with them."""
+        video, recipe = task.video, self._recipe
+        # What is true of rendered frames is asked for beside them, of the same renderer.
+        if one_by_one or not indices or video.truth is not None:
+            return Window(video.reader, indices, None)
+        if self._window is None or not self._window[1].continues(indices):
+            # The shot's next clips as well: their task may come here, and goes on reading then.
+            following = range(
+                task.first_frames[-1] + recipe.clip_stride,
+                task.shot.last - recipe.span + 2,
+                recipe.clip_stride,
+            )[:_FOLLOWING]
+            more = set().union(*map(recipe.frame_indices, following))
+            window = Window(video.reader, sorted(more.union(indices)), self._reader)
+            self._window = (video.id, task.shot), window
+        self._window[1].reach(indices[-1])
+        return self._window[1]
 
     def _try_survey(self, video: Video, shot: Shot) -> Survey | Exception:
         """That of the shot; the last two are kept, since a shot's tasks follow each other."""
@@ -224,33 +262,3 @@ def survey_name(task: Task) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-class _Window:
-    """A video's frames, read once from front to back, kept as long as a clip may want them."""
-
-    def __init__(self, indices: list[int], reader: FrameReader) -> None:
-        self._indices, self._reader = indices, reader
-        self._read: Iterator[tuple[int, Frame | ClipError]] | None = None
-        self._frames: dict[int, Frame | ClipError] = {}
-
-    def take(self, indices: tuple[int, ...]) -> list[Frame]:
-        """Frames of one clip; clips must come in order. Raises ClipError for an unreadable one."""
-        self._frames = {i: f for i, f in self._frames.items() if i >= indices[0]}
-        if self._read is None:
-            left = [i for i in self._indices if i >= indices[0] and i not in self._frames]
-            self._read = read_each(self._reader, left)
-        while indices[-1] not in self._frames:
-            try:
-                index, frame = next(self._read)
-            except BaseException:
-                self._read = None  # a reader that has raised reads no more: the next clip's begins
-                raise
-            self._frames[index] = frame
-        taken = []
-        for index in indices:
-            frame = self._frames[index]
-            if isinstance(frame, ClipError):
-                raise frame
-            taken.append(frame)
-        return taken

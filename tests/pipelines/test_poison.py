@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from shards.reader import open_dataset
 from tests.pipelines.conftest import tree
 from tests.pipelines.poison import Poisoned, poisoned_plan
 
+ROOT = Path(__file__).parents[2]
 DEEDS = ((9, "raise"), (13, "exit"), (17, "kill"), (21, "crash"), (25, "memory"), (29, "hang"))
 KINDS = {
     "videos-v1-8": "error",
@@ -70,6 +72,20 @@ def test_a_survey_that_kills_costs_its_video_alone(tmp_path):
         f"the survey of its shot killed its worker {MAX_DEATHS} times (exit code 13)"
     }
     assert summary.info.totals["clips"] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("deed", "kind"), [("hang", "timeout"), ("memory", "memory")])
+def test_a_frame_that_is_read_ahead_costs_its_own_clip(tmp_path, deed, kind):
+    """Nothing else fails in the task, whose clips would be made one by one from then on."""
+    plan = poisoned_plan(tmp_path, Poisoned(((9, deed),)), clips_per_shard=8)
+    summary = make(plan, tmp_path / "out", 0, clip_timeout=10.0)
+    (failed,) = summary.quarantined
+    assert (failed.key, failed.kind) == ("videos-v0-8", kind)
+    called, *_ = failed.traceback.splitlines()
+    assert called.startswith("preprocess/frames.py:")
+    assert called.endswith(" in read_each")
+    assert summary.info.totals["clips"] == 7
 
 
 def test_clips_are_told_once_each_whatever_dies(tmp_path):
@@ -159,6 +175,26 @@ def test_a_dump_is_read_innermost_last():
         "Fatal Python error: Segmentation fault",
     ]
     assert of_dump("", crashed=False) == ""
+
+
+def test_what_is_waited_for_is_in_the_thread_that_reads():
+    waits = (
+        "Current thread 0x2 (most recent call first):\n"
+        f'  File "{ROOT}/pipelines/window.py", line 9 in take\n'
+        f'  File "{ROOT}/pipelines/worker.py", line 8 in run\n'
+        f'  File "{ROOT}/pipelines/child.py", line 7 in _serve\n'
+    )
+    reads = (
+        "Thread 0x1 (most recent call first):\n"
+        '  File "/usr/lib/python3.11/site-packages/av/a.py", line 3 in decode\n'
+        f'  File "{ROOT}/preprocess/frames.py", line 2 in read_each\n'
+        f'  File "{ROOT}/pipelines/window.py", line 1 in _serve\n'
+        '  File "/usr/lib/python3.11/threading.py", line 4 in run\n\n'
+    )
+    here = "preprocess/frames.py:2 in read_each\nav/a.py:3 in decode"
+    assert of_dump(reads + waits, crashed=False) == here
+    one_thread = reads.splitlines()[:3] + waits.splitlines()[1:]
+    assert of_dump("\n".join(one_thread), crashed=False) == here
 
 
 def test_bad_limits_are_one_line():
