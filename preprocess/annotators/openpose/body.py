@@ -29,10 +29,10 @@ class Enlarger:
     smooth_rows: np.ndarray
     smooth_columns: np.ndarray
 
-    def whole(self, maps: torch.Tensor, *, smooth: bool = False, border: int = 0) -> torch.Tensor:
-        """(..., h, w) -> (..., H, W) with a border of zeros around it, on the maps' device."""
+    def whole(self, maps: torch.Tensor, *, smooth: bool = False) -> torch.Tensor:
+        """(..., h, w) -> (..., H, W), on the maps' device."""
         rows, columns = (
-            torch.from_numpy(np.pad(matrix, ((border, border), (0, 0)))).to(maps.device)
+            torch.from_numpy(matrix).to(maps.device)
             for matrix in (
                 (self.smooth_rows, self.smooth_columns) if smooth else (self.rows, self.columns)
             )
@@ -204,8 +204,8 @@ def find_bodies(network: Network, frames: Sequence[np.ndarray]) -> list[list[np.
     images = []
     for frame in frames:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        image = cv2.resize(bgr, used[::-1], interpolation=how)
+        rgb = cv2.resize(frame, used[::-1], interpolation=how)
+        image = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
         below, right = (-side % STRIDE for side in used)
         grey = (_PADDING,) * 3
         images.append(
@@ -227,18 +227,71 @@ def find_bodies(network: Network, frames: Sequence[np.ndarray]) -> list[list[np.
 
 
 def _peaks(maps: torch.Tensor, to_frame: Enlarger) -> list[np.ndarray]:
-    """For each map (n, 3): x, y and value at the local maxima of the map enlarged and blurred."""
-    smooth = to_frame.whole(maps, smooth=True, border=1)
-    part, y, x = (smooth > LEAST_PEAK).nonzero(as_tuple=True)
-    here = smooth[part, y, x]
-    highest = torch.ones_like(here, dtype=torch.bool)
-    for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        highest &= here >= smooth[part, y + dy, x + dx]
-    found = torch.stack([part, x - 1, y - 1])[:, highest].cpu().numpy()
+    """For each map (n, 3): x, y and value at the local maxima of the map enlarged and blurred.
+
+    Most of a map is far below `LEAST_PEAK`: it is enlarged where its cells may give as much.
+    """
+    rows, columns = _sides(to_frame, maps.device)
+    tall = rows.blocks @ maps[:, None]  # (parts, blocks of rows, pixels, w)
+    may_be = (_bound(maps, rows, columns) > LEAST_PEAK * (1 - _ROUNDING)).nonzero()
+    found = []
+    for blocks in may_be.split(_AT_ONCE):
+        part, row, column = blocks.T
+        smooth = tall[part, row] @ columns.blocks[column].mT
+        here = smooth[:, 1:-1, 1:-1]
+        highest = here > LEAST_PEAK
+        highest &= (here >= smooth[:, :-2, 1:-1]) & (here >= smooth[:, 2:, 1:-1])
+        highest &= (here >= smooth[:, 1:-1, :-2]) & (here >= smooth[:, 1:-1, 2:])
+        n, y, x = highest.nonzero(as_tuple=True)
+        found.append(torch.stack([part[n], row[n] * _BLOCK + y, column[n] * _BLOCK + x]))
+    joints, y, x = torch.cat(found, 1).cpu().numpy()
+    in_order = np.lexsort((x, y, joints))
     values = maps.cpu().numpy()
     peaks = []
     for joint in range(len(maps)):
-        px, py = found[1:, found[0] == joint]
+        of_joint = in_order[joints[in_order] == joint]
+        px, py = x[of_joint], y[of_joint]
         (score,) = to_frame.at(values[joint : joint + 1], px, py)
         peaks.append(np.stack([px, py, score], 1))
     return peaks
+
+
+_BLOCK = 32  # pixels of the frame along a side of what is enlarged at a time
+_AT_ONCE = 1024  # blocks
+_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One of an `Enlarger`'s smooth matrices cut into n blocks of `_BLOCK` pixels.
+
+    `blocks` (n, _BLOCK + 2, cells): with a pixel more at either end, zeros beyond the image.
+    `most` and `least` (n, cells): each cell's largest weight in a block, and its smallest one
+    negated; 0 where there is none of this sign.
+    """
+
+    blocks: torch.Tensor
+    most: torch.Tensor
+    least: torch.Tensor
+
+
+@lru_cache(maxsize=32)
+def _sides(to_frame: Enlarger, device: torch.device) -> tuple[_Side, _Side]:
+    return _cut(to_frame.smooth_rows, device), _cut(to_frame.smooth_columns, device)
+
+
+def _cut(matrix: np.ndarray, device: torch.device) -> _Side:
+    count = -(-len(matrix) // _BLOCK)
+    padded = np.pad(matrix, ((1, count * _BLOCK - len(matrix) + 1), (0, 0)))
+    blocks = np.stack([padded[n * _BLOCK : (n + 1) * _BLOCK + 2] for n in range(count)])
+    weights = blocks[:, 1:-1]
+    parts = blocks, weights.max(1).clip(min=0), (-weights).max(1).clip(min=0)
+    return _Side(*(torch.from_numpy(part).to(device) for part in parts))
+
+
+def _bound(maps: torch.Tensor, rows: _Side, columns: _Side) -> torch.Tensor:
+    """(C, h, w) -> (C, n, m): what no pixel of a block exceeds once a map is enlarged."""
+    above, below = maps.clamp(min=0), (-maps).clamp(min=0)
+    return (rows.most @ above + rows.least @ below) @ columns.most.T + (
+        rows.least @ above + rows.most @ below
+    ) @ columns.least.T
