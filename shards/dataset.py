@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from shards.collected import COLLECTED, Collector
 from shards.errors import BadManifest, NotADataset, OldSchema, RecipeMismatch
 from shards.files.digest import canonical_json, parse_json, sha256
 from shards.files.storage import Store
@@ -233,7 +234,8 @@ class Build:
     info: DatasetInfo
 
     def finish(self, shards: Mapping[str, int]) -> DatasetInfo:
-        """Write `index.parquet`, then `dataset.json` with status `complete` and totals.
+        """Write `index.parquet` and `manifests.gz`, then `dataset.json` with status `complete` and
+        totals.
 
         `shards`: number of shards planned in each split. Shards beyond the plan, left by a build
         of a larger source, are removed.
@@ -241,12 +243,14 @@ class Build:
         """
         planned = [(split, index) for split in sorted(shards) for index in range(shards[split])]
         totals = Totals()
+        collected = Collector()
 
         def each() -> Iterator[Manifest]:
             for manifest in load_each(self.store, planned):
                 if isinstance(manifest, BadManifest):
                     raise manifest
                 totals.add(manifest)
+                collected.add(manifest)
                 yield manifest
 
         table = index_bytes(each())
@@ -256,6 +260,7 @@ class Build:
                     for extension in ("json", "tar"):
                         self.store.remove(f"{split}/{shard_name(index)}.{extension}")
         self.store.write_bytes(INDEX, table)
+        self.store.write_bytes(COLLECTED, collected.bytes())
         done = replace(self.info, status="complete", totals=totals.as_json())
         self.store.write_bytes(FILE, canonical_json(done.as_json(), indent=2))
         return done
@@ -289,7 +294,7 @@ def _check_ours(store: Store, ours: Collection[str] | None) -> None:
             shards += [(name, index) for index in indices]
             files = {f"{shard_name(i)}.{ext}" for i, have in indices.items() for ext in have}
             strangers += [f"{name}/{other}" for other in store.list(name) if other not in files]
-        elif name not in (INDEX, VIDEOS):
+        elif name not in (INDEX, COLLECTED, VIDEOS):
             strangers.append(name)
     # A shard without a valid manifest says nothing: it does not exist, and will be made again.
     found = [m for m in load_manifests(store, shards) if isinstance(m, Manifest)]

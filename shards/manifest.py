@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 from shards.errors import BadManifest, OldSchema
@@ -213,10 +214,13 @@ def _path(split: str, index: int, extension: str) -> str:
     return f"{split}/{shard_name(index)}.{extension}".removeprefix("/")
 
 
-def _load(store: Store, split: str, index: int, size: int | None) -> Manifest:
-    """`size`: bytes of the tar, None where there is none."""
+def _load(
+    store: Store, split: str, index: int, size: int | None, data: bytes | None = None
+) -> Manifest:
+    """`size`: bytes of the tar, None where there is none. `data`: of the manifest, if known."""
     name = _path(split, index, "json")
-    data = store.read_if_there(name)
+    if data is None:
+        data = store.read_if_there(name)
     if data is None:
         raise BadManifest(
             f"{store.url(name)}: there is none, so the shard does not exist; the "
@@ -253,24 +257,36 @@ def load_each(store: Store, shards: Iterable[tuple[str, int]]) -> Iterator[Manif
 
 
 def load_all_manifests(
-    store: Store, folders: Iterable[str]
+    store: Store,
+    folders: Iterable[str],
+    collected: Mapping[tuple[str, int], tuple[int, bytes]] = MappingProxyType({}),
 ) -> dict[tuple[str, int], Manifest | BadManifest]:
     """`load_manifests` of every shard in these folders, by `(split, index)`, in their order.
 
-    Each folder is listed once.
+    Each folder is listed once. What is `collected` (`shards.collected`) is not asked for where the
+    manifest's file has the size that it says.
     """
     sizes = {folder: store.sizes(folder) for folder in folders}
     shards = [(folder, index) for folder, names in sizes.items() for index in _shards_in(names)]
-    return dict(zip(shards, _load_each(store, shards, sizes), strict=True))
+    known = {
+        (split, index): data
+        for (split, index), (size, data) in collected.items()
+        if sizes.get(split, {}).get(f"{shard_name(index)}.json") == size
+    }
+    return dict(zip(shards, _load_each(store, shards, sizes, known), strict=True))
 
 
 def _load_each(
-    store: Store, shards: list[tuple[str, int]], sizes: Mapping[str, Mapping[str, int]]
+    store: Store,
+    shards: list[tuple[str, int]],
+    sizes: Mapping[str, Mapping[str, int]],
+    known: Mapping[tuple[str, int], bytes] = MappingProxyType({}),
 ) -> Iterator[Manifest | BadManifest]:
     def load(shard: tuple[str, int]) -> Manifest | BadManifest:
         split, index = shard
         try:
-            return _load(store, split, index, sizes[split].get(f"{shard_name(index)}.tar"))
+            size = sizes[split].get(f"{shard_name(index)}.tar")
+            return _load(store, split, index, size, known.get(shard))
         except BadManifest as error:
             return error
 

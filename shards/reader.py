@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
+from shards.collected import read_collected
 from shards.dataset import DatasetInfo, read_info
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, UnknownKey
 from shards.files.digest import MOST_CLIP_JSON, parse_json
@@ -162,7 +163,9 @@ def open_dataset(path: str | os.PathLike[str] | Store) -> Dataset:
         return _open_tar(store)
     info = read_info(store)
     folders = ["", *(name for name, is_folder in store.list().items() if is_folder)]
-    found = load_all_manifests(store, folders)
+    complete = info is not None and info.status == "complete"
+    collected = read_collected(store) if complete and not store.is_local else {}
+    found = load_all_manifests(store, folders, collected)
     if info is None and not found:
         exists = "holds no dataset.json and no shards" if store.list() else "is empty or absent"
         raise NotADataset(f"{store.url()}: {exists}; give a dataset, a split's folder or a tar")

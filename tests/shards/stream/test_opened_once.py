@@ -26,7 +26,7 @@ class CountingFileSystem(MemoryFileSystem):
     reads: ClassVar[Counter[str]] = Counter()
 
     def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
-        if path.endswith(".json"):
+        if path.endswith((".json", ".gz")):
             self.reads[path] += 1
         return super().cat_file(path, start, end, **options)
 
@@ -64,7 +64,8 @@ def test_streams_of_an_opened_mixture_read_no_manifest_again(home: Store) -> Non
     ClipStream(mixture.having("train"), frames=1, latents=True)
     ClipStream(mixture.with_latents(INFO.folder), frames=1, latents=True)
     manifests = {path for path in CountingFileSystem.reads if "/shard-" in path}
-    assert len(manifests) == 2 * 3  # of images and of latents
+    assert len(manifests) == 3  # of latents; those of images are in one file
+    assert sum(path.endswith("/manifests.gz") for path in CountingFileSystem.reads) == 2
     assert set(CountingFileSystem.reads.values()) == {1}, CountingFileSystem.reads
 
 
