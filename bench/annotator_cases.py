@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -149,6 +151,30 @@ def _bert_folder(folder: Path) -> Path:
     return folder
 
 
+class WithPeople(nn.Module):
+    """OpenPose's body network with three people in its maps: random weights find nobody, whom
+    finding is the annotator's work."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        fields, joints = self.network(images)
+        return fields, joints + self._blobs(*joints.shape[-2:]).to(joints)
+
+    @staticmethod
+    @lru_cache(maxsize=2)
+    def _blobs(height: int, width: int) -> torch.Tensor:
+        y, x = np.indices((height, width))
+        rng = np.random.default_rng(0)
+        maps = np.zeros((19, height, width), np.float32)
+        for joint in range(18):
+            for cx, cy in rng.uniform((0, 0), (width, height), (3, 2)):
+                maps[joint] += 0.8 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 1.25**2))
+        return torch.from_numpy(maps)
+
+
 def openpose(setting: Setting) -> Case:
     from preprocess.annotators.openpose.annotator import OpenPose
     from preprocess.annotators.openpose.body import HEIGHT
@@ -156,7 +182,7 @@ def openpose(setting: Setting) -> Case:
     from preprocess.annotators.torch.loading import import_controlnet_aux
 
     _, body = import_controlnet_aux("open_pose.util", "open_pose.body")
-    module = randomised(body.bodypose_model()).to(setting.device)
+    module = WithPeople(randomised(body.bodypose_model()).to(setting.device))
     network = Network(module, setting.hardware, 1)
     annotator = OpenPose(network, None, None, Settings(smooth=False))
 
@@ -263,15 +289,26 @@ def hdnet(setting: Setting) -> Case:
 
 
 def lite(setting: Setting) -> Case:
-    """As many runs of the same two networks as the tracker asks for, on images made before."""
-    from preprocess.annotators.lite.annotators import LiteMask
+    """Mask, pose and depth of the body."""
+    return _lite(hands_and_face=False)
+
+
+def lite_wholebody(setting: Setting) -> Case:
+    """The same with hands and face."""
+    return _lite(hands_and_face=True)
+
+
+def _lite(*, hands_and_face: bool) -> Case:
+    """Bare are as many runs of the same networks, on images made before."""
+    from preprocess.annotators.lite.annotators import LiteDepth, LiteMask, LitePose
     from preprocess.annotators.lite.network import Network
     from preprocess.annotators.lite.person import LitePerson
 
     def locate(name: str) -> Path:
         return weights.locate(f"lite/{name}")
 
-    tracker, annotator = LitePerson(locate, hands=False, face=False), LiteMask()
+    tracker = LitePerson(locate, hands=hands_and_face, face=hands_and_face)
+    mask, pose, depth = LiteMask(), LitePose(smooth=True), LiteDepth()
     asked: list[tuple[Network, np.ndarray]] = []
     run = Network.__call__
 
@@ -279,17 +316,145 @@ def lite(setting: Setting) -> Case:
         asked.append((network, image))
         return run(network, image)
 
-    def annotate(scene: Scene) -> np.ndarray:
+    def annotate(scene: Scene) -> None:
         asked.clear()
-        people = tuple(tracker.track(scene.frames))
-        return annotator.masks(Scene(scene.frames, people, scene.crop, scene.fps)).clip
+        with patch.object(Network, "__call__", recorded):
+            people = tuple(tracker.track(scene.frames))
+        seen = Scene(scene.frames, people, scene.crop, scene.fps)
+        pose.keypoints(seen)
+        depth.depths(seen, mask.masks(seen).clip)
 
     def bare(frames: Frames) -> None:
         for network, image in asked:
             run(network, image)
 
-    Network.__call__ = recorded  # type: ignore[method-assign]
     return Case(annotate, bare)
+
+
+def vitpose(setting: Setting) -> Case:
+    """ViTPose, base with the simple decoder; a person in the middle of each frame."""
+    from transformers import (
+        VitPoseBackboneConfig,
+        VitPoseConfig,
+        VitPoseForPoseEstimation,
+        VitPoseImageProcessor,
+    )
+
+    backbone = VitPoseBackboneConfig(out_indices=[12])
+    config = VitPoseConfig(backbone_config=backbone, num_labels=17, use_simple_decoder=True)
+    folder = setting.scratch / "vitpose"
+    VitPoseForPoseEstimation(config).save_pretrained(folder)
+    processor = VitPoseImageProcessor()
+    processor.save_pretrained(folder)
+    choice = AnnotatorChoice("none", f"vitpose:{folder}", ("none",), smooth=False)
+    annotator = choice.chosen["pose"].load(located, setting.hardware)
+    module = VitPoseForPoseEstimation.from_pretrained(folder).eval().to(setting.device)
+
+    def box_of(frame: np.ndarray) -> tuple[float, float, float, float]:
+        height, width = frame.shape[:2]
+        return width / 4, 0.0, width * 3 / 4, float(height)
+
+    def annotate(scene: Scene) -> np.ndarray:
+        boxes = tuple((box_of(frame),) for frame in scene.frames)
+        seen = Scene(scene.frames, (), scene.crop, scene.fps, boxes=boxes)
+        return annotator.keypoints(seen).points
+
+    def bare(frames: Frames) -> None:
+        for some in setting.cut(frames):
+            corners = [box_of(frame) for frame in some]
+            boxes = [[[x0, y0, x1 - x0, y1 - y0]] for x0, y0, x1, y1 in corners]
+            inputs = processor(list(some), boxes=boxes, return_tensors="pt").to(setting.device)
+            outputs = setting.forward(module, **inputs)
+            processor.post_process_pose_estimation(outputs, boxes=boxes)
+
+    return Case(annotate, bare)
+
+
+def densepose(setting: Setting) -> Case:
+    """A TorchScript program of R-CNN's trunk, ResNet-50 with a pyramid, and of DensePose's head,
+    for one person in the middle: the published program cannot be made here."""
+    from preprocess.annotators.densepose.annotator import DensePose, DensePoseProgram
+
+    torch.manual_seed(0)
+    path = setting.scratch / "densepose.ts"
+    torch.jit.script(_DensePoseLike().eval()).save(path)
+    annotator = DensePose(DensePoseProgram(path, setting.device))
+    module = torch.jit.load(path, map_location=setting.device).eval()
+
+    def bare(frames: Frames) -> None:
+        for frame in frames:
+            image = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1].transpose(2, 0, 1)))
+            with torch.inference_mode():
+                for tensor in module(image.to(setting.device)):
+                    tensor.cpu()
+
+    return Case(lambda scene: annotator.iuv(scene.frames), bare)
+
+
+class _DensePoseLike(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+        self.trunk = resnet_fpn_backbone(backbone_name="resnet50", weights=None)
+        layers: list[nn.Module] = []
+        for number in range(8):
+            layers += [nn.Conv2d(512 if number else 256, 512, 3, padding=1), nn.ReLU()]
+        self.head = nn.Sequential(*layers)
+        self.maps = nn.ConvTranspose2d(512, 2 + 3 * 25, 4, stride=2, padding=1)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        height, width = float(image.shape[1]), float(image.shape[2])
+        scale = min(800.0 / min(height, width), 1333.0 / max(height, width))
+        size = [int(height * scale), int(width * scale)]
+        resized = nn.functional.interpolate(image[None].float() / 255, size, mode="bilinear")
+        features = self.trunk(resized)["1"]
+        middle = features[:, :, :, features.shape[3] // 4 : features.shape[3] * 3 // 4]
+        pooled = nn.functional.adaptive_avg_pool2d(middle, [28, 28])
+        maps = nn.functional.interpolate(
+            self.maps(self.head(pooled)), scale_factor=2.0, mode="bilinear"
+        )
+        boxes = torch.tensor([[width / 4, 0.0, width * 0.75, height]])
+        coarse, fine, u, v = maps.split([2, 25, 25, 25], 1)
+        return boxes, coarse, fine, u, v
+
+
+def sam3(setting: Setting) -> Case:
+    """SAM 3 as its configuration has it; whoever its random weights find is followed."""
+    from transformers import (
+        CLIPTokenizer,
+        Sam2VideoVideoProcessor,
+        Sam3ImageProcessor,
+        Sam3VideoConfig,
+        Sam3VideoModel,
+        Sam3VideoProcessor,
+    )
+
+    from preprocess.annotators.sam3.annotator import PROMPT, Sam3, VideoSegmenter
+
+    words = ["<|startoftext|>", "<|endoftext|>", *"person", *(f"{c}</w>" for c in "person")]
+    (setting.scratch / "vocab.json").write_text(json.dumps({w: n for n, w in enumerate(words)}))
+    (setting.scratch / "merges.txt").write_text("#version: 0.2\n")
+    names = (str(setting.scratch / name) for name in ("vocab.json", "merges.txt"))
+    size = {"height": 1008, "width": 1008}
+    processor = Sam3VideoProcessor(
+        Sam3ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size), CLIPTokenizer(*names)
+    )
+    torch.manual_seed(0)
+    module = Sam3VideoModel(Sam3VideoConfig()).requires_grad_(False).eval().to(setting.device)
+    segment = VideoSegmenter(processor, module, setting.hardware)
+    annotator = Sam3(segment, people="one", person="largest")
+
+    def bare(frames: Frames) -> None:
+        session = processor.init_video_session(
+            video=np.stack(frames), inference_device=setting.device, dtype=torch.float32
+        )
+        processor.add_text_prompt(session, PROMPT)
+        with torch.inference_mode():
+            for output in module.propagate_in_video_iterator(session):
+                processor.postprocess_outputs(session, output)["masks"].cpu()
+
+    return Case(annotator.masks, bare)
 
 
 def dwpose(setting: Setting) -> Case:
@@ -323,10 +488,14 @@ def _no_masks(scene: Scene) -> np.ndarray:
 
 CASES: dict[str, Callable[[Setting], Case]] = {
     "lite": lite,
+    "lite-wholebody": lite_wholebody,
     "grounded-sam": grounded_sam,
     "openpose": openpose,
     "midas": midas,
     "huggingface": huggingface,
     "hdnet": hdnet,
+    "densepose": densepose,
+    "vitpose": vitpose,
     "dwpose": dwpose,
+    "sam3": sam3,
 }
