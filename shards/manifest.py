@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
@@ -259,19 +259,25 @@ def load_each(store: Store, shards: Iterable[tuple[str, int]]) -> Iterator[Manif
 def load_all_manifests(
     store: Store,
     folders: Iterable[str],
-    collected: Mapping[tuple[str, int], tuple[int, bytes]] = MappingProxyType({}),
+    collected: Callable[[int], Mapping[tuple[str, int], tuple[int, bytes]]] | None = None,
 ) -> dict[tuple[str, int], Manifest | BadManifest]:
     """`load_manifests` of every shard in these folders, by `(split, index)`, in their order.
 
-    Each folder is listed once. What is `collected` (`shards.collected`) is not asked for where the
-    manifest's file has the size that it says.
+    Each folder is listed once. What is `collected` (`shards.collected`), given the bytes of all
+    manifests, is not asked for where the manifest's file has the size that it says.
     """
     sizes = {folder: store.sizes(folder) for folder in folders}
     shards = [(folder, index) for folder, names in sizes.items() for index in _shards_in(names)]
+    of_manifests = {
+        (folder, index): sizes[folder].get(f"{shard_name(index)}.json", 0)
+        for folder, index in shards
+    }
     known = {
-        (split, index): data
-        for (split, index), (size, data) in collected.items()
-        if sizes.get(split, {}).get(f"{shard_name(index)}.json") == size
+        shard: data
+        for shard, (size, data) in (
+            collected(sum(of_manifests.values())) if collected else {}
+        ).items()
+        if of_manifests.get(shard) == size
     }
     return dict(zip(shards, _load_each(store, shards, sizes, known), strict=True))
 

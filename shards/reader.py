@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 
 from shards.collected import read_collected
@@ -164,7 +164,7 @@ def open_dataset(path: str | os.PathLike[str] | Store) -> Dataset:
     info = read_info(store)
     folders = ["", *(name for name, is_folder in store.list().items() if is_folder)]
     complete = info is not None and info.status == "complete"
-    collected = read_collected(store) if complete and not store.is_local else {}
+    collected = partial(read_collected, store) if complete and not store.is_local else None
     found = load_all_manifests(store, folders, collected)
     if info is None and not found:
         exists = "holds no dataset.json and no shards" if store.list() else "is empty or absent"

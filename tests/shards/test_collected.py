@@ -80,7 +80,9 @@ def test_manifests_that_are_not_as_collected_are_asked_for(
     assert requests["get_object"] == 3
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x1f\x8bnothing", gzip.compress(b"[1]\n{}\n")])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x1f\x8bnothing", gzip.compress(b"[1]\n{}\n"), gzip.compress(bytes(1 << 24))]
+)
 def test_without_a_whole_file_each_manifest_is_asked_for(
     dataset: Path,
     bucket: str,  # noqa: F811
