@@ -104,8 +104,7 @@ class Window:
     def reach(self, last: int) -> None:
         """Read ahead up to this index, once `take` has begun or goes on."""
         self._reach = last
-        if self._read is not None:
-            self._read_ahead()
+        self._read_ahead()
 
     def take(self, indices: Sequence[int]) -> list[Frame]:
         """Frames of one clip; clips must come in order. Raises ClipError for an unreadable one."""
@@ -122,6 +121,7 @@ class Window:
                 self._reading.clear()
                 raise
             self._frames[index] = frame
+            self._read_ahead()
         taken = []
         for index in indices:
             frame = self._frames[index]
@@ -156,11 +156,10 @@ class Window:
             finally:
                 del error  # whose traceback holds this frame
         assert read is not None
-        self._read_ahead()
         return read
 
     def _read_ahead(self) -> None:
-        if self._thread is None:
+        if self._thread is None or self._read is None:
             return
         held = [f.rgb.nbytes for f in self._frames.values() if isinstance(f, Frame)]
         most = min(_AHEAD, max(2, _AHEAD_BYTES // max(held, default=_AHEAD_BYTES)))

@@ -22,7 +22,8 @@ from tests.s3 import bucket, s3_server  # noqa: F401
 
 def upload(root: Path, url: str) -> Store:
     store = Store.at(url)
-    store.fs.put(f"{root}/", f"{store.root}/", recursive=True)
+    files = [path for path in root.rglob("*") if path.is_file()]
+    store.fs.pipe({f"{store.root}/{p.relative_to(root)}": p.read_bytes() for p in files})
     return store
 
 
