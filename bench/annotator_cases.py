@@ -458,12 +458,19 @@ def sam3(setting: Setting) -> Case:
 
 
 def dwpose(setting: Setting) -> Case:
-    """From its published files: there is no building ONNX networks of their size here."""
-    from preprocess.annotators.dwpose.spec import DETECTOR, POSE
+    from dwpose_networks import write_detector, write_pose
 
+    from preprocess.annotators.dwpose.spec import DETECTOR
+
+    detector = write_detector(setting.scratch / "detector.onnx")
+    pose = write_pose(setting.scratch / "pose.onnx")
     choice = AnnotatorChoice("none", "dwpose", ("none",), smooth=False)
-    annotator = choice.chosen["pose"].load(located, setting.hardware)
-    sessions = _onnx_session(DETECTOR, setting), _onnx_session(POSE, setting)
+
+    def drawn(file: ExternalFile) -> Path:
+        return detector if file == DETECTOR else pose
+
+    annotator = choice.chosen["pose"].load(drawn, setting.hardware)
+    sessions = _onnx_session(detector, setting), _onnx_session(pose, setting)
 
     def bare(frames: Frames) -> None:
         for some in setting.cut(frames):
@@ -475,11 +482,11 @@ def dwpose(setting: Setting) -> Case:
     return Case(annotator.keypoints, bare)
 
 
-def _onnx_session(file: ExternalFile, setting: Setting) -> Any:
+def _onnx_session(path: Path, setting: Setting) -> Any:
     from onnxruntime import InferenceSession
 
     kind = "CUDA" if setting.device.startswith("cuda") else "CPU"
-    return InferenceSession(located(file), providers=[f"{kind}ExecutionProvider"])
+    return InferenceSession(path, providers=[f"{kind}ExecutionProvider"])
 
 
 def _no_masks(scene: Scene) -> np.ndarray:
