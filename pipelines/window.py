@@ -13,11 +13,9 @@ from typing import TypeVar
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, FrameReader, read_each
 
-__all__ = ["Reader", "Window"]
+__all__ = ["AHEAD", "Reader", "Window"]
 
-# Of frames that wait to be taken; two may, however large they are.
-_AHEAD_BYTES = 128 << 20
-_AHEAD = 16
+AHEAD = 16  # frames that may wait to be taken
 
 _Result = TypeVar("_Result")
 _Read = tuple[int, Frame | ClipError]
@@ -80,7 +78,8 @@ class Window:
     """Frames at rising indices, read from front to back, kept as long as a clip may want them.
 
     With a `thread` of their own the frames to come are read while those before are in use: up to
-    16, or 128 MB, and never beyond `reach`. Without one each is read when it is taken.
+    16, as many as a clip may want anew, and never beyond `reach`. Without one each is read when it
+    is taken.
     """
 
     def __init__(self, reader: FrameReader, indices: Sequence[int], thread: Reader | None) -> None:
@@ -161,9 +160,7 @@ class Window:
     def _read_ahead(self) -> None:
         if self._thread is None or self._read is None:
             return
-        held = [f.rgb.nbytes for f in self._frames.values() if isinstance(f, Frame)]
-        most = min(_AHEAD, max(2, _AHEAD_BYTES // max(held, default=_AHEAD_BYTES)))
-        while self._coming and self._coming[0] <= self._reach and len(self._reading) < most:
+        while self._coming and self._coming[0] <= self._reach and len(self._reading) < AHEAD:
             self._submit()
 
     def _submit(self) -> None:

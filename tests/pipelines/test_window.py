@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from pipelines.window import Reader, Window
+from pipelines.window import AHEAD, Reader, Window
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 
 
 @dataclass
 class Recorded:
-    """Frames of `size` pixels; those of `bad` raise."""
+    """Grey frames; those of `bad` raise."""
 
-    size: tuple[int, int] = (4, 4)
     bad: dict[int, Exception] = field(default_factory=dict)
     begun: int = 0
     given: list[int] = field(default_factory=list)
@@ -26,7 +25,7 @@ class Recorded:
             if index in self.bad:
                 raise self.bad[index]
             self.given.append(index)
-            yield Frame(index, np.zeros((*self.size, 3), np.uint8), 0.0)
+            yield Frame(index, np.zeros((4, 4, 3), np.uint8), 0.0)
 
 
 @pytest.fixture
@@ -57,15 +56,14 @@ def test_frames_are_read_before_they_are_taken_up_to_the_reach(thread):
     assert reader.given == list(range(10))
 
 
-@pytest.mark.parametrize(("size", "ahead"), [((4, 4), 16), ((4000, 6000), 2)])
-def test_no_more_is_held_than_there_is_room_for(thread, size, ahead):
-    reader = Recorded(size)
+def test_no_more_is_held_than_there_is_room_for(thread):
+    reader = Recorded()
     window = Window(reader, range(100), thread)
     window.reach(99)
     window.take([0])
-    wait_until(lambda: len(reader.given) == 1 + ahead)
+    wait_until(lambda: len(reader.given) == 1 + AHEAD)
     thread.ask(iter("a")).get()
-    assert len(reader.given) == 1 + ahead
+    assert len(reader.given) == 1 + AHEAD
 
 
 def test_without_a_thread_nothing_is_read_ahead():
