@@ -72,7 +72,7 @@ def _start(ray: Any, workers: int, address: str | None) -> None:
             ray.init(**options)
         # Ray would rather exit on the spot; we end in order, as on Ctrl-C.
         signal.signal(signal.SIGTERM, on_terminate)
-    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # which Ray raises itself where its start takes too long
         where = f"at {address}" if address else "on this machine"
         raise InputError(
             f"Ray could not be started {where}: {error}. `--workers 0` needs no Ray."

@@ -313,9 +313,9 @@ def disturb(case: Case, folder: Path, machines: Machines) -> Result:
             driver = Driver(command(case, videos, url, *machines.options(where)), **more)
             code = None
             try:
-                if result.runs == 1:
-                    there = strike is _there_already
-                    code = None if there else _until(case.after, driver, out, len(wanted))
+                if not result.struck:
+                    at_once = strike is _there_already
+                    code = None if at_once else _until(case.after, driver, out, len(wanted))
                     if code is None:
                         result.struck += strike(driver, of, machines)
                 code = driver.wait(_LIMIT) if code is None else code
@@ -329,7 +329,9 @@ def disturb(case: Case, folder: Path, machines: Machines) -> Result:
             result.said.append(f"{code}: {said.strip().splitlines()[-1] if said.strip() else ''}")
             cure()
             # What was begun anywhere may be ended anywhere.
-            where = of.choice([case.where, "here", "here"]) if case.where == "cluster" else "here"
+            if result.struck:
+                there = (case.where, "here", "here") if case.where == "cluster" else ("here",)
+                where = of.choice(there)
         found = tree(out)
     result.lost = sorted(
         name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)

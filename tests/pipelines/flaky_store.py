@@ -25,7 +25,7 @@ class FlakyStore(LocalFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        plain = path.removeprefix("flaky://") if isinstance(path, str) else path
+        plain = "/" + path.removeprefix("flaky://").lstrip("/") if isinstance(path, str) else path
         return LocalFileSystem._strip_protocol(plain)
 
     def unstrip_protocol(self, name: str) -> str:
