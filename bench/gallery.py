@@ -7,7 +7,7 @@ first content  from the start of navigation until pictures are drawn in the grid
 long tasks     what blocks the page for more than 50 ms, while it loads and while it is scrolled
 memory         of the server, resident: at the start, after each pass over the grid, and after
                opening clips; the second pass must add nothing
-every clip     the server is asked for every clip's picture, six at a time, and for every fiftieth
+every clip     the server is asked for every clip's picture, six at a time, and for every tenth clip
                opened with all its pictures, over and over: what it takes then, after each pass
 """
 
@@ -145,7 +145,7 @@ def open_clips(page: Page, count: int) -> list[float]:
 
 
 def ask_for_all(url: str, clips: int, pid: int, passes: int) -> list[float]:
-    """Asks for every clip's picture, opens every fiftieth; MB of the server after each pass."""
+    """Asks for every clip's picture, opens every tenth; MB of the server after each pass."""
 
     def get(path: str) -> bytes:
         with urlopen(f"{url}{path}", timeout=60) as answer:
@@ -154,7 +154,7 @@ def ask_for_all(url: str, clips: int, pid: int, passes: int) -> list[float]:
 
     def one(n: int) -> None:
         get(f"thumb?n={n}")
-        if n % 50 == 0:
+        if n % 10 == 0:
             for panel in json.loads(get(f"clip?n={n}"))["panels"]:
                 get(f"strip?n={n}&modality={panel['name']}")
 
@@ -205,6 +205,7 @@ def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int
     finally:
         server.terminate()
         server.wait()
+        server.stdout.close()
     found["memory of the server, MB"] = {name: round(value, 1) for name, value in memory.items()}
     return found
 

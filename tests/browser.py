@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-__all__ = ["Browse", "browse", "chromium", "serious_faults", "started", "until"]
+__all__ = ["Browse", "browse", "chromium", "serious_faults", "started", "tab", "until"]
 
 Browse = Callable[..., Any]  # (width=1600, height=1000, dark=False, touch=False, ...) -> Page
 _INSIDE = {"file", "data", "blob", "about"}
@@ -140,3 +140,10 @@ def until(page: Any, expression: str | Callable[[], Any], seconds: float = 20) -
             thrown = f"; at last it threw: {error.message.splitlines()[0]}"
         assert time.monotonic() < end, f"never true in {seconds} s: {expression}{thrown}"
         page.wait_for_timeout(20)
+
+
+def tab(page: Any, key: str = "Tab") -> None:
+    """Presses the tab key, or Shift+Tab, and waits until something else has the focus."""
+    page.evaluate("window.focusedBefore = document.activeElement")
+    page.keyboard.press(key)
+    until(page, "document.activeElement !== window.focusedBefore")

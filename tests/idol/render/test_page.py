@@ -14,7 +14,7 @@ from idol.config.render import RenderConfig
 from idol.render.page import relief_page, write_page
 from idol.render.read import read_footage
 from idol.render.relief import Relief, Shape, relief_of
-from tests.browser import Browse, serious_faults, until
+from tests.browser import Browse, serious_faults, tab, until
 from tests.idol.render.scenes import SIDE, projected, relief, two_layers
 from tests.idol.render.test_tracing import PEOPLE, VIEWS, difference, person_points
 
@@ -232,7 +232,7 @@ def test_it_fits_and_can_be_read_by_everybody(browse, file, width, dark):
     # Every control can be reached by the tab key, the picture among them.
     reached = set()
     for _ in range(14):
-        page.keyboard.press("Tab")
+        tab(page)
         reached.add(page.evaluate("document.activeElement.id"))
     assert {"canvas", "play", "frame", "depth", "yaw", "pitch", "reset", "sway", "save"} <= reached
 

@@ -17,7 +17,7 @@ from shards.manifest import Quarantined
 from shards.reader import open_dataset, read_sample
 from shards.sample.clip import Clip
 from shards.sample.keys import make_key
-from tests.browser import Browse, serious_faults, until
+from tests.browser import Browse, serious_faults, tab, until
 from tests.s3 import bucket, s3_server  # noqa: F401
 from tests.shards.inspect.test_gallery import SCRIPT, hostile
 from tests.shards.inspect.test_gallery import build as built
@@ -213,12 +213,12 @@ def test_everything_is_reached_by_keys_alone(served: Server, browse: Browse) -> 
 
     def tab_to(found: str, most: int = 40) -> None:
         for _ in range(most):
-            shown.keyboard.press("Tab")
+            tab(shown)
             if shown.evaluate(found):
                 return
         raise AssertionError(f"the tab key does not reach {found}")
 
-    shown.keyboard.press("Tab")
+    tab(shown)
     assert shown.evaluate(f"{focused}.textContent") == "Skip to the clips"
     shown.keyboard.press("Enter")
     until(shown, f"{focused}.title == 'videos-walk-0'")
@@ -236,7 +236,7 @@ def test_everything_is_reached_by_keys_alone(served: Server, browse: Browse) -> 
     until(shown, f"{focused}.title == 'videos-walk-16'")
     # Back to the tabs, where arrows choose.
     for _ in range(40):
-        shown.keyboard.press("Shift+Tab")
+        tab(shown, "Shift+Tab")
         if shown.evaluate(f"{focused}.id == 'tab-clips'"):
             break
     shown.keyboard.press("ArrowRight")
