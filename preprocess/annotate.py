@@ -21,6 +21,7 @@ from preprocess.errors import ClipError
 from preprocess.frames import Frame, frame_rate
 from preprocess.identity import CERTAIN, LEAST_LIKE, colours_in_box
 from preprocess.load import Annotators, Depth
+from preprocess.pixels import pixels_in
 from preprocess.reference import cut_reference
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
@@ -88,16 +89,16 @@ def annotate(
     no depth range.
     """
     choice = annotators.choice
-    images = tuple(frame.rgb for frame in frames)
-    if len(sizes := {(image.shape[1], image.shape[0]) for image in images}) > 1:
+    pictures = tuple(frame.picture for frame in frames)
+    if len(sizes := {frame.size for frame in frames}) > 1:
         raise ClipError(f"frames differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes))}")
     fps = _frame_rate(frames, video.fps)
     alone = request.shot.frames == 1 and request.frame_indices == (survey.reference.frame.index,)
     people = survey.reference.people
     if not alone:
-        people = annotators.people(images, survey.identity, request.frame_indices)
+        people = annotators.people(pictures, survey.identity, request.frame_indices)
     boxes = subject_boxes(video, annotators, frames, people)
-    square = choose_crop(choice.crop, images[0], boxes, survey.extent, size)
+    square = choose_crop(choice.crop, frames[0].size, boxes, survey.extent, size)
     scene = make_scene(video, annotators, frames, people, square, fps, identity=survey.identity)
     made = _masks(annotators, scene, survey, alone)
     masks = made.clip if made else None
@@ -114,16 +115,16 @@ def annotate(
             + f"; --min-person-frames asks for a fraction of {limits.min_person_frames:g}"
         )
     subject = _subject(scene, annotators, made, keypoints, found)
-    reference = cut_reference(survey.reference, square, images[0].shape[1::-1])
+    reference = cut_reference(survey.reference, square, frames[0].size)
     if found and any(found):
         reference.check(limits.min_reference)
-    rgb = np.stack([square.apply(image) for image in images])
+    rgb = np.stack([square.apply(pixels_in(picture, square.box)) for picture in pictures])
     shift = shift_in_clip(
         reference.arrays["background"],
         reference.arrays.get("background_mask"),
         rgb,
         masks,
-        square.apply(np.full(images[0].shape[:2], 255, np.uint8)),
+        square.apply(np.full(frames[0].size[::-1], 255, np.uint8)),
     )
     shift.check(limits.max_background_shift)
 
@@ -138,7 +139,7 @@ def annotate(
         "shot": request.shot.as_json(),
         "timestamps": [round(frame.seconds, 6) for frame in frames],
         "fps": round(scene.fps, 6),
-        "source_size": [images[0].shape[1], images[0].shape[0]],
+        "source_size": list(frames[0].size),
         "size": [size, size],
         "crop": {"mode": choice.crop, "box": list(square.box)},
         "picture": dict(sorted(Counter(note for frame in frames for note in frame.notes).items())),
@@ -245,7 +246,7 @@ def _too_few(
     middle = missing[len(missing) // 2]
     if scene.people and scene.people[middle] is not None:
         return f"{who} was found in {frames}: elsewhere it is outside the clip's square"
-    others = annotators.count_people(scene.frames[middle])
+    others = annotators.count_people(scene.pictures[middle])
     instead = f"another person is there ({others} seen)" if others else "nobody else is there"
     return f"{who} was found in {frames}: {instead}"
 
@@ -272,7 +273,7 @@ def _subject(
         return {"rule": rule, "number": None, "people": None, "lost": lost, "match": None}
     by_tracker = identity.masked and bool(scene.people)
     likes = []
-    for t, frame in enumerate(scene.frames):
+    for t, frame in enumerate(scene.pictures):
         height, width = frame.shape[:2]
         person = scene.people[t] if by_tracker else None
         if person is not None:
@@ -327,7 +328,9 @@ def _boxed(annotators: Annotators, scene: Scene, masks: Masks | None) -> Scene:
     """The scene with people's boxes, where the pose annotator asks for them."""
     if not annotators.chosen["pose"].spec.needs_boxes:
         return scene
-    return replace(scene, boxes=masks.boxes if masks else person_boxes(scene.people, scene.frames))
+    return replace(
+        scene, boxes=masks.boxes if masks else person_boxes(scene.people, scene.pictures)
+    )
 
 
 def _frame_rate(frames: Sequence[Frame], video_fps: float) -> float:
@@ -386,7 +389,7 @@ def _person_frames(
         return [bool((frame[..., 2] > 0).any()) for frame in keypoints.points]
     if not scene.people:
         return None
-    boxes = person_boxes(scene.people, scene.frames)
+    boxes = person_boxes(scene.people, scene.pictures)
     there = [bool(box) and inside(box[0], scene.crop) >= _IN_SQUARE for box in boxes]
     if masks is not None:
         there = [seen and bool((mask > 127).any()) for seen, mask in zip(there, masks, strict=True)]

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from preprocess.errors import ClipError, FramesLost
+from preprocess.pixels import Pixels, all_of, size_of
 from preprocess.remote import located
 from preprocess.stills import decode_image
 from shards.files.digest import sha256
@@ -40,9 +41,19 @@ class Frame:
     """One frame as a viewer would show it: upright, with square pixels."""
 
     index: int
-    rgb: np.ndarray  # (H, W, 3) uint8
+    picture: Pixels
     seconds: float  # since the first frame
     notes: tuple[str, ...] = ()  # what was done to show it, as `preprocess.picture` says
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        return all_of(self.picture)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return size_of(self.picture)
 
 
 class FrameReader(Protocol):

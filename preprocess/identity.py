@@ -16,6 +16,7 @@ import numpy as np
 
 from preprocess.crop import Box
 from preprocess.errors import ClipError
+from preprocess.pixels import Pixels, pixels_in
 
 __all__ = [
     "CERTAIN",
@@ -223,7 +224,7 @@ def prominence(box: Box, width: int, height: int, rule: str) -> float:
 def choose_track(
     identity: Identity,
     tracks: Sequence[Mapping[int, Box]],
-    frames: Sequence[np.ndarray],
+    frames: Sequence[Pixels],
     indices: Sequence[int],
 ) -> list[int | None]:
     """For each frame of a clip which of the tracks is the subject in it, None where none is.
@@ -273,7 +274,7 @@ def certain(alike: Sequence[Likeness | None]) -> list[bool]:
     return keep
 
 
-def colours_in_box(image: np.ndarray, box: Box) -> np.ndarray:
+def colours_in_box(image: Pixels, box: Box) -> np.ndarray:
     """`colours_of` what is within a box, (H, W, 3) uint8 RGB: most in its middle."""
     height, width = image.shape[:2]
     x0, y0 = max(int(box[0]), 0), max(int(box[1]), 0)
@@ -283,7 +284,8 @@ def colours_in_box(image: np.ndarray, box: Box) -> np.ndarray:
     # A standing person fills the middle third of their box, and its whole height.
     across = np.exp(-0.5 * (np.linspace(-1, 1, _SIDE) / 0.3) ** 2)
     down = np.exp(-0.5 * (np.linspace(-1, 1, _SIDE) / 0.7) ** 2)
-    part = cv2.resize(image[y0:y1, x0:x1], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    inside = pixels_in(image, (x0, y0, x1, y1))[y0:y1, x0:x1]
+    part = cv2.resize(inside, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     return colours_of(part, (down[:, None] * across).astype(np.float32))
 
 

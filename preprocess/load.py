@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from preprocess import weights
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import (
@@ -25,6 +23,7 @@ from preprocess.annotators.tracked import PersonFrame
 from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile
 from preprocess.identity import Identity
+from preprocess.pixels import Pixels, all_of
 from preprocess.provenance import records as records_of
 from preprocess.provenance import required_files, software
 
@@ -64,7 +63,7 @@ class Annotators:
 
     def people(
         self,
-        frames: Sequence[np.ndarray],
+        frames: Sequence[Pixels],
         identity: Identity | None = None,
         indices: Sequence[int] = (),
     ) -> tuple[PersonFrame | None, ...]:
@@ -81,10 +80,10 @@ class Annotators:
             return self.pose
         return None
 
-    def count_people(self, frame: np.ndarray) -> int:
+    def count_people(self, frame: Pixels) -> int:
         """Of all who can be made out in a frame, (H, W, 3) uint8 RGB."""
         if self.finder is not None:
-            return len(self.finder.find([frame])[0])
+            return len(self.finder.find([all_of(frame)])[0])
         return len(self.tracker.everybody(frame)) if self.tracker else 0
 
     @property

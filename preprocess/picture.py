@@ -5,6 +5,7 @@ looks the same wherever decoding began. What was changed beyond turning it uprig
 words; a clip's json counts the notes of its frames under `picture`.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +17,9 @@ from av.video.reformatter import Colorspace
 
 from preprocess.errors import ClipError
 from preprocess.hdr import HLG, PQ, needs_conversion, to_bt709
+from preprocess.pixels import Pixels
 
-__all__ = ["ON_WHITE", "WHITE", "laid_on", "oriented", "show"]
+__all__ = ["ON_WHITE", "WHITE", "ByParts", "Turn", "laid_on", "show"]
 
 # What pages, and tools that cut people out, lay them on.
 WHITE = 255
@@ -29,6 +31,16 @@ _FROM = {PQ: "tone-mapped from HDR (PQ) to BT.709", HLG: "tone-mapped from HDR (
 _FROM_WIDE = "converted from wider primaries to BT.709"
 # Matrices as ITU-T H.273 numbers them.
 _UNSPECIFIED = 2
+_Part = tuple[int, int, int, int]  # x0, y0, x1, y1
+# Pixels of 8 bits from which taking parts costs less than converting what they leave out; deeper
+# ones cost several times as much (bench/crop_first.py).
+_LARGE = 4_000_000
+_DEEP = 5
+# Formats whose planes can be cut, each with one number or two a sample.
+_PLANES = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv440p", "gbrp")
+_GRID = 2  # pixels that share a colour, across and down
+# Pixels beside a part that its colours are mixed with, and where vectors of pixels begin.
+_BESIDE, _ACROSS, _DOWN = 8, 64, 8
 _UNSHOWN = {
     10: "BT.2020 of constant luminance",
     14: "ICtCp",
@@ -36,30 +48,195 @@ _UNSHOWN = {
 }
 
 
-def show(frame: Any, aspect: float) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(H, W, 3) uint8 RGB of a decoded PyAV frame, and notes of what was done to it.
+def show(frame: Any, aspect: float) -> tuple[Pixels, tuple[str, ...]]:
+    """What a viewer shows of a decoded PyAV frame, and notes of what was done to it.
 
-    `aspect` is the width of a pixel by its height. Raises ClipError for colours that cannot be
-    shown.
+    `aspect` is the width of a pixel by its height. A large picture of which parts can be had
+    becomes RGB only where it is looked at. Raises ClipError for colours that cannot be shown.
     """
     notes: list[str] = []
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if frame.interlaced_frame:
         frame = _top_field(frame)
         notes.append(_DEINTERLACED)
-    rgb = _rgb(frame, notes)
-    if aspect != 1:
-        width = max(1, round(rgb.shape[1] * aspect))
-        rgb = cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
-    if matrix is not None:
+    conversion = _conversion(frame, notes)
+    turn = Turn.of(matrix)
+    if aspect == 1 and _cost(frame) >= _LARGE and ByParts.fits(frame):
+        picture: Pixels = ByParts(frame, conversion, turn)
+    else:
+        rgb, laid = conversion.rgb(frame)
+        if laid:
+            notes.append(ON_WHITE)
+        if aspect != 1:
+            width = max(1, round(rgb.shape[1] * aspect))
+            rgb = cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
+        picture = turn.apply(rgb)
+    if turn.mirrors:
+        notes.append(_MIRRORED)
+    return picture, tuple(notes)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a picture is turned to be upright, by the nearest of the eight orientations."""
+
+    transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    mirrors: bool = False
+
+    @classmethod
+    def of(cls, matrix: Any) -> "Turn":
+        """By a stream's display matrix, 3 x 3 int32, of which only the nearest orientation counts;
+        upright for None."""
+        if matrix is None:
+            return cls()
         a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])
-        rgb = oriented(rgb, a, b, c, d)
-        if a * d - b * c < 0:
-            notes.append(_MIRRORED)
-    return rgb, tuple(notes)
+        return cls.by(a, b, c, d)
+
+    @classmethod
+    def by(cls, a: int, b: int, c: int, d: int) -> "Turn":
+        """x' = a x + c y, y' = b x + d y, y pointing down."""
+        mirrors = a * d - b * c < 0
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, c < 0, b < 0, mirrors)
+        return cls(False, a < 0, d < 0, mirrors)
+
+    def apply(self, rgb: np.ndarray) -> np.ndarray:
+        """(H, W, 3) as it is shown."""
+        if self.transposed:
+            rgb = rgb.transpose(1, 0, 2)
+        rgb = rgb[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        return np.ascontiguousarray(rgb)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """What is shown of a picture of `width` x `height`."""
+        return (height, width) if self.transposed else (width, height)
+
+    def undone(self, box: _Part, width: int, height: int) -> _Part:
+        """A box of what is shown, `width` x `height`, in the picture as it was decoded."""
+        x0, y0, x1, y1 = box
+        if self.flip_x:
+            x0, x1 = width - x1, width - x0
+        if self.flip_y:
+            y0, y1 = height - y1, height - y0
+        return (y0, x0, y1, x1) if self.transposed else (x0, y0, x1, y1)
 
 
-def _rgb(frame: Any, notes: list[str]) -> np.ndarray:
+class ByParts:
+    """A decoded frame of which each part becomes RGB when it is first looked at.
+
+    Where that would be as much as all of it, all of it. A part has the bytes that it has of the
+    whole: how a pixel is converted depends on those beside it alone, which are converted with it,
+    and on its place by the grid of the colours, which is kept.
+    """
+
+    def __init__(self, frame: Any, conversion: "_Conversion", turn: Turn) -> None:
+        self._frame = frame
+        self._conversion = conversion
+        self._turn = turn
+        width, height = turn.size(frame.width, frame.height)
+        self.shape = (height, width, 3)
+        self._pixels = np.zeros(self.shape, np.uint8)
+        self._known: list[_Part] = []
+        self.converted = 0
+        """Pixels that were converted, those beside parts included."""
+
+    @staticmethod
+    def fits(frame: Any) -> bool:
+        """Whether parts can be had: where planes' grids begin and end with the picture."""
+        return (
+            frame.format.name.startswith(_PLANES)
+            and frame.width % _GRID == 0
+            and frame.height % _GRID == 0
+            and all(plane.line_size > 0 for plane in frame.planes)
+            and not _has_alpha(frame.format.name)
+        )
+
+    def whole(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        if self._frame is not None:
+            self.converted += self._frame.width * self._frame.height
+            self._pixels = self._turn.apply(self._conversion.rgb(self._frame)[0])
+            self._frame = None
+        return self._pixels
+
+    def part(self, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+        """As `preprocess.pixels.Partial.part`."""
+        if self._frame is None or any(
+            a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in self._known
+        ):
+            return self._pixels
+        height, width, _ = self.shape
+        inner = self._turn.undone((x0, y0, x1, y1), width, height)
+        outer = self._grown(inner)
+        pixels = (outer[2] - outer[0]) * (outer[3] - outer[1])
+        if self.converted + pixels >= width * height:
+            return self.whole()
+        self.converted += pixels
+        rgb, _ = self._conversion.rgb(_cropped(self._frame, outer))
+        rgb = rgb[
+            inner[1] - outer[1] : inner[3] - outer[1], inner[0] - outer[0] : inner[2] - outer[0]
+        ]
+        self._pixels[y0:y1, x0:x1] = self._turn.apply(rgb)
+        self._known.append((x0, y0, x1, y1))
+        return self._pixels
+
+    def _grown(self, box: _Part) -> _Part:
+        """With what is beside it, from and to where vectors of pixels begin."""
+        x0, y0, x1, y1 = box
+        return (
+            max(0, (x0 - _BESIDE) // _ACROSS * _ACROSS),
+            max(0, (y0 - _BESIDE) // _DOWN * _DOWN),
+            min(self._frame.width, -(-(x1 + _BESIDE) // _ACROSS) * _ACROSS),
+            min(self._frame.height, -(-(y1 + _BESIDE) // _DOWN) * _DOWN),
+        )
+
+
+def _cost(frame: Any) -> int:
+    """Of converting it, in pixels of 8 bits."""
+    pixels: int = frame.width * frame.height
+    return pixels * (_DEEP if frame.format.components[0].bits > 8 else 1)
+
+
+def _cropped(frame: Any, box: _Part) -> Any:
+    """A part of a frame in the decoder's own format; FFmpeg's filter would take longer to set up
+    than to crop."""
+    x0, y0, x1, y1 = box
+    part = av.VideoFrame(x1 - x0, y1 - y0, frame.format.name)
+    part.colorspace, part.color_range = frame.colorspace, frame.color_range
+    for taken, given in zip(part.planes, frame.planes, strict=True):
+        across, down = frame.width // given.width, frame.height // given.height
+        sample = 2 if frame.format.components[0].bits > 8 else 1
+        columns = slice(x0 // across * sample, x1 // across * sample)
+        width = columns.stop - columns.start
+        _rows(taken)[:, :width] = _rows(given)[y0 // down : y1 // down, columns]
+    return part
+
+
+def _rows(plane: Any) -> np.ndarray:
+    """(rows, bytes) of a plane, what fills up its lines included; no copy."""
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    """How a frame's numbers become RGB: `to` is the format asked of FFmpeg, by the matrix `space`
+    where the frame states none; `wide` are transfer and primaries where they are not BT.709's."""
+
+    to: str
+    space: Any
+    wide: tuple[int, int] | None = None
+
+    def rgb(self, frame: Any) -> tuple[np.ndarray, bool]:
+        """(H, W, 3) uint8, and whether something transparent was laid on white."""
+        numbers = frame.to_ndarray(format=self.to, src_colorspace=self.space)
+        if self.wide:
+            return to_bt709(numbers, *self.wide), False
+        return laid_on(numbers, WHITE) if self.to == "rgba" else (numbers, False)
+
+
+def _conversion(frame: Any, notes: list[str]) -> _Conversion:
     space = None
     if frame.colorspace in _UNSHOWN:
         raise ClipError(
@@ -75,14 +252,8 @@ def _rgb(frame: Any, notes: list[str]) -> np.ndarray:
             notes.append(_BY_SIZE)
     if needs_conversion(frame.color_trc, frame.color_primaries):
         notes.append(_FROM.get(frame.color_trc, _FROM_WIDE))
-        codes = frame.to_ndarray(format="rgb48le", src_colorspace=space)
-        return to_bt709(codes, frame.color_trc, frame.color_primaries)
-    if not _has_alpha(frame.format.name):
-        return frame.to_ndarray(format="rgb24", src_colorspace=space)
-    rgb, laid = laid_on(frame.to_ndarray(format="rgba", src_colorspace=space), WHITE)
-    if laid:
-        notes.append(ON_WHITE)
-    return rgb
+        return _Conversion("rgb48le", space, (frame.color_trc, frame.color_primaries))
+    return _Conversion("rgba" if _has_alpha(frame.format.name) else "rgb24", space)
 
 
 def _has_colours(frame: Any) -> bool:
@@ -111,19 +282,6 @@ def _top_field(frame: Any) -> Any:
     graph.push(frame)
     graph.push(None)
     return graph.pull()
-
-
-def oriented(rgb: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
-    """A picture as a display matrix shows it: x' = a x + c y, y' = b x + d y, y pointing down.
-
-    Of the matrix only which of the eight orientations is nearest matters.
-    """
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        rgb, flip_x, flip_y = rgb.transpose(1, 0, 2), c < 0, b < 0
-    else:
-        flip_x, flip_y = a < 0, d < 0
-    rgb = rgb[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-    return np.ascontiguousarray(rgb)
 
 
 def laid_on(rgba: np.ndarray, ground: int) -> tuple[np.ndarray, bool]:

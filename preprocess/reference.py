@@ -15,6 +15,7 @@ from preprocess.annotators.tracked import PersonFrame, person_box
 from preprocess.crop import Box, Crop, around, rescaled, subject_crop, whole_frame
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
+from preprocess.pixels import pixels_in
 
 __all__ = [
     "PERSON",
@@ -67,8 +68,7 @@ class Seen:
     @property
     def size(self) -> tuple[int, int]:
         """The picture's width and height."""
-        height, width = self.frame.rgb.shape[:2]
-        return width, height
+        return self.frame.size
 
 
 def main_box(mask: np.ndarray) -> Box | None:
@@ -212,7 +212,10 @@ def cut_reference(seen: Seen, crop: Crop, size: tuple[int, int]) -> Reference:
         same = rescaled(crop, size, seen.size)
     except ValueError as error:
         raise ClipError(f"the reference is frame {seen.frame.index}: {error}") from error
-    arrays = {"reference": own.apply(seen.frame.rgb), "background": same.apply(seen.frame.rgb)}
+    arrays = {
+        name: square.apply(pixels_in(seen.frame.picture, square.box))
+        for name, square in (("reference", own), ("background", same))
+    }
     covered = None
     if seen.mask is not None:
         arrays["reference_mask"] = own.apply(seen.mask)

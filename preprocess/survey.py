@@ -120,7 +120,7 @@ def _subject(
     found: list[list[Sighting]] = []
     bodies: dict[tuple[int, int], Body] = {}
     for frame in frames:
-        height, width = frame.rgb.shape[:2]
+        width, height = frame.size
         meant = _meant(video, annotators, frame)
         here: list[Sighting] = []
         for n, (box, colours, body) in enumerate(_everybody(annotators, frame)):
@@ -153,7 +153,7 @@ def _everybody(
 ) -> Iterator[tuple[Box, np.ndarray | None, Body | None]]:
     """Box of each person in a frame, with their colours and the tracker's body where it found
     them."""
-    height, width = frame.rgb.shape[:2]
+    width, height = frame.size
     if annotators.finder is not None:
         for box in annotators.finder.find([frame.rgb])[0]:
             yield box, None, None
@@ -178,7 +178,7 @@ def _meant(video: Video, annotators: Annotators, frame: Frame) -> np.ndarray | N
             return None
     except ClipError:
         return None
-    return mask if mask.shape == frame.rgb.shape[:2] else None
+    return mask if mask.shape[::-1] == frame.size else None
 
 
 def _fits(box: Box, mask: np.ndarray) -> float:
@@ -198,7 +198,7 @@ def _look(
 ) -> Seen:
     """The subject in a frame: by the mask, else by a pose annotator that looks for people, else by
     the tracker."""
-    height, width = frame.rgb.shape[:2]
+    width, height = frame.size
     people: tuple[PersonFrame | None, ...]
     if frame.index in tracked_there:
         people = (tracked_there[frame.index],)
@@ -244,7 +244,7 @@ def _posed(scene: Scene, annotators: Annotators) -> tuple[Box | None, float]:
     sure = points[..., 2] >= annotators.pose.min_score
     if not sure.any():
         return None, 0.0
-    height, width = scene.frames[0].shape[:2]
+    height, width = scene.pictures[0].shape[:2]
     xy = points[sure][:, :2] + (scene.crop.x, scene.crop.y)
     low, high = xy.min(0), xy.max(0)
     beyond = _BEYOND_JOINTS * (high - low).max()
@@ -275,7 +275,7 @@ def _depth(
     if by.annotator.metres:
         mode = "none" if by.spec.whole_frame else "subject" if seen.people else "video"
     boxes = subject_boxes(video, annotators, [seen.frame], seen.people)
-    crop = choose_crop(mode, seen.frame.rgb, boxes, extent, size)
+    crop = choose_crop(mode, seen.size, boxes, extent, size)
     scene = make_scene(video, annotators, [seen.frame], seen.people, crop, video.fps)
     masks = None
     if seen.mask is not None and not by.spec.whole_frame:
@@ -305,8 +305,7 @@ def subject_boxes(
     Without a tracker, around whoever is wanted of rendered people, where a crop asks for it.
     """
     if people:
-        sizes = [frame.rgb.shape[1::-1] for frame in frames]
-        return [person_box(p, *size) for p, size in zip(people, sizes, strict=True) if p]
+        return [person_box(p, *f.size) for p, f in zip(people, frames, strict=True) if p]
     if video.truth is None or annotators.choice.crop != "subject":
         return []
     truths = video.truth.truth([frame.index for frame in frames])
@@ -316,14 +315,14 @@ def subject_boxes(
 
 def choose_crop(
     mode: CropMode,
-    frame: np.ndarray,
+    picture: tuple[int, int],
     boxes: Sequence[Box],
     extent: Box | None,
     size: int,
 ) -> Crop:
-    """The clip's square, from its frames' size and, by the mode, from the subject's boxes in all
-    of them or from the subject's extent in the whole video, as `Survey` has it."""
-    height, width = frame.shape[:2]
+    """The clip's square, from its frames' width and height and, by the mode, from the subject's
+    boxes in all of them or from the subject's extent in the whole video, as `Survey` has it."""
+    width, height = picture
     if mode == "none":
         return whole_frame(width, height, size)
     if mode == "center":
@@ -362,7 +361,7 @@ def make_scene(
     if video.truth is not None and (annotators.reads("truth") or annotators.reads("masks")):
         truths = tuple(video.truth.truth(indices))
     return Scene(
-        tuple(frame.rgb for frame in frames),
+        tuple(frame.picture for frame in frames),
         people,
         crop,
         fps,

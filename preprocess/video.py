@@ -31,6 +31,7 @@ from preprocess.frames import Frame
 from preprocess.glance import Glance, glance_of_picture
 from preprocess.picture import show
 from preprocess.picture_index import PictureIndex, fingerprint, picture_index
+from preprocess.pixels import Pixels
 from preprocess.stills import jpeg_damage
 
 __all__ = ["VideoFile"]
@@ -75,8 +76,8 @@ class VideoFile:
     def read(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames at strictly increasing indices; raises ClipError as `FrameReader`."""
         for wanted, picture, index in self._pictures(indices):
-            rgb, notes = self._shown(picture, index.aspect)
-            yield Frame(wanted, rgb, float(index.times[wanted]), notes)
+            shown, notes = self._shown(picture, index.aspect)
+            yield Frame(wanted, shown, float(index.times[wanted]), notes)
 
     def glances(self, indices: Sequence[int]) -> Iterator[Glance]:
         """The same frames as they are looked at to find cuts, in a fraction of the time."""
@@ -98,7 +99,7 @@ class VideoFile:
         except InputError as error:
             raise ClipError(str(error)) from error
 
-    def _shown(self, frame: Any, aspect: float) -> tuple[np.ndarray, tuple[str, ...]]:
+    def _shown(self, frame: Any, aspect: float) -> tuple[Pixels, tuple[str, ...]]:
         try:
             return show(frame, aspect)
         except ClipError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from preprocess.annotators.tracked import PersonFrame
 from preprocess.crop import Box, Crop
 from preprocess.identity import Identity
+from preprocess.pixels import Pixels, all_of
 from preprocess.truth import Truth, TruthReader
 from shards.sample.keypoints import Keypoints
 
@@ -32,7 +33,8 @@ __all__ = [
 class Scene:
     """Frames of one video, in the source's pixels, and the square of them that is wanted.
 
-    `frames`  (H, W, 3) uint8 RGB each, all of one size.
+    `pictures` (H, W, 3) uint8 RGB each, all of one size, or what becomes that by parts; `frames`
+              is all of them.
     `people`  the lite tracker's person in each frame, None where there is none; empty when the
               tracker was not asked for.
     `crop`    the clip's square; annotations are given in its pixels.
@@ -50,7 +52,7 @@ class Scene:
               where that comes from.
     """
 
-    frames: tuple[np.ndarray, ...]
+    pictures: tuple[Pixels, ...]
     people: tuple[PersonFrame | None, ...]
     crop: Crop
     fps: float
@@ -61,6 +63,11 @@ class Scene:
     known: TruthReader | None = None
     indices: tuple[int, ...] = ()
     identity: Identity | None = None
+
+    @property
+    def frames(self) -> tuple[np.ndarray, ...]:
+        """(H, W, 3) uint8 RGB each: for those who look at whole frames."""
+        return tuple(map(all_of, self.pictures))
 
 
 @dataclass(frozen=True, eq=False)

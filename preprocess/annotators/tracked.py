@@ -16,6 +16,7 @@ import numpy as np
 
 from preprocess.crop import Box
 from preprocess.identity import colours_of
+from preprocess.pixels import Pixels, pixels_in
 
 __all__ = [
     "PersonFrame",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _VISIBLE = 0.5
+_BESIDE = 2  # pixels
 _COLOUR_SIDE = 64  # pixels at which a person's colours are looked at
 
 
@@ -47,13 +49,16 @@ class Region:
         offset = np.array([self.x, self.y]) - turn @ np.full(2, side / 2)
         return np.column_stack([turn, offset])
 
-    def crop(self, frame: np.ndarray, side: int, *, zeros: bool = False) -> np.ndarray:
+    def crop(self, frame: Pixels, side: int, *, zeros: bool = False) -> np.ndarray:
         """Cut the square out of `frame`, (H, W, 3) uint8, as (side, side, 3) uint8.
 
         Outside the frame its edge is repeated, or with `zeros` it is black.
         """
+        corners = self.place(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]))
+        # Neighbours of what is looked at count, too.
+        low, high = corners.min(0) - _BESIDE, corners.max(0) + _BESIDE
         return cv2.warpAffine(
-            frame,
+            pixels_in(frame, (*low.tolist(), *high.tolist())),
             self.to_frame(side),
             (side, side),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -167,7 +172,7 @@ def person_box(person: PersonFrame, width: int, height: int) -> Box:
 
 
 def person_boxes(
-    people: Sequence[PersonFrame | None], frames: Sequence[np.ndarray]
+    people: Sequence[PersonFrame | None], frames: Sequence[Pixels]
 ) -> tuple[tuple[Box, ...], ...]:
     """The tracked person's box in each frame, (H, W, 3); none where there is nobody."""
     return tuple(
@@ -176,7 +181,7 @@ def person_boxes(
     )
 
 
-def person_colours(person: PersonFrame, frame: np.ndarray) -> np.ndarray:
+def person_colours(person: PersonFrame, frame: Pixels) -> np.ndarray:
     """`identity.colours_of` the person's mask in a frame, (H, W, 3) uint8 RGB."""
     mask = person.mask
     image = mask.region.crop(frame, _COLOUR_SIDE)

@@ -7,7 +7,7 @@ from av.video.reformatter import Colorspace
 
 from preprocess.errors import ClipError, InputError
 from preprocess.hdr import HLG, PQ, pq_code, to_bt709
-from preprocess.picture import ON_WHITE, laid_on, oriented
+from preprocess.picture import ON_WHITE, Turn, laid_on
 from preprocess.video import VideoFile
 from tests.conftest import numbered_frame
 
@@ -60,8 +60,10 @@ def test_all_eight_orientations_of_a_display_matrix(tmp_path, matrix, turn, suff
 
 def test_a_matrix_that_turns_by_other_than_quarters_shows_the_nearest():
     image = numbered_frame(5)
-    np.testing.assert_array_equal(oriented(image, 65000, 8000, -8000, 65000), image)
-    np.testing.assert_array_equal(oriented(image, -8000, 65000, -65000, -8000), np.rot90(image, -1))
+    np.testing.assert_array_equal(Turn.by(65000, 8000, -8000, 65000).apply(image), image)
+    np.testing.assert_array_equal(
+        Turn.by(-8000, 65000, -65000, -8000).apply(image), np.rot90(image, -1)
+    )
 
 
 def test_transparent_pixels_are_laid_on_white_in_proportion():

@@ -19,6 +19,7 @@ from preprocess.annotators.torch.batching import Batches
 from preprocess.annotators.torch.device import half_precision
 from preprocess.crop import Crop
 from preprocess.errors import ClipError
+from preprocess.pixels import pixels_in
 
 __all__ = ["SIZE", "HDNet", "HDNetDepth"]
 
@@ -96,7 +97,7 @@ class HDNetDepth:
         depth = np.full(masks.shape, np.nan, np.float32)
 
         def run(some: Sequence[int]) -> list[np.ndarray]:
-            rgb = np.stack([square.apply(scene.frames[i]) for i in some])
+            rgb = np.stack([square.apply(pixels_in(scene.pictures[i], square.box)) for i in some])
             iuv = np.stack([self._iuv(scene, i, square) for i in some])
             return list(self._networks(rgb, foreground[list(some)], iuv))
 
@@ -110,7 +111,7 @@ class HDNetDepth:
         iuv = scene.iuv[index] if scene.iuv else None
         if iuv is None:
             return np.zeros((SIZE, SIZE, 3), np.uint8)
-        size, frame = iuv.shape[:2], scene.frames[index].shape[:2]
+        size, frame = iuv.shape[:2], scene.pictures[index].shape[:2]
         if size != frame:
             raise ClipError(f"DensePose of {size[1]}x{size[0]} for a frame {frame[1]}x{frame[0]}")
         if (parts := int(iuv[..., 2].max())) > _PARTS:

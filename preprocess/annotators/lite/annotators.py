@@ -14,6 +14,7 @@ from preprocess.annotators.sanity import CheckedKeypoints, check_poses
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.smoothing import one_euro
 from preprocess.annotators.tracked import PersonFrame, Region, person_boxes
+from preprocess.pixels import Pixels
 from shards.sample.keypoints import OPENPOSE_134, wholebody_from_blazepose
 from shards.sample.skeleton import MIN_SCORE
 
@@ -28,13 +29,13 @@ class LiteMask:
     """Soft masks of the tracked person; a frame without one is empty."""
 
     def masks(self, scene: Scene) -> Masks:
-        return Masks(_masks(scene), person_boxes(scene.people, scene.frames))
+        return Masks(_masks(scene), person_boxes(scene.people, scene.pictures))
 
 
 def _masks(scene: Scene) -> np.ndarray:
     """(T, S, S) uint8: the tracked person's."""
     size = scene.crop.size
-    masks = np.zeros((len(scene.frames), size, size), np.uint8)
+    masks = np.zeros((len(scene.pictures), size, size), np.uint8)
     for mask, person in zip(masks, scene.people, strict=True):
         if person is not None:
             mask[:] = np.rint(person.mask.warped(scene.crop.to_clip, size, size) * 255)
@@ -55,8 +56,8 @@ class LitePose:
 
     def keypoints(self, scene: Scene) -> CheckedKeypoints:
         """One person's OPENPOSE_134 joints a frame, in pixels of the clip."""
-        height, width = scene.frames[0].shape[:2]
-        points = np.zeros((len(scene.frames), 1, len(OPENPOSE_134), 3), np.float32)
+        height, width = scene.pictures[0].shape[:2]
+        points = np.zeros((len(scene.pictures), 1, len(OPENPOSE_134), 3), np.float32)
         for frame, person in zip(points, scene.people, strict=True):
             if person is not None:
                 frame[0] = _joints(person, width, height)
@@ -94,12 +95,12 @@ class LiteDepth:
         to_clip = scene.crop.to_clip
         poses = [
             _in_clip(person, frame, to_clip) if person else None
-            for person, frame in zip(scene.people, scene.frames, strict=True)
+            for person, frame in zip(scene.people, scene.pictures, strict=True)
         ]
         return lite_depth(poses, masks, fps=scene.fps)
 
 
-def _in_clip(person: PersonFrame, frame: np.ndarray, to_clip: np.ndarray) -> BodyPose:
+def _in_clip(person: PersonFrame, frame: Pixels, to_clip: np.ndarray) -> BodyPose:
     xy = person.landmarks[:, :2] @ to_clip[:, :2].T + to_clip[:, 2]
     landmarks = np.column_stack([xy, person.landmarks[:, 3]]).astype(np.float32)
     return BodyPose(landmarks, _along_axis(person.world, person.region, frame.shape))

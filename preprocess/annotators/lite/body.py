@@ -8,6 +8,7 @@ import numpy as np
 from preprocess.annotators.lite.network import Locate, Network
 from preprocess.annotators.lite.regions import from_circle
 from preprocess.annotators.tracked import Region, RegionMask
+from preprocess.pixels import Pixels
 
 __all__ = ["LANDMARKS", "Body", "BodyNetwork", "body_region"]
 
@@ -53,7 +54,7 @@ class BodyNetwork:
     def __init__(self, locate: Locate, *, threads: int = 1) -> None:
         self._network = Network(locate("pose_landmark_full.tflite"), threads=threads)
 
-    def __call__(self, frame: np.ndarray, region: Region) -> Body | None:
+    def __call__(self, frame: Pixels, region: Region) -> Body | None:
         """The person in `region` of `frame`, (H, W, 3) uint8 RGB; None when there is none."""
         side = self._network.side
         outputs = self._network(region.crop(frame, side))

@@ -10,6 +10,7 @@ import numpy as np
 
 from preprocess.annotators.lite.network import Locate, Network
 from preprocess.annotators.tracked import Region
+from preprocess.pixels import Pixels
 
 __all__ = ["FACE", "PALM", "PERSON", "Detection", "Detector", "DetectorForm", "make_anchors"]
 
@@ -75,9 +76,7 @@ class Detector:
         self._network = Network(locate(form.file), low=form.low, threads=threads)
         self._anchors = make_anchors(self._network.side, form.grids)
 
-    def __call__(
-        self, frame: np.ndarray, region: Region, *, threshold: float = 0.5
-    ) -> list[Detection]:
+    def __call__(self, frame: Pixels, region: Region, *, threshold: float = 0.5) -> list[Detection]:
         """Everything with a score of `threshold` or more, best first.
 
         `frame` (H, W, 3) uint8 RGB; what lies outside it is black to the detector.

@@ -10,6 +10,7 @@ from preprocess.annotators.lite.detectors import FACE, Detector
 from preprocess.annotators.lite.network import Locate, Network
 from preprocess.annotators.lite.regions import around_box, rotation_between
 from preprocess.annotators.tracked import Region
+from preprocess.pixels import Pixels
 
 __all__ = ["FACE_POINTS", "Face", "FaceFinder"]
 
@@ -42,7 +43,7 @@ class FaceFinder:
         self._detector = Detector(locate, FACE, threads=threads)
         self._mesh = Network(locate("face_landmark.tflite"), threads=threads)
 
-    def __call__(self, frame: np.ndarray, body: Body, previous: Face | None) -> Face | None:
+    def __call__(self, frame: Pixels, body: Body, previous: Face | None) -> Face | None:
         """The face of `body` in `frame` (H, W, 3) uint8 RGB, None when it is turned away.
 
         `previous` is what the frame before gave.
@@ -62,7 +63,7 @@ class FaceFinder:
             region = previous.next_region
         return self._look(frame, region)
 
-    def _look(self, frame: np.ndarray, region: Region) -> Face | None:
+    def _look(self, frame: Pixels, region: Region) -> Face | None:
         """Run the mesh network on a region."""
         side = self._mesh.side
         outputs = self._mesh(region.crop(frame, side))

@@ -10,6 +10,7 @@ from preprocess.annotators.lite.detectors import PALM, Detector
 from preprocess.annotators.lite.network import Locate, Network
 from preprocess.annotators.lite.regions import around_box, from_circle, rotation_between
 from preprocess.annotators.tracked import Region
+from preprocess.pixels import Pixels
 
 __all__ = ["HAND_POINTS", "Hand", "HandFinder", "Hands"]
 
@@ -60,7 +61,7 @@ class HandFinder:
         self._landmarks = Network(locate("hand_landmark_full.tflite"), threads=threads)
         self._palms = Detector(locate, PALM, threads=threads)
 
-    def __call__(self, frame: np.ndarray, body: Body, previous: Hands | None) -> Hands:
+    def __call__(self, frame: Pixels, body: Body, previous: Hands | None) -> Hands:
         """The hands of `body` in `frame`, (H, W, 3) uint8 RGB.
 
         `previous` is what the frame before gave.
@@ -76,7 +77,7 @@ class HandFinder:
         missed = {side: previous.missed.get(side, 0) + 1 for side in SIDES if side not in found}
         return Hands(found, missed)
 
-    def _find(self, frame: np.ndarray, body: Body, side: str, previous: Hands) -> Hand | None:
+    def _find(self, frame: Pixels, body: Body, side: str, previous: Hands) -> Hand | None:
         """One hand: where it was if it is still there, else at the wrist, else at a palm near."""
         wrist, little, index = body.landmarks[list(SIDES[side])].astype(np.float64)
         height, width = frame.shape[:2]
@@ -107,14 +108,14 @@ class HandFinder:
             return None
         return hand
 
-    def _recropped(self, frame: np.ndarray, rough: Region) -> Region:
+    def _recropped(self, frame: Pixels, rough: Region) -> Region:
         """`rough` moved, sized and turned to fit the hand, by a network trained for that."""
         side = self._recrop.side
         points = self._recrop(rough.crop(frame, side))["output_crop"].reshape(2, 2) / side
         centre, rim = rough.place(points.astype(np.float64))
         return from_circle(centre, rim, upright=-90.0).grown(1.0, down=-0.1)
 
-    def _palm_near(self, frame: np.ndarray, rough: Region, wrist: np.ndarray) -> Region | None:
+    def _palm_near(self, frame: Pixels, rough: Region, wrist: np.ndarray) -> Region | None:
         """The region of the palm nearest to the body's `wrist`, if one is seen around it."""
         palms = self._palms(frame, rough.grown(1.5))
         if not palms:
@@ -123,7 +124,7 @@ class HandFinder:
         rotation = rotation_between(palm.points[0], palm.points[2], upright=90.0)
         return around_box(palm.points, rotation).grown(2.6, down=-0.5)
 
-    def _look(self, frame: np.ndarray, region: Region) -> Hand | None:
+    def _look(self, frame: Pixels, region: Region) -> Hand | None:
         """Run the landmark network on a region."""
         side = self._landmarks.side
         outputs = self._landmarks(region.crop(frame, side))

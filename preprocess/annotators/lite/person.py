@@ -15,6 +15,7 @@ from preprocess.annotators.lite.network import Locate
 from preprocess.annotators.lite.regions import Steadier, letterbox, tiles
 from preprocess.annotators.tracked import PersonFrame, Region, person_box, person_colours
 from preprocess.identity import CERTAIN, SAME, Identity, Likeness, certain, colours_in_box
+from preprocess.pixels import Pixels
 
 __all__ = ["LitePerson"]
 
@@ -66,7 +67,7 @@ class LitePerson:
 
     def track(
         self,
-        frames: Sequence[np.ndarray],
+        frames: Sequence[Pixels],
         identity: Identity | None = None,
         indices: Sequence[int] = (),
     ) -> tuple[PersonFrame | None, ...]:
@@ -99,7 +100,7 @@ class LitePerson:
             keep = certain([None if f is None else f.likeness for f in found])
         return tuple(f.person if f and k else None for f, k in zip(found, keep, strict=True))
 
-    def everybody(self, frame: np.ndarray) -> tuple[Body, ...]:
+    def everybody(self, frame: Pixels) -> tuple[Body, ...]:
         """All who can be made out in a frame, (H, W, 3) uint8 RGB; the most prominent first.
 
         Raises ValueError when it is not (H, W, 3) uint8.
@@ -125,7 +126,7 @@ class LitePerson:
                 break
         return tuple(people)
 
-    def person(self, frame: np.ndarray, body: Body, *, details: bool) -> PersonFrame:
+    def person(self, frame: Pixels, body: Body, *, details: bool) -> PersonFrame:
         """One of `everybody`, with `details` their hands and face, too, if those are looked for."""
         hands = self._hands(frame, body, None) if details and self._hands else None
         face = self._face(frame, body, None) if details and self._face else None
@@ -133,7 +134,7 @@ class LitePerson:
 
     def _step(
         self,
-        frame: np.ndarray,
+        frame: Pixels,
         t: int,
         track: _Track | None,
         subject: _Subject | None,
@@ -157,7 +158,7 @@ class LitePerson:
         track = _Track(body_region(steadier.filtered), steadier, hands, face)
         return _Found(_person(body, hands, face), track, likeness)
 
-    def _follow(self, frame: np.ndarray, track: _Track | None) -> Body | None:
+    def _follow(self, frame: Pixels, track: _Track | None) -> Body | None:
         """The person where they were last, if they were seen in the frame before."""
         if track is None or track.missing:
             return None
@@ -167,7 +168,7 @@ class LitePerson:
         return body
 
     def _search(
-        self, frame: np.ndarray, t: int, track: _Track | None, subject: _Subject | None
+        self, frame: Pixels, t: int, track: _Track | None, subject: _Subject | None
     ) -> tuple[Body, Likeness | None] | None:
         """Somebody in the whole frame, or else in a part of it; if someone was followed, only
         where they can be; of several the most prominent, or who is most like the subject."""
@@ -212,7 +213,7 @@ class _Subject:
     identity: Identity
     indices: Sequence[int]
 
-    def likeness(self, body: Body, frame: np.ndarray, t: int) -> Likeness:
+    def likeness(self, body: Body, frame: Pixels, t: int) -> Likeness:
         person = _person(body, None, None)
         box = person_box(person, frame.shape[1], frame.shape[0])
         if self.identity.masked:
@@ -220,7 +221,9 @@ class _Subject:
         return self.identity.likeness(self.indices[t], box, colours_in_box(frame, box), boxed=True)
 
 
-def _check(frame: np.ndarray, what: str) -> None:
+def _check(frame: Pixels, what: str) -> None:
+    if not isinstance(frame, np.ndarray):
+        return
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
         raise ValueError(f"{what} is {frame.dtype}{frame.shape}, not uint8 (H, W, 3) RGB")
 
@@ -248,7 +251,7 @@ def _missing(track: _Track | None) -> _Track | None:
     return _Track(track.region, track.steadier, missing=track.missing + 1)
 
 
-def _prominence(person: Detection, frame: np.ndarray) -> float:
+def _prominence(person: Detection, frame: Pixels) -> float:
     """How much a detected person is the subject: sure, large, and near the middle of the frame."""
     height, width = frame.shape[:2]
     region = body_region(person.points)
@@ -256,7 +259,7 @@ def _prominence(person: Detection, frame: np.ndarray) -> float:
     return person.score * region.size * (1.0 - min(off_centre, 0.5))
 
 
-def _plausible(body: Body, frame: np.ndarray) -> bool:
+def _plausible(body: Body, frame: Pixels) -> bool:
     """Whether this is a person rather than a pattern that the network took for one.
 
     On noise and textures the network is often sure of a person, yet says of the very points it

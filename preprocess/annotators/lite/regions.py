@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocess.annotators.tracked import Region, wrapped
+from preprocess.pixels import Pixels
 
 __all__ = ["Steadier", "around_box", "from_circle", "letterbox", "rotation_between", "tiles"]
 
 
-def letterbox(frame: np.ndarray) -> Region:
+def letterbox(frame: Pixels) -> Region:
     """The smallest upright square that holds the whole `frame`, with bars on two sides."""
     height, width = frame.shape[:2]
     return Region(width / 2, height / 2, float(max(height, width)))
 
 
-def tiles(frame: np.ndarray) -> list[Region]:
+def tiles(frame: Pixels) -> list[Region]:
     """Overlapping upright squares, .6 as large as the letterbox, that together cover `frame`.
 
     People too small for a detector in the whole frame are found in these.

@@ -22,14 +22,14 @@ class SourceMask:
         """Raises ClipError when a frame has none, or one of another size."""
         if scene.truths:
             return self._cut(scene, [truth.mask_of(self._people) for truth in scene.truths])
-        if len(scene.masks) != len(scene.frames):
+        if len(scene.masks) != len(scene.pictures):
             raise ClipError("the source has no masks for this video: choose another --mask")
         return self._cut(scene, scene.masks)
 
     def _cut(self, scene: Scene, masks: Sequence[np.ndarray | None]) -> Masks:
         cut: list[np.ndarray] = []
         boxes: list[tuple[Box, ...]] = []
-        for mask, frame in zip(masks, scene.frames, strict=True):
+        for mask, frame in zip(masks, scene.pictures, strict=True):
             if mask is None:
                 raise ClipError("the source has no mask for one of the frames")
             (height, width), (rows, columns) = frame.shape[:2], mask.shape

@@ -18,7 +18,7 @@ _HIDDEN_SCORE = 0.5
 
 
 def _truths(scene: Scene) -> tuple[Truth, ...]:
-    if len(scene.truths) != len(scene.frames):
+    if len(scene.truths) != len(scene.pictures):
         raise ClipError("nothing true is known of this source: it did not render its frames")
     return scene.truths
 
@@ -37,7 +37,7 @@ class SourcePose:
         count = self._count(truths)
         points = np.stack([truth.joints[:count] for truth in truths]).astype(np.float32)
         hidden = np.stack([truth.hidden[:count] for truth in truths])
-        height, width = scene.frames[0].shape[:2]
+        height, width = scene.pictures[0].shape[:2]
         x, y = points[..., 0], points[..., 1]
         inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
         points[..., 2] *= np.where(inside, np.where(hidden, _HIDDEN_SCORE, 1.0), 0.0)
