@@ -4,7 +4,9 @@
     rate      clips a second through one driver with workers and committers that take no time and
               return outcomes and manifests of real size; memory of driver, ledger and planner
     cost      CPU of the driver for each clip of a real build on Ray, here and at --before COMMIT
-    listing   files a second that are listed, probed and planned, by the number of processes
+    listing   files a second that are listed, probed and planned, by the number of processes; and
+              requests a file where they lie in an object store (moto's server on the loopback)
+    requests  requests a shard of a build on Ray whose output lies there
 
 Seconds are of the processor where they can be, so that what else the machine does counts little.
 """
@@ -19,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,9 +41,11 @@ def main() -> int:
     parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("--clips", type=int, default=CLIPS, help="planned clips (plan, rate)")
     parser.add_argument("--workers", type=int, default=2, help="workers (rate)")
+    parser.add_argument("--batches", type=int, help="that the engine makes of a plan (rate)")
     parser.add_argument("--images", action="store_true", help="of single images (plan, rate)")
     parser.add_argument("--before", default="", help="a commit to compare with (cost)")
     parser.add_argument("--files", type=int, default=400, help="video files (listing)")
+    parser.add_argument("--processes", type=int, nargs="*", default=[1, 2], help="(listing)")
     given = parser.parse_args()
     for name, value in PARTS[given.part](given).items():
         print(f"{name:>44}  {value}")
@@ -133,6 +138,7 @@ class InstantHands:
 def rate(given: argparse.Namespace) -> dict[str, Any]:
     import ray
 
+    import pipelines.engine
     from pipelines.compute import Compute
     from pipelines.engine import run
     from pipelines.gather import Gathering
@@ -144,12 +150,18 @@ def rate(given: argparse.Namespace) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     stamps: list[tuple[float, int]] = []
+    if given.batches:
+        pipelines.engine.MAX_BATCHES = given.batches
 
     class Clock(Reporter):
         def made(self, clips: int, quarantined: Any) -> None:
+            if not stamps:
+                watched.begin()
             stamps.append((time.perf_counter(), clips))
 
+    watched = Watched()
     ray.init(
+        address="local",  # whatever else of Ray runs here
         num_cpus=given.workers,
         include_dashboard=False,
         log_to_driver=False,
@@ -167,12 +179,15 @@ def rate(given: argparse.Namespace) -> dict[str, Any]:
         ledger = 0.0
         for manifest in run(gathering, InstantHands(), recipe, Hardware(), compute, Clock()):
             shards, manifests = shards + 1, manifests + len(manifest.samples)
-            if shards % 1000 == 0:
-                ledger = max(ledger, memory_of("ray::_Ledger"))
+            if shards % 200 == 0:
+                watched.look()
+                ledger = max(ledger, memory_of("ray::_Ledger", watched.ours))
         cpu = time.process_time() - cpu
+        watched.look()
     seconds = stamps[-1][0] - stamps[0][0]
     after_first = sum(clips for _, clips in stamps[1:])
     frames = 1 if given.images else FRAMES
+    seconds_of, each = watched.seconds(), 1e6 / after_first
     ray.shutdown()
     return {
         "clips, shards": f"{manifests}, {shards}",
@@ -181,16 +196,73 @@ def rate(given: argparse.Namespace) -> dict[str, Any]:
         "frames a second": f"{after_first * frames / seconds:.0f}",
         "CPU of the driver": f"{cpu / given.clips * 1e6:.0f} us a clip",
         "memory of the ledger": f"{ledger:.0f} MB",
+        "CPU, all processes": f"{(together := sum(seconds_of.values())) * each:.0f} us a clip",
+        "frames a second that two cores would do": f"{2 / (together / after_first) * frames:.0f}",
+        **{
+            f"CPU, {name}": f"{used * each:.0f} us a clip"
+            for name, used in seconds_of.items()
+            if used * each >= 1
+        },
     }
 
 
-def memory_of(title: str) -> float:
-    """MB that the processes with this title hold."""
+class Watched:
+    """CPU seconds of this process's threads and of all processes that it has started, from
+    `begin` on: what starting them takes, which is seconds each, is none of it."""
+
+    def __init__(self) -> None:
+        self.ours: set[int] = set()
+        self._before: dict[tuple[str, int], float] = {}
+        self._now: dict[tuple[str, int], tuple[str, float]] = {}
+
+    def begin(self) -> None:
+        self.look()
+        self._before = {which: seconds for which, (_, seconds) in self._now.items()}
+
+    def look(self) -> None:
+        parents: dict[int, int] = {}
+        seen: dict[int, tuple[str, float]] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                name = (folder / "cmdline").read_bytes().split(b"\0")[0].decode()
+                parent, seconds = _times(folder)
+            except OSError:
+                continue
+            parents[int(folder.name)], seen[int(folder.name)] = parent, (name, seconds)
+        ours = {os.getpid()}
+        while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+            ours |= more
+        self.ours = ours
+        for pid in ours - {os.getpid()}:
+            name, seconds = seen[pid]
+            if name == "ray::IDLE" and ("process", pid) in self._now:
+                name = self._now["process", pid][0]  # Ray names them by what they do now
+            self._now["process", pid] = (Path(name).name, seconds)
+        for thread in Path("/proc/self/task").glob("*"):
+            name = f"driver, thread {(thread / 'comm').read_text().strip()}"
+            self._now["thread", int(thread.name)] = (name, _times(thread)[1])
+
+    def seconds(self) -> dict[str, float]:
+        """By what it is, the most first."""
+        found: Counter[str] = Counter()
+        for which, (name, seconds) in self._now.items():
+            found[name] += seconds - self._before.get(which, 0)
+        return dict(found.most_common())
+
+
+def _times(folder: Path) -> tuple[int, float]:
+    """Parent, and CPU seconds, of a process or a thread."""
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_of(title: str, among: Iterable[int]) -> float:
+    """MB that those of the processes hold which have this title."""
     pages = 0
-    for folder in Path("/proc").glob("[0-9]*"):
+    for pid in among:
         try:
-            if (folder / "cmdline").read_bytes().startswith(title.encode()):
-                pages += int((folder / "statm").read_text().split()[1])
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(title.encode()):
+                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         except OSError:
             continue
     return pages * resource.getpagesize() / 2**20
@@ -283,6 +355,7 @@ def listing(given: argparse.Namespace) -> dict[str, Any]:
     import pipelines.spread
     from pipelines.build import plan_build
     from pipelines.recipe import Recipe
+    from preprocess.remote import located
 
     pipelines.spread._FEW = 0
     found: dict[str, Any] = {}
@@ -300,14 +373,101 @@ def listing(given: argparse.Namespace) -> dict[str, Any]:
         content = first.read_bytes()
         for number in range(1, given.files):
             first.with_name(f"{number:05d}.mp4").write_bytes(content)
-        for processes in (1, 2):
+        for processes in given.processes:
             os.environ["XDG_CACHE_HOME"] = str(Path(folder, f"cache{processes}"))
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), cpu_of_all()
             made = plan_build(recipe, first.parent, processes=processes)
             made.source_summary()
-            seconds = time.perf_counter() - began
-            found[f"files a second, {processes} processes"] = f"{given.files / seconds:.0f}"
+            seconds, cpu = time.perf_counter() - began, cpu_of_all() - cpu
+            each = f"{cpu / given.files * 1e3:.2f} ms of CPU a file"
+            found[f"files a second, {processes} processes"] = f"{given.files / seconds:.0f}, {each}"
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder, "cache"))
+        few = min(given.files, 100)
+        with object_store() as (fs, requests):
+            fs.mkdir("videos")
+            for number in range(few):
+                fs.pipe_file(f"videos/{number:05d}.mp4", content)
+            for what in ("cold", "again"):
+                requests.clear()
+                made = plan_build(recipe, located("s3://videos"))
+                made.source_summary()
+                found[f"requests of {few} files, {what}"] = in_words(requests)
     return found
+
+
+def cpu_of_all() -> float:
+    """CPU seconds of this process and of those that it started, which have ended."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(sum(resource.getrusage(who)[:2]) for who in whose)
+
+
+def requests(given: argparse.Namespace) -> dict[str, Any]:
+    """A build of noise whose shards are as many and as large as real ones of 256 px."""
+    found: dict[str, Any] = {}
+    shards = 4
+    with object_store() as (fs, counted), tempfile.TemporaryDirectory() as folder:
+        fs.mkdir("out")
+        Path(folder, "noise.py").write_text(NOISE)
+        program = Path(folder, "cost.py")
+        program.write_text(COST)
+        counted.clear()
+        subprocess.run(
+            [sys.executable, program, json.dumps(SETTINGS), str(shards * 8), "s3://out/shards"],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        sizes = fs.du("out/shards", total=False)
+    tars = [size for name, size in sizes.items() if name.endswith(".tar")]
+    found["shards, bytes of one"] = f"{len(tars)}, {sum(tars) / len(tars):.0f}"
+    found["requests"] = in_words(counted)
+    found["requests a shard"] = f"{counted.total() / len(tars):.1f}"
+    return found
+
+
+def in_words(requests: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(requests.items()))
+
+
+@contextmanager
+def object_store() -> Iterator[tuple[Any, Counter[str]]]:
+    """Moto's S3 server on the loopback, and its requests by what they ask for."""
+    import logging
+    import re
+
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    counted: Counter[str] = Counter()
+
+    class Count(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if match := re.search(r'"(?:\x1b\[[0-9;]*m)*([A-Z]+) (\S+)', record.getMessage()):
+                counted[_kind(*match.groups())] += 1
+
+    logger = logging.getLogger("werkzeug")
+    logger.handlers, logger.propagate = [Count()], False
+    logger.setLevel(logging.INFO)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    try:
+        yield fsspec.filesystem("s3", use_listings_cache=False), counted
+    finally:
+        server.stop()
+
+
+def _kind(method: str, path: str) -> str:
+    if method == "GET" and ("list-type=" in path or "uploads" in path):
+        return "LIST"
+    return "DELETE" if method == "POST" and "delete" in path else method
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -315,6 +475,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "rate": rate,
     "cost": cost,
     "listing": listing,
+    "requests": requests,
 }
 
 if __name__ == "__main__":

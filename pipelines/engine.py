@@ -49,9 +49,10 @@ __all__ = ["run"]
 _DEADLY = f"killed its worker {MAX_DEATHS} times (out of memory, or a crash)"
 # Times that what was kept aside may be lost before the output is taken for broken.
 _PASSES = 5
-# Each batch is a block of Ray Data, which keeps a record of every one: large plans put several
-# tasks into one, but so many batches a worker are there that all have work until the end.
-MAX_BATCHES = 4096
+# Each batch is a block of Ray Data, which costs the driver milliseconds whatever is in it (bench/
+# driver.py rate): large plans put several tasks into one, but so many batches a worker are there
+# that all have work until the end.
+MAX_BATCHES = 1024
 _BATCHES_A_WORKER = 16
 # Committers at a time for so many workers; whole shards that may wait for one until workers pause.
 _WORKERS_A_COMMITTER = 4
