@@ -5,6 +5,8 @@ visitor waits for and what the server takes:
 
 first content  from the start of navigation until pictures are drawn in the grid
 long tasks     what blocks the page for more than 50 ms, while it loads and while it is scrolled
+longest task   of the page's own thread, in processor time from Chromium's trace: what it is on a
+               machine that has nothing else to do, however busy this one is
 memory         of the server, resident: at the start, after each pass over the grid, and after
                opening clips; the second pass must add nothing
 every clip     the server is asked for every clip's picture, six at a time, and for every tenth clip
@@ -18,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -167,6 +171,27 @@ def ask_for_all(url: str, clips: int, pid: int, passes: int) -> list[float]:
     return memory
 
 
+@contextmanager
+def traced(browser: Browser, page: Page, found: dict[str, Any], what: str) -> Iterator[None]:
+    """Finds the longest task of the page's thread meanwhile, in ms of processor time."""
+    browser.start_tracing(page=page, categories=["__metadata", "toplevel"])
+    yield
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    pages = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    times = [
+        event["tdur"] / 1000
+        for event in events
+        if event["name"].endswith("RunTask")
+        and "tdur" in event
+        and (event["pid"], event["tid"]) in pages
+    ]
+    found[f"longest task while {what}, ms of processor time"] = round(max(times), 1)
+
+
 def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int) -> dict[str, Any]:
     begin = time.monotonic()
     command = [sys.executable, "-m", "shards.inspect.cli", "serve", root, "--port", "0"]
@@ -178,13 +203,14 @@ def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int
     try:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.add_init_script(TASKS)
-        page.goto(url)
-        until(page, "[...document.querySelectorAll('.tile canvas')].some((c) => c.width > 1)")
-        found["first content, s"] = round(page.evaluate("performance.now()") / 1000, 2)
-        drawn(page)
-        found["all in sight drawn, s"] = round(page.evaluate("performance.now()") / 1000, 2)
-        until(page, "!document.getElementById('status').textContent.includes('read')")
-        found["all clips known, s"] = round(page.evaluate("performance.now()") / 1000, 2)
+        with traced(browser, page, found, "loading"):
+            page.goto(url)
+            until(page, "[...document.querySelectorAll('.tile canvas')].some((c) => c.width > 1)")
+            found["first content, s"] = round(page.evaluate("performance.now()") / 1000, 2)
+            drawn(page)
+            found["all in sight drawn, s"] = round(page.evaluate("performance.now()") / 1000, 2)
+            until(page, "!document.getElementById('status').textContent.includes('read')")
+            found["all clips known, s"] = round(page.evaluate("performance.now()") / 1000, 2)
         found["clips"] = page.locator("#status").inner_text()
         tasks = [duration for _, duration in page.evaluate("window.tasks")]
         found["long tasks while loading, ms"] = tasks
@@ -193,10 +219,15 @@ def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int
             memory[f"after scrolling, pass {turn}"] = resident(server.pid)
             found[f"long tasks while opening clips, pass {turn}, ms"] = open_clips(page, opened)
             memory[f"after opened clips, pass {turn}"] = resident(server.pid)
+        with traced(browser, page, found, "scrolling"):
+            scroll(page, steps)
+        with traced(browser, page, found, "opening clips"):
+            open_clips(page, opened)
         found["cells in the page"] = page.locator(".tile").count()
         begin = time.monotonic()
-        page.get_by_label("Sort by").select_option(label="Worst keypoint score")
-        drawn(page)
+        with traced(browser, page, found, "sorting"):
+            page.get_by_label("Sort by").select_option(label="Worst keypoint score")
+            drawn(page)
         found["sorted and drawn, s"] = round(time.monotonic() - begin, 2)
         page.close()
         known = int(found["clips"].split()[0].replace(",", ""))
