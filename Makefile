@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-generate app train-people claims screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people claims screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,17 +83,28 @@ demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 
 TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
 
-demo-train: .venv/train  ## Train the tiny model on the demo's shards, in all three stages; draw it
+DRAW = $(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
+	--steps 20 --no-watermark
+
+demo-train: .venv/train  ## Train the small model that is there on by the demo's shards, draw it
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
-	@$(TRAIN) --stage pretrain --output $(DEMO)/train/pretrain
-	@$(TRAIN) --stage image --init-from $(DEMO)/train/pretrain --output $(DEMO)/train/image
-	@$(TRAIN) --stage video --init-from $(DEMO)/train/image --output $(DEMO)/train/video
-	@$(BIN)/python -m idol.train.curves $(DEMO)/train/pretrain $(DEMO)/train/image $(DEMO)/train/video
-	@$(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
-		--model $(DEMO)/train/video --steps 20 --no-watermark --out $(DEMO)/train/generated
+	@$(TRAIN) --stage video --init-from idol/pretrained/people64 --steps 300 --learning-rate 5e-4 \
+		--mirror 0.5 --ema 0.99 --output $(DEMO)/train/video
+	@$(BIN)/python -m idol.train.curves $(DEMO)/train/video
+	@$(DRAW) --model $(DEMO)/train/video --out $(DEMO)/train/generated
 	@echo "a held-out clip, generated, its depth beside it: $(DEMO)/train/generated/side_by_side.mp4"
 	@echo "sample images: $(DEMO)/train/*/images"
 	@echo "curves: $(BIN)/tensorboard --logdir $(DEMO)/train, then http://localhost:6006"
+
+demo-train-from-nothing: .venv/train  ## The same from nothing, in all three stages, 20 minutes
+	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
+	@$(TRAIN) --stage pretrain --output $(DEMO)/from-nothing/pretrain
+	@$(TRAIN) --stage image --init-from $(DEMO)/from-nothing/pretrain --output $(DEMO)/from-nothing/image
+	@$(TRAIN) --stage video --init-from $(DEMO)/from-nothing/image --output $(DEMO)/from-nothing/video
+	@$(BIN)/python -m idol.train.curves $(DEMO)/from-nothing/pretrain $(DEMO)/from-nothing/image \
+		$(DEMO)/from-nothing/video
+	@$(DRAW) --model $(DEMO)/from-nothing/video --out $(DEMO)/from-nothing/generated
+	@echo "a held-out clip, generated: $(DEMO)/from-nothing/generated/side_by_side.mp4"
 
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
