@@ -89,7 +89,7 @@ DRAW = $(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/sh
 demo-train: .venv/train  ## Train the small model that is there on by the demo's shards, draw it
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
 	@$(TRAIN) --stage video --init-from idol/pretrained/people64 --steps 300 --learning-rate 5e-4 \
-		--mirror 0.5 --ema 0.99 --output $(DEMO)/train/video
+		--mirror 0.5 --ema 0.99 --sample-every 100 --output $(DEMO)/train/video
 	@$(BIN)/python -m idol.train.curves $(DEMO)/train/video
 	@$(DRAW) --model $(DEMO)/train/video --out $(DEMO)/train/generated
 	@echo "a held-out clip, generated, its depth beside it: $(DEMO)/train/generated/side_by_side.mp4"
