@@ -32,10 +32,11 @@ _FROM_WIDE = "converted from wider primaries to BT.709"
 # Matrices as ITU-T H.273 numbers them.
 _UNSPECIFIED = 2
 _Part = tuple[int, int, int, int]  # x0, y0, x1, y1
-# Pixels of 8 bits from which taking parts costs less than converting what they leave out; deeper
-# ones cost several times as much (bench/crop_first.py).
-_LARGE = 4_000_000
-_DEEP = 5
+# What a conversion must cost, in pixels of more than 8 bits, before parts are taken: cutting one
+# out costs time, too. HDR's curves cost twenty times as much as such a pixel, and more
+# (bench/crop_first.py).
+_LARGE = 8_000_000
+_HDR_COST, _SHALLOW_COST = 20, 0.2
 # Formats whose planes can be cut, each with one number or two a sample.
 _PLANES = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv440p", "gbrp")
 _GRID = 2  # pixels that share a colour, across and down
@@ -61,7 +62,7 @@ def show(frame: Any, aspect: float) -> tuple[Pixels, tuple[str, ...]]:
         notes.append(_DEINTERLACED)
     conversion = _conversion(frame, notes)
     turn = Turn.of(matrix)
-    if aspect == 1 and _cost(frame) >= _LARGE and ByParts.fits(frame):
+    if aspect == 1 and conversion.cost(frame) >= _LARGE and ByParts.fits(frame):
         picture: Pixels = ByParts(frame, conversion, turn)
     else:
         rgb, laid = conversion.rgb(frame)
@@ -149,7 +150,6 @@ class ByParts:
             frame.format.name.startswith(_PLANES)
             and frame.width % _GRID == 0
             and frame.height % _GRID == 0
-            and all(plane.line_size > 0 for plane in frame.planes)
             and not _has_alpha(frame.format.name)
         )
 
@@ -193,30 +193,11 @@ class ByParts:
         )
 
 
-def _cost(frame: Any) -> int:
-    """Of converting it, in pixels of 8 bits."""
-    pixels: int = frame.width * frame.height
-    return pixels * (_DEEP if frame.format.components[0].bits > 8 else 1)
-
-
 def _cropped(frame: Any, box: _Part) -> Any:
-    """A part of a frame in the decoder's own format; FFmpeg's filter would take longer to set up
-    than to crop."""
+    """A part of a frame in the decoder's own format, with all that the frame says of its colours,
+    the place of its chroma included. No pixel is copied."""
     x0, y0, x1, y1 = box
-    part = av.VideoFrame(x1 - x0, y1 - y0, frame.format.name)
-    part.colorspace, part.color_range = frame.colorspace, frame.color_range
-    for taken, given in zip(part.planes, frame.planes, strict=True):
-        across, down = frame.width // given.width, frame.height // given.height
-        sample = 2 if frame.format.components[0].bits > 8 else 1
-        columns = slice(x0 // across * sample, x1 // across * sample)
-        width = columns.stop - columns.start
-        _rows(taken)[:, :width] = _rows(given)[y0 // down : y1 // down, columns]
-    return part
-
-
-def _rows(plane: Any) -> np.ndarray:
-    """(rows, bytes) of a plane, what fills up its lines included; no copy."""
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+    return _filtered(frame, "crop", w=str(x1 - x0), h=str(y1 - y0), x=str(x0), y=str(y0))
 
 
 @dataclass(frozen=True)
@@ -227,6 +208,13 @@ class _Conversion:
     to: str
     space: Any
     wide: tuple[int, int] | None = None
+
+    def cost(self, frame: Any) -> float:
+        """In pixels of more than 8 bits."""
+        pixels: int = frame.width * frame.height
+        if self.wide:
+            return pixels * _HDR_COST
+        return pixels * (1 if frame.format.components[0].bits > 8 else _SHALLOW_COST)
 
     def rgb(self, frame: Any) -> tuple[np.ndarray, bool]:
         """(H, W, 3) uint8, and whether something transparent was laid on white."""
@@ -266,7 +254,13 @@ def _top_field(frame: Any) -> Any:
     By FFmpeg's `estdif`, which needs no other frame: what came before depends on where decoding
     began. Of both fields always the same one, whichever came first: moments evenly apart.
     """
+    return _filtered(frame, "estdif", mode="frame", parity="tff")
+
+
+def _filtered(frame: Any, name: str, **options: str) -> Any:
+    """What one of FFmpeg's filters makes of a frame."""
     graph = Graph()
+    graph.threads = 1
     source = graph.add(
         "buffer",
         video_size=f"{frame.width}x{frame.height}",
@@ -275,9 +269,7 @@ def _top_field(frame: Any) -> Any:
         colorspace=str(frame.colorspace),
         range=str(frame.color_range),
     )
-    graph.link_nodes(
-        source, graph.add("estdif", mode="frame", parity="tff"), graph.add("buffersink")
-    )
+    graph.link_nodes(source, graph.add(name, **options), graph.add("buffersink"))
     graph.configure()
     graph.push(frame)
     graph.push(None)

@@ -101,19 +101,24 @@ def test_a_part_of_hdr_has_the_bytes_of_the_whole(pixels, transfer, small_ones_t
 
 
 @pytest.mark.parametrize(
-    ("matrix", "interlaced"), [(matrix, False) for matrix in MATRICES] + [(MATRICES[6], True)]
+    ("matrix", "interlaced", "pixels"),
+    [
+        *((matrix, False, "yuv420p") for matrix in MATRICES),
+        (MATRICES[6], True, "yuv420p"),
+        (MATRICES[6], False, "yuv420p10le"),  # the decoder says where its chroma lies
+    ],
 )
 def test_a_part_of_a_turned_file_has_the_bytes_of_the_whole(
-    tmp_path, matrix, interlaced, small_ones_too
+    tmp_path, matrix, interlaced, pixels, small_ones_too
 ):
     path = tmp_path / "a.mp4"
     ones = [value << 16 for value in matrix]
     with av.open(str(path), "w") as container:
         options = {"x264-params": "interlaced=1:tff=1"} if interlaced else {}
         stream = container.add_stream("libx264", rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = 672, 480, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 672, 480, pixels
         stream.set_display_matrix([*ones[:2], 0, *ones[2:], 0, 0, 0, 1 << 30])
-        container.mux(stream.encode(noise("yuv420p", (672, 480))))
+        container.mux(stream.encode(noise(pixels, (672, 480))))
         container.mux(stream.encode())
     with av.open(str(path)) as container:
         (frame,) = container.decode(video=0)
@@ -138,8 +143,10 @@ def test_what_has_no_parts_is_whole(frame, aspect, small_ones_too):
 
 def test_parts_are_taken_where_it_pays():
     assert isinstance(show(noise("yuv420p", (1920, 1080)), 1)[0], np.ndarray)
-    assert isinstance(show(noise("yuv420p10le", (1280, 720)), 1)[0], ByParts)
-    assert isinstance(show(noise("yuv420p", (3840, 2160)), 1)[0], ByParts)
+    assert isinstance(show(noise("yuv420p", (3840, 2160)), 1)[0], np.ndarray)
+    assert isinstance(show(noise("yuv420p10le", (3840, 2160)), 1)[0], ByParts)
+    hdr = {"color_trc": PQ, "color_primaries": 9, "colorspace": 9}
+    assert isinstance(show(noise("yuv420p10le", (1280, 720), **hdr), 1)[0], ByParts)
 
 
 def test_many_parts_are_no_more_than_the_whole(small_ones_too):
@@ -197,7 +204,7 @@ class Whole(Kept):
         return (replace(frame, picture=frame.rgb) for frame in super().read(indices))
 
 
-def test_of_a_wide_picture_the_clip_s_square_alone_is_converted(tmp_path):
+def test_of_a_wide_picture_the_clip_s_square_alone_is_converted(tmp_path, small_ones_too):
     """And the clip's bytes are those of pictures that were converted whole."""
     path = tmp_path / "wide.mkv"
     with av.open(str(path), "w") as container:
