@@ -64,6 +64,30 @@ def test_all_tasks_share_their_two_threads(monkeypatch):
     assert all(thread.is_alive() for thread in started)
 
 
+class Counted(Grey):
+    def __init__(self):
+        self.reads = []
+
+    def read(self, indices):
+        self.reads.append(list(indices))
+        return super().read(indices)
+
+
+def test_the_tasks_of_a_shot_are_read_in_one_go():
+    video = Video("v", 96, 30.0, reader := Counted(), "v", "train")
+    recipe, source = Recipe("videos", clip_length=4, **BARE), Path("source")
+    plan = make_plan(recipe, source, Listing((video,)))
+    worker = Worker(Setup(recipe, source, None, Hardware(), Provenance({}, {}, {})))
+    tasks = plan.tasks(plan.shards)
+    assert len(tasks) == 3
+    for task in tasks:
+        assert len(worker.run(task).made) == 8
+    _, clips = reader.reads  # the survey's first
+    assert clips == list(range(96))
+    worker.run(tasks[1], careful=True)
+    assert reader.reads[2:] == [list(range(32, 64))]
+
+
 def test_a_survey_that_kills_costs_its_shot_once():
     """Three deaths, not three for each clip; nothing of the shot is read any more."""
     worker, task = worker_and_task(Nothing())
