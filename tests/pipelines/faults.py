@@ -307,6 +307,7 @@ def disturb(case: Case, folder: Path, machines: Machines) -> Result:
     wanted = tree(calm)
     result = Result(case, files=len(wanted))
     where: Where = case.where
+    reached = machines if where == "cluster" else Machines()
     with _place(case, folder / f"out-{case.seed}", of) as (out, url, strike, cure, more):
         while result.runs < _RUNS:
             result.runs += 1
@@ -317,7 +318,7 @@ def disturb(case: Case, folder: Path, machines: Machines) -> Result:
                     at_once = strike is _there_already
                     code = None if at_once else _until(case.after, driver, out, len(wanted))
                     if code is None:
-                        result.struck += strike(driver, of, machines)
+                        result.struck += strike(driver, of, reached)
                 code = driver.wait(_LIMIT) if code is None else code
                 said = driver.said()
             finally:
@@ -447,13 +448,16 @@ def _tell(line: str) -> None:
 
 
 def strike_all(
-    count: int, seed: int, folder: Path, tell: Callable[[str], object] = _tell
+    count: int,
+    seed: int,
+    folder: Path,
+    tell: Callable[[str], object] = _tell,
+    kinds: tuple[tuple[str, Where], ...] = KINDS,
 ) -> list[Result]:
     """Cases 0 to `count` - 1, each told when it has ended. Kinds that this user cannot try are
     told too."""
-    kinds = KINDS
     if not can_mount():
-        kinds = tuple(kind for kind in KINDS if kind[0] not in _MOUNTED)
+        kinds = tuple(kind for kind in kinds if kind[0] not in _MOUNTED)
         tell(f"not tried, for want of the right to mount: {', '.join(_MOUNTED)}")
     results = []
     machines = Machines()
@@ -497,8 +501,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2 * len(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--where", choices=["here", "ray", "cluster"], help="builds there alone")
     given = parser.parse_args()
-    results = strike_all(given.count, given.seed, given.folder)
+    kinds = tuple(kind for kind in KINDS if given.where in (None, kind[1]))
+    results = strike_all(given.count, given.seed, given.folder, kinds=kinds)
     print(table(results))
     return any(result.lost for result in results)
 
