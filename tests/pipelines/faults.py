@@ -369,7 +369,7 @@ def _place(case: Case, out: Path, of: random.Random) -> Iterator[_Place]:
 
     if case.fault in _MOUNTED:
         with _file_system(out) as mounted:
-            into = mounted.folder / "out"
+            into = mounted.out
             if case.fault == "disk full":
                 yield into, str(into), mounted.fill, mounted.empty, {}
             else:
@@ -391,8 +391,9 @@ class _FileSystem:
     """One of its own, which others fill, or make read-only, while a build writes to it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.out = folder / "out"
         self._filler = folder / "filler"
+        self._forbidden = False
 
     def fill(self, driver: Driver, of: random.Random, machines: Machines) -> int:
         with contextlib.suppress(OSError), self._filler.open("wb", buffering=0) as file:
@@ -404,31 +405,32 @@ class _FileSystem:
         self._filler.unlink(missing_ok=True)
 
     def forbid(self, driver: Driver, of: random.Random, machines: Machines) -> int:
-        return self._remount("ro")
+        """Mount the output over itself, to be read: a file system with open files would refuse."""
+        self.out.mkdir(exist_ok=True)
+        _mount("--bind", str(self.out), str(self.out))
+        _mount("-o", "remount,bind,ro", str(self.out))
+        self._forbidden = True
+        return 1
 
     def allow(self) -> None:
-        self._remount("rw")
+        if self._forbidden:
+            subprocess.run(["umount", "-l", str(self.out)], check=True)
+            self._forbidden = False
 
-    def _remount(self, how: str) -> int:
-        for _ in range(1000):  # refused while a file is open for writing
-            done = subprocess.run(
-                ["mount", "-o", f"remount,{how}", str(self.folder)],
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode == 0:
-                return 1
-            time.sleep(0.01)
-        return 0
+
+def _mount(*options: str) -> None:
+    subprocess.run(["mount", *options], check=True)
 
 
 @contextlib.contextmanager
 def _file_system(folder: Path) -> Iterator[_FileSystem]:
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
+    _mount("-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder))
+    mounted = _FileSystem(folder)
     try:
-        yield _FileSystem(folder)
+        yield mounted
     finally:
+        mounted.allow()
         subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
