@@ -62,7 +62,7 @@ def mistakes_in(config: Any) -> Iterator[tuple[str, str]]:
     """Compare the fields of a dataclass with their annotations.
 
     Checked are choices (`Literal`), `bool`, and the types and `Range`s of `Annotated` numbers, also
-    those of a tuple; None where a field may be None.
+    those of a tuple; None where a field may be None, a word where one may stand for a number.
 
     Yields:
         Of every field that is wrong its name and what is, such as ("steps", "must be from ...").
@@ -74,9 +74,12 @@ def mistakes_in(config: Any) -> Iterator[tuple[str, str]]:
             yield name, f"must be one of {', '.join(get_args(plain))}, not {value!r}"
         elif plain is bool and not isinstance(value, bool):
             yield name, f"must be true or false, not {value!r}"
+        kinds = get_args(plain) or (plain,)
+        words = [word for k in kinds if get_origin(k) is Literal for word in get_args(k)]
         for bounds in notes:
-            if isinstance(bounds, Range) and value is not None:
-                yield from ((name, fault) for fault in _outside(value, bounds, plain is int))
+            if isinstance(bounds, Range) and value is not None and value not in words:
+                whole = plain is int or (bool(words) and int in kinds)
+                yield from ((name, fault) for fault in _outside(value, bounds, whole))
 
 
 def _outside(value: Any, bounds: Range, whole: bool) -> Iterator[str]:

@@ -47,7 +47,9 @@ _TINY = DualModalUNetConfig(
 
 _PRESETS: dict[PresetName, DualModalUNetConfig] = {"sd14": _SD14, "tiny": _TINY}
 
-# Appendix B: steps and learning rate; clips of a pass in one process (we).
+# Appendix B: steps and learning rate; clips of a pass in one process (we). Of videos a step has as
+# many as the paper's GPUs, on however many it is computed.
+_SD14_VIDEO_CLIPS = 32
 _SD14_STEPS = {
     "pretrain": (25_000, 1e-3, 16),
     "image": (15_000, 1e-4, 8),
@@ -122,6 +124,9 @@ def defaults(
         if tiny and vae:
             model = with_latents(model, read_latents(vae))
     steps, learning_rate, batch_size = (_TINY_STEPS if tiny else _SD14_STEPS)[stage]
+    run = RunConfig(batch_size=batch_size)
+    if stage == "video" and not tiny:
+        run = RunConfig(batch_size="auto", clips_per_step=_SD14_VIDEO_CLIPS)
     return TrainConfig(
         stage=stage,
         preset=preset_name,
@@ -132,7 +137,7 @@ def defaults(
         optimizer=OptimizerConfig(
             steps=steps, learning_rate=learning_rate, ema=_TARGET_DECAY if distills else 0.0
         ),
-        run=RunConfig(batch_size=batch_size),
+        run=run,
         report=dataclasses.replace(report, sample_steps=4) if distills else report,
         loss=LossConfig(denoise_error=model.prediction),
         model=model,

@@ -105,14 +105,19 @@ class OptimizerConfig:
 class RunConfig:
     """How the steps are computed; the batch of a step is all of it together."""
 
-    batch_size: Annotated[int, at_least(1)]
-    """Clips in a pass of one process. A step has batch_size x accumulation x processes."""
+    batch_size: Annotated[int | Literal["auto"], at_least(1)]
+    """Clips in a pass of one process. A step has batch_size x accumulation x processes. auto: as
+    many of --clips-per-step as the free memory of a GPU takes, and one on a CPU."""
     accumulation: Annotated[int, at_least(1)] = 1
     """Passes whose gradients are averaged into one step."""
+    clips_per_step: Annotated[int | None, at_least(1)] = None
+    """Clips of a step, from which the accumulation follows; given --accumulation, that decides."""
     seed: Annotated[int, at_least(0, 2**64 - 1)] = 0
     """Of the order of clips, every noise, and fresh weights; from 0 to 2^64 - 1."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of activations; weights stay in float32."""
+    tf32: bool = True
+    """On NVIDIA GPUs, products of float32 round their operands to TF32's 10 bits: half the time."""
     gradient_checkpointing: bool = False
     """Recompute layers in backward: less memory, about a third more time."""
     compile: bool = False
@@ -224,9 +229,15 @@ class TrainConfig:
         """Frames of a sample: one in the one-frame stages."""
         return self.data.frames if self.stage in CLIP_STAGES else 1
 
+    @property
+    def clips_in_pass(self) -> int:
+        """Clips in a pass of one process; 1 where that is still to be decided."""
+        return 1 if self.run.batch_size == "auto" else self.run.batch_size
+
     def global_batch(self, processes: int) -> int:
         """Clips of a step."""
-        return self.run.batch_size * self.run.accumulation * processes
+        together = self.clips_in_pass * self.run.accumulation * processes
+        return self.run.clips_per_step or together
 
     def as_json(self) -> dict[str, Any]:
         """Every setting as plain JSON."""
@@ -275,6 +286,10 @@ class TrainConfig:
                 f"--sample-spacing trailing needs --sample-steps that divide {_TIMESTEPS}, not "
                 f"{steps}: {' or '.join(map(str, _dividing(steps)))}"
             )
+        if run.clips_per_step and run.accumulation > 1:
+            yield "--clips-per-step says what --accumulation is: leave one of them out"
+        if run.batch_size == "auto" and not run.clips_per_step:
+            yield "--batch-size auto divides the clips of a step: give --clips-per-step as well"
         if run.fsdp and run.mixed_precision == "fp16":
             yield "--fsdp and --mixed-precision fp16 do not work together: use bf16"
         if run.cpu and run.mixed_precision == "fp16":

@@ -128,7 +128,11 @@ class Datasets:
             cache_limit=data.cache_limit,
         )
         stream.load_state_dict({"consumed": consumed})
-        return iter(ClipLoader(stream, run.batch_size, workers=data.workers, pin_memory=pin_memory))
+        return iter(
+            ClipLoader(
+                stream, self.config.clips_in_pass, workers=data.workers, pin_memory=pin_memory
+            )
+        )
 
     def first_clips(self, split: str, count: int, *, images: bool = False) -> Iterator[ClipBatch]:
         """The first `count` clips of a split, always the same, as tensors, in small batches.

@@ -11,7 +11,7 @@ from torch import Tensor
 from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Streams, Unconditional
 from idol.config.train import TrainConfig
 from idol.diffusion.conditions import Conditions
-from idol.diffusion.noise import Randomness
+from idol.diffusion.noise import Randomness, sent
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
@@ -108,7 +108,8 @@ class Preparation:
         latents = [encode(name, str(label)) for name, label in streams.items()]
         dropped = None
         if random is not None and dropout:
-            dropped = random.dropped(clips.positions, dropout, together=together).to(device)
+            drawn = random.dropped(clips.positions, dropout, together=together)
+            dropped = sent(drawn, device)
         mask = clips.foreground_mask
         if dropped is not None and self.unconditional == "zeroed_image":
             # The mask multiplies the image: without it all is zero.
@@ -154,7 +155,8 @@ class Preparation:
         if random is not None and self.codec.stochastic:
             side = self.size // self.codec.factor
             shape = (frames, self.codec.channels, side, side)
-            noise = random.normal(purpose, clips.positions, shape).flatten(0, 1).to(given.device)
+            drawn = random.normal(purpose, clips.positions, shape).flatten(0, 1)
+            noise = sent(drawn, given.device)
         if moments is None:
             pixels = scale_images(given.flatten(0, 1), self.size)
             if name == "rgb" and self.streams == "joint" and clips.depth is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from shards.stream.random import Draws
 
-__all__ = ["Randomness", "named_noise"]
+__all__ = ["Randomness", "named_noise", "sent"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class Randomness:
     def _generator(self, purpose: str, position: int) -> np.random.Generator:
         key = hashlib.blake2b(repr((self.seed, purpose, position)).encode(), digest_size=16)
         return np.random.Generator(np.random.Philox(key=int.from_bytes(key.digest(), "little")))
+
+
+def sent(drawn: Tensor, device: torch.device | str) -> Tensor:
+    """What was drawn, on a device, without waiting until that has done what it was given before."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        drawn = drawn.pin_memory()
+    return drawn.to(device, non_blocking=device.type in ("cuda", "meta"))
 
 
 def named_noise(name: str, shape: Sequence[int]) -> Tensor:

@@ -1,5 +1,6 @@
 """CLIP as the image encoder, frozen (paper, sec. 3.1; DisCo's way)."""
 
+from functools import lru_cache
 from os import PathLike
 from typing import Any, Self
 
@@ -45,7 +46,7 @@ class CLIPEncoder:
         pixels = pixels_BHWC.permute(0, 3, 1, 2).float() / 255
         pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
         mask = F.interpolate(mask_BHW[:, None].float() / 255, size, mode="bilinear", antialias=True)
-        mean, std = (pixels.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
+        mean, std = _mean_and_std(pixels.device)
         return (pixels - mean) / std * mask
 
     @torch.no_grad()
@@ -56,3 +57,10 @@ class CLIPEncoder:
         hidden = self.clip(pixel_values=values).last_hidden_state
         # transformers applies this norm to the class token alone, for its own pooled output.
         return self.clip.vision_model.post_layernorm(hidden).float()
+
+
+# Made once: copying it from the CPU would wait for the device.
+@lru_cache
+def _mean_and_std(device: torch.device) -> Tensor:
+    """Of CLIP's pixels, (2, 3, 1, 1)."""
+    return torch.tensor((_MEAN, _STD), device=device)[..., None, None]

@@ -37,6 +37,7 @@ from idol.generate.resume import Remains, differences
 from idol.generate.watermark import Watermark
 from idol.generate.windows import Windows
 from idol.model_info import FILE, NotAModelError, find_model, read_info
+from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
 from idol.variants import variant_called
 from shards.files.atomic import write_atomically
@@ -278,6 +279,7 @@ def _generator(
 ) -> ClipGenerator:
     """Raises GenerationError for a model that knows no motion, NotAModelError where it is none."""
     assert config.model is not None
+    round_to_tf32(True)
     try:
         pipeline = load(config.model, dtype=getattr(torch, config.dtype)).to(device)
     except OSError as error:

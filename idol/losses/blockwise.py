@@ -9,6 +9,8 @@ T targets (keys), D channels.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ __all__ = [
     "softmax_map",
     "sum_of_squares",
     "total_square",
+    "without_autocast",
 ]
 
 # Entries of a map held at once. 2^19 floats are two megabytes: the four buffers of a block stay
@@ -89,6 +92,13 @@ def blocks(
 def compute_dtype(x: Tensor) -> torch.dtype:
     """float32 for half-precision inputs, else the input's own: losses are never in half."""
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def without_autocast(device: str) -> AbstractContextManager[Any]:
+    """A context in which products are computed in the dtype of their operands."""
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def _average(x_nRT: Tensor, heads: int) -> Tensor:

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
+from idol.losses.blockwise import (
+    blocks,
+    compute_dtype,
+    half_logit_grads,
+    sum_of_squares,
+    without_autocast,
+)
 from idol.losses.totals import Total, scalar
 
 __all__ = ["cross_attention_consistency"]
@@ -71,7 +77,7 @@ class _MapSumOfSquares(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
         ctx.scale, ctx.averaged_heads = scale, averaged_heads
         total: Total = 0.0
-        with torch.autocast(inputs[0].device.type, enabled=False):
+        with without_autocast(inputs[0].device.type):
             for maps, rows in _walk(inputs[0], inputs[1]):
                 total += sum_of_squares(*_block(inputs, maps, rows, scale), averaged_heads)
         return scalar(total, inputs[0], compute_dtype(inputs[0]))
@@ -83,7 +89,7 @@ class _MapSumOfSquares(torch.autograd.Function):
         _, heads, positions, _ = inputs[0].shape
         grads = [torch.empty_like(x) for x in inputs]
         key_sums: list[Tensor] = []
-        with torch.autocast(inputs[0].device.type, enabled=False):
+        with without_autocast(inputs[0].device.type):
             for maps, rows in _walk(inputs[0], inputs[1]):
                 operands = _block(inputs, maps, rows, ctx.scale)
                 if rows.start == 0:

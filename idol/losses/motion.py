@@ -1,6 +1,5 @@
 """The motion consistency loss, Eq. 3-5, without the (HW)^2 cost volumes in memory."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +8,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from idol.config.losses import MotionDivisor, MotionReduction
-from idol.losses.blockwise import blocks, compute_dtype, half_logit_grads, sum_of_squares
+from idol.losses.blockwise import (
+    blocks,
+    compute_dtype,
+    half_logit_grads,
+    sum_of_squares,
+    without_autocast,
+)
 from idol.losses.totals import Total, scalar
 
 __all__ = ["motion_consistency"]
@@ -111,7 +116,7 @@ def _walk(
     """Return the sum in Eq. 5 and, if asked for, its gradients at video and depth features."""
     total: Total = 0.0
     grads = [torch.zeros_like(x, dtype=compute_dtype(x)) for x in streams if with_grads]
-    with torch.autocast(streams[0].device.type, enabled=False):
+    with without_autocast(streams[0].device.type):
         for clip, frames, blocks_of_rows in _chunks(streams[0]):
             units = [_unit(stream[clip, frames])[0] for stream in streams]
             for rows in blocks_of_rows:
@@ -124,8 +129,10 @@ def _walk(
                 del operands
             del units  # before the next run of frames makes its own
         for stream, grad in zip(streams, grads, strict=with_grads):
-            for clip, frame in itertools.product(*map(range, stream.shape[:2])):
-                _unit_backward_(stream[clip, frame], grad[clip, frame])
+            clips, images, positions, channels = stream.shape
+            for clip in range(clips):
+                for part in blocks(images, positions, channels, stream.device.type):
+                    _unit_backward_(stream[clip][part], grad[clip][part])
     return total, grads
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
 from idol.config.model import VIDEO, DualModalUNetConfig, SharedMaps
+from idol.model.flash import attend
 from idol.model.layout import ClipLayout
 
 __all__ = [
@@ -36,7 +38,7 @@ class QueriesKeys(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Multi-head attention with diffusers' parameter names, always through SDPA.
+    """Multi-head attention with diffusers' parameter names, always by a fused kernel.
 
     Args:
         channels: of the attending tokens, and of the result.
@@ -64,31 +66,59 @@ class Attention(nn.Module):
         if zero_output:
             zero_(self.to_out[0])
 
-    def forward(self, x_NLC: Tensor, context_NTD: Tensor | None = None) -> Tensor:
-        """Attend from (N, L, C) to the context, or to itself; returns (N, L, C)."""
-        return self.with_map(x_NLC, context_NTD)[0]
+    def forward(self, x_NLC: Tensor) -> Tensor:
+        """Attend from (N, L, C) to itself; returns (N, L, C)."""
+        made = _together(x_NLC, self.to_q, self.to_k, self.to_v)
+        mixed = attend(*(self._split_heads(x) for x in made))
+        return self.to_out[0](mixed.transpose(1, 2).flatten(2))
 
-    def with_map(
+    def over_images(self, x_NLC: Tensor, images: int) -> Tensor:
+        """Attend among runs of `images` of the (N, L, C), at each position by itself."""
+        # The heads of all positions are those of one attention, and nothing need be moved.
+        queries, keys, values = (
+            layer(x_NLC)
+            .unflatten(0, (-1, images))
+            .unflatten(-1, (self.heads, -1))
+            .flatten(2, 3)
+            .transpose(1, 2)
+            for layer in (self.to_q, self.to_k, self.to_v)
+        )
+        mixed = attend(queries, keys, values).transpose(1, 2).flatten(0, 1)
+        return self.to_out[0](mixed.unflatten(1, (-1, self.heads)).flatten(2))
+
+    def to_context(
         self,
         x_NLC: Tensor,
-        context_NTD: Tensor | None = None,
+        context_BTD: Tensor,
         share: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, QueriesKeys]:
-        """Attend, and return also the (N, heads, L or T, D) queries and keys of the map.
+        """Attend from (N, L, C) to what a clip has once; keys and values are made once for it.
 
-        share: changes the (N, heads, L, D) that maps make of values.
+        Args:
+            share: changes the (N, heads, L, D) that maps make of values.
+
+        Returns:
+            (N, L, C), and the (N, heads, L, D) queries and (B, heads, T, D) keys of the maps.
         """
-        context = x_NLC if context_NTD is None else context_NTD
-        queries = self._split_heads(self.to_q(x_NLC))
-        keys = self._split_heads(self.to_k(context))
-        values = self._split_heads(self.to_v(context))
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
+        clips, images = len(context_BTD), len(x_NLC)
+        queries = self._split_heads(self.to_q(x_NLC).unflatten(0, (clips, -1)).flatten(1, 2))
+        keys, values = map(self._split_heads, _together(context_BTD, self.to_k, self.to_v))
+        # The positions of all of a clip's images attend as if they were those of one.
+        mixed, queries = (
+            x.unflatten(2, (images // clips, -1)).transpose(1, 2).flatten(0, 1)
+            for x in (attend(queries, keys, values), queries)
+        )
         if share is not None:
             mixed = share(mixed)
         return self.to_out[0](mixed.transpose(1, 2).flatten(2)), QueriesKeys(queries, keys)
 
     def _split_heads(self, x_NLC: Tensor) -> Tensor:
         return x_NLC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _together(x_NLC: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """What linear layers without bias make of the same tokens, by one product."""
+    return F.linear(x_NLC, torch.cat([layer.weight for layer in layers])).chunk(len(layers), -1)
 
 
 class TemporalAttention(nn.Module):
@@ -108,11 +138,7 @@ class TemporalAttention(nn.Module):
 
         norm: that of the cross-attention, for those without one of their own.
         """
-        tokens_BMFLC = layout.split((self.norm or norm)(x_NLC))
-        tokens_BMLFC = tokens_BMFLC.transpose(2, 3)
-        mixed = self.attention(tokens_BMLFC.flatten(0, 2))
-        mixed_BMLFC = mixed.unflatten(0, tokens_BMLFC.shape[:3])
-        return x_NLC + mixed_BMLFC.transpose(2, 3).flatten(0, 2)
+        return x_NLC + self.attention.over_images((self.norm or norm)(x_NLC), layout.frames)
 
 
 class CrossModalAttention(nn.Module):
@@ -155,7 +181,7 @@ class LayerFeatures(NamedTuple):
 
     Attributes:
         motion_NHWC: hidden states for Eq. 3.
-        cross_attention: queries (N, heads, L, D) and keys (N, heads, T, D) for Eq. 6.
+        cross_attention: queries (N, heads, L, D) and keys (B, heads, T, D) for Eq. 6.
     """
 
     motion_NHWC: Tensor
@@ -196,7 +222,7 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(channels)
 
     def forward(
-        self, x_NLC: Tensor, tokens_NTD: Tensor, layout: ClipLayout
+        self, x_NLC: Tensor, tokens_BTD: Tensor, layout: ClipLayout
     ) -> tuple[Tensor, Tensor, QueriesKeys]:
         """Return the new hidden states, the motion feature (both (N, L, C)), and the map."""
         x_NLC = x_NLC + self.attn1(self.norm1(x_NLC))
@@ -207,7 +233,7 @@ class TransformerBlock(nn.Module):
         share = None
         if self.shared_maps != "none" and layout.modalities > 1:
             share = partial(shared, layout=layout, kind=self.shared_maps)
-        attended, cross_attention = self.attn2.with_map(self.norm2(x_NLC), tokens_NTD, share)
+        attended, cross_attention = self.attn2.to_context(self.norm2(x_NLC), tokens_BTD, share)
         x_NLC = x_NLC + attended
         return x_NLC + self.ff(self.norm3(x_NLC)), motion, cross_attention
 
@@ -227,7 +253,7 @@ class Transformer(nn.Module):
         self.proj_out = _projection(channels, linear=self.linear)
 
     def forward(
-        self, x_NCHW: Tensor, tokens_NTD: Tensor, layout: ClipLayout
+        self, x_NCHW: Tensor, tokens_BTD: Tensor, layout: ClipLayout
     ) -> tuple[Tensor, LayerFeatures]:
         """(N, C, H, W) to the same shape, and this layer's features for the losses."""
         size = x_NCHW.shape[-2:]
@@ -237,7 +263,7 @@ class Transformer(nn.Module):
         else:
             hidden_NLC = self.proj_in(normed_NCHW).flatten(2).transpose(1, 2)
         hidden_NLC, motion, cross_attention = self.transformer_blocks[0](
-            hidden_NLC, tokens_NTD, layout
+            hidden_NLC, tokens_BTD, layout
         )
         features = LayerFeatures(motion.unflatten(1, size), cross_attention)
         if self.linear:

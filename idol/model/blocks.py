@@ -21,10 +21,13 @@ __all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock"]
 
 
 class Embeddings(NamedTuple):
-    """What every unit is given: the time and modality embedding, and the foreground tokens."""
+    """What every unit is given: the time and modality embedding, and the foreground tokens.
+
+    The embedding is after its SiLU, which all units take of it.
+    """
 
     time_NE: Tensor
-    tokens_NTD: Tensor
+    tokens_BTD: Tensor
     layout: ClipLayout
 
 

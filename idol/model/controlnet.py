@@ -69,9 +69,10 @@ class PoseControlNet(DualModalEncoder):
                 f"pose latents must be {tuple(latents_BMFCHW[:, 0].shape)}, one per frame, not "
                 f"{tuple(pose_BFCHW.shape)}"
             )
-        pose_features = self.pose_conv(pose_BFCHW.flatten(0, 1))
-        pose = layout.per_frame(pose_features.unflatten(0, (layout.clips, layout.frames)))
-        hidden = self.conv_in(latents_BMFCHW.flatten(0, 2)) + pose
+        pose = self.pose_conv(pose_BFCHW.flatten(0, 1)).unflatten(0, pose_BFCHW.shape[:2])
+        latents_NCHW = latents_BMFCHW.flatten(0, 2).to(self.conv_in.weight.dtype)
+        hidden = layout.split(self.conv_in(latents_NCHW)) + pose[:, None]
+        hidden = hidden.flatten(0, 2)
         hidden, skips = self.encode(hidden, embeddings)
         return ControlResiduals(
             [conv(skip) for conv, skip in zip(self.controlnet_down_blocks, skips, strict=True)],

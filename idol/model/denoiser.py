@@ -133,7 +133,7 @@ class DualModalDenoiser(nn.Module):
             seen_BMFCHW = self.unet.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
             hints = [pose_BFCHW]
             if self.settings.background == "controlnet":
-                hints.append(background_BCHW)
+                hints.append(background_BCHW.to(pose_BFCHW.dtype))
             control = self.controlnet(
                 seen_BMFCHW, timesteps_B, tokens_BTD, *hints, modalities=modalities
             )

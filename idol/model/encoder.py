@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import zip_longest
 
 import torch
+import torch.nn.functional as F
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
@@ -87,9 +88,8 @@ class DualModalEncoder(ConfiguredModel):
         """
         layout = _checked_layout(latents_BMFCHW, timesteps_B, tokens_BTD, modalities, self.settings)
         modalities_M = _labels(modalities, timesteps_B.device)
-        return Embeddings(
-            self.embed(timesteps_B, modalities_M, layout), layout.per_clip(tokens_BTD), layout
-        )
+        time_NE = F.silu(self.embed(timesteps_B, modalities_M, layout))
+        return Embeddings(time_NE, tokens_BTD, layout)
 
 
 # Made once: a step that is captured as a CUDA graph may copy nothing from the CPU.

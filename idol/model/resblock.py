@@ -69,9 +69,9 @@ class ResBlock(ResnetBlock2D):
         )
 
     def forward(self, x_NCHW: Tensor, time_NE: Tensor, layout: ClipLayout) -> Tensor:
-        """(N, in, H, W) and the embedding (N, E) to (N, out, H, W)."""
+        """(N, in, H, W) and the embedding (N, E), after its SiLU, to (N, out, H, W)."""
         hidden = F.silu(group_norm(self.norm1, x_NCHW, layout, self.across_frames))
-        hidden = self.conv1(hidden) + self.time_emb_proj(F.silu(time_NE))[:, :, None, None]
+        hidden = self.conv1(hidden) + self.time_emb_proj(time_NE)[:, :, None, None]
         hidden = F.silu(group_norm(self.norm2, hidden, layout, self.across_frames))
         hidden = self.conv2(hidden)
         if self.temporal_conv is not None:

@@ -144,9 +144,13 @@ class DualModalUNet(DualModalEncoder):
     ) -> Tensor:
         """The first convolutions: noisy latents, with the background, as features (N, C, H, W)."""
         seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
-        hidden = self.conv_in(seen_BMFCHW.flatten(0, 2))
+        # In half precision latents may come in float32.
+        dtype = self.conv_in.weight.dtype
+        hidden = self.conv_in(seen_BMFCHW.flatten(0, 2).to(dtype))
         if self.settings.background == "latent":
-            hidden = hidden + embeddings.layout.per_clip(self.background_conv(background_BCHW))
+            layout = embeddings.layout
+            background_BCHW = self.background_conv(background_BCHW.to(dtype))
+            hidden = (layout.split(hidden) + background_BCHW[:, None, None]).flatten(0, 2)
         return hidden
 
     def leave(
@@ -214,8 +218,8 @@ def _skip_channels(level: int, config: DualModalUNetConfig) -> list[int]:
 
 
 def _for_losses(layer: LayerFeatures, layout: ClipLayout) -> ConsistencyFeatures:
+    queries_NhLD, keys_BhTD = layer.cross_attention
+    keys_BMFhTD = keys_BhTD[:, None, None].expand(-1, layout.modalities, layout.frames, -1, -1, -1)
     return ConsistencyFeatures(
-        layout.split(layer.motion_NHWC),
-        layout.split(layer.cross_attention.queries),
-        layout.split(layer.cross_attention.keys),
+        layout.split(layer.motion_NHWC), layout.split(queries_NhLD), keys_BMFhTD
     )

@@ -71,6 +71,10 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         model=_settings_of(given["output"], given.get("init_from"), given.get("base")),
         vae=given.get("vae"),
     )
+    run = given.get("run", {})
+    if "accumulation" in run and "clips_per_step" not in run:  # the preset's own would say another
+        run["clips_per_step"] = None
+        run.setdefault("batch_size", start.clips_in_pass)
     variant = variant_called(given.get("variant", TrainConfig.variant))
     # Together, for what contradicts may do so in one of them alone.
     return replaced(start, laid_over(given, variant.settings(given["stage"])))

@@ -8,7 +8,11 @@ from contextlib import ExitStack, contextmanager
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    GradientAccumulationPlugin,
+    gather_object,
+)
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -16,12 +20,15 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from idol.config.train import TrainConfig
+from idol.precision import round_to_tf32
 from idol.train.stopping import TrainError
 
 __all__ = [
     "average_gradients",
+    "by_autocast",
     "distribute",
     "divided_like",
+    "free_memory",
     "make_accelerator",
     "mean_over_passes",
     "mean_over_processes",
@@ -49,11 +56,12 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             [f"{option}: use another, or leave it out" for option, on in options.items() if on],
             "this needs a GPU, and there is none here",
         )
+    round_to_tf32(config.run.tf32)
     # A process has one precision until this: a run before this one may have had another.
     AcceleratorState._reset_state()
     accelerator = Accelerator(
         cpu=config.run.cpu,
-        mixed_precision=config.run.mixed_precision,
+        mixed_precision=config.run.mixed_precision if by_autocast(config) else "no",
         # The loop averages over passes; accelerate would divide once more.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
@@ -65,6 +73,25 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             "--fsdp out"
         )
     return accelerator
+
+
+def by_autocast(config: TrainConfig) -> bool:
+    """Whether layers copy their weights one by one, or there is nothing to copy.
+
+    Else, with bf16, `idol.train.half` does it. fp16 needs norms in float32; of divided weights
+    nobody has copies.
+    """
+    run = config.run
+    networks = config.stage in ("autoencoder", "distill")  # others than one denoiser
+    return run.mixed_precision != "bf16" or run.fsdp or networks
+
+
+def free_memory(accelerator: Accelerator) -> int | None:
+    """Bytes that are free on the GPU of every process, the same in each; None on a CPU."""
+    if accelerator.device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(accelerator.device)
+    return min(gather_object([free]))
 
 
 def distribute(accelerator: Accelerator, module: nn.Module, *, fsdp: bool) -> nn.Module:
@@ -123,7 +150,9 @@ def whole_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def divided_like(tensor: Tensor, reference: Tensor) -> Tensor:
     """A whole tensor on the reference's device, divided as the reference is."""
     if not isinstance(reference, DTensor):
-        # A copy, for on the CPU it is a map of the file, which may go.
+        # A copy, for on the CPU it is a map of the file, which may go; laid out as the reference.
+        if tensor.shape == reference.shape:
+            return torch.empty_like(reference, dtype=tensor.dtype).copy_(tensor)
         return tensor.to(reference.device, copy=True)
     tensor = tensor.to(reference.device_mesh.device_type)
     if tensor.shape != reference.shape:  # such as a count of steps

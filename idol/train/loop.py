@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
 from torch import Tensor
@@ -16,7 +17,7 @@ from idol.checkpoint import Checkpoints
 from idol.config.model import DEPTH
 from idol.data.datasets import Datasets
 from idol.data.preparation import LatentBatch
-from idol.diffusion.noise import Randomness
+from idol.diffusion.noise import Randomness, sent
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
@@ -88,7 +89,7 @@ def train_steps(
             norm = run.clip_gradients()
 
             # One exchange gives all processes the same: losses, gradient, and whether to stop.
-            asked = norm.new_tensor(float(interrupt.requested))
+            asked = torch.full_like(norm, float(interrupt.requested))
             means = mean_over_processes(
                 accelerator, {**mean_over_passes(terms), "gradient_norm": norm, "stop": asked}
             )
@@ -157,8 +158,9 @@ def step_losses(
         The losses, and if asked for the norms: `gradient_motion`, `gradient_cross_attention`.
     """
     latents, device = batch.latents_BMFCHW, batch.latents_BMFCHW.device
-    timesteps = random.timesteps(batch.positions, schedule.config.num_train_timesteps).to(device)
-    noise = random.normal("noise", batch.positions, latents.shape[1:]).to(device)
+    timesteps = random.timesteps(batch.positions, schedule.config.num_train_timesteps)
+    timesteps = sent(timesteps, device)
+    noise = sent(random.normal("noise", batch.positions, latents.shape[1:]), device)
     output = predict(
         denoiser,
         schedule.add_noise(latents, noise, timesteps),

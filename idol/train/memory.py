@@ -2,11 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from idol.config.train import TrainConfig
@@ -62,8 +63,8 @@ def estimate(config: TrainConfig, processes: int = 1) -> Estimate:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     shared = processes if run.fsdp else 1
     half = run.mixed_precision != "no"
-    for_a_clip, of_weights = _kept_for_backward(config)
-    activations = run.batch_size * for_a_clip
+    for_a_clip, of_weights = _kept_for_backward(_of_one_clip(config))
+    activations = config.clips_in_pass * for_a_clip
     if half:  # the layers keep copies of their weights then
         activations = int(_AUTOCAST_FRACTION * activations) + of_weights // 2
     frozen = _frozen_parameters(config) * (2 if half else 4)
@@ -105,8 +106,8 @@ def _smaller(config: TrainConfig, processes: int) -> dict[str, TrainConfig]:
         return dataclasses.replace(config, run=dataclasses.replace(run, **changes))
 
     ways = {}
-    if run.batch_size % 2 == 0:
-        halves = {"batch_size": run.batch_size // 2, "accumulation": run.accumulation * 2}
+    if config.clips_in_pass % 2 == 0:
+        halves = {"batch_size": config.clips_in_pass // 2, "accumulation": run.accumulation * 2}
         option = f"--batch-size {halves['batch_size']} --accumulation {halves['accumulation']}"
         ways[option] = with_run(**halves)
     if not run.gradient_checkpointing:
@@ -137,6 +138,14 @@ def _frozen_parameters(config: TrainConfig) -> int:
     return _CLIP_PARAMETERS + (_VAE_PARAMETERS if needed else 0)
 
 
+def _of_one_clip(config: TrainConfig) -> TrainConfig:
+    return dataclasses.replace(
+        config,
+        run=dataclasses.replace(config.run, batch_size=1, accumulation=1, clips_per_step=None),
+    )
+
+
+@lru_cache(maxsize=8)
 def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
     """What a forward pass keeps, found on the meta device.
 
@@ -165,7 +174,7 @@ def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
 
     features = config.stage not in ("pretrain", "distill") and config.loss.compares
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with hooks, _EfficientAttention():
+    with hooks, _EfficientAttention(own):
         output = model(**inputs, return_features=features)
     del output
     return _bytes_of(kept), _bytes_of(weights)
@@ -176,7 +185,14 @@ def _bytes_of(tensors: dict[int, Tensor]) -> int:
 
 
 class _EfficientAttention(TorchFunctionMode):
-    """Attention as GPUs compute it: on the meta device torch would keep the maps themselves."""
+    """Attention as GPUs compute it: on the meta device torch would keep the maps themselves.
+
+    Weights that are put side by side for one product are weights, too: `own` gets their storage.
+    """
+
+    def __init__(self, own: set[int]) -> None:
+        super().__init__()
+        self._own = own
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -185,4 +201,7 @@ class _EfficientAttention(TorchFunctionMode):
             queries, keys, values = args
             efficient = torch.ops.aten._scaled_dot_product_efficient_attention
             return efficient(queries, keys, values, None, compute_log_sumexp=True)[0]
-        return function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        if function is torch.cat and all(isinstance(x, nn.Parameter) for x in args[0]):
+            self._own.add(result.untyped_storage()._cdata)
+        return result

@@ -41,6 +41,7 @@ _MAY_DIFFER = (
     "data.workers",
     "run.batch_size",
     "run.accumulation",
+    "run.clips_per_step",
     "run.max_skipped",
     "run.gradient_checkpointing",
     "run.compile",

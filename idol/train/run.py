@@ -21,7 +21,8 @@ from idol.model_info import DepthMeaning, ModelInfo
 from idol.saved import Trained, digest, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.card import CARD
-from idol.train.distributed import distribute, whole, whole_state
+from idol.train.distributed import by_autocast, distribute, whole, whole_state
+from idol.train.half import run_in_half
 from idol.train.initialize import build, teacher_of
 from idol.train.optimizer import (
     MovingAverage,
@@ -215,11 +216,16 @@ class Run(Stepping):
             frozen["teacher"] = digest(teacher)
             teacher.to(accelerator.device)
         trained.to(accelerator.device, _DTYPES[config.run.mixed_precision])
+        if accelerator.device.type == "cuda" and not config.run.fsdp:
+            # Tokens then lie as attention takes them, and no layer copies feature maps for it.
+            trained.denoiser.to(memory_format=torch.channels_last)
         if config.run.gradient_checkpointing:
             trained.denoiser.enable_gradient_checkpointing()
         if config.run.compile:
             trained.denoiser.compile_repeated_blocks()
         fsdp = config.run.fsdp
+        if not by_autocast(config):
+            run_in_half(trained.denoiser, _DTYPES[config.run.mixed_precision])
         denoiser = distribute(accelerator, trained.denoiser, fsdp=fsdp)
         encoder: Any = trained.image_encoder
         if isinstance(encoder, nn.Module):

@@ -21,9 +21,10 @@ from idol.train.autoencoder import (
     AutoencoderRun,
     check_autoencoder_sources,
 )
+from idol.train.batch import divided
 from idol.train.card import model_card
 from idol.train.distill import DistillMonitor, distillation_losses
-from idol.train.distributed import make_accelerator
+from idol.train.distributed import free_memory, make_accelerator
 from idol.train.initialize import check_sources, resumed, with_sources
 from idol.train.log import import_wandb
 from idol.train.loop import denoising_losses, train_steps
@@ -93,6 +94,15 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     checkpoints = Checkpoints(config.output / "checkpoints", keep=config.report.keep)
     checkpoint = _newest(checkpoints, accelerator)
     saved, given = read_config(config.output), config
+    config, said = divided(
+        config,
+        accelerator.num_processes,
+        free_memory(accelerator),
+        saved if checkpoint is not None else None,
+    )
+    if said and accelerator.is_main_process:
+        _log.info(said)
+    data = dataclasses.replace(data, config=config)
     config, settings = _complete(config, saved, data, accelerator, checkpoint)
     if config.stage == "autoencoder":
         if checkpoint is None:

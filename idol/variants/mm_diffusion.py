@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 (pipelines look for it here)
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.attention import Attention
 from idol.model.controlnet import ControlResiduals
 from idol.model.denoiser import ForegroundProjection, Parts
+from idol.model.flash import attend
 from idol.model.unet import ConsistencyFeatures, DenoiserOutput
 from idol.variants.separate_unets import (
     SeparateControlNets,
@@ -96,7 +96,7 @@ class Coupling(nn.Module):
 
         queries = heads(attention.to_q(own_BFLC).flatten(0, 1))
         keys, values = windowed(attention.to_k(other_BFLC)), windowed(attention.to_v(other_BFLC))
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
+        mixed = attend(queries, keys, values)
         out: Tensor = attention.to_out[0](mixed.transpose(1, 2).flatten(2))
         return out
 

@@ -69,7 +69,11 @@ def config(shards: Path, vae: Path, stage: Any = "video", **settings: Any) -> Tr
         "sd14",
         shards,
         shards / "unused",
-        **{"vae": vae, "size": SIZE, "batch_size": 2, "workers": 0, "frames": 3, **settings},
+        vae=vae,
+        size=SIZE,
+        batch_size=2,
+        clips_per_step=None,
+        **{"workers": 0, "frames": 3, **settings},
     )
 
 

@@ -41,6 +41,7 @@ QUIET: dict[str, Any] = {
     "workers": 0,
     "steps": 2,
     "batch_size": 1,
+    "clips_per_step": None,
     "cpu": True,
     "tensorboard": False,
     "progress": False,

@@ -1,0 +1,72 @@
+"""`bench/gpu.py`: each rung runs on a CPU at a small size, and tables come into documents."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idol.bench.gpu_tables import BEGIN, END, tables, written_into
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Any:
+    path = Path(__file__).parents[3] / "bench/gpu.py"
+    spec = importlib.util.spec_from_file_location("bench_gpu", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench_gpu"] = module  # dataclasses look there for their annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+FOUND = {
+    "about": {"card": "CPU", "torch": "2", "scale": "smoke"},
+    "results": {
+        "right: bf16": {"loss": 0.2, "gradient": 0.1, "clip": 0.1, "allowed": 0.05, "right": False},
+        "train: float32": {"seconds": 0.5, "pictures_per_second": 32.0, "of_peak": 0.118},
+        "train: graph": {"error": "RuntimeError: no"},
+    },
+}
+
+
+def test_the_tables_show_figures_failures_and_what_is_too_far() -> None:
+    text = tables(FOUND)
+    assert "| **bf16: too far** | 0.2 | 0.1 | 0.1 | 0.05 |" in text
+    assert "| float32 | 0.5 | 32.0 |  | 11.8 % |" in text
+    assert "| graph | RuntimeError: no |" in text
+    assert tables({}) == "Not run yet."
+
+
+def test_they_come_between_a_documents_marks_and_nowhere_else() -> None:
+    document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    once = written_into(document, FOUND)
+    assert once == f"before\n{BEGIN}\n{tables(FOUND)}\n{END}\nafter\n"
+    assert written_into(once, FOUND) == once
+    with pytest.raises(ValueError, match="once each"):
+        written_into("no marks", FOUND)
+
+
+def test_the_documents_have_the_marks() -> None:
+    written_into((Path(__file__).parents[3] / "docs/training.md").read_text(), FOUND)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_every_rung_runs_and_none_runs_twice(
+    gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--device", "cpu", "--scale", "smoke", "--json", str(tmp_path / "gpu.json")]
+    gpu.main(options)
+    results = json.loads((tmp_path / "gpu.json").read_text())["results"]
+    assert len(results) == 4 + 15 + 5 + 1
+    assert {name: r["error"] for name, r in results.items() if "error" in r} == {}
+    assert all(r["right"] for name, r in results.items() if name.startswith("right"))
+    capsys.readouterr()
+    gpu.main(options)
+    assert "seconds" not in capsys.readouterr().out.split("`bench/gpu.py`")[0]
