@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people claims screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people claims figures screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -145,6 +145,9 @@ claims: .venv/people  ## The paper's claims on rendered people: Tab. 4 and 5, fi
 		--clip-length 12 --size 64 --val-fraction 0.05
 	@$(BIN)/idol-bench claims --shards $(CLAIMS)/shards --out $(CLAIMS)
 	@cp $(CLAIMS)/claims.md docs/claims.md && cp $(CLAIMS)/claims.json docs/claims.json
+
+figures: .venv/people  ## The like of the paper's Fig. 3 to 8, of what make claims left
+	@$(BIN)/idol-bench figures --claims $(CLAIMS) --out $(CLAIMS)/figures --shards $(CLAIMS)/shards
 
 # A frame of a film as an image: FILM INDEX FILE.
 STILL = $(BIN)/python -c 'import itertools, sys, av; film, index, out = sys.argv[1:]; \

@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import tyro
 
 from idol.config.claims import ClaimsConfig
 from idol.config.commands import AnnotatorBenchConfig, ModelBenchConfig
+from idol.config.figures import FiguresConfig
 from idol.errors import IdolError
 from preprocess.errors import InputError
 from shards.command import ALSO, run
@@ -28,12 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options: ModelBenchConfig | AnnotatorBenchConfig | ClaimsConfig = (
+    options: ModelBenchConfig | AnnotatorBenchConfig | ClaimsConfig | FiguresConfig = (
         tyro.extras.subcommand_cli_from_dict(
-            {"model": ModelBenchConfig, "annotators": AnnotatorBenchConfig, "claims": ClaimsConfig},
+            {
+                "model": ModelBenchConfig,
+                "annotators": AnnotatorBenchConfig,
+                "claims": ClaimsConfig,
+                "figures": FiguresConfig,
+            },
             prog="idol-bench",
             description="What the model costs (parameters, FLOPs, time, memory), and how far "
-            "annotators are from the truth; the paper's claims as experiments." + ALSO,
+            "annotators are from the truth; the paper's claims as experiments, and their figures."
+            + ALSO,
             args=arguments,
         )
     )
@@ -49,11 +57,22 @@ def _command(arguments: Sequence[str]) -> int:
 
         claims.made(options)
         print(options.out / "claims.md")
+    elif isinstance(options, FiguresConfig):
+        from idol.bench.figures.draw import drawn
+
+        for name, said in drawn(options).items():
+            if isinstance(said, dict):
+                there = options.out / f"{name}.png"
+                print(there if there.is_file() else f"{name}: not drawn, for {_why(said)}")
     else:
         from idol.bench import report as model
 
         model.print_report(options)
     return 0
+
+
+def _why(said: dict[str, Any]) -> str:
+    return said.get("why") or f"there is no {', '.join(said['absent'])}"
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ class DataConfig:
     """Frames of a clip in the video stage."""
     depth: Literal["person", "frame"] = "person"
     """Which depth of the shards the depth stream learns."""
+    depth_scores: bool = False
+    """Weigh each frame's error of depth by the score, from 0 to 1, that its annotator gave it in
+    the clip's json (docs/streaming.md), so that poor depth harms less."""
     cut: Literal["haop", "hap"] = "haop"
     """Pre-training: outpainting (the paper, sec. 3.3), or plain attributes for the ablation."""
     mirror: Annotated[float, FRACTION] = 0.0
@@ -253,6 +256,8 @@ class TrainConfig:
             yield "--latents are of a VAE, and preset tiny has none without --vae: leave it out"
         if data.latents and self.model.streams == "joint":
             yield "--latents are of colours alone, and variant ldm3d's hold depth: leave it out"
+        if data.depth_scores and self.model.streams in ("joint", "video"):
+            yield f"--depth-scores weighs a stream that variant {self.variant} has not"
         if self.stage == "autoencoder":
             yield from self._autoencoder_contradictions()
         if data.latents and data.moves_images:

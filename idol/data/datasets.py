@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from idol.config.train import TrainConfig
-from idol.data.preparation import MODALITIES
+from idol.data.preparation import MODALITIES, weighs
 from idol.encoders.vae_identity import identify_vae
 from idol.errors import IdolError
 from shards.errors import LatentsMissing
@@ -23,7 +23,7 @@ from shards.mix import Mixture, open_mixture
 from shards.reader import Shard
 from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
 from shards.stream.catalogue import sizes_of
-from shards.stream.request import Request
+from shards.stream.request import DEPTH_SCORES, Request
 
 __all__ = ["DataError", "Datasets", "open_datasets"]
 
@@ -66,14 +66,21 @@ class Datasets:
         data = self.config.data
         return Request(
             frames=self.config.frames,
-            modalities=MODALITIES[self.config.stage]
-            - ({"depth"} if self.config.model.streams == "video" else set()),
+            modalities=self._modalities,
             depth=data.depth,
             cut=data.cut if self.config.stage == "pretrain" else "reference",
             max_frame_step=data.max_frame_step,
             crop_area=data.crop_area,
             mirror=data.mirror,
         )
+
+    @property
+    def _modalities(self) -> frozenset[str]:
+        config = self.config
+        wanted = MODALITIES[config.stage]
+        if config.model.streams == "video":
+            wanted -= {"depth"}
+        return wanted | {DEPTH_SCORES} if config.data.depth_scores and weighs(config) else wanted
 
     @property
     def without_val(self) -> list[str]:
@@ -141,7 +148,12 @@ class Datasets:
         `images`: also where the run takes cached latents.
         """
         data = self.config.data
-        as_stored = replace(self.request, crop_area=(1.0, 1.0), mirror=0.0)
+        as_stored = replace(
+            self.request,
+            modalities=self.request.modalities - {DEPTH_SCORES},
+            crop_area=(1.0, 1.0),
+            mirror=0.0,
+        )
         size = next(size for size in _BATCHES if count % size == 0)
         stream = ClipStream(
             self.mixture if split == "train" else self.mixture.having(split),

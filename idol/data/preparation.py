@@ -15,8 +15,9 @@ from idol.diffusion.noise import Randomness, sent
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
+from shards.stream.request import DEPTH_SCORES
 
-__all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images"]
+__all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images", "weighs"]
 
 # What each stage asks of the shards: pre-training has neither depth nor pose.
 MODALITIES: dict[StageName, frozenset[str]] = {
@@ -40,6 +41,7 @@ class LatentBatch:
     `latents_BMFCHW`  as the codec scaled them; M streams, labelled by `modalities`.
     `modalities`      `VIDEO` and `DEPTH` of `idol.config.model`, or `VIDEO` alone.
     `positions`       the clips' places in the stream's order, of which training draws.
+    `depth_scores_BF` how far each frame's depth is trusted, float32 in [0, 1]; None: wholly.
     """
 
     key: tuple[str, ...]
@@ -47,6 +49,7 @@ class LatentBatch:
     conditions: Conditions
     modalities: tuple[int, ...]
     positions: tuple[int, ...] = ()
+    depth_scores_BF: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class Preparation:
             conditions,
             tuple(streams.values()),
             clips.positions,
+            clips.more[DEPTH_SCORES].float() / 255 if DEPTH_SCORES in clips.more else None,
         )
 
     def _pose(self, clips: ClipBatch, random: Randomness | None) -> Tensor:
@@ -165,6 +169,11 @@ class Preparation:
             return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
         assert isinstance(self.codec, PosteriorCodec)
         return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
+
+
+def weighs(config: TrainConfig) -> bool:
+    """Whether a stage has an error of depth that scores can weigh."""
+    return config.stage in ("image", "video")
 
 
 def scale_images(images_NHWC: Tensor | np.ndarray, size: int | tuple[int, int]) -> Tensor:

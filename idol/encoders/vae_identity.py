@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shards.errors import ShardsError
 
-__all__ = ["VAEIdentity", "find_vae", "identify_vae", "is_vae"]
+__all__ = ["VAEIdentity", "channels_of", "find_vae", "identify_vae", "is_vae"]
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 _CHUNK = 1 << 22
@@ -50,6 +50,12 @@ def find_vae(base: str | os.PathLike[str]) -> Path:
 def is_vae(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder holds an autoencoder in diffusers' format."""
     return _config(Path(folder)).get("_class_name") == "AutoencoderKL"
+
+
+def channels_of(folder: str | os.PathLike[str]) -> tuple[int, int]:
+    """Channels of its images and of its latents, of an autoencoder in diffusers' format."""
+    config = _config(Path(folder))
+    return int(config.get("in_channels", 3)), int(config.get("latent_channels", 4))
 
 
 def identify_vae(folder: str | os.PathLike[str]) -> VAEIdentity:

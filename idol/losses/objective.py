@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from idol.config.losses import LossConfig
-from idol.config.model import MODALITY_NAMES
+from idol.config.model import DEPTH, MODALITY_NAMES
 from idol.diffusion.schedule import signal_fraction
 from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
@@ -84,6 +84,15 @@ def _errors(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
     return difference.square().flatten(2).mean(dim=2)
 
 
+def _weighed(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, depth_scores_BF: Tensor) -> Tensor:
+    """As `_errors`, with each frame's error of depth times its score; video's as it is."""
+    difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
+    errors_BMF = difference.square().flatten(3).mean(dim=3)
+    weights_BMF = torch.ones_like(errors_BMF)
+    weights_BMF[:, DEPTH] = depth_scores_BF
+    return (weights_BMF * errors_BMF).mean(dim=2)
+
+
 # Eq. 7.
 def training_losses(
     noise_pred_BMFCHW: Tensor,
@@ -91,6 +100,7 @@ def training_losses(
     features: Sequence[LayerFeatures],
     config: LossConfig,
     timesteps_B: Tensor | None = None,
+    depth_scores_BF: Tensor | None = None,
 ) -> Losses:
     """Compute the objective of one step.
 
@@ -99,13 +109,17 @@ def training_losses(
         features: compared layers, both modalities each; empty in pre-training.
         config: weights and switches. With one frame there is no motion loss.
         timesteps_B: needed for the errors of v and of the clean latents alone.
+        depth_scores_BF: in `total` each frame's error of depth counts by this, from 0 to 1; all
+            wholly unless given.
 
     Raises:
         ValueError: the error is not to be that of the noise, and there are no timesteps.
     """
     errors_BM = _errors(noise_pred_BMFCHW, noise_BMFCHW)
     denoise_M = errors_BM.mean(dim=0)
-    total = denoise_M.sum()
+    if depth_scores_BF is not None:
+        errors_BM = _weighed(noise_pred_BMFCHW, noise_BMFCHW, depth_scores_BF)
+    total = errors_BM.mean(dim=0).sum()
     if config.denoise_error != "noise":
         if timesteps_B is None:
             raise ValueError(

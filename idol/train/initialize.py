@@ -11,7 +11,8 @@ from idol.config.base import read_base
 from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 from idol.encoders import TinyEncoder
-from idol.encoders.vae_identity import is_vae
+from idol.encoders.joint import JOINT_CHANNELS
+from idol.encoders.vae_identity import channels_of, is_vae
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.initial_weights import start_from_nothing, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
@@ -30,6 +31,10 @@ _COMES_AFTER: dict[StageName, tuple[StageName, ...]] = {
     "autoencoder": (),
 }
 _LAYERS = "pretrained_layers"
+_JOINT_CODEC = (
+    "variant ldm3d takes a VAE of colour and depth, which idol-train --stage autoencoder "
+    "--autoencoder.depth makes, and the other variants one of colours"
+)
 _SIZES = (
     "latent_channels",
     "block_out_channels",
@@ -123,6 +128,7 @@ def check_sources(config: TrainConfig, *, resuming: bool = False) -> None:
             f"--vae {config.vae} holds no autoencoder: give the model/ of a run of stage "
             "autoencoder, or leave it out for patches"
         )
+    mistakes += _codec_mistakes(config)
     if config.base and config.init_from:
         mistakes.append(
             "--base and --init-from both give weights: leave out --base, and name its VAE and "
@@ -191,10 +197,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
             if path := getattr(config, option):
                 adapter.load(denoiser, path)
     if (config.model.streams == "joint") != holds_depth(codec):
-        raise TrainError(
-            f"--vae {config.vae}: variant ldm3d takes a VAE of colour and depth, which idol-train "
-            "--stage autoencoder --autoencoder.depth makes, and the other variants one of colours"
-        )
+        raise TrainError(f"--vae {config.vae}: {_JOINT_CODEC}")
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
     for tensor in (*denoiser.parameters(), *denoiser.buffers()):
@@ -227,6 +230,23 @@ def _continued(
         denoiser.copy_encoder_to_controlnet()
         return kind.from_unified(denoiser)
     return denoiser
+
+
+def _codec_mistakes(config: TrainConfig) -> list[str]:
+    """What does not fit the autoencoder at --vae; of a hub name nothing is known yet."""
+    if config.vae is None or not is_vae(config.vae):
+        joint = config.model.streams == "joint" and config.vae is None and config.preset == "tiny"
+        return ["variant ldm3d needs --vae: " + _JOINT_CODEC] if joint else []
+    mistakes, wanted = [], config.model.latent_channels
+    pictures, latents = channels_of(config.vae)
+    if latents != wanted:
+        mistakes.append(
+            f"--vae {config.vae} has latents of {latents} channels, and --model.latent-channels is "
+            f"{wanted}: leave that out, here and in --config"
+        )
+    if (config.model.streams == "joint") != (pictures == JOINT_CHANNELS):
+        mistakes.append(f"--vae {config.vae}: {_JOINT_CODEC}")
+    return mistakes
 
 
 def _adapter_mistakes(config: TrainConfig) -> list[str]:

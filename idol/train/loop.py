@@ -169,7 +169,14 @@ def step_losses(
         modalities=batch.modalities,
         return_features=_wants_features(batch, config),
     )
-    losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, config, timesteps)
+    losses = training_losses(
+        output.noise_pred_BMFCHW,
+        noise,
+        output.features,
+        config,
+        timesteps,
+        batch.depth_scores_BF,
+    )
     norms = feature_gradient_norms(losses, output.features) if gradient_norms else {}
     return losses, {f"gradient_{name}": norm for name, norm in norms.items()}
 

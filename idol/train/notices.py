@@ -9,6 +9,7 @@ from idol.config.model import CLIP_STAGES
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
+from idol.data.preparation import weighs
 from shards.options import not_used
 
 __all__ = ["notices"]
@@ -89,6 +90,8 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
     else:
         yield "data.cut", "pre-training alone cuts images"
         yield "optimizer.pretrained_layers", "pre-training alone freezes layers"
+    if not weighs(config):
+        yield "data.depth_scores", f"stage {stage} has no error of depth to weigh"
     if not loss.motion_weight:
         yield from ((name, "--loss.motion-weight is 0") for name in motion)
     if not loss.cross_attention_weight:

@@ -18,7 +18,7 @@ from idol.variants.ldm3d import decode_both, holds_depth
 from shards.inspect.page import DIM, Page
 from shards.stream import ClipBatch
 
-__all__ = ["colour_motion", "displacements", "sample_sheets"]
+__all__ = ["clip_features", "colour_motion", "displacements", "sample_sheets"]
 
 # Early, when features are still those of the clip.
 _FEATURES_AT = 100
@@ -86,6 +86,16 @@ def sample_sheets(
 
 def _motion(denoiser: nn.Module, batch: LatentBatch, noise_BMFCHW: Tensor) -> Tensor:
     """Displacements in the finest compared layer, (B, M, F - 1, H, W, 2)."""
+    moved = displacements(clip_features(denoiser, batch, noise_BMFCHW).flatten(0, 1))
+    return moved.unflatten(0, (-1, len(batch.modalities)))
+
+
+def clip_features(denoiser: nn.Module, batch: LatentBatch, noise_BMFCHW: Tensor) -> Tensor:
+    """What the motion loss compares in the finest layer of the clips themselves, little noised.
+
+    Returns:
+        (B, M, F, H, W, C).
+    """
     latents = batch.latents_BMFCHW
     # One noise for all frames: it stands still, where one of each frame's own would hide all else.
     noise_BMFCHW = noise_BMFCHW[:, :, :1].expand_as(latents)
@@ -98,9 +108,7 @@ def _motion(denoiser: nn.Module, batch: LatentBatch, noise_BMFCHW: Tensor) -> Te
         modalities=batch.modalities,
         return_features=True,
     )
-    features_BMFHWC = output.features[-1].motion_BMFHWC
-    moved = displacements(features_BMFHWC.flatten(0, 1))
-    return moved.unflatten(0, (-1, len(batch.modalities)))
+    return output.features[-1].motion_BMFHWC
 
 
 def _frame_rows(

@@ -21,7 +21,7 @@ from shards.stream.foreground import (
 )
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
 from shards.stream.random import Draws
-from shards.stream.request import Request
+from shards.stream.request import DEPTH_SCORES, Request
 
 __all__ = ["fill_sample", "stored_images"]
 
@@ -72,6 +72,8 @@ def fill_sample(
         _cut_frame(out, members, clip.key, window[0], geometry, outpainting)
     for name, stored in request.cached.items():
         _fill_latents(out[name], members, clip, stored, window)
+    if DEPTH_SCORES in out:
+        out[DEPTH_SCORES][...] = _depth_scores(info, clip, f"depth_{request.depth}")[list(window)]
     return [info["frame_indices"][frame] for frame in window]
 
 
@@ -190,6 +192,24 @@ def _info(members: Members, clip: ClipEntry) -> dict[str, Any]:
     ):
         raise BadSample(f"{name}: its frame_indices are not {clip.frames} whole numbers")
     return info
+
+
+def _depth_scores(info: Mapping[str, Any], clip: ClipEntry, modality: str) -> np.ndarray:
+    """Of each frame of the clip, (T,) uint8, what the json says of a depth in [0, 1]."""
+    of = info.get("depth")
+    said = of.get(modality) if isinstance(of, dict) else None
+    scores = said.get("scores") if isinstance(said, dict) else None
+    try:
+        found = np.array(scores, np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != (clip.frames,) or not ((found >= 0) & (found <= 1)).all():
+        raise BadSample(
+            f"{member_name(clip.key, JSON)}: names no score in [0, 1] of each frame's {modality} "
+            "(depth, scores): stream it without depth_scores"
+        )
+    rounded: np.ndarray = np.round(found * 255).astype(np.uint8)
+    return rounded
 
 
 def _keypoints(members: Members, clip: ClipEntry) -> np.ndarray:

@@ -16,7 +16,10 @@ from shards.sample.modalities import (
 )
 from shards.stream.foreground import Cut
 
-__all__ = ["Request", "depth_there", "modalities_there"]
+__all__ = ["DEPTH_SCORES", "Request", "depth_there", "modalities_there"]
+
+DEPTH_SCORES = "depth_scores"
+"""How far the annotator trusts the depth of each frame, (T,) uint8, 255 wholly: from the json."""
 
 _OF_FRAME = frozenset({"rgb", "mask"})  # what pre-training cuts foreground and background from
 
@@ -26,7 +29,7 @@ class Request:
     """The content of a sample. Raises ValueError naming the first mistake.
 
     `modalities`      arrays wanted, as the table's rows are streamed; `reference` stands for
-                      foreground, background and their masks.
+                      foreground, background and their masks; `depth_scores` are in the json.
     `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
     `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
@@ -49,8 +52,8 @@ class Request:
         for value, choices in ((self.depth, Depth), (self.cut, Cut)):
             if value not in get_args(choices):
                 raise ValueError(f"{value!r} is none of {', '.join(get_args(choices))}")
-        if unknown := sorted(set(self.modalities) - set(_names())):
-            known = ", ".join(_names())
+        if unknown := sorted(set(self.modalities) - {*_names(), DEPTH_SCORES}):
+            known = ", ".join((*_names(), DEPTH_SCORES))
             raise ValueError(f"no such modality: {', '.join(unknown)}; there are {known}")
         if self.cut != "reference" and self.frames != 1:
             raise ValueError(f"{self.cut} is for single images: frames must be 1")
@@ -131,6 +134,8 @@ class Request:
             else:
                 colours = (3,) if streamed.channels == 3 else ()
                 shapes[streamed.array] = (*time, height, width, *colours)
+        if DEPTH_SCORES in self.modalities:
+            shapes[DEPTH_SCORES] = (self.frames,)
         return {name: shape for name, shape in shapes.items() if name not in needless}
 
 

@@ -56,7 +56,7 @@ def test_switches_and_values_exist() -> None:
         for kind in get_type_hints(config).values()
     ]
     values = {value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)}
-    values |= {"conv_in", "proj_in", "proj_out", "--grey", "idol.json"}
+    values |= {"conv_in", "proj_in", "proj_out", "--grey", "--depth-scores", "idol.json"}
     others = [name for name in QUOTED if name not in DOTTED]
     for name in others:
         assert name in fields | values or (ROOT / name).exists(), name

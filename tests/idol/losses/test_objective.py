@@ -182,3 +182,30 @@ def test_gradients_flow_into_both_streams() -> None:
     training_losses(*noises(), layers, LossConfig()).total.backward()
     for tensor in (layers[0].motion_BMFHWC, layers[0].queries_BMFhLD, layers[0].keys_BMFhTD):
         assert (tensor.grad.abs().amax(dim=(0, 2, 3, 4, 5)) > 0).all()
+
+
+@pytest.mark.parametrize("error", ["noise", "v", "change"])
+def test_scores_weigh_the_error_of_depth_frame_by_frame(error: str) -> None:
+    prediction, noise = noises()
+    timesteps, config = torch.tensor([3, 960]), LossConfig(denoise_error=error)  # type: ignore[arg-type]
+
+    def total(prediction: torch.Tensor, scores: torch.Tensor | None) -> torch.Tensor:
+        return training_losses(prediction, noise, [], config, timesteps, scores).total
+
+    plain = total(prediction, None)
+    torch.testing.assert_close(total(prediction, torch.ones(2, 3)), plain)
+    # Without weight a frame's depth may be anything; of a half it counts half.
+    scores = torch.tensor([[0.0, 1, 1], [1, 0.5, 1]])
+    spoilt = prediction.clone()
+    spoilt[0, 1, 0] = 7
+    torch.testing.assert_close(total(spoilt, scores), total(prediction, scores))
+    spoilt = prediction.clone()
+    spoilt[0, 0, 0] = 7
+    assert total(spoilt, scores) > total(prediction, scores)
+    alone = prediction.clone()
+    alone[1, 1, 1] = noise[1, 1, 1]  # no error there
+    half = total(prediction, scores) - total(alone, scores)
+    torch.testing.assert_close(2 * half, plain - total(alone, None))
+    # What is logged is the error as it is.
+    logged = training_losses(prediction, noise, [], config, timesteps, scores).denoise_M
+    assert torch.equal(logged, denoising_losses(prediction, noise))

@@ -19,6 +19,7 @@ from idol.config.presets import with_latents
 from idol.generate.generator import ClipGenerator, conditions_of
 from idol.model import DualModalDenoiser
 from idol.model.cost import example_inputs, parameters
+from idol.model_info import read_info
 from idol.saved import load_trained
 from idol.train.monitor import DenoisingMonitor
 from idol.train.stopping import TrainError
@@ -26,6 +27,7 @@ from idol.train.train import train
 from idol.variants import VARIANTS, denoiser_class, variant_called
 from idol.variants.mm_diffusion import CoupledUNets, Coupling, shifts
 from shards.options import replaced
+from shards.sample.clip import Clip
 from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
 RIVALS = ("ldm3d", "mm-diffusion", "disco")
@@ -241,9 +243,44 @@ def test_a_codec_that_does_not_fit_is_refused(shards: Path, codec: Path, tmp_pat
     config = configured("ldm3d", "image", shards, tmp_path / "a", codec)
     with pytest.raises(TrainError, match="takes a VAE of colour and depth"):
         train(dataclasses.replace(config, vae=None))
+    # Such as a file of settings may say, which goes before what the codec says.
+    wrong = dataclasses.replace(config.model, latent_channels=5)
+    with pytest.raises(
+        TrainError, match=r"latents of 6 channels, and --model\.latent-channels is 5"
+    ):
+        train(dataclasses.replace(config, model=wrong))
+    assert not (tmp_path / "a").exists()
     config = configured("disco", "image", shards, tmp_path / "b", codec)
     with pytest.raises(TrainError, match="the other variants one of colours"):
         train(dataclasses.replace(config, vae=codec))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*RIVALS, "idol"])
+def test_each_learns_and_generates_the_depth_of_the_whole_frame(
+    name: str, codec: Path, tmp_path: Path
+) -> None:
+    """Tab. 2; the grey's sense is the data's, and a model's folder says it."""
+
+    def whole(number: int) -> Clip:
+        made = clip(number)
+        told = {"depth_frame": {"grey": "near-white", "unit": "its own"}}
+        ramp = np.linspace(0, 1, 16, dtype=np.float32)[None, None].repeat(16, 1).repeat(3, 0)
+        return dataclasses.replace(
+            made, depth_person=None, depth_frame=ramp, info={**made.info, "depth": told}
+        )
+
+    frames = write_shards(tmp_path / "shards", [whole(n) for n in range(2)], [whole(2)])
+    config = configured(name, "video", frames, tmp_path / "run", codec, depth="frame", steps=2)
+    folder = train(config)
+    info = read_info(folder)
+    assert (info.depth.kind, info.depth.near_white) == ("frame", True)
+    generator = ClipGenerator.from_folder(folder, steps=1, estimate=Half(kind="frame"))
+    made = generator(conditions_of(clip(9)), 1)
+    assert made.depth_kind == "frame"
+    assert (made.depth_pictures.max(axis=-1) == made.depth_pictures.min(axis=-1)).all() == (
+        name in ("disco", "ldm3d")  # the others draw three channels, and may learn grey
+    )
 
 
 @pytest.mark.parametrize("streams", ["coupled", "joint", "video"])

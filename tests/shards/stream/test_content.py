@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from shards.dataset import open_for_build
 from shards.errors import BadSample
 from shards.reader import open_dataset
 from shards.sample.codec import encode_clip
@@ -21,6 +22,7 @@ from shards.stream.foreground import MID_GREY
 from shards.stream.geometry import Geometry, draw_geometry
 from shards.stream.random import Draws
 from shards.writer import commit_shard
+from tests.shards.stream.conftest import full_clip
 
 SIZE = 64
 
@@ -254,3 +256,40 @@ def test_without_named_joints_a_skeleton_cannot_be_moved(tmp_path: Path, full: P
     assert samples(ClipStream(tmp_path))[0].pose.any()
     with pytest.raises(BadSample, match=r"videos-walk-0: its json names no joint set"):
         samples(ClipStream(tmp_path, mirror=1.0))
+
+
+def scored(root: Path, scores: object) -> Path:
+    """A clip of nine frames with these scores of its depth, and a whole one after it."""
+    bad = full_clip("a", seed=1)
+    told = {"depth": {"depth_person": {"scores": scores}}}
+    good = replace(
+        full_clip("b"), info={**bad.info, "depth": {"depth_person": {"scores": [1] * 9}}}
+    )
+    build = open_for_build(root, {})
+    clips = [replace(bad, info={**bad.info, **told}), good]
+    commit_shard(root, "train", 0, [(c.key, encode_clip(c)) for c in clips])
+    build.finish({"train": 1})
+    return root
+
+
+def test_scores_of_depth_come_with_their_frames(tmp_path: Path) -> None:
+    root = scored(tmp_path / "d", [n / 10 for n in range(9)])
+    stream = ClipStream(root, frames=3, modalities=["depth", "depth_scores"], max_frame_step=3)
+    found = {sample.key: sample for sample in stream.samples()}
+    numbers = found["a"].frame_indices
+    np.testing.assert_array_equal(found["a"]["depth_scores"], np.round(numbers * 25.5))
+    assert found["a"]["depth_scores"].dtype == np.uint8
+    assert found["b"]["depth_scores"].tolist() == [255] * 3
+    assert "depth_scores" not in next(ClipStream(root, frames=3).samples()).arrays
+
+
+@pytest.mark.parametrize("scores", [None, [1] * 8, [2] * 9, [float("nan")] * 9, ["x"] * 9])
+def test_a_clip_whose_depth_has_no_scores_is_none_where_they_are_asked_for(
+    tmp_path: Path, scores: object
+) -> None:
+    root = scored(tmp_path / "d", scores)
+    stream = ClipStream(root, frames=3, modalities=["depth_scores"])
+    found = list(stream.samples())
+    assert {sample.key for sample in found} == {"b"}
+    lines = [line for sample in found for line in sample.skipped]
+    assert "score in [0, 1]" in lines[0]

@@ -1,0 +1,38 @@
+"""Rows of tiles with their titles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from shards.inspect.page import DIM, Page
+
+__all__ = ["Row", "sheet"]
+
+_TILE, _GAP, _MARGIN, _LABELS, _HEAD = 128, 4, 16, 190, 58
+
+Row = tuple[str, Sequence[np.ndarray]]
+"""A title, and tiles (H, W, 3) uint8 RGB."""
+
+
+def sheet(title: str, caption: str, rows: Sequence[Row]) -> bytes:
+    """The rows below each other, as PNG."""
+    pitch, columns = _TILE + _GAP, max(len(tiles) for _, tiles in rows)
+    left, top = _MARGIN + _LABELS, _MARGIN + _HEAD
+    # Some nine pixels a letter of the caption.
+    width = max(left + columns * pitch + _MARGIN, 2 * _MARGIN + 7 * len(caption))
+    page = Page(width, top + len(rows) * pitch + _MARGIN)
+    page.text(_MARGIN, _MARGIN + 16, title, size=13, bold=True)
+    page.text(_MARGIN, _MARGIN + 38, caption, size=9.5, colour=DIM)
+    for line, (name, tiles) in enumerate(rows):
+        y = top + line * pitch
+        page.text(_MARGIN, y + 18, name, size=10)
+        for column, tile in enumerate(tiles):
+            larger = tile.shape[0] > _TILE
+            how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
+            page.paste(
+                left + column * pitch, y, cv2.resize(tile, (_TILE, _TILE), interpolation=how)
+            )
+    return page.png()

@@ -1,0 +1,136 @@
+"""The like of the paper's figures: what they measure, and that they are drawn of what is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from idol.bench.claims.report import ClaimsError
+from idol.bench.cli import main
+from idol.bench.figures.draw import drawn
+from idol.bench.figures.features import seen_by
+from idol.bench.figures.hole import border_contrast, open_border
+from idol.config.figures import FiguresConfig
+from idol.config.train import TrainConfig
+from idol.evaluate.cli import main as evaluate
+from idol.model import DualModalUNetConfig
+from idol.train.train import train
+from idol.variants import variant_called
+from shards.options import replaced
+from shards.sample.clip import Clip
+from tests.idol.train.micro import MODEL, clip, micro, write_shards
+
+HOLE = np.zeros((16, 16), bool)
+HOLE[4:10, 4:10] = True
+NOBODY = np.zeros((1, 16, 16), bool)
+
+
+def test_a_hole_that_is_filled_has_the_contrast_of_the_place() -> None:
+    place = np.full((1, 16, 16, 3), 200, np.uint8)
+    assert border_contrast(place, HOLE, NOBODY) == 0
+    seen = place.copy()
+    seen[0, HOLE] = 98
+    # The border alone, and all of it: a step of 102 of 255 in each colour.
+    assert border_contrast(seen, HOLE, NOBODY) == pytest.approx(0.4)
+    inner = place.copy()
+    inner[0, 6:8, 6:8] = 0
+    assert border_contrast(inner, HOLE, NOBODY) == 0
+
+
+def test_where_the_person_stands_the_border_is_not_open() -> None:
+    assert open_border(HOLE, NOBODY).sum() == 20
+    left = NOBODY.copy()
+    left[0, :, :8] = True
+    found = open_border(HOLE, left)[0]
+    assert not found[:, :10].any()  # two pixels further than the person
+    assert border_contrast(np.zeros((1, 16, 16, 3), np.uint8), HOLE, ~NOBODY) is None
+
+
+def test_the_edge_of_the_picture_is_no_border() -> None:
+    hole = np.zeros((16, 16), bool)
+    hole[:, :5] = True
+    assert open_border(hole, NOBODY)[0].nonzero()[1].tolist() == [4] * 16
+    frames = np.zeros((1, 16, 16, 3), np.uint8)
+    frames[..., 15, :] = 255  # would be the neighbour of the first column, were it a ring
+    assert border_contrast(frames, hole, NOBODY) == 0
+
+
+def moving(seed: int) -> Clip:
+    """The hole of its background is far from where the person is."""
+    made = clip(seed, frames=3, size=32)
+    hole = np.zeros((32, 32), np.uint8)
+    hole[20:28, 20:28] = 255
+    return dataclasses.replace(made, background_mask=hole)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shards")
+    return write_shards(root, [moving(i) for i in range(3)], [moving(i) for i in range(3, 5)])
+
+
+def row(claims: Path, shards: Path, name: str) -> None:
+    """A row of a seed, trained for two steps and sampled in one, where claims would have it."""
+    output = claims / "runs/0" / name
+    variant = variant_called(name)
+    model: dict[str, Any] = {"cross_modal_attention": "block_end", **variant.model}
+    settings = DualModalUNetConfig(**{**MODEL.to_dict(), **model})
+    config = micro("video", shards, output / "video", steps=2, size=32, model=settings)
+    config = dataclasses.replace(config, variant=name)
+    whole: TrainConfig = replaced(config, variant.settings("video"))
+    train(whole)
+    options = ["--model", str(output / "video"), "--shards", str(shards), "--steps", "1"]
+    options += ["--out", str(output / "scored"), "--pose", "none", "--device", "cpu"]
+    assert evaluate(["run", *options, "--no-score"]) == 0
+
+
+@pytest.mark.slow
+def test_figures_are_drawn_of_what_is_there_and_say_what_is_not(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claims, out = tmp_path / "claims", tmp_path / "figures"
+    for name in ("cross-modal-attention", "idol", "hap"):
+        row(claims, shards, name)
+    command = ["figures", "--claims", str(claims), "--out", str(out), "--shards", str(shards)]
+    assert main(command) == 0
+    assert {file.name for file in out.iterdir()} == {
+        "figures.json", "fig3.png", "fig4.png", "fig8.png",
+    }  # fmt: skip
+    said = json.loads((out / "figures.json").read_text())
+    assert said["fig4"]["clips"] == 2
+    assert said["fig4"]["border_contrast"].keys() == {"true", "hap", "idol"}
+    assert said["fig5"]["absent"] == [
+        "disco", "ldm3d@autoencoder", "mm-diffusion@autoencoder", "idol@autoencoder",
+    ]  # fmt: skip
+    assert said["fig8"] == {
+        "clips": ["videos-box-3", "videos-box-4"],
+        "rows": ["cross-modal-attention", "idol"],
+        "absent": ["separate-unets"],
+    }
+    printed = capsys.readouterr().out
+    assert f"{out / 'fig3.png'}\n" in printed
+    assert "fig5: not drawn, for there is no disco" in printed
+    # The same once more: the pictures are functions of what is there.
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert drawn(FiguresConfig(claims=claims, out=out, shards=shards)) == said
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    picture = cv2.imread(str(out / "fig4.png"))
+    assert picture is not None
+    assert picture.std() > 10
+
+    seen = seen_by(claims / "runs/0/idol/video")
+    assert seen.features["video"].shape == (2, 8, 8, 3)
+    assert seen.motion["depth"].shape == (1, 8, 8, 3)
+    assert seen.difference > 0
+    assert said["fig3"]["motion_difference"]["with"] == seen.difference
+
+
+def test_without_runs_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ClaimsError, match="does not exist"):
+        drawn(FiguresConfig(claims=tmp_path, out=tmp_path / "out"))
