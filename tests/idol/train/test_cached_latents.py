@@ -64,17 +64,16 @@ def shards(tmp_path_factory: pytest.TempPathFactory, vae: Path) -> Path:
 
 
 def config(shards: Path, vae: Path, stage: Any = "video", **settings: Any) -> TrainConfig:
-    return configured(
-        stage,
-        "sd14",
-        shards,
-        shards / "unused",
-        vae=vae,
-        size=SIZE,
-        batch_size=2,
-        clips_per_step=None,
-        **{"workers": 0, "frames": 3, **settings},
-    )
+    values: dict[str, Any] = {
+        "vae": vae,
+        "size": SIZE,
+        "batch_size": 2,
+        "clips_per_step": None,
+        "workers": 0,
+        "frames": 3,
+        **settings,
+    }
+    return configured(stage, "sd14", shards, shards / "unused", **values)
 
 
 def opened(run: TrainConfig) -> Datasets:
