@@ -11,7 +11,7 @@ from shards.inspect.page import DIM, Page
 
 __all__ = ["Row", "sheet"]
 
-_TILE, _GAP, _MARGIN, _LABELS, _HEAD = 128, 4, 16, 190, 58
+_TILE, _GAP, _MARGIN, _LABELS, _HEAD = 128, 4, 16, 250, 58
 
 Row = tuple[str, Sequence[np.ndarray]]
 """A title, and tiles (H, W, 3) uint8 RGB."""
