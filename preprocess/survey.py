@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from preprocess.annotators.scene import Scene
+from preprocess.annotators.scene import PeopleFinder, Scene, SeparateDepth
 from preprocess.annotators.spec import CropMode
 from preprocess.annotators.tracked import PersonFrame, person_box, person_colours
 from preprocess.crop import (
@@ -92,12 +93,12 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
     reference = choose_reference(seen, size)
     extent = _extent(seen)
     raw: list[list[np.ndarray]] = [[] for _ in annotators.depths]
-    for one in seen:
-        for by, found in zip(annotators.depths, raw, strict=True):
-            try:
-                found.append(_depth(by, video, annotators, one, extent, size))
-            except ClipError as error:
-                failures.append(error)
+    for by, found in zip(annotators.depths, raw, strict=True):
+        for depth in _depths(by, video, annotators, seen, extent, size):
+            if isinstance(depth, ClipError):
+                failures.append(depth)
+            else:
+                found.append(depth)
     if not all(raw):
         raise failures[0]
     ranges = tuple(_range(a, found) for a, found in zip(annotators.depths, raw, strict=True))
@@ -117,13 +118,14 @@ def _subject(
     finder, rule = annotators.finder, annotators.choice.person
     if annotators.choice.people == "all" or not (finder or annotators.tracker):
         return None, {}
+    everybody = _found(finder, frames) if finder else {}
     found: list[list[Sighting]] = []
     bodies: dict[tuple[int, int], Body] = {}
     for frame in frames:
         width, height = frame.size
         meant = _meant(video, annotators, frame)
         here: list[Sighting] = []
-        for n, (box, colours, body) in enumerate(_everybody(annotators, frame)):
+        for n, (box, colours, body) in enumerate(_everybody(annotators, frame, everybody)):
             weight = prominence(box, width, height, rule)
             if meant is not None:
                 weight = _fits(box, meant)
@@ -148,14 +150,24 @@ def _subject(
     return identity, tracked
 
 
+def _found(finder: PeopleFinder, frames: Sequence[Frame]) -> dict[int, Sequence[Box]]:
+    """Everybody's box in each frame, by its index; frames of one size are looked at together."""
+    found: dict[int, Sequence[Box]] = {}
+    for _, group in groupby(frames, lambda frame: frame.size):
+        some = list(group)
+        there = finder.find([frame.rgb for frame in some])
+        found |= {frame.index: boxes for frame, boxes in zip(some, there, strict=True)}
+    return found
+
+
 def _everybody(
-    annotators: Annotators, frame: Frame
+    annotators: Annotators, frame: Frame, found: Mapping[int, Sequence[Box]]
 ) -> Iterator[tuple[Box, np.ndarray | None, Body | None]]:
-    """Box of each person in a frame, with their colours and the tracker's body where it found
-    them."""
+    """Box of each person in a frame, `found` there or by the tracker: then with their colours and
+    the tracker's body."""
     width, height = frame.size
     if annotators.finder is not None:
-        for box in annotators.finder.find([frame.rgb])[0]:
+        for box in found[frame.index]:
             yield box, None, None
     elif annotators.tracker is not None:
         for body in annotators.tracker.everybody(frame.rgb):
@@ -262,14 +274,44 @@ def _extent(seen: Sequence[Seen]) -> Box | None:
     return around(boxes)
 
 
-def _depth(
+def _depths(
+    by: Depth,
+    video: Video,
+    annotators: Annotators,
+    seen: Sequence[Seen],
+    extent: Box | None,
+    size: int,
+) -> Iterator[np.ndarray | ClipError]:
+    """(1, S, S) of each frame, or why there is none; of one size together where the annotator
+    looks at each by itself."""
+    for _, group in groupby(seen, lambda one: one.size):
+        scenes: list[tuple[Scene, np.ndarray | None]] = []
+        for one in group:
+            try:
+                scenes.append(_depth_scene(by, video, annotators, one, extent, size))
+            except ClipError as error:
+                yield error
+        if isinstance(by.annotator, SeparateDepth) and scenes:
+            try:
+                yield from by.annotator.depths_of_each(*zip(*scenes, strict=True))
+                continue
+            except ClipError:
+                pass  # of one of them
+        for scene, masks in scenes:
+            try:
+                yield by.annotator.depths(scene, masks)
+            except ClipError as error:
+                yield error
+
+
+def _depth_scene(
     by: Depth,
     video: Video,
     annotators: Annotators,
     seen: Seen,
     extent: Box | None,
     size: int,
-) -> np.ndarray:
+) -> tuple[Scene, np.ndarray | None]:
     # Metres are the same in any crop, and closest seen; a network's scale is the clip's.
     mode = annotators.choice.crop
     if by.annotator.metres:
@@ -280,7 +322,7 @@ def _depth(
     masks = None
     if seen.mask is not None and not by.spec.whole_frame:
         masks = crop.apply(seen.mask)[None]
-    return by.annotator.depths(scene, masks)
+    return scene, masks
 
 
 def _range(by: Depth, raw: list[np.ndarray]) -> tuple[float, float] | None:

@@ -25,6 +25,7 @@ __all__ = [
     "PeopleFinder",
     "PoseAnnotator",
     "Scene",
+    "SeparateDepth",
     "SpaceAnnotator",
 ]
 
@@ -144,4 +145,15 @@ class DepthAnnotator(Protocol):
 
         `masks`: (T, S, S) uint8, the person; None where nobody makes masks.
         """
+        ...
+
+
+@runtime_checkable
+class SeparateDepth(Protocol):
+    """What a depth annotator is that looks at each frame by itself."""
+
+    def depths_of_each(
+        self, scenes: Sequence[Scene], masks: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray]:
+        """`depths` of scenes whose frames are all of one size: the network has them together."""
         ...

@@ -26,7 +26,15 @@ class WholeFrameDepth:
 
     def depths(self, scene: Scene, masks: np.ndarray | None) -> np.ndarray:
         """(T, S, S) float32, NaN where the crop reaches beyond the frame; masks do not matter."""
-        return np.stack([cropped(depth, scene.crop) for depth in self._estimate(scene.frames)])
+        return self.depths_of_each([scene], [masks])[0]
+
+    def depths_of_each(
+        self, scenes: Sequence[Scene], masks: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray]:
+        found = iter(self._estimate([frame for scene in scenes for frame in scene.frames]))
+        return [
+            np.stack([cropped(next(found), scene.crop) for _ in scene.pictures]) for scene in scenes
+        ]
 
 
 def cropped(depth: np.ndarray, crop: Crop) -> np.ndarray:

@@ -10,6 +10,7 @@ from preprocess.annotate import ClipRequest, Limits, annotate, inside, survey
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.scene import Masks
 from preprocess.annotators.spec import Record
+from preprocess.annotators.whole_frame import WholeFrameDepth
 from preprocess.crop import centre_crop
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
@@ -120,6 +121,24 @@ def make(
     return annotate(
         request, video, frames, surveyed, annotators, size=SIZE, limits=Limits(share, least)
     )
+
+
+def test_the_frames_of_a_survey_go_through_networks_together():
+    batches = {"people": [], "depth": []}
+
+    class Finding(Bright):
+        def find(self, frames):
+            batches["people"].append(len(frames))
+            return super().find(frames)
+
+    def estimate(frames):
+        batches["depth"].append(len(frames))
+        return [frame[..., 0].astype(np.float32) for frame in frames]
+
+    depth = WholeFrameDepth("brightness", "grey", estimate)
+    depth.whole_frame = True
+    make([*range(110, 160)], 0, depth, mask=Finding())
+    assert batches == {"people": [16], "depth": [16, 2]}
 
 
 def test_two_depths_each_have_their_member_range_and_label():

@@ -89,22 +89,41 @@ class HDNetDepth:
         the clip's size. Where the scene has no DensePose the networks get zeros, which makes their
         depth worse. Raises ClipError when what it has is no DensePose of its frames.
         """
-        assert masks is not None
-        square = replace(scene.crop, size=SIZE)
-        wanted = masks > _FOREGROUND
-        foreground = np.stack([_resized(mask, SIZE) > _FOREGROUND for mask in masks])
-        people = np.flatnonzero(foreground.any((1, 2))).tolist()
-        depth = np.full(masks.shape, np.nan, np.float32)
+        return self.depths_of_each([scene], [masks])[0]
 
-        def run(some: Sequence[int]) -> list[np.ndarray]:
-            rgb = np.stack([square.apply(pixels_in(scene.pictures[i], square.box)) for i in some])
-            iuv = np.stack([self._iuv(scene, i, square) for i in some])
-            return list(self._networks(rgb, foreground[list(some)], iuv))
+    def depths_of_each(
+        self, scenes: Sequence[Scene], masks: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray]:
+        found = []
+        people: list[tuple[Scene, int, np.ndarray]] = []  # a frame, with its foreground
+        into: list[tuple[np.ndarray, np.ndarray]] = []  # depth to fill in, where it is wanted
+        for scene, given in zip(scenes, masks, strict=True):
+            assert given is not None
+            depth = np.full(given.shape, np.nan, np.float32)
+            found.append(depth)
+            for i, mask in enumerate(given):
+                foreground = _resized(mask, SIZE) > _FOREGROUND
+                if foreground.any():
+                    people.append((scene, i, foreground))
+                    into.append((depth[i], mask > _FOREGROUND))
+        raws = self._batches.map(self._run, people)
+        for raw, (_, _, foreground), (depth, wanted) in zip(raws, people, into, strict=True):
+            full = _resized(_filled(raw, foreground), len(depth))
+            depth[wanted] = full[wanted]
+        return found
 
-        for i, raw in zip(people, self._batches.map(run, people), strict=True):
-            full = _resized(_filled(raw, foreground[i]), scene.crop.size)
-            depth[i][wanted[i]] = full[wanted[i]]
-        return depth
+    def _run(self, people: Sequence[tuple[Scene, int, np.ndarray]]) -> list[np.ndarray]:
+        squares = [replace(scene.crop, size=SIZE) for scene, _, _ in people]
+        rgb = [
+            square.apply(pixels_in(scene.pictures[i], square.box))
+            for (scene, i, _), square in zip(people, squares, strict=True)
+        ]
+        iuv = [
+            self._iuv(scene, i, square)
+            for (scene, i, _), square in zip(people, squares, strict=True)
+        ]
+        foreground = np.stack([mask for _, _, mask in people])
+        return list(self._networks(np.stack(rgb), foreground, np.stack(iuv)))
 
     def _iuv(self, scene: Scene, index: int, square: Crop) -> np.ndarray:
         """(256, 256, 3) uint8; zeros where the source has none."""

@@ -1,5 +1,7 @@
 """From a scene to depth: the steps done by hand, at any size of clip."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -70,6 +72,20 @@ def test_a_clip_of_256_is_the_steps_done_by_hand(networks):
     for frame, (image, dense) in enumerate(zip(made.frames, made.iuv, strict=True)):
         expected = by_hand(networks, image[y0:y1, x0:x1], masks[frame], dense[y0:y1, x0:x1])
         np.testing.assert_allclose(depth[frame], expected, rtol=0, atol=3e-4)
+
+
+def test_scenes_go_through_together_as_they_do_alone(networks):
+    """Squares of their own, people missing in some frames, a batch across two scenes."""
+    given = []
+    for number, frames in enumerate((1, 3)):
+        made, masks = scene(64, frames=frames)
+        masks[number] = 0
+        given.append((replace(made, crop=Crop("subject", 30 + 9 * number, 12, 200, 64)), masks))
+    annotator = HDNetDepth(HDNet(networks, CPU), Hardware(batch=2))
+    together = annotator.depths_of_each(*zip(*given, strict=True))
+    assert not np.isfinite(together[0]).any()
+    for depth, (made, masks) in zip(together, given, strict=True):
+        np.testing.assert_allclose(depth, annotator.depths(made, masks), rtol=0, atol=3e-4)
 
 
 @pytest.mark.slow
