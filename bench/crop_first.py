@@ -3,7 +3,7 @@
 A video of a person (the demo's footage, enlarged), of 4K and 10 bits a sample, plain and tagged as
 HDR (PQ), and of 1080p and 8 bits, is made into clips with all of each frame converted to RGB, and
 by parts. The clips must be the same bytes. Seconds are of the processor, decoding included and the
-survey of the shot not; pixels are those that were converted, of all in the frames that were read.
+survey of the shot not; pixels are those converted, of all in the frames that were looked at.
 """
 
 from __future__ import annotations
@@ -87,13 +87,21 @@ def enlarged(path: Path, frames: int, height: int, pixels: str, tags: dict[str, 
 
 
 class Counted(preprocess.picture.ByParts):
-    """Tells what it converted when it is gone."""
+    """Tells what it converts, of how much, as it does."""
 
     converted_in_all = pixels = 0
+    _converted = 0
 
-    def __del__(self) -> None:
-        Counted.converted_in_all += self.converted
-        Counted.pixels += self.shape[0] * self.shape[1]
+    @property
+    def converted(self) -> int:
+        return self._converted
+
+    @converted.setter
+    def converted(self, pixels: int) -> None:
+        if pixels and not self._converted:
+            Counted.pixels += self.shape[0] * self.shape[1]
+        Counted.converted_in_all += pixels - self._converted
+        self._converted = pixels
 
 
 def compare(source: Path, recipe: Recipe) -> None:
