@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from idol.data.datasets import open_datasets
 from idol.train.train import train
+from shards.collected import COLLECTED
 from shards.dataset import open_for_build
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
@@ -41,7 +43,10 @@ class CountingFileSystem(MemoryFileSystem):
 
     def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
         self.requests.append(("read", path))
-        data: bytes = self.store[self._strip_protocol(path)].getvalue()
+        path = self._strip_protocol(path)
+        if path not in self.store:
+            raise FileNotFoundError(path)
+        data: bytes = self.store[path].getvalue()
         return data[start:end]
 
 
@@ -73,21 +78,60 @@ def _commit(root: Path, split: str, number: int, clips: list[Any]) -> None:
     commit_shard(root, split, number, [(c.key, encode_clip(c)) for c in clips])
 
 
-def test_a_run_reads_each_manifest_once(requests: list[tuple[str, str]], tmp_path: Path) -> None:
+@pytest.fixture
+def without_the_collection() -> Iterator[None]:
+    """Somebody has removed it: manifests lie beside their shards alone."""
+    store = CountingFileSystem.store
+    taken = {path: store.pop(path) for path in (f"/one/{COLLECTED}", f"/two/{COLLECTED}")}
+    yield
+    store.update(taken)
+
+
+def _reads_of_a_run(requests: list[tuple[str, str]], output: Path) -> Counter[str]:
     seen = {"validate_every": 1, "validation_clips": 2, "sample_every": 1, "sample_steps": 1}
-    config = micro("video", "counted://mix", tmp_path / "run", steps=3, **seen)
+    config = micro("video", "counted://mix", output, steps=3, **seen)
     train(config)
     assert len(losses_of(config.output)) == 3
     assert len((config.output / "validation.jsonl").read_text().splitlines()) == 3
-    read = Counter(path for verb, path in requests if verb == "read" and path.endswith(".json"))
+    read = Counter(path for verb, path in requests if verb == "read")
+    return Counter({path: n for path, n in read.items() if not path.endswith(".tar")})
+
+
+INFOS = {"/mix/mix.json", "/one/dataset.json", "/two/dataset.json"}
+
+
+def test_a_run_reads_what_is_collected_once(
+    requests: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    read = _reads_of_a_run(requests, tmp_path / "run")
+    assert read == dict.fromkeys(INFOS | {f"/one/{COLLECTED}", f"/two/{COLLECTED}"}, 1)
+
+
+def test_a_run_reads_each_manifest_once(
+    requests: list[tuple[str, str]], without_the_collection: None, tmp_path: Path
+) -> None:
+    read = _reads_of_a_run(requests, tmp_path / "run")
     manifests = {f"/one/train/shard-{n:05d}.json" for n in range(4)}
     manifests |= {f"/two/train/shard-{n:05d}.json" for n in range(2)}
     manifests |= {f"/{name}/val/shard-00000.json" for name in ("one", "two")}
-    infos = {"/mix/mix.json", "/one/dataset.json", "/two/dataset.json"}
-    assert read == dict.fromkeys(manifests | infos, 1)
+    looked_for = {f"/one/{COLLECTED}", f"/two/{COLLECTED}"}
+    assert read == dict.fromkeys(manifests | INFOS | looked_for, 1)
 
 
-def test_opening_takes_one_request_a_shard(requests: list[tuple[str, str]], tmp_path: Path) -> None:
-    """And one more for each split, whose listing has the sizes of its tars, and five."""
+def test_opening_takes_the_same_requests_for_any_number_of_shards(
+    requests: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    counts = []
+    for name in ("one", "two"):
+        open_datasets(micro("video", f"counted://{name}", tmp_path))
+        counts.append(len(requests))
+        requests.clear()
+    assert counts == [8, 8]
+
+
+def test_opening_without_it_takes_one_request_a_shard(
+    requests: list[tuple[str, str]], without_the_collection: None, tmp_path: Path
+) -> None:
+    """And one more for each split, whose listing has the sizes of its tars, and six."""
     open_datasets(micro("video", "counted://one", tmp_path))
-    assert len(requests) == 5 + 2 + 5
+    assert len(requests) == 5 + 2 + 6
