@@ -15,7 +15,7 @@ _ROOT = str(Path(__file__).resolve().parent.parent) + "/"
 _LIBRARIES = re.compile(r".*/(?:site-packages|dist-packages|python3\.\d+)/")
 # Of a thread pool and of who starts a clip: the same for all.
 _LEFT_OUT = (
-    "concurrent/futures/",
+    "shards/threads.py",
     "threading.py",
     *(_WORKER := ("pipelines/worker.py", "pipelines/window.py")),
 )

@@ -2,93 +2,37 @@
 
 from __future__ import annotations
 
-import atexit
-import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
 from typing import TypeVar
 
 from preprocess.errors import ClipError
 from preprocess.frames import Frame, FrameReader, read_each
+from shards.threads import Answer, Threads
 
-__all__ = ["AHEAD", "Reader", "Window"]
+__all__ = ["AHEAD", "Window"]
 
 AHEAD = 16  # frames that may wait to be taken
 
 _Result = TypeVar("_Result")
 _Read = tuple[int, Frame | ClipError]
-# What reading has come to: one of the two, once it is there.
-_Made = SimpleQueue[tuple[_Read | None, BaseException | None]]
-
-
-class Reader:
-    """A thread that reads frames, for any number of windows one after the other.
-
-    It waits on queues written in C, which Ctrl-C leaves whole whenever it comes; the locks of
-    `concurrent.futures` it may leave taken, for ever.
-    """
-
-    def __init__(self) -> None:
-        self._asked: SimpleQueue[tuple[Iterator[_Read], _Made] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        _readers.add(self)
-
-    def ask(self, read: Iterator[_Read]) -> _Made:
-        """Have the next frame read."""
-        if self._thread is None:
-            # A daemon: Python would wait for others before it tells anyone that the program ends.
-            self._thread = threading.Thread(target=_serve, args=(self._asked,), daemon=True)
-            self._thread.start()
-        made: _Made = SimpleQueue()
-        self._asked.put((read, made))
-        return made
-
-    def end(self) -> None:
-        """End the thread, after what it was asked for."""
-        self._asked.put(None)
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-
-    def __del__(self) -> None:
-        self._asked.put(None)
-
-
-_readers: weakref.WeakSet[Reader] = weakref.WeakSet()
-
-
-@atexit.register
-def _end_all() -> None:
-    for reader in list(_readers):
-        reader.end()
-
-
-def _serve(asked: SimpleQueue[tuple[Iterator[_Read], _Made] | None]) -> None:
-    while (task := asked.get()) is not None:
-        read, made = task
-        try:
-            made.put((next(read), None))
-        except BaseException as error:
-            made.put((None, error))
-        del task, read, made  # nothing is held while this thread waits
 
 
 class Window:
     """Frames at rising indices, read from front to back, kept as long as a clip may want them.
 
-    With a `thread` of their own the frames to come are read while those before are in use: up to
-    16, as many as a clip may want anew, and never beyond `reach`. Without one each is read when it
-    is taken.
+    With a `thread` (`Threads` of one) the frames to come are read while those before are in use:
+    up to 16, as many as a clip may want anew, and never beyond `reach`. Without one each is read
+    when it is taken.
     """
 
-    def __init__(self, reader: FrameReader, indices: Sequence[int], thread: Reader | None) -> None:
+    def __init__(self, reader: FrameReader, indices: Sequence[int], thread: Threads | None) -> None:
         """`indices` may go on beyond what is wanted for now: nothing is read that is not asked
         for by `take` or `reach`."""
         self._reader, self._indices, self._thread = reader, indices, thread
         self._read: Iterator[_Read] | None = None
         self._coming: deque[int] = deque()  # what `_read` has not been asked for
-        self._reading: deque[_Made] = deque()
+        self._reading: deque[Answer[_Read]] = deque()
         self._frames: dict[int, Frame | ClipError] = {}
         self._reach = -1
 
@@ -137,8 +81,8 @@ class Window:
         except MemoryError:
             if self._thread is None:
                 raise
-        for made in self._reading:
-            made.put(made.get())
+        for coming in self._reading:
+            coming.wait()
         return work()
 
     def _next(self) -> _Read:
@@ -148,14 +92,7 @@ class Window:
             return next(self._read)
         if not self._reading:
             self._submit()
-        read, error = self._reading.popleft().get()
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # whose traceback holds this frame
-        assert read is not None
-        return read
+        return self._reading.popleft().take()
 
     def _read_ahead(self) -> None:
         if self._thread is None or self._read is None:
@@ -167,4 +104,4 @@ class Window:
         assert self._thread is not None
         assert self._read is not None
         self._coming.popleft()
-        self._reading.append(self._thread.ask(self._read))
+        self._reading.append(self._thread.ask(next, self._read))

@@ -6,7 +6,6 @@ A worker knows the recipe and its task, never the plan, which may be of millions
 import gc
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import MappingProxyType
 from pipelines.plan import Task
 from pipelines.recipe import Recipe
 from pipelines.tracebacks import of_error
-from pipelines.window import Reader, Window
+from pipelines.window import Window
 from preprocess.annotate import ClipRequest, Limits, Survey, annotate, survey
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import ClipError, InputError
@@ -28,6 +27,7 @@ from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import Members, encode_clip
 from shards.sample.keys import make_key
+from shards.threads import Answer, Threads
 
 __all__ = ["Made", "Outcome", "Setup", "Worker", "survey_name"]
 
@@ -81,8 +81,7 @@ class Worker:
         # One clip is compressed, and frames of the next are read, while one is annotated. One
         # thread each for all tasks: where one ends, Python functions run in which Ctrl-C would be
         # printed and forgotten.
-        self._encoder = ThreadPoolExecutor(max_workers=1)
-        self._reader = Reader()
+        self._encoder, self._reader = Threads(1, "encoder"), Threads(1, "reader")
         self._window: tuple[tuple[str, Shot], Window] | None = None
         self._surveys: dict[tuple[str, Shot], Survey] = {}
         # PyAV's frames and their side data hold each other: megabytes that only the collection of
@@ -117,7 +116,7 @@ class Worker:
             if key not in given_up
         }
         quarantined: dict[int, Quarantined] = {}
-        encoding: dict[str, tuple[Clip, Future[Members]]] = {}
+        encoding: dict[str, tuple[Clip, Answer[Members]]] = {}
 
         def done(key: str, what: Made) -> None:
             if isinstance(what, Quarantined):
@@ -137,12 +136,12 @@ class Worker:
             done(key, Quarantined(key, video.id, f"{type(reason).__name__}: {text}", kind, where))
 
         def collect(*, wait: bool) -> None:
-            while encoding and (wait or next(iter(encoding.values()))[1].done()):
+            while encoding and (wait or next(iter(encoding.values()))[1].ready()):
                 key = next(iter(encoding))
-                clip, future = encoding.pop(key)
+                clip, answer = encoding.pop(key)
                 try:
                     try:
-                        members = future.result()
+                        members = answer.take()
                     except MemoryError:
                         members = frames.in_calm(partial(encode_clip, clip))
                 except Exception as error:
@@ -180,7 +179,7 @@ class Worker:
                 except Exception as error:
                     quarantine(key, error)
                 else:
-                    encoding[key] = clip, self._encoder.submit(encode_clip, clip)
+                    encoding[key] = clip, self._encoder.ask(encode_clip, clip)
             collect(wait=True)
         except BaseException as error:
             self._window = None

@@ -10,7 +10,6 @@ import json
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -21,6 +20,7 @@ from idol.evaluate.errors import EvaluationError
 from idol.evaluate.moments import Moments, read_rows
 from shards.files.digest import canonical_json, sha256
 from shards.files.locks import exclusive
+from shards.threads import map_ahead
 
 __all__ = ["Extractor", "FeatureStore", "VideoRows", "content_digest", "extract"]
 
@@ -266,30 +266,27 @@ def extract(
             store.add(digest, rows)
         waiting.clear()
 
-    with ThreadPoolExecutor(decoders) as pool:
-        ahead: list[tuple[str, Future[np.ndarray]]] = []
-
-        def take() -> None:
-            digest, prepared = ahead.pop(0)
-            items = prepared.result()
-            if len(items):
-                waiting.append((digest, items))
-            else:
-                store.add(digest, np.zeros((0, store.features), np.float32))
-            if sum(len(items) for _, items in waiting) >= batch:
-                compute()
-
+    def missing() -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
         asked: set[str] = set()
         for digest, prepare in videos:
             digests.append(digest)
-            if digest in asked or store.get(digest) is not None:
-                continue
-            asked.add(digest)
-            ahead.append((digest, pool.submit(prepare)))
-            if len(ahead) > 2 * decoders:
-                take()
-        while ahead:
-            take()
-        if waiting:
+            if digest not in asked and store.get(digest) is None:
+                asked.add(digest)
+                yield digest, prepare
+
+    prepared = map_ahead(_prepared, missing(), decoders, 2 * decoders, "decoder")
+    for digest, items in prepared:
+        if len(items):
+            waiting.append((digest, items))
+        else:
+            store.add(digest, np.zeros((0, store.features), np.float32))
+        if sum(len(items) for _, items in waiting) >= batch:
             compute()
+    if waiting:
+        compute()
     return store.videos(digests)
+
+
+def _prepared(video: tuple[str, Callable[[], np.ndarray]]) -> tuple[str, np.ndarray]:
+    digest, prepare = video
+    return digest, prepare()

@@ -8,7 +8,6 @@ from typing import TypeVar
 from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
 from shards.sample.modalities import Depth
-from shards.stream.ahead import map_ahead
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import Prefetcher, ShardCache
 from shards.stream.catalogue import attach_latents, make_catalogue
@@ -18,6 +17,7 @@ from shards.stream.recycle import Recycler
 from shards.stream.request import Request, depth_there, modalities_there
 from shards.stream.sample_builder import SampleBuilder, Turn, check_skipped
 from shards.stream.shard_reader import ShardReader
+from shards.threads import map_ahead
 
 __all__ = ["ClipStream", "check_batches"]
 

@@ -188,7 +188,7 @@ def test_what_is_waited_for_is_in_the_thread_that_reads():
         "Thread 0x1 (most recent call first):\n"
         '  File "/usr/lib/python3.11/site-packages/av/a.py", line 3 in decode\n'
         f'  File "{ROOT}/preprocess/frames.py", line 2 in read_each\n'
-        f'  File "{ROOT}/pipelines/window.py", line 1 in _serve\n'
+        f'  File "{ROOT}/shards/threads.py", line 1 in _serve\n'
         '  File "/usr/lib/python3.11/threading.py", line 4 in run\n\n'
     )
     here = "preprocess/frames.py:2 in read_each\nav/a.py:3 in decode"

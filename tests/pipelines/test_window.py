@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from pipelines.window import AHEAD, Reader, Window
+from pipelines.window import AHEAD, Window
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
+from shards.threads import Threads
 
 
 @dataclass
@@ -30,9 +31,9 @@ class Recorded:
 
 @pytest.fixture
 def thread():
-    reader = Reader()
-    yield reader
-    reader.end()
+    threads = Threads(1, "reader")
+    yield threads
+    threads.end()
 
 
 def wait_until(condition):
@@ -52,7 +53,7 @@ def test_frames_are_read_before_they_are_taken_up_to_the_reach(thread):
     window.reach(9)
     assert indices_of(window.take(range(4))) == [0, 1, 2, 3]
     wait_until(lambda: reader.given == list(range(10)))
-    thread.ask(iter("a")).get()  # nothing else was asked for
+    thread.ask(str).take()  # nothing else was asked for
     assert reader.given == list(range(10))
 
 
@@ -62,7 +63,7 @@ def test_no_more_is_held_than_there_is_room_for(thread):
     window.reach(99)
     window.take([0])
     wait_until(lambda: len(reader.given) == 1 + AHEAD)
-    thread.ask(iter("a")).get()
+    thread.ask(str).take()
     assert len(reader.given) == 1 + AHEAD
 
 

@@ -23,9 +23,9 @@ import pytest
 
 from shards.errors import BadSample
 from shards.stream import ClipBatch, ClipStream
-from shards.stream.ahead import map_ahead
 from shards.stream.loader import ClipLoader
 from shards.stream.sample_builder import SampleBuilder
+from shards.threads import map_ahead
 from tests.shards.stream.test_damage import damage
 
 torch = pytest.importorskip("torch")
@@ -351,5 +351,5 @@ def test_ctrl_c_finds_no_lock_that_it_could_leave_taken(tiny: Path) -> None:
         pass
     batches.close()  # type: ignore[attr-defined]
     sys.setprofile(None)
-    assert "shards.stream.ahead._taken" in calls
+    assert "shards.threads.Answer.take" in calls
     assert not {c for c in calls if c.endswith(("Condition.__enter__", ".acquire", ".wait"))}
