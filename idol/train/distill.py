@@ -8,13 +8,12 @@ solver finds. Everything random is a function of the clips' positions, as in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 
 import torch
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor, nn
 
 from idol.config.distill import DistillConfig
@@ -24,14 +23,15 @@ from idol.diffusion.consistency import clean_latents, consistent, solver_step, s
 from idol.diffusion.noise import Randomness, named_noise
 from idol.diffusion.sampling import guided_noise, predict
 from idol.diffusion.schedule import noise_schedule
+from idol.diffusion.schedulers import consistency_scheduler
 from idol.model import DenoiserOutput
 from idol.train.loop import PassLosses
 from idol.train.monitor import DenoisingMonitor
 from idol.train.run import Run
-from idol.train.validation import evaluating
+from idol.train.validation import Reduce, evaluating, over_processes
 from shards.stream import ClipBatch
 
-__all__ = ["DistillMonitor", "Distillation", "distillation_losses"]
+__all__ = ["DistillMonitor", "Distillation", "distillation_losses", "held_out_errors"]
 
 _Denoise = Callable[..., DenoiserOutput]
 
@@ -137,51 +137,62 @@ def distillation_losses(run: Run) -> PassLosses:
 class DistillMonitor(DenoisingMonitor):
     """How far the student's answers differ along held-out paths; and what it draws."""
 
-    def _validate(self, step: int) -> None:
-        run, accelerator = self._run, self._run.accelerator
-        device, processes = accelerator.device, accelerator.num_processes
-        clips = self._data.first_clips("val", self._config.report.validation_clips)
-        shared = processes > 1 and not self._config.run.fsdp
-        if shared:
-            clips = islice(clips, accelerator.process_index, None, processes)
-        reduce = partial(accelerator.reduce, reduction="sum") if shared else None
-        with torch.no_grad(), run.evaluating() as (denoiser, prepare):
-            values = _held_out(denoiser, _of(run), (prepare(c, device) for c in clips), reduce)
-        if self._log is not None:
-            self._log.validation(step, values)
+    def _held_out(
+        self, denoiser: nn.Module, batches: Iterable[LatentBatch], reduce: Reduce | None
+    ) -> dict[str, float]:
+        device = self._run.accelerator.device
+        return held_out_errors(denoiser, _of(self._run), batches, device=device, reduce=reduce)
+
+    def _sampling(self) -> tuple[SchedulerMixin, float]:
+        told, bound = self._config.distill.told, self._run.trained.codec.bound
+        return consistency_scheduler(told, bound), 1.0  # the teacher's guidance is in it
 
 
-def _held_out(
+def held_out_errors(
     denoiser: nn.Module,
     objective: Distillation,
     batches: Iterable[LatentBatch],
-    reduce: Callable[[Tensor], Tensor] | None,
+    *,
+    device: torch.device | str = "cpu",
+    reduce: Reduce | None = None,
 ) -> dict[str, float]:
+    """How far the student's answers to held-out clips are apart, with the same noise every time.
+
+    Args:
+        denoiser: the student, which is its own target; its modes are afterwards as they were.
+        batches, device, reduce: as for `idol.train.validation.validate`.
+
+    Returns:
+        The means over clips and places of the path, `distill_video` and `distill_depth`, and their
+        sum `distill`. A modality that the clips do not have is absent.
+
+    Raises:
+        TrainError: there are no clips.
+    """
     steps = objective.config.solver_steps
     asked = sorted({round(part * steps) - 1 for part in _ASKED} - {-1})
-    sums: Tensor | None = None
-    labels: tuple[int, ...] = ()
-    with evaluating(denoiser):
+    # The last column counts clips.
+    sums_MT = torch.zeros(len(MODALITY_NAMES), 2, dtype=torch.float64)
+    with evaluating(denoiser), torch.no_grad():
         for batch in batches:
-            labels, latents = batch.modalities, batch.latents_BMFCHW
-            found = torch.zeros(len(labels) + 1, device=latents.device)
+            labels, latents = list(batch.modalities), batch.latents_BMFCHW
             for index in asked:
                 noise = torch.stack(
                     [named_noise(f"{key}/{index}", latents.shape[1:]) for key in batch.key]
                 ).to(latents)
                 index_B = torch.full((len(latents),), index, device=latents.device)
                 errors_M = objective.errors(denoiser, denoiser, batch, noise, index_B)
-                found[:-1] += errors_M * len(latents) / len(asked)
-            found[-1] = len(latents)
-            sums = found if sums is None else sums + found
-    assert sums is not None
-    if reduce is not None:
-        sums = reduce(sums)
-    named = {name: float(v) for name, v in _named(sums[:-1] / sums[-1], labels).items()}
-    return {"distill": sum(named.values())} | named
+                sums_MT[labels, 0] += errors_M.cpu().double() * len(latents) / len(asked)
+            sums_MT[labels, 1] += len(latents)
+    totals_M, clips_M = over_processes(sums_MT, torch.device(device), reduce).unbind(dim=1)
+    found = [m for m, clips in enumerate(clips_M) if clips]
+    errors_M = totals_M[found] / clips_M[found]
+    return {"distill": float(errors_M.sum())} | {
+        name: float(error) for name, error in _named(errors_M, found).items()
+    }
 
 
-def _named(errors_M: Tensor, modalities: tuple[int, ...]) -> dict[str, Tensor]:
+def _named(errors_M: Tensor, modalities: Sequence[int]) -> dict[str, Tensor]:
     return {f"distill_{MODALITY_NAMES[m]}": e for m, e in zip(modalities, errors_M, strict=True)}
 
 

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import islice
@@ -13,16 +13,17 @@ from typing import Generic, Self, TypeVar
 import torch
 from accelerate.utils import broadcast_object_list
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from torch import nn
 
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
+from idol.data.preparation import LatentBatch
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
-from idol.diffusion.schedulers import consistency_scheduler
 from idol.train.log import Log, StepReport
 from idol.train.optimizer import learning_rate
 from idol.train.run import Run, Stepping
 from idol.train.samples import sample_sheets
-from idol.train.validation import validate
+from idol.train.validation import Reduce, validate
 
 __all__ = ["DenoisingMonitor", "Monitor", "Throughput"]
 
@@ -136,40 +137,42 @@ class DenoisingMonitor(Monitor[Run]):
         shared = processes > 1 and not self._config.run.fsdp
         if shared:
             clips = islice(clips, accelerator.process_index, None, processes)
+        reduce = partial(accelerator.reduce, reduction="sum") if shared else None
         with torch.no_grad(), run.evaluating() as (denoiser, prepare):
-            values = validate(
-                denoiser,
-                (prepare(batch, device) for batch in clips),
-                noise_schedule(),
-                device=device,
-                reduce=partial(accelerator.reduce, reduction="sum") if shared else None,
-            )
+            values = self._held_out(denoiser, (prepare(c, device) for c in clips), reduce)
         if self._log is not None:
             self._log.validation(step, values)
+
+    def _held_out(
+        self, denoiser: nn.Module, batches: Iterable[LatentBatch], reduce: Reduce | None
+    ) -> dict[str, float]:
+        """What is logged of held-out clips, those of this process."""
+        device = self._run.accelerator.device
+        return validate(denoiser, batches, noise_schedule(), device=device, reduce=reduce)
 
     def _sample(self, step: int) -> None:
         run, report = self._run, self._config.report
         split = "val" if self._validates else "train"
         [clips] = self._data.first_clips(split, 1, images=True)
+        scheduler, guidance = self._sampling()
         with torch.no_grad(), run.evaluating() as (denoiser, prepare):
             sheets = sample_sheets(
                 denoiser,
                 prepare(clips, run.accelerator.device),
                 clips,
                 run.trained.codec,
-                scheduler=self._scheduler(),
+                scheduler=scheduler,
                 steps=report.sample_steps,
-                guidance=1.0 if self._config.stage == "distill" else report.guidance,
+                guidance=guidance,
                 seed=_SAMPLE_SEED,
             )
         if self._log is not None:
             self._log.images(step, sheets)
 
-    def _scheduler(self) -> SchedulerMixin:
-        config, bound = self._config, self._run.trained.codec.bound
-        if config.stage == "distill":
-            return consistency_scheduler(config.distill.told, bound)
-        return ddim_scheduler(bound, spacing=config.report.spacing)
+    def _sampling(self) -> tuple[SchedulerMixin, float]:
+        """Scheduler and guidance of samples."""
+        report, bound = self._config.report, self._run.trained.codec.bound
+        return ddim_scheduler(bound, spacing=report.spacing), report.guidance
 
 
 def _is_due(every: int, done: int, steps: int) -> bool:

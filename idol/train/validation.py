@@ -19,11 +19,14 @@ from idol.diffusion.sampling import predict
 from idol.losses.totals import has_float64
 from idol.train.stopping import TrainError
 
-__all__ = ["TIMESTEPS", "evaluating", "validate"]
+__all__ = ["TIMESTEPS", "Reduce", "evaluating", "over_processes", "validate"]
 
 TIMESTEPS = tuple(range(50, 1000, 100))
 
 _BAND = 250
+
+Reduce = Callable[[Tensor], Tensor]
+"""Sums a tensor over all processes, each of which must then call; of float64 where there is."""
 
 
 # Eq. 2 without its expectation: the same noise and timesteps every time.
@@ -34,7 +37,7 @@ def validate(
     *,
     timesteps: Sequence[int] = TIMESTEPS,
     device: torch.device | str = "cpu",
-    reduce: Callable[[Tensor], Tensor] | None = None,
+    reduce: Reduce | None = None,
 ) -> dict[str, float]:
     """Measure the denoising loss of each modality, every clip at every timestep.
 
@@ -45,8 +48,7 @@ def validate(
         schedule: `idol.diffusion.schedule.noise_schedule()`.
         timesteps: 0 to 999, each a forward for each batch.
         device: where the denoiser is.
-        reduce: sums a tensor over all processes, each of which must then call; of float64, where
-            the device has it.
+        reduce: where clips are divided among processes.
 
     Returns:
         Mean squared errors: `denoise_video` and `denoise_depth`, their sum `denoise` (Eq. 2), and
@@ -70,12 +72,24 @@ def validate(
             for column, timestep in enumerate(timesteps):
                 sums_MT[labels, column] += _losses(denoiser, batch, schedule, timestep, device)
             sums_MT[labels, -1] += len(batch.key)
+    return _summary(over_processes(sums_MT, device, reduce), timesteps)
+
+
+def over_processes(sums_MT: Tensor, device: torch.device, reduce: Reduce | None) -> Tensor:
+    """Sums of all processes, where this one may have no clips; float64 on the CPU as given.
+
+    Args:
+        sums_MT: of each modality; the last column counts clips.
+
+    Raises:
+        TrainError: there are no clips.
+    """
     if reduce is not None:
         dtype = torch.float64 if has_float64(device.type) else torch.float32
         sums_MT = reduce(sums_MT.to(device, dtype)).double().cpu()
     if not sums_MT[:, -1].any():
         raise TrainError("there is no clip to validate on: the val split is empty")
-    return _summary(sums_MT, timesteps)
+    return sums_MT
 
 
 @contextmanager

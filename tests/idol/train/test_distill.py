@@ -23,7 +23,7 @@ from idol.generate.generator import ClipGenerator, conditions_of
 from idol.generate.loading import load_pipeline
 from idol.model import DEPTH, VIDEO, DualModalDenoiser, DualModalUNetConfig
 from idol.model_info import NotAModelError, read_info
-from idol.train.distill import Distillation
+from idol.train.distill import Distillation, held_out_errors
 from idol.train.monitor import Monitor
 from idol.train.stopping import InterruptedRun, TrainError
 from idol.train.train import train
@@ -160,6 +160,29 @@ def test_gradients_reach_a_student_of_any_prediction_and_it_alone(
     assert all(bool(g.isfinite().all()) for g in gradients)
     assert any(bool(g.any()) for g in gradients)
     assert all(p.grad is None for m in (teacher, target) for p in m.parameters())
+
+
+def test_held_out_clips_may_be_fewer_than_the_processes() -> None:
+    """One without any adds nothing, and says what the others say."""
+    torch.manual_seed(0)
+    student, teacher = (
+        randomise(DualModalDenoiser.from_config(DualModalUNetConfig(**SMALL))) for _ in range(2)
+    )
+    objective = Distillation(teacher, DistillConfig(), None)
+    latents = draw(2, 2, 3, 4, 8, 8)
+    batch = LatentBatch(("a", "b"), latents, conditions(), (VIDEO, DEPTH), (0, 1))
+    others: list[torch.Tensor] = []
+
+    def keep(sums: torch.Tensor) -> torch.Tensor:
+        others.append(sums)
+        return sums
+
+    alone = held_out_errors(student, objective, [batch], reduce=keep)
+    assert alone["distill"] == pytest.approx(alone["distill_video"] + alone["distill_depth"])
+    assert min(alone.values()) > 0
+    assert held_out_errors(student, objective, [], reduce=lambda own: own + others[0]) == alone
+    with pytest.raises(TrainError, match="no clip to validate on"):
+        held_out_errors(student, objective, [])
 
 
 @pytest.mark.slow
