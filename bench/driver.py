@@ -27,6 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from local_s3 import local_s3
+
 ROOT = Path(__file__).parents[1]
 CLIPS = 1_000_000
 FRAMES = 8
@@ -383,7 +385,7 @@ def listing(given: argparse.Namespace) -> dict[str, Any]:
             found[f"files a second, {processes} processes"] = f"{given.files / seconds:.0f}, {each}"
         os.environ["XDG_CACHE_HOME"] = str(Path(folder, "cache"))
         few = min(given.files, 100)
-        with object_store() as (fs, requests):
+        with local_s3() as (fs, requests):
             fs.mkdir("videos")
             for number in range(few):
                 fs.pipe_file(f"videos/{number:05d}.mp4", content)
@@ -405,7 +407,7 @@ def requests(given: argparse.Namespace) -> dict[str, Any]:
     """A build of noise whose shards are as many and as large as real ones of 256 px."""
     found: dict[str, Any] = {}
     shards = 4
-    with object_store() as (fs, counted), tempfile.TemporaryDirectory() as folder:
+    with local_s3() as (fs, counted), tempfile.TemporaryDirectory() as folder:
         fs.mkdir("out")
         Path(folder, "noise.py").write_text(NOISE)
         program = Path(folder, "cost.py")
@@ -427,47 +429,6 @@ def requests(given: argparse.Namespace) -> dict[str, Any]:
 
 def in_words(requests: Counter[str]) -> str:
     return ", ".join(f"{count} {what}" for what, count in sorted(requests.items()))
-
-
-@contextmanager
-def object_store() -> Iterator[tuple[Any, Counter[str]]]:
-    """Moto's S3 server on the loopback, and its requests by what they ask for."""
-    import logging
-    import re
-
-    import fsspec
-    from moto.server import ThreadedMotoServer
-
-    counted: Counter[str] = Counter()
-
-    class Count(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if match := re.search(r'"(?:\x1b\[[0-9;]*m)*([A-Z]+) (\S+)', record.getMessage()):
-                counted[_kind(*match.groups())] += 1
-
-    logger = logging.getLogger("werkzeug")
-    logger.handlers, logger.propagate = [Count()], False
-    logger.setLevel(logging.INFO)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    try:
-        yield fsspec.filesystem("s3", use_listings_cache=False), counted
-    finally:
-        server.stop()
-
-
-def _kind(method: str, path: str) -> str:
-    if method == "GET" and ("list-type=" in path or "uploads" in path):
-        return "LIST"
-    return "DELETE" if method == "POST" and "delete" in path else method
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {

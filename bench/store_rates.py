@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import fsspec
+from local_s3 import local_s3
 
 from preprocess.remote import located
 from preprocess.sources.registry import list_videos
@@ -26,22 +27,9 @@ from shards.stream import ClipStream
 @contextmanager
 def loopback() -> Iterator[str]:
     """The URL of a bucket in a server of this process's own."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    fsspec.filesystem("s3").mkdir("bench")
-    try:
+    with local_s3() as (fs, _):
+        fs.mkdir("bench")
         yield "s3://bench"
-    finally:
-        server.stop()
 
 
 def upload(folder: Path, url: str) -> int:
