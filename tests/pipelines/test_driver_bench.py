@@ -36,7 +36,9 @@ def test_a_large_plan():
 @pytest.mark.slow
 def test_listing_and_its_requests():
     found = measured("listing", "--files", 130)
-    assert "files a second, 2 processes" in found
+    # Threads of the bench's own process, and processes that are there.
+    assert found["files a second, 1 processes"].endswith(" 0.00 not in this")
+    assert not found["files a second, 2 processes"].endswith(" 0.00 not in this")
     assert found["requests of 100 files, cold"].count("GET")
     assert "PUT" not in found["requests of 100 files, cold"]
 
