@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from shards.collected import COLLECTED, read_collected
 from shards.dataset import FILE, DatasetInfo, is_latents_folder, read_info
 from shards.errors import BadManifest, BadSample, BadTar, NotADataset, OldSchema, ShardsError
 from shards.files.digest import digests
@@ -64,8 +65,8 @@ def verify(
     """Faults of a dataset, a split's folder or a single tar; none when all is well.
 
     Checks dataset.json, every manifest, every tar's checksum and layout, every sample (see
-    `sample_faults`), that index and totals agree with the manifests, and cached latents. Goes on
-    after each fault. `track` wraps the iteration over shards, to show progress.
+    `sample_faults`), that index, totals and `manifests.gz` agree with the manifests, and cached
+    latents. Goes on after each fault. `track` wraps the iteration over shards, to show progress.
     Raises NotADataset when there is nothing to verify, OldSchema for a dataset of an older version.
     """
     store = Store.at(path)
@@ -112,6 +113,8 @@ def verify(
         yield from _overlap_faults(info, manifests)
         yield from _missing_shards(info, shards)
         yield from _summary_faults(store, info, list(manifests.values()), sound=sound)
+        if info.status == "complete":
+            yield from _collected_faults(store, manifests)
     yield from _latents_faults(store, manifests)
 
 
@@ -171,6 +174,26 @@ def _summary_faults(
             if names:
                 differing = f"differs from the manifest in {', '.join(names)}"
                 yield Fault(INDEX, key, f"{differing}{_INDEX_AGAIN}")
+
+
+def _collected_faults(store: Store, manifests: Mapping[_Shard, Manifest]) -> Iterator[Fault]:
+    """What readers that are far away would believe, and is not so."""
+    if not manifests or store.size(COLLECTED) is None:
+        return
+    names = {(split, index): f"{split}/{shard_name(index)}.json" for split, index in manifests}
+    sizes = {shard: store.size(name) or 0 for shard, name in names.items()}
+    found = read_collected(store, sum(sizes.values()))
+    if not found:
+        yield Fault(COLLECTED, "", f"is damaged{_INDEX_AGAIN}")
+    for shard, (size, data) in found.items():
+        if sizes.get(shard) != size:
+            continue  # which sends readers to the manifest itself
+        try:
+            same = parse_manifest(data) == manifests[shard]
+        except ShardsError:
+            same = False
+        if not same:
+            yield Fault(COLLECTED, "", f"differs from {names[shard]}{_INDEX_AGAIN}")
 
 
 def _check_shard(store: Store, split: str, index: int) -> tuple[Manifest | None, list[Fault]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -28,6 +29,7 @@ from shards.writer import commit_shard
 MakeClip = Callable[..., Clip]
 KEY = "videos-walk-0"
 TAR, MANIFEST = "train/shard-00000.tar", "train/shard-00000.json"
+BUILD_AGAIN = "run the same build command again, which writes it anew and keeps the shards"
 
 
 def _faults(root: Path | str) -> list[tuple[str, str, str]]:
@@ -118,7 +120,8 @@ def test_damaged_books(dataset: Path) -> None:
 def test_a_shard_of_another_recipe(dataset: Path) -> None:
     commit_shard(dataset, "val", 0, [], fingerprint="0" * 64)
     assert [(file, what.partition(" than ")[0]) for file, _, what in _faults(dataset)] == [
-        ("val/shard-00000.json", "was made with another recipe")
+        ("val/shard-00000.json", "was made with another recipe"),
+        ("manifests.gz", f"differs from val/shard-00000.json: {BUILD_AGAIN}"),
     ]
 
 
@@ -138,11 +141,26 @@ def test_an_index_that_disagrees(dataset: Path, make_clip: MakeClip) -> None:
     clip = make_clip("videos-walk-1")
     clip.info["split"] = "val"
     commit_shard(dataset, "val", 0, [(clip.key, encode_clip(clip))])
-    advice = "run the same build command again, which writes it anew and keeps the shards"
     assert _faults(dataset) == [
-        ("dataset.json", "", f"totals are not those of the manifests: {advice}"),
-        ("index.parquet", "videos-walk-1", f"has no row for this sample: {advice}"),
+        ("dataset.json", "", f"totals are not those of the manifests: {BUILD_AGAIN}"),
+        ("index.parquet", "videos-walk-1", f"has no row for this sample: {BUILD_AGAIN}"),
     ]
+
+
+def test_collected_manifests_that_disagree(dataset: Path) -> None:
+    """Readers of an object store believe them where a manifest has the size that they say."""
+    path = dataset / "manifests.gz"
+    sound = path.read_bytes()
+    lines = gzip.decompress(sound).replace(b"videos-walk-0", b"videos-walk-9")
+    path.write_bytes(gzip.compress(lines))
+    ((file, _, what),) = _faults(dataset)
+    assert file == "manifests.gz"
+    assert what.startswith(f"differs from {MANIFEST}: run the same build command again")
+    path.write_bytes(sound[:-9])
+    ((file, _, what),) = _faults(dataset)
+    assert what.startswith("is damaged: run the same build command again")
+    path.unlink()  # each manifest is asked for
+    assert _faults(dataset) == []
 
 
 def test_an_index_from_before_a_modality_came_to_the_table(dataset: Path) -> None:
