@@ -26,6 +26,7 @@ READ_WITHIN = 0.1
 class PoseError:
     """`akd`: mean distance of the joints found in both, in pixels of 256; NaN where none is.
 
+    `of_body`: the same mean, each distance as a fraction of its person's size (`pose_error`).
     `missing`: the fraction of the driving pose's joints that were not found; NaN where it has none.
     `joints`: how many the driving pose has, over all frames; `found`: how many of them were found.
     """
@@ -44,7 +45,9 @@ def pose_error(
 
     `height` is that of the frames whose pixels both are in. A joint counts as there with a score
     above .3. Each driving person is compared with the found one whose joints are nearest, frame by
-    frame.
+    frame. A person's size is the larger side of the box around their joints in `body`, the largest
+    of all frames; `body` is the driving pose unless given: the whole of it, where `driving` has
+    some of its joints alone.
 
     Raises ValueError for another number of frames.
     """
