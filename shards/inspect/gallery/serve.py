@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -136,10 +137,11 @@ class Site:
         return route(asked)
 
     def close(self) -> None:
-        """Wait until nothing is decoded, and let nothing begin: Python aborts where it ends while a
-        thread is in a library."""
+        """Wait until nothing is decoded, for seconds at most, and let nothing begin: Python aborts
+        where it ends while a thread is in a library."""
+        end = time.monotonic() + _CLOSING
         for _ in range(self._turns):
-            self._turn.acquire(timeout=_CLOSING)
+            self._turn.acquire(timeout=max(0.0, end - time.monotonic()))
 
     def _facts(self, asked: dict[str, str]) -> Answer:
         start = _number(asked, "from", len(self.entries) + 1)

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import pytest
 
 from shards.errors import StorageError
-from shards.inspect.gallery.serve import Server
+from shards.inspect.gallery.serve import Server, Site
 from shards.reader import open_dataset, read_sample
 from tests.browser import Browse, serious_faults, until
 from tests.s3 import bucket, s3_server  # noqa: F401
@@ -210,6 +210,19 @@ def test_ctrl_c_ends_it(dataset: Path) -> None:
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")
+
+
+def test_what_hangs_does_not_keep_it_from_ending(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand clips at once that are read from a store which does not answer, none is waited
+    for by itself, which would take beyond this test's time."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1000)
+    monkeypatch.setattr("shards.inspect.gallery.serve._CLOSING", 0.5)
+    site = Site(open_dataset(dataset))
+    while site._turn.acquire(blocking=False):
+        pass
+    site.close()
 
 
 def ask_until_gone(port: int, n: int) -> None:
