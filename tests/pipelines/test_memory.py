@@ -71,10 +71,10 @@ def test_a_thousand_clips_take_the_memory_of_ten(tmp_path):
 
 @pytest.mark.slow
 def test_half_an_hour_of_1080p_takes_the_memory_of_seconds(tmp_path):
-    """As many clips of either, and four times as many of the long one."""
+    """As many clips of either, for what is read ahead fills only in the course of some, and four
+    times as many of the long one."""
     write(tmp_path / "short" / "a.mp4", 1920, 1080, 300)
     write(tmp_path / "long" / "a.mp4", 1920, 1080, 300, times=180)
-    # As many clips of either: what is read ahead fills only in the course of some.
     short = peak(tmp_path / "short", stride=7, limit=40)
     assert peak(tmp_path / "long", stride=1350, limit=40) < short + 100
     assert peak(tmp_path / "long", stride=330, limit=160) < short + 100
