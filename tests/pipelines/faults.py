@@ -32,9 +32,21 @@ from typing import Any, Literal
 
 from tests.pipelines.conftest import tree
 
-__all__ = ["KINDS", "Case", "Result", "disturb", "draw", "strike_all", "table"]
+__all__ = [
+    "IMPATIENT",
+    "KINDS",
+    "Case",
+    "Machines",
+    "Result",
+    "disturb",
+    "draw",
+    "strike_all",
+    "table",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
+# Of Ray: a node that does not answer is given up after so many times so many milliseconds.
+IMPATIENT = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
 _SURROUNDINGS = Path(__file__).parent / "surroundings"
 _RUNS = 12  # of a command that a fault has stopped
 _PROGRAM = (
@@ -122,10 +134,8 @@ class Machines:
     def _cluster(self) -> Any:
         from ray.cluster_utils import Cluster
 
-        # A node that does not answer is given up after so many times so many milliseconds.
-        impatient = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
         cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": impatient}
+            initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": IMPATIENT}
         )
         self._node = cluster.add_node(num_cpus=1)
         return cluster

@@ -6,12 +6,10 @@ import time
 import pytest
 
 from tests.pipelines.conftest import tree
+from tests.pipelines.faults import IMPATIENT
 from tests.pipelines.test_build import command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-# A node that does not answer is given up after so many times so many milliseconds.
-IMPATIENT = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
 
 
 @pytest.fixture
