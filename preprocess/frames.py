@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from preprocess.errors import ClipError, FramesLost
-from preprocess.pixels import Pixels, all_of, size_of
+from preprocess.pixels import Pixels, all_of
 from preprocess.remote import located
 from preprocess.stills import decode_image
 from shards.files.digest import sha256
@@ -53,7 +53,7 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
-        return size_of(self.picture)
+        return self.picture.shape[1], self.picture.shape[0]
 
 
 class FrameReader(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 
 from preprocess.crop import Box
 
-__all__ = ["Partial", "Pixels", "all_of", "pixels_in", "size_of"]
+__all__ = ["Partial", "Pixels", "all_of", "pixels_in"]
 
 
 class Partial(Protocol):
@@ -35,11 +35,6 @@ Pixels = np.ndarray | Partial
 def all_of(picture: Pixels) -> np.ndarray:
     """(H, W, 3) uint8 RGB."""
     return picture if isinstance(picture, np.ndarray) else picture.whole()
-
-
-def size_of(picture: Pixels) -> tuple[int, int]:
-    """Width and height."""
-    return picture.shape[1], picture.shape[0]
 
 
 def pixels_in(picture: Pixels, box: Box) -> np.ndarray:

@@ -20,7 +20,7 @@ from preprocess.hdr import HLG, PQ
 from preprocess.identity import colours_in_box
 from preprocess.load import load
 from preprocess.picture import ByParts, show
-from preprocess.pixels import all_of, size_of
+from preprocess.pixels import all_of
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.video import VideoFile
@@ -79,7 +79,7 @@ def check(frame):
     for box in boxes(size):
         picture, _ = show(frame, 1)
         assert isinstance(picture, ByParts)
-        assert size_of(picture) == size
+        assert picture.shape == whole.shape
         x0, y0, x1, y1 = box
         part = picture.part(*box)
         np.testing.assert_array_equal(part[y0:y1, x0:x1], whole[y0:y1, x0:x1])
