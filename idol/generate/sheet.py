@@ -1,9 +1,8 @@
 """A generated clip on one page: time going right, the video above its depth."""
 
-import cv2
 import numpy as np
 
-from shards.inspect.page import DIM, Page
+from shards.inspect.page import DIM, Page, fitted
 
 __all__ = ["COLUMNS", "contact_sheet", "shown_frames"]
 
@@ -38,7 +37,5 @@ def contact_sheet(
         y = top + line * pitch
         page.text(_MARGIN, y + 18, name, size=12, bold=True)
         for column, tile in enumerate(tiles):
-            how = cv2.INTER_AREA if tile.shape[0] > _TILE else cv2.INTER_NEAREST
-            tile = cv2.resize(tile, (_TILE, _TILE), interpolation=how)
-            page.paste(left + column * pitch, y, tile)
+            page.paste(left + column * pitch, y, fitted(tile, _TILE, _TILE))
     return page.png()

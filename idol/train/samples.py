@@ -15,7 +15,7 @@ from idol.encoders import LatentCodec
 from idol.losses.literal import motion_field
 from idol.train.validation import evaluating
 from idol.variants.ldm3d import decode_both, holds_depth
-from shards.inspect.page import DIM, Page
+from shards.inspect.page import DIM, Page, fitted
 from shards.stream import ClipBatch
 
 __all__ = ["clip_features", "colour_motion", "displacements", "sample_sheets"]
@@ -164,19 +164,12 @@ def _sheet(key: str, caption: str, given: list[tuple[str, np.ndarray]], rows: _R
         y = top + line * pitch
         page.text(_MARGIN, y + 18, title, size=10)
         for column, tile in enumerate(tiles):
-            page.paste(left + column * pitch, y, _fit(tile))
+            page.paste(left + column * pitch, y, fitted(tile, _TILE, _TILE))
     for line, (title, tile) in enumerate(given):
-        page.paste(right, top + line * pitch, _fit(tile))
+        page.paste(right, top + line * pitch, fitted(tile, _TILE, _TILE))
         # Beside it, for a badge would cover the head of whoever fills the image.
         page.text(right + _TILE + 8, top + line * pitch + 18, title, size=10)
     return page.image()
-
-
-def _fit(tile: np.ndarray) -> np.ndarray:
-    """Scaled to a tile; small images keep their pixels visible."""
-    larger = tile.shape[0] > _TILE
-    how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
-    return cv2.resize(tile, (_TILE, _TILE), interpolation=how)
 
 
 def _numpy(array: np.ndarray | Tensor) -> np.ndarray:

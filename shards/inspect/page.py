@@ -3,14 +3,21 @@
 import logging
 from typing import Any
 
+import cv2
 import numpy as np
 
 from shards.inspect.glyphs import drawable
 from shards.sample.images import encode_png
 
-__all__ = ["ALERT", "DIM", "INK", "Page"]
+__all__ = ["ALERT", "DIM", "INK", "Page", "fitted"]
 
 PAPER, INK, DIM, ALERT = "#15171c", "#eceef2", "#9aa3b2", "#ff6b5e"
+
+
+def fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """An image (H, W, 3) uint8 in the size of a tile; small ones keep their pixels visible."""
+    how = cv2.INTER_NEAREST if image.shape[0] < height else cv2.INTER_AREA
+    return cv2.resize(image, (width, height), interpolation=how)
 
 
 class Page:

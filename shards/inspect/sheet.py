@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 
-from shards.inspect.page import ALERT, DIM, Page
+from shards.inspect.page import ALERT, DIM, Page, fitted
 from shards.manifest import describe_sample
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
@@ -49,7 +48,7 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
         y = top + row * (tile_h + _GAP)
         for column, t in enumerate(shown):
             x = left + column * (tile_w + _GAP)
-            page.paste(x, y, _fit(tiles[t], tile_w, tile_h))
+            page.paste(x, y, fitted(tiles[t], tile_w, tile_h))
             if row == 0 and _at(clip.info.get("person_frames"), int(t)) is False:
                 page.badge(x, y, "no person", colour=ALERT)
         page.text(_MARGIN, y + 18, MODALITIES[modality].title, size=12, bold=True)
@@ -65,7 +64,7 @@ def contact_sheet(clip: Clip, *, source: str = "") -> bytes:
         page.text(stills_left, top - 8, f"frame {frame}", size=9.5, colour=DIM)
     for row, (modality, tile) in enumerate(stills.items()):
         y = top + row * (tile_h + _GAP)
-        page.paste(stills_left, y, _fit(tile, tile_w, tile_h))
+        page.paste(stills_left, y, fitted(tile, tile_w, tile_h))
         page.text(stills_left + tile_w + 10, y + 18, MODALITIES[modality].title, size=10, bold=True)
     return page.png()
 
@@ -163,11 +162,6 @@ def _time(info: dict[str, Any], t: int) -> str:
     seconds = _at(info.get("timestamps"), t)
     named = f"frame {t if frame is None else frame}"
     return f"{named}  ·  {seconds:.2f} s" if isinstance(seconds, int | float) else named
-
-
-def _fit(tile: np.ndarray, width: int, height: int) -> np.ndarray:
-    how = cv2.INTER_NEAREST if tile.shape[0] < height else cv2.INTER_AREA
-    return cv2.resize(tile, (width, height), interpolation=how)
 
 
 def _at(values: Any, t: int) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from idol.bench.annotators.compare import Compared, depth_of
 from idol.bench.annotators.entries import Option
 from idol.bench.annotators.truth import BODY
+from shards.inspect.page import fitted
 from shards.sample.keypoints import COCO_18, Keypoints
 from shards.sample.skeleton import draw_poses
 
@@ -80,7 +81,7 @@ class Worst:
 def _picture(compared: Compared, t: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB: a row of tiles under a line that says which frame this is."""
     tiles = [compared.true.rgb[t], *_TILES[compared.entry.option](compared, t)]
-    row = np.concatenate([_resized(tile) for tile in tiles], axis=1)
+    row = np.concatenate([fitted(tile, _TILE, _TILE) for tile in tiles], axis=1)
     line = np.full((_LINE, row.shape[1], 3), 255, np.uint8)
     figures = ", ".join(
         f"{name} {values[t]:.2f}"
@@ -105,7 +106,7 @@ def _skeleton(rgb: np.ndarray, people: np.ndarray) -> np.ndarray:
     scale = _TILE / len(rgb)
     points = people.astype(np.float32) * np.array([scale, scale, 1], np.float32)
     drawn = draw_poses(Keypoints(points[None], COCO_18), (_TILE, _TILE), "openpose", min_score=1e-6)
-    dark = _resized(rgb) // 2
+    dark = fitted(rgb, _TILE, _TILE) // 2
     return np.where(drawn[0].any(-1, keepdims=True), drawn[0], dark)
 
 
@@ -139,11 +140,6 @@ def _coloured(metres: np.ndarray) -> np.ndarray:
     share = np.clip(np.nan_to_num(0.5 - metres / (2 * _SPAN)), 0, 1)
     colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
     return np.where(np.isfinite(metres)[..., None], colours, 255).astype(np.uint8)
-
-
-def _resized(image: np.ndarray) -> np.ndarray:
-    how = cv2.INTER_AREA if len(image) > _TILE else cv2.INTER_NEAREST
-    return cv2.resize(image, (_TILE, _TILE), interpolation=how)
 
 
 _TILES = {"pose": _pose_tiles, "mask": _mask_tiles, "depth": _depth_tiles}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from shards.inspect.page import DIM, Page
+from shards.inspect.page import DIM, Page, fitted
 
 __all__ = ["Row", "sheet"]
 
@@ -30,9 +29,5 @@ def sheet(title: str, caption: str, rows: Sequence[Row]) -> bytes:
         y = top + line * pitch
         page.text(_MARGIN, y + 18, name, size=10)
         for column, tile in enumerate(tiles):
-            larger = tile.shape[0] > _TILE
-            how = cv2.INTER_AREA if larger else cv2.INTER_NEAREST
-            page.paste(
-                left + column * pitch, y, cv2.resize(tile, (_TILE, _TILE), interpolation=how)
-            )
+            page.paste(left + column * pitch, y, fitted(tile, _TILE, _TILE))
     return page.png()

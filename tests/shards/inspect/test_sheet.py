@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 
 from shards.inspect.glyphs import _characters, _others, _own_characters, drawable
-from shards.inspect.page import Page
+from shards.inspect.page import Page, fitted
 from shards.inspect.sheet import contact_sheet, rows_of_tiles, still_tiles
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
 from shards.sample.images import decode_image
+
+
+def test_small_images_keep_their_pixels_on_a_tile_and_large_ones_their_mean() -> None:
+    checks = np.repeat((np.indices((4, 4)).sum(0) % 2 * 200).astype(np.uint8)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(fitted(checks, 12, 12), np.kron(checks, np.ones((3, 3, 1))))
+    np.testing.assert_array_equal(fitted(checks, 2, 2), 100)
+    np.testing.assert_array_equal(fitted(checks, 4, 4), checks)
 
 
 def test_a_row_for_each_modality(make_clip: Callable[..., Clip]) -> None:
