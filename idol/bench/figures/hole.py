@@ -18,8 +18,10 @@ def open_border(hole_HW: np.ndarray, person_FHW: np.ndarray) -> np.ndarray:
         person_FHW: bool, the person, near whom nothing is open: contrast may be theirs.
     """
     inside = hole_HW.astype(np.uint8)
-    # Beyond the picture nothing is known: its edge is no border.
-    edge = cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=1)
+    # Beyond the picture nothing is known: its edge is no border. A pixel in an inner corner has its
+    # outside at a corner alone, across which no step is taken: it is no border either.
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    edge = cv2.erode(inside, cross, borderValue=1)
     near = np.ones((2 * _NEAR + 1,) * 2, np.uint8)
     covered = np.stack([cv2.dilate(p.astype(np.uint8), near) for p in person_FHW])
     return (inside > edge)[None] & (covered == 0)

@@ -52,6 +52,16 @@ def test_where_the_person_stands_the_border_is_not_open() -> None:
     assert border_contrast(np.zeros((1, 16, 16, 3), np.uint8), HOLE, ~NOBODY) is None
 
 
+def test_where_an_inner_corner_alone_is_free_nothing_is_open() -> None:
+    hole = HOLE.copy()
+    hole[4:7, 4:7] = False  # (7, 7) meets what is outside at a corner
+    person = ~NOBODY
+    person[0, 5:10, 5:10] = False  # free, but for two pixels around the person: (7, 7)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    assert not open_border(hole, person).any()
+    assert border_contrast(frames, hole, person) is None
+
+
 def test_the_edge_of_the_picture_is_no_border() -> None:
     hole = np.zeros((16, 16), bool)
     hole[:, :5] = True
