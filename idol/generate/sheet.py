@@ -18,16 +18,17 @@ def shown_frames(frames: int) -> list[int]:
 def contact_sheet(
     title: str, times: list[float], rows: dict[str, list[np.ndarray]], note: str = ""
 ) -> bytes:
-    """A PNG with a row for each title in `rows`, and a column for each time.
+    """A PNG with a row for each title in `rows`, and a column for each time or tile.
 
     Args:
         times: of the columns, in seconds.
-        rows: (S, S, 3) uint8 RGB tiles, one a column.
+        rows: (S, S, 3) uint8 RGB tiles, one a column; there may be more of them than times.
         note: a line below the title.
     """
     left, top = _MARGIN + _LABELS, _MARGIN + _HEAD + _TIMES
     pitch = _TILE + _GAP
-    width = max(left + len(times) * pitch - _GAP, 900) + _MARGIN
+    columns = max(len(times), *(len(tiles) for tiles in rows.values()))
+    width = max(left + columns * pitch - _GAP, 900) + _MARGIN
     page = Page(width, top + len(rows) * pitch - _GAP + _MARGIN)
     page.text(_MARGIN, _MARGIN + 18, title, size=14, bold=True)
     page.text(_MARGIN, _MARGIN + 42, note, size=9.5, colour=DIM)

@@ -330,6 +330,13 @@ def test_the_preview_is_a_picture_with_three_rows() -> None:
     assert image.shape[1] > 8 * 256
 
 
+def test_the_preview_of_fewer_frames_than_tiles_of_the_person_holds_them_all() -> None:
+    driving = motion(walk(BONES, at=(100, 300), frames=1))
+    conditions, placement = prepare(person(), driving, size=64)
+    image = decode_image(preview_sheet(person(), driving, conditions, placement))
+    assert (image[:, -28:] == image[0, 0]).all()  # an empty margin: no tile is cut
+
+
 # Photos and videos of people: the lite networks and the sample footage.
 CHOICE = annotation({}).choice
 
