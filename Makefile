@@ -162,7 +162,7 @@ demo-generate-footage: .venv/generate  ## Generate with the demo's model: the he
 	@$(STILL) "$(FOOTAGE)/cam01.mp4" 0 $(DEMO)/man.png
 	@$(STILL) "$(FOOTAGE)/demo.mp4" 229 $(DEMO)/place.png
 	@$(BIN)/idol-generate $(WALKS) --model $(DEMO)/train/video --out $(DEMO)/generate/man-walks
-	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-16 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
+	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-160 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
 		--scheduler unipc --keep-background --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
 	@echo "and the man by the model that comes with the package, which has seen 1400 people"
 	@$(BIN)/idol-generate $(WALKS) --out $(DEMO)/generate/man-walks-packaged

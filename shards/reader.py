@@ -116,12 +116,19 @@ class Dataset:
         }
 
     def find(self, key: str) -> Entry:
-        """The sample with a key, or with the only key that begins so. Raises UnknownKey."""
+        """The sample with a key, or with the only key that begins so.
+
+        Raises UnknownKey, with its reason for a clip of this very key that was quarantined.
+        """
         if key in self.entries:
             return self.entries[key]
         if not self.entries:
             unfinished = self.info is not None and self.info.status != "complete"
             raise UnknownKey(f"{self.url}: has no samples{' yet' if unfinished else ''}")
+        for shard in self.shards:
+            for failed in shard.manifest.quarantined:
+                if failed.key == key:
+                    raise UnknownKey(f"{self.url}: {key} was quarantined: {failed.reason}")
         matches = [known for known in self.entries if known.startswith(key)]
         if len(matches) == 1:
             return self.entries[matches[0]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import webdataset
 
 from shards.errors import BadTar, NotADataset, UnknownKey, UnsafeMember
+from shards.manifest import Quarantined
 from shards.reader import open_dataset, read_sample
 from shards.sample.clip import Clip
 
@@ -61,6 +63,17 @@ def test_keys_may_be_cut_short_if_only_one_fits(dataset: Path) -> None:
         opened.find("videos")
     with pytest.raises(UnknownKey, match=r"did you mean .*videos-walk-48"):
         opened.find("video-walk-48")
+
+
+def test_the_key_of_a_quarantined_clip_is_not_the_beginning_of_another(dataset: Path) -> None:
+    opened = open_dataset(dataset)
+    first = opened.shards[0]
+    failed = Quarantined("videos-walk-3", "walk", "nobody in view")
+    manifest = replace(first.manifest, quarantined=(failed,))
+    opened = replace(opened, shards=(replace(first, manifest=manifest), *opened.shards[1:]))
+    with pytest.raises(UnknownKey, match="videos-walk-3 was quarantined: nobody in view"):
+        opened.find("videos-walk-3")
+    assert opened.find("videos-walk-32").key == "videos-walk-32"
 
 
 def test_nothing_there(tmp_path: Path) -> None:
