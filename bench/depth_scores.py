@@ -77,13 +77,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def poor(clips: Sequence[Clip], share: float, seed: int = 0) -> Iterator[Clip]:
     """The clips with a share of their depth taken from others, and a score for each frame."""
     random = np.random.default_rng(seed)
-    for clip in clips:
+    for number, clip in enumerate(clips):
         assert clip.depth_person is not None
         bad = random.random(len(clip.rgb)) < share
         scores = np.where(bad, random.uniform(0, 0.3, bad.size), random.uniform(0.7, 1, bad.size))
         depth = clip.depth_person.copy()
         for frame in np.flatnonzero(bad):
-            other = clips[random.integers(len(clips))].depth_person
+            further = random.integers(1, len(clips))
+            other = clips[(number + further) % len(clips)].depth_person
             assert other is not None
             depth[frame] = other[random.integers(len(other))]
         told = dict(clip.info.get("depth", {}))
