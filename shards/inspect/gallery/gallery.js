@@ -212,7 +212,10 @@ function closed() {
   state.clip = state.t = "";
   toAddress();
   const at = shown.indexOf(n);
-  if (at >= 0 && state.tab === "clips") grid.focus(at);
+  // The browser has given the focus back by now; a reader quick enough to have moved on keeps it.
+  const moved = document.activeElement !== document.body
+    && !grid.host.contains(document.activeElement);
+  if (at >= 0 && state.tab === "clips" && !moved) grid.focus(at);
 }
 
 /** Opens the clip that the address names, once it is known. */

@@ -247,6 +247,27 @@ def test_everything_is_reached_by_keys_alone(served: Server, browse: Browse) -> 
     until(shown, f"{focused}.className == 'reason' && {focused}.ariaPressed == 'true'")
 
 
+def test_a_closed_clip_does_not_take_the_focus_from_who_moved_on(
+    served: Server, browse: Browse
+) -> None:
+    shown = browse()
+    shown.goto(served.url)
+    until(shown, DRAWN)
+    shown.locator("button.tile").first.press("Enter")
+    opened(shown)
+    # The dialog tells that it was closed later than it gives the focus back.
+    shown.evaluate(
+        """() => {
+            const dialog = document.querySelector("dialog.clip");
+            dialog.addEventListener("close", () => setTimeout(() => { window.told = true; }));
+            dialog.close();
+            document.querySelector("input[type=search]").focus();
+        }"""
+    )
+    until(shown, "window.told")
+    assert shown.evaluate("document.activeElement.type") == "search"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SETTINGS)
 def test_axe_finds_nothing_serious_anywhere(
