@@ -303,7 +303,10 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
                 f"--init-from {config.init_from} was pre-trained as variant {before.variant}, "
                 f"which trains other layers: pre-train with --variant {config.variant}"
             )
-    elif before.variant != config.variant:
+    elif before.variant != config.variant and not (
+        before.stage == "image"
+        and variant_called(config.variant).trains_images_as(variant_called(before.variant))
+    ):
         mistakes.append(
             f"--init-from {config.init_from} is of variant {before.variant}: give --variant "
             f"{before.variant}, or start from an output of variant {config.variant}"

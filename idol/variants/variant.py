@@ -71,6 +71,17 @@ class Variant:
             parts["data"] = {"cut": self.pretraining}
         return parts
 
+    def trains_images_as(self, other: Variant) -> bool:
+        """Whether both train the same weights in stage image, where one frame has no motion."""
+
+        def of_images(variant: Variant) -> tuple[Any, ...]:
+            parts = variant.settings("image")
+            loss = {k: v for k, v in parts.pop("loss").items() if not k.startswith("motion_")}
+            of_itself = (variant.pretraining, variant.poses, variant.denoiser, variant.adapters)
+            return (parts, loss, *of_itself)
+
+        return of_images(self) == of_images(other)
+
     def mistakes(self, config: TrainConfig, name: str) -> list[str]:
         """What in a configuration contradicts the variant called `name`, which it says it is."""
         lines = []

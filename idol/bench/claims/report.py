@@ -13,7 +13,7 @@ import numpy as np
 
 from idol.bench.claims.activity import INACTIVE, gradient_share
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of
-from idol.bench.claims.runs import ClaimsError, Weights, pretrain, run_row, run_rows, scores_of
+from idol.bench.claims.runs import ClaimsError, Weights, grid_name, run_grid, run_rows, scores_of
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
@@ -72,14 +72,14 @@ def _chosen_weights(config: ClaimsConfig) -> Weights:
     """Those with the least depth RMSE on the grid's seeds, which are not reported."""
     if not config.grid:
         return None
+    run_grid(config)
     found: dict[float, float] = {}
     for weight in config.grid:
-        name, errors = f"grid-{weight:g}", []
-        for seed in config.grid_seeds:
-            pretrain(config, "idol", seed)
-            run_row(config, "idol", seed, (weight, weight), name)
-            scores = read_scores(scores_of(config.out, name, seed))
-            errors.append(scores["metrics"]["depth_rmse"]["value"])
+        scores = [
+            read_scores(scores_of(config.out, grid_name(weight), seed))
+            for seed in config.grid_seeds
+        ]
+        errors = [one["metrics"]["depth_rmse"]["value"] for one in scores]
         found[weight] = float(np.mean(errors))
     best = min(found, key=found.__getitem__)
     return best, best

@@ -2,7 +2,8 @@
 
     OUT/runs/SEED/pretrain-haop   one pre-training a seed, for all rows that have it
     OUT/runs/SEED/autoencoder     of rows on its latents; with depth, autoencoder-depth
-    OUT/runs/SEED/ROW/image video scored
+    OUT/runs/SEED/ROW/image       that of the first row which trains it alike
+    OUT/runs/SEED/ROW/video scored
     OUT/runs/SEED/ROW/log.txt     what the commands said
 
 Each command runs on one thread, so that a run's bytes do not depend on what runs beside it, and
@@ -15,15 +16,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from idol.bench.claims.rows import CODEC, variant_of
+from idol.bench.claims.rows import CODEC, DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.config.claims import ClaimsConfig
 from idol.errors import IdolError
 from idol.variants import variant_called
 
-__all__ = ["ClaimsError", "Weights", "pretrain", "run_row", "run_rows", "scores_of"]
+__all__ = [
+    "ClaimsError",
+    "Weights",
+    "grid_name",
+    "run_grid",
+    "run_images",
+    "run_rows",
+    "run_video",
+    "scores_of",
+    "trained_alike",
+]
 
 Weights = tuple[float, float] | None
 """Of the motion and the cross-attention loss; None: the paper's."""
@@ -41,29 +52,92 @@ def scores_of(out: Path, row: str, seed: int) -> Path:
 def run_rows(
     config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int], weights: Weights
 ) -> None:
-    """Run all rows with all seeds, `config.jobs` side by side.
+    """Run all rows with all seeds, a seed after the other, `config.jobs` side by side.
 
     Raises:
         ClaimsError: a command failed.
     """
+    _prepare(config, rows, seeds)
+    with ThreadPoolExecutor(config.jobs) as pool:
+        done: list[Future[None]] = []
+        for seed in seeds:
+            # Begun before the rows that wait for them, so nothing waits for what has no thread.
+            images = {
+                first: pool.submit(run_images, config, first, seed, weights)
+                for first in dict.fromkeys(trained_alike(row) for row in rows)
+            }
+            done += [
+                pool.submit(_row_after, images[trained_alike(row)], config, row, seed, weights)
+                for row in rows
+            ]
+        for row in done:
+            row.result()
+
+
+def run_grid(config: ClaimsConfig) -> None:
+    """Run stage video of `idol` with each weight of the grid, from one stage image a seed.
+
+    Stage image has the paper's weights: it has no motion loss, and takes most of the time.
+
+    Raises:
+        ClaimsError: a command failed.
+    """
+    _prepare(config, ["idol"], config.grid_seeds)
+    _all(config, [(run_images, config, "idol", seed, None) for seed in config.grid_seeds])
+    _all(
+        config,
+        [
+            (run_video, config, "idol", seed, (weight, weight), grid_name(weight))
+            for seed in config.grid_seeds
+            for weight in config.grid
+        ],
+    )
+
+
+def grid_name(weight: float) -> str:
+    """The folder of the grid's runs with a weight, beside those of rows."""
+    return f"grid-{weight:g}"
+
+
+def _prepare(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> None:
+    """Run what some rows start from: autoencoders, then pre-trainings. Raises ClaimsError."""
     codecs = [codec for row in rows if (codec := _codec_of(row))]
     for name in dict.fromkeys(codecs):
         _all(config, [(_train_codec, config, name, seed) for seed in seeds])
     for row in {_pretrained(row): row for row in rows if _pretrained(row)}.values():
-        _all(config, [(pretrain, config, row, seed) for seed in seeds])
-    _all(config, [(run_row, config, row, seed, weights, row) for seed in seeds for row in rows])
+        _all(config, [(_pretrain, config, row, seed) for seed in seeds])
 
 
-def run_row(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> None:
-    """Train a row's image and video stage, and score it, in the folder called `name`."""
-    folder = config.out / "runs" / str(seed) / name
+def trained_alike(row: str) -> str:
+    """The first row, itself maybe, whose stage image trains the same weights on the same latents.
+
+    So of two rows that differ by the motion loss alone, which one frame has not, one is trained.
+    """
+    mine = variant_called(variant_of(row))
+    return next(
+        other
+        for other in [*rows_of(HEADLINE + DETAILS + SYSTEMS), row]
+        if row.endswith(CODEC) == other.endswith(CODEC)
+        and mine.trains_images_as(variant_called(variant_of(other)))
+    )
+
+
+def run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> None:
+    """Train stage image of a row, or of the one that trains it alike."""
+    row = trained_alike(row)
+    folder = config.out / "runs" / str(seed) / row
     before = _pretrained(row)
     start = ["--init-from", str(folder.parent / before)] if before else []
-    start += _codec_option(config, row, seed)
-    losses = [] if weights is None else _weights(row, weights)
-    for stage, steps in (("image", config.image_steps), ("video", config.video_steps)):
-        _train(config, folder / stage, row, stage, steps, seed, [*start, *losses])
-        start = ["--init-from", str(folder / stage), *_codec_option(config, row, seed)]
+    start += [*_codec_option(config, row, seed), *_weights(row, weights)]
+    _train(config, folder / "image", row, "image", config.image_steps, seed, start)
+
+
+def run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> None:
+    """Train stage video of a row, whose stage image is there, and score it, in folder `name`."""
+    folder = config.out / "runs" / str(seed) / name
+    start = ["--init-from", str(folder.parent / trained_alike(row) / "image")]
+    start += [*_codec_option(config, row, seed), *_weights(row, weights)]
+    _train(config, folder / "video", row, "video", config.video_steps, seed, start)
     if not (folder / "scored" / "scores.json").is_file():
         command = ["--model", str(folder / "video"), "--shards", str(config.shards)]
         command += ["--out", str(folder / "scored"), "--limit", str(config.clips), "--name", row]
@@ -75,7 +149,14 @@ def run_row(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: s
         _command(folder / "log.txt", "idol.evaluate.cli", ["run", *command])
 
 
-def pretrain(config: ClaimsConfig, row: str, seed: int) -> None:
+def _row_after(
+    images: Future[None], config: ClaimsConfig, row: str, seed: int, weights: Weights
+) -> None:
+    images.result()
+    run_video(config, row, seed, weights, row)
+
+
+def _pretrain(config: ClaimsConfig, row: str, seed: int) -> None:
     """Run a seed's pre-training that this row starts from, with others."""
     name = _pretrained(row)
     if not name:
@@ -132,8 +213,10 @@ def _train(
     _command(output.parent / "log.txt", "idol.train.cli", command)
 
 
-def _weights(row: str, weights: tuple[float, float]) -> Iterator[str]:
-    """Options for the weights of the losses that a row has."""
+def _weights(row: str, weights: Weights) -> Iterator[str]:
+    """Options for the weights of the losses that a row has; none for the paper's."""
+    if weights is None:
+        return
     fixed = variant_called(variant_of(row)).loss
     for name, weight in zip(("motion_weight", "cross_attention_weight"), weights, strict=True):
         if name not in fixed:

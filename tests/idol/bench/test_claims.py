@@ -11,6 +11,7 @@ import pytest
 
 from idol.bench.claims.report import compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
+from idol.bench.claims.runs import trained_alike
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
 from idol.variants import VARIANTS
@@ -63,12 +64,19 @@ def test_rows_are_variants_and_add_one_thing_after_another() -> None:
         assert before.other == after.first
 
 
+def test_one_stage_image_serves_rows_that_differ_by_the_motion_loss_alone() -> None:
+    rows = rows_of(HEADLINE + DETAILS + SYSTEMS)
+    shared = {row: trained_alike(row) for row in rows if trained_alike(row) != row}
+    assert shared == {"idol": "cross-attention-loss"}
+
+
 def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--seeds must be.*--grid-seeds are not to be reported"):
         ClaimsConfig(shards=tmp_path, out=tmp_path, seeds=(1, 1), grid=(0.1,), grid_seeds=(1,))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # eight commands, each of which imports torch
 def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     dataset(tmp_path / "shards", videos=2, clips=1)
     own = VARIANTS["separate-unets"].model.keys() | {"shared_maps", "consistency_layers"}
@@ -101,6 +109,7 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     assert pair["consistency_gradient"] > 0
     page = (config.out / "claims.md").read_text()
     assert "cross-attention-loss → idol" in page
+    assert not (config.out / "runs/0/idol/image").exists()
     assert "not shown" in page
 
     kept = config.out / "runs/0/idol/video/model/idol.json"
