@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from preprocess import weights
 from tests.browser import browse, chromium  # noqa: F401
+from tests.processes import start  # noqa: F401
 
 # The same examples every time, however long a loaded machine takes for them.
 settings.register_profile(

@@ -18,6 +18,7 @@ from pipelines.tracebacks import of_dump
 from shards.reader import open_dataset
 from tests.pipelines.conftest import tree
 from tests.pipelines.poison import Poisoned, poisoned_plan
+from tests.processes import until_there
 
 ROOT = Path(__file__).parents[2]
 DEEDS = ((9, "raise"), (13, "exit"), (17, "kill"), (21, "crash"), (25, "memory"), (29, "hang"))
@@ -140,21 +141,17 @@ build(plan, str(out), Reporter(), compute=Compute(workers=0))
 """
 
 
-def test_a_hanging_process_does_not_outlive_a_killed_build(tmp_path):
+def test_a_hanging_process_does_not_outlive_a_killed_build(tmp_path, start):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    driver = subprocess.Popen(
-        [sys.executable, "-c", HANGING, str(tmp_path / "out")], env=environment
-    )
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "out").glob("train/*.json"))) < 1 and driver.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    driver = start([sys.executable, "-c", HANGING, str(tmp_path / "out")], env=environment)
+    until_there(lambda: list((tmp_path / "out").glob("train/*.json")), driver)
     children = subprocess.run(
         ["pgrep", "-P", str(driver.pid)], capture_output=True, text=True, check=True
     ).stdout.split()
     assert children
     driver.kill()
     driver.wait()
+    deadline = time.monotonic() + 120
     while any(os.path.exists(f"/proc/{child}") for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)

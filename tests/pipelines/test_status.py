@@ -17,6 +17,7 @@ from pipelines.reporter import Reporter
 from shards.files.locks import BUILDING, process_start
 from tests.pipelines.conftest import BARE, tree
 from tests.pipelines.test_build import command, tiktok
+from tests.processes import until_there
 
 RECIPE = {**BARE, "clip_length": 8, "clips_per_shard": 3}
 
@@ -52,18 +53,15 @@ def test_a_build_is_told_while_it_runs_and_leaves_nothing(videos, tmp_path, caps
 
 @pytest.mark.parametrize(("stop", "state"), [(signal.SIGTERM, "stopped"), (signal.SIGKILL, "died")])
 def test_a_build_that_was_stopped_says_so_and_one_that_died_is_found(
-    run, videos, tmp_path, capsys, stop, state
+    run, videos, tmp_path, capsys, start, stop, state
 ):
     out = tmp_path / "out"
-    process = subprocess.Popen(
+    process = start(
         command(videos, out, "--workers", "0"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("*/shard-*.json"))) < 3 and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until_there(lambda: len(list(out.glob("*/shard-*.json"))) >= 3, process)
     running = status(out, capsys)
     assert running["state"] == "building"
     assert running["builder"]["pid"] == process.pid

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import fsspec
@@ -18,6 +17,7 @@ from shards.files.storage import Store
 from shards.inspect.cli import main as shards_main
 from shards.stream import ClipStream
 from tests.pipelines.conftest import tree
+from tests.processes import until_there
 from tests.s3 import ACCESS, SECRET, bucket, s3_server  # noqa: F401
 
 OPTIONS = (
@@ -78,14 +78,13 @@ def test_a_build_killed_on_s3_resumes_with_the_same_bytes(
     videos,
     bucket,  # noqa: F811
     tmp_path,
+    start,
 ):
     source, out = uploaded(videos, f"{bucket}/source"), f"{bucket}/out"
     arguments = [sys.executable, "-m", "pipelines.cli", *command(source, out, "--workers", "0")]
-    build = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    build = start(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     store = Store.at(out)
-    until = time.monotonic() + 120
-    while not store.list("train") and build.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
+    until_there(lambda: list(store.list("train")), build)
     build.send_signal(signal.SIGKILL)
     assert build.wait() == -signal.SIGKILL
     assert store.size(LOCK)  # it died with its lease
@@ -111,16 +110,14 @@ def test_of_two_builds_at_once_one_makes_the_dataset(
     videos,
     bucket,  # noqa: F811
     tmp_path,
+    start,
 ):
     out = f"{bucket}/out"
     arguments = [sys.executable, "-m", "pipelines.cli", *command(videos, out, "--workers", "0")]
     both = [
-        subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        for _ in range(2)
+        start(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(2)
     ]
     codes = sorted(build.wait(200) for build in both)
-    for build in both:
-        build.stderr.close()
     assert codes in ([0, 0], [0, 2])  # the second came after the first, or was refused
     assert main(command(videos, tmp_path / "out", "--workers", "0")) == 0
     assert same(out, tmp_path / "out")

@@ -1,0 +1,46 @@
+"""Processes that tests start, and what they wait for."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+__all__ = ["Start", "start", "until_there"]
+
+Start = Callable[..., subprocess.Popen[Any]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """`subprocess.Popen` whose processes end with the test, so that one that fails leaves none."""
+    begun: list[subprocess.Popen[Any]] = []
+
+    def started(*arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        begun.append(subprocess.Popen(*arguments, **options))
+        return begun[-1]
+
+    yield started
+    for process in begun:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def until_there(
+    there: Callable[[], Any], process: subprocess.Popen[Any], seconds: float = 240
+) -> None:
+    """Waits until something is there, or a process has ended without it: whoever asks sees which.
+
+    Raises:
+        AssertionError: Neither, in a time that is long on a busy machine.
+    """
+    end = time.monotonic() + seconds
+    while not there() and process.poll() is None:
+        assert time.monotonic() < end, f"nothing in {seconds} s, and the process goes on"
+        time.sleep(0.01)
