@@ -7,6 +7,7 @@ shows a damaged image all the same, the image is refused here: half of its pixel
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import struct
@@ -337,7 +338,10 @@ def _with_complaints(
 
 @lru_cache(maxsize=1)
 def _complaints(process: int) -> Any:
-    return tempfile.TemporaryFile(buffering=0)
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 as long as the process
+    # Whatever is open when Python ends is a warning; a forked process keeps its parent's as well.
+    atexit.register(file.close)
+    return file
 
 
 def _is_of_libjpeg(line: str) -> bool:

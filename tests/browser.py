@@ -93,7 +93,7 @@ def browse(chromium: Any) -> Iterator[Browse]:
             is_mobile=touch,
             **more,
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("request", watched)
@@ -121,7 +121,7 @@ def serious_faults(page: Any) -> list[str]:
     ]
 
 
-def until(page: Any, expression: str | Callable[[], Any], seconds: float = 20) -> None:
+def until(page: Any, expression: str | Callable[[], Any], seconds: float = 60) -> None:
     """Waits until an expression of the page, or of a test, is true. What the page throws meanwhile
     (an element that is not there yet, a page that is being loaded) is "not yet".
 

@@ -522,10 +522,11 @@ async function start() {
   resized();
   set({});
   canvas.addEventListener("webglcontextlost", lost);
+  play(!still());
   begun = begin();
   await begun;
+  play(playing); // from now on, unless somebody has paused it meanwhile
   requestAnimationFrame(tick);
-  if (!still()) play(true);
 }
 
 /** Draws the frame at hand from nothing. Until it is there nothing is shown: it would be black. */

@@ -19,7 +19,9 @@ function section(title, ...children) {
 export class ClipView {
   /** `move(step)` opens a neighbour, `closed()` is told, `seen(t)` which frame is shown. */
   constructor(source, about, { move, closed, seen }) {
-    Object.assign(this, { source, about, move, seen });
+    Object.assign(this, { source, about, move, closed, seen });
+    this.n = this.told = this.before = null;
+    this.turn = 0; // answers to earlier ones come too late
     this.t = 0;
     this.timer = 0;
     this.heading = el("h2", { id: "clip-title", tabindex: "-1" });
@@ -33,38 +35,63 @@ export class ClipView {
       el("div", { class: "grow" }, this.heading, this.place),
       button("‹", "Previous clip", () => move(-1), "left arrow"),
       button("›", "Next clip", () => move(1), "right arrow"),
-      button("✕", "Close", () => this.dialog.close(), "Esc"));
+      button("✕", "Close", () => this.close(), "Esc"));
     this.dialog = el("dialog", { class: "clip", "aria-labelledby": "clip-title" }, head, this.body);
-    this.dialog.addEventListener("close", () => {
-      this.pause();
-      this.n = null;
-      closed();
-    });
+    // The browser tells that it has closed a dialog a frame later, when much may have happened.
+    this.dialog.addEventListener("cancel", () => this.close());
+    this.dialog.addEventListener("close", () => this.left());
     this.dialog.addEventListener("keydown", (event) => this.pressed(event));
     document.body.append(this.dialog);
   }
 
   async show(n, key, place, t = 0) {
+    this.told = null; // until it is here there is nothing to play
     this.pause();
+    this.turn += 1;
+    const { turn } = this;
     this.n = n;
     this.heading.textContent = key;
     this.place.textContent = place;
-    if (!this.dialog.open) this.dialog.showModal();
+    if (!this.dialog.open) {
+      this.before = document.activeElement;
+      this.dialog.showModal();
+      this.heading.focus({ preventScroll: true });
+    }
     let told;
     try {
       told = await this.source.clip(n);
     } catch (error) {
-      if (this.n !== n) return;
+      if (this.turn !== turn) return;
       fill(this.body, el("p", { class: "fault", role: "alert" }, error.message));
+      this.keepFocus();
       return;
     }
-    if (this.n !== n) return;
+    if (this.turn !== turn) return;
     this.told = told;
     this.draw();
     this.dialog.scrollTop = 0;
-    this.heading.focus({ preventScroll: true });
+    this.keepFocus();
     announce(`${key}, ${place}`);
     this.seek(clamp(t, 0, Math.max(told.frames.length - 1, 0)));
+  }
+
+  /** What had the focus may be gone; who is at a button above stays there. */
+  keepFocus() {
+    if (!this.dialog.contains(document.activeElement)) this.heading.focus({ preventScroll: true });
+  }
+
+  close() {
+    this.dialog.close();
+    this.left();
+  }
+
+  /** Once for each time that it was closed, unless it is open again by now. */
+  left() {
+    if (this.n === null || this.dialog.open) return;
+    this.n = this.told = null;
+    this.pause();
+    this.turn += 1;
+    this.closed();
   }
 
   draw() {
@@ -205,6 +232,7 @@ export class ClipView {
   }
 
   seek(t) {
+    if (!this.told) return;
     const last = this.told.frames.length - 1;
     this.t = clamp(t, 0, Math.max(last, 0));
     for (const { panel, canvas, image, ready } of this.drawn) {
@@ -225,7 +253,7 @@ export class ClipView {
   }
 
   play() {
-    const count = this.told.frames.length;
+    const count = this.told?.frames.length ?? 0;
     if (count < 2) return;
     const wait = 1000 / clamp(this.told.fps ?? 10, 1, 60);
     this.timer = setInterval(() => this.seek((this.t + 1) % count), wait);
@@ -236,7 +264,7 @@ export class ClipView {
     clearInterval(this.timer);
     this.timer = 0;
     if (this.button) this.label();
-    if (this.n !== undefined && this.n !== null && this.told) this.seen(this.t);
+    if (this.told) this.seen(this.t);
   }
 
   label() {

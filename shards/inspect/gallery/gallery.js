@@ -213,15 +213,14 @@ function closed() {
   toAddress();
   const at = shown.indexOf(n);
   // The browser has given the focus back by now; a reader quick enough to have moved on keeps it.
-  const moved = document.activeElement !== document.body
-    && !grid.host.contains(document.activeElement);
+  const moved = ![document.body, view.before].includes(document.activeElement);
   if (at >= 0 && state.tab === "clips" && !moved) grid.focus(at);
 }
 
 /** Opens the clip that the address names, once it is known. */
 function openNamed() {
   if (!state.clip) {
-    if (view.dialog.open) view.dialog.close();
+    if (view.dialog.open) view.close();
     return true;
   }
   const n = store.places.get(state.clip);
@@ -314,7 +313,7 @@ async function start() {
   for await (const page of source.facts()) {
     append(page);
     apply();
-    opened ||= openNamed();
+    opened = openNamed(); // by now the address may name one that was not known
   }
   if (!opened) {
     announce(`There is no clip ${state.clip} in this page`);

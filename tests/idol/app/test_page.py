@@ -65,12 +65,12 @@ def opened(browse: Browse, address: str, **window: Any) -> Any:
 @pytest.mark.parametrize("width", [390, pytest.param(1600, marks=pytest.mark.slow)])
 def test_a_preview_fits_the_window(browse: Browse, address: str, out: Path, width: int) -> None:
     page = opened(browse, address, width=width, dark=width == 390)
-    assert page.evaluate(FITS)
+    until(page, FITS)
     page.click("#preview")
-    until(page, "document.querySelector('#sheet img')?.naturalWidth > 900", 60)
+    until(page, "document.querySelector('#sheet img')?.naturalWidth > 900", 120)
     until(page, "document.querySelector('#stage').innerText == 'Done'")
     until(page, lambda: page.is_enabled("#generate"))
-    assert page.evaluate(FITS)
+    until(page, FITS)
     assert serious_faults(page) == []
     assert list(out.glob("*")) == []
 
@@ -80,7 +80,7 @@ def test_a_mistake_is_told_and_leaves_nothing(browse: Browse, address: str, out:
     fill(page, "Frames", "1")
     page.click("#generate")
     until(
-        page, "document.querySelector('#stage [role=alert]')?.innerText.includes('one frame')", 60
+        page, "document.querySelector('#stage [role=alert]')?.innerText.includes('one frame')", 120
     )
     until(page, lambda: page.is_enabled("#generate"))
     assert list(out.glob("*")) == []
@@ -92,23 +92,24 @@ def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str,
     fill(page, "Steps", "200")
     page.focus("#generate")
     page.keyboard.press("Enter")
-    until(page, "document.querySelector('#stage').innerText == 'Denoising'", 60)
-    until(page, "document.querySelector('#bar progress').value > 1", 60)
+    until(page, "document.querySelector('#stage').innerText == 'Denoising'", 120)
+    until(page, "document.querySelector('#bar progress').value > 1")
     assert page.evaluate("document.querySelector('#bar progress').max") == 200
     assert page.is_disabled("#generate")
     page.click("#cancel")
-    until(page, "document.querySelector('#stage').innerText.startsWith('Cancelled')", 60)
+    until(page, "document.querySelector('#stage').innerText.startsWith('Cancelled')")
     assert list(out.glob("*")) == []
 
     fill(page, "Steps", "2")
     page.click("#generate")
     until(page, "document.querySelectorAll('#made video').length == 2", 120)
     until(page, "[...document.querySelectorAll('#made video')].every(v => v.videoWidth > 0)")
-    assert page.evaluate(FITS)
+    until(page, FITS)
     until(page, lambda: "--steps 2 --frames 8" in page.input_value("#command textarea"))
     assert (out / "0001" / "video.mp4").is_file()
 
     relief = page.frame_locator("#made iframe")
+    relief.locator("#stage:not([aria-busy])").wait_for()
     relief.locator("#play").click()
     until(page, lambda: relief.locator("#play").inner_text() == "Play")  # it stands still
     before = relief.locator("#stage").screenshot()
@@ -116,8 +117,8 @@ def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str,
     until(page, lambda: relief.locator("#stage").screenshot() != before)
 
     page.locator("#command button").click()
-    command = page.evaluate("navigator.clipboard.readText()")
-    assert command == page.input_value("#command textarea")
+    command = page.input_value("#command textarea")
+    until(page, lambda: page.evaluate("navigator.clipboard.readText()") == command)
     program, *given = shlex.split(command)
     assert (program, main(given)) == ("idol-generate", 0)
     again = Path(given[given.index("--out") + 1])

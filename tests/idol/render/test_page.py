@@ -153,6 +153,20 @@ def test_depth_can_be_flattened_and_what_was_invented_marked(browse, file):
     assert pink.mean() > 0.02  # beyond the picture's border
 
 
+def test_who_pauses_before_it_is_drawn_is_heeded(browse, file):
+    page = browse()
+    page.add_init_script(
+        "const made = createImageBitmap, gate = new Promise((open) => { window.open = open; });"
+        "window.createImageBitmap = async (...what) => { await gate; return made(...what); };"
+    )
+    page.goto(file.as_uri())
+    page.locator("#play").click()
+    page.evaluate("window.open()")
+    until(page, "!stage.hasAttribute('aria-busy')")
+    page.evaluate("relief.ready")
+    assert page.locator("#play").inner_text() == "Play"
+
+
 def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):
     page = opened(browse, file)
 

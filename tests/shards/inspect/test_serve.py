@@ -29,6 +29,10 @@ from tests.s3 import bucket, s3_server  # noqa: F401
 
 KEY = "videos-walk-16"
 ROOT = Path(__file__).parents[3]
+DRAWN = (
+    "document.querySelector('.tile')"
+    " && [...document.querySelectorAll('.tile canvas')].every((c) => c.width > 1)"
+)
 
 
 # Asked for before the browser, it stops after it: a request cut off is an error in the console.
@@ -41,15 +45,17 @@ def serving(root: Path | str) -> Iterator[Server]:
     with Server(open_dataset(root)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def ask(
     server: Server, path: str, method: str = "GET", **headers: str
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=20)
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.putrequest(method, path, skip_host="Host" in named)
     for name, value in named.items():
@@ -156,7 +162,7 @@ def test_a_visitor_sees_the_clips(served: Server, browse: Browse) -> None:
     assert download.value.suggested_filename == f"{KEY}.tar"
     assert serious_faults(shown) == []
     shown.keyboard.press("Escape")
-    until(shown, "[...document.querySelectorAll('.tile canvas')].every((c) => c.width > 1)")
+    until(shown, DRAWN)
     shown.get_by_role("tab", name="Quarantined").click()
     until(shown, "document.getElementById('panel-quarantined').textContent.includes('no person')")
 
@@ -204,7 +210,7 @@ def test_ctrl_c_ends_it(dataset: Path) -> None:
             for thread in asking:
                 thread.start()
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=100)
             for thread in asking:
                 thread.join()
         finally:

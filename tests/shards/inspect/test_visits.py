@@ -21,9 +21,8 @@ from tests.browser import Browse, serious_faults, tab, until
 from tests.s3 import bucket, s3_server  # noqa: F401
 from tests.shards.inspect.test_gallery import SCRIPT, hostile
 from tests.shards.inspect.test_gallery import build as built
-from tests.shards.inspect.test_serve import serving
+from tests.shards.inspect.test_serve import DRAWN, serving
 
-DRAWN = "[...document.querySelectorAll('.tile canvas')].every((c) => c.width > 1)"
 SETTINGS = [(390, False), (390, True), (1600, False), (1600, True)]
 # What files may be called.
 VIDEOS = (
@@ -256,16 +255,73 @@ def test_a_closed_clip_does_not_take_the_focus_from_who_moved_on(
     shown.locator("button.tile").first.press("Enter")
     opened(shown)
     # The dialog tells that it was closed later than it gives the focus back.
-    shown.evaluate(
-        """() => {
-            const dialog = document.querySelector("dialog.clip");
-            dialog.addEventListener("close", () => setTimeout(() => { window.told = true; }));
-            dialog.close();
-            document.querySelector("input[type=search]").focus();
-        }"""
-    )
+    at_once = """(act) => {
+        const dialog = document.querySelector("dialog.clip");
+        window.told = false;
+        dialog.addEventListener("close", () => setTimeout(() => { window.told = true; }),
+          { once: true });
+        if (act === "search") dialog.close();
+        else dialog.querySelector("[aria-label=Close]").click();
+        if (act === "search") document.querySelector("input[type=search]").focus();
+        else if (act === "tile") document.querySelectorAll("button.tile")[2].click();
+        else document.activeElement.dispatchEvent(
+          new KeyboardEvent("keydown", { key: act, bubbles: true }));
+    }"""
+    shown.evaluate(at_once, "search")
     until(shown, "window.told")
     assert shown.evaluate("document.activeElement.type") == "search"
+    # Nor from who has gone to another clip, or opened one.
+    shown.locator("button.tile").first.press("Enter")
+    opened(shown)
+    shown.evaluate(at_once, "ArrowRight")
+    until(shown, "window.told")
+    assert shown.evaluate("document.activeElement.title") == "videos-walk-16"
+    shown.locator("button.tile").first.press("Enter")
+    opened(shown)
+    shown.evaluate(at_once, "tile")
+    until(shown, "window.told")
+    assert "clip=videos-walk-32" in shown.evaluate("location.hash")
+    until(shown, "document.querySelector('dialog .side').textContent.includes('videos-walk-32')")
+    shown.keyboard.press("Escape")
+    until(shown, "document.activeElement.title == 'videos-walk-32'")
+
+
+def test_a_clip_on_its_way_is_not_played_and_leaves_the_focus(
+    served: Server, browse: Browse
+) -> None:
+    shown = browse()
+    held: list[Any] = []
+    shown.route("**/clip?*", lambda route: held.append(route))
+    shown.goto(served.url)
+    until(shown, DRAWN)
+    shown.locator("button.tile").first.press("Enter")
+    for key in (".", ",", " "):
+        shown.keyboard.press(key)
+    shown.get_by_role("button", name="Next clip").press("Enter")
+    until(shown, lambda: len(held) == 2)
+    for route in reversed(held):  # the first comes last, when nobody waits for it
+        with shown.expect_response(route.request.url) as answer:
+            route.continue_()
+        answer.value.finished()
+        opened(shown)
+    assert "videos-walk-16" in shown.locator("dialog .side").inner_text()
+    assert shown.evaluate("document.activeElement.ariaLabel") == "Next clip"
+
+
+def test_an_address_may_name_a_clip_that_is_not_known_yet(
+    served: Server, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shards.inspect.gallery.serve._FIRST", 2)
+    shown = browse()
+    held: list[Any] = []
+    shown.route("**/facts?from=2*", lambda route: held.append(route))
+    shown.goto(served.url)
+    until(shown, "document.querySelectorAll('.tile').length == 2")
+    shown.evaluate("location.hash = '#clip=videos-walk-48'")
+    until(shown, lambda: len(held) == 1)
+    held[0].continue_()
+    opened(shown)
+    assert shown.locator("dialog h2").inner_text() == "videos-walk-48"
 
 
 @pytest.mark.slow
