@@ -27,10 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from idol.config import LossConfig, preset
+from idol.config.autoencoder import read_latents
+from idol.config.presets import with_latents
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import predict, sample
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
-from idol.encoders import PatchCodec
 from idol.generate.folder import write_index
 from idol.losses import training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
@@ -44,21 +45,24 @@ from shards.sample.skeleton import draw_poses
 from shards.stream.foreground import hole
 
 SIZE, PERSON = 64, 0.9  # a pixel of a depth picture whose least channel is below is the person's
-CODEC = PatchCodec()
 
 
 @dataclasses.dataclass(kw_only=True)
 class Setting:
     """A run. `model` are settings of `DualModalUNetConfig` that differ from preset tiny's.
 
-    `passes` are frames of clips (both modalities count as one), `batch` clips of a step.
+    `passes` are frames of clips (both modalities count as one), `batch` clips of a step; where
+    `cpu_minutes` are given these count in their place, on a CPU: so much time of this process, in
+    which the learning rate falls. `vae` is the model of a run of stage autoencoder.
     """
 
     name: str
     init_from: str | None = None
     video: bool = False
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    vae: str | None = None
     passes: int = 290_000
+    cpu_minutes: float = 0.0
     batch: int = 16
     learning_rate: float = 3e-3
     warm_up: float = 0.05
@@ -176,13 +180,13 @@ def _padded(arrays: Mapping[str, np.ndarray], name: str, length: int) -> np.ndar
     return np.concatenate([array, np.repeat(array[-1:], length - len(array), axis=0)])
 
 
-def _latents(batch: Mapping[str, Tensor], encoder: nn.Module) -> tuple[Tensor, Conditions]:
+def _latents(batch: Mapping[str, Tensor], trained: Trained) -> tuple[Tensor, Conditions]:
     def encode(images: Tensor) -> Tensor:
         pixels = images.movedim(-1, -3).float() / 127.5 - 1
-        return CODEC.encode(pixels.flatten(0, -4)).unflatten(0, pixels.shape[:-3])
+        return trained.codec.encode(pixels.flatten(0, -4)).unflatten(0, pixels.shape[:-3])
 
     latents = torch.stack([encode(batch["rgb"]), encode(batch["depth"])], dim=1)
-    tokens = encoder(batch["foreground"], batch["foreground_mask"])
+    tokens = trained.image_encoder(batch["foreground"], batch["foreground_mask"])
     return latents, Conditions(tokens, encode(batch["background"]), encode(batch["pose"]))
 
 
@@ -195,8 +199,11 @@ class Run:
     def __init__(self, setting: Setting, clips: Clips, before: Run | None) -> None:
         device = clips.device
         self.setting, self.clips, self.done, self.seconds = setting, clips, 0, 0.0
+        self.cpu_seconds = 0.0
         torch.manual_seed(setting.seed)
         fresh = dataclasses.replace(preset("tiny"), **setting.model)
+        if setting.vae:
+            fresh = with_latents(fresh, read_latents(Path(setting.vae)))
         self.config = before.config if before else fresh
         self.trained = _start(setting, self.config, before)
         self.trained.to(device)
@@ -205,7 +212,7 @@ class Run:
         )
         self.parameters = list(self.parts.parameters())
         self._rate = torch.tensor(setting.learning_rate, device=device)
-        self._step = torch.zeros((), device=device)
+        self._share = torch.zeros((), device=device)  # of all steps, or of the minutes
         self.loss = torch.zeros((), device=device)
         gpu = device.type == "cuda"
         self._optimizer = torch.optim.AdamW(
@@ -224,6 +231,7 @@ class Run:
 
     def advance(self) -> None:
         """Take a step; on a GPU without waiting for it."""
+        began = time.process_time()
         if self._graph is None or self._stream is None:
             self._optimizer.zero_grad()
             self._take_step()
@@ -231,6 +239,16 @@ class Run:
             with torch.cuda.stream(self._stream):
                 self._graph.replay()
         self.done += 1
+        self.cpu_seconds += time.process_time() - began
+        if self.setting.cpu_minutes:
+            self._share.fill_(min(self.cpu_seconds / 60 / self.setting.cpu_minutes, 1.0))
+
+    @property
+    def ends(self) -> bool:
+        """Whether it has had its steps, or its time."""
+        if self.setting.cpu_minutes:
+            return bool(self._share >= 1)
+        return self.done >= self.setting.steps
 
     def finish(self) -> None:
         """Put the average of the weights in their place, if there is one."""
@@ -257,7 +275,7 @@ class Run:
     def _take_step(self) -> None:
         setting, device = self.setting, self.clips.device
         batch = self.clips.draw(setting.batch, setting.frames, setting.mirror)
-        latents, conditions = _latents(batch, self.trained.image_encoder)
+        latents, conditions = _latents(batch, self.trained)
         dropped = torch.rand(setting.batch, device=device) < setting.dropout
         timesteps = torch.randint(0, 1000, (setting.batch,), device=device)
         noise = torch.randn_like(latents)
@@ -274,11 +292,12 @@ class Run:
         )
         losses.total.backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        done, warm = self._step / setting.steps, setting.warm_up
+        done, warm = self._share, setting.warm_up
         rate = torch.minimum((done + 1 / setting.steps) / warm, (1 - done) / (1 - warm))
         self._rate.copy_(rate.clamp_min(0) * setting.learning_rate)
         self._optimizer.step()
-        self._step += 1
+        if not setting.cpu_minutes:
+            self._share += 1 / setting.steps
         self.loss.lerp_(losses.total.detach(), 0.01)
         if self._average is not None:
             now = [p.detach() for p in self.parameters]
@@ -286,7 +305,7 @@ class Run:
 
 
 def _start(setting: Setting, config: DualModalUNetConfig, before: Run | None) -> Trained:
-    encoder, codec = frozen_parts("tiny", vae=None, image_encoder=None, settings=config)
+    encoder, codec = frozen_parts("tiny", vae=setting.vae, image_encoder=None, settings=config)
     if before is None:
         denoiser = DualModalDenoiser.from_config(config.for_single_frames())
         start_from_nothing(denoiser)
@@ -313,7 +332,7 @@ def train(runs: Sequence[Run]) -> None:
             _wait()
             losses = ", ".join(f"{r.setting.name} {r.done} {float(r.loss):.4f}" for r in live)
             print(f"{time.perf_counter() - began:.0f} s: {losses}", flush=True)
-        for run in [r for r in live if r.done >= r.setting.steps]:
+        for run in [r for r in live if r.ends]:
             _wait()
             run.seconds = time.perf_counter() - began
             run.finish()
@@ -343,18 +362,19 @@ def generate(
         if swapped:
             of_others = clips.take(index.roll(1)[part], at[part], upright)
             batch |= {n: of_others[n] for n in ("foreground", "foreground_mask")}
-        latents, conditions = _latents(batch, run.trained.image_encoder)
+        latents, conditions = _latents(batch, run.trained)
         generator = torch.Generator().manual_seed(start)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         made = sample(
             run.trained.denoiser,
             conditions,
             noise,
-            scheduler=ddim_scheduler(CODEC.bound),
+            scheduler=ddim_scheduler(run.trained.codec.bound),
             steps=20,
             guidance=1.5,
         )
-        pixels = CODEC.decode(made.flatten(0, 2)).unflatten(0, made.shape[:3]).movedim(-3, -1)
+        decoded = run.trained.codec.decode(made.flatten(0, 2))
+        pixels = decoded.unflatten(0, made.shape[:3]).movedim(-3, -1)
         images = (pixels.cpu() + 1).div(2).clamp(0, 1)
         yield {n: b.cpu() / 255 for n, b in batch.items()} | {
             "video": images[:, 0],
@@ -409,9 +429,7 @@ def held_out_losses(run: Run, clips: Clips) -> dict[str, float]:
     totals = torch.zeros(2)
     for part in index.split(16):
         upright = torch.zeros(len(part), dtype=torch.bool, device=clips.device)
-        latents, conditions = _latents(
-            clips.take(part, at[part], upright), run.trained.image_encoder
-        )
+        latents, conditions = _latents(clips.take(part, at[part], upright), run.trained)
         for timestep in range(50, 1000, 100):
             noise = torch.randn(latents.shape, generator=generator).to(latents)
             timesteps = torch.full((len(part),), timestep, device=clips.device)
@@ -487,11 +505,12 @@ def save(run: Run, folder: Path) -> None:
         frames=run.setting.frames,
         step=run.done,
         depth=DepthMeaning(),
+        vae_factor=run.trained.codec.factor,
     )
     weights = {n: t.half().cpu().contiguous() for n, t in run.parts.state_dict().items()}
     folder.mkdir(parents=True)
     write_model(folder, run.trained, weights, info)
-    write_frozen(folder, "tiny", None, None)
+    write_frozen(folder, "tiny", run.setting.vae, None)
     write_index(folder, info)
 
 
@@ -522,6 +541,8 @@ def main() -> None:
                 **dataclasses.asdict(run.setting),
                 "parameters": sum(p.numel() for p in run.parameters),
                 "seconds": round(run.seconds, 1),
+                "cpu_seconds": round(run.cpu_seconds, 1),
+                "passes_made": run.done * run.setting.batch * run.setting.frames,
                 "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
                 **held_out_losses(run, held_out),
                 **figures,

@@ -11,7 +11,7 @@ __all__ = ["LATENTS", "AutoencoderConfig", "Latents", "read_latents"]
 
 LATENTS = "latents.json"
 
-_FORMAT = 1
+_FORMAT = 2
 _Count = Annotated[int, at_least(1)]
 
 
@@ -23,39 +23,37 @@ class AutoencoderConfig:
         ConfigError: naming every mistake.
     """
 
-    latent_channels: _Count = 8
+    latent_channels: _Count = 60
     """Channels of a latent."""
-    block_out_channels: tuple[int, ...] = (16, 32, 64)
-    """Channels at each resolution, finest first; each but the last halves the image's sides."""
-    layers_per_block: _Count = 1
-    """ResBlocks of a resolution in the encoder; the decoder has one more."""
-    norm_groups: _Count = 8
-    """Groups of every GroupNorm; divides the channels of every resolution."""
+    patch: _Count = 8
+    """Pixels of an image's side for one of its latent's."""
+    width: _Count = 64
+    """Channels of the networks beside the linear code."""
+    blocks: _Count = 2
+    """ResBlocks of the encoder; the decoder has twice as many."""
     depth: bool = False
     """Depth as a fourth channel, beside the colours of its frame: for variant ldm3d."""
-    crop: Annotated[int, at_least(8)] = 64
+    crop: Annotated[int, at_least(8)] = 96
     """Side of the random square of a picture that a step trains on, in pixels; smaller pictures are
     taken whole."""
     kl_weight: Annotated[float, NOT_NEGATIVE] = 1e-6
-    """Weight of the divergence of the posterior from the normal distribution."""
+    """Weight of the divergence of the posterior from the normal distribution against the squared
+    error, both summed over a picture."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "block_out_channels", tuple(self.block_out_channels))
         mistakes = [f"autoencoder: {name} {fault}" for name, fault in mistakes_in(self)]
-        mistakes += [
-            f"autoencoder: norm_groups={self.norm_groups} does not divide the {channels} channels "
-            "of a resolution"
-            for channels in self.block_out_channels
-            if channels < 1 or channels % self.norm_groups
-        ]
-        if not self.block_out_channels:
-            mistakes.append("autoencoder: block_out_channels names no resolution")
+        values = self.picture_channels * self.patch**2
+        if self.latent_channels > values:
+            mistakes.append(
+                f"autoencoder: latent_channels={self.latent_channels} is more than the {values} "
+                f"values of a patch of {self.patch}x{self.patch} pixels"
+            )
         ConfigError.raise_if_any(mistakes, "there is no such autoencoder")
 
     @property
-    def factor(self) -> int:
-        """Pixels of an image's side for one of its latent's."""
-        return int(2 ** (len(self.block_out_channels) - 1))
+    def picture_channels(self) -> int:
+        """Of an image: colours, and depth if it is there."""
+        return 4 if self.depth else 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ _TINY_STEPS = {
     "image": (2400, 3e-3, 4),
     "video": (300, 1e-3, 1),
     "distill": (300, 3e-4, 1),
-    "autoencoder": (6000, 3e-3, 8),
+    "autoencoder": (3000, 1e-3, 8),
 }
 _TARGET_DECAY = 0.95  # of a student's average (Luo et al., 2023)
 _TINY_REPORT = ReportConfig(

@@ -319,7 +319,7 @@ class TrainConfig:
     def _divisor(self) -> int:
         # Pixels of a latent, halved between the levels of the U-Net.
         if self.stage == "autoencoder":
-            return 8 if self.base else self.autoencoder.factor
+            return 8 if self.base else self.autoencoder.patch
         latent: int = 4 if self.preset == "tiny" else 8
         return latent * 2 ** (len(self.model.block_out_channels) - 1)
 

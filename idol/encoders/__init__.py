@@ -2,8 +2,9 @@
 
 from idol.encoders.clip import CLIPEncoder
 from idol.encoders.protocols import ImageEncoder, LatentCodec, PosteriorCodec
+from idol.encoders.small import SmallAutoencoder
 from idol.encoders.tiny import PatchCodec, TinyEncoder
-from idol.encoders.vae import VAECodec
+from idol.encoders.vae import VAECodec, VAEModel, load_vae, vae_class
 
 __all__ = [
     "CLIPEncoder",
@@ -11,6 +12,10 @@ __all__ = [
     "LatentCodec",
     "PatchCodec",
     "PosteriorCodec",
+    "SmallAutoencoder",
     "TinyEncoder",
     "VAECodec",
+    "VAEModel",
+    "load_vae",
+    "vae_class",
 ]

@@ -1,21 +1,25 @@
-"""Stable Diffusion's VAE as a codec, frozen (paper, appendix B)."""
+"""An autoencoder as a codec, frozen: Stable Diffusion's (paper, appendix B), or a small one."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
 from idol.encoders.joint import JOINT_CHANNELS, with_farthest
+from idol.encoders.small import SmallAutoencoder
+from idol.encoders.vae_identity import factor_of
 
-__all__ = ["VAECodec"]
+__all__ = ["VAECodec", "VAEModel", "load_vae", "vae_class"]
+
+VAEModel: TypeAlias = AutoencoderKL | SmallAutoencoder
 
 
 class VAECodec:
-    """diffusers' `AutoencoderKL`; latents are scaled by its configuration (0.18215).
+    """diffusers' `AutoencoderKL`, or a small one; latents scaled by its configuration (0.18215).
 
     Args:
         config: the network's, in diffusers' words.
@@ -34,7 +38,7 @@ class VAECodec:
     def __init__(
         self,
         config: Mapping[str, Any],
-        load: Callable[[torch.dtype], AutoencoderKL],
+        load: Callable[[torch.dtype], VAEModel],
         *,
         chunk: int = 16,
     ) -> None:
@@ -42,7 +46,7 @@ class VAECodec:
         self._place: tuple[torch.device | str, torch.dtype] = "cpu", torch.float32
         self.chunk = chunk
         self.channels: int = config["latent_channels"]
-        self.factor: int = 2 ** (len(config["block_out_channels"]) - 1)
+        self.factor: int = factor_of(config)
         self.scale: float = config.get("scaling_factor", 0.18215)
         self.holds_depth = config.get("in_channels", 3) == JOINT_CHANNELS
 
@@ -56,7 +60,7 @@ class VAECodec:
         """
         codec = cls(
             AutoencoderKL.load_config(folder),
-            lambda dtype: AutoencoderKL.from_pretrained(folder, dtype=dtype),
+            lambda dtype: load_vae(folder, dtype=dtype),
             chunk=chunk,
         )
         if not lazily:
@@ -64,7 +68,7 @@ class VAECodec:
         return codec
 
     @classmethod
-    def of(cls, vae: AutoencoderKL, *, chunk: int = 16) -> Self:
+    def of(cls, vae: VAEModel, *, chunk: int = 16) -> Self:
         """A codec of a network that is there already, and stays where it is."""
         codec = cls(vae.config, lambda _: vae, chunk=chunk)
         codec.vae = vae.requires_grad_(False).eval()
@@ -76,7 +80,7 @@ class VAECodec:
         return "vae" in vars(self)
 
     @cached_property
-    def vae(self) -> AutoencoderKL:
+    def vae(self) -> VAEModel:
         """The network, where it belongs."""
         device, dtype = self._place
         return self._load(dtype).requires_grad_(False).eval().to(device)
@@ -141,3 +145,17 @@ class VAECodec:
         return torch.cat(
             [self.vae.decode(part).sample.float() for part in latents.split(self.chunk)]
         )
+
+
+def load_vae(folder: str | PathLike[str], **options: Any) -> VAEModel:
+    """The network in a folder in diffusers' format, of whichever class, or by a hub name.
+
+    Raises OSError for neither.
+    """
+    return vae_class(folder).from_pretrained(folder, **options)
+
+
+def vae_class(folder: str | PathLike[str]) -> type[VAEModel]:
+    """The class of the network in a folder, or by a hub name. Raises OSError for neither."""
+    name = AutoencoderKL.load_config(folder).get("_class_name")
+    return SmallAutoencoder if name == SmallAutoencoder.__name__ else AutoencoderKL

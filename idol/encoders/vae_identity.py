@@ -8,13 +8,15 @@ What is hashed is therefore the data of each tensor, in no order.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from shards.errors import ShardsError
 
-__all__ = ["VAEIdentity", "channels_of", "find_vae", "identify_vae", "is_vae"]
+__all__ = ["VAEIdentity", "factor_of", "find_vae", "identify_vae", "is_vae", "sizes_of"]
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 _CHUNK = 1 << 22
@@ -48,14 +50,30 @@ def find_vae(base: str | os.PathLike[str]) -> Path:
 
 
 def is_vae(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds an autoencoder in diffusers' format."""
-    return _config(Path(folder)).get("_class_name") == "AutoencoderKL"
+    """Whether a folder holds an autoencoder in diffusers' format: its own, or a small one."""
+    return _config(Path(folder)).get("_class_name") in ("AutoencoderKL", "SmallAutoencoder")
 
 
-def channels_of(folder: str | os.PathLike[str]) -> tuple[int, int]:
-    """Channels of its images and of its latents, of an autoencoder in diffusers' format."""
+def sizes_of(folder: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Channels of its images, and channels and factor of its latents, of what `is_vae` found.
+
+    Raises ShardsError where its configuration does not say.
+    """
     config = _config(Path(folder))
-    return int(config.get("in_channels", 3)), int(config.get("latent_channels", 4))
+    try:
+        return int(config["in_channels"]), int(config["latent_channels"]), factor_of(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShardsError(_undescribed(Path(folder), error)) from error
+
+
+def factor_of(config: Mapping[str, Any]) -> int:
+    """Pixels of an image's side for one of its latent's, by an autoencoder's configuration.
+
+    Raises KeyError, TypeError or ValueError where it does not say.
+    """
+    if "patch" in config:
+        return int(config["patch"])
+    return int(2 ** (len(config["block_out_channels"]) - 1))
 
 
 def identify_vae(folder: str | os.PathLike[str]) -> VAEIdentity:
@@ -77,10 +95,13 @@ def identify_vae(folder: str | os.PathLike[str]) -> VAEIdentity:
         raise ShardsError(f"{weights}: is no whole safetensors file ({error})") from error
     config = _config(path)
     try:
-        blocks = config["block_out_channels"]
-        return VAEIdentity(digest, int(config["latent_channels"]), 2 ** (len(blocks) - 1))
+        return VAEIdentity(digest, int(config["latent_channels"]), factor_of(config))
     except (KeyError, TypeError, ValueError) as error:
-        raise ShardsError(f"{path / 'config.json'}: does not describe a VAE ({error})") from error
+        raise ShardsError(_undescribed(path, error)) from error
+
+
+def _undescribed(folder: Path, error: Exception) -> str:
+    return f"{folder / 'config.json'}: does not describe a VAE ({error})"
 
 
 def _config(folder: Path) -> dict:

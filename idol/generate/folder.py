@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
-from diffusers import AutoencoderKL
 from transformers import CLIPVisionModelWithProjection
 
 from idol.diffusion.schedulers import own_scheduler
-from idol.encoders import PatchCodec, TinyEncoder
+from idol.encoders import PatchCodec, TinyEncoder, vae_class
 from idol.encoders.vae_identity import is_vae
 from idol.model_info import FILE, ModelInfo
 from idol.variants import denoiser_class
@@ -45,7 +44,7 @@ def write_index(folder: Path, info: ModelInfo) -> None:
     classes: dict[str, type] = {
         **denoiser_class(info.variant, info.stage).part_classes._asdict(),
         "image_encoder": TinyEncoder if tiny else CLIPVisionModelWithProjection,
-        "vae": PatchCodec if patches else AutoencoderKL,
+        "vae": PatchCodec if patches else vae_class(folder / "vae"),
         "scheduler": type(scheduler),
     }
     parts = {name: [_library(part), part.__name__] for name, part in classes.items()}

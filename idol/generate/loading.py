@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from transformers import CLIPVisionModelWithProjection
 
 from idol.diffusion.schedulers import own_scheduler
+from idol.encoders import load_vae
 from idol.generate.folder import INDEX
 from idol.generate.pipeline import IdolPipeline
 from idol.model_info import NotAModelError, find_model, read_info
@@ -50,7 +50,7 @@ def load_pipeline(
         return pipe.to(**options)
     given: dict[str, Any] = {}
     if vae is not None:
-        given["vae"] = AutoencoderKL.from_pretrained(vae, **options)
+        given["vae"] = load_vae(vae, **options)
     if image_encoder is not None:
         given["image_encoder"] = CLIPVisionModelWithProjection.from_pretrained(
             image_encoder, **options

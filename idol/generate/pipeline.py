@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
@@ -27,7 +27,15 @@ from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
 from idol.diffusion.schedulers import takes_noise
-from idol.encoders import CLIPEncoder, ImageEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
+from idol.encoders import (
+    CLIPEncoder,
+    ImageEncoder,
+    LatentCodec,
+    PatchCodec,
+    TinyEncoder,
+    VAECodec,
+    VAEModel,
+)
 from idol.generate.depth import colour_map, depth_of, metres_of
 from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
@@ -111,7 +119,7 @@ class IdolPipeline(DiffusionPipeline):
         controlnet: ConfiguredModel,
         foreground_projection: ForegroundProjection,
         image_encoder: CLIPVisionModelWithProjection | TinyEncoder,
-        vae: AutoencoderKL | PatchCodec,
+        vae: VAEModel | PatchCodec,
         scheduler: SchedulerMixin,
         info: dict | None = None,
     ) -> None:
@@ -525,9 +533,9 @@ class IdolPipeline(DiffusionPipeline):
         )
 
     def _codec(self, low_memory: bool = False) -> LatentCodec:
-        if isinstance(self.vae, AutoencoderKL):
-            return VAECodec.of(self.vae, chunk=_at_once(low_memory))
-        return self.vae
+        if isinstance(self.vae, PatchCodec):
+            return self.vae
+        return VAECodec.of(self.vae, chunk=_at_once(low_memory))
 
     def _windows(self, windows: Windows | None, frames: int) -> Windows:
         """A model without temporal layers takes each frame by itself, the others all at once."""

@@ -22,9 +22,10 @@ from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
 from idol.data.preparation import scale_images
 from idol.diffusion.noise import Randomness
+from idol.encoders import VAEModel, load_vae
 from idol.encoders.autoencoder import new_autoencoder, with_depth_channel
 from idol.encoders.joint import JOINT_CHANNELS, joined, parted, with_farthest
-from idol.encoders.vae_identity import find_vae
+from idol.encoders.vae_identity import factor_of, find_vae
 from idol.tensors import write_tensors
 from idol.train.distributed import distribute, whole_state
 from idol.train.monitor import Monitor
@@ -42,7 +43,7 @@ _WEIGHTS = "diffusion_pytorch_model.safetensors"
 # What a step's picture is, one of a clip: frames are the hardest, and what is looked at.
 _KINDS = (*("frame",) * 5, "depth", "background", "pose")
 
-# Clips whose latents the scale is taken of; and of a sheet.
+# Clips whose pictures the linear code is of, and the scale of latents; and of a sheet.
 _MEASURED, _SHOWN = 64, 6
 
 
@@ -69,7 +70,7 @@ def check_autoencoder_sources(config: TrainConfig) -> None:
 class _Reconstruction(nn.Module):
     """The autoencoder on pictures and noise, as one forward."""
 
-    def __init__(self, network: AutoencoderKL) -> None:
+    def __init__(self, network: VAEModel) -> None:
         super().__init__()
         self.network = network
 
@@ -88,7 +89,7 @@ class AutoencoderRun(Stepping):
         data: of the run, of which it measures its latents in the end.
     """
 
-    network: AutoencoderKL
+    network: VAEModel
     reconstruct: nn.Module
     data: Datasets
 
@@ -98,7 +99,7 @@ class AutoencoderRun(Stepping):
     ) -> Self:
         """A fresh network, the VAE of --base, or a checkpoint's of this run."""
         torch.manual_seed(config.run.seed)
-        network = _network(config, checkpoint).train()
+        network = _network(config, checkpoint, data).train()
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.data = tensor.data.clone()  # no map of a file, which may go while this trains
         module = _Reconstruction(network.to(accelerator.device))
@@ -141,29 +142,14 @@ class AutoencoderRun(Stepping):
         error = (made.float() - pixels).square().mean()
         mean, logvar = mean.float(), logvar.float()
         divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
-        total = error + config.kl_weight * divergence
+        total = error + config.kl_weight * divergence / pixels[0].numel()
         named = {"total": total, "reconstruction": error, "divergence": divergence}
         return total, {name: value.detach() for name, value in named.items()}, {}
 
     def pictures(self, clips: ClipBatch) -> dict[str, Tensor]:
-        """The clips' first frames as the network takes them, (B, C, H, W) in [-1, 1], by kind.
-
-        `frame`, `background` and `pose`; and `depth`, unless it is in the frames' fourth channel.
-        """
-        device = self.accelerator.device
-
-        def scaled(images_BFHWC: Tensor) -> Tensor:
-            return scale_images(images_BFHWC[:, 0].to(device), self.config.data.size)
-
-        frame, depth, pose = scaled(clips.rgb), scaled(clips.depth), scaled(clips.pose)
-        background = scaled(clips.background[:, None])
-        if not self._holds_depth:
-            return {"frame": frame, "depth": depth, "background": background, "pose": pose}
-        return {
-            "frame": joined(frame, depth),
-            "background": with_farthest(background),
-            "pose": with_farthest(pose),
-        }
+        """The clips' first frames, as `_pictures` gives them, where the network is."""
+        kinds = _pictures(clips, self.config)
+        return {kind: given.to(self.accelerator.device) for kind, given in kinds.items()}
 
     def save_final(self, folder: Path) -> None:
         """Write the autoencoder, its average if there is one: its latents of unit deviation."""
@@ -178,7 +164,7 @@ class AutoencoderRun(Stepping):
 
     @property
     def _factor(self) -> int:
-        return int(2 ** (len(self.network.config["block_out_channels"]) - 1))
+        return factor_of(self.network.config)
 
     @property
     def _holds_depth(self) -> bool:
@@ -292,11 +278,40 @@ class AutoencoderMonitor(Monitor[AutoencoderRun]):
         self._log.images(step, {"autoencoder": np.concatenate([*sheets.values()])})
 
 
-def _network(config: TrainConfig, checkpoint: Path | None) -> AutoencoderKL:
+def _pictures(clips: ClipBatch, config: TrainConfig) -> dict[str, Tensor]:
+    """The clips' first frames as a network takes them, (B, C, H, W) in [-1, 1], by kind.
+
+    `frame`, `background` and `pose`; and `depth`, unless it is in the frames' fourth channel.
+    """
+
+    def scaled(images_BFHWC: Tensor) -> Tensor:
+        return scale_images(images_BFHWC[:, 0], config.data.size)
+
+    frame, depth, pose = scaled(clips.rgb), scaled(clips.depth), scaled(clips.pose)
+    background = scaled(clips.background[:, None])
+    if not config.autoencoder.depth:
+        return {"frame": frame, "depth": depth, "background": background, "pose": pose}
+    return {
+        "frame": joined(frame, depth),
+        "background": with_farthest(background),
+        "pose": with_farthest(pose),
+    }
+
+
+def _first_pictures(config: TrainConfig, data: Datasets) -> Tensor:
+    """Of clips to train on, as often of each kind as steps take them."""
+    pictures = []
+    for clips in data.first_clips("train", _MEASURED):
+        kinds = _pictures(clips, config)
+        pictures += [kinds.get(kind, kinds["frame"]) for kind in _KINDS]
+    return torch.cat(pictures)
+
+
+def _network(config: TrainConfig, checkpoint: Path | None, data: Datasets) -> VAEModel:
     if checkpoint is not None:
-        return AutoencoderKL.from_pretrained(checkpoint / "model")
+        return load_vae(checkpoint / "model")
     if config.base is None:
-        return new_autoencoder(config.autoencoder)
+        return new_autoencoder(config.autoencoder, _first_pictures(config, data))
     network = AutoencoderKL.from_pretrained(find_vae(config.base))
     if network.config["in_channels"] == JOINT_CHANNELS and not config.autoencoder.depth:
         raise TrainError(f"the VAE of --base {config.base} holds depth: give --autoencoder.depth")

@@ -12,7 +12,7 @@ from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 from idol.encoders import TinyEncoder
 from idol.encoders.joint import JOINT_CHANNELS
-from idol.encoders.vae_identity import channels_of, is_vae
+from idol.encoders.vae_identity import is_vae, sizes_of
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.initial_weights import start_from_nothing, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
@@ -238,11 +238,17 @@ def _codec_mistakes(config: TrainConfig) -> list[str]:
         joint = config.model.streams == "joint" and config.vae is None and config.preset == "tiny"
         return ["variant ldm3d needs --vae: " + _JOINT_CODEC] if joint else []
     mistakes, wanted = [], config.model.latent_channels
-    pictures, latents = channels_of(config.vae)
+    pictures, latents, factor = sizes_of(config.vae)
     if latents != wanted:
         mistakes.append(
             f"--vae {config.vae} has latents of {latents} channels, and --model.latent-channels is "
             f"{wanted}: leave that out, here and in --config"
+        )
+    divisor = factor * 2 ** (len(config.model.block_out_channels) - 1)
+    if config.data.size % divisor:
+        mistakes.append(
+            f"--size must be a multiple of {divisor} with --vae {config.vae}, not "
+            f"{config.data.size}"
         )
     if (config.model.streams == "joint") != (pictures == JOINT_CHANNELS):
         mistakes.append(f"--vae {config.vae}: {_JOINT_CODEC}")

@@ -60,7 +60,7 @@ def notices(
 def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
     """Settings that mean nothing beside the others, and why."""
     stage, loss, report = config.stage, config.loss, config.report
-    sizes = ("latent_channels", "block_out_channels", "layers_per_block", "norm_groups")
+    sizes = ("latent_channels", "patch", "width", "blocks")
     if stage != "autoencoder":
         yield from (
             (f"autoencoder.{field.name}", "stage autoencoder alone makes one")

@@ -12,18 +12,20 @@ from diffusers import AutoencoderKL
 from idol.config.autoencoder import AutoencoderConfig, read_latents
 from idol.config.checks import ConfigError
 from idol.config.presets import with_latents
-from idol.encoders import VAECodec
+from idol.encoders import SmallAutoencoder, VAECodec
 from idol.encoders.autoencoder import new_autoencoder, with_depth_channel
 from idol.encoders.joint import joined, parted
+from idol.generate import IdolPipeline
 from idol.generate.loading import load_pipeline
 from idol.saved import load_trained
 from idol.train.autoencoder import AutoencoderMonitor
 from idol.train.stopping import TrainError
 from idol.train.train import train
 from idol.variants import VARIANTS
+from shards import open_dataset
 from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
-SMALL = AutoencoderConfig(latent_channels=5, block_out_channels=(8, 8, 16), crop=16)
+SMALL = AutoencoderConfig(latent_channels=5, patch=4, width=8, blocks=1, crop=16)
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +45,21 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_of(shards, output, validate_every=2, validation_clips=1, sample_every=2)
 
 
-def test_it_is_an_autoencoder_of_diffusers_whose_latents_have_a_deviation_of_one(
+def of_stable_diffusion() -> AutoencoderKL:
+    """Of its architecture, in small."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 16),
+        latent_channels=5,
+        norm_num_groups=8,
+    )
+
+
+def test_it_is_a_small_autoencoder_whose_latents_have_a_deviation_of_one(
     trained: Path, shards: Path
 ) -> None:
-    network = AutoencoderKL.from_pretrained(trained)
+    network = SmallAutoencoder.from_pretrained(trained)
     assert network.config["latent_channels"] == 5
     codec = VAECodec.from_pretrained(trained)
     assert (codec.channels, codec.factor) == (5, 4)
@@ -67,8 +80,10 @@ def test_it_is_an_autoencoder_of_diffusers_whose_latents_have_a_deviation_of_one
     assert codec.encode(pictures).std() == pytest.approx(1, rel=0.1)
 
 
-def test_a_small_one_has_at_most_a_million_parameters() -> None:
-    network = new_autoencoder(AutoencoderConfig())
+@pytest.mark.parametrize("depth", [False, True])
+def test_a_small_one_has_at_most_a_million_parameters(depth: bool) -> None:
+    config = AutoencoderConfig(depth=depth)
+    network = new_autoencoder(config, torch.zeros(1, config.picture_channels, 16, 16))
     assert sum(parameter.numel() for parameter in network.parameters()) <= 1_000_000
 
 
@@ -76,6 +91,20 @@ def test_it_learns(shards: Path, tmp_path: Path) -> None:
     run_of(shards, tmp_path, steps=60, learning_rate=1e-2, checkpoint_every=60, batch_size=4)
     errors = [row["reconstruction"] for row in losses_of(tmp_path)]
     assert sum(errors[-20:]) < 0.8 * sum(errors[:20])
+
+
+@pytest.mark.slow
+def test_of_pictures_not_seen_it_is_better_than_the_linear_code_that_it_starts_as(
+    tmp_path: Path,
+) -> None:
+    first, *others = open_dataset(Path("examples/people.tar")).clips()
+    shards = write_shards(tmp_path / "shards", others, [first])
+    codec = AutoencoderConfig(latent_channels=24, width=32, crop=64)
+    settings: dict[str, Any] = {"size": 64, "validation_clips": 1, "checkpoint_every": 300}
+    linear = run_of(shards, tmp_path / "linear", codec, **settings, steps=1, learning_rate=1e-9)
+    settings |= {"steps": 300, "learning_rate": 1e-3, "batch_size": 4}
+    model = run_of(shards, tmp_path / "run", codec, **settings)
+    assert read_latents(model).psnr["frame"] > read_latents(linear).psnr["frame"] + 0.5
 
 
 @pytest.mark.parametrize("within", ["_validate", "_sample"])
@@ -102,8 +131,7 @@ def test_a_stopped_run_resumes_to_the_byte(
 def test_the_vae_of_a_base_is_fine_tuned_with_depth_as_a_fourth_channel(
     shards: Path, tmp_path: Path
 ) -> None:
-    base = new_autoencoder(dataclasses.replace(SMALL, block_out_channels=(8, 8, 8, 16)))
-    base.save_pretrained(tmp_path / "base" / "vae")
+    of_stable_diffusion().save_pretrained(tmp_path / "base" / "vae")
     with_depth = dataclasses.replace(SMALL, depth=True)
     config = micro("autoencoder", shards, tmp_path / "run", base=tmp_path / "base")
     config = dataclasses.replace(config, preset="sd14", autoencoder=with_depth)
@@ -115,7 +143,7 @@ def test_the_vae_of_a_base_is_fine_tuned_with_depth_as_a_fourth_channel(
 
 
 def test_a_widened_autoencoder_starts_as_it_was() -> None:
-    network = new_autoencoder(SMALL).eval()
+    network = of_stable_diffusion().eval()
     widened = with_depth_channel(network).eval()
     pixels = torch.rand(2, 3, 32, 32) * 2 - 1
     latents = network.encode(pixels).latent_dist.mode()
@@ -153,9 +181,10 @@ def test_preset_tiny_trains_and_generates_with_it(
     assert isinstance(whole.codec, VAECodec)
     assert (info.settings.latent_channels, info.vae_factor) == (5, 4)
     pipeline = load_pipeline(model)
-    assert isinstance(pipeline.vae, AutoencoderKL)
+    assert isinstance(pipeline.vae, SmallAutoencoder)
     index = json.loads((model / "model_index.json").read_bytes())
-    assert index["vae"] == ["diffusers", "AutoencoderKL"]
+    assert index["vae"] == ["idol.encoders.small", "SmallAutoencoder"]
+    assert isinstance(IdolPipeline.from_pretrained(model).vae, SmallAutoencoder)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +206,19 @@ def test_what_it_cannot_start_from_is_refused(
 ) -> None:
     with pytest.raises(TrainError, match=message):
         run_of(shards, tmp_path / "run", **settings)
+
+
+def test_a_codec_whose_latents_do_not_divide_is_refused(shards: Path, tmp_path: Path) -> None:
+    codec = run_of(shards, tmp_path / "codec", dataclasses.replace(SMALL, patch=8))
+    config = micro("image", shards, tmp_path / "run", vae=codec, size=24)
+    config = dataclasses.replace(config, model=with_latents(config.model, read_latents(codec)))
+    with pytest.raises(TrainError, match="--size must be a multiple of 16 with --vae"):
+        train(config)
+
+
+def test_a_latent_larger_than_its_patch_is_refused() -> None:
+    with pytest.raises(ConfigError, match="latent_channels=60 is more than the 48 values"):
+        AutoencoderConfig(patch=4)
 
 
 def test_a_square_that_does_not_divide_is_refused(shards: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def codec(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A codec of colour and depth."""
     config = micro("autoencoder", shards, tmp_path_factory.mktemp("codec"))
-    sizes = AutoencoderConfig(latent_channels=6, block_out_channels=(8, 8, 8), crop=16, depth=True)
+    sizes = AutoencoderConfig(latent_channels=6, patch=4, width=8, blocks=1, crop=16, depth=True)
     return train(dataclasses.replace(config, autoencoder=sizes))
 
 
