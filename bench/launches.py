@@ -1,11 +1,13 @@
 """What a step gives an accelerator to do, counted without one: launches, bytes, waits of the host.
 
     python bench/launches.py --json launches.json
+    python bench/launches.py --stages video --precisions bf16
 
 A step of each stage of the paper's model, and a guided denoising step of generation: noise, forward
 with features, losses, backward, clipping and AdamW, as `idol.train.loop` takes them, with random
 latents. The model has the paper's widths, heads and latents at half its depth (`--depth full` for
-all of it). How long it takes is not said: see `bench/gpu.py`.
+all of it). How long it takes is not said: see `bench/gpu.py`. Counting takes some twenty seconds of
+a core for a step of video.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from idol.train.half import run_in_half
 from idol.train.loop import step_losses
 
 STAGES: tuple[StageName, ...] = ("pretrain", "image", "video")
+PRECISIONS = ("float32", "bf16", "bf16 by autocast")
 FRAMES = 8
 
 
@@ -48,22 +51,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", default="sd14", choices=("sd14", "tiny"))
     parser.add_argument("--depth", default="half", choices=("half", "full"))
     parser.add_argument("--clips", type=int, default=1, help="clips of a pass")
+    parser.add_argument("--stages", nargs="+", choices=(*STAGES, "generation"))
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:2], choices=PRECISIONS)
     parser.add_argument("--json", type=Path, help="where to write all counts")
     options = parser.parse_args(arguments)
     config, size = model_of(options.preset, options.depth), SIZES[options.preset]
     found: dict[str, Any] = {}
-    for precision in ("float32", "bf16 by autocast", "bf16"):
-        for stage in STAGES:
-            counts = step_counts(config, stage, precision, size=size, clips=options.clips)
-            found[f"{stage}, {precision}"] = {k: v.as_json() for k, v in counts.items()}
-        counts = {"forward": denoising_counts(config, precision, size=size)}
-        found[f"generation, {precision}"] = {k: v.as_json() for k, v in counts.items()}
-    for stage in STAGES:
-        waits = step_waits(config, stage, size=size, clips=options.clips)
-        found[f"{stage}, float32"]["waits"] = dict(waits)
-    print(table(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    print(HEAD, flush=True)
+    for stage in options.stages or (*STAGES, "generation"):
+        waits = None
+        if stage != "generation":
+            waits = step_waits(config, stage, size=size, clips=options.clips)
+        for precision in options.precisions:
+            if stage == "generation":
+                counts = {"forward": denoising_counts(config, precision, size=size)}
+            else:
+                counts = step_counts(config, stage, precision, size=size, clips=options.clips)
+            name = f"{stage}, {precision}"
+            found[name] = {"waits": waits, **{k: v.as_json() for k, v in counts.items()}}
+            print(row(name, found[name]), flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def model_of(name: PresetName, depth: str) -> DualModalUNetConfig:
@@ -90,6 +98,7 @@ def step_counts(
             losses, _ = step_losses(model, batch, Randomness(0), noises, loss)
         with counting() as backward:
             losses.total.backward()
+        optimizer.step()  # what is made in the first step alone
         with counting() as update:
             nn.utils.clip_grad_norm_(trained, 1.0, foreach=True)
             optimizer.step()
@@ -172,7 +181,10 @@ def as_on_accelerators() -> Iterator[None]:
     entries = blockwise._ENTRIES.copy()
     blockwise._ENTRIES.clear()
     # What is made once would be without numbers for whoever comes later.
-    made_once = (encoder._labels, change._channels, schedule._signal_fractions)
+    made_once = (
+        *(encoder._labels, encoder._frequencies),
+        *(change._channels, schedule._signal_fractions),
+    )
     try:
         for function in made_once:
             function.cache_clear()
@@ -203,23 +215,21 @@ class _FloatNorms(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def table(found: dict[str, Any]) -> str:
-    """The counts as a table of Markdown."""
-    lines = [
-        "| | launches | of these copies | GB read and written | GB copied | waits |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, parts in found.items():
-        waits = parts.get("waits")
-        counts = [part for key, part in parts.items() if key != "waits"]
-        sums = [
-            sum(part[key] for part in counts)
-            for key in ("launches", "copies", "gigabytes", "gigabytes_copied")
-        ]
-        launches, copies, moved, copied = sums
-        shown = "" if waits is None else sum(waits.values())
-        lines.append(f"| {name} | {launches} | {copies} | {moved:.1f} | {copied:.1f} | {shown} |")
-    return "\n".join(lines)
+HEAD = """\
+| | launches | of these copies | GB read and written | GB copied | waits |
+|---|---|---|---|---|---|"""
+
+
+def row(name: str, parts: dict[str, Any]) -> str:
+    """The counts of a step as a row of a table of Markdown."""
+    waits = parts["waits"]
+    counts = [part for key, part in parts.items() if key != "waits"]
+    launches, copies, moved, copied = (
+        sum(part[key] for part in counts)
+        for key in ("launches", "copies", "gigabytes", "gigabytes_copied")
+    )
+    shown = "" if waits is None else sum(waits.values())
+    return f"| {name} | {launches} | {copies} | {moved:.1f} | {copied:.1f} | {shown} |"
 
 
 if __name__ == "__main__":

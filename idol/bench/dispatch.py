@@ -18,11 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 __all__ = ["Counts", "counting"]
 
-_QUESTIONS = ("prim", "prims")
+_QUESTIONS = ("prim", "prims", "profiler")
 _SILENT = {
     *("detach", "alias", "view", "_unsafe_view", "lift_fresh", "_reshape_alias", "set_data"),
     *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "promote_types"),
@@ -128,7 +127,13 @@ class _Mode(TorchDispatchMode):
 
 
 def _tensors(tree: Any) -> list[Tensor]:
-    return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (tuple, list)):
+        return []
+    return [x for part in tree for x in _tensors(part)]
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

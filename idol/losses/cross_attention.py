@@ -87,6 +87,8 @@ class _MapSumOfSquares(torch.autograd.Function):
     def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
         inputs: tuple[Tensor, ...] = ctx.saved_tensors
         _, heads, positions, _ = inputs[0].shape
+        scaled = grad_total * ctx.scale
+        query_factors = 2.0 * scaled, -2.0 * scaled
         grads = [torch.empty_like(x) for x in inputs]
         key_sums: list[Tensor] = []
         with without_autocast(inputs[0].device.type):
@@ -98,7 +100,7 @@ class _MapSumOfSquares(torch.autograd.Function):
                 for i, factor in enumerate((2.0, -2.0)):
                     queries, keys = operands[2 * i : 2 * i + 2]
                     key_sums[i].baddbmm_(logits[i].transpose(1, 2), queries, alpha=factor)
-                    query_grad = torch.bmm(logits[i], keys).mul_(grad_total * factor * ctx.scale)
+                    query_grad = torch.bmm(logits[i], keys).mul_(query_factors[i])
                     grads[2 * i][maps, :, rows] = query_grad.unflatten(0, (-1, heads))
                     if rows.stop == positions:
                         key_grad = key_sums[i].mul_(grad_total)
@@ -116,11 +118,16 @@ def _block(
     inputs: tuple[Tensor, ...], maps: slice, rows: slice, scale: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A block's queries, scaled, and keys, (images * heads, ...), in the loss's own dtype."""
-    dtype = compute_dtype(inputs[0])
     video_q, video_k, depth_q, depth_k = inputs
+    dtype = compute_dtype(video_q)
+
+    def laid_out(x: Tensor) -> Tensor:
+        # Cast and laid out at once.
+        return x.to(dtype, memory_format=torch.contiguous_format).flatten(0, 1)
+
     return (
-        (video_q[maps, :, rows].to(dtype) * scale).flatten(0, 1),
-        video_k[maps].to(dtype).flatten(0, 1),
-        (depth_q[maps, :, rows].to(dtype) * scale).flatten(0, 1),
-        depth_k[maps].to(dtype).flatten(0, 1),
+        laid_out(video_q[maps, :, rows]) * scale,
+        laid_out(video_k[maps]),
+        laid_out(depth_q[maps, :, rows]) * scale,
+        laid_out(depth_k[maps]),
     )

@@ -115,25 +115,28 @@ def _walk(
 ) -> tuple[Total, list[Tensor]]:
     """Return the sum in Eq. 5 and, if asked for, its gradients at video and depth features."""
     total: Total = 0.0
-    grads = [torch.zeros_like(x, dtype=compute_dtype(x)) for x in streams if with_grads]
-    with without_autocast(streams[0].device.type):
-        for clip, frames, blocks_of_rows in _chunks(streams[0]):
-            units = [_unit(stream[clip, frames])[0] for stream in streams]
+    first = streams[0]
+    clips, images, positions, channels = first.shape
+    # Of both streams together, that little is launched where launching takes the time.
+    grads_SBFLC = first.new_zeros(2 * with_grads, *first.shape, dtype=compute_dtype(first))
+    with without_autocast(first.device.type):
+        for clip, frames, blocks_of_rows in _chunks(first):
+            units_SFLC, _ = _unit(torch.stack([stream[clip, frames] for stream in streams]))
             for rows in blocks_of_rows:
-                operands = _queries_keys(units[0], units[1], rows, sharpness)
+                operands = _queries_keys(units_SFLC[0], units_SFLC[1], rows, sharpness)
                 if with_grads:
-                    sums = [grad[clip, frames] for grad in grads]
+                    sums = [*grads_SBFLC[:, clip, frames]]
                     total += _add_unit_grads(sums, operands, rows, sharpness)
                 else:
                     total += sum_of_squares(*operands)
                 del operands
-            del units  # before the next run of frames makes its own
-        for stream, grad in zip(streams, grads, strict=with_grads):
-            clips, images, positions, channels = stream.shape
+            del units_SFLC  # before the next run of frames makes its own
+        if with_grads:
             for clip in range(clips):
-                for part in blocks(images, positions, channels, stream.device.type):
-                    _unit_backward_(stream[clip][part], grad[clip][part])
-    return total, grads
+                for part in blocks(images, positions, 2 * channels, first.device.type):
+                    features = torch.stack([stream[clip][part] for stream in streams])
+                    _unit_backward_(features, grads_SBFLC[:, clip][:, *part])
+    return total, [*grads_SBFLC]
 
 
 def _add_unit_grads(
@@ -160,17 +163,18 @@ def _chunks(features_BFLC: Tensor) -> Iterator[tuple[int, slice, list[slice]]]:
 
 
 # Eq. 3's normalised vectors f.
-def _unit(features_FLC: Tensor) -> tuple[Tensor, Tensor]:
-    features_FLC = features_FLC.to(compute_dtype(features_FLC))
-    norm_FL1 = torch.linalg.vector_norm(features_FLC, dim=-1, keepdim=True)
-    return features_FLC / norm_FL1.clamp_min(_NORM_EPS), norm_FL1
+def _unit(features_SFLC: Tensor) -> tuple[Tensor, Tensor]:
+    features_SFLC = features_SFLC.to(compute_dtype(features_SFLC))
+    norm_SFL1 = torch.linalg.vector_norm(features_SFLC, dim=-1, keepdim=True)
+    return features_SFLC / norm_SFL1.clamp_min(_NORM_EPS), norm_SFL1
 
 
-def _unit_backward_(features_LC: Tensor, grad_LC: Tensor) -> None:
+def _unit_backward_(features_SFLC: Tensor, grad_SFLC: Tensor) -> None:
     """Take a gradient through `_unit`, in place: what lies along a vector does not turn it."""
-    unit_LC, norm_L1 = _unit(features_LC)
-    along_L1 = (grad_LC * unit_LC).sum(dim=-1, keepdim=True).masked_fill_(norm_L1 < _NORM_EPS, 0)
-    grad_LC.addcmul_(unit_LC, along_L1, value=-1).div_(norm_L1.clamp_min(_NORM_EPS))
+    unit_SFLC, norm_SFL1 = _unit(features_SFLC)
+    along_SFL1 = (grad_SFLC * unit_SFLC).sum(dim=-1, keepdim=True)
+    along_SFL1.masked_fill_(norm_SFL1 < _NORM_EPS, 0)
+    grad_SFLC.addcmul_(unit_SFLC, along_SFL1, value=-1).div_(norm_SFL1.clamp_min(_NORM_EPS))
 
 
 def _queries_keys(video_FLC: Tensor, depth_FLC: Tensor, rows: slice, sharpness: float) -> _Operands:

@@ -26,6 +26,7 @@ __all__ = [
     "Transformer",
     "TransformerBlock",
     "shared",
+    "together",
     "zero_",
 ]
 
@@ -68,20 +69,20 @@ class Attention(nn.Module):
 
     def forward(self, x_NLC: Tensor) -> Tensor:
         """Attend from (N, L, C) to itself; returns (N, L, C)."""
-        made = _together(x_NLC, self.to_q, self.to_k, self.to_v)
+        made = together(x_NLC, self.to_q, self.to_k, self.to_v)
         mixed = attend(*(self._split_heads(x) for x in made))
         return self.to_out[0](mixed.transpose(1, 2).flatten(2))
 
     def over_images(self, x_NLC: Tensor, images: int) -> Tensor:
         """Attend among runs of `images` of the (N, L, C), at each position by itself."""
-        # The heads of all positions are those of one attention, and nothing need be moved.
+        # The heads of all positions are those of one attention: laid out one after the other.
+        made = torch.stack(together(x_NLC, self.to_q, self.to_k, self.to_v))
         queries, keys, values = (
-            layer(x_NLC)
-            .unflatten(0, (-1, images))
+            x.unflatten(0, (-1, images))
             .unflatten(-1, (self.heads, -1))
             .flatten(2, 3)
             .transpose(1, 2)
-            for layer in (self.to_q, self.to_k, self.to_v)
+            for x in made.unbind()
         )
         mixed = attend(queries, keys, values).transpose(1, 2).flatten(0, 1)
         return self.to_out[0](mixed.unflatten(1, (-1, self.heads)).flatten(2))
@@ -91,18 +92,21 @@ class Attention(nn.Module):
         x_NLC: Tensor,
         context_BTD: Tensor,
         share: Callable[[Tensor], Tensor] | None = None,
+        made: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, QueriesKeys]:
         """Attend from (N, L, C) to what a clip has once; keys and values are made once for it.
 
         Args:
             share: changes the (N, heads, L, D) that maps make of values.
+            made: keys and values (B, T, C) if they are there already.
 
         Returns:
             (N, L, C), and the (N, heads, L, D) queries and (B, heads, T, D) keys of the maps.
         """
         clips, images = len(context_BTD), len(x_NLC)
         queries = self._split_heads(self.to_q(x_NLC).unflatten(0, (clips, -1)).flatten(1, 2))
-        keys, values = map(self._split_heads, _together(context_BTD, self.to_k, self.to_v))
+        made = made or together(context_BTD, self.to_k, self.to_v)
+        keys, values = map(self._split_heads, made)
         # The positions of all of a clip's images attend as if they were those of one.
         mixed, queries = (
             x.unflatten(2, (images // clips, -1)).transpose(1, 2).flatten(0, 1)
@@ -116,9 +120,12 @@ class Attention(nn.Module):
         return x_NLC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def _together(x_NLC: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """What linear layers without bias make of the same tokens, by one product."""
-    return F.linear(x_NLC, torch.cat([layer.weight for layer in layers])).chunk(len(layers), -1)
+def together(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """What linear layers, all with a bias or none, make of the same (..., in), by one product."""
+    biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+    bias = torch.cat(biases) if biases else None
+    made = F.linear(x, torch.cat([layer.weight for layer in layers]), bias)
+    return made.split([layer.out_features for layer in layers], dim=-1)
 
 
 class TemporalAttention(nn.Module):
@@ -222,7 +229,11 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(channels)
 
     def forward(
-        self, x_NLC: Tensor, tokens_BTD: Tensor, layout: ClipLayout
+        self,
+        x_NLC: Tensor,
+        tokens_BTD: Tensor,
+        layout: ClipLayout,
+        keys_values: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, Tensor, QueriesKeys]:
         """Return the new hidden states, the motion feature (both (N, L, C)), and the map."""
         x_NLC = x_NLC + self.attn1(self.norm1(x_NLC))
@@ -233,7 +244,9 @@ class TransformerBlock(nn.Module):
         share = None
         if self.shared_maps != "none" and layout.modalities > 1:
             share = partial(shared, layout=layout, kind=self.shared_maps)
-        attended, cross_attention = self.attn2.to_context(self.norm2(x_NLC), tokens_BTD, share)
+        attended, cross_attention = self.attn2.to_context(
+            self.norm2(x_NLC), tokens_BTD, share, keys_values
+        )
         x_NLC = x_NLC + attended
         return x_NLC + self.ff(self.norm3(x_NLC)), motion, cross_attention
 
@@ -253,9 +266,16 @@ class Transformer(nn.Module):
         self.proj_out = _projection(channels, linear=self.linear)
 
     def forward(
-        self, x_NCHW: Tensor, tokens_BTD: Tensor, layout: ClipLayout
+        self,
+        x_NCHW: Tensor,
+        tokens_BTD: Tensor,
+        layout: ClipLayout,
+        keys_values: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, LayerFeatures]:
-        """(N, C, H, W) to the same shape, and this layer's features for the losses."""
+        """(N, C, H, W) to the same shape, and this layer's features for the losses.
+
+        keys_values: what `to_k` and `to_v` of `attn2` make of the tokens, if it is there already.
+        """
         size = x_NCHW.shape[-2:]
         normed_NCHW = self.norm(x_NCHW)
         if self.linear:
@@ -263,7 +283,7 @@ class Transformer(nn.Module):
         else:
             hidden_NLC = self.proj_in(normed_NCHW).flatten(2).transpose(1, 2)
         hidden_NLC, motion, cross_attention = self.transformer_blocks[0](
-            hidden_NLC, tokens_BTD, layout
+            hidden_NLC, tokens_BTD, layout, keys_values
         )
         features = LayerFeatures(motion.unflatten(1, size), cross_attention)
         if self.linear:

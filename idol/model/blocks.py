@@ -4,7 +4,8 @@ The order inside a block is Fig. 2, right. Parameters of the 2D model keep diffu
 Shape suffixes: see `idol.model.layout`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -23,12 +24,14 @@ __all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock"]
 class Embeddings(NamedTuple):
     """What every unit is given: the time and modality embedding, and the foreground tokens.
 
-    The embedding is after its SiLU, which all units take of it.
+    The embedding is after its SiLU, which all units take of it. `made` is what units make of both:
+    of a ResBlock its `time_emb_proj`, of a transformer its keys and values. Others make their own.
     """
 
     time_NE: Tensor
     tokens_BTD: Tensor
     layout: ClipLayout
+    made: Mapping[nn.Module, tuple[Tensor, ...]] = MappingProxyType({})
 
 
 class _Block(nn.Module):
@@ -64,7 +67,8 @@ class _Block(nn.Module):
     def _attend(
         self, x_NCHW: Tensor, index: int, transformer: nn.Module, embeddings: Embeddings
     ) -> tuple[Tensor, LayerFeatures]:
-        x_NCHW, features = self._run(transformer, x_NCHW, *embeddings[1:])
+        given = embeddings.tokens_BTD, embeddings.layout, embeddings.made.get(transformer, ())
+        x_NCHW, features = self._run(transformer, x_NCHW, *given)
         if len(self.motion_modules):
             x_NCHW = self._move(x_NCHW, index, embeddings.layout)
             if self.motion_feature == "temporal_attention":
@@ -72,6 +76,11 @@ class _Block(nn.Module):
         if len(self.cross_modal_layers):
             x_NCHW = self._run(self.cross_modal_layers[index], x_NCHW, embeddings.layout)
         return x_NCHW, features
+
+    def _resnet(self, resnet: nn.Module, x_NCHW: Tensor, embeddings: Embeddings) -> Tensor:
+        given = embeddings.time_NE, embeddings.layout, embeddings.made.get(resnet, ())
+        after: Tensor = self._run(resnet, x_NCHW, *given)
+        return after
 
     def _move(self, x_NCHW: Tensor, index: int, layout: ClipLayout) -> Tensor:
         if not len(self.motion_modules):
@@ -125,7 +134,7 @@ class DownBlock(_Block):
         """What comes before the exchange: features, and the skips but for the last unit's."""
         skips = []
         for i, resnet in enumerate(self.resnets):
-            x_NCHW = self._run(resnet, x_NCHW, embeddings.time_NE, embeddings.layout)
+            x_NCHW = self._resnet(resnet, x_NCHW, embeddings)
             if len(self.attentions):
                 x_NCHW, _ = self._attend(x_NCHW, i, self.attentions[i], embeddings)
             else:
@@ -156,10 +165,9 @@ class MidBlock(_Block):
 
     def units(self, x_NCHW: Tensor, embeddings: Embeddings) -> Tensor:
         """What comes before the exchange."""
-        x_NCHW = self._run(self.resnets[0], x_NCHW, embeddings.time_NE, embeddings.layout)
+        x_NCHW = self._resnet(self.resnets[0], x_NCHW, embeddings)
         x_NCHW, _ = self._attend(x_NCHW, 0, self.attentions[0], embeddings)
-        after: Tensor = self._run(self.resnets[1], x_NCHW, embeddings.time_NE, embeddings.layout)
-        return after
+        return self._resnet(self.resnets[1], x_NCHW, embeddings)
 
 
 class UpBlock(_Block):
@@ -200,7 +208,7 @@ class UpBlock(_Block):
         features = []
         for i, resnet in enumerate(self.resnets):
             x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
-            x_NCHW = self._run(resnet, x_NCHW, embeddings.time_NE, embeddings.layout)
+            x_NCHW = self._resnet(resnet, x_NCHW, embeddings)
             if len(self.attentions):
                 x_NCHW, layer = self._attend(x_NCHW, i, self.attentions[i], embeddings)
                 features.append(layer)

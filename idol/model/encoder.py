@@ -3,19 +3,23 @@
 Shape suffixes: see `idol.model.layout`.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import zip_longest
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.embeddings import TimestepEmbedding
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
-from idol.model.attention import zero_
+from idol.model.attention import Transformer, together, zero_
 from idol.model.blocks import DownBlock, Embeddings, MidBlock
 from idol.model.layout import ClipLayout
+from idol.model.resblock import ResBlock
 from idol.model.saving import ConfiguredModel
 
 __all__ = ["DualModalEncoder"]
@@ -34,7 +38,6 @@ class DualModalEncoder(ConfiguredModel):
         super().__init__(config)
         channels = config.block_out_channels
         self.conv_in = nn.Conv2d(config.latent_channels, channels[0], kernel_size=3, padding=1)
-        self.time_proj = Timesteps(channels[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(channels[0], config.time_embed_dim)
         self.modality_embed = (
             zero_(nn.Embedding(2, config.time_embed_dim)) if config.modality_embedding else None
@@ -55,7 +58,8 @@ class DualModalEncoder(ConfiguredModel):
     # Sec. 3.1: "we add a learnable modality embedding to the time step embedding".
     def embed(self, timesteps_B: Tensor, modalities_M: Tensor, layout: ClipLayout) -> Tensor:
         """Embed timesteps (B,) and modality labels (M,), and repeat per image: (N, E)."""
-        sinusoids = self.time_proj(timesteps_B).to(self.conv_in.weight.dtype)
+        sinusoids = _sinusoids(timesteps_B, self.settings.block_out_channels[0])
+        sinusoids = sinusoids.to(self.conv_in.weight.dtype)
         time_NE = layout.per_clip(self.time_embedding(sinusoids))
         if self.modality_embed is None:
             return time_NE
@@ -89,7 +93,40 @@ class DualModalEncoder(ConfiguredModel):
         layout = _checked_layout(latents_BMFCHW, timesteps_B, tokens_BTD, modalities, self.settings)
         modalities_M = _labels(modalities, timesteps_B.device)
         time_NE = F.silu(self.embed(timesteps_B, modalities_M, layout))
-        return Embeddings(time_NE, tokens_BTD, layout)
+        return Embeddings(time_NE, tokens_BTD, layout, self._made(time_NE, tokens_BTD))
+
+    def _made(self, time_NE: Tensor, tokens_BTD: Tensor) -> Mapping[nn.Module, tuple[Tensor, ...]]:
+        """What all units make of the same embedding and tokens: two products for the network."""
+        resnets, transformers = self._units
+        if isinstance(resnets[0].time_emb_proj.weight, DTensor):
+            return {}  # with FSDP a unit's weights are whole while it runs, and then alone
+        shifts = together(time_NE, *(resnet.time_emb_proj for resnet in resnets))
+        attentions = [transformer.transformer_blocks[0].attn2 for transformer in transformers]
+        keys_values = together(
+            tokens_BTD, *(layer for one in attentions for layer in (one.to_k, one.to_v))
+        )
+        pairs = zip(keys_values[::2], keys_values[1::2], strict=True)
+        return {
+            **{resnet: (shift,) for resnet, shift in zip(resnets, shifts, strict=True)},
+            **dict(zip(transformers, pairs, strict=True)),
+        }
+
+    @cached_property
+    def _units(self) -> tuple[list[Any], list[Any]]:
+        kinds = ResBlock, Transformer
+        resnets, transformers = ([m for m in self.modules() if isinstance(m, k)] for k in kinds)
+        return resnets, transformers
+
+
+def _sinusoids(timesteps_B: Tensor, channels: int) -> Tensor:
+    """(B, channels) float32 as Stable Diffusion has them: cosines, then sines."""
+    angles = timesteps_B[:, None].float() * _frequencies(channels // 2, timesteps_B.device)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+@lru_cache
+def _frequencies(count: int, device: torch.device) -> Tensor:
+    return torch.exp(-math.log(10000) * torch.arange(count, device=device).float() / count)
 
 
 # Made once: a step that is captured as a CUDA graph may copy nothing from the CPU.

@@ -68,10 +68,16 @@ class ResBlock(ResnetBlock2D):
             else None
         )
 
-    def forward(self, x_NCHW: Tensor, time_NE: Tensor, layout: ClipLayout) -> Tensor:
-        """(N, in, H, W) and the embedding (N, E), after its SiLU, to (N, out, H, W)."""
+    def forward(
+        self, x_NCHW: Tensor, time_NE: Tensor, layout: ClipLayout, made: tuple[Tensor, ...] = ()
+    ) -> Tensor:
+        """(N, in, H, W) and the embedding (N, E), after its SiLU, to (N, out, H, W).
+
+        made: what `time_emb_proj` makes of the embedding, (N, out), if it is there already.
+        """
+        (time_NC,) = made or (self.time_emb_proj(time_NE),)
         hidden = F.silu(group_norm(self.norm1, x_NCHW, layout, self.across_frames))
-        hidden = self.conv1(hidden) + self.time_emb_proj(time_NE)[:, :, None, None]
+        hidden = self.conv1(hidden) + time_NC[:, :, None, None]
         hidden = F.silu(group_norm(self.norm2, hidden, layout, self.across_frames))
         hidden = self.conv2(hidden)
         if self.temporal_conv is not None:

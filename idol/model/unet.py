@@ -124,7 +124,7 @@ class DualModalUNet(DualModalEncoder):
         hidden = self.enter(*given, embeddings)
         hidden, skips = self.encode(hidden, embeddings, control.within if control else ())
         if control is not None and control.mid is not None:
-            skips = [skip + residual for skip, residual in zip(skips, control.skips, strict=True)]
+            skips = list(torch._foreach_add(skips, list(control.skips)))
             hidden = hidden + control.mid
 
         features: list[ConsistencyFeatures] = []

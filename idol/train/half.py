@@ -22,6 +22,9 @@ __all__ = ["run_in_half"]
 # Their gradients are made float32 together, as soon as they are there.
 _UNITS = ("ResBlock", "Transformer", "CrossModalAttention", "MotionModule")
 
+# But these, whose gradients come at the end, when all units have theirs (`encoder`).
+_SHARED = (".time_emb_proj", ".attn2.to_k", ".attn2.to_v")
+
 _CONDITIONS = {"encoded_foreground_BTD", "pose_BFCHW"}
 
 _Slot = tuple[nn.Module, str]
@@ -60,9 +63,10 @@ def run_in_half(model: nn.Module, dtype: torch.dtype) -> None:
 def _units(model: nn.Module) -> Iterator[list[_Slot]]:
     """Where the weights are: of each unit, and of what is in none."""
     seen: set[nn.Module] = set()
+    shared = {m for name, m in model.named_modules() if name.endswith(_SHARED)}
     for module in model.modules():
         if type(module).__name__ in _UNITS and module not in seen:
-            inside = [m for m in module.modules() if m not in seen]
+            inside = [m for m in module.modules() if m not in seen | shared]
             seen.update(inside)
             yield _slots(inside)
     yield _slots([m for m in model.modules() if m not in seen])

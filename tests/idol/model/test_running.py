@@ -103,3 +103,20 @@ def test_on_a_gpu(trained: DualModalDenoiser, inputs: Inputs) -> None:
     expected = trained(**inputs).noise_pred_BMFCHW
     found = trained.cuda()(**{k: v.cuda() for k, v in inputs.items()}).noise_pred_BMFCHW
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-2, atol=1e-3)
+
+
+def test_what_all_units_make_of_the_same_is_what_each_makes(
+    trained: DualModalDenoiser, inputs: Inputs
+) -> None:
+    unet = trained.unet
+    tokens = trained.foreground_projection(inputs["encoded_foreground_BTD"])
+    given = inputs["latents_BMFCHW"], inputs["timesteps_B"]
+    embeddings = unet.embeddings(*given, tokens, (0, 1))
+    assert len(embeddings.made) == sum(
+        len([*block.resnets, *block.attentions])
+        for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks)
+    )
+    entered = unet.enter(*given, inputs["background_BCHW"], (0, 1), embeddings)
+    together, _ = unet.encode(entered, embeddings)
+    apart, _ = unet.encode(entered, embeddings._replace(made={}))
+    torch.testing.assert_close(together, apart)
