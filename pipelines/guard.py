@@ -22,7 +22,7 @@ from pipelines.child import COMMAND
 from pipelines.commit import Attempt, RealHands, TaskWorker, WholeShard
 from pipelines.compute import Compute
 from pipelines.plan import Task
-from pipelines.tracebacks import of_dump
+from pipelines.tracebacks import first_dump, of_dump
 from pipelines.worker import Outcome, survey_name
 from preprocess.errors import InputError
 from shards.manifest import Manifest, Quarantined
@@ -140,13 +140,21 @@ class _Guarded:
     def _run_one(self, task: Task, attempt: Attempt) -> Outcome:
         """A task of one clip, until it is made or given up."""
         (place,) = task.places
+        told = False
+
+        def once(quarantined: Quarantined | None) -> None:
+            nonlocal told
+            if not told:  # a process may die of what comes after
+                attempt.made(quarantined)
+            told = True
+
         while not (dead := self._dead(task)):
             try:
-                return self._process.run(task, attempt)
+                return self._process.run(task, replace(attempt, made=once))
             except _Died as death:
                 self._died(task, death)
         (quarantined,) = dead.values()
-        attempt.made(quarantined)
+        once(quarantined)
         return Outcome((), {place: quarantined})
 
     def _dead(self, task: Task) -> dict[int, Quarantined]:
@@ -325,14 +333,22 @@ class _Process:
                 self.kill()
 
     def _timed_out(self, at: str | None) -> _Died:
-        self._process.send_signal(signal.SIGUSR1)
-        deadline = time.monotonic() + _GRACE
-        while not (dump := self._dumped()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.05)  # the rest of it
-        dump = self._dumped()
         why = f"took longer than {self._guards.seconds:g} s (--clip-timeout)"
-        return _Died(at, "timeout", why, of_dump(dump, crashed=False))
+        return _Died(at, "timeout", why, of_dump(self._where_it_is(), crashed=False))
+
+    def _where_it_is(self) -> str:
+        """What it writes when it is asked where it is, twice; as much as comes in time."""
+        deadline = time.monotonic() + _GRACE
+        self._process.send_signal(signal.SIGUSR1)
+        asked_again = False
+        while (whole := first_dump(dump := self._dumped())) is None:
+            if time.monotonic() > deadline:
+                return dump
+            if dump and not asked_again:  # a signal that is at work is not lost, it waits
+                self._process.send_signal(signal.SIGUSR1)
+                asked_again = True
+            time.sleep(0.02)
+        return whole
 
     def _has_died(self, at: str | None) -> _Died:
         try:

@@ -8,7 +8,7 @@ import re
 import traceback
 from pathlib import Path
 
-__all__ = ["of_dump", "of_error"]
+__all__ = ["first_dump", "of_dump", "of_error"]
 
 _MOST = 24  # calls, of which the innermost are kept
 _ROOT = str(Path(__file__).resolve().parent.parent) + "/"
@@ -55,6 +55,14 @@ def of_dump(text: str, *, crashed: bool) -> str:
     frames = [(file, int(line), name) for file, line, name in calls[max(callers, default=0) :]]
     head = text.splitlines()[0] if crashed and text.startswith("Fatal") else ""
     return "\n".join(filter(None, [*_lines(frames), head]))
+
+
+def first_dump(text: str) -> str | None:
+    """The first of two dumps of the same threads, written one after the other; None until the
+    second has begun, for nothing else tells that the first is whole."""
+    line, newline, _ = text.partition("\n")
+    end = text.find(f"\n{line}\n", len(line)) if newline else -1
+    return text[: end + 1] if end >= 0 else None
 
 
 def _lines(frames: list[tuple[str, int, str]]) -> list[str]:

@@ -14,7 +14,7 @@ from pipelines.build import build
 from pipelines.compute import Compute
 from pipelines.guard import MAX_DEATHS
 from pipelines.reporter import Reporter
-from pipelines.tracebacks import of_dump
+from pipelines.tracebacks import first_dump, of_dump
 from shards.reader import open_dataset
 from tests.pipelines.conftest import tree
 from tests.pipelines.poison import Poisoned, poisoned_plan
@@ -105,9 +105,10 @@ def test_clips_are_told_once_each_whatever_dies(tmp_path):
 
 def test_a_process_that_is_killed_from_outside_costs_nothing(tmp_path):
     class Killing(Reporter):
-        killed = 0
+        count = killed = 0
 
         def made(self, clips, quarantined):
+            self.count += clips
             if self.killed < 3:
                 children = subprocess.run(
                     ["pgrep", "-P", str(os.getpid()), "-f", "pipelines.child"],
@@ -123,6 +124,7 @@ def test_a_process_that_is_killed_from_outside_costs_nothing(tmp_path):
     plan = poisoned_plan(tmp_path, Poisoned(()))
     summary = build(plan, str(tmp_path / "out"), killing, compute=Compute(workers=0))
     assert killing.killed >= 3
+    assert killing.count == 8
     assert not summary.quarantined
     build(plan, str(tmp_path / "calm"), Reporter(), compute=Compute(workers=0))
     assert tree(tmp_path / "out") == tree(tmp_path / "calm")
@@ -172,6 +174,13 @@ def test_a_dump_is_read_innermost_last():
         "Fatal Python error: Segmentation fault",
     ]
     assert of_dump("", crashed=False) == ""
+
+
+def test_a_dump_is_whole_when_the_next_begins():
+    dump = "Thread 0x1 (most recent call first):\n  in wait\n\nCurrent thread 0x2:\n  in read\n"
+    for end in range(len(dump) + len("Thread 0x1 (most recent call first):\n")):
+        assert first_dump((dump + dump)[:end]) is None
+    assert first_dump(dump + dump) == dump
 
 
 def test_what_is_waited_for_is_in_the_thread_that_reads():
