@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-__all__ = ["Start", "start", "until_there"]
+__all__ = ["Start", "free_port", "start", "until_there"]
 
 Start = Callable[..., subprocess.Popen[Any]]
 
@@ -44,3 +47,12 @@ def until_there(
     while not there() and process.poll() is None:
         assert time.monotonic() < end, f"nothing in {seconds} s, and the process goes on"
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    """One below those that the system gives to whoever asks for any."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("localhost", port))
+            return port
+    raise OSError("no free port")

@@ -132,7 +132,7 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     )
     until_there(lambda: len(list(out.glob("*/shard-*.json"))) >= 3, process)
     process.send_signal(stop)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=150)
     committed = len(list(out.glob("*/shard-*.json")))
     assert 3 <= committed < 90
     if stop != signal.SIGKILL:
@@ -154,7 +154,7 @@ def test_clips_of_a_shard_that_was_not_complete_are_kept(run, videos, tmp_path, 
     process = start(one_shard, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until_there(lambda: len(list(out.glob(".waiting/*/*/*.tar"))) >= 5, process)
     process.send_signal(stop)
-    process.wait(timeout=60)
+    process.wait(timeout=120)
     waiting = len(list(out.glob(".waiting/*/*/*.tar")))
     assert waiting >= 5
     assert not list(out.glob("*/shard-*"))

@@ -12,6 +12,7 @@ from pipelines.counts import Counts
 from pipelines.metrics import CONTENT_TYPE, exported, text
 from preprocess.errors import InputError
 from shards.manifest import Quarantined
+from tests.processes import free_port
 
 LINE = re.compile(
     r"# (HELP|TYPE) idol_build_[a-z_]+ .+"
@@ -47,9 +48,7 @@ def test_the_file_has_the_last_numbers(tmp_path, make_video):
 
 
 def test_the_port_serves_on_the_loopback_alone():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with exported(str(port)) as metrics:
         metrics.of("s3://bucket/data").made(1, [Quarantined("k", "v", "no person")])
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:

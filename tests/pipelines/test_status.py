@@ -62,11 +62,13 @@ def test_a_build_that_was_stopped_says_so_and_one_that_died_is_found(
         stderr=subprocess.DEVNULL,
     )
     until_there(lambda: len(list(out.glob("*/shard-*.json"))) >= 3, process)
+    process.send_signal(signal.SIGSTOP)  # it does not end while it is asked for
     running = status(out, capsys)
     assert running["state"] == "building"
     assert running["builder"]["pid"] == process.pid
     process.send_signal(stop)
-    process.wait(timeout=60)
+    process.send_signal(signal.SIGCONT)
+    process.wait(timeout=120)
     left = status(out, capsys)
     assert left["state"] == state
     assert not left["builder"]["alive"]
@@ -120,7 +122,7 @@ def test_a_process_is_known_by_its_start():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     assert process_start(child.pid) not in (None, process_start(os.getpid()))
     child.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while process_start(child.pid) is not None:  # a zombie runs no more
         assert time.monotonic() < deadline
         time.sleep(0.01)

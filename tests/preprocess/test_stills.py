@@ -1,6 +1,8 @@
 """An image file becomes what a viewer shows, or is refused as damaged."""
 
 import io
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -293,6 +295,13 @@ def test_complaints_of_other_images_and_threads_are_not_this_images(capfd):
         results = list(pool.map(attempt, [whole, broken] * 40))
     assert results == [(128, 160, 3), None] * 40
     assert capfd.readouterr().err == ""
+
+
+def test_nothing_is_left_open_when_python_ends():
+    code = "from preprocess.stills import jpeg_damage; print(repr(jpeg_damage(b'x')))"
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("''\n", "")
 
 
 OTHERS = {

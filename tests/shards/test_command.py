@@ -75,7 +75,7 @@ def test_each_command_tells_its_version_and_takes_a_closed_pipe(name: str, modul
         os.close(reader)
         process = subprocess.Popen([*command, option], stdout=writer, stderr=subprocess.PIPE)
         os.close(writer)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=100)
         assert (process.returncode, err) == (141, b"")
 
 

@@ -6,11 +6,8 @@ import dataclasses
 import json
 import multiprocessing
 import os
-import random
-import socket
 import sys
 import time
-from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from shards.dataset import open_for_build
 from shards.sample.clip import Clip
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
+from tests.processes import free_port
 
 SIZE = 16
 
@@ -139,7 +137,7 @@ def in_processes(config: TrainConfig, count: int = 1, *, pause: float = 0.0) -> 
     They exit as the command does. Their server imports torch once for all of them; forks of this
     process would not do, for autograd's threads, once started, cannot be forked.
     """
-    port = _free_port() if count > 1 else 0
+    port = free_port() if count > 1 else 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "idol.train.train"])
     started: list[BaseProcess] = []
@@ -149,15 +147,6 @@ def in_processes(config: TrainConfig, count: int = 1, *, pause: float = 0.0) -> 
         process.start()
         started.append(process)
     return started
-
-
-def _free_port() -> int:
-    """One below those that the system gives to whoever asks for any."""
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("localhost", port))
-            return port
-    raise OSError("no free port")
 
 
 def _torchrun_environment(rank: int, count: int, port: int) -> dict[str, str]:

@@ -69,7 +69,7 @@ def test_the_batch_of_a_step_is_what_counts(
 ) -> None:
     config = micro("video", boxes, tmp_path / "run", **settings, **VALIDATING)
     for process in in_processes(config, processes):
-        process.join(100)
+        process.join(250)
         assert process.exitcode == 0
     check_equal(config.output, alone)
     check_validation(config.output, alone)
@@ -85,7 +85,7 @@ def test_a_divided_run_resumes_divided_or_alone(
     one = micro("video", boxes, tmp_path / "run", batch_size=4, **settings)
     for config, count in ((divided, 2), (divided if processes == 2 else one, processes)):
         for process in in_processes(config, count):
-            process.join(100)
+            process.join(250)
             assert process.exitcode == 0
         ended = load_file(tmp_path / "run/model/unet/diffusion_pytorch_model.safetensors")
         check_losses(tmp_path / "run", alone)

@@ -40,7 +40,7 @@ def same(output: Path, reference: Path) -> bool:
 def wait_for_lines(process: BaseProcess, output: Path, lines: int) -> None:
     """Until the run has taken so many steps."""
     log = output / "losses.jsonl"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 250
     while not (log.exists() and log.read_bytes().count(b"\n") >= lines):
         assert process.is_alive(), "the run ended by itself"
         assert time.monotonic() < deadline

@@ -152,7 +152,7 @@ def test_a_run_resumes_without_the_folders_it_started_from(
     def run(**start: Path) -> None:
         # Apart, for Accelerate takes one precision in the life of a process.
         [process] = in_processes(config("pretrain", boxes, tmp_path / "run", **start, **settings))
-        process.join(100)
+        process.join(250)
         assert process.exitcode == 0
 
     run(base=base)

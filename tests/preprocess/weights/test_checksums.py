@@ -34,7 +34,7 @@ def test_records_of_processes_at_the_same_time_are_all_kept(tmp_path):
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in "abc"
     ]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
     assert len(checksums.read(tmp_path)) == 60
 
 

@@ -96,7 +96,7 @@ def test_a_killed_fetch_is_resumed_and_reads_the_rest_alone(
     hub.gate.set()
     hub.gate = None
     again = start()
-    output, _ = again.communicate(timeout=60)
+    output, _ = again.communicate(timeout=120)
     assert again.returncode == 0, output
     assert f"resuming from {here}" in output
     assert target.read_bytes() == content
@@ -115,7 +115,7 @@ def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
     waiting = second.stdout.readline()
     assert "another process is fetching it" in waiting
     hub.gate.set()
-    outputs = [first.communicate(timeout=60)[0], second.communicate(timeout=60)[0]]
+    outputs = [first.communicate(timeout=120)[0], second.communicate(timeout=120)[0]]
     assert (first.returncode, second.returncode) == (0, 0), outputs
     assert "1 files fetched, 0 were there" in outputs[0]
     assert "0 files fetched, 1 were there" in outputs[1]
@@ -127,7 +127,7 @@ def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
 
 def test_without_a_network_there_is_one_line(nowhere, start, tmp_path):
     process = start(nowhere)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     (line,) = output.strip().splitlines()
     assert line.startswith(f"idol-prep: {NAME}")

@@ -19,9 +19,9 @@ import subprocess, sys, time
 from pathlib import Path
 from shards.files.locks import exclusive
 with exclusive(Path(sys.argv[1])):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
     print(child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(300)
 """
 
 
@@ -39,7 +39,7 @@ def test_nothing_is_lost_though_the_file_goes_and_comes(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(200)
     assert (tmp_path / "count").read_text() == "80"
     assert [path.name for path in tmp_path.iterdir()] == ["count"]
 
@@ -84,7 +84,7 @@ def test_a_killed_holder_lets_go_though_its_child_lives(tmp_path: Path) -> None:
 def test_a_forked_process_does_not_hold_it_on(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     go = multiprocessing.get_context("fork").Event()
-    child = multiprocessing.get_context("fork").Process(target=go.wait, args=(60,))
+    child = multiprocessing.get_context("fork").Process(target=go.wait, args=(300,))
     with exclusive(path):
         child.start()
     try:

@@ -14,7 +14,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -234,9 +234,9 @@ def test_what_hangs_does_not_keep_it_from_ending(
 def ask_until_gone(port: int, n: int) -> None:
     with suppress(OSError, http.client.HTTPException):
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            connection.request("GET", f"/clip?n={n}")
-            connection.getresponse().read()
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+                connection.request("GET", f"/clip?n={n}")
+                connection.getresponse().read()
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_each_shard_is_fetched_once_and_verified(
     assert len(downloads) == 3
     for thread in threading.enumerate():
         if thread.name == "shards":  # it ends after the shard that it is at
-            thread.join(30)
+            thread.join(60)
     names = {path.name for path in tmp_path.glob("[!.]*")}
     assert names == {f"{shard.sha256}.tar" for shard in entries(remote)}
 
@@ -174,7 +174,7 @@ def test_several_processes_share_a_cache(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(200)
     assert [process.exitcode for process in processes] == [0] * 4
     if fetched is not None:
         assert len(log.read_text().splitlines()) == fetched

@@ -236,7 +236,7 @@ def test_a_loop_that_was_left_may_end_in_its_own_thread() -> None:
 
     leave()
     left.set()
-    threads[0].join(20)
+    threads[0].join(60)
     assert not threads[0].is_alive()
 
 
@@ -323,7 +323,7 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(
         if sent is not None:
             process.send_signal(sent)
         try:
-            process.wait(30)
+            process.wait(100)
         finally:
             process.kill()
         error = process.stderr.read()

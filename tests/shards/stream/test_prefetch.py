@@ -45,7 +45,7 @@ def threads() -> list[threading.Thread]:
 
 def wait() -> None:
     for thread in threads():
-        thread.join(10)
+        thread.join(60)
 
 
 def stream(remote: str, cache: Path, **options: Any) -> ClipStream:
@@ -105,7 +105,7 @@ def test_no_thread_outlives_its_stream(
 
     def slow(shard: Any, part: Any) -> None:
         begun.append(shard.name)
-        go_on.wait(10)
+        go_on.wait(60)
         raise BadTar("enough")
 
     made = stream(remote, tmp_path)
