@@ -97,8 +97,11 @@ def _has_begun(store: Store) -> bool:
 
 def _read_status(store: Store) -> Status:
     """The status of one dataset. Raises NotADataset for one damaged or of another version."""
-    info = read_info(store)
+    # In the order in which a build that ends meanwhile writes them, the last first: nobody is told
+    # that it died, nor that clips are missing.
     said = _said(store)
+    builder = _builder(said)
+    info = read_info(store)
     folders = [
         name
         for name, is_folder in store.list().items()
@@ -112,7 +115,6 @@ def _read_status(store: Store) -> Status:
     counts = said.get("counts", {}) if said else {}
     planned, shards_planned = _planned(info, counts)
     remaining = None if planned is None else planned - committed - len(quarantined)
-    builder = _builder(said)
     state = _state(info, said, builder)
     at_work = counts if state == "building" else {}
     rate = at_work.get("clips_per_second")

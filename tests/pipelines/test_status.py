@@ -15,6 +15,7 @@ from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
 from shards.files.locks import BUILDING, process_start
+from shards.files.storage import Store
 from tests.pipelines.conftest import BARE, tree
 from tests.pipelines.test_build import command, tiktok
 from tests.processes import until_there
@@ -79,6 +80,25 @@ def test_a_build_that_was_stopped_says_so_and_one_that_died_is_found(
     assert status(out, capsys)["state"] == "complete"
     run(videos, tmp_path / "never stopped", **recipe)
     assert tree(out) == tree(tmp_path / "never stopped")
+
+
+def test_a_build_that_ends_while_it_is_asked_for_has_not_died(
+    run, videos, tmp_path, capsys, monkeypatch
+):
+    run(videos, tmp_path / "out")
+    info = tmp_path / "out" / "dataset.json"
+    complete = info.read_text()
+    info.write_text(complete.replace('"complete"', '"building"'))
+    assert status(tmp_path / "out", capsys)["state"] == "died"
+    read = Store.read_if_there
+
+    def late(store, name):
+        if name == BUILDING:
+            info.write_text(complete)
+        return read(store, name)
+
+    monkeypatch.setattr(Store, "read_if_there", late)
+    assert status(tmp_path / "out", capsys)["state"] == "complete"
 
 
 def test_what_is_quarantined_is_counted_by_reason_everywhere(run, write_image, tmp_path, capsys):

@@ -95,7 +95,7 @@ def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str,
     until(page, "document.querySelector('#stage').innerText == 'Denoising'", 120)
     until(page, "document.querySelector('#bar progress').value > 1")
     assert page.evaluate("document.querySelector('#bar progress').max") == 200
-    assert page.is_disabled("#generate")
+    until(page, lambda: page.is_disabled("#generate"))
     page.click("#cancel")
     until(page, "document.querySelector('#stage').innerText.startsWith('Cancelled')")
     assert list(out.glob("*")) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from huggingface_hub import constants
 
 from preprocess import weights
 from preprocess.weights import Checksum, ExternalFile, Hub, Source
+from tests.processes import free_port
 
 from .publisher import Publisher, running
 
@@ -61,6 +61,4 @@ def publisher(online, monkeypatch) -> Iterator[Publisher]:
 @pytest.fixture
 def nowhere() -> str:
     """An address at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{free_port()}"
