@@ -30,7 +30,9 @@ from preprocess import weights
 from preprocess.annotate import ClipRequest, annotate, survey
 from preprocess.load import load
 from preprocess.shots import Shot
-from shards.sample.codec import encode_clip
+from shards.files.storage import Store
+from shards.sample.codec import Members, encode_clip
+from shards.waiting import WaitingClips
 from shards.writer import commit_shard
 
 console = Console()
@@ -118,7 +120,8 @@ def annotating(plan: Plan) -> float:
 
 
 def parts(plan: Plan) -> dict[str, float]:
-    """Milliseconds a frame of one video's decoding, annotating, encoding and writing."""
+    """Milliseconds a frame of one video's decoding, annotating, encoding and writing, which is
+    keeping each clip aside and then committing all of them as one shard."""
     annotators = load(plan.recipe)
     video = plan.videos[-1]
     shot = Shot(0, video.frames - 1)
@@ -126,9 +129,12 @@ def parts(plan: Plan) -> dict[str, float]:
     started = time.perf_counter()
     frames = list(video.reader.read(range(video.frames)))
     rows = {"decode": [(time.perf_counter() - started) * 1e3 / video.frames]}
-    for first in range(0, video.frames - plan.recipe.span + 1, plan.recipe.clip_stride):
+    clips: dict[int, Members] = {}
+    firsts = range(0, video.frames - plan.recipe.span + 1, plan.recipe.clip_stride)
+    keys = [f"bench-a-{first}" for first in firsts]
+    for key, first in zip(keys, firsts, strict=True):
         wanted = plan.recipe.frame_indices(first)
-        request = ClipRequest("bench-a-0", "videos", "train", wanted, shot)
+        request = ClipRequest(key, "videos", "train", wanted, shot)
         times = [time.perf_counter()]
         clip = annotate(
             request,
@@ -139,15 +145,19 @@ def parts(plan: Plan) -> dict[str, float]:
             size=plan.recipe.size,
         )
         times.append(time.perf_counter())
-        members = encode_clip(clip)
+        clips[len(clips)] = encode_clip(clip)
         times.append(time.perf_counter())
-        with tempfile.TemporaryDirectory() as out:
-            commit_shard(out, "train", 0, [("bench-a-0", members)])
-        times.append(time.perf_counter())
-        for name, start, end in zip(
-            ("annotate", "encode", "write"), times, times[1:], strict=False
-        ):
+        for name, start, end in zip(("annotate", "encode"), times, times[1:], strict=False):
             rows.setdefault(name, []).append((end - start) * 1e3 / plan.recipe.frames)
+
+    def write(out: str) -> None:
+        waiting = WaitingClips(Store.at(out), "bench")
+        for place, clip in clips.items():
+            waiting.keep("train", 0, {place: clip})
+        commit_shard(out, "train", 0, waiting.read("train", 0, keys, clips))
+
+    with tempfile.TemporaryDirectory() as out:
+        rows["write"] = [timed(lambda: write(out)) * 1e3 / (plan.recipe.frames * len(clips))]
     return {name: statistics.median(values) for name, values in rows.items()}
 
 

@@ -104,7 +104,9 @@ class Turn:
         return cls(False, a < 0, d < 0, mirrors)
 
     def apply(self, rgb: np.ndarray) -> np.ndarray:
-        """(H, W, 3) as it is shown."""
+        """(H, W, 3) as it is shown; rows lie as they did where nothing is turned."""
+        if not (self.transposed or self.flip_x or self.flip_y):
+            return rgb
         if self.transposed:
             rgb = rgb.transpose(1, 0, 2)
         rgb = rgb[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]

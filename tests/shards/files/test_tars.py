@@ -41,6 +41,17 @@ def test_python_and_we_read_the_same(members: list[tuple[str, bytes]]) -> None:
     assert [h.name for h in iter_headers(io.BytesIO(blob), label="t")] == [n for n, _ in members]
 
 
+@given(MEMBERS | st.tuples(st.tuples(st.text("aé", min_size=95, max_size=105), st.just(b"1"))))
+def test_bytes_are_those_that_tarfile_writes(members: list[tuple[str, bytes]]) -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            tar.addfile(info, io.BytesIO(data))
+    assert file.getvalue() == _tar(members)[0]
+
+
 def test_bytes_depend_on_members_alone() -> None:
     blob, _ = _tar([("a.json", b"{}")])
     assert blob == _tar([("a.json", b"{}")])[0]
