@@ -13,7 +13,7 @@ import av
 
 from preprocess.errors import InputError
 
-__all__ = ["decoder", "mark", "number_of", "numbered", "open_stream", "open_video"]
+__all__ = ["calm", "decoder", "mark", "number_of", "numbered", "open_stream", "open_video"]
 
 # FFmpeg's own decoders of these leave the transparency out.
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -59,6 +59,15 @@ def decoder(stream: Any) -> Any:
     decoding.thread_type = context.thread_type
     decoding.copy_opaque = context.copy_opaque
     return decoding
+
+
+def calm(context: Any) -> None:
+    """Have a decoder's threads end what they do: to be called before a decoder is left.
+
+    PyAV frees a decoder, and waits for its threads, while it holds Python's lock. They need that
+    lock when they let go of a packet that bears its number, and would wait for it for ever.
+    """
+    context.flush_buffers()  # which waits for the threads without the lock
 
 
 def mark(packet: Any, number: int) -> None:

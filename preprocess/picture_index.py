@@ -16,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 
-from preprocess.containers import number_of, numbered, open_stream, open_video
+from preprocess.containers import calm, number_of, numbered, open_stream, open_video
 from preprocess.cut_off import unfinished
 from preprocess.frames import frame_rate
 from preprocess.matroska import losses
@@ -289,6 +289,7 @@ def _decode(path: Path, threads: int, first: int = 0) -> _Pictures:
         except av.FFmpegError:
             found.sound = False
         decode(None)
+        calm(context)
     return found
 
 

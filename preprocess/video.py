@@ -25,7 +25,15 @@ import av
 import av.logging
 import numpy as np
 
-from preprocess.containers import decoder, mark, number_of, numbered, open_stream, open_video
+from preprocess.containers import (
+    calm,
+    decoder,
+    mark,
+    number_of,
+    numbered,
+    open_stream,
+    open_video,
+)
 from preprocess.errors import ClipError, FramesLost, InputError
 from preprocess.frames import Frame
 from preprocess.glance import Glance, glance_of_picture
@@ -301,6 +309,7 @@ class _Run:
 
     def close(self) -> None:
         if self._container is not None:
+            calm(self._context)
             self._container.close()
             self._container = None
 
@@ -324,9 +333,9 @@ class _Run:
 
     def _open(self) -> None:
         self.close()
-        self._container = open_video(self._path)
-        stream = open_stream(self._container, self._path)
-        self._context = decoder(stream)
+        container = open_video(self._path)
+        stream = open_stream(container, self._path)
+        self._context, self._container = decoder(stream), container
         # What other threads say is not heard.
         if self._one_thread or self._context.name in _SPEAKS_ONLY:
             self._context.thread_count = 1
