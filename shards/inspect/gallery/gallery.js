@@ -135,8 +135,9 @@ function apply() {
 
 /** What is said in place of an empty grid. */
 function drawNothing() {
+  const stays = !nothing.hidden && nothing.querySelector("button"); // somebody may be pressing it
   nothing.hidden = shown.length > 0;
-  if (shown.length) return;
+  if (shown.length || stays) return;
   const failed = about.totals.quarantined;
   fill(nothing, store.count
     ? [el("p", {}, "No clip is found by this search and these filters."),
@@ -170,6 +171,9 @@ function setRange(name, range) {
 }
 
 function drawChips() {
+  const drawn = JSON.stringify(state.ranges);
+  if (drawn === chips.dataset.drawn) return; // somebody may be pressing one
+  chips.dataset.drawn = drawn;
   const chip = (text, clear) => el("span", { class: "chip" }, text,
     el("button", { type: "button", "aria-label": `Remove the filter: ${text}`, on: { click: clear } }, "✕"));
   const made = Object.entries(state.ranges).map(([name, [low, high]]) => {

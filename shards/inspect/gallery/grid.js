@@ -50,6 +50,7 @@ export class Grid {
   }
 
   show(order) {
+    const focused = this.host.contains(document.activeElement);
     this.order = order;
     this.current = Math.min(this.current, Math.max(order.length - 1, 0));
     // What stays where it is keeps its picture, as when more clips become known.
@@ -57,14 +58,15 @@ export class Grid {
       if (order[place] !== cell.n) this.release(place);
       else this.tell(cell);
     }
-    this.layout();
+    this.layout(focused);
   }
 
   empty() {
     for (const place of [...this.cells.keys()]) this.release(place);
   }
 
-  layout() {
+  /** Draws anew what another width or order moves; the place that had the focus keeps it. */
+  layout(focused = this.host.contains(document.activeElement)) {
     const width = this.host.clientWidth;
     if (!width) return;
     const least = width < 500 ? 150 : 170;
@@ -75,6 +77,9 @@ export class Grid {
     const rows = Math.ceil(this.order.length / columns);
     this.host.style.height = `${Math.max(rows * this.step - GAP, 0)}px`;
     this.update();
+    if (focused && !this.host.contains(document.activeElement)) {
+      this.cells.get(this.current)?.button.focus({ preventScroll: true });
+    }
   }
 
   update() {

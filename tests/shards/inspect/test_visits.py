@@ -324,6 +324,32 @@ def test_an_address_may_name_a_clip_that_is_not_known_yet(
     assert shown.locator("dialog h2").inner_text() == "videos-walk-48"
 
 
+def test_what_somebody_is_at_stays_while_clips_come_and_move(
+    served: Server, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shards.inspect.gallery.serve._FIRST", 2)
+    shown = browse()
+    held: list[Any] = []
+    shown.route("**/facts?from=2*", lambda route: held.append(route))
+    shown.goto(f"{served.url}#q=nobody&r.keypoint_score=..0.1")
+    until(shown, "window.at = document.querySelectorAll('.nothing button, .chip button'), at[1]")
+    until(shown, lambda: len(held) == 1)
+    held[0].continue_()
+    until(shown, "document.getElementById('status').textContent == '0 of 4 clips'")
+    assert shown.evaluate("[...at].every((one) => one.isConnected)")
+
+    shown.get_by_role("button", name="Show all clips").click()
+    until(shown, "document.activeElement.title == 'videos-walk-0'")
+    shown.keyboard.press("ArrowRight")
+    until(shown, "document.activeElement.title == 'videos-walk-16'")
+    shown.evaluate("location.hash = '#sort=-key'")
+    until(shown, "document.activeElement.title == 'videos-walk-32'")  # the second from the end
+    before = shown.evaluate("document.activeElement.offsetWidth")
+    shown.set_viewport_size({"width": 700, "height": 900})
+    until(shown, f"document.querySelector('.tile').offsetWidth != {before}")
+    until(shown, "document.activeElement.title == 'videos-walk-32'")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SETTINGS)
 def test_axe_finds_nothing_serious_anywhere(
