@@ -68,10 +68,12 @@ def through(code: Callable[[Tensor], Tensor], of: Mapping[str, Tensor]) -> Itera
 
 def linear(patch: int, count: int, learnt: Pictures) -> Callable[[Tensor], Tensor]:
     """The projection on so many principal directions of patches."""
-    # As often as stage autoencoder takes them.
-    rows = [F.pixel_unshuffle(learnt[kind], patch) for kind in ("frame",) * 5 + ("depth",)]
-    values = torch.cat([row.movedim(1, -1).flatten(0, -2) for row in rows]).double()
-    _, directions = torch.linalg.eigh(values.mT @ values / len(values))
+    energy = torch.zeros(3 * patch**2, 3 * patch**2, dtype=torch.float64)
+    for kind, weight in (("frame", 5), ("depth", 1)):  # as stage autoencoder takes them
+        for part in learnt[kind].split(8):
+            rows = F.pixel_unshuffle(part, patch).movedim(1, -1).flatten(0, -2)
+            energy += weight * (rows.mT @ rows)
+    _, directions = torch.linalg.eigh(energy)
     code = directions.flip(1)[:, :count].float()
 
     def project(given: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,21 @@ class Setting:
 class Clips:
     """Clips of datasets as tensors on a device; batches are drawn there."""
 
-    def __init__(self, datasets: Sequence[tuple[str, float]], device: torch.device) -> None:
-        """`datasets` are paths of splits, and how often each is drawn from against the others."""
+    def __init__(
+        self,
+        datasets: Sequence[tuple[str, float]],
+        device: torch.device,
+        most: int | None = None,
+    ) -> None:
+        """`datasets` are paths of splits, and how often each is drawn from against the others.
+
+        `most`: the first so many clips of each alone.
+        """
         arrays: list[dict[str, np.ndarray]] = []
         weights: list[float] = []
         for path, weight in datasets:
-            there = [_arrays(clip) for clip in open_dataset(path).clips() if _is_whole(clip)]
+            whole = filter(_is_whole, open_dataset(path).clips())
+            there = [_arrays(clip) for clip in islice(whole, most)]
             arrays += there
             weights += [weight / len(there)] * len(there)
         longest = max(len(a["rgb"]) for a in arrays)
@@ -519,13 +529,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--shards", nargs="+", required=True, metavar="FOLDER[:WEIGHT]")
     parser.add_argument("--val", nargs="+", required=True, metavar="FOLDER")
+    parser.add_argument("--val-clips", type=int, help="of each folder; all unless given")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     settings = [Setting(**values) for values in json.loads(arguments.runs.read_text())]
     clips = Clips([_weighted(text) for text in arguments.shards], device)
-    held_out = Clips([(path, 1.0) for path in arguments.val], device)
+    held_out = Clips([(path, 1.0) for path in arguments.val], device, arguments.val_clips)
     arguments.out.mkdir(parents=True, exist_ok=True)
     done: dict[str, Run] = {}
     report = {}

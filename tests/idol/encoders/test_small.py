@@ -44,6 +44,39 @@ def test_all_of_it_learns() -> None:
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
+def discs(count: int, size: int) -> torch.Tensor:
+    """Pictures of a disc each, of one colour on another."""
+    middle = torch.rand(count, 2, 1, 1) * size
+    radius = (torch.rand(count, 1, 1) * 0.3 + 0.15) * size
+    at = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"))
+    distance = torch.linalg.vector_norm(at - middle, dim=1)
+    inside = (radius - distance + 0.5).clamp(0, 1)[:, None]
+    colours = torch.rand(2, count, 3, 1, 1) * 2 - 1
+    return colours[0] * inside + colours[1] * (1 - inside)
+
+
+def test_of_pictures_not_seen_it_becomes_better_than_the_linear_code() -> None:
+    torch.manual_seed(0)
+    network = SmallAutoencoder(3, 6, patch=4, width=24, blocks=1)
+    network.start_from(discs(64, 32))
+    others = discs(64, 32)
+
+    @torch.no_grad()
+    def error() -> float:
+        made = network.decode(network.encode(others).latent_dist.mode()).sample
+        return float((made - others).square().mean())
+
+    linear = error()
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    for _ in range(150):
+        pictures = discs(8, 32)
+        posterior = network.encode(pictures).latent_dist
+        optimizer.zero_grad()
+        (network.decode(posterior.sample()).sample - pictures).square().mean().backward()
+        optimizer.step()
+    assert error() < 0.7 * linear
+
+
 def test_as_a_codec_its_latents_are_scaled() -> None:
     network = SmallAutoencoder(3, 6, patch=8, width=8, blocks=1, scaling_factor=0.25)
     pictures = smooth(2, 3, 16)

@@ -22,7 +22,6 @@ from idol.train.autoencoder import AutoencoderMonitor
 from idol.train.stopping import TrainError
 from idol.train.train import train
 from idol.variants import VARIANTS
-from shards import open_dataset
 from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
 SMALL = AutoencoderConfig(latent_channels=5, patch=4, width=8, blocks=1, crop=16)
@@ -91,20 +90,6 @@ def test_it_learns(shards: Path, tmp_path: Path) -> None:
     run_of(shards, tmp_path, steps=60, learning_rate=1e-2, checkpoint_every=60, batch_size=4)
     errors = [row["reconstruction"] for row in losses_of(tmp_path)]
     assert sum(errors[-20:]) < 0.8 * sum(errors[:20])
-
-
-@pytest.mark.slow
-def test_of_pictures_not_seen_it_is_better_than_the_linear_code_that_it_starts_as(
-    tmp_path: Path,
-) -> None:
-    first, *others = open_dataset(Path("examples/people.tar")).clips()
-    shards = write_shards(tmp_path / "shards", others, [first])
-    codec = AutoencoderConfig(latent_channels=24, width=32, crop=64)
-    settings: dict[str, Any] = {"size": 64, "validation_clips": 1, "checkpoint_every": 300}
-    linear = run_of(shards, tmp_path / "linear", codec, **settings, steps=1, learning_rate=1e-9)
-    settings |= {"steps": 300, "learning_rate": 1e-3, "batch_size": 4}
-    model = run_of(shards, tmp_path / "run", codec, **settings)
-    assert read_latents(model).psnr["frame"] > read_latents(linear).psnr["frame"] + 0.5
 
 
 @pytest.mark.parametrize("within", ["_validate", "_sample"])
