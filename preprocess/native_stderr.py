@@ -1,19 +1,20 @@
-"""What native code writes to stderr before it can be asked not to."""
+"""What native code writes to stderr, file 2 of the process, behind Python's back."""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["silent_stderr"]
+__all__ = ["STDERR", "silent_stderr"]
 
-_lock = threading.Lock()
+STDERR = threading.RLock()
+"""Of whoever has file 2 lead elsewhere for a while: of two at once, one would leave it there."""
 
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
     """Drop what is written to file 2: for libraries that greet from C++ and have no switch."""
-    with _lock:
+    with STDERR:
         kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(sink, 2)

@@ -12,7 +12,6 @@ import io
 import os
 import struct
 import tempfile
-import threading
 import warnings
 import zlib
 from contextlib import suppress
@@ -24,6 +23,7 @@ import numpy as np
 
 from preprocess.errors import ClipError
 from preprocess.hdr import HLG, PQ
+from preprocess.native_stderr import STDERR
 from preprocess.picture import ON_WHITE, WHITE, laid_on
 from shards.sample.images import declared_size
 
@@ -299,9 +299,6 @@ def jpeg_damage(content: bytes) -> str:
     return complaint if image is not None and complaint and _damages(complaint, content) else ""
 
 
-_STDERR = threading.Lock()
-
-
 def _with_complaints(
     content: bytes, flags: int = cv2.IMREAD_COLOR_RGB
 ) -> tuple[np.ndarray | None, str]:
@@ -310,7 +307,7 @@ def _with_complaints(
     OpenCV returns what libjpeg made of damaged data and lets it complain on the process's file 2:
     nothing else tells. What others write there meanwhile is passed on.
     """
-    with _STDERR:
+    with STDERR:
         complaints = _complaints(os.getpid())
         complaints.seek(0)
         complaints.truncate()

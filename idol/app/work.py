@@ -133,14 +133,16 @@ class Workshop:
         """Import what is slow to import, and load the model, while the visitor still looks."""
 
         def load() -> None:
-            import torch
+            try:
+                with contextlib.suppress(Exception):  # of which the first video complains
+                    import torch
 
-            import idol.generate.run  # noqa: F401
+                    import idol.generate.run  # noqa: F401
 
-            with contextlib.suppress(Exception):  # of which the first video complains
-                self._loaded(model, dtype=torch.float32)
-            self._warming = False
-            self._turn.release()
+                    self._loaded(model, dtype=torch.float32)
+            finally:
+                self._warming = False
+                self._turn.release()
 
         self._turn.acquire()
         self._warming = True

@@ -1,17 +1,21 @@
 """An image file becomes what a viewer shows, or is refused as damaged."""
 
 import io
+import os
 import subprocess
 import sys
+import threading
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from preprocess.errors import ClipError
+from preprocess.native_stderr import silent_stderr
 from preprocess.picture import ON_WHITE
-from preprocess.stills import decode_image
+from preprocess.stills import decode_image, jpeg_damage
 from tests.conftest import numbered_frame
 
 
@@ -295,6 +299,26 @@ def test_complaints_of_other_images_and_threads_are_not_this_images(capfd):
         results = list(pool.map(attempt, [whole, broken] * 40))
     assert results == [(128, 160, 3), None] * 40
     assert capfd.readouterr().err == ""
+
+
+def test_who_silences_stderr_meanwhile_gives_it_back(monkeypatch):
+    inside, leave = threading.Event(), threading.Event()
+    decode = cv2.imdecode
+
+    def slow(*what):
+        inside.set()
+        leave.wait(60)
+        return decode(*what)
+
+    monkeypatch.setattr(cv2, "imdecode", slow)
+    before = os.fstat(2)
+    reading = threading.Thread(target=jpeg_damage, args=(jpeg(),))
+    with silent_stderr():
+        reading.start()
+        inside.wait(0.3)  # it is not let in
+    leave.set()
+    reading.join()
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_nothing_is_left_open_when_python_ends():
