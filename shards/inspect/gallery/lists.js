@@ -16,7 +16,10 @@ export class Quarantine {
 
   add(clips) {
     this.clips.push(...clips);
+    const pressed = this.host.contains(document.activeElement)
+      && document.activeElement.closest(".reason")?.textContent;
     this.draw();
+    this.focus(pressed);
   }
 
   draw() {
@@ -75,13 +78,17 @@ export class Quarantine {
       })));
   }
 
+  /** What had the focus is another button now. */
+  focus(reason) {
+    [...this.host.querySelectorAll(".reason")].find((one) => one.textContent === reason)?.focus();
+  }
+
   choose(kind) {
     const pressed = kind ?? this.kind;
     this.kind = kind;
     this.shown = SHOWN;
     this.draw();
-    // What was pressed is another button now.
-    [...this.host.querySelectorAll(".reason")].find((one) => one.textContent === pressed)?.focus();
+    this.focus(pressed);
     announce(kind ? `Clips that failed by ${kind}` : "All quarantined clips");
   }
 }

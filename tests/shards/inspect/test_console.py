@@ -54,8 +54,8 @@ def test_native_errors_are_hidden_and_those_of_python_are_not() -> None:
 
 
 def test_stderr_is_as_before_after_an_error() -> None:
-    stderr, handles = sys.stderr, os.listdir("/dev/fd")
+    stderr, handles = sys.stderr, set(os.listdir("/dev/fd"))
     with pytest.raises(ZeroDivisionError), native_errors_hidden():
         _ = 1 // 0
     assert sys.stderr is stderr
-    assert os.listdir("/dev/fd") == handles
+    assert set(os.listdir("/dev/fd")) <= handles  # what others have open they may close

@@ -350,6 +350,28 @@ def test_what_somebody_is_at_stays_while_clips_come_and_move(
     until(shown, "document.activeElement.title == 'videos-walk-32'")
 
 
+@pytest.fixture
+def two_failed(tmp_path: Path) -> Any:
+    failed = [Quarantined(f"videos-x-{n}", "x", f"{n} people") for n in (2, 3)]
+    built(tmp_path / "failed", [], failed)
+    yield from serving(tmp_path / "failed")
+
+
+def test_a_reason_keeps_the_focus_while_more_clips_that_failed_come(
+    two_failed: Server, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shards.inspect.gallery.serve._PAGE", 1)
+    shown = browse()
+    held: list[Any] = []
+    shown.route("**/quarantined?from=1*", lambda route: held.append(route))
+    shown.goto(f"{two_failed.url}#tab=quarantined")
+    shown.get_by_role("button", name="N people").focus()
+    until(shown, lambda: len(held) == 1)
+    held[0].continue_()
+    until(shown, "document.querySelectorAll('.list tbody tr').length == 2")
+    assert shown.evaluate("document.activeElement.textContent") == "N people"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), SETTINGS)
 def test_axe_finds_nothing_serious_anywhere(
