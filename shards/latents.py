@@ -170,13 +170,16 @@ def open_for_encoding(root: Store, info: LatentsInfo) -> Store:
     return store
 
 
-def open_latents(dataset: Dataset, wanted: str | bool) -> Latents:
+def open_latents(dataset: Dataset, wanted: str | bool, root: Store | None = None) -> Latents:
     """The latents of a dataset, by their folder's name, or with True the only ones.
+
+    Args:
+        root: where they are, if not beside the dataset's splits.
 
     Raises LatentsMissing, saying how they are made.
     """
     places = {_place(shard): None for shard in dataset.shards}
-    root = _root(dataset.shards[0])
+    root = root or _root(dataset.shards[0])
     info = _choose(root, wanted)
     manifests = load_manifests(root.folder(info.folder), places)
     return Latents(root, info, dict(zip(places, manifests, strict=True)))

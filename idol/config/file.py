@@ -15,7 +15,7 @@ from shards.options import Given, options_of
 __all__ = ["NOTES", "laid_over", "read_settings"]
 
 # What a run's config.json says beside its settings: what they come to, and where it ran.
-NOTES = ("global_batch", "shards_digest", "environment")
+NOTES = ("global_batch", "shards_digest", "cached_latents", "environment")
 
 _Place = tuple[str | int, ...]  # keys and positions that lead to a value
 

@@ -1,6 +1,6 @@
 """Cached latents: list what a dataset lacks of them, make that, commit shard by shard."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from shards.sample.modalities import Modality
 from shards.stream.fill import stored_images
 from shards.writer import commit_shard
 
-__all__ = ["EncodeError", "EncodeSummary", "encode_dataset"]
+__all__ = ["EncodeError", "EncodeSummary", "encode_dataset", "encode_shards"]
 
 
 class EncodeError(IdolError):
@@ -63,7 +63,18 @@ def encode_dataset(
         ShardsError: the dataset cannot be read, or latents of another encoding are in that place.
     """
     root = Store.at(config.dataset)
-    shards = _shards_of(root)
+    return encode_shards(config, _shards_of(root), root, planned=planned, encoded=encoded)
+
+
+def encode_shards(
+    config: EncodeConfig,
+    shards: Sequence[Shard],
+    root: Store,
+    *,
+    planned: Callable[[str, int, int, int], None] = lambda *_: None,
+    encoded: Callable[[], None] = lambda: None,
+) -> EncodeSummary:
+    """As `encode_dataset`, of shards that are open, into a folder of latents in `root`."""
     folder = find_vae(config.base)
     info = _info(config, folder)
     store = open_for_encoding(root, info)
@@ -123,7 +134,7 @@ def _info(config: EncodeConfig, folder: Path) -> LatentsInfo:
 
 
 def _divided(
-    store: Store, shards: list[Shard], info: LatentsInfo
+    store: Store, shards: Sequence[Shard], info: LatentsInfo
 ) -> tuple[list[Manifest], list[Shard]]:
     """The manifests of latents that are there, and the shards that have none, or others'."""
     places = [(shard.manifest.split, shard.manifest.index) for shard in shards]
@@ -138,7 +149,7 @@ def _divided(
     return kept, pending
 
 
-def _clear(store: Store, shards: list[Shard]) -> None:
+def _clear(store: Store, shards: Sequence[Shard]) -> None:
     """Remove what killed encodings left, and latents of shards that the dataset has no more."""
     there = {(shard.manifest.split, shard.manifest.index) for shard in shards}
     store.sweep()

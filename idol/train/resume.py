@@ -48,6 +48,7 @@ _MAY_DIFFER = (
     "run.fsdp",
     "run.cpu",
     "report",
+    "cached_latents",  # a function of the others
     "environment",  # compared by `shards.environment`, which knows what matters
 )
 

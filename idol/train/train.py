@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -22,6 +23,7 @@ from idol.train.autoencoder import (
     check_autoencoder_sources,
 )
 from idol.train.batch import divided
+from idol.train.cached_latents import FOLDER, caches_latents, with_own_latents
 from idol.train.card import model_card
 from idol.train.distill import DistillMonitor, distillation_losses
 from idol.train.distributed import free_memory, make_accelerator
@@ -115,10 +117,14 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     depth = depth_meaning(data)
     check_poses(data, variant_called(config.variant).poses)
     data = data.with_latents(config.vae)
+    caches = caches_latents(config, data, accelerator.num_processes)
+    settings["cached_latents"] = caches
     # All have read before the first one writes.
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_config(config.output, settings)
+    if caches:
+        config, data = with_own_latents(config, data, accelerator)
     try:
         if config.stage == "autoencoder":
             codec = AutoencoderRun.start(config, accelerator, checkpoint, data)
@@ -139,6 +145,8 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
             run.save_final(
                 config.output / "model", lambda info: model_card(told, data, info, processes)
             )
+            if accelerator.is_main_process:
+                shutil.rmtree(config.output / FOLDER, ignore_errors=True)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, accelerator.num_processes, error) from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from idol.config.commands import EncodeConfig
-from idol.data.datasets import DataError
+from idol.data.datasets import DataError, open_datasets
 from idol.data.latents import encode_dataset
 from idol.encoders import CLIPEncoder, VAECodec
 from idol.generate import IdolPipeline
@@ -21,6 +22,7 @@ from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipGenerator, conditions_of
 from idol.model import DualModalUNetConfig
 from idol.saved import load_trained
+from idol.train.cached_latents import caches_latents
 from idol.train.run import Run
 from idol.train.stopping import TrainError
 from idol.train.train import train
@@ -196,6 +198,58 @@ def test_cached_latents_give_the_losses_of_images(
     for one, other in zip(images, latents, strict=True):
         assert other == pytest.approx(one, rel=1e-2)
     assert images != latents  # float16 lies between
+
+
+def test_a_run_that_shows_images_often_encodes_them_once(
+    boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    settings: dict[str, Any] = {"batch_size": 14, "steps": 4, "checkpoint_every": 2}
+    often = config("image", boxes, run, base=base, **settings)  # 56 images shown, of 27 frames
+    monkeypatch.setattr(VAECodec, "encode", lambda *_: pytest.fail("an image met the VAE"))
+    train(often)
+    assert json.loads((run / "config.json").read_text())["cached_latents"] is True
+    assert not (run / "latents").exists()  # they were this run's alone
+    whole = losses_of(run)
+    for gone in ("checkpoints/step-00000004", "model"):
+        shutil.rmtree(run / gone)
+    train(often)
+    assert losses_of(run) == whole
+
+
+def test_images_that_move_or_are_shown_seldom_are_encoded_when_shown(
+    boxes: Path, base: Path, tmp_path: Path
+) -> None:
+    def caches(stage: Any = "image", **settings: Any) -> bool:
+        values = {"vae": base / "vae", "batch_size": 14, "steps": 4, **settings}
+        return caches_latents(config(stage, boxes, tmp_path, **values), data, 1)
+
+    data = open_datasets(config("image", boxes, tmp_path))
+    assert caches()
+    assert caches("video", steps=2)
+    assert not caches(steps=3)
+    assert not caches(mirror=0.5)
+    assert not caches("pretrain")
+    assert not caches(cache_latents=False)
+
+
+@pytest.mark.slow
+def test_processes_encode_together(boxes: Path, base: Path, tmp_path: Path) -> None:
+    settings = {"base": base, "steps": 4, "validate_every": 2}
+    train(
+        config("image", boxes, tmp_path / "images", **settings, batch_size=14, cache_latents=False)
+    )
+    train(config("image", boxes, tmp_path / "alone", **settings, batch_size=14))
+    both = config("image", boxes, tmp_path / "both", **settings, batch_size=7)
+    for process in in_processes(both, 2):
+        process.join(100)
+        assert process.exitcode == 0
+    images, alone, together = (losses_of(tmp_path / n) for n in ("images", "alone", "both"))
+    assert alone != images  # float16 lies between
+    for one, other, divided in zip(images, alone, together, strict=True):
+        assert other["total"] == pytest.approx(one["total"], rel=1e-2)
+        assert divided["total"] == pytest.approx(other["total"], rel=1e-4)
+    assert not (both.output / "latents").exists()
 
 
 def test_absent_latents_are_an_error_before_anything_is_loaded(
