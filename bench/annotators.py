@@ -1,8 +1,9 @@
 """Frames a second of each annotator against its bare network in a loop: ratios, from one run.
 
 Run from the repository root: `python bench/annotators.py`. Networks have their published sizes and
-random weights, and both sides take turns on the same frames, device and batch. Grounded-SAM takes
-minutes on a CPU, and SAM 3 is measured there only where it is named.
+random weights, and both sides take turns on the same frames, device and batch. Ratios are medians
+of the rounds'. On a CPU those of processor time are given as well, which other programs disturb
+less. Grounded-SAM takes minutes there, and SAM 3 is measured there only where it is named.
 """
 
 from __future__ import annotations
@@ -37,18 +38,22 @@ def footage(frames: int) -> Scene:
     return Scene(images, (), centre_crop(width, height, SIZE), fps=30.0)
 
 
-def seconds(work: Callable[[], object], device: str) -> float:
+Times = tuple[float, float]
+"""Seconds that passed, and seconds of processor time."""
+
+
+def seconds(work: Callable[[], object], device: str) -> Times:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     work()
     if device.startswith("cuda"):
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - used
 
 
-def measured(case: Case, scene: Scene, options: argparse.Namespace) -> list[tuple[float, float]]:
-    """Seconds for all frames, through the project and bare, of each round."""
+def measured(case: Case, scene: Scene, options: argparse.Namespace) -> list[tuple[Times, Times]]:
+    """For all frames, through the project and bare, of each round."""
     first = Scene(scene.frames[: options.batch], (), scene.crop, scene.fps)
     case.annotate(first), case.bare(first.frames)  # warms up
     return [
@@ -79,7 +84,9 @@ def main() -> None:
     table = Table(
         title=f"{len(scene.frames)} frames of {width}x{height}, batch {options.batch}, {where}"
     )
-    for column in ("annotator", "frames/s", "bare network", "ratio", "of each round"):
+    columns = ["annotator", "frames/s", "bare network", "ratio", "of each round"]
+    on_cpu = options.device == "cpu"
+    for column in (*columns, "by processor time") if on_cpu else columns:
         table.add_column(column, justify="left" if column == "annotator" else "right")
     console = Console(width=120)
     left_out = []
@@ -96,15 +103,17 @@ def main() -> None:
                 continue
             console.print(f"measuring {name}")
             rounds = measured(case, scene, options)
-        ours, bare = (statistics.median(times) for times in zip(*rounds, strict=True))
         count = len(scene.frames)
-        table.add_row(
+        ratios = [theirs[0] / mine[0] for mine, theirs in rounds]
+        by_processor = [theirs[1] / mine[1] for mine, theirs in rounds]
+        row = [
             name,
-            f"{count / ours:.2f}",
-            f"{count / bare:.2f}",
-            f"{bare / ours:.2f}",
-            " ".join(f"{theirs / mine:.2f}" for mine, theirs in rounds),
-        )
+            *(f"{count / statistics.median(times[0] for times in side):.2f}"
+              for side in zip(*rounds, strict=True)),
+            f"{statistics.median(ratios):.2f}",
+            " ".join(f"{ratio:.2f}" for ratio in ratios),
+        ]  # fmt: skip
+        table.add_row(*row, *([f"{statistics.median(by_processor):.2f}"] if on_cpu else []))
         del case
         gc.collect()
     console.print(table)

@@ -1,0 +1,31 @@
+"""`bench/annotators.py` measures an annotator beside its bare network, by clock and processor."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[3] / "bench" / "annotators.py"
+
+
+@pytest.mark.slow
+def test_one_annotator_is_measured(footage):
+    footage("demo.mp4")
+    done = subprocess.run(
+        [sys.executable, BENCH, "--annotators", "lite", "--frames", "2", "--rounds", "2"],
+        # The CPU, wherever this runs.
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    print(done.stdout)
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("│ lite "))
+    name, ours, bare, ratio, rounds, by_processor = (
+        cell.strip() for cell in row.strip("│").split("│")
+    )
+    assert name == "lite"
+    assert all(float(value) > 0 for value in (ours, bare, ratio, by_processor, *rounds.split()))
+    assert len(rounds.split()) == 2
