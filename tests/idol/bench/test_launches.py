@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,12 @@ def test_copies_of_weights_are_launched_together() -> None:
     plain, half, autocast = map(total, counts.values())
     assert half < plain + 150
     assert half < 0.85 * autocast
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "most"), [("pretrain", 1100), ("image", 2100), ("video", 2600)])
+def test_launches_of_the_papers_widths(stage: str, most: int, tmp_path: Path) -> None:
+    launches.main(["--stages", stage, "--precisions", "bf16", "--json", str(tmp_path / "found")])
+    [found] = json.loads((tmp_path / "found").read_text()).values()
+    assert found.pop("waits") == {}
+    assert sum(part["launches"] for part in found.values()) < most
