@@ -34,7 +34,7 @@ def pictures(paths: Sequence[str], split: str, size: int, frames: int) -> Pictur
     """Frames and depth pictures, (N, 3, H, W) in [-1, 1] each: of each clip some, evenly spaced."""
     found: dict[str, list[np.ndarray]] = {"frame": [], "depth": []}
     for path in paths:
-        for clip in open_dataset(path).clips(split):
+        for clip in open_dataset(Path(path) / split).clips():
             assert clip.depth_person is not None
             at = np.linspace(0, len(clip.rgb) - 1, frames).astype(int)
             kinds = {"frame": clip.rgb[at], "depth": depth_to_hot(clip.depth_person[at])}
