@@ -63,7 +63,7 @@ def test_help_shows_the_defaults_of_all_stages_and_presets(
     assert "(default: 256; tiny: 64)" in text
     assert (
         "(default: 25000 in pretrain, 15000 in image and video, 4000 in distill, 10000 in "
-        "autoencoder; tiny: 150 in pretrain, 2400 in image, 300 in video and distill, 6000 in "
+        "autoencoder; tiny: 150 in pretrain, 2400 in image, 300 in video and distill, 3000 in "
         "autoencoder)" in text
     )
 
