@@ -163,7 +163,7 @@ def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
         size=config.data.size // factor,
         device="meta",
     )
-    own = {p.untyped_storage()._cdata for p in model.parameters()}
+    own: dict[int, Tensor] = {p.untyped_storage()._cdata: p for p in model.parameters()}
     kept: dict[int, Tensor] = {}
     weights: dict[int, Tensor] = {}
 
@@ -187,10 +187,11 @@ def _bytes_of(tensors: dict[int, Tensor]) -> int:
 class _EfficientAttention(TorchFunctionMode):
     """Attention as GPUs compute it: on the meta device torch would keep the maps themselves.
 
-    Weights that are put side by side for one product are weights, too: `own` gets their storage.
+    Weights that are put side by side for one product are weights, too: `own` gets them by their
+    storage, and holds them, for another tensor would be given the address of one that is gone.
     """
 
-    def __init__(self, own: set[int]) -> None:
+    def __init__(self, own: dict[int, Tensor]) -> None:
         super().__init__()
         self._own = own
 
@@ -203,5 +204,5 @@ class _EfficientAttention(TorchFunctionMode):
             return efficient(queries, keys, values, None, compute_log_sumexp=True)[0]
         result = function(*args, **(kwargs or {}))
         if function is torch.cat and all(isinstance(x, nn.Parameter) for x in args[0]):
-            self._own.add(result.untyped_storage()._cdata)
+            self._own[result.untyped_storage()._cdata] = result
         return result
