@@ -109,7 +109,7 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
-		--steps 20 --out $(DEMO)/generated
+		--scheduler unipc --steps 8 --guidance 1 --temperature 0.7 --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 app: .venv/app  ## A page in the browser that generates, on this machine alone
