@@ -3,13 +3,13 @@
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from preprocess.errors import InputError
+from shards.files.native_stderr import silent_stderr
 
 __all__ = ["cause", "on_ray"]
 
@@ -41,7 +41,7 @@ def on_ray(workers: int, address: str | None) -> Iterator[Any]:
     finally:
         if started:
             # While it shuts down Ray logs messages about infinite retries.
-            with _no_stderr():
+            with silent_stderr():
                 ray.shutdown()
 
 
@@ -68,7 +68,7 @@ def _start(ray: Any, workers: int, address: str | None) -> None:
         }
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
-        with _no_stderr():
+        with silent_stderr():  # Ray's compiled core announces its log level
             ray.init(**options)
         # Ray would rather exit on the spot; we end in order, as on Ctrl-C.
         signal.signal(signal.SIGTERM, on_terminate)
@@ -158,17 +158,3 @@ def _check_reachable(address: str) -> None:
             f"no Ray cluster answers at {address} ({error}). Start one with `ray start --head`, "
             "or leave --address out to work on this machine."
         ) from error
-
-
-@contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Ray's compiled core announces its log level past Python's sys.stderr."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

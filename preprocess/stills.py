@@ -23,8 +23,8 @@ import numpy as np
 
 from preprocess.errors import ClipError
 from preprocess.hdr import HLG, PQ
-from preprocess.native_stderr import STDERR
 from preprocess.picture import ON_WHITE, WHITE, laid_on
+from shards.files.native_stderr import STDERR, stderr_to
 from shards.sample.images import declared_size
 
 __all__ = ["decode_image", "jpeg_damage"]
@@ -311,19 +311,8 @@ def _with_complaints(
         complaints = _complaints(os.getpid())
         complaints.seek(0)
         complaints.truncate()
-        try:
-            stderr = os.dup(2)
-        except OSError:  # it is closed
-            stderr = None
-        os.dup2(complaints.fileno(), 2)
-        try:
+        with stderr_to(complaints.fileno()) as stderr:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-        finally:
-            if stderr is None:
-                os.close(2)
-            else:
-                os.dup2(stderr, 2)
-                os.close(stderr)
         complaints.seek(0)
         lines = complaints.read().decode(errors="replace").splitlines(keepends=True)
     said = [line.strip() for line in lines if _is_of_libjpeg(line)]

@@ -7,10 +7,11 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Literal, cast, get_args
 
 from shards.environment import RefusedVariable, settle
+from shards.files.native_stderr import stderr_to
 from shards.files.system_errors import explain
 
 __all__ = [
@@ -174,23 +175,12 @@ def native_errors_hidden() -> Iterator[None]:
     They write to the process's file 2 behind Python's back. What Python prints to stderr is shown.
     For commands only: the whole process is affected.
     """
-    try:
-        shown = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    python = sys.stderr
-    try:
-        with open(os.devnull, "w") as nowhere, os.fdopen(shown, "w", buffering=1) as stderr:
-            if python is sys.__stderr__:
-                sys.stderr = stderr
-            os.dup2(nowhere.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(shown, 2)
-    finally:
-        sys.stderr = python
+    with open(os.devnull, "w") as nowhere, stderr_to(nowhere.fileno()) as shown:
+        if shown is None or sys.stderr is not sys.__stderr__:
+            yield
+            return
+        with os.fdopen(shown, "w", buffering=1, closefd=False) as stderr, redirect_stderr(stderr):
+            yield
 
 
 def _code(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

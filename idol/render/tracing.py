@@ -15,12 +15,12 @@ import warp as wp
 from idol.render.camera import Camera
 from idol.render.relief import Relief
 from idol.render.scene import person_at, wall
-from shards.command import native_errors_hidden
+from shards.files.native_stderr import silent_stderr
 
 __all__ = ["Tracer"]
 
 wp.config.log_level = wp.LOG_ERROR  # else it greets
-with native_errors_hidden():  # that there is no GPU, which nobody asked
+with silent_stderr():  # that there is no GPU, which nobody asked
     wp.init()
 wp.set_module_options({"enable_backward": False})  # half the time to compile
 

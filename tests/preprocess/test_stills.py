@@ -13,9 +13,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from preprocess.errors import ClipError
-from preprocess.native_stderr import silent_stderr
 from preprocess.picture import ON_WHITE
 from preprocess.stills import decode_image, jpeg_damage
+from shards.command import native_errors_hidden
+from shards.files.native_stderr import silent_stderr
 from tests.conftest import numbered_frame
 
 
@@ -301,7 +302,8 @@ def test_complaints_of_other_images_and_threads_are_not_this_images(capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_who_silences_stderr_meanwhile_gives_it_back(monkeypatch):
+@pytest.mark.parametrize("hidden", [silent_stderr, native_errors_hidden])
+def test_who_silences_stderr_meanwhile_gives_it_back(monkeypatch, hidden):
     inside, leave = threading.Event(), threading.Event()
     decode = cv2.imdecode
 
@@ -313,7 +315,7 @@ def test_who_silences_stderr_meanwhile_gives_it_back(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", slow)
     before = os.fstat(2)
     reading = threading.Thread(target=jpeg_damage, args=(jpeg(),))
-    with silent_stderr():
+    with hidden():
         reading.start()
         inside.wait(0.3)  # it is not let in
     leave.set()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.native_stderr import silent_stderr
+from shards.files.native_stderr import silent_stderr
 
 __all__ = ["Locate", "Network"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import warp as wp
 
-from preprocess.native_stderr import silent_stderr
+from shards.files.native_stderr import silent_stderr
 
 __all__ = ["array", "mat", "run", "vec"]
 
