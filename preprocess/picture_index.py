@@ -283,13 +283,15 @@ def _decode(path: Path, threads: int, first: int = 0) -> _Pictures:
                 found.last_failed = True
 
         try:
-            for number, packet in numbered(container, stream):
-                if packet.size and number >= first:  # an empty one would be taken for the end
-                    decode(packet)
-        except av.FFmpegError:
-            found.sound = False
-        decode(None)
-        calm(context)
+            try:
+                for number, packet in numbered(container, stream):
+                    if packet.size and number >= first:  # an empty one would be taken for the end
+                        decode(packet)
+            except av.FFmpegError:
+                found.sound = False
+            decode(None)
+        finally:
+            calm(context)
     return found
 
 

@@ -258,6 +258,21 @@ def test_what_the_decoder_said_is_kept(tmp_path, monkeypatch):
         assert kept.stat().st_size > 300
 
 
+def test_a_decoder_is_calm_when_counting_is_interrupted(tmp_path, monkeypatch):
+    """Its threads would wait for Python's lock, under which it is freed."""
+    path = encode(tmp_path / "a.avi", numbered(12), b_frames=2)
+    calmed = []
+
+    def interrupted(frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(picture_index, "calm", lambda context: calmed.append(context.is_open))
+    monkeypatch.setattr(picture_index, "number_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        picture_index.picture_index(path)
+    assert calmed == [True]
+
+
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
