@@ -10,7 +10,7 @@ from pathlib import Path
 from shards.files.atomic import atomic_folder
 from shards.files.digest import sha256_file
 
-__all__ = ["Checkpoints", "find_damage"]
+__all__ = ["Checkpoints", "find_damage", "step_of"]
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -64,7 +64,12 @@ class Checkpoints:
     def listed(self) -> list[Path]:
         """All there are, valid or not, the newest first; what else is in the folder is not ours."""
         found = [path for path in self.folder.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: int(path.name.removeprefix(_PREFIX)), reverse=True)
+        return sorted(found, key=step_of, reverse=True)
+
+
+def step_of(path: Path) -> int:
+    """The step that a checkpoint is of, by its name."""
+    return int(path.name.removeprefix(_PREFIX))
 
 
 def find_damage(path: Path) -> str | None:

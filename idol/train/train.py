@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from idol.checkpoint import Checkpoints
+from idol.checkpoint import Checkpoints, step_of
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
 from idol.data.depth_meaning import depth_meaning
@@ -123,7 +123,9 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_config(config.output, settings)
-    if caches:
+    asked, done = config.data, 0 if checkpoint is None else step_of(checkpoint)
+    finished = done == config.optimizer.steps and (config.output / "model").exists()
+    if caches and not finished:
         config, data = with_own_latents(config, data, accelerator)
     try:
         if config.stage == "autoencoder":
@@ -140,7 +142,8 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
             origin: dict[str, Any] = {
                 n: Path(settings[n]) for n in ("init_from", "base") if settings[n]
             }
-            told = dataclasses.replace(config, **origin)  # a resumed run does not load it again
+            # As it was asked for; and where it began, which a resumed run does not load again.
+            told = dataclasses.replace(config, data=asked, **origin)
             processes = accelerator.num_processes
             run.save_final(
                 config.output / "model", lambda info: model_card(told, data, info, processes)
