@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
 from idol.encoders.joint import JOINT_CHANNELS, with_farthest
 from idol.encoders.small import SmallAutoencoder
@@ -89,7 +89,8 @@ class VAECodec:
         """Move the network, in place, now or when it is loaded."""
         self._place = device, dtype
         if self.is_loaded:
-            self.vae.to(device, dtype)
+            # diffusers' own `to` warns of modules to be kept in float32, of which there are none.
+            nn.Module.to(self.vae, device, dtype)
         return self
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:

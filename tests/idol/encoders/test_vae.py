@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_it_is_frozen_and_decodes_what_it_scaled(folder: Path) -> None:
     torch.testing.assert_close(codec.decode(latents), expected)
     with pytest.raises(ValueError, match="2x2"):
         codec.encode(torch.zeros(1, 3, 8, 9))
+
+
+def test_it_is_moved_without_a_word(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    codec = VAECodec.from_pretrained(folder)
+    diffusers = logging.getLogger("diffusers")
+    diffusers.addHandler(caplog.handler)
+    try:
+        codec.to("cpu", torch.bfloat16)
+    finally:
+        diffusers.removeHandler(caplog.handler)
+    assert codec.vae.dtype == torch.bfloat16
+    assert not caplog.records
 
 
 def test_loaded_lazily_it_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
