@@ -89,8 +89,7 @@ class Threads:
         with suppress(Empty):
             while True:
                 self._tasks.get_nowait()
-        for _ in self._threads:
-            self._tasks.put(None)
+        self._tasks.put(None)
         # Python may clear a loop that was left away in any thread, one of these too, which cannot
         # wait for itself.
         if threading.current_thread() not in self._threads:
@@ -98,8 +97,7 @@ class Threads:
                 thread.join()
 
     def __del__(self) -> None:
-        for _ in self._threads:
-            self._tasks.put(None)
+        self._tasks.put(None)
 
 
 _all: weakref.WeakSet[Threads] = weakref.WeakSet()
@@ -116,6 +114,8 @@ def _serve(tasks: SimpleQueue[tuple[Callable[..., Any], Any, Answer[Any]] | None
         work, given, answer = task
         answer.make(work, given)
         del task, work, given, answer  # nothing is held while this thread waits
+    # One tells the next: Ctrl-C may have come before a thread that was started was noted.
+    tasks.put(None)
 
 
 def map_ahead(

@@ -217,6 +217,24 @@ def test_an_error_comes_at_its_turn(tmp_path: Path, build_tiny: Any) -> None:
         next(batches)
 
 
+def test_a_worker_ends_though_ctrl_c_came_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = []
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        begun.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_ahead(str, range(3), 1, 1, "begun"))
+    begun[0].join(60)
+    assert not begun[0].is_alive()
+
+
 def test_a_loop_that_was_left_may_end_in_its_own_thread() -> None:
     """Python collects garbage wherever it happens to run, and a thread cannot wait for itself."""
     left, threads = threading.Event(), []
