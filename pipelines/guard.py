@@ -337,16 +337,14 @@ class _Process:
         return _Died(at, "timeout", why, of_dump(self._where_it_is(), crashed=False))
 
     def _where_it_is(self) -> str:
-        """What it writes when it is asked where it is, twice; as much as comes in time."""
+        """What it writes when it is asked where it is, and again; as much as comes in time."""
         deadline = time.monotonic() + _GRACE
         self._process.send_signal(signal.SIGUSR1)
-        asked_again = False
         while (whole := first_dump(dump := self._dumped())) is None:
             if time.monotonic() > deadline:
                 return dump
-            if dump and not asked_again:  # a signal that is at work is not lost, it waits
+            if dump:  # who is asked in another thread while one writes says nothing
                 self._process.send_signal(signal.SIGUSR1)
-                asked_again = True
             time.sleep(0.02)
         return whole
 
