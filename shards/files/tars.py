@@ -44,8 +44,8 @@ class TarWriter:
 
     def close(self) -> None:
         """Write the end marker, up to a whole record; the file itself stays open."""
-        end = self.offset + 2 * _BLOCK
-        self._file.write(bytes(end - self.offset + -end % tarfile.RECORDSIZE))
+        end = 2 * _BLOCK
+        self._file.write(bytes(end + -(self.offset + end) % tarfile.RECORDSIZE))
 
 
 def _empty_header() -> bytes:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import tarfile
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,25 @@ def test_bytes_are_those_that_tarfile_writes(members: list[tuple[str, bytes]]) -
             info.size, info.mode = len(data), 0o644
             tar.addfile(info, io.BytesIO(data))
     assert file.getvalue() == _tar(members)[0]
+
+
+@pytest.mark.parametrize("size", [8**11 - 1, 8**11])
+@pytest.mark.parametrize("name", ["k.x", "é" * 60, "k" * 101])
+def test_headers_of_members_of_eight_gigabytes_are_those_of_tarfile(name: str, size: int) -> None:
+    """From there on a size has no room in a plain header."""
+
+    class Head(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return super().write(data) if len(data) < 10_000 else len(data)
+
+    head = Head()
+    tar = TarWriter(head)
+    tar.add(name, np.broadcast_to(np.uint8(0), size))  # type: ignore[arg-type] # takes no memory
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    expected = info.tobuf(tarfile.PAX_FORMAT)
+    assert head.getvalue() == expected + bytes(-size % 512)
+    assert tar.offset == len(expected) + -(-size // 512) * 512
 
 
 def test_bytes_depend_on_members_alone() -> None:
