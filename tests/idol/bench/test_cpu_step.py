@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location(
-    "bench_cpu_step", Path(__file__).parents[3] / "bench/cpu_step.py"
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-cpu_step: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(cpu_step)
+from bench import cpu_step
 
 
 @pytest.mark.slow

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from bench import depth_scores
 from tests.idol.train.micro import clip
-
-_SPEC = importlib.util.spec_from_file_location(
-    "bench_depth_scores", Path(__file__).parents[3] / "bench/depth_scores.py"
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-bench: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(bench)
 
 
 def test_poor_frames_have_somebody_elses_depth_and_low_scores() -> None:
@@ -28,7 +18,7 @@ def test_poor_frames_have_somebody_elses_depth_and_low_scores() -> None:
         for n in range(4)
     ]
     spoilt = 0
-    for n, made in enumerate(bench.poor(clips, 0.4)):
+    for n, made in enumerate(depth_scores.poor(clips, 0.4)):
         depth = made.depth_person[:, 0, 0]
         scores = np.array(made.info["depth"]["depth_person"]["scores"])
         poor = depth != n / 8
@@ -37,5 +27,5 @@ def test_poor_frames_have_somebody_elses_depth_and_low_scores() -> None:
         assert (scores[~poor] >= 0.7).all()
         spoilt += int(poor.sum())
     assert 16 < spoilt < 48  # of 80, 32 expected
-    [true] = bench.poor(clips[:1], 0)
+    [true] = depth_scores.poor(clips[:1], 0)
     assert (true.depth_person == clips[0].depth_person).all()

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bench import gpu
 from idol.bench.gpu_tables import BEGIN, END, tables, written_into
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Any:
-    path = Path(__file__).parents[3] / "bench/gpu.py"
-    spec = importlib.util.spec_from_file_location("bench_gpu", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_gpu"] = module  # dataclasses look there for their annotations
-    spec.loader.exec_module(module)
-    return module
-
 
 FOUND = {
     "about": {"card": "CPU", "torch": "2", "scale": "smoke"},
@@ -59,7 +44,7 @@ def test_the_documents_have_the_marks() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_every_rung_runs_and_none_runs_twice(
-    gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--device", "cpu", "--scale", "smoke", "--json", str(tmp_path / "gpu.json")]
     gpu.main(options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from bench import launches
 from idol.bench.dispatch import Counts, counting
 from idol.model import DualModalUNetConfig
 from idol.train.train import train
 from tests.idol.small import SMALL
 from tests.idol.train.micro import micro
-
-_SPEC = importlib.util.spec_from_file_location(
-    "bench_launches", Path(__file__).parents[3] / "bench/launches.py"
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-launches: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(launches)
 
 CONFIG = DualModalUNetConfig(**SMALL)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import io
 import json
 import os
@@ -28,7 +27,6 @@ from tests.browser import Browse, serious_faults, until
 from tests.s3 import bucket, s3_server  # noqa: F401
 
 KEY = "videos-walk-16"
-ROOT = Path(__file__).parents[3]
 DRAWN = (
     "document.querySelector('.tile')"
     " && [...document.querySelectorAll('.tile canvas')].every((c) => c.width > 1)"
@@ -243,14 +241,11 @@ def ask_until_gone(port: int, n: int) -> None:
 def test_ten_thousand_clips_stay_smooth(tmp_path: Path, chromium: Any) -> None:
     """What takes time is printed; what must hold on any machine is the memory, the cells, and the
     processor time that the page takes in one piece."""
-    spec = importlib.util.spec_from_file_location("bench_gallery", ROOT / "bench/gallery.py")
-    assert spec is not None
-    assert spec.loader is not None
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    from bench import gallery
+
     clips = int(os.environ.get("IDOL_TEST_CLIPS", "10000"))
-    bench.make(tmp_path / "many", clips)
-    found = bench.measure(chromium, str(tmp_path / "many"), steps=60, opened=40, passes=3)
+    gallery.make(tmp_path / "many", clips)
+    found = gallery.measure(chromium, str(tmp_path / "many"), steps=60, opened=40, passes=3)
     print(json.dumps(found, indent=2))
     [first, second, third] = found[
         "memory of the server after asking for every clip, pass by pass, MB"
