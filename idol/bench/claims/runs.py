@@ -29,9 +29,7 @@ __all__ = [
     "Weights",
     "grid_name",
     "run_grid",
-    "run_images",
     "run_rows",
-    "run_video",
     "scores_of",
     "trained_alike",
 ]
@@ -63,7 +61,7 @@ def run_rows(
         for seed in seeds:
             # Begun before the rows that wait for them, so nothing waits for what has no thread.
             images = {
-                first: pool.submit(run_images, config, first, seed, weights)
+                first: pool.submit(_run_images, config, first, seed, weights)
                 for first in dict.fromkeys(trained_alike(row) for row in rows)
             }
             done += [
@@ -83,11 +81,11 @@ def run_grid(config: ClaimsConfig) -> None:
         ClaimsError: a command failed.
     """
     _prepare(config, ["idol"], config.grid_seeds)
-    _all(config, [(run_images, config, "idol", seed, None) for seed in config.grid_seeds])
+    _all(config, [(_run_images, config, "idol", seed, None) for seed in config.grid_seeds])
     _all(
         config,
         [
-            (run_video, config, "idol", seed, (weight, weight), grid_name(weight))
+            (_run_video, config, "idol", seed, (weight, weight), grid_name(weight))
             for seed in config.grid_seeds
             for weight in config.grid
         ],
@@ -122,7 +120,7 @@ def trained_alike(row: str) -> str:
     )
 
 
-def run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> None:
+def _run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> None:
     """Train stage image of a row, or of the one that trains it alike."""
     row = trained_alike(row)
     folder = config.out / "runs" / str(seed) / row
@@ -132,7 +130,7 @@ def run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> N
     _train(config, folder / "image", row, "image", config.image_steps, seed, start)
 
 
-def run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> None:
+def _run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> None:
     """Train stage video of a row, whose stage image is there, and score it, in folder `name`."""
     folder = config.out / "runs" / str(seed) / name
     start = ["--init-from", str(folder.parent / trained_alike(row) / "image")]
@@ -153,7 +151,7 @@ def _row_after(
     images: Future[None], config: ClaimsConfig, row: str, seed: int, weights: Weights
 ) -> None:
     images.result()
-    run_video(config, row, seed, weights, row)
+    _run_video(config, row, seed, weights, row)
 
 
 def _pretrain(config: ClaimsConfig, row: str, seed: int) -> None:
