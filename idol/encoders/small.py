@@ -34,12 +34,12 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        in_channels: int = 3,
-        latent_channels: int = 48,
+        in_channels: int,
+        latent_channels: int,
         *,
-        patch: int = 8,
-        width: int = 64,
-        blocks: int = 2,
+        patch: int,
+        width: int,
+        blocks: int,
         scaling_factor: float = 1.0,
     ) -> None:
         super().__init__()
