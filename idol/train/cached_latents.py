@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 FOLDER = "latents"
 
-# An image that is shown less often would cost more to cache than it saves: all frames of a clip
-# are cached, and once more than they are shown at a time.
+# Shown less often, images would cost more to cache than that saves: all frames of all clips are
+# encoded, also those that are never drawn, then written and read.
 _SHOWN = 2
 
 

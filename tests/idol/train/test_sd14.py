@@ -221,6 +221,16 @@ def test_a_run_that_shows_images_often_encodes_them_once(
     assert losses_of(run) == whole
 
 
+def test_latents_for_which_there_is_no_room_stop_the_run(
+    boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(TrainError, match=r"free: give an --output with .*--no-cache-latents"):
+        train(config("image", boxes, tmp_path / "run", base=base, batch_size=14, steps=4))
+    assert not (tmp_path / "run/latents").exists()
+
+
 def test_images_that_move_or_are_shown_seldom_are_encoded_when_shown(
     boxes: Path, base: Path, tmp_path: Path
 ) -> None:
