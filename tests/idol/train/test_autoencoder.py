@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
 
 from idol.config.autoencoder import AutoencoderConfig, read_latents
 from idol.config.checks import ConfigError
@@ -22,6 +21,7 @@ from idol.train.autoencoder import AutoencoderMonitor
 from idol.train.stopping import TrainError
 from idol.train.train import train
 from idol.variants import VARIANTS
+from tests.idol.generate.small import vae
 from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
 SMALL = AutoencoderConfig(latent_channels=5, patch=4, width=8, blocks=1, crop=16)
@@ -42,17 +42,6 @@ def run_of(shards: Path, output: Path, codec: AutoencoderConfig = SMALL, **setti
 def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("trained")
     return run_of(shards, output, validate_every=2, validation_clips=1, sample_every=2)
-
-
-def of_stable_diffusion() -> AutoencoderKL:
-    """Of its architecture, in small."""
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 16),
-        latent_channels=5,
-        norm_num_groups=8,
-    )
 
 
 def test_it_is_a_small_autoencoder_whose_latents_have_a_deviation_of_one(
@@ -116,19 +105,19 @@ def test_a_stopped_run_resumes_to_the_byte(
 def test_the_vae_of_a_base_is_fine_tuned_with_depth_as_a_fourth_channel(
     shards: Path, tmp_path: Path
 ) -> None:
-    of_stable_diffusion().save_pretrained(tmp_path / "base" / "vae")
+    vae().save_pretrained(tmp_path / "base" / "vae")
     with_depth = dataclasses.replace(SMALL, depth=True)
     config = micro("autoencoder", shards, tmp_path / "run", base=tmp_path / "base")
     config = dataclasses.replace(config, preset="sd14", autoencoder=with_depth)
     model = train(config)
     codec = VAECodec.from_pretrained(model)
-    assert (codec.holds_depth, codec.factor, codec.channels) == (True, 8, 5)
+    assert (codec.holds_depth, codec.factor, codec.channels) == (True, 8, 4)
     assert codec.decode(codec.encode(torch.zeros(1, 3, 32, 32))).shape == (1, 4, 32, 32)
     assert set(read_latents(model).psnr) == {"frame", "background", "pose"}
 
 
 def test_a_widened_autoencoder_starts_as_it_was() -> None:
-    network = of_stable_diffusion().eval()
+    network = vae().eval()
     widened = with_depth_channel(network).eval()
     pixels = torch.rand(2, 3, 32, 32) * 2 - 1
     latents = network.encode(pixels).latent_dist.mode()
