@@ -14,6 +14,8 @@ import pytest
 
 __all__ = ["Start", "free_port", "start", "until_there"]
 
+_LONG = 240  # seconds; less than a test may take
+
 Start = Callable[..., subprocess.Popen[Any]]
 
 
@@ -35,17 +37,15 @@ def start() -> Iterator[Start]:
                 stream.close()
 
 
-def until_there(
-    there: Callable[[], Any], process: subprocess.Popen[Any], seconds: float = 240
-) -> None:
+def until_there(there: Callable[[], Any], process: subprocess.Popen[Any] | None = None) -> None:
     """Waits until something is there, or a process has ended without it: whoever asks sees which.
 
     Raises:
         AssertionError: Neither, in a time that is long on a busy machine.
     """
-    end = time.monotonic() + seconds
-    while not there() and process.poll() is None:
-        assert time.monotonic() < end, f"nothing in {seconds} s, and the process goes on"
+    end = time.monotonic() + _LONG
+    while not there() and (process is None or process.poll() is None):
+        assert time.monotonic() < end, f"nothing in {_LONG} s"
         time.sleep(0.01)
 
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from shards.reader import open_dataset
 from shards.videos import VIDEOS, SourceVideo, read_videos, videos_bytes
 from tests.pipelines.conftest import tree
 from tests.pipelines.test_stores import command, objects, uploaded
+from tests.processes import until_there
 from tests.s3 import bucket, s3_server  # noqa: F401
 
 
@@ -71,7 +71,7 @@ def test_new_videos_follow_and_all_else_stays(videos, made, make_video, tmp_path
 
 @pytest.mark.slow
 def test_a_third_generation_and_the_bytes_do_not_depend_on_kills(
-    videos, made, make_video, tmp_path
+    videos, made, make_video, tmp_path, start
 ):
     make_video(videos / "b.mp4", 24)
     assert build(videos, made, "--extend") == 0
@@ -81,13 +81,10 @@ def test_a_third_generation_and_the_bytes_do_not_depend_on_kills(
     arguments = [sys.executable, "-m", "pipelines.cli"]
     arguments += command(videos, tmp_path / "other", "--workers", "0", "--extend")
     there = len(list((tmp_path / "other" / "train").iterdir()))
-    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 100
-    while process.poll() is None and time.monotonic() < until:
-        if len(list((tmp_path / "other" / "train").iterdir())) > there:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        time.sleep(0.01)
+    process = start(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    until_there(lambda: len(list((tmp_path / "other" / "train").iterdir())) > there, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     assert build(videos, tmp_path / "other") == 0  # what was begun needs no option
     assert build(videos, made, "--extend") == 0
     assert tree(tmp_path / "other") == tree(made)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -153,10 +152,7 @@ def test_a_hanging_process_does_not_outlive_a_killed_build(tmp_path, start):
     assert children
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 120
-    while any(os.path.exists(f"/proc/{child}") for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until_there(lambda: not any(os.path.exists(f"/proc/{child}") for child in children))
 
 
 def test_a_dump_is_read_innermost_last():

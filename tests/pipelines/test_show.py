@@ -1,7 +1,6 @@
 """What a build says while nobody watches, and what it says of what it left out."""
 
 import io
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from pipelines.reporter import Standing
 from shards.inspect.console import QuietConsole
 from shards.manifest import Quarantined
 from tests.pipelines.conftest import BARE
+from tests.processes import until_there
 
 
 @pytest.fixture
@@ -26,21 +26,15 @@ def said(monkeypatch):
 
 
 def test_a_build_in_a_pipe_says_how_far_it_is(monkeypatch, videos, said):
-    def wait_for(end):
-        deadline = time.monotonic() + 60
-        while not said().endswith(end):
-            assert time.monotonic() < deadline, said()
-            time.sleep(0.01)
-
     monkeypatch.setattr(show, "FIRST_LINES", 0.05)
     plan = plan_build(Recipe("videos", **BARE, clip_length=8), videos)
     with show.Progress() as reporter:
         reporter.planned(plan, Standing(waiting=2))
         reporter.starting_ray(2, None)
-        wait_for("waiting for Ray's first clips\n")
+        until_there(lambda: said().endswith("waiting for Ray's first clips\n"))
         for _ in range(3):
             reporter.made(1, [Quarantined("videos-a-0", "a", "no person")])
-        wait_for("3 quarantined\n")
+        until_there(lambda: said().endswith("3 quarantined\n"))
     lines = said().splitlines()
     assert "2 clips of unfinished shards are there already and stay" in lines
     assert "starting Ray with 2 workers; the first clips take a while" in lines

@@ -1,6 +1,5 @@
 """Frames are read ahead, so far and no farther, and what is wrong with one is its own clip's."""
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +9,7 @@ from pipelines.window import AHEAD, Window
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from shards.threads import Threads
+from tests.processes import until_there
 
 
 @dataclass
@@ -36,13 +36,6 @@ def thread():
     threads.end()
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def indices_of(frames):
     return [frame.index for frame in frames]
 
@@ -52,7 +45,7 @@ def test_frames_are_read_before_they_are_taken_up_to_the_reach(thread):
     window = Window(reader, range(100), thread)
     window.reach(9)
     assert indices_of(window.take(range(4))) == [0, 1, 2, 3]
-    wait_until(lambda: reader.given == list(range(10)))
+    until_there(lambda: reader.given == list(range(10)))
     thread.ask(str).take()  # nothing else was asked for
     assert reader.given == list(range(10))
 
@@ -62,7 +55,7 @@ def test_no_more_is_held_than_there_is_room_for(thread):
     window = Window(reader, range(100), thread)
     window.reach(99)
     window.take([0])
-    wait_until(lambda: len(reader.given) == 1 + AHEAD)
+    until_there(lambda: len(reader.given) == 1 + AHEAD)
     thread.ask(str).take()
     assert len(reader.given) == 1 + AHEAD
 

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from preprocess.weights import checksums, files
+from tests.processes import until_there
 
 from .conftest import sha256
 from .publisher import Served
@@ -41,37 +41,23 @@ def hub(publisher):
 
 
 @pytest.fixture
-def start(publisher, tmp_path):
-    """Start `idol-prep weights fetch` on the file; whatever still runs at the end is killed."""
-    processes = []
+def start(publisher, tmp_path, start):
+    """Start `idol-prep weights fetch` on the file."""
 
     def fetch(endpoint=publisher.url):
         # What is held back is not taken for a dead connection, however slow this machine is.
         environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_DOWNLOAD_TIMEOUT": "300"}
         del environment["HF_HUB_OFFLINE"]
         command = [sys.executable, "-c", SMALL_CHUNKS, "weights", "fetch", NAME]
-        process = subprocess.Popen(
+        return start(
             [*command, "--weights", str(tmp_path)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        processes.append(process)
-        return process
 
-    yield fetch
-    for process in processes:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def wait_for(condition):
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    return fetch
 
 
 def size(folder):
@@ -88,7 +74,7 @@ def test_a_killed_fetch_is_resumed_and_reads_the_rest_alone(
     target = tmp_path / NAME
     hub.content, half = content, len(content) // 2
     process = start()
-    wait_for(lambda: size(target.parent) == half)
+    until_there(lambda: size(target.parent) == half)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert size(target.parent) == half
@@ -110,7 +96,7 @@ def test_a_killed_fetch_is_resumed_and_reads_the_rest_alone(
 def test_two_at_once_fetch_the_file_once(hub, publisher, start, tmp_path):
     target = tmp_path / NAME
     first = start()
-    wait_for(lambda: size(target.parent) == len(CONTENT) // 2)
+    until_there(lambda: size(target.parent) == len(CONTENT) // 2)
     second = start()
     waiting = second.stdout.readline()
     assert "another process is fetching it" in waiting

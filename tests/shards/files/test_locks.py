@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shards.files.locks import Taken, exclusive
+from tests.processes import Start
 
 HOLD = """
 import subprocess, sys, time
@@ -62,11 +63,9 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
     assert (tmp_path / "count").read_text() == "60"
 
 
-def test_a_killed_holder_lets_go_though_its_child_lives(tmp_path: Path) -> None:
+def test_a_killed_holder_lets_go_though_its_child_lives(tmp_path: Path, start: Start) -> None:
     path = tmp_path / "lock"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
-    )
+    holder = start([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     child = int(holder.stdout.readline())
     try:
@@ -78,7 +77,6 @@ def test_a_killed_holder_lets_go_though_its_child_lives(tmp_path: Path) -> None:
             pass
     finally:
         os.kill(child, signal.SIGKILL)
-        holder.stdout.close()
 
 
 def test_a_forked_process_does_not_hold_it_on(tmp_path: Path) -> None:
