@@ -163,6 +163,21 @@ def test_collected_manifests_that_disagree(dataset: Path) -> None:
     assert _faults(dataset) == []
 
 
+def test_collected_manifests_are_not_blamed_for_one_that_is_lost(
+    tmp_path: Path, make_clip: MakeClip
+) -> None:
+    """How much of them may be unpacked follows from the manifests' sizes."""
+    books = open_for_build(tmp_path / "d", {})
+    for shard, firsts in enumerate([range(0, 80, 8), range(80, 88, 8)]):
+        clips = [make_clip(f"videos-walk-{first}") for first in firsts]
+        encoded = [(clip.key, encode_clip(clip)) for clip in clips]
+        commit_shard(books.store, "train", shard, encoded)
+    books.finish({"train": 2})
+    assert _faults(tmp_path / "d") == []
+    (tmp_path / "d" / MANIFEST).write_bytes(b"")
+    assert "manifests.gz" not in {file for file, _, _ in _faults(tmp_path / "d")}
+
+
 def test_an_index_from_before_a_modality_came_to_the_table(dataset: Path) -> None:
     path = dataset / "index.parquet"
     table = pq.read_table(path)
