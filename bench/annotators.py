@@ -106,14 +106,13 @@ def main() -> None:
         count = len(scene.frames)
         ratios = [theirs[0] / mine[0] for mine, theirs in rounds]
         by_processor = [theirs[1] / mine[1] for mine, theirs in rounds]
-        row = [
-            name,
-            *(f"{count / statistics.median(times[0] for times in side):.2f}"
-              for side in zip(*rounds, strict=True)),
-            f"{statistics.median(ratios):.2f}",
-            " ".join(f"{ratio:.2f}" for ratio in ratios),
-        ]  # fmt: skip
-        table.add_row(*row, *([f"{statistics.median(by_processor):.2f}"] if on_cpu else []))
+        sides = zip(*rounds, strict=True)
+        ours, bare = (count / statistics.median(times[0] for times in side) for side in sides)
+        row = [name, f"{ours:.2f}", f"{bare:.2f}", f"{statistics.median(ratios):.2f}"]
+        row.append(" ".join(f"{ratio:.2f}" for ratio in ratios))
+        if on_cpu:
+            row.append(f"{statistics.median(by_processor):.2f}")
+        table.add_row(*row)
         del case
         gc.collect()
     console.print(table)
