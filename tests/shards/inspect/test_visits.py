@@ -40,6 +40,19 @@ def opened(shown: Any) -> None:
     until(shown, "!document.querySelector('.panel[aria-busy]')")
 
 
+def hold(shown: Any, requests: str) -> list[Any]:
+    """Requests of a page that are like this get no answer: they are listed as they come."""
+    held: list[Any] = []
+    shown.route(requests, lambda route: held.append(route))
+    return held
+
+
+def let_go(shown: Any, held: list[Any]) -> None:
+    """The one that is held, once it has come."""
+    until(shown, lambda: len(held) == 1)
+    held[0].continue_()
+
+
 @pytest.fixture
 def in_bucket(
     build: Callable[[str], None],
@@ -290,8 +303,7 @@ def test_a_clip_on_its_way_is_not_played_and_leaves_the_focus(
     served: Server, browse: Browse
 ) -> None:
     shown = browse()
-    held: list[Any] = []
-    shown.route("**/clip?*", lambda route: held.append(route))
+    held = hold(shown, "**/clip?*")
     shown.goto(served.url)
     until(shown, DRAWN)
     shown.locator("button.tile").first.press("Enter")
@@ -313,13 +325,11 @@ def test_an_address_may_name_a_clip_that_is_not_known_yet(
 ) -> None:
     monkeypatch.setattr("shards.inspect.gallery.serve._FIRST", 2)
     shown = browse()
-    held: list[Any] = []
-    shown.route("**/facts?from=2*", lambda route: held.append(route))
+    held = hold(shown, "**/facts?from=2*")
     shown.goto(served.url)
     until(shown, "document.querySelectorAll('.tile').length == 2")
     shown.evaluate("location.hash = '#clip=videos-walk-48'")
-    until(shown, lambda: len(held) == 1)
-    held[0].continue_()
+    let_go(shown, held)
     opened(shown)
     assert shown.locator("dialog h2").inner_text() == "videos-walk-48"
 
@@ -329,12 +339,10 @@ def test_what_somebody_is_at_stays_while_clips_come_and_move(
 ) -> None:
     monkeypatch.setattr("shards.inspect.gallery.serve._FIRST", 2)
     shown = browse()
-    held: list[Any] = []
-    shown.route("**/facts?from=2*", lambda route: held.append(route))
+    held = hold(shown, "**/facts?from=2*")
     shown.goto(f"{served.url}#q=nobody&r.keypoint_score=..0.1")
     until(shown, "window.at = document.querySelectorAll('.nothing button, .chip button'), at[1]")
-    until(shown, lambda: len(held) == 1)
-    held[0].continue_()
+    let_go(shown, held)
     until(shown, "document.getElementById('status').textContent == '0 of 4 clips'")
     assert shown.evaluate("[...at].every((one) => one.isConnected)")
 
@@ -362,12 +370,10 @@ def test_a_reason_keeps_the_focus_while_more_clips_that_failed_come(
 ) -> None:
     monkeypatch.setattr("shards.inspect.gallery.serve._PAGE", 1)
     shown = browse()
-    held: list[Any] = []
-    shown.route("**/quarantined?from=1*", lambda route: held.append(route))
+    held = hold(shown, "**/quarantined?from=1*")
     shown.goto(f"{two_failed.url}#tab=quarantined")
     shown.get_by_role("button", name="N people").focus()
-    until(shown, lambda: len(held) == 1)
-    held[0].continue_()
+    let_go(shown, held)
     until(shown, "document.querySelectorAll('.list tbody tr').length == 2")
     assert shown.evaluate("document.activeElement.textContent") == "N people"
 
