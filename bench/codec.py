@@ -14,12 +14,12 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from idol.data.preparation import scale_images
 from idol.encoders import VAECodec
 from idol.encoders.joint import joined
 from shards import open_dataset
@@ -32,24 +32,15 @@ Pictures = dict[str, Tensor]
 
 def pictures(paths: Sequence[str], split: str, size: int, frames: int) -> Pictures:
     """Frames and depth pictures, (N, 3, H, W) in [-1, 1] each: of each clip some, evenly spaced."""
-    found: dict[str, list[np.ndarray]] = {"frame": [], "depth": []}
+    found: dict[str, list[Tensor]] = {"frame": [], "depth": []}
     for path in paths:
         for clip in open_dataset(Path(path) / split).clips():
             assert clip.depth_person is not None
             at = np.linspace(0, len(clip.rgb) - 1, frames).astype(int)
             kinds = {"frame": clip.rgb[at], "depth": depth_to_hot(clip.depth_person[at])}
             for kind, images in kinds.items():
-                found[kind] += [_fit(image, size) for image in images]
-    return {
-        kind: torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        for kind, images in found.items()
-    }
-
-
-def _fit(image: np.ndarray, size: int) -> np.ndarray:
-    if len(image) == size:
-        return image
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+                found[kind].append(scale_images(images, size))
+    return {kind: torch.cat(images) for kind, images in found.items()}
 
 
 def psnr(given: Tensor, made: Tensor) -> float:
