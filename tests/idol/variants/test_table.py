@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -71,6 +73,33 @@ def test_a_variants_settings_are_checked_with_all_that_is_given(tmp_path: Path) 
     (before / "idol.json").write_text(json.dumps(info.as_json()))
     config = parse([*pretrain, "--init-from", str(before)])
     assert config.optimizer.pretrained_layers == "transformer_blocks"
+
+
+@pytest.mark.parametrize(
+    ("stage", "variant", "refused"),
+    [
+        ("image", "cross-attention-loss", False),  # it differs by the motion loss alone
+        ("image", "motion-loss", True),
+        ("video", "cross-attention-loss", True),  # whose motion it would be
+    ],
+)
+def test_what_trained_images_alike_is_started_from_and_no_other(
+    tmp_path: Path, stage: Literal["image", "video"], variant: str, refused: bool
+) -> None:
+    info = ModelInfo(
+        stage=stage,
+        preset="tiny",
+        variant=variant,
+        settings=preset("tiny"),
+        size=64,
+        frames=1,
+        step=1,
+    )
+    (tmp_path / "idol.json").write_text(json.dumps(info.as_json()))
+    given = arguments(tmp_path, "--preset", "tiny", "--init-from", str(tmp_path))
+    given[1] = {"image": "video", "video": "distill"}[stage]
+    with pytest.raises(TrainError, match="give --variant") if refused else nullcontext():
+        check_sources(parse(given))
 
 
 @pytest.mark.parametrize("depth", ["person", "frame"])
