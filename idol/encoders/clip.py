@@ -53,10 +53,20 @@ class CLIPEncoder:
     def __call__(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
         """See `ImageEncoder`; 257 tokens of 1024 channels for ViT-L/14, float32."""
         values = self.pixel_values(pixels_BHWC, mask_BHW).to(self.clip.dtype)
-        # The whole network and not its vision model: what is offloaded is fetched by it.
-        hidden = self.clip(pixel_values=values).last_hidden_state
-        # transformers applies this norm to the class token alone, for its own pooled output.
-        return self.clip.vision_model.post_layernorm(hidden).float()
+        tokens: list[Tensor] = []
+
+        def keep(vision_model: Any, _: Any, output: Any) -> None:
+            # transformers applies this norm to the class token alone, for its own pooled output.
+            tokens.append(vision_model.post_layernorm(output.last_hidden_state).float())
+
+        # The whole network runs, and all that is wanted of it within: what is offloaded is fetched
+        # when it is called, and may be gone when it returns.
+        hook = self.clip.vision_model.register_forward_hook(keep)
+        try:
+            self.clip(pixel_values=values)
+        finally:
+            hook.remove()
+        return tokens[0]
 
 
 # Made once: copying it from the CPU would wait for the device.

@@ -6,6 +6,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin  # pipelines look for it beside the classes
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 __all__ = ["SmallAutoencoder"]
@@ -30,6 +31,8 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):
     """
 
     config_name = "config.json"
+    # What group offloading fetches, since nobody calls the whole.
+    _group_offload_block_modules = ["encoder_code", "encoder", "decoder_code", "decoder"]  # noqa: RUF012
 
     @register_to_config
     def __init__(
@@ -54,6 +57,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):
         assert last.bias is not None
         nn.init.constant_(last.bias[latent_channels:], _LOGVAR)
 
+    @apply_forward_hook
     def encode(self, pixels_NCHW: Tensor) -> AutoencoderKLOutput:
         """The posterior (`latent_dist`) of pictures in [-1, 1]: (N, latent_channels, H', W')."""
         patches = F.pixel_unshuffle(pixels_NCHW, self.patch)
@@ -61,6 +65,7 @@ class SmallAutoencoder(ModelMixin, ConfigMixin):
         moments = torch.cat([self.encoder_code(patches) + mean, logvar], dim=1)
         return AutoencoderKLOutput(latent_dist=DiagonalGaussianDistribution(moments))
 
+    @apply_forward_hook
     def decode(self, latents_NCHW: Tensor) -> DecoderOutput:
         """Pictures (`sample`) of latents as `encode` gives them, not scaled."""
         patches = self.decoder_code(latents_NCHW) + self.decoder(latents_NCHW)

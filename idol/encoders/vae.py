@@ -100,8 +100,11 @@ class VAECodec:
     @property
     def _device(self) -> torch.device | str:
         """Where images must be to pass through the network, offloaded or not."""
-        hook = getattr(self.vae, "_hf_hook", None)
-        return getattr(hook, "execution_device", None) or self.vae.device
+        for module in self.vae.modules():
+            hook = getattr(module, "_hf_hook", None)
+            if (place := getattr(hook, "execution_device", None)) is not None:
+                return place
+        return self.vae.device
 
     @torch.no_grad()
     def moments(self, pixels_NCHW: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ A diffusers pipeline; its folder is what `idol-train` leaves. Shape suffixes: `i
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.hooks import apply_group_offloading
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
@@ -515,6 +517,34 @@ class IdolPipeline(DiffusionPipeline):
             scheduler,
             info.as_json() if info else None,
         )
+
+    def enable_group_offload(
+        self,
+        onload_device: torch.device | str,
+        *,
+        exclude_modules: str | Sequence[str] = (),
+        offload_to_disk_path: str | PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
+        """As all pipelines do, with each part's own folder on disk: parts share names of layers.
+
+        What reads weights past the hooks that would fetch them stays on the device.
+
+        Args:
+            options: diffusers': `offload_type` ("block_level", "leaf_level"), `use_stream`, ...
+        """
+        excluded = {exclude_modules} if isinstance(exclude_modules, str) else {*exclude_modules}
+        excluded |= {*self._exclude_from_cpu_offload}
+        for name, module in self.components.items():
+            if not isinstance(module, torch.nn.Module):
+                continue
+            if name in excluded:
+                module.to(onload_device)
+                continue
+            place = offload_to_disk_path and str(Path(offload_to_disk_path) / name)
+            own = getattr(module, "enable_group_offload", None)  # CLIP is none of diffusers' models
+            offload = own or partial(apply_group_offloading, module)
+            offload(onload_device=onload_device, offload_to_disk_path=place, **options)
 
     def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
         """Does nothing, and says so."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from idol.config.model import VIDEO, DualModalUNetConfig, SharedMaps
 from idol.model.flash import attend
 from idol.model.layout import ClipLayout
+from idol.model.readable import readable
 
 __all__ = [
     "TRANSFORMER_NORM_EPS",
@@ -121,7 +122,12 @@ class Attention(nn.Module):
 
 
 def together(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """What linear layers, all with a bias or none, make of the same (..., in), by one product."""
+    """What linear layers, all with a bias or none, make of the same (..., in), by one product.
+
+    One after the other where their weights cannot be read, as when they are offloaded.
+    """
+    if not readable(x.device, *layers):
+        return tuple(layer(x) for layer in layers)
     biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
     bias = torch.cat(biases) if biases else None
     made = F.linear(x, torch.cat([layer.weight for layer in layers]), bias)
@@ -140,12 +146,17 @@ class TemporalAttention(nn.Module):
         self.norm = nn.LayerNorm(channels) if own_norm else None
         self.attention = Attention(channels, heads, zero_output=True)
 
-    def forward(self, x_NLC: Tensor, layout: ClipLayout, norm: nn.Module) -> Tensor:
+    def forward(
+        self, x_NLC: Tensor, layout: ClipLayout, normed_NLC: Tensor | None = None
+    ) -> Tensor:
         """(N, L, C) to (N, L, C): residual included; the identity when freshly made.
 
-        norm: that of the cross-attention, for those without one of their own.
+        normed_NLC: what the cross-attention's norm makes, for those without one of their own.
         """
-        return x_NLC + self.attention.over_images((self.norm or norm)(x_NLC), layout.frames)
+        if normed_NLC is None:
+            assert self.norm is not None
+            normed_NLC = self.norm(x_NLC)
+        return x_NLC + self.attention.over_images(normed_NLC, layout.frames)
 
 
 class CrossModalAttention(nn.Module):
@@ -239,7 +250,8 @@ class TransformerBlock(nn.Module):
         x_NLC = x_NLC + self.attn1(self.norm1(x_NLC))
         after_spatial = x_NLC
         if self.temporal is not None:
-            x_NLC = self.temporal(x_NLC, layout, self.norm2)
+            normed_NLC = self.norm2(x_NLC) if self.temporal.norm is None else None
+            x_NLC = self.temporal(x_NLC, layout, normed_NLC)
         motion = after_spatial if self.motion_feature == "spatial_attention" else x_NLC
         share = None
         if self.shared_maps != "none" and layout.modalities > 1:

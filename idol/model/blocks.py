@@ -195,11 +195,27 @@ class UpBlock(_Block):
         self.upsamplers = nn.ModuleList([Upsample2D(channels, use_conv=True)] if upsample else [])
 
     def forward(
-        self, x_NCHW: Tensor, skips: list[Tensor], embeddings: Embeddings
+        self,
+        x_NCHW: Tensor,
+        skips: list[Tensor],
+        embeddings: Embeddings,
+        size: tuple[int, ...] | None,
     ) -> tuple[Tensor, list[LayerFeatures]]:
-        """Consume one skip per unit from the end of `skips`; return output and features."""
+        """Consume `skips`, one per unit, from their end; return output and features.
+
+        size: height and width of the next level; None at the finest.
+        """
         x_NCHW, features = self.units(x_NCHW, skips, embeddings)
-        return self.resample(self._exchange(x_NCHW, embeddings.layout), skips), features
+        return self.resample(self._exchange(x_NCHW, embeddings.layout), size), features
+
+    def taken(self, skips: list[Tensor]) -> tuple[list[Tensor], tuple[int, ...] | None]:
+        """Take from the end of all skips those of this block; also give the next level's size.
+
+        By who calls the block, and not in it: hooks hand a block a copy of what it is given.
+        """
+        own = skips[-len(self.resnets) :]
+        del skips[-len(self.resnets) :]
+        return own, skips[-1].shape[-2:] if skips else None
 
     def units(
         self, x_NCHW: Tensor, skips: list[Tensor], embeddings: Embeddings
@@ -216,9 +232,8 @@ class UpBlock(_Block):
                 x_NCHW = self._move(x_NCHW, i, embeddings.layout)
         return x_NCHW, features
 
-    def resample(self, x_NCHW: Tensor, skips: list[Tensor]) -> Tensor:
+    def resample(self, x_NCHW: Tensor, size: tuple[int, ...] | None) -> Tensor:
         """What comes after it: the next level's features."""
         for upsampler in self.upsamplers:
-            size = skips[-1].shape[-2:]
             x_NCHW = upsampler(x_NCHW, size)
         return x_NCHW

@@ -19,6 +19,7 @@ from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.attention import Transformer, together, zero_
 from idol.model.blocks import DownBlock, Embeddings, MidBlock
 from idol.model.layout import ClipLayout
+from idol.model.readable import untouched
 from idol.model.resblock import ResBlock
 from idol.model.saving import ConfiguredModel
 
@@ -100,6 +101,8 @@ class DualModalEncoder(ConfiguredModel):
         resnets, transformers = self._units
         if isinstance(resnets[0].time_emb_proj.weight, DTensor):
             return {}  # with FSDP a unit's weights are whole while it runs, and then alone
+        if not untouched(*self.down_blocks, self.mid_block, *getattr(self, "up_blocks", ())):
+            return {}  # what is offloaded block by block is here while the block runs
         shifts = together(time_NE, *(resnet.time_emb_proj for resnet in resnets))
         attentions = [transformer.transformer_blocks[0].attn2 for transformer in transformers]
         keys_values = together(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.model.layout import ClipLayout
+from idol.model.readable import readable
 
 __all__ = ["NORM_EPS", "ResBlock", "TemporalConv", "group_norm"]
 
@@ -43,7 +44,11 @@ class TemporalConv(nn.Module):
         # One 2D convolution over (frames, positions): no position becomes a batch entry of its
         # own, and for channels-last images the permutation moves no data.
         clips = active.flatten(2).unflatten(0, (-1, layout.frames)).transpose(1, 2)
-        mixed = F.conv2d(clips, self.conv.weight.unsqueeze(-1), self.conv.bias, padding=(1, 0))
+        if readable(clips.device, self.conv):
+            mixed = F.conv2d(clips, self.conv.weight.unsqueeze(-1), self.conv.bias, padding=(1, 0))
+        else:  # offloaded
+            mixed = self.conv(clips.movedim(3, 1).flatten(0, 1)).unflatten(0, (len(clips), -1))
+            mixed = mixed.movedim(1, 3)
         return x_NCHW + mixed.transpose(1, 2).flatten(0, 1).unflatten(2, x_NCHW.shape[2:])
 
 

@@ -129,7 +129,9 @@ class DualModalUNet(DualModalEncoder):
 
         features: list[ConsistencyFeatures] = []
         for block in self.up_blocks:
-            hidden, layers = block(hidden, skips, embeddings)
+            assert isinstance(block, UpBlock)
+            own_skips, size = block.taken(skips)
+            hidden, layers = block(hidden, own_skips, embeddings, size)
             if return_features:
                 features += self.compared(layers, embeddings.layout)
         return DenoiserOutput(self.leave(hidden, *given, embeddings), tuple(features))

@@ -122,6 +122,17 @@ class CoupledUNets(SeparateUNets):
             }
         )
 
+    def enable_group_offload(
+        self, onload_device: Any, *, offload_type: str = "block_level", **options: Any
+    ) -> None:
+        """As all models do, layer by layer. Raises ValueError for blocks, which nobody calls."""
+        if offload_type != "leaf_level":
+            raise ValueError(
+                "coupled U-Nets run side by side and not block by block: offload them with "
+                "offload_type='leaf_level'"
+            )
+        super().enable_group_offload(onload_device, offload_type=offload_type, **options)
+
     def forward(
         self,
         latents_BMFCHW: Tensor,
@@ -168,9 +179,10 @@ class CoupledUNets(SeparateUNets):
                     x[m] = x[m] + added
         features: list[list[ConsistencyFeatures]] = [[], []]
         for number, up in enumerate(zip(*(n.up_blocks for n in networks), strict=True)):
-            done = [up[m].units(x[m], skips[m], embeddings[m]) for m in both]
+            taken = [up[m].taken(skips[m]) for m in both]
+            done = [up[m].units(x[m], taken[m][0], embeddings[m]) for m in both]
             x = met(f"up_{last - number}", [made for made, _ in done])
-            x = [up[m].resample(x[m], skips[m]) for m in both]
+            x = [up[m].resample(x[m], taken[m][1]) for m in both]
             if return_features:
                 for m in both:
                     layout = embeddings[m].layout

@@ -12,6 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from idol.diffusion.schedule import ddim_scheduler
 from idol.encoders import CLIPEncoder, PatchCodec, TinyEncoder, VAECodec
+from idol.encoders.small import SmallAutoencoder
 from idol.generate.pipeline import IdolPipeline
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from idol.model_info import DepthMeaning, ModelInfo
@@ -21,10 +22,14 @@ from tests.idol.train.micro import MODEL, SIZE
 FRAMES = 3
 
 
-def tiny(settings: DualModalUNetConfig = MODEL, **info: Any) -> IdolPipeline:
+def tiny(
+    settings: DualModalUNetConfig = MODEL,
+    kind: type[DualModalDenoiser] = DualModalDenoiser,
+    **info: Any,
+) -> IdolPipeline:
     """Preset tiny with random weights, none of them where it starts."""
     torch.manual_seed(0)
-    denoiser = DualModalDenoiser.from_config(settings)
+    denoiser = kind.from_config(settings)
     randomise(denoiser)
     codec = PatchCodec()
     about = {"stage": "video", "preset": "tiny", "size": SIZE, "frames": FRAMES, "step": 1, **info}
@@ -53,6 +58,14 @@ def sd14(**info: Any) -> IdolPipeline:
         ddim_scheduler(),
         ModelInfo(settings=settings, depth=DepthMeaning(), **about),
     )
+
+
+def small_vae() -> IdolPipeline:
+    """`sd14`, with an autoencoder of the packaged model's class."""
+    pipe = sd14()
+    vae = SmallAutoencoder(3, 4, patch=8, width=8, blocks=1)
+    randomise(vae)
+    return IdolPipeline(**{**pipe.components, "vae": vae, "info": pipe.config["info"]})
 
 
 def clip() -> CLIPVisionModelWithProjection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from idol.generate import IdolPipeline
-from tests.idol.generate.small import given, sd14, seeded, tiny
+from tests.idol.generate.small import given, sd14, seeded, small_vae, tiny
 
 pytestmark = [
     pytest.mark.gpu,
@@ -24,14 +25,24 @@ def frames_of(pipe: IdolPipeline) -> np.ndarray:
     return pipe(**given(pipe.size), generator=seeded(), **options).frames
 
 
-@pytest.mark.parametrize("make", [tiny, sd14])
-@pytest.mark.parametrize("how", ["to", "enable_model_cpu_offload", "enable_sequential_cpu_offload"])
+WAYS: dict[str, Callable[[IdolPipeline], Any]] = {
+    "to": lambda pipe: pipe.to("cuda"),
+    "model": lambda pipe: pipe.enable_model_cpu_offload(),
+    "sequential": lambda pipe: pipe.enable_sequential_cpu_offload(),
+    "layers": lambda pipe: pipe.enable_group_offload(
+        "cuda", offload_type="leaf_level", use_stream=True
+    ),
+    "blocks": lambda pipe: pipe.enable_group_offload(
+        "cuda", offload_type="block_level", num_blocks_per_group=1
+    ),
+}
+
+
+@pytest.mark.parametrize("make", [tiny, sd14, small_vae])
+@pytest.mark.parametrize("how", WAYS)
 def test_it_is_as_on_the_cpu(make: Any, how: str) -> None:
     expected, pipe = frames_of(make()), make()
-    if how == "to":
-        pipe.to("cuda")
-    else:
-        getattr(pipe, how)()
+    WAYS[how](pipe)
     for _ in range(2):  # what was offloaded comes back
         np.testing.assert_allclose(frames_of(pipe), expected, atol=2e-2)
     assert np.abs(frames_of(pipe) - expected).mean() < 1e-3
