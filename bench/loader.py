@@ -150,8 +150,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=96, help="clips of eight frames")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frames", type=int, nargs="+", choices=[8, 1], default=[8, 1])
     options = parser.parse_args()
-    for frames, count in ((8, options.clips), (1, options.clips * 8)):
+    for frames in options.frames:
+        count = options.clips * 8 // frames
         clips = made_clips(count, frames)
         with tempfile.TemporaryDirectory() as folder:
             rates = measure(clips, options.rounds, Path(folder))

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 from shards.latents import LatentsInfo
@@ -79,7 +80,7 @@ class Request:
         """Whether images may be cropped or mirrored."""
         return self.crop_area[0] < 1 or self.mirror > 0
 
-    @property
+    @cached_property  # asked for with each sample
     def rows(self) -> list[tuple[Modality, Streamed]]:
         """The table's rows that are read, in their order.
 
@@ -110,7 +111,7 @@ class Request:
             stored |= _OF_FRAME
         return frozenset(stored)
 
-    @property
+    @cached_property
     def cached(self) -> dict[str, str]:
         """What is taken from latents: a sample's array to the member of the tar."""
         if self.latents is None:

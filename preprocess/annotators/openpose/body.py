@@ -2,81 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import cv2
 import numpy as np
-import torch
 
+from preprocess.annotators.openpose.enlarger import STRIDE, enlarger
 from preprocess.annotators.openpose.networks import Network
+from preprocess.annotators.openpose.peaks import peaks_of
 
-__all__ = ["LIMB_FIELDS", "STRIDE", "enlarger", "find_bodies", "group"]
-
-STRIDE = 8  # pixels of the network's input for one cell of its maps
-BLUR = 3.0  # sigma, pixels
-_BLUR_REACH = 12  # 4 sigma
-
-
-@dataclass(frozen=True, eq=False)
-class Enlarger:
-    """`rows` (H, h) and `columns` (W, w) float32: from a map (h, w) to the image (H, W).
-
-    `smooth_rows` and `smooth_columns` blur besides.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    smooth_rows: np.ndarray
-    smooth_columns: np.ndarray
-
-    def whole(self, maps: torch.Tensor, *, smooth: bool = False) -> torch.Tensor:
-        """(..., h, w) -> (..., H, W), on the maps' device."""
-        rows, columns = (
-            torch.from_numpy(matrix).to(maps.device)
-            for matrix in (
-                (self.smooth_rows, self.smooth_columns) if smooth else (self.rows, self.columns)
-            )
-        )
-        return rows @ maps @ columns.T
-
-    def at(self, maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """(C, h, w) at N whole pixels of the image -> (C, N)."""
-        return ((self.rows[y] @ maps) * self.columns[x]).sum(-1)
-
-
-@lru_cache(maxsize=32)
-def enlarger(
-    map_size: tuple[int, int], used_size: tuple[int, int], size: tuple[int, int]
-) -> Enlarger:
-    """For maps of `map_size`; of them enlarged, `used_size` is the image and the rest padding;
-    the image itself has `size`. All are (height, width)."""
-    how = _interpolation(used_size, size)
-    rows, columns = (
-        _resize(_resize(np.eye(cells, dtype=np.float32), cells * STRIDE, cv2.INTER_LANCZOS4)[:used],
-                length, how)
-        for cells, used, length in zip(map_size, used_size, size, strict=True)
-    )  # fmt: skip
-    return Enlarger(rows, columns, _blurred(rows), _blurred(columns))
-
-
-def _interpolation(before: tuple[int, int], after: tuple[int, int]) -> int:
-    return cv2.INTER_AREA if sum(after) < sum(before) else cv2.INTER_LANCZOS4
-
-
-def _resize(matrix: np.ndarray, length: int, how: int) -> np.ndarray:
-    """The columns of `matrix`, each resized like one column of an image."""
-    return cv2.resize(matrix, (matrix.shape[1], length), interpolation=how)
-
-
-def _blurred(matrix: np.ndarray) -> np.ndarray:
-    """A Gaussian along the first axis, mirrored at the ends (edge pixels twice)."""
-    offsets = np.arange(-_BLUR_REACH, _BLUR_REACH + 1)
-    kernel = np.exp(-0.5 * (offsets / BLUR) ** 2)
-    # Short images need the mirror more than once, which np.pad knows and cv2 does not.
-    padded = np.pad(matrix, ((_BLUR_REACH, _BLUR_REACH), (0, 0)), mode="symmetric")
-    shifted = [padded[i : i + len(matrix)] * weight for i, weight in enumerate(kernel)]
-    return (np.sum(shifted, axis=0) / kernel.sum()).astype(np.float32)
-
+__all__ = ["LIMB_FIELDS", "find_bodies", "group"]
 
 JOINTS = 18
 
@@ -222,76 +156,5 @@ def find_bodies(network: Network, frames: Sequence[np.ndarray]) -> list[list[np.
         ) -> np.ndarray:
             return to_frame.at(fields[channel : channel + 2], x, y)
 
-        people.append(group(_peaks(joints[:JOINTS], to_frame), field_at, height))
+        people.append(group(peaks_of(joints[:JOINTS], to_frame, LEAST_PEAK), field_at, height))
     return people
-
-
-def _peaks(maps: torch.Tensor, to_frame: Enlarger) -> list[np.ndarray]:
-    """For each map (n, 3): x, y and value at the local maxima of the map enlarged and blurred.
-
-    Most of a map is far below `LEAST_PEAK`: it is enlarged where its cells may give as much.
-    """
-    rows, columns = _sides(to_frame, maps.device)
-    tall = rows.blocks @ maps[:, None]  # (parts, blocks of rows, pixels, w)
-    may_be = (_bound(maps, rows, columns) > LEAST_PEAK * (1 - _ROUNDING)).nonzero()
-    found = []
-    for blocks in may_be.split(_AT_ONCE):
-        part, row, column = blocks.T
-        smooth = tall[part, row] @ columns.blocks[column].mT
-        here = smooth[:, 1:-1, 1:-1]
-        highest = here > LEAST_PEAK
-        highest &= (here >= smooth[:, :-2, 1:-1]) & (here >= smooth[:, 2:, 1:-1])
-        highest &= (here >= smooth[:, 1:-1, :-2]) & (here >= smooth[:, 1:-1, 2:])
-        n, y, x = highest.nonzero(as_tuple=True)
-        found.append(torch.stack([part[n], row[n] * _BLOCK + y, column[n] * _BLOCK + x]))
-    joints, y, x = torch.cat(found, 1).cpu().numpy()
-    in_order = np.lexsort((x, y, joints))
-    values = maps.cpu().numpy()
-    peaks = []
-    for joint in range(len(maps)):
-        of_joint = in_order[joints[in_order] == joint]
-        px, py = x[of_joint], y[of_joint]
-        (score,) = to_frame.at(values[joint : joint + 1], px, py)
-        peaks.append(np.stack([px, py, score], 1))
-    return peaks
-
-
-_BLOCK = 32  # pixels of the frame along a side of what is enlarged at a time
-_AT_ONCE = 1024  # blocks
-_ROUNDING = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One of an `Enlarger`'s smooth matrices cut into n blocks of `_BLOCK` pixels.
-
-    `blocks` (n, _BLOCK + 2, cells): with a pixel more at either end, zeros beyond the image.
-    `most` and `least` (n, cells): each cell's largest weight in a block, and its smallest one
-    negated; 0 where there is none of this sign.
-    """
-
-    blocks: torch.Tensor
-    most: torch.Tensor
-    least: torch.Tensor
-
-
-@lru_cache(maxsize=32)
-def _sides(to_frame: Enlarger, device: torch.device) -> tuple[_Side, _Side]:
-    return _cut(to_frame.smooth_rows, device), _cut(to_frame.smooth_columns, device)
-
-
-def _cut(matrix: np.ndarray, device: torch.device) -> _Side:
-    count = -(-len(matrix) // _BLOCK)
-    padded = np.pad(matrix, ((1, count * _BLOCK - len(matrix) + 1), (0, 0)))
-    blocks = np.stack([padded[n * _BLOCK : (n + 1) * _BLOCK + 2] for n in range(count)])
-    weights = blocks[:, 1:-1]
-    parts = blocks, weights.max(1).clip(min=0), (-weights).max(1).clip(min=0)
-    return _Side(*(torch.from_numpy(part).to(device) for part in parts))
-
-
-def _bound(maps: torch.Tensor, rows: _Side, columns: _Side) -> torch.Tensor:
-    """(C, h, w) -> (C, n, m): what no pixel of a block exceeds once a map is enlarged."""
-    above, below = maps.clamp(min=0), (-maps).clamp(min=0)
-    return (rows.most @ above + rows.least @ below) @ columns.most.T + (
-        rows.least @ above + rows.most @ below
-    ) @ columns.least.T

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.annotators.openpose.body import STRIDE, enlarger
+from preprocess.annotators.openpose.enlarger import STRIDE, enlarger
 from preprocess.annotators.openpose.networks import Network
 from shards.sample.keypoints import COCO_18
 
