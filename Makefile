@@ -196,7 +196,9 @@ test-slow: .venv/dev  ## The slow tests
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@$(BIN)/pytest -m "slow and not gpu"
 
-test-gpu: .venv/dev  ## The tests that need a GPU
+test-gpu: .venv/dev  ## The tests that need a GPU, all of them
+	@$(BIN)/python -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || \
+		{ echo "torch finds no GPU here: these tests need one of NVIDIA's, and its driver (nvidia-smi shows it)"; exit 2; }
 	@$(BIN)/pytest -m gpu
 
 bench: .venv/dev  ## Benchmarks: ratios, each measured in one run

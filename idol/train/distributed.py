@@ -57,8 +57,10 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             "this needs a GPU, and there is none here",
         )
     round_to_tf32(config.run.tf32)
-    # A process has one precision until this: a run before this one may have had another.
-    AcceleratorState._reset_state()
+    # A process has one precision and one device until this: a run before this one may have had
+    # others. A process among several has its group for good.
+    alone = not torch.distributed.is_initialized()
+    AcceleratorState._reset_state(reset_partial_state=alone)
     accelerator = Accelerator(
         cpu=config.run.cpu,
         mixed_precision=config.run.mixed_precision if by_autocast(config) else "no",

@@ -15,6 +15,7 @@ from idol.model.stages import is_trained
 from idol.model_info import read_info
 from idol.saved import load_trained
 from idol.train import loop
+from idol.train.distributed import make_accelerator
 from idol.train.loop import step_losses
 from idol.train.stopping import DivergedError, TrainError
 from idol.train.train import train
@@ -158,6 +159,17 @@ def test_out_of_memory_says_what_would_fit(
     for option in ("--batch-size 2 --accumulation 2", "--gradient-checkpointing", "--adam-8bit"):
         assert option in message
     assert "--fsdp" not in message  # a single process has no other to divide with
+
+
+def test_a_process_may_train_on_another_device_than_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def device(cpu: bool) -> str:
+        return make_accelerator(micro("video", tmp_path, tmp_path, cpu=cpu)).device.type
+
+    assert device(cpu=True) == "cpu"
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "meta")  # as if that were the GPU
+    assert device(cpu=False) == "meta"
 
 
 def test_a_stage_names_all_that_its_shards_lack(tmp_path: Path) -> None:
