@@ -5,13 +5,13 @@ from `noise`. So nothing but weights, optimizer and the number of the step is ne
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from diffusers import DDPMScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from idol.checkpoint import Checkpoints
 from idol.config.model import DEPTH
@@ -21,8 +21,10 @@ from idol.diffusion.noise import Randomness, sent
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
+from idol.losses.objective import LayerFeatures
 from idol.model import DenoiserOutput
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
+from idol.train.graph import GraphedLosses, Recorder, cuda_graph
 from idol.train.monitor import Monitor
 from idol.train.optimizer import learning_rate
 from idol.train.run import Run, Stepping
@@ -115,10 +117,19 @@ def train_steps(
             monitor.evaluate_if_due()
 
 
-def denoising_losses(run: Run) -> PassLosses:
-    """What a pass of the stages that denoise minimises: `step_losses` of its clips."""
+def denoising_losses(run: Run, record: Recorder = cuda_graph) -> PassLosses:
+    """What a pass of the stages that denoise minimises: `step_losses` of its clips.
+
+    Args:
+        record: how passes are recorded, where they are.
+    """
     config = run.config
     random, schedule = Randomness(config.run.seed), noise_schedule()
+
+    def losing(batch: LatentBatch, timesteps_B: Tensor, noise_BMFCHW: Tensor) -> Losses:
+        return _losses(run.denoise, batch, timesteps_B, noise_BMFCHW, schedule, config.loss)[0]
+
+    graphed = GraphedLosses(losing, _trained(run.denoiser), record) if run.graphs else None
 
     def pass_losses(
         clips: ClipBatch, *, gradient_norms: bool
@@ -130,12 +141,18 @@ def denoising_losses(run: Run) -> PassLosses:
             dropout=config.optimizer.foreground_dropout,
             together=config.optimizer.dropout_draw == "batch",
         )
+        if graphed is not None and not gradient_norms:
+            return *graphed(batch, *_drawn(batch, random, schedule)), {}
         losses, norms = step_losses(
             run.denoise, batch, random, schedule, config.loss, gradient_norms=gradient_norms
         )
         return losses.total, losses.named(), norms
 
     return pass_losses
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [p for p in module.parameters() if p.requires_grad]
 
 
 # Eq. 2 and 7 (Eq. 8 in pre-training), for one timestep a clip.
@@ -157,13 +174,34 @@ def step_losses(
     Returns:
         The losses, and if asked for the norms: `gradient_motion`, `gradient_cross_attention`.
     """
-    latents, device = batch.latents_BMFCHW, batch.latents_BMFCHW.device
-    timesteps = random.timesteps(batch.positions, schedule.config.num_train_timesteps)
-    timesteps = sent(timesteps, device)
-    noise = sent(random.normal("noise", batch.positions, latents.shape[1:]), device)
+    timesteps, noise = _drawn(batch, random, schedule)
+    losses, features = _losses(denoiser, batch, timesteps, noise, schedule, config)
+    norms = feature_gradient_norms(losses, features) if gradient_norms else {}
+    return losses, {f"gradient_{name}": norm for name, norm in norms.items()}
+
+
+def _drawn(
+    batch: LatentBatch, random: Randomness, schedule: DDPMScheduler
+) -> tuple[Tensor, Tensor]:
+    """Timesteps and noise of a batch, on its device."""
+    latents, positions = batch.latents_BMFCHW, batch.positions
+    timesteps = random.timesteps(positions, schedule.config.num_train_timesteps)
+    noise = random.normal("noise", positions, latents.shape[1:])
+    return sent(timesteps, latents.device), sent(noise, latents.device)
+
+
+def _losses(
+    denoiser: Callable[..., DenoiserOutput],
+    batch: LatentBatch,
+    timesteps: Tensor,
+    noise: Tensor,
+    schedule: DDPMScheduler,
+    config: LossConfig,
+) -> tuple[Losses, Sequence[LayerFeatures]]:
+    """The losses of a batch for these timesteps and this noise, and the features compared."""
     output = predict(
         denoiser,
-        schedule.add_noise(latents, noise, timesteps),
+        schedule.add_noise(batch.latents_BMFCHW, noise, timesteps),
         timesteps,
         batch.conditions,
         modalities=batch.modalities,
@@ -177,8 +215,7 @@ def step_losses(
         timesteps,
         batch.depth_scores_BF,
     )
-    norms = feature_gradient_norms(losses, output.features) if gradient_norms else {}
-    return losses, {f"gradient_{name}": norm for name, norm in norms.items()}
+    return losses, output.features
 
 
 def _wants_features(batch: LatentBatch, config: LossConfig) -> bool:

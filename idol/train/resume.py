@@ -45,6 +45,7 @@ _MAY_DIFFER = (
     "run.max_skipped",
     "run.gradient_checkpointing",
     "run.compile",
+    "run.cuda_graphs",
     "run.fsdp",
     "run.cpu",
     "report",

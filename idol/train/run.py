@@ -21,7 +21,14 @@ from idol.model_info import DepthMeaning, ModelInfo
 from idol.saved import Trained, digest, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
 from idol.train.card import CARD
-from idol.train.distributed import by_autocast, distribute, whole, whole_state
+from idol.train.distributed import (
+    by_autocast,
+    distribute,
+    free_memory,
+    whole,
+    whole_state,
+)
+from idol.train.graph import takes_graphs
 from idol.train.half import run_in_half
 from idol.train.initialize import build, teacher_of
 from idol.train.optimizer import (
@@ -191,6 +198,7 @@ class Run(Stepping):
         frozen: digests of the networks that are not trained.
         depth: what the depth that it learns means.
         teacher: of stage distill, frozen; no part of what is saved.
+        graphs: whether passes are recorded as CUDA graphs.
     """
 
     trained: Trained
@@ -199,6 +207,7 @@ class Run(Stepping):
     frozen: dict[str, str]
     depth: DepthMeaning
     teacher: nn.Module | None = None
+    graphs: bool = False
 
     @classmethod
     def start(
@@ -209,6 +218,7 @@ class Run(Stepping):
         depth: DepthMeaning,
     ) -> Self:
         """Build what the stage starts from, or resume from a checkpoint of this run."""
+        free, processes = free_memory(accelerator), accelerator.num_processes
         trained = build(config, checkpoint)
         frozen, teacher = frozen_digests(trained), None
         if config.stage == "distill":
@@ -247,6 +257,7 @@ class Run(Stepping):
             frozen=frozen,
             depth=depth,
             teacher=teacher,
+            graphs=takes_graphs(config, processes, free),
         )
         if checkpoint is not None:
             run.load(checkpoint)

@@ -1,0 +1,123 @@
+"""Passes that are recorded and played, with a recorder that needs no GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from idol.config import TrainConfig
+from idol.config.model import StageName
+from idol.data.datasets import open_datasets
+from idol.data.depth_meaning import depth_meaning
+from idol.train.distributed import make_accelerator
+from idol.train.graph import Recorded, takes_graphs
+from idol.train.loop import denoising_losses
+from idol.train.run import Run
+from shards.stream import ClipBatch
+from tests.idol.small import randomise
+from tests.idol.train.micro import micro
+
+
+def again(function: Callable[[], list[Tensor]]) -> Recorded:
+    """As a CUDA graph does it: what is played goes into the tensors of the recording."""
+    outputs = function()
+
+    def play() -> None:
+        with torch.enable_grad():
+            made = function()
+        for kept, new in zip(outputs, made, strict=True):
+            kept.copy_(new)
+
+    return Recorded(outputs, play)
+
+
+def refuses(function: Callable[[], list[Tensor]]) -> Recorded:
+    raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def run_of(stage: StageName, boxes: Path, output: Path, **settings: Any) -> tuple[Run, list[Any]]:
+    """A run whose passes are recorded, and the clips of its first three passes."""
+    config = micro(stage, boxes, output, **settings)
+    data = open_datasets(config)
+    run = Run.start(config, make_accelerator(config), None, depth_meaning(data))
+    randomise(run.trained.denoiser)
+    batches = data.training_batches(rank=0, processes=1, consumed=0, pin_memory=False)
+    return dataclasses.replace(run, graphs=True), [next(batches) for _ in range(3)]
+
+
+def learnt(run: Run, batches: list[ClipBatch], record: Any) -> tuple[list[Any], dict[str, Tensor]]:
+    """The losses of some passes, and the gradients that they leave together."""
+    pass_losses, said = denoising_losses(run, record), []
+    for clips in batches:
+        total, named, _ = pass_losses(clips, gradient_norms=False)
+        (total / len(batches)).backward()
+        said.append({name: float(value) for name, value in named.items()})
+        assert float(total.detach()) == said[-1]["total"]
+    gradients = {name: p.grad.clone() for p, name in run.names.items() if p.grad is not None}
+    for p in run.names:
+        p.grad = None
+    return said, gradients
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "image", "video"])
+def test_what_is_played_is_what_would_be_computed(
+    boxes: Path, tmp_path: Path, stage: StageName
+) -> None:
+    """Losses, and gradients of all that is trained, the image encoder's too, over some passes."""
+    run, batches = run_of(stage, boxes, tmp_path)
+    expected = learnt(dataclasses.replace(run, graphs=False), batches, None)
+    played = learnt(run, batches, again)
+    assert played[0] == expected[0]
+    assert played[1].keys() == expected[1].keys()
+    assert any(name.startswith("image_encoder") for name in played[1])
+    for name, gradient in played[1].items():
+        torch.testing.assert_close(gradient, expected[1][name], rtol=1e-4, atol=1e-7)
+
+
+def test_clips_of_another_number_are_computed(boxes: Path, tmp_path: Path) -> None:
+    run, batches = run_of("image", boxes, tmp_path)
+    more = run_of("image", boxes, tmp_path / "more", batch_size=3)[1]
+    mixed = [batches[0], more[0], batches[1]]
+    expected = learnt(dataclasses.replace(run, graphs=False), mixed, None)
+    assert learnt(run, mixed, again)[0] == expected[0]
+
+
+def test_what_cannot_be_recorded_is_computed_and_said(
+    boxes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, batches = run_of("image", boxes, tmp_path)
+    expected = learnt(dataclasses.replace(run, graphs=False), batches, None)
+    with caplog.at_level(logging.WARNING):
+        assert learnt(run, batches, refuses)[0] == expected[0]
+    assert [r.message for r in caplog.records] == [
+        "passes are not recorded as a CUDA graph (operation not permitted when stream is "
+        "capturing): slower, and no other result"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes", "free", "taken"),
+    [
+        ({}, 1, 1 << 40, True),
+        ({"mixed_precision": "bf16"}, 1, 1 << 40, True),
+        ({"mixed_precision": "fp16"}, 1, 1 << 40, False),
+        ({"compile": True}, 1, 1 << 40, False),
+        ({"gradient_checkpointing": True}, 1, 1 << 40, False),
+        ({"cuda_graphs": False}, 1, 1 << 40, False),
+        ({}, 2, 1 << 40, False),
+        ({}, 1, None, False),
+        ({}, 1, 1 << 10, False),
+    ],
+)
+def test_when_passes_are_recorded(
+    tmp_path: Path, settings: dict[str, Any], processes: int, free: int | None, taken: bool
+) -> None:
+    config: TrainConfig = micro("video", tmp_path, tmp_path / "run", cpu=False, **settings)
+    assert takes_graphs(config, processes, free) is taken
