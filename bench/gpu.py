@@ -33,12 +33,16 @@ from idol.bench.gpu_tables import tables, written_into
 from idol.bench.report import PEAKS
 from idol.config import LossConfig, preset
 from idol.config.model import DualModalUNetConfig, StageName
+from idol.data.preparation import LatentBatch
 from idol.diffusion.conditions import Conditions
-from idol.diffusion.sampling import sample
-from idol.losses import training_losses
+from idol.diffusion.graphed import GraphedDenoiser
+from idol.diffusion.sampling import predict, sample
+from idol.losses import Losses, training_losses
 from idol.model import flash
 from idol.model.cost import build, example_inputs, forward_flops, step_flops
 from idol.precision import round_to_tf32
+from idol.recording import cuda_graph
+from idol.train.graph import GraphedLosses
 from idol.train.half import run_in_half
 
 Precision = Literal["float32", "tf32", "bf16", "fp16", "bf16 by autocast"]
@@ -103,9 +107,13 @@ def ladder() -> Iterator[Rung]:
     yield replace(rung, name="8 clips, checkpointing", clips=8, checkpoint=True)
     yield replace(rung, name="4 clips, images in place of latents", clips=4, encodes=True)
     yield replace(rung, name="4 clips, heads padded to 64", clips=4, padded_heads=True)
-    yield replace(rung, name="CUDA graph, 1 clip", graph=True)
-    yield replace(rung, name="image stage, 16 clips", stage="image", clips=16)
-    yield replace(rung, name="pretrain stage, 16 clips", stage="pretrain", clips=16)
+    for clips in (1, 4, 8):
+        yield replace(rung, name=f"CUDA graph, {clips} a pass", clips=clips, graph=True)
+    for stage in ("image", "pretrain"):
+        rung = replace(rung, stage=stage, clips=16)
+        yield replace(rung, name=f"{stage} stage, 16 clips")
+        yield replace(rung, name=f"{stage} stage, 16 clips, CUDA graph", graph=True)
+    rung = replace(rung, stage="video")
     # Last, since compiling took two and a half minutes of an H100's ten.
     yield replace(rung, name="compiled, 4 clips", clips=4, compile=True)
 
@@ -161,15 +169,15 @@ def jobs(scale: Scale, device: str) -> Iterator[tuple[str, Callable[[], dict[str
         yield f"right: {precision}", lambda p=precision: agreement(p, device, compiled=False)
     for rung in ladder():
         yield f"train: {rung.name}", lambda r=rung: train_cost(r, scale, device)
-    for steps, guidance, compiled in (
-        *((50, 1.5, False), (10, 1.5, False), (4, 1.0, False)),
-        *((10, 1.5, True), (4, 1.0, True)),
+    for steps, guidance, how in (
+        *((50, 1.5, "CUDA graph"), (10, 1.5, "CUDA graph"), (4, 1.0, "CUDA graph")),
+        *((10, 1.5, ""), (4, 1.0, ""), (10, 1.5, "compiled")),
     ):
-        name = f"{steps} steps{', compiled' if compiled else ''}"
+        name = f"{steps} steps{', ' if how else ''}{how}"
         name += "" if guidance != 1 else ", no guidance (as distilled models)"
         yield (
             f"generate: {name}",
-            lambda s=steps, g=guidance, c=compiled: sample_cost(s, g, c, scale, device),
+            lambda s=steps, g=guidance, h=how: sample_cost(s, g, h, scale, device),
         )
     yield "right: bf16, compiled", lambda: agreement("bf16", device, compiled=True, scale=scale)
 
@@ -243,27 +251,43 @@ def train_cost(rung: Rung, scale: Scale, device: str) -> dict[str, Any]:
         run_in_half(model, torch.bfloat16)
     flash.HEAD_MULTIPLE = 64 if rung.padded_heads else 8
     trained = [p for p in model.parameters() if p.requires_grad]
-    graphed = rung.graph and device == "cuda"
-    optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True, capturable=graphed)
+    optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
     inputs = clips_of(config, rung.stage, rung.clips, frames, scale.size, device)
     noise = torch.randn_like(inputs["latents_BMFCHW"])
     encode = encoder(scale, rung, device) if rung.encodes else lambda: None
     by_autocast = rung.precision == "bf16 by autocast"
+    batch = LatentBatch(("",), noise, conditions_of(inputs), inputs["modalities"])
+
+    def losing(batch: LatentBatch, timesteps_B: Tensor, noise_BMFCHW: Tensor) -> Losses:
+        output = predict(
+            model,
+            batch.latents_BMFCHW,
+            timesteps_B,
+            batch.conditions,
+            modalities=batch.modalities,
+            return_features=rung.stage != "pretrain",
+        )
+        return training_losses(
+            output.noise_pred_BMFCHW.float(), noise_BMFCHW, output.features, LossConfig()
+        )
+
+    graphed = (
+        GraphedLosses(losing, trained, cuda_graph) if rung.graph and device == "cuda" else None
+    )
 
     def step() -> None:
         encode()
+        given = (batch, inputs["timesteps_B"], noise)
         with torch.autocast(device, torch.bfloat16) if by_autocast else nullcontext():
-            output = model(**inputs, return_features=rung.stage != "pretrain")
-        noise_pred = output.noise_pred_BMFCHW.float()
-        training_losses(noise_pred, noise, output.features, LossConfig()).total.backward()
+            total = graphed(*given)[0] if graphed else losing(*given).total
+        total.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=not graphed)
+        optimizer.zero_grad(set_to_none=True)
 
     with rounded(rung.precision):
-        once = captured(step) if graphed else step
-        seconds, first, peak = timed(once, device, scale.repeats)
-        launched = what_it_launches(once, device, compiled=rung.compile)
+        seconds, first, peak = timed(step, device, scale.repeats)
+        launched = what_it_launches(step, device, compiled=rung.compile)
     pictures = rung.clips * len(inputs["modalities"]) * (frames if rung.stage == "video" else 1)
     flops = rung.clips * step_flops(config, rung.stage, frames=frames, size=scale.size)
     return {
@@ -304,20 +328,6 @@ def encoder(scale: Scale, rung: Rung, device: str) -> Callable[[], object]:
     return encode
 
 
-def captured(step: Callable[[], object]) -> Callable[[], object]:
-    """The step as one CUDA graph, all its launches at once."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
-
-
 def what_it_launches(step: Callable[[], object], device: str, *, compiled: bool) -> dict[str, Any]:
     """Operations; and on a GPU kernels, their seconds, and those in which the host gave them."""
     found: dict[str, Any] = {}
@@ -346,22 +356,22 @@ def what_it_launches(step: Callable[[], object], device: str, *, compiled: bool)
 # --- How fast does it generate?
 
 
-def sample_cost(
-    steps: int, guidance: float, compiled: bool, scale: Scale, device: str
-) -> dict[str, Any]:
+def sample_cost(steps: int, guidance: float, how: str, scale: Scale, device: str) -> dict[str, Any]:
     """Seconds for one clip of video and depth without decoding, as the paper times it."""
     config, dtype = scale.config, torch.bfloat16
     with torch.no_grad(), rounded("tf32"):
         model = build(config, "video", device).to(dtype)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if compiled:
+        if how == "compiled":
             model.compile_repeated_blocks(backend=scale.compiler)
+        graphed = how == "CUDA graph" and device == "cuda"
+        denoiser = GraphedDenoiser(model) if graphed else model
         inputs = example_inputs(
             config, "video", frames=scale.frames, size=scale.size, device=device, dtype=dtype
         )
         noise, conditions = torch.randn_like(inputs["latents_BMFCHW"]), conditions_of(inputs)
         seconds, first, peak = timed(
-            lambda: sample(model, conditions, noise, steps=steps, guidance=guidance),
+            lambda: sample(denoiser, conditions, noise, steps=steps, guidance=guidance),
             device,
             min(3, scale.repeats),
         )
@@ -370,7 +380,7 @@ def sample_cost(
     return {
         "steps": steps,
         "guidance": guidance,
-        "compile": compiled,
+        "how": how,
         "seconds": round(seconds, 4),
         "first_seconds": round(first, 2),
         "frames_per_second": round(scale.frames / seconds, 2),

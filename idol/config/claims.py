@@ -32,6 +32,9 @@ class ClaimsConfig:
     """How many of them the unjudged rows take."""
     jobs: _Count = 2
     """Runs side by side, of one thread each."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where they run. A GPU takes many at once, and more of them if NVIDIA's MPS is running; on a
+    CPU the same command gives the same bytes."""
     pretrain_steps: _Count = 150
     """Steps of pre-training, one a seed for all rows."""
     image_steps: _Count = 2400

@@ -47,7 +47,7 @@ def load_pipeline(
         pipe = IdolPipeline.of(
             trained.denoiser, trained.image_encoder, trained.codec, scheduler, info
         )
-        return pipe.to(**options)
+        return _ready(pipe.to(**options))
     given: dict[str, Any] = {}
     if vae is not None:
         given["vae"] = load_vae(vae, **options)
@@ -56,7 +56,12 @@ def load_pipeline(
             image_encoder, **options
         )
     _check_parts(path, given)
-    return IdolPipeline.from_pretrained(path, **given, **options)
+    return _ready(IdolPipeline.from_pretrained(path, **given, **options))
+
+
+def _ready(pipe: IdolPipeline) -> IdolPipeline:
+    pipe.enable_cuda_graphs()
+    return pipe
 
 
 def _check_parts(path: Path, given: dict[str, Any]) -> None:

@@ -27,7 +27,8 @@ from idol.config.model import DEPTH, VIDEO
 from idol.config.sampling import sampling_of
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
-from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
+from idol.diffusion.graphed import GraphedDenoiser
+from idol.diffusion.sampling import Denoiser, guided_noise, set_timesteps, step_options
 from idol.diffusion.schedulers import takes_noise
 from idol.encoders import (
     CLIPEncoder,
@@ -155,6 +156,9 @@ class IdolPipeline(DiffusionPipeline):
         self._guidance_scale = 1.0
         self._num_timesteps = 0
         self._interrupt = False
+        self._graphed: GraphedDenoiser | None = None
+        self._graphed_weights: tuple[int, ...] = ()
+        self._takes_graphs = False
 
     @property
     def info(self) -> ModelInfo | None:
@@ -289,7 +293,7 @@ class IdolPipeline(DiffusionPipeline):
         timesteps = self._set_timesteps(num_inference_steps, device)
         self._num_timesteps = len(timesteps)
         options = step_options(self.scheduler, generator, eta)
-        denoiser = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)
+        denoiser = self._denoiser(low_memory=low_memory)
         windows = self._windows(windows, frames)
 
         with self.progress_bar(total=len(timesteps)) as progress:
@@ -326,6 +330,32 @@ class IdolPipeline(DiffusionPipeline):
         output = self._output(latents, output_type, low_memory=low_memory)
         self.maybe_free_model_hooks()
         return output if return_dict else output.to_tuple()
+
+    def enable_cuda_graphs(self) -> None:
+        """Let a GPU have all launches of a denoising step at once.
+
+        On a GPU that waits for its host the steps take the time that they compute; results are the
+        same. Recorded from the second step of a shape on, kept for later calls, and left aside
+        while parts of the model are offloaded or memory is to be saved.
+        """
+        self._takes_graphs = True
+
+    def disable_cuda_graphs(self) -> None:
+        """Give launches one by one again, and free the memory of those recorded."""
+        self._takes_graphs, self._graphed = False, None
+
+    def _denoiser(self, *, low_memory: bool) -> Denoiser:
+        plain = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)
+        parameters = list(plain.parameters())
+        hooked = any(hasattr(module, "_hf_hook") for module in plain.modules())
+        here = all(p.device.type == "cuda" for p in parameters)
+        if not self._takes_graphs or low_memory or hooked or not here:
+            self._graphed = None
+            return plain
+        weights = tuple(p.data_ptr() for p in parameters)
+        if self._graphed is None or weights != self._graphed_weights:
+            self._graphed, self._graphed_weights = GraphedDenoiser(plain), weights
+        return self._graphed
 
     def check_inputs(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,31 +18,18 @@ from torch import Tensor
 from idol.config.train import TrainConfig
 from idol.data.preparation import LatentBatch
 from idol.losses import Losses
+from idol.recording import Recorder
 from idol.train.memory import estimate
 
-__all__ = ["GraphedLosses", "Recorded", "Recorder", "cuda_graph", "takes_graphs"]
+__all__ = ["GraphedLosses", "takes_graphs"]
 
 _log = logging.getLogger(__name__)
 
 # Of the GPU's free memory: a graph keeps its pass's activations while samples are drawn.
 _FRACTION = 0.5
 
-# What cuBLAS and cuDNN choose and allocate at their first calls cannot be recorded.
-_WARM_UP = 3
-
 Losing = Callable[[LatentBatch, Tensor, Tensor], Losses]
 """`(batch, timesteps, noise)` to the losses of a pass."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What a recorded function returned, and how it is run again: into the same tensors."""
-
-    outputs: list[Tensor]
-    play: Callable[[], object]
-
-
-Recorder = Callable[[Callable[[], list[Tensor]]], Recorded]
 
 
 def takes_graphs(config: TrainConfig, processes: int, free: int | None) -> bool:
@@ -61,21 +48,6 @@ def takes_graphs(config: TrainConfig, processes: int, free: int | None) -> bool:
         return False
     assert free is not None
     return estimate(config, processes).total <= _FRACTION * free
-
-
-def cuda_graph(function: Callable[[], list[Tensor]]) -> Recorded:
-    """Record what a function launches on the current GPU."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(_WARM_UP):
-            function()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    # Threads that decode pin memory meanwhile: that is none of this graph's business.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        outputs = function()
-    return Recorded(outputs, graph.replay)
 
 
 class GraphedLosses:

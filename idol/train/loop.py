@@ -23,8 +23,9 @@ from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.losses.objective import LayerFeatures
 from idol.model import DenoiserOutput
+from idol.recording import Recorder, cuda_graph
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
-from idol.train.graph import GraphedLosses, Recorder, cuda_graph
+from idol.train.graph import GraphedLosses
 from idol.train.monitor import Monitor
 from idol.train.optimizer import learning_rate
 from idol.train.run import Run, Stepping

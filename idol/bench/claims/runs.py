@@ -141,7 +141,7 @@ def _run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name
         command += ["--out", str(folder / "scored"), "--limit", str(config.clips), "--name", row]
         command += ["--steps", str(config.sampling_steps), "--scheduler", config.scheduler]
         # The noise of a seed is the same for all rows: what differs is the row.
-        command += ["--seed", str(seed), "--pose", config.pose, "--device", "cpu"]
+        command += ["--seed", str(seed), "--pose", config.pose, "--device", config.device]
         if config.metrics:
             command += ["--metrics", *config.metrics]
         _command(folder / "log.txt", "idol.evaluate.cli", ["run", *command])
@@ -205,7 +205,8 @@ def _train(
     file = config.train_codec if stage == "autoencoder" else config.train
     command = ["--config", str(file)] if file else []
     command += ["--stage", stage, "--variant", variant_of(row), "--preset", "tiny"]
-    command += ["--shards", str(config.shards), "--output", str(output), "--cpu"]
+    command += ["--shards", str(config.shards), "--output", str(output)]
+    command += ["--cpu"] if config.device == "cpu" else []
     command += ["--steps", str(steps), "--seed", str(seed), *more]
     command += ["--sample-every", "0", "--validate-every", "0", "--no-progress"]
     _command(output.parent / "log.txt", "idol.train.cli", command)

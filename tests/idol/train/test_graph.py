@@ -16,13 +16,15 @@ from idol.config import TrainConfig
 from idol.config.model import StageName
 from idol.data.datasets import open_datasets
 from idol.data.depth_meaning import depth_meaning
+from idol.recording import Recorded
 from idol.train.distributed import make_accelerator
-from idol.train.graph import Recorded, takes_graphs
+from idol.train.graph import takes_graphs
 from idol.train.loop import denoising_losses
 from idol.train.run import Run
+from idol.train.train import train
 from shards.stream import ClipBatch
 from tests.idol.small import randomise
-from tests.idol.train.micro import micro
+from tests.idol.train.micro import losses_of, micro
 
 
 def again(function: Callable[[], list[Tensor]]) -> Recorded:
@@ -121,3 +123,24 @@ def test_when_passes_are_recorded(
 ) -> None:
     config: TrainConfig = micro("video", tmp_path, tmp_path / "run", cpu=False, **settings)
     assert takes_graphs(config, processes, free) is taken
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("stage", ["pretrain", "image", "video"])
+def test_on_a_gpu_too(
+    boxes: Path,
+    tmp_path: Path,
+    stage: StageName,
+    precision: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    totals = []
+    for graphs in (False, True):
+        output = tmp_path / str(graphs)
+        settings = {"cuda_graphs": graphs, "mixed_precision": precision, "accumulation": 2}
+        train(micro(stage, boxes, output, cpu=False, steps=6, ema=0.9, **settings))
+        totals.append([line["total"] for line in losses_of(output)])
+    assert totals[1] == pytest.approx(totals[0], rel=1e-3 if precision == "no" else 3e-2)
+    assert not [r for r in caplog.records if "CUDA graph" in r.message]
