@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Recorded", "Recorder", "cuda_graph"]
+__all__ = ["Recorded", "Recorder", "cuda_graph", "first_cause"]
 
 # What cuBLAS and cuDNN choose and allocate at their first calls cannot be recorded.
 _WARM_UP = 3
@@ -48,3 +48,10 @@ def cuda_graph(function: Callable[[], list[Tensor]], warm_up: int = _WARM_UP) ->
         outputs = function()
     graph.replay()
     return Recorded(outputs, graph.replay)
+
+
+def first_cause(error: BaseException) -> str:
+    """The first line of what went wrong first: the end of a failed recording fails, too."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from idol.diffusion.sampling import Denoiser
-from idol.recording import Recorded, Recorder, cuda_graph
+from idol.recording import Recorded, Recorder, cuda_graph, first_cause
 
 __all__ = ["GraphedDenoiser"]
 
@@ -53,7 +53,7 @@ class GraphedDenoiser:
                 self._fails = True
                 _log.warning(
                     "denoising is not recorded as a CUDA graph (%s): slower, and no other result",
-                    str(error).splitlines()[0],
+                    first_cause(error),
                 )
                 return self._denoiser(*inputs, **options)
             self._seen[kind] = forward

@@ -18,7 +18,7 @@ from torch import Tensor
 from idol.config.train import TrainConfig
 from idol.data.preparation import LatentBatch
 from idol.losses import Losses
-from idol.recording import Recorder
+from idol.recording import Recorder, first_cause
 from idol.train.memory import estimate
 
 __all__ = ["GraphedLosses", "takes_graphs"]
@@ -81,7 +81,7 @@ class GraphedLosses:
                 self._failed = True
                 _log.warning(
                     "passes are not recorded as a CUDA graph (%s): slower, and no other result",
-                    str(error).splitlines()[0],
+                    first_cause(error),
                 )
         recording = self._recording
         if recording is None or not recording.fits(batch, timesteps_B, noise_BMFCHW):

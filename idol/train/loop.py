@@ -87,6 +87,7 @@ def train_steps(
                         clips, gradient_norms=last_pass and run.measures_gradients(step)
                     )
                     accelerator.backward(total / passes)
+                    del total  # and its graph, which must not be there when the next is recorded
                 terms.append(named)
                 keys += clips.key
             norm = run.clip_gradients()

@@ -1,8 +1,12 @@
-"""How much of a step's gradient comes from the consistency losses."""
+"""How much of a step's gradient comes from the consistency losses.
+
+python -m idol.bench.claims.activity OUTPUT FILE     # of a run of stage video, as json
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +20,7 @@ from idol.model import set_trainable
 from idol.saved import load_trained
 from idol.train.cli import parse
 from idol.train.loop import step_losses
+from shards.files.atomic import write_atomically
 
 __all__ = ["INACTIVE", "gradient_share"]
 
@@ -65,3 +70,8 @@ def gradient_share(output: Path) -> float:
 def _norm(gradients: tuple[torch.Tensor | None, ...]) -> float:
     squares = [g.square().sum() for g in gradients if g is not None]
     return float(torch.stack(squares).sum().sqrt())
+
+
+if __name__ == "__main__":
+    found = {"consistency_gradient": gradient_share(Path(sys.argv[1]))}
+    write_atomically(Path(sys.argv[2]), json.dumps(found).encode())

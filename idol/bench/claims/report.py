@@ -11,9 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from idol.bench.claims.activity import INACTIVE, gradient_share
+from idol.bench.claims.activity import INACTIVE
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of
-from idol.bench.claims.runs import ClaimsError, Weights, grid_name, run_grid, run_rows, scores_of
+from idol.bench.claims.runs import (
+    ClaimsError,
+    Weights,
+    activity_of,
+    grid_name,
+    run_grid,
+    run_rows,
+    scores_of,
+)
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
@@ -148,8 +156,8 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
             "better": METRICS[name].better,
             "verdict": verdict(found, METRICS[name].better, judged=judged),
         }
-    outputs = [config.out / "runs" / str(seed) / pair.other / "video" for seed in seeds]
-    share = float(np.mean([gradient_share(output) for output in outputs]))
+    files = [activity_of(config.out, pair.other, seed) for seed in seeds]
+    share = float(np.mean([json.loads(f.read_bytes())["consistency_gradient"] for f in files]))
     active = pair.table != "Tab. 5" or share >= INACTIVE
     return {
         **dataclasses.asdict(pair),
@@ -175,7 +183,8 @@ def _page(said: Mapping[str, Any]) -> str:
         "Written by `make claims`; `claims.json` beside it has all numbers. Preset `tiny`, "
         f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and video "
         f"a row, {len(settings['seeds'])} seeds, {settings['clips']} held-out clips at "
-        f"{settings['sampling_steps']} sampling steps; commit `{said['commit']}`.",
+        f"{settings['sampling_steps']} sampling steps, on "
+        f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{said['commit']}`.",
         "",
         "A difference is the second row's value minus the first's, paired by seed and video, with "
         "intervals of 95 % over videos and over seeds. *Shown* is what both exclude 0 for; "

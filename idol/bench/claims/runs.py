@@ -3,7 +3,7 @@
     OUT/runs/SEED/pretrain-haop   one pre-training a seed, for all rows that have it
     OUT/runs/SEED/autoencoder     of rows on its latents; with depth, autoencoder-depth
     OUT/runs/SEED/ROW/image       that of the first row which trains it alike
-    OUT/runs/SEED/ROW/video scored
+    OUT/runs/SEED/ROW/video scored activity.json
     OUT/runs/SEED/ROW/log.txt     what the commands said
 
 Each command runs on one thread, so that a run's bytes do not depend on what runs beside it, and
@@ -27,6 +27,7 @@ from idol.variants import variant_called
 __all__ = [
     "ClaimsError",
     "Weights",
+    "activity_of",
     "grid_name",
     "run_grid",
     "run_rows",
@@ -45,6 +46,11 @@ class ClaimsError(IdolError):
 def scores_of(out: Path, row: str, seed: int) -> Path:
     """The folder of a row's scores."""
     return out / "runs" / str(seed) / row / "scored"
+
+
+def activity_of(out: Path, row: str, seed: int) -> Path:
+    """The file with a row's share of the consistency losses in the gradient."""
+    return out / "runs" / str(seed) / row / "activity.json"
 
 
 def run_rows(
@@ -145,6 +151,10 @@ def _run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name
         if config.metrics:
             command += ["--metrics", *config.metrics]
         _command(folder / "log.txt", "idol.evaluate.cli", ["run", *command])
+    activity = activity_of(config.out, name, seed)
+    if not activity.is_file():
+        measured = [str(folder / "video"), str(activity)]
+        _command(folder / "log.txt", "idol.bench.claims.activity", measured)
 
 
 def _row_after(

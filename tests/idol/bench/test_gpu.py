@@ -49,7 +49,7 @@ def test_every_rung_runs_and_none_runs_twice(
     options = ["--device", "cpu", "--scale", "smoke", "--json", str(tmp_path / "gpu.json")]
     gpu.main(options)
     results = json.loads((tmp_path / "gpu.json").read_text())["results"]
-    assert len(results) == 3 + 15 + 5 + 1
+    assert len(results) == 3 + 19 + 6 + 1
     assert {name: r["error"] for name, r in results.items() if "error" in r} == {}
     assert all(r["right"] for name, r in results.items() if name.startswith("right"))
     capsys.readouterr()

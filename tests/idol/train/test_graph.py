@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from idol.checkpoint import Checkpoints
 from idol.config import TrainConfig
 from idol.config.model import StageName
 from idol.data.datasets import open_datasets
@@ -19,7 +20,8 @@ from idol.data.depth_meaning import depth_meaning
 from idol.recording import Recorded
 from idol.train.distributed import make_accelerator
 from idol.train.graph import takes_graphs
-from idol.train.loop import denoising_losses
+from idol.train.loop import denoising_losses, train_steps
+from idol.train.monitor import DenoisingMonitor
 from idol.train.run import Run
 from idol.train.train import train
 from shards.stream import ClipBatch
@@ -104,6 +106,29 @@ def test_what_cannot_be_recorded_is_computed_and_said(
     ]
 
 
+def test_a_pass_leaves_no_graph_to_the_next(boxes: Path, tmp_path: Path) -> None:
+    """Else a recording would wait for a stream of the one before, which no graph holds."""
+    run, _ = run_of("image", boxes, tmp_path, steps=3)
+    data = open_datasets(run.config)
+    pass_losses = denoising_losses(dataclasses.replace(run, graphs=False))
+    weight = run.trained.denoiser.unet.conv_in.weight
+    left = []
+
+    def node() -> Any:
+        view: Any = weight.view_as(weight)
+        return view.grad_fn.next_functions[0][0]
+
+    def watched(clips: ClipBatch, *, gradient_norms: bool) -> Any:
+        left.append("used" in node().metadata)
+        found = pass_losses(clips, gradient_norms=gradient_norms)
+        node().metadata["used"] = True
+        return found
+
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    train_steps(run, data, checkpoints, DenoisingMonitor(run, data), watched)
+    assert left == [False] * 3
+
+
 @pytest.mark.parametrize(
     ("settings", "processes", "free", "taken"),
     [
@@ -139,7 +164,12 @@ def test_on_a_gpu_too(
     totals = []
     for graphs in (False, True):
         output = tmp_path / str(graphs)
-        settings = {"cuda_graphs": graphs, "mixed_precision": precision, "accumulation": 2}
+        settings: dict[str, Any] = {
+            "cuda_graphs": graphs,
+            "mixed_precision": precision,
+            "accumulation": 2,
+        }
+        settings["gradient_norms_every"] = 3  # some passes are computed, the first one too
         train(micro(stage, boxes, output, cpu=False, steps=6, ema=0.9, **settings))
         totals.append([line["total"] for line in losses_of(output)])
     assert totals[1] == pytest.approx(totals[0], rel=1e-3 if precision == "no" else 3e-2)
