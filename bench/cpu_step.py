@@ -2,10 +2,13 @@
 
     python bench/cpu_step.py --rounds 9
 
-Both take steps of training (forward, backward, AdamW) in turns: ours of clips of both streams with
-conditions, ControlNet, features and losses; the other of images that come to as many FLOPs.
-What is printed is the ratio of their FLOPs a second, and its spread over rounds: how busy the
-machine is hardly matters. `--busy` runs it beside another process that takes one core.
+All take steps of training (forward, backward, clipping, AdamW) in turns: ours of clips of both
+streams with conditions, ControlNet, features and losses, as `idol-train` has them; beside it two
+plain U-Nets of the same widths. One takes as many images a pass as ours and is as much deeper as
+comes nearest to ours in FLOPs; the other is not deeper and takes as many more images. What is
+printed is the ratio of FLOPs a second, and its spread over rounds: how busy the machine is hardly
+matters. FLOPs are those of products and convolutions, forward and backward, losses included.
+`--busy` runs it beside another process that takes one core.
 """
 
 from __future__ import annotations
@@ -15,19 +18,22 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from idol.bench.report import SIZES
 from idol.config import LossConfig, preset
 from idol.config.model import StageName
 from idol.losses import training_losses
-from idol.model.cost import build, example_inputs, step_flops
+from idol.model.cost import build, example_inputs
+from shards.heap import keep_freed_memory
 
 FRAMES = 8
+_MOST_LAYERS = 4
 
 
 def main() -> None:
@@ -37,6 +43,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, nargs=2, default=(4, 1), help="of image, of video")
     parser.add_argument("--busy", action="store_true", help="beside a process that is never idle")
     options = parser.parse_args()
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     other = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
@@ -44,95 +51,123 @@ def main() -> None:
         other.start()
     stages: tuple[StageName, ...] = ("image", "video")
     for stage, clips in zip(stages, options.clips, strict=True):
-        step, flops = ours(stage, clips)
-        plain, their_flops = as_many(flops)
-        step(), plain()
-        mine, theirs = [], []
+        works = [ours(stage, clips), *peers(stage, clips)]
+        for work in works:
+            work.step()
+        rates: list[list[float]] = [[] for _ in works]
         for _ in range(options.rounds):
-            mine.append(flops / seconds(step))
-            theirs.append(their_flops / seconds(plain))
-        ratios = sorted(a / b for a, b in zip(mine, theirs, strict=True))
-        print(
-            f"{stage}, {clips} clips, {torch.get_num_threads()} threads: "
-            f"{statistics.median(mine) / 1e9:.1f} and {statistics.median(theirs) / 1e9:.1f} "
-            f"GFLOP/s, ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}),"
-            f" {flops / 1e9:.1f} GFLOP a step"
-        )
+            for work, found in zip(works, rates, strict=True):
+                found.append(work.flops / seconds(work.step))
+        print(f"{stage}, {clips} clips, {torch.get_num_threads()} threads:")
+        for work, found in zip(works, rates, strict=True):
+            ratios = sorted(a / b for a, b in zip(rates[0], found, strict=True))
+            print(
+                f"  {work.name}: {work.flops / 1e9:.1f} GFLOP a step, {work.parameters:,} "
+                f"parameters, {statistics.median(found) / 1e9:.1f} GFLOP/s; of it ours is "
+                f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+                flush=True,
+            )
     if options.busy:
         other.terminate()
 
 
-def ours(stage: StageName, clips: int) -> tuple[Callable[[], None], int]:
-    """A step of training of preset tiny, and its FLOPs."""
+@dataclass(frozen=True)
+class Work:
+    """A step of training, its FLOPs, and how many parameters it trains."""
+
+    name: str
+    step: Callable[[], None]
+    flops: int
+    parameters: int
+
+
+def ours(stage: StageName, clips: int) -> Work:
+    """A step of training of preset tiny."""
+    model, loss = our_loss(stage, clips, "cpu")
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _work("ours", model, loss, _counted(our_loss(stage, clips, "meta")[1]))
+
+
+def our_loss(stage: StageName, clips: int, device: str) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Preset tiny, and its loss of clips with as many tokens as its own encoder makes."""
     config, size = preset("tiny"), SIZES["tiny"]
-    model = build(config, stage, "cpu")
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, fused=True)
-    one = example_inputs(config, stage, frames=FRAMES, size=size, device="cpu")
-    inputs = {
-        k: torch.cat([v] * clips) if isinstance(v, torch.Tensor) else v for k, v in one.items()
-    }
+    model = build(config, stage, device)
+    inputs = example_inputs(config, stage, frames=FRAMES, size=size, device=device)
+    tokens = (size * config.pose_downscale // config.foreground_patch) ** 2 + 1
+    inputs["encoded_foreground_BTD"] = inputs["encoded_foreground_BTD"][:, :tokens]
+    inputs = {k: torch.cat([v] * clips) if isinstance(v, Tensor) else v for k, v in inputs.items()}
     noise = torch.randn_like(inputs["latents_BMFCHW"])
-    loss, times = LossConfig(denoise_error=config.prediction), inputs["timesteps_B"]
+    config_of_loss, times = LossConfig(denoise_error=config.prediction), inputs["timesteps_B"]
 
-    def step() -> None:
+    def loss() -> Tensor:
         output = model(**inputs, return_features=True)
-        losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, loss, times)
-        losses.total.backward()
-        nn.utils.clip_grad_norm_(trained, 1.0, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        predicted = output.noise_pred_BMFCHW
+        return training_losses(predicted, noise, output.features, config_of_loss, times).total
 
-    return step, clips * step_flops(config, stage, frames=FRAMES, size=size)
+    return model, loss
 
 
-def as_many(flops: int) -> tuple[Callable[[], None], int]:
-    """A step of a plain U-Net of the same widths, with images for about as many FLOPs."""
-    one = plain_flops(1)
-    images = max(1, round(flops / one))
-    model = _plain("cpu")
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    inputs = _plain_inputs(images, "cpu")
-    noise = torch.randn_like(inputs[0])
-
-    def step() -> None:
-        (model(*inputs).sample - noise).square().mean().backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return step, images * one
+def peers(stage: StageName, clips: int) -> list[Work]:
+    """Steps of plain U-Nets of about as many FLOPs."""
+    flops = _counted(our_loss(stage, clips, "meta")[1])
+    images = clips * (2 * FRAMES if stage == "video" else 2)
+    layers = min(
+        range(1, _MOST_LAYERS), key=lambda layers: abs(plain_flops(images, layers) - flops)
+    )
+    return [plain(images, layers), plain(max(1, round(flops / plain_flops(1, 1))), 1)]
 
 
-def _plain(device: str) -> UNet2DConditionModel:
-    config = preset("tiny")
+def plain(images: int, layers: int) -> Work:
+    """A step of a plain U-Net of preset tiny's widths."""
+    model, loss = _plain_loss(images, layers, "cpu")
+    name = f"plain U-Net, {images} images, {layers} layers a block"
+    return _work(name, model, loss, plain_flops(images, layers))
+
+
+def plain_flops(images: int, layers: int) -> int:
+    """FLOPs of a step of the plain U-Net."""
+    return _counted(_plain_loss(images, layers, "meta")[1])
+
+
+def _plain_loss(images: int, layers: int, device: str) -> tuple[nn.Module, Callable[[], Tensor]]:
+    config, size = preset("tiny"), SIZES["tiny"]
     levels = len(config.block_out_channels)
     with torch.device(device):
-        return UNet2DConditionModel(
-            sample_size=SIZES["tiny"],
+        model = UNet2DConditionModel(
+            sample_size=size,
             in_channels=config.latent_channels,
             out_channels=config.latent_channels,
             block_out_channels=config.block_out_channels,
-            layers_per_block=config.layers_per_block,
+            layers_per_block=layers,
             down_block_types=("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",),
             up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * (levels - 1),
             attention_head_dim=config.attention_heads,
             cross_attention_dim=config.cross_attention_dim,
             norm_num_groups=config.norm_groups,
         )
+        latents = torch.randn(images, config.latent_channels, size, size)
+        tokens = torch.randn(images, 65, config.cross_attention_dim)
+    noise = torch.randn_like(latents)
+    return model, lambda: (model(latents, 500, tokens).sample - noise).square().mean()
 
 
-def _plain_inputs(images: int, device: str) -> tuple[torch.Tensor, int, torch.Tensor]:
-    config, size = preset("tiny"), SIZES["tiny"]
-    latents = torch.randn(images, config.latent_channels, size, size, device=device)
-    return latents, 500, torch.randn(images, 65, config.cross_attention_dim, device=device)
+def _work(name: str, model: nn.Module, loss: Callable[[], Tensor], flops: int) -> Work:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, fused=True)
+
+    def step() -> None:
+        loss().backward()
+        nn.utils.clip_grad_norm_(trained, 1.0, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return Work(name, step, flops, sum(p.numel() for p in trained))
 
 
-def plain_flops(images: int) -> int:
-    """FLOPs of a step of the plain U-Net."""
-    model, counter = _plain("meta"), FlopCounterMode(display=False)
+def _counted(loss: Callable[[], Tensor]) -> int:
+    counter = FlopCounterMode(display=False)
     with counter:
-        model(*_plain_inputs(images, "meta")).sample.sum().backward()
+        loss().backward()
     return counter.get_total_flops()
 
 

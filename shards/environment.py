@@ -394,6 +394,13 @@ VARIABLES: tuple[Variable, ...] = (
         "left",
     ),
     Variable(
+        ("MALLOC_*", "GLIBC_TUNABLES"),
+        "glibc",
+        "memory and speed: a command that computes on a CPU keeps up to 1 GiB that it freed, "
+        "unless its thresholds are set",
+        "left",
+    ),
+    Variable(
         ("AV_LOG_FORCE_*",),
         "FFmpeg in PyAV",
         "colours of messages: its libraries read nothing else",

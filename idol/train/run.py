@@ -226,7 +226,7 @@ class Run(Stepping):
             frozen["teacher"] = digest(teacher)
             teacher.to(accelerator.device)
         trained.to(accelerator.device, _DTYPES[config.run.mixed_precision])
-        if accelerator.device.type == "cuda" and not config.run.fsdp:
+        if accelerator.device.type in ("cuda", "cpu") and not config.run.fsdp:
             # Tokens then lie as attention takes them, and no layer copies feature maps for it.
             trained.denoiser.to(memory_format=torch.channels_last)
         if config.run.gradient_checkpointing:
