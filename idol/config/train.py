@@ -129,8 +129,8 @@ class RunConfig:
     compile: bool = False
     """Run repeated blocks through torch.compile."""
     cuda_graphs: bool = True
-    """Give a GPU all launches of a pass at once, where one process trains, a pass leaves half of
-    its memory free, and there is no fp16, --compile, --gradient-checkpointing or --fsdp."""
+    """Give a GPU all launches of a pass at once, where one process trains, a pass does not fill its
+    memory, and there is no fp16, --compile, --gradient-checkpointing or --fsdp."""
     fsdp: bool = False
     """Divide weights, gradients and optimizer states among the processes."""
     cpu: bool = False

@@ -347,7 +347,9 @@ class IdolPipeline(DiffusionPipeline):
     def _denoiser(self, *, low_memory: bool) -> Denoiser:
         plain = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)
         parameters = list(plain.parameters())
-        hooked = any(hasattr(module, "_hf_hook") for module in plain.modules())
+        hooked = any(
+            hasattr(m, "_hf_hook") or hasattr(m, "_diffusers_hook") for m in plain.modules()
+        )
         here = all(p.device.type == "cuda" for p in parameters)
         if not self._takes_graphs or low_memory or hooked or not here:
             self._graphed = None

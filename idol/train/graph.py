@@ -26,14 +26,14 @@ __all__ = ["GraphedLosses", "takes_graphs"]
 _log = logging.getLogger(__name__)
 
 # Of the GPU's free memory: a graph keeps its pass's activations while samples are drawn.
-_FRACTION = 0.5
+_FRACTION = 0.7
 
 Losing = Callable[[LatentBatch, Tensor, Tensor], Losses]
 """`(batch, timesteps, noise)` to the losses of a pass."""
 
 
 def takes_graphs(config: TrainConfig, processes: int, free: int | None) -> bool:
-    """Whether passes are recorded: of one process on a GPU which a pass leaves half empty.
+    """Whether passes are recorded: of one process on a GPU that a pass does not fill.
 
     Not where a pass does what no graph holds: exchanges between processes, random states that are
     kept for recomputation, a scale that fp16 changes, or a compiler at work.
@@ -47,7 +47,9 @@ def takes_graphs(config: TrainConfig, processes: int, free: int | None) -> bool:
     if not (run.cuda_graphs and fits and plain) or run.mixed_precision == "fp16":
         return False
     assert free is not None
-    return estimate(config, processes).total <= _FRACTION * free
+    taken = estimate(config, processes)
+    # The gradients that are played stay there beside those that the optimizer takes.
+    return taken.total + taken.gradients <= _FRACTION * free
 
 
 class GraphedLosses:
