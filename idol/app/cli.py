@@ -11,6 +11,7 @@ from idol.errors import IdolError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
 from shards.errors import ShardsError
+from shards.heap import keep_freed_memory, made_to_stay
 from shards.options import options_of
 
 __all__ = ["main"]
@@ -47,7 +48,9 @@ def _command(arguments: Sequence[str]) -> int:
             "`pip install 'idol-video[app]'`"
         )
     limit_threads()
-    from idol.app.server import serve
+    keep_freed_memory()
+    with made_to_stay():
+        from idol.app.server import serve
 
     serve(config)
     return 0

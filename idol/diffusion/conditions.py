@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,10 +32,15 @@ class Conditions:
         moved = {name: x.to(device) for name, x in vars(self).items() if x is not None}
         return Conditions(**moved)
 
-    def of_frames(self, frames: slice) -> Conditions:
-        """The same for these frames of the clips."""
-        pose = self.pose_BFCHW
-        return self if pose is None else replace(self, pose_BFCHW=pose[:, frames])
+    def of_windows(self, windows: Sequence[slice]) -> Conditions:
+        """The same for windows of the clips' frames, B clips each, one window after the other."""
+        pose, count = self.pose_BFCHW, len(windows)
+        if count == 1:
+            return self if pose is None else replace(self, pose_BFCHW=pose[:, windows[0]])
+        several = {k: torch.cat([x] * count) for k, x in vars(self).items() if x is not None}
+        if pose is not None:
+            several["pose_BFCHW"] = torch.cat([pose[:, window] for window in windows])
+        return Conditions(**several)
 
     def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
         """The unconditional branch of classifier-free guidance.

@@ -17,6 +17,7 @@ from idol.errors import IdolError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
 from shards.errors import ShardsError
+from shards.heap import made_to_stay
 
 __all__ = ["main"]
 
@@ -42,9 +43,10 @@ def protocols(
 @_app.command
 def score(config: OmitArgPrefixes[ScoreConfig]) -> int:
     """Measure generated clips against the true ones, by a named protocol."""
-    from idol.evaluate.progress import progress
-    from idol.evaluate.report import print_scores, write_scores
-    from idol.evaluate.score import score
+    with made_to_stay():
+        from idol.evaluate.progress import progress
+        from idol.evaluate.report import print_scores, write_scores
+        from idol.evaluate.score import score
 
     with progress() as told:
         result = score(config, partial(told, "scored"))
@@ -56,9 +58,10 @@ def score(config: OmitArgPrefixes[ScoreConfig]) -> int:
 @_app.command(name="run")
 def generate_and_score(config: OmitArgPrefixes[RunConfig]) -> int:
     """Generate the clips of a validation split with a model, then score them; resumable."""
-    from idol.evaluate.progress import progress
-    from idol.evaluate.report import print_scores, write_scores
-    from idol.evaluate.run import run
+    with made_to_stay():
+        from idol.evaluate.progress import progress
+        from idol.evaluate.report import print_scores, write_scores
+        from idol.evaluate.run import run
 
     with progress() as told:
         result = run(config, partial(told, "generated"), partial(told, "scored"))

@@ -12,7 +12,7 @@ from idol.generate.inputs.options import Annotation, annotation, annotator_optio
 from shards.command import ALSO, run
 from shards.environment import limit_threads
 from shards.errors import ShardsError
-from shards.heap import keep_freed_memory
+from shards.heap import keep_freed_memory, made_to_stay
 from shards.options import Given, options_of, section
 
 __all__ = ["main", "parse"]
@@ -53,8 +53,9 @@ def _command(arguments: Sequence[str]) -> int:
     config, annotators = parse(arguments)
     limit_threads()
     keep_freed_memory()
-    from idol.generate.progress import Bars
-    from idol.generate.run import generate
+    with made_to_stay():
+        from idol.generate.progress import Bars
+        from idol.generate.run import generate
 
     with Bars() as bars:
         made = generate(config, annotators, bars)

@@ -223,6 +223,9 @@ class ClipGenerator:
                 on_step(step + 1, tensors["latents"])
             return {}
 
+        if pipe._execution_device.type == "cpu":
+            for part in (pipe.unet, pipe.controlnet):  # tokens then lie as attention takes them
+                part.to(memory_format=torch.channels_last)
         done, kept = resume or (0, None)
         latents = pipe(
             conditions.foreground,

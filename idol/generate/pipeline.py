@@ -57,6 +57,7 @@ __all__ = ["IdolPipeline", "IdolPipelineOutput", "OutputType"]
 OutputType = Literal["pil", "np", "pt", "latent"]
 
 _SLICE = 8  # images that pass through the VAE at a time
+_POSITIONS_AT_ONCE = 30_000  # of latents: all of a clip's windows of preset tiny, one of sd14's
 
 _log = logging.getLogger(__name__)
 
@@ -295,6 +296,7 @@ class IdolPipeline(DiffusionPipeline):
         options = step_options(self.scheduler, generator, eta)
         denoiser = self._denoiser(low_memory=low_memory)
         windows = self._windows(windows, frames)
+        at_once = 1 if low_memory else self._windows_at_once(latents, windows)
 
         with self.progress_bar(total=len(timesteps)) as progress:
             for step, timestep in enumerate(timesteps):
@@ -305,20 +307,22 @@ class IdolPipeline(DiffusionPipeline):
                 # The model knows whole timesteps alone, and some schedulers step between them.
                 timesteps_B = timestep.round().long().expand(len(clips))
 
-                def predict_window(
-                    part: slice, model_input: Tensor = model_input, at: Tensor = timesteps_B
-                ) -> Tensor:
+                def predict_windows(
+                    parts: list[slice], model_input: Tensor = model_input, at: Tensor = timesteps_B
+                ) -> tuple[Tensor, ...]:
+                    inputs = [model_input[:, :, part] for part in parts]
+                    several = torch.cat(inputs) if len(parts) > 1 else inputs[0]
                     return guided_noise(
                         denoiser,
-                        model_input[:, :, part].to(self.unet.dtype),
-                        at,
-                        conditions.of_frames(part),
+                        several.to(self.unet.dtype),
+                        at.repeat(len(parts)) if len(parts) > 1 else at,
+                        conditions.of_windows(parts),
                         guidance=guidance_scale,
                         modalities=self.unet.settings.modalities,
                         apart=low_memory,
-                    )
+                    ).chunk(len(parts))
 
-                noise_pred = fuse(predict_window, latents, step, windows)
+                noise_pred = fuse(predict_windows, latents, step, windows, at_once=at_once)
                 latents = self.scheduler.step(noise_pred, timestep, latents, **options)[0]
                 if callback_on_step_end is not None:
                     tensors = {"latents": latents, "noise_pred": noise_pred}
@@ -343,6 +347,17 @@ class IdolPipeline(DiffusionPipeline):
     def disable_cuda_graphs(self) -> None:
         """Give launches one by one again, and free the memory of those recorded."""
         self._takes_graphs, self._graphed = False, None
+
+    def _windows_at_once(self, latents_BMFCHW: Tensor, windows: Windows) -> int:
+        """On a CPU as many as give its cores enough to do in each layer; elsewhere one.
+
+        The same but for rounding.
+        """
+        if latents_BMFCHW.device.type != "cpu":
+            return 1
+        clips, modalities, _, _, height, width = latents_BMFCHW.shape
+        positions = clips * modalities * windows.length * height * width
+        return max(1, _POSITIONS_AT_ONCE // positions)
 
     def _denoiser(self, *, low_memory: bool) -> Denoiser:
         plain = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)

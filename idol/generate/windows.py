@@ -10,7 +10,7 @@ one window in memory at a time, whatever the length. Shape suffixes: see `idol.m
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
@@ -85,18 +85,21 @@ def weights(length: int) -> Tensor:
 
 
 def fuse(
-    predict_window: Callable[[slice], Tensor],
+    predict_windows: Callable[[list[slice]], Sequence[Tensor]],
     latents_BMFCHW: Tensor,
     step: int,
     windows: Windows,
+    *,
+    at_once: int = 1,
 ) -> Tensor:
     """The noise predicted in a video at one step, shaped like its latents.
 
     Args:
-        predict_window: from a slice of frames to the noise predicted there, (B, M, f, C, H, W).
-            It is called once for each window of `grid`, in order.
+        predict_windows: from slices of frames, all as long, to the noise predicted in each,
+            (B, M, f, C, H, W). It is called until all windows of `grid` are there, in order.
         latents_BMFCHW: noisy latents of the whole video; only their shape and device are read.
         step: number of the denoising step, from 0.
+        at_once: windows of a call, at most.
 
     Returns:
         Float32 where windows were fused; of a video in one window its prediction, untouched.
@@ -104,11 +107,14 @@ def fuse(
     frames = latents_BMFCHW.shape[2]
     places = grid(frames, step, windows)
     if len(places) == 1:
-        return predict_window(slice(0, frames))
+        (whole,) = predict_windows([slice(0, frames)])
+        return whole
     weights_F111 = weights(windows.length).to(latents_BMFCHW.device)[:, None, None, None]
     fused = torch.zeros(latents_BMFCHW.shape, dtype=torch.float32, device=latents_BMFCHW.device)
     total_F111 = weights_F111.new_zeros(frames, 1, 1, 1)
-    for start, stop in places:
-        fused[:, :, start:stop] += predict_window(slice(start, stop)).float() * weights_F111
-        total_F111[start:stop] += weights_F111
+    for first in range(0, len(places), at_once):
+        parts = [slice(*place) for place in places[first : first + at_once]]
+        for part, predicted in zip(parts, predict_windows(parts), strict=True):
+            fused[:, :, part] += predicted.float() * weights_F111
+            total_F111[part] += weights_F111
     return fused.div_(total_F111)

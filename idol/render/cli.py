@@ -11,6 +11,7 @@ from idol.errors import IdolError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
 from shards.errors import ShardsError
+from shards.heap import made_to_stay
 from shards.options import Given, options_of
 
 __all__ = ["main", "parse"]
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     config = parse(arguments)
     limit_threads()
-    from idol.render.run import render
+    with made_to_stay():
+        from idol.render.run import render
 
     for path in render(config):
         print(path)

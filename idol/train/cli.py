@@ -21,7 +21,7 @@ from idol.variants import variant_called
 from shards.command import ALSO, INTERRUPTED, run, say
 from shards.environment import limit_threads
 from shards.errors import ShardsError
-from shards.heap import keep_freed_memory
+from shards.heap import keep_freed_memory, made_to_stay
 from shards.options import Given, options_of, replaced, shown
 
 __all__ = ["main", "parse", "run_config"]
@@ -133,7 +133,8 @@ def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) ->
 def _train(config: TrainConfig) -> int:
     limit_threads()
     keep_freed_memory()
-    from idol.train.train import train
+    with made_to_stay():
+        from idol.train.train import train
 
     try:
         model = train(config)

@@ -41,3 +41,25 @@ def test_no_page_is_cleared_again() -> None:
 
 def test_the_users_own_setting_stays() -> None:
     assert not keep_freed_memory({"MALLOC_TRIM_THRESHOLD_": "131072"})
+
+
+# How often the collector ran while a module with many objects was imported.
+COLLECTIONS = """
+import gc, sys
+from contextlib import nullcontext
+from shards.heap import made_to_stay
+runs = []
+gc.callbacks.append(lambda phase, info: runs.append(phase))
+with made_to_stay() if "stay" in sys.argv else nullcontext():
+    import tyro
+print(len(runs), gc.get_freeze_count() > 0, gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize("stay", [True, False])
+def test_modules_are_not_looked_through(stay: bool) -> None:
+    command = [sys.executable, "-c", COLLECTIONS, *(["stay"] if stay else [])]
+    environ = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
+    runs, frozen, enabled = done.stdout.split()
+    assert (int(runs) == 0, frozen, enabled) == (stay, str(stay), "True")

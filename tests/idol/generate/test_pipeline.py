@@ -140,10 +140,18 @@ def test_images_one_by_one_through_the_vae_are_the_same() -> None:
 
 def test_a_long_clip_passes_in_windows() -> None:
     pipe, seen = tiny(), []
-    pipe.unet.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[2]))
-    call(pipe, given(frames=7), windows=Windows(length=3, overlap=1), num_inference_steps=2)
-    assert set(seen) == {3}
-    assert len(seen) > 2 * 7 / 3
+    pipe.unet.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
+    inputs, windows = given(frames=7), Windows(length=3, overlap=1)
+    latents = call(pipe, inputs, windows=windows, output_type="latent", guidance_scale=1).frames
+    assert {shape[2] for shape in seen} == {3}
+    assert sum(shape[0] for shape in seen) > 3 * 7 / 3
+    assert max(shape[0] for shape in seen) > 1
+    seen.clear()
+    one_by_one = call(
+        pipe, inputs, windows=windows, output_type="latent", guidance_scale=1, low_memory=True
+    ).frames
+    assert {shape[0] for shape in seen} == {1}
+    torch.testing.assert_close(one_by_one, latents, atol=1e-5, rtol=1e-5)
 
 
 def test_a_model_of_single_frames_takes_each_by_itself() -> None:

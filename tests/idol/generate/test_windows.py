@@ -65,7 +65,7 @@ def test_weights_are_a_pyramid() -> None:
 def test_one_window_is_the_prediction_itself() -> None:
     latents = draw(8)
     prediction = latents.half() * 3
-    fused = fuse(lambda frames: prediction[:, :, frames], latents, 5, Windows())
+    fused = fuse(lambda parts: [prediction[:, :, *parts]], latents, 5, Windows())
     assert fused.dtype == torch.float16
     assert torch.equal(fused, prediction)
 
@@ -74,16 +74,21 @@ def test_one_window_is_the_prediction_itself() -> None:
 def test_what_windows_agree_on_is_kept(windows: Windows) -> None:
     latents = draw(19)
     for step in range(4):
-        fused = fuse(lambda frames: 2 * latents[:, :, frames], latents, step, windows)
-        torch.testing.assert_close(fused, 2 * latents)
+        for at_once in (1, 3):
+            fused = fuse(
+                lambda parts: [2 * latents[:, :, part] for part in parts],
+                latents,
+                step,
+                windows,
+                at_once=at_once,
+            )
+            torch.testing.assert_close(fused, 2 * latents)
 
 
 def test_what_they_disagree_on_is_weighed() -> None:
     """Two windows of 4 frames over 6: each says its own number everywhere."""
     says = iter([0.0, 1.0])
-    fused = fuse(
-        lambda frames: torch.full((1, 2, 4, 4, 2, 2), next(says)), draw(6), 0, Windows(4, 2)
-    )
+    fused = fuse(lambda _: [torch.full((1, 2, 4, 4, 2, 2), next(says))], draw(6), 0, Windows(4, 2))
     # In the frames that both see, the weights are 2 : 1, then 1 : 2.
     expected = torch.tensor([0, 0, 1 / 3, 2 / 3, 1, 1])[:, None, None, None].expand(
         1, 2, 6, 4, 2, 2
@@ -91,15 +96,17 @@ def test_what_they_disagree_on_is_weighed() -> None:
     torch.testing.assert_close(fused, expected)
 
 
-def test_each_window_is_predicted_once_and_alone() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_each_window_is_predicted_once(at_once: int) -> None:
     seen: list[slice] = []
 
-    def predict(frames: slice) -> torch.Tensor:
-        seen.append(frames)
-        return torch.zeros(1, 2, frames.stop - frames.start, 4, 2, 2)
+    def predict(parts: list[slice]) -> list[torch.Tensor]:
+        assert len(parts) <= at_once
+        seen.extend(parts)
+        return [torch.zeros(1, 2, part.stop - part.start, 4, 2, 2) for part in parts]
 
-    fuse(predict, draw(20), 1, Windows())
-    assert [(frames.start, frames.stop) for frames in seen] == grid(20, 1, Windows())
+    fuse(predict, draw(20), 1, Windows(), at_once=at_once)
+    assert [(part.start, part.stop) for part in seen] == grid(20, 1, Windows())
 
 
 def seam_of(windows: Windows, frames: int = 96, steps: int = 20) -> float:
@@ -116,11 +123,14 @@ def seam_of(windows: Windows, frames: int = 96, steps: int = 20) -> float:
     for step, timestep in enumerate(scheduler.timesteps):
         a = scheduler.alphas_cumprod[timestep]
 
-        def predict(part: slice, a: torch.Tensor = a, latents: torch.Tensor = latents) -> Any:
+        def predict(
+            parts: list[slice], a: torch.Tensor = a, latents: torch.Tensor = latents
+        ) -> Any:
+            (part,) = parts
             own = torch.randn(1, generator=torch.Generator().manual_seed(part.start)) / 16
             mean = (truth[part] + own)[None, None, :, None, None, None]
             surprise = latents[:, :, part] - a.sqrt() * mean
-            return surprise * (1 - a).sqrt() / (a * variance + 1 - a)
+            return [surprise * (1 - a).sqrt() / (a * variance + 1 - a)]
 
         noise = fuse(predict, latents, step, windows)
         latents = scheduler.step(noise, timestep, latents).prev_sample
