@@ -11,6 +11,7 @@ error is that of all its pixels, in 8 bits; what is printed is the mean of pictu
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from torch import Tensor
 from idol.data.preparation import scale_images
 from idol.encoders import VAECodec
 from idol.encoders.joint import joined
+from idol.errors import IdolError
 from shards import open_dataset
+from shards.command import run
+from shards.errors import ShardsError
 from shards.sample.colormap import depth_to_hot
 
 LINEAR = ((4, 8), (4, 12), (4, 16), (8, 32), (8, 48), (8, 60))
@@ -75,7 +79,7 @@ def linear(patch: int, count: int, learnt: Pictures) -> Callable[[Tensor], Tenso
 
 
 @torch.no_grad()
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shards", nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--split", default="val")
@@ -83,7 +87,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4, help="of a clip")
     parser.add_argument("--learnt", nargs="*", default=[], metavar="FOLDER")
     parser.add_argument("--models", nargs="*", type=Path, default=[], metavar="FOLDER")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    for folder in arguments.models:
+        if not (folder / "config.json").is_file():
+            raise IdolError(
+                f"{folder} holds no autoencoder: give model/ of what idol-train --stage "
+                "autoencoder left"
+            )
     size = arguments.size
     of = pictures(arguments.shards, arguments.split, size, arguments.frames)
     print(f"{len(of['frame'])} frames of {size}x{size} pixels, and as many depth pictures; dB:")
@@ -108,7 +118,8 @@ def main() -> None:
         else:
             said = ", ".join(through(code, of))
         print(f"{what}, {parameters} parameters: {said}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("codec.py", main, errors=(IdolError, ShardsError, OSError)))

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from idol.errors import IdolError
 from idol.evaluate.shard_clips import open_shards
 from idol.generate.generator import conditions_of
 from idol.generate.sheet import contact_sheet, shown_frames
+from shards.command import run
+from shards.errors import ShardsError
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot, grey_to_depth
 
@@ -56,11 +61,11 @@ def sheet(clip: Clip, made: Path) -> bytes:
 def _read(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise SystemExit(f"{path} is not there: run idol-eval run on these shards first")
+        raise IdolError(f"{path} is not there: run idol-eval run on these shards first")
     return image
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("shards")
     parser.add_argument("run", type=Path)
@@ -68,15 +73,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     clips = open_shards(arguments.shards, arguments.split, None, None).clips
+    if arguments.count > len(clips):
+        raise IdolError(f"{arguments.shards} has {len(clips)} clips: --count is at most that")
     drawn = random.Random(arguments.seed).sample(sorted(clips), arguments.count)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number, key in enumerate(drawn, start=1):
         path = arguments.out / f"{number:02d}.jpg"
         path.write_bytes(sheet(clips[key].clip(), arguments.run / "clips" / key))  # type: ignore[attr-defined]
         print(f"{path}: {key}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("contact_sheets.py", main, errors=(IdolError, ShardsError, OSError)))

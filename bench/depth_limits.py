@@ -19,6 +19,7 @@ import argparse
 import dataclasses
 import itertools
 import json
+import sys
 from collections.abc import Sequence
 
 import cv2
@@ -27,6 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from shards import Clip, open_dataset
+from shards.command import run
+from shards.errors import ShardsError
 
 JOINTS, SIDE = 18, 16  # of a pose; of a silhouette as the network is told it
 FRAMES, PIXELS = 4, 60  # of a clip, evenly spaced; of a frame, at random
@@ -168,17 +171,18 @@ def _rms(errors: Tensor) -> float:
     return float(errors.square().mean().sqrt())
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--learnt", nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--held-out", nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--steps", type=int, default=3000)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     print(json.dumps({"variance": variance(arguments.held_out)}, indent=2), flush=True)
     learnt, held_out = gathered(arguments.learnt, 0), gathered(arguments.held_out, 1)
     print(f"{len(learnt.frame)} pixels to learn from, {len(held_out.frame)} held out", flush=True)
     print(json.dumps(limits(learnt, held_out, arguments.steps), indent=2))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("depth_limits.py", main, errors=(ShardsError, OSError)))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,19 +26,22 @@ from idol.config import defaults
 from idol.data.datasets import open_datasets
 from idol.data.preparation import Preparation
 from idol.diffusion.schedule import noise_schedule
+from idol.errors import IdolError
 from idol.evaluate.bootstrap import mean_interval
 from idol.saved import load_trained
 from idol.train.train import train
 from idol.train.validation import validate
 from shards import Clip, open_dataset
+from shards.command import run
 from shards.dataset import open_for_build
+from shards.errors import ShardsError
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
 ROWS = ("true", "poor", "poor, weighed")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str]) -> int:
     """Run the experiment; what is done already is not done again."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--shards", required=True, help="rendered people to learn from")
@@ -72,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     (given.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
+    return 0
 
 
 def poor(clips: Sequence[Clip], share: float, seed: int = 0) -> Iterator[Clip]:
@@ -133,4 +138,4 @@ def _error(shards: Path, output: Path, steps: int, seed: int, *, scores: bool) -
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("depth_scores.py", main, errors=(IdolError, ShardsError, OSError)))

@@ -15,9 +15,13 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from idol.errors import IdolError
+from shards.command import run
 
 
 def throughput(options: argparse.Namespace) -> None:
@@ -82,7 +86,7 @@ def write_frames(source: Path, folder: Path, frames: int, size: int) -> None:
             square.resize((size, size), Image.Resampling.BICUBIC).save(folder / f"{number:05}.png")
     found = len(list(folder.iterdir()))
     if found < frames:
-        sys.exit(f"{source} has {found} frames; ask for fewer: --frames {found}")
+        raise IdolError(f"{source} has {found} frames; ask for fewer: --frames {found}")
 
 
 def torch_fidelity_features(path: Path, scratch: Path):
@@ -168,7 +172,7 @@ def report(what: str, start: float) -> None:
     print(f"{what}: {time.perf_counter() - start:.1f} s; peak so far {peak:.0f} MB", flush=True)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("throughput")
@@ -185,9 +189,10 @@ def main() -> None:
     two.add_argument("--samples", type=int, default=3)
     two.add_argument("--folder", type=Path)
     two.set_defaults(run=scale)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     options.run(options)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("evaluate.py", main, errors=(IdolError, OSError)))

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +30,9 @@ from urllib.request import urlopen
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from shards.command import run
 from shards.dataset import open_for_build
+from shards.errors import ShardsError
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
 from shards.sample.codec import encode_clip
@@ -197,7 +199,10 @@ def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int
     command = [sys.executable, "-m", "shards.inspect.cli", "serve", root, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
-    url = server.stdout.readline().split(" (Ctrl-C")[0].rpartition(" ")[2]
+    line = server.stdout.readline()
+    if not line:
+        raise ShardsError(f"{root} is not served")  # idol-shards has said why
+    url = line.split(" (Ctrl-C")[0].rpartition(" ")[2]
     found: dict[str, Any] = {"server starts, s": round(time.monotonic() - begin, 2)}
     memory = {"at the start": resident(server.pid)}
     try:
@@ -241,14 +246,14 @@ def measure(browser: Browser, root: str, *, steps: int, opened: int, passes: int
     return found
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=10_000)
     parser.add_argument("--dataset", help="one that is there already, local or s3://…")
     parser.add_argument("--keep", type=Path, help="make the dataset here, and keep it")
     parser.add_argument("--steps", type=int, default=150, help="turns of the wheel")
     parser.add_argument("--passes", type=int, default=3, help="over all clips, for the memory")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         root = given.dataset or str(given.keep or Path(folder, "many"))
         if not given.dataset:
@@ -261,7 +266,8 @@ def main() -> None:
             found = measure(browser, root, steps=given.steps, opened=100, passes=given.passes)
             print(json.dumps(found, indent=2))
             browser.close()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("gallery.py", main, errors=(ShardsError, OSError)))

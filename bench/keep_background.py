@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from idol.errors import IdolError
 from idol.generate.generator import ClipGenerator, Generated, conditions_of
 from idol.generate.keep import keep_background
 from idol.pretrained import PRETRAINED
 from shards import Clip, open_dataset
+from shards.command import run
 from shards.environment import limit_threads
+from shards.errors import ShardsError
 from shards.sample.colormap import depth_to_hot
 
 # Standard deviations, of pixels and of patches, in a picture's range of 0 to 1.
@@ -85,14 +89,14 @@ def measure(clips: Iterable[Clip], generate: Callable[[Clip], Generated]) -> dic
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shards", required=True, help="dataset of rendered people")
     parser.add_argument("--model", type=Path, default=PRETRAINED, help="default: the package's own")
     parser.add_argument("--frames", type=int, default=16, help="frames of a clip, at most")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     limit_threads()
     clips = [shorter(clip, options.frames) for clip in open_dataset(options.shards).clips()]
     rows = {
@@ -116,6 +120,7 @@ def main() -> None:
         options.json.write_text(
             json.dumps({"shards": options.shards, "rows": rows}, indent=2) + "\n"
         )
+    return 0
 
 
 def shorter(clip: Clip, frames: int) -> Clip:
@@ -126,4 +131,4 @@ def shorter(clip: Clip, frames: int) -> Clip:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("keep_background.py", main, errors=(IdolError, ShardsError, OSError)))

@@ -26,7 +26,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ from idol.config.presets import preset
 from idol.diffusion.noise import named_noise
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
 from idol.encoders import PatchCodec, TinyEncoder
+from idol.errors import IdolError
 from idol.generate.continuity import drift, seam
 from idol.generate.generator import ClipConditions, ClipGenerator, conditions_of
 from idol.generate.keep import person_mask
@@ -49,7 +50,9 @@ from idol.model import DualModalDenoiser
 from idol.model_info import ModelInfo
 from idol.pretrained import PRETRAINED
 from shards import Clip, open_dataset
+from shards.command import run
 from shards.environment import limit_threads
+from shards.errors import ShardsError
 
 # Frames, depth pictures: (F, S, S, 3) uint8 each.
 Pictures = tuple[np.ndarray, np.ndarray]
@@ -181,14 +184,14 @@ def _mean(values: list[float | None]) -> float | None:
 
 def compare(options: argparse.Namespace) -> dict:
     """Generate and measure; rows by the name of the way, each with its clips."""
+    clips = [c for c in open_dataset(options.shards).clips() if len(c.rgb) >= options.frames]
+    clips = clips[: options.clips]
+    if not clips:
+        raise IdolError(f"{options.shards}: no clip has {options.frames} frames; build longer ones")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pipeline = ClipGenerator.from_folder(options.model, device=device).pipeline
     pipeline.set_progress_bar_config(disable=True)
     generation = Generation(pipeline, options.steps, options.guidance)
-    clips = [c for c in open_dataset(options.shards).clips() if len(c.rgb) >= options.frames]
-    clips = clips[: options.clips]
-    if not clips:
-        sys.exit(f"{options.shards}: no clip has {options.frames} frames; build longer ones")
     rows: dict[str, list[dict]] = {"real footage": []}
     for clip in clips:
         real = Way("real footage", options.length - options.overlap, lambda g, n: n)
@@ -292,7 +295,7 @@ def print_peak(frames: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=PRETRAINED, help="default: the package's own")
     parser.add_argument("--shards", help="dataset whose clips are long enough")
@@ -306,7 +309,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="folder for the videos, as .npz")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     limit_threads()
     if options.memory:
         result: dict = memory([16, 512])
@@ -317,7 +320,8 @@ def main() -> None:
         result = compare(options)
         show(result, f"{options.frames} frames, windows of {options.length}")
     write(options, result)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("long_video.py", main, errors=(IdolError, ShardsError, OSError)))

@@ -31,7 +31,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         then = Path(folder) / "code"
         git = ("git", "-C", str(ROOT), "worktree")
-        subprocess.run([*git, "add", "--quiet", "--detach", str(then), ref], check=True)
+        if subprocess.run([*git, "add", "--quiet", "--detach", str(then), ref]).returncode:
+            return 2  # git has said why
         try:
             before = results(then, Path(folder) / "then")
             after = results(ROOT, Path(folder) / "now")

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import fsspec
 from local_s3 import local_s3
 
+from preprocess.errors import InputError
 from preprocess.remote import located
 from preprocess.sources.registry import list_videos
+from shards.command import run
+from shards.errors import ShardsError
 from shards.stream import ClipStream
 
 
@@ -58,12 +62,12 @@ def stream(path: str | Path, cache: str | None = None) -> None:
         pass
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=Path, required=True)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--bucket")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     place = nullcontext(options.bucket) if options.bucket else loopback()
     with tempfile.TemporaryDirectory() as scratch, place as bucket:
         os.environ["XDG_CACHE_HOME"] = scratch
@@ -83,7 +87,8 @@ def main() -> None:
         print(f"shards, {size:.1f} MB, a frame of each clip: MB/s (share of the disk's rate)")
         for name, took in (("disk", local), ("ranges", ranges), ("cold", cold), ("warm", warm)):
             print(f"  {name:<9}{size / took:8.1f}  ({local / took:.2f})")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("store_rates.py", main, errors=(InputError, ShardsError, OSError)))

@@ -15,6 +15,7 @@ import argparse
 import copy
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,12 +31,15 @@ from idol.config.autoencoder import read_latents
 from idol.config.presets import with_latents
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
+from idol.errors import IdolError
 from idol.generate.folder import write_index
 from idol.losses import training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from idol.model.initial_weights import start_from_nothing
 from idol.model_info import DepthMeaning, ModelInfo
 from idol.saved import Trained, frozen_parts, write_frozen, write_model
+from shards import command
+from shards.errors import ShardsError
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -241,14 +245,14 @@ def save(run: Run, folder: Path) -> None:
     write_index(folder, info)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("runs", type=Path)
     parser.add_argument("--shards", nargs="+", required=True, metavar="FOLDER[:WEIGHT]")
     parser.add_argument("--val", nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--val-clips", type=int, help="of each folder; all unless given")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     settings = [Setting(**values) for values in json.loads(arguments.runs.read_text())]
@@ -278,6 +282,7 @@ def main() -> None:
             print(json.dumps(report[run.setting.name], indent=2), flush=True)
             (arguments.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
             done[run.setting.name] = run
+    return 0
 
 
 def _weighted(text: str) -> tuple[str, float]:
@@ -286,4 +291,4 @@ def _weighted(text: str) -> tuple[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.run("tiny_runs.py", main, errors=(IdolError, ShardsError, OSError)))

@@ -10,8 +10,10 @@ a build can be. Memory: the index's bytes, over the process's when it has been b
 import argparse
 import resource
 import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,8 +23,10 @@ from pipelines.build import build, plan_build
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
+from preprocess.errors import InputError
 from preprocess.picture_index import make_index
 from preprocess.video import VideoFile
+from shards.command import run
 
 NO_NETWORK = {"mask": "none", "pose": "none", "depth": ("none",), "crop": "center"}
 
@@ -31,11 +35,11 @@ def seconds(of: list[float]) -> float:
     return statistics.median(of)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     indexing, decoding, building = [], [], []
     size = 0
     for _ in range(given.rounds):
@@ -70,7 +74,8 @@ def main() -> None:
     print(f"of decoding: {seconds(indexing) / seconds(decoding):.2%}")
     print(f"of a build without networks: {seconds(indexing) / seconds(building):.2%}")
     print(f"of the process's memory: {size / held:.3%}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("video_index.py", main, errors=(InputError, OSError)))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,12 @@ import cv2
 import numpy as np
 from scipy.stats import beta
 
+from idol.errors import IdolError
 from idol.generate.outputs import enlargement
 from idol.generate.watermark import Detection, Watermark, detect, judge, read
 from shards import open_dataset
+from shards.command import run
+from shards.errors import ShardsError
 
 Frames = list[np.ndarray]
 
@@ -177,14 +181,14 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shards", nargs="*", help="NAME=FOLDER of datasets, each for itself")
     parser.add_argument("--json", type=Path, help="write figures here, beside those of other names")
     parser.add_argument("--clips", type=int, default=1000, help="of each dataset, unmarked")
     parser.add_argument("--marked", type=int, default=6, help="clips of each dataset to mark")
     parser.add_argument("--step", type=int, default=1, help="every so many frames, unmarked")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     there = given.json is not None and given.json.is_file()
     datasets = json.loads(given.json.read_text())["datasets"] if there else {}
     for each in given.shards:
@@ -199,7 +203,8 @@ def main() -> None:
     print(table(result))
     if given.json is not None:
         given.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("watermark.py", main, errors=(IdolError, ShardsError, OSError)))

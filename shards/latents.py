@@ -62,7 +62,7 @@ LATENTS_FILE = "latents.json"
 class LatentsInfo:
     """What `latents.json` says.
 
-    `vae_sha256`  the VAE, as `identity.VAEIdentity` tells it.
+    `vae_sha256`  the VAE, as `VAEIdentity` tells it (`idol/encoders/vae_identity.py`).
     `size`        height and width, in pixels, that images were scaled to before the VAE.
     `channels`    C of a latent; `factor`: pixels of an image's side for one of its latent's.
     `precision`   in which the VAE ran: float32, float16 or bfloat16.

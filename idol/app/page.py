@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -195,33 +196,16 @@ class Page:
 
     def _watched(self, request: gr.Request, job: Job[_T]) -> Iterator[tuple[Any, ...]]:
         """What the three buttons, the line of the stage and the bar show, and what was made, if it
-        is. A visitor who leaves stops their work."""
+        is. A visitor who leaves stops their work, and so does one who asks for other work before
+        the buttons know of the first; what is shown is the last one's."""
+        before = self._jobs.get(request.session_hash)
         self._jobs[request.session_hash] = job
-        told, began, first = job.told, time.monotonic(), 0
-        try:
-            while not job.wait(_EVERY):
-                if job.told.stage != told.stage:
-                    began, first = time.monotonic(), job.told.done
-                told = job.told
-                bar = views.progress(told, first, time.monotonic() - began)
-                yield *_buttons(working=True), views.said(told), bar, None
-            made = job.result()
-            yield *_buttons(working=False), views.said(Told("done")), "", made
-        except Stopped:
-            where = f" after step {told.done} of {told.of}" if told.stage == "denoising" else ""
-            line = views.done(f"Cancelled{where}. Nothing was written.")
-            yield *_buttons(working=False), line, "", None
-        except _MISTAKES as error:
-            yield *_buttons(working=False), views.error(as_typed(explain(error))), "", None
-        except Exception as error:
-            _log.exception("the page met an error that it does not know")
-            line = views.error(
-                f"{type(error).__name__}: {error}. This is a mistake of the program: the terminal "
-                "says more"
-            )
-            yield *_buttons(working=False), line, "", None
-        finally:
-            job.stop()
+        if before is not None:
+            before.stop()
+        with closing(_followed(job)) as followed:
+            for *shown, made in followed:
+                is_last = self._jobs[request.session_hash] is job
+                yield *(shown if is_last else [gr.update()] * len(shown)), made
 
     def _cancel(self, request: gr.Request) -> None:
         if (job := self._jobs.get(request.session_hash)) is not None:
@@ -240,6 +224,35 @@ class Page:
             return views.picture(draw(read_clip(self._allowed(clip) or "")), alt)
         except _MISTAKES as error:
             return views.error(as_typed(explain(error)))
+
+
+def _followed(job: Job[_T]) -> Generator[tuple[Any, ...], None, None]:
+    """As `Page._watched`, of one job, which is stopped when nobody follows it any more."""
+    told, began, first = job.told, time.monotonic(), 0
+    try:
+        while not job.wait(_EVERY):
+            if job.told.stage != told.stage:
+                began, first = time.monotonic(), job.told.done
+            told = job.told
+            bar = views.progress(told, first, time.monotonic() - began)
+            yield *_buttons(working=True), views.said(told), bar, None
+        made = job.result()
+        yield *_buttons(working=False), views.said(Told("done")), "", made
+    except Stopped:
+        where = f" after step {told.done} of {told.of}" if told.stage == "denoising" else ""
+        line = views.done(f"Cancelled{where}. Nothing was written.")
+        yield *_buttons(working=False), line, "", None
+    except _MISTAKES as error:
+        yield *_buttons(working=False), views.error(as_typed(explain(error))), "", None
+    except Exception as error:
+        _log.exception("the page met an error that it does not know")
+        line = views.error(
+            f"{type(error).__name__}: {error}. This is a mistake of the program: the terminal "
+            "says more"
+        )
+        yield *_buttons(working=False), line, "", None
+    finally:
+        job.stop()
 
 
 def _buttons(*, working: bool) -> tuple[Any, Any, Any]:

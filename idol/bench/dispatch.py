@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 __all__ = ["Counts", "counting"]
 
@@ -127,13 +128,7 @@ class _Mode(TorchDispatchMode):
 
 
 def _tensors(tree: Any) -> list[Tensor]:
-    if isinstance(tree, Tensor):
-        return [tree]
-    if isinstance(tree, dict):
-        tree = tree.values()
-    elif not isinstance(tree, (tuple, list)):
-        return []
-    return [x for part in tree for x in _tensors(part)]
+    return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

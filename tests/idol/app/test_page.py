@@ -8,13 +8,18 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from idol.app.server import application, uploads_kept_until_the_end
+from idol.app.shelf import Shelf
+from idol.app.work import Job
 from idol.config.app import AppConfig
 from idol.generate.cli import main
+from idol.model_info import read_info
+from idol.pretrained import PRETRAINED
 from tests.browser import Browse, serious_faults, until
 
 pytest.importorskip("gradio", reason="gradio is not installed: make install-app")
@@ -84,6 +89,36 @@ def test_a_mistake_is_told_and_leaves_nothing(browse: Browse, address: str, out:
     )
     until(page, lambda: page.is_enabled("#generate"))
     assert list(out.glob("*")) == []
+
+
+def test_of_two_clicks_soon_after_each_other_the_last_counts(tmp_path: Path) -> None:
+    """The first one's work is stopped, and says nothing more of buttons and stage."""
+    import gradio as gr
+
+    from idol.app.page import Page
+
+    page = Page(AppConfig(out=tmp_path), read_info(PRETRAINED), "model", Shelf())
+    visitor: Any = SimpleNamespace(session_hash="visitor")
+    ended = threading.Event()
+
+    def endless(job: Job[bytes]) -> bytes:
+        try:
+            with job.stage("denoising") as advance:
+                while True:
+                    advance(1, 2)
+        finally:
+            ended.set()
+
+    first = page._watched(visitor, Job(endless))
+    preview, _, cancel, *_ = next(first)
+    assert (preview["interactive"], cancel["interactive"]) == (False, True)
+    preview, _, cancel, *_, made = list(page._watched(visitor, Job(lambda _: b"picture")))[-1]
+    assert (preview["interactive"], cancel["interactive"]) == (True, False)
+    assert made == b"picture"
+    assert ended.wait(60)
+    for *shown, nothing in first:
+        assert nothing is None
+        assert all(each == gr.update() for each in shown)
 
 
 @pytest.mark.slow
