@@ -403,7 +403,9 @@ class _DensePoseLike(nn.Module):
         self.head = nn.Sequential(*layers)
         self.maps = nn.ConvTranspose2d(512, 2 + 3 * 25, 4, stride=2, padding=1)
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         height, width = float(image.shape[1]), float(image.shape[2])
         scale = min(800.0 / min(height, width), 1333.0 / max(height, width))
         size = [int(height * scale), int(width * scale)]

@@ -101,7 +101,7 @@ def main() -> None:
             except InputError as error:
                 left_out.append(f"{name} is left out: {error}")
                 continue
-            console.print(f"measuring {name}")
+            console.print(f"measuring {name}: ", end="")
             rounds = measured(case, scene, options)
         count = len(scene.frames)
         ratios = [theirs[0] / mine[0] for mine, theirs in rounds]
@@ -113,6 +113,7 @@ def main() -> None:
         if on_cpu:
             row.append(f"{statistics.median(by_processor):.2f}")
         table.add_row(*row)
+        console.print(", ".join(row[1:]))  # at once: what is stopped has shown what it had
         del case
         gc.collect()
     console.print(table)

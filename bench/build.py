@@ -130,8 +130,8 @@ def now() -> np.ndarray:
 
 def parts(plan: Plan) -> dict[str, np.ndarray]:
     """Milliseconds a frame, and those of processor time, of one video's decoding, annotating,
-    encoding and writing, which is keeping each clip aside and then committing all of them as one
-    shard."""
+    encoding, keeping each clip aside as workers do, and committing all of them as one shard, which
+    with Ray is the work of committers beside them."""
     annotators = load(plan.recipe)
     video = plan.videos[-1]
     shot = Shot(0, video.frames - 1)
@@ -165,8 +165,10 @@ def parts(plan: Plan) -> dict[str, np.ndarray]:
         waiting = WaitingClips(Store.at(out), "bench")
         for place, members in clips.items():
             waiting.keep("train", 0, {place: members})
+        kept = now()
+        rows["keep"] = [(kept - started) / (plan.recipe.frames * len(clips))]
         commit_shard(out, "train", 0, waiting.read("train", 0, keys, clips))
-        rows["write"] = [(now() - started) / (plan.recipe.frames * len(clips))]
+        rows["commit"] = [(now() - kept) / (plan.recipe.frames * len(clips))]
     return {name: np.median(values, axis=0) for name, values in rows.items()}
 
 
@@ -209,6 +211,8 @@ def show_parts(plan: Plan) -> None:
     console.print(table)
     for what, fraction in zip(("time", "processor time"), costs["annotate"] / whole, strict=True):
         console.print(f"not annotators, one after the other: {1 - fraction:.0%} of the {what}")
+    a_committer = (whole - costs["commit"]) / costs["commit"]
+    console.print(f"workers that one committer keeps up with: {a_committer[0]:.0f}")
 
 
 def main() -> None:

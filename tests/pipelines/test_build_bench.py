@@ -14,7 +14,7 @@ def test_parts_and_throughput_of_a_small_build(tmp_path, footage):
     plan = plan_build(recipe, tmp_path)
 
     costs = build.parts(plan)
-    assert list(costs) == ["decode", "annotate", "encode", "write"]
+    assert list(costs) == ["decode", "annotate", "encode", "keep", "commit"]
     assert all(cost.shape == (2,) and (cost > 0).all() for cost in costs.values())
 
     assert 0 < build.annotating(plan) < 1
