@@ -102,12 +102,12 @@ def _read_status(store: Store) -> Status:
     said = _said(store)
     builder = _builder(said)
     info = read_info(store)
-    folders = [
-        name
+    sizes = {
+        name: store.sizes(name)
         for name, is_folder in store.list().items()
         if is_folder and not is_latents_folder(name)
-    ]
-    found = load_all_manifests(store, folders)
+    }
+    found = load_all_manifests(store, sizes)
     # A shard without a valid manifest does not exist; the build makes it again.
     manifests = [m for m in found.values() if isinstance(m, Manifest)]
     quarantined = [q for manifest in manifests for q in manifest.quarantined]

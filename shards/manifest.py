@@ -258,15 +258,15 @@ def load_each(store: Store, shards: Iterable[tuple[str, int]]) -> Iterator[Manif
 
 def load_all_manifests(
     store: Store,
-    folders: Iterable[str],
+    sizes: Mapping[str, Mapping[str, int]],
     collected: Callable[[int], Mapping[tuple[str, int], tuple[int, bytes]]] | None = None,
 ) -> dict[tuple[str, int], Manifest | BadManifest]:
     """`load_manifests` of every shard in these folders, by `(split, index)`, in their order.
 
-    Each folder is listed once. What is `collected` (`shards.collected`), given the bytes of all
-    manifests, is not asked for where the manifest's file has the size that it says.
+    `sizes` are those of the files in each folder (`Store.sizes`). What is `collected`
+    (`shards.collected`), given the bytes of all manifests, is not asked for where the manifest's
+    file has the size that it says.
     """
-    sizes = {folder: store.sizes(folder) for folder in folders}
     shards = [(folder, index) for folder, names in sizes.items() for index in _shards_in(names)]
     of_manifests = {
         (folder, index): sizes[folder].get(f"{shard_name(index)}.json", 0)

@@ -169,12 +169,14 @@ def open_dataset(path: str | os.PathLike[str] | Store) -> Dataset:
     if store.size() is not None:
         return _open_tar(store)
     info = read_info(store)
-    folders = ["", *(name for name, is_folder in store.list().items() if is_folder)]
+    here = store.contents()
+    sizes = {"": {name: size for name, size in here.items() if size is not None}}
+    sizes |= {name: store.sizes(name) for name, size in here.items() if size is None}
     complete = info is not None and info.status == "complete"
     collected = partial(read_collected, store) if complete and not store.is_local else None
-    found = load_all_manifests(store, folders, collected)
+    found = load_all_manifests(store, sizes, collected)
     if info is None and not found:
-        exists = "holds no dataset.json and no shards" if store.list() else "is empty or absent"
+        exists = "holds no dataset.json and no shards" if here else "is empty or absent"
         raise NotADataset(f"{store.url()}: {exists}; give a dataset, a split's folder or a tar")
     shards, ignored = [], []
     for (split, _), manifest in found.items():

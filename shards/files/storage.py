@@ -90,10 +90,14 @@ class Store:
         Temporaries that a killed writer left, locks, what says who builds, and clips that wait for
         their shard are not shown.
         """
+        return {n: size is None for n, size in self.contents(name).items()}
+
+    def contents(self, name: str = "") -> dict[str, int | None]:
+        """What `list` shows, with the bytes of each file, and None for folders, in one request."""
         entries = self._entries(name)
         hidden = (BUILDING, LOCK, WAITING)
         shown = (n for n in sorted(entries) if n not in hidden and not TEMPORARY.fullmatch(n))
-        return {n: entries[n] is None for n in shown}
+        return {n: entries[n] for n in shown}
 
     def sizes(self, name: str = "") -> dict[str, int]:
         """Bytes of each file in a folder, by name, in one request."""

@@ -39,10 +39,12 @@ def opened(url: str, caplog: pytest.LogCaptureFixture) -> tuple[Dataset, Counter
 def shards_of(count: int, root: Path, make_clip: Callable[..., object]) -> None:
     build = open_for_build(root, {"size": 32})
     clip = make_clip("videos-walk-0", seed=0)
-    for index in range(count):
-        clips = [("videos-walk-0", encode_clip(clip))] if index == 0 else []
-        commit_shard(root, "train", index, clips, fingerprint=build.info.fingerprint)
-    build.finish({"train": count})
+    splits = {"train": count - count // 8, "val": count // 8}
+    for split, shards in splits.items():
+        for index in range(shards):
+            clips = [("videos-walk-0", encode_clip(clip))] if (split, index) == ("train", 0) else []
+            commit_shard(root, split, index, clips, fingerprint=build.info.fingerprint)
+    build.finish(splits)
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(1000, marks=pytest.mark.slow)])
@@ -60,6 +62,7 @@ def test_opening_takes_ten_requests_for_a_thousand_shards(
         s.manifest for s in open_dataset(tmp_path / "out").shards
     ]
     assert requests["get_object"] == 2  # dataset.json, manifests.gz
+    # And whether it is a file, a listing of the dataset and of each split, a page of 1,000 files.
     assert requests.total() <= 10
 
 
