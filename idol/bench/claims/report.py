@@ -57,6 +57,7 @@ def made(
             f"{config.shards} has no split val to score: build it with `idol-prep build "
             "--val-fraction 0.05`"
         )
+    headline, details = _asked(config, headline), _asked(config, details)
     weights = _chosen_weights(config)
     run_rows(config, rows_of(headline), config.seeds, weights)
     pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
@@ -74,6 +75,11 @@ def made(
     write_atomically(config.out / "claims.json", (json.dumps(said, indent=2) + "\n").encode())
     write_atomically(config.out / "claims.md", _page(said).encode())
     return said
+
+
+def _asked(config: ClaimsConfig, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    tables = {f"Tab. {number}" for number in config.tables}
+    return tuple(pair for pair in pairs if not tables or pair.table in tables)
 
 
 def _chosen_weights(config: ClaimsConfig) -> Weights:

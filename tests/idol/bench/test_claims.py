@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -101,7 +102,8 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
         pose="none",
         metrics=("depth_rmse", "edge_f1"),
     )
-    [pair] = made(config, HEADLINE[-1:])["pairs"]
+    config = dataclasses.replace(config, tables=(5,))  # of the first pair's table nothing is run
+    [pair] = made(config, (HEADLINE[0], HEADLINE[-1]))["pairs"]
     assert pair["measures"]["depth_rmse"]["over_videos"]["videos"] == 2
     assert len(pair["values"]["idol"]["depth_rmse"]) == 1
     # One seed says nothing of others.
