@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["tables", "written_into"]
+from idol.bench.marked import written_between
 
-BEGIN, END = "<!-- bench/gpu.py: begin -->", "<!-- bench/gpu.py: end -->"
+__all__ = ["NAME", "tables", "written_into"]
+
+NAME = "bench/gpu.py"
 
 _TRAINING = {
     "s a step": "seconds",
@@ -71,11 +73,7 @@ def written_into(document: str, found: Mapping[str, Any]) -> str:
     Raises:
         ValueError: it has not both marks, once each.
     """
-    if document.count(BEGIN) != 1 or document.count(END) != 1:
-        raise ValueError(f"the document needs {BEGIN} and {END}, once each")
-    before, rest = document.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{tables(found)}\n{END}{after}"
+    return written_between(document, NAME, tables(found))
 
 
 def _shown(key: str, value: Any) -> str:

@@ -63,6 +63,8 @@ class ClaimsConfig:
     """Annotator for the pose error, as of idol-eval run; none for none."""
     metrics: tuple[str, ...] = ()
     """Compute these alone; all by default."""
+    write: Path | None = None
+    """A document with the claims' marks, between which claims.md is put, too."""
 
     def __post_init__(self) -> None:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]

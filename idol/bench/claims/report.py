@@ -22,6 +22,7 @@ from idol.bench.claims.runs import (
     run_rows,
     scores_of,
 )
+from idol.bench.marked import written_between
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
@@ -29,7 +30,10 @@ from idol.evaluate.metrics import METRICS
 from shards import open_dataset
 from shards.files.atomic import write_atomically
 
-__all__ = ["compared", "made", "verdict"]
+__all__ = ["NAME", "compared", "made", "verdict"]
+
+NAME = "idol-bench claims"
+"""In the marks of a document."""
 
 # What is judged, where it was measured; all else is printed.
 PRIMARY = ("depth_rmse", "edge_f1", "akd")
@@ -49,6 +53,7 @@ def made(
 
     Raises:
         ClaimsError: a command failed, or no clips are held out.
+        ValueError: the document to write into has not the marks, once each.
         ShardsError: there is no dataset.
         EvaluationError: scores of a row cannot be compared.
     """
@@ -73,7 +78,11 @@ def made(
         "pairs": [_pair(config, pair, seeds) for pair, seeds in pairs],
     }
     write_atomically(config.out / "claims.json", (json.dumps(said, indent=2) + "\n").encode())
-    write_atomically(config.out / "claims.md", _page(said).encode())
+    page = _page(said)
+    write_atomically(config.out / "claims.md", f"# The paper's claims\n{page}".encode())
+    if config.write:
+        document = written_between(config.write.read_text(), NAME, page)
+        write_atomically(config.write, document.encode())
     return said
 
 
@@ -185,8 +194,7 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
 def _page(said: Mapping[str, Any]) -> str:
     settings = said["settings"]
     lines = [
-        "# The paper's claims at a desk's scale",
-        "Written by `make claims`; `claims.json` beside it has all numbers. Preset `tiny`, "
+        "Written by `idol-bench claims`; claims.json has all numbers. Preset `tiny`, "
         f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and video "
         f"a row, {len(settings['seeds'])} seeds, {settings['clips']} held-out clips at "
         f"{settings['sampling_steps']} sampling steps, on "

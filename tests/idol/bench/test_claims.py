@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from idol.bench.claims.report import compared, made, verdict
+from idol.bench.claims.report import NAME, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.bench.claims.runs import trained_alike
+from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
 from idol.variants import VARIANTS
@@ -76,6 +77,11 @@ def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
         ClaimsConfig(shards=tmp_path, out=tmp_path, seeds=(1, 1), grid=(0.1,), grid_seeds=(1,))
 
 
+def test_the_document_has_the_marks() -> None:
+    page = (Path(__file__).parents[3] / "docs/claims.md").read_text()
+    assert "new" in written_between(page, NAME, "new")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # eight commands, each of which imports torch
 def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
@@ -102,6 +108,9 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
         pose="none",
         metrics=("depth_rmse", "edge_f1"),
     )
+    document = tmp_path / "page.md"
+    document.write_text("\n".join(("before", *marks(NAME), "after")))
+    config = dataclasses.replace(config, write=document)
     config = dataclasses.replace(config, tables=(5,))  # of the first pair's table nothing is run
     [pair] = made(config, (HEADLINE[0], HEADLINE[-1]))["pairs"]
     assert pair["measures"]["depth_rmse"]["over_videos"]["videos"] == 2
@@ -113,6 +122,9 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     assert "cross-attention-loss → idol" in page
     assert not (config.out / "runs/0/idol/image").exists()
     assert "not shown" in page
+    written = document.read_text()
+    assert written.startswith("before\n")
+    assert "cross-attention-loss → idol" in written
 
     kept = config.out / "runs/0/idol/video/model/idol.json"
     before = kept.stat().st_mtime_ns

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import gpu
-from idol.bench.gpu_tables import BEGIN, END, tables, written_into
+from idol.bench.gpu_tables import NAME, tables, written_into
+from idol.bench.marked import marks
 
 FOUND = {
     "about": {"card": "CPU", "torch": "2", "scale": "smoke"},
@@ -29,9 +30,10 @@ def test_the_tables_show_figures_failures_and_what_is_too_far() -> None:
 
 
 def test_they_come_between_a_documents_marks_and_nowhere_else() -> None:
-    document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    begin, end = marks(NAME)
+    document = f"before\n{begin}\nold\n{end}\nafter\n"
     once = written_into(document, FOUND)
-    assert once == f"before\n{BEGIN}\n{tables(FOUND)}\n{END}\nafter\n"
+    assert once == f"before\n{begin}\n{tables(FOUND)}\n{end}\nafter\n"
     assert written_into(once, FOUND) == once
     with pytest.raises(ValueError, match="once each"):
         written_into("no marks", FOUND)
