@@ -126,12 +126,12 @@ def test_opening_takes_the_same_requests_for_any_number_of_shards(
         open_datasets(micro("video", f"counted://{name}", tmp_path))
         counts.append(len(requests))
         requests.clear()
-    assert counts == [8, 8]
+    assert counts == [7, 7]
 
 
 def test_opening_without_it_takes_one_request_a_shard(
     requests: list[tuple[str, str]], without_the_collection: None, tmp_path: Path
 ) -> None:
-    """And one more for each split, whose listing has the sizes of its tars, and six."""
+    """And one more for each split, whose listing has the sizes of its tars, and five."""
     open_datasets(micro("video", "counted://one", tmp_path))
-    assert len(requests) == 5 + 2 + 6
+    assert len(requests) == 5 + 2 + 5
