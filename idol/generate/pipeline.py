@@ -3,19 +3,15 @@
 A diffusers pipeline; its folder is what `idol-train` leaves. Shape suffixes: `idol.model.layout`.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.hooks import apply_group_offloading
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
@@ -27,8 +23,7 @@ from idol.config.model import DEPTH, VIDEO
 from idol.config.sampling import sampling_of
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
-from idol.diffusion.graphed import GraphedDenoiser
-from idol.diffusion.sampling import Denoiser, guided_noise, set_timesteps, step_options
+from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
 from idol.diffusion.schedulers import takes_noise
 from idol.encoders import (
     CLIPEncoder,
@@ -44,6 +39,7 @@ from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
 from idol.generate.given import GivenClip, check_shape, given_clips
 from idol.generate.pictures import Picture, pad_to_square
+from idol.generate.placement import PlacedPipeline
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model.saving import ConfiguredModel
@@ -58,8 +54,6 @@ OutputType = Literal["pil", "np", "pt", "latent"]
 
 _SLICE = 8  # images that pass through the VAE at a time
 _POSITIONS_AT_ONCE = 30_000  # of latents: all of a clip's windows of preset tiny, one of sd14's
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -90,7 +84,7 @@ class IdolPipelineOutput(BaseOutput):
         return None if self.uncertainty is None else 1 - self.uncertainty
 
 
-class IdolPipeline(DiffusionPipeline):
+class IdolPipeline(PlacedPipeline):
     """Generates a video of a person and its depth, in one denoising of both streams.
 
     ```python
@@ -157,9 +151,6 @@ class IdolPipeline(DiffusionPipeline):
         self._guidance_scale = 1.0
         self._num_timesteps = 0
         self._interrupt = False
-        self._graphed: GraphedDenoiser | None = None
-        self._graphed_weights: tuple[int, ...] = ()
-        self._takes_graphs = False
 
     @property
     def info(self) -> ModelInfo | None:
@@ -335,19 +326,6 @@ class IdolPipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         return output if return_dict else output.to_tuple()
 
-    def enable_cuda_graphs(self) -> None:
-        """Let a GPU have all launches of a denoising step at once.
-
-        On a GPU that waits for its host the steps take the time that they compute; results are the
-        same. Recorded from the second step of a shape on, kept for later calls, and left aside
-        while parts of the model are offloaded or memory is to be saved.
-        """
-        self._takes_graphs = True
-
-    def disable_cuda_graphs(self) -> None:
-        """Give launches one by one again, and free the memory of those recorded."""
-        self._takes_graphs, self._graphed = False, None
-
     def _windows_at_once(self, latents_BMFCHW: Tensor, windows: Windows) -> int:
         """On a CPU as many as give its cores enough to do in each layer; elsewhere one.
 
@@ -358,21 +336,6 @@ class IdolPipeline(DiffusionPipeline):
         clips, modalities, _, _, height, width = latents_BMFCHW.shape
         positions = clips * modalities * windows.length * height * width
         return max(1, _POSITIONS_AT_ONCE // positions)
-
-    def _denoiser(self, *, low_memory: bool) -> Denoiser:
-        plain = DualModalDenoiser(self.unet, self.controlnet, self.foreground_projection)
-        parameters = list(plain.parameters())
-        hooked = any(
-            hasattr(m, "_hf_hook") or hasattr(m, "_diffusers_hook") for m in plain.modules()
-        )
-        here = all(p.device.type == "cuda" for p in parameters)
-        if not self._takes_graphs or low_memory or hooked or not here:
-            self._graphed = None
-            return plain
-        weights = tuple(p.data_ptr() for p in parameters)
-        if self._graphed is None or weights != self._graphed_weights:
-            self._graphed, self._graphed_weights = GraphedDenoiser(plain), weights
-        return self._graphed
 
     def check_inputs(
         self,
@@ -565,50 +528,6 @@ class IdolPipeline(DiffusionPipeline):
             info.as_json() if info else None,
         )
 
-    def enable_group_offload(
-        self,
-        onload_device: torch.device | str,
-        *,
-        exclude_modules: str | Sequence[str] = (),
-        offload_to_disk_path: str | PathLike[str] | None = None,
-        **options: Any,
-    ) -> None:
-        """As all pipelines do, with each part's own folder on disk: parts share names of layers.
-
-        What reads weights past the hooks that would fetch them stays on the device.
-
-        Args:
-            options: diffusers': `offload_type` ("block_level", "leaf_level"), `use_stream`, ...
-        """
-        excluded = {exclude_modules} if isinstance(exclude_modules, str) else {*exclude_modules}
-        excluded |= {*self._exclude_from_cpu_offload}
-        for name, module in self.components.items():
-            if not isinstance(module, torch.nn.Module):
-                continue
-            if name in excluded:
-                module.to(onload_device)
-                continue
-            place = offload_to_disk_path and str(Path(offload_to_disk_path) / name)
-            own = getattr(module, "enable_group_offload", None)  # CLIP is none of diffusers' models
-            offload = own or partial(apply_group_offloading, module)
-            offload(onload_device=onload_device, offload_to_disk_path=place, **options)
-
-    def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
-        """Does nothing, and says so."""
-        _log.warning(
-            "enable_attention_slicing changes nothing here: attention keeps no whole map anyway "
-            "(torch's scaled_dot_product_attention); low_memory=True in the call saves memory"
-        )
-
-    def enable_xformers_memory_efficient_attention(
-        self, attention_op: Callable[..., Any] | None = None
-    ) -> None:
-        """Does nothing, and says so."""
-        _log.warning(
-            "enable_xformers_memory_efficient_attention changes nothing here: attention runs "
-            "through torch's scaled_dot_product_attention, which is as sparing"
-        )
-
     def _codec(self, low_memory: bool = False) -> LatentCodec:
         if isinstance(self.vae, PatchCodec):
             return self.vae
@@ -634,13 +553,6 @@ class IdolPipeline(DiffusionPipeline):
         except ValueError as error:
             raise GenerationError(f"{type(self.scheduler).__name__}: {error}") from error
         return self.scheduler.timesteps
-
-    def _offload(self, component: str) -> None:
-        """Give back a component's memory until it is needed again, where offloading is on."""
-        module = getattr(self, component)
-        for hook in getattr(self, "_all_hooks", []):
-            if hook.model is module:
-                hook.offload()
 
     def _output(
         self, latents: Tensor, output_type: OutputType, *, low_memory: bool
