@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Recorded", "Recorder", "cuda_graph", "first_cause"]
+__all__ = ["Recorded", "Recorder", "cuda_graph", "warn_not_recorded"]
+
+_log = logging.getLogger(__name__)
 
 # What cuBLAS and cuDNN choose and allocate at their first calls cannot be recorded.
 _WARM_UP = 3
@@ -16,7 +19,7 @@ _WARM_UP = 3
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a recorded function returned, and how it is run again: into the same tensors."""
+    """Where a recorded function puts what it returns, and how it is run: into these tensors."""
 
     outputs: list[Tensor]
     play: Callable[[], object]
@@ -26,7 +29,7 @@ Recorder = Callable[[Callable[[], list[Tensor]]], Recorded]
 
 
 def cuda_graph(function: Callable[[], list[Tensor]], warm_up: int = _WARM_UP) -> Recorded:
-    """Record what a function launches on the current GPU, and run it once.
+    """Record what a function launches on the current GPU; its outputs are there once it is played.
 
     The function reads tensors that stay where they are, draws nothing and asks the GPU nothing.
 
@@ -46,12 +49,15 @@ def cuda_graph(function: Callable[[], list[Tensor]], warm_up: int = _WARM_UP) ->
     # Threads that decode pin memory meanwhile: that is none of this graph's business.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         outputs = function()
-    graph.replay()
     return Recorded(outputs, graph.replay)
 
 
-def first_cause(error: BaseException) -> str:
-    """The first line of what went wrong first: the end of a failed recording fails, too."""
+def warn_not_recorded(what: str, error: BaseException) -> None:
+    """Log that something is computed launch by launch, and why.
+
+    The first cause is told: the end of a recording that failed fails, too.
+    """
     while error.__context__ is not None:
         error = error.__context__
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    _log.warning(f"{what} not recorded as a CUDA graph ({why}): slower, and no other result")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,9 @@ import torch
 from torch import Tensor
 
 from idol.diffusion.sampling import Denoiser
-from idol.recording import Recorded, Recorder, cuda_graph, first_cause
+from idol.recording import Recorded, Recorder, cuda_graph, warn_not_recorded
 
 __all__ = ["GraphedDenoiser"]
-
-_log = logging.getLogger(__name__)
 
 # Of shapes that are recorded; each keeps the memory of a forward.
 _MOST = 2
@@ -51,10 +48,7 @@ class GraphedDenoiser:
                 forward = self._recorded(inputs, options)
             except RuntimeError as error:
                 self._fails = True
-                _log.warning(
-                    "denoising is not recorded as a CUDA graph (%s): slower, and no other result",
-                    first_cause(error),
-                )
+                warn_not_recorded("denoising is", error)
                 return self._denoiser(*inputs, **options)
             self._seen[kind] = forward
         for kept, new in zip(forward.read, inputs, strict=True):

@@ -7,7 +7,6 @@ same kernels on the same addresses, with each pass's inputs copied there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,12 +17,10 @@ from torch import Tensor
 from idol.config.train import TrainConfig
 from idol.data.preparation import LatentBatch
 from idol.losses import Losses
-from idol.recording import Recorder, first_cause
+from idol.recording import Recorder, warn_not_recorded
 from idol.train.memory import estimate
 
 __all__ = ["GraphedLosses", "takes_graphs"]
-
-_log = logging.getLogger(__name__)
 
 # Of the GPU's free memory: a graph keeps its pass's activations while samples are drawn.
 _FRACTION = 0.7
@@ -81,10 +78,7 @@ class GraphedLosses:
                 self._recording = _Recording(self, batch, timesteps_B, noise_BMFCHW)
             except RuntimeError as error:
                 self._failed = True
-                _log.warning(
-                    "passes are not recorded as a CUDA graph (%s): slower, and no other result",
-                    first_cause(error),
-                )
+                warn_not_recorded("passes are", error)
         recording = self._recording
         if recording is None or not recording.fits(batch, timesteps_B, noise_BMFCHW):
             losses = self._losing(batch, timesteps_B, noise_BMFCHW)
