@@ -26,6 +26,7 @@ from idol.bench.marked import written_between
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
+from idol.evaluate.devices import device_of
 from idol.evaluate.metrics import METRICS
 from shards import open_dataset
 from shards.files.atomic import write_atomically
@@ -52,11 +53,14 @@ def made(
         headline: the pairs that are run with all seeds; `details`: those with few, if at all.
 
     Raises:
-        ClaimsError: a command failed, or no clips are held out.
-        ValueError: the document to write into has not the marks, once each.
+        ClaimsError: a command failed, or no clips are held out; the document to write into cannot
+            be read, or has not the marks, once each.
+        ConfigError: the device cannot be used.
         ShardsError: there is no dataset.
         EvaluationError: scores of a row cannot be compared.
     """
+    device_of(config.device)  # without a GPU the commands would train on the CPU
+    _check_document(config.write)
     if not open_dataset(str(config.shards)).has_split("val"):
         raise ClaimsError(
             f"{config.shards} has no split val to score: build it with `idol-prep build "
@@ -84,6 +88,15 @@ def made(
         document = written_between(config.write.read_text(), NAME, page)
         write_atomically(config.write, document.encode())
     return said
+
+
+def _check_document(path: Path | None) -> None:
+    """Before hours of training, whose result is to be written there."""
+    if path is not None:
+        try:
+            written_between(path.read_text(), NAME, "")
+        except (OSError, ValueError) as error:
+            raise ClaimsError(f"--write {path}: {error}") from error
 
 
 def _asked(config: ClaimsConfig, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:

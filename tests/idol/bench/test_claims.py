@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from idol.bench.claims.report import NAME, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
-from idol.bench.claims.runs import trained_alike
+from idol.bench.claims.runs import ClaimsError, trained_alike
 from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
@@ -75,6 +76,22 @@ def test_one_stage_image_serves_rows_that_differ_by_the_motion_loss_alone() -> N
 def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--seeds must be.*--grid-seeds are not to be reported"):
         ClaimsConfig(shards=tmp_path, out=tmp_path, seeds=(1, 1), grid=(0.1,), grid_seeds=(1,))
+
+
+def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+    dataset(tmp_path / "shards", videos=2, clips=1)
+    (tmp_path / "page.md").write_text("no marks")
+    given: dict[str, Any] = {"shards": tmp_path / "shards", "out": tmp_path / "out"}
+    with pytest.raises(ClaimsError, match=r"--write .*page.md: the document needs <!-- idol-bench"):
+        made(ClaimsConfig(**given, write=tmp_path / "page.md"))
+    with pytest.raises(ClaimsError, match=r"--write .*absent.md: .*No such file"):
+        made(ClaimsConfig(**given, write=tmp_path / "absent.md"))
+    with pytest.raises(ConfigError, match="--tables 1, 6 and 8 are of --rows all"):
+        ClaimsConfig(**given, tables=(6,))
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="--device cuda cannot be used"):
+            made(ClaimsConfig(**given, device="cuda"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_document_has_the_marks() -> None:
