@@ -144,7 +144,6 @@ claims: .venv/people  ## The paper's claims on rendered people: Tab. 4 and 5, fi
 	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(CLAIMS)/shards \
 		--clip-length 12 --size 64 --val-fraction 0.05
 	@$(BIN)/idol-bench claims --shards $(CLAIMS)/shards --out $(CLAIMS) --write docs/claims.md
-	@cp $(CLAIMS)/claims.json docs/claims.json
 
 figures: .venv/people  ## The like of the paper's Fig. 3 to 8, of what make claims left
 	@$(BIN)/idol-bench figures --claims $(CLAIMS) --out $(CLAIMS)/figures --shards $(CLAIMS)/shards

@@ -50,9 +50,12 @@ class ClaimsConfig:
     train_codec: Path | None = None
     """The same for stage autoencoder."""
     grid: tuple[float, ...] = ()
-    """Weights of the consistency losses to choose from; none: the paper's 0.01."""
+    """Weights of the consistency losses to choose from; none: `weight`."""
     grid_seeds: tuple[int, ...] = (100, 101)
     """Seeds that they are chosen on, which are not reported."""
+    weight: float | None = None
+    """That of both consistency losses, where a grid has been run before; the paper's 0.01 unless
+    given."""
     clips: _Count = 32
     """Held-out clips that are scored, the first ones."""
     sampling_steps: _Count = 10
@@ -64,7 +67,8 @@ class ClaimsConfig:
     metrics: tuple[str, ...] = ()
     """Compute these alone; all by default."""
     write: Path | None = None
-    """A document with the claims' marks, between which claims.md is put, too."""
+    """A document with the claims' marks, between which the tables are put, too, and whose json of
+    the same name has their numbers; tables there that are not run now stay as they are."""
 
     def __post_init__(self) -> None:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
@@ -74,7 +78,10 @@ class ClaimsConfig:
             mistakes.append("--seeds must be one or more, each once")
         if both := set(self.seeds) & set(self.grid_seeds) if self.grid else set():
             mistakes.append(f"--grid-seeds are not to be reported, and {min(both)} is of --seeds")
-        if any(weight <= 0 for weight in self.grid):
-            mistakes.append("--grid must be above 0")
+        given = () if self.weight is None else (self.weight,)
+        if any(weight <= 0 for weight in self.grid + given):
+            mistakes.append("--grid and --weight must be above 0")
+        if self.grid and self.weight is not None:
+            mistakes.append("--grid finds what --weight gives: name one of them")
         if mistakes:
             raise ConfigError("; ".join(mistakes))

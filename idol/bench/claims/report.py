@@ -31,30 +31,34 @@ from idol.evaluate.metrics import METRICS
 from shards import open_dataset
 from shards.files.atomic import write_atomically
 
-__all__ = ["NAME", "compared", "made", "verdict"]
+__all__ = ["NAME", "compared", "made", "page_of", "verdict"]
 
 NAME = "idol-bench claims"
 """In the marks of a document."""
 
+_SCHEMA = 2
+
 # What is judged, where it was measured; all else is printed.
 PRIMARY = ("depth_rmse", "edge_f1", "akd")
 
-Scores = Mapping[str, Sequence[Mapping[str, Any]]]  # of a row, one a seed
+Tables = dict[str, dict[str, Any]]  # what was found, by the paper's name of the table
 
 
 def made(
     config: ClaimsConfig,
     headline: tuple[Pair, ...] = HEADLINE,
     details: tuple[Pair, ...] = DETAILS + SYSTEMS,
-) -> dict[str, Any]:
+) -> Tables:
     """Run what is left of the experiment, and write what it says.
+
+    Tables that were run before, elsewhere maybe, are kept where they are not run now.
 
     Args:
         headline: the pairs that are run with all seeds; `details`: those with few, if at all.
 
     Raises:
         ClaimsError: a command failed, or no clips are held out; the document to write into cannot
-            be read, or has not the marks, once each.
+            be read, or has not the marks, once each; a claims.json there is none.
         ConfigError: the device cannot be used.
         ShardsError: there is no dataset.
         EvaluationError: scores of a row cannot be compared.
@@ -67,6 +71,7 @@ def made(
             "--val-fraction 0.05`"
         )
     headline, details = _asked(config, headline), _asked(config, details)
+    before = [_read(file) for file in _files(config)]
     weights = _chosen_weights(config)
     run_rows(config, rows_of(headline), config.seeds, weights)
     pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
@@ -74,20 +79,55 @@ def made(
         few = config.seeds[: config.few_seeds]
         run_rows(config, rows_of(details), few, weights)
         pairs += [(pair, few) for pair in details]
-    said = {
-        "schema": 1,
-        "commit": _commit(),
-        "settings": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
-        "weights": weights,
-        "pairs": [_pair(config, pair, seeds) for pair, seeds in pairs],
-    }
-    write_atomically(config.out / "claims.json", (json.dumps(said, indent=2) + "\n").encode())
-    page = _page(said)
-    write_atomically(config.out / "claims.md", f"# The paper's claims\n{page}".encode())
-    if config.write:
-        document = written_between(config.write.read_text(), NAME, page)
-        write_atomically(config.write, document.encode())
+    of_all = {"commit": _commit(), "settings": _settings(config), "weights": weights}
+    found: Tables = {pair.table: {**of_all, "pairs": []} for pair, _ in pairs}
+    for pair, seeds in pairs:
+        found[pair.table]["pairs"].append(_pair(config, pair, seeds))
+    said: Tables = {}
+    for file, earlier in zip(_files(config), before, strict=True):
+        said = dict(sorted({**earlier, **found}.items()))
+        write_atomically(file, _json(said))
+        page = page_of(said)
+        document = file.with_suffix(".md")
+        text = (
+            written_between(document.read_text(), NAME, page)
+            if document == config.write
+            else f"# The paper's claims\n{page}"
+        )
+        write_atomically(document, text.encode())
     return said
+
+
+def _files(config: ClaimsConfig) -> list[Path]:
+    """Where numbers go: beside the runs, and beside the document that is written into."""
+    return [config.out / "claims.json"] + (
+        [config.write.with_suffix(".json")] if config.write else []
+    )
+
+
+def _read(file: Path) -> Tables:
+    """The tables of earlier runs. Raises ClaimsError: the file is not ours."""
+    if not file.exists():
+        return {}
+    try:
+        said = json.loads(file.read_bytes())
+        if said["schema"] != _SCHEMA:
+            raise ValueError(f"schema {said['schema']}, not {_SCHEMA}")
+        return dict(said["tables"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClaimsError(
+            f"{file}, whose other tables would be kept, cannot be read ({error}): move it away"
+        ) from error
+
+
+def _json(tables: Tables) -> bytes:
+    return (json.dumps({"schema": _SCHEMA, "tables": tables}, indent=2) + "\n").encode()
+
+
+def _settings(config: ClaimsConfig) -> dict[str, Any]:
+    """What a result depends on: not where it lay, nor how many runs went side by side."""
+    settings = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return {k: v for k, v in settings.items() if k not in ("shards", "out", "write", "jobs")}
 
 
 def _check_document(path: Path | None) -> None:
@@ -107,7 +147,7 @@ def _asked(config: ClaimsConfig, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
 def _chosen_weights(config: ClaimsConfig) -> Weights:
     """Those with the least depth RMSE on the grid's seeds, which are not reported."""
     if not config.grid:
-        return None
+        return None if config.weight is None else (config.weight, config.weight)
     run_grid(config)
     found: dict[float, float] = {}
     for weight in config.grid:
@@ -204,60 +244,67 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
     }
 
 
-def _page(said: Mapping[str, Any]) -> str:
-    settings = said["settings"]
+def page_of(tables: Tables) -> str:
+    """What was found, as Markdown."""
     lines = [
-        "Written by `idol-bench claims`; claims.json has all numbers. Preset `tiny`, "
-        f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and video "
-        f"a row, {len(settings['seeds'])} seeds, {settings['clips']} held-out clips at "
-        f"{settings['sampling_steps']} sampling steps, on "
-        f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{said['commit']}`.",
+        "Written by `idol-bench claims`; claims.json has all numbers.",
         "",
         "A difference is the second row's value minus the first's, paired by seed and video, with "
         "intervals of 95 % over videos and over seeds. *Shown* is what both exclude 0 for; "
-        "everything else is *not shown*, which does not say that it is false.",
-        "",
-        "| table | row → row | measure | paper | ours | over videos | over seeds | |",
-        "|---|---|---|---|---|---|---|---|",
+        "everything else is *not shown*, which does not say that it is false. *Inactive*: the "
+        "consistency losses' weighted gradient is under 1 % of the denoising loss's, so that the "
+        "row cannot differ by what it is meant to.",
     ]
-    for pair in said["pairs"]:
+    for name, table in tables.items():
+        lines += ["", f"### {name}", *_section(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(table: Mapping[str, Any]) -> list[str]:
+    settings, pairs = table["settings"], table["pairs"]
+    lines = [
+        f"Preset `tiny`, {settings['image_steps']} and {settings['video_steps']} steps of stages "
+        f"image and video a row, {len(pairs[0]['seeds'])} seeds, {settings['clips']} held-out "
+        f"clips at {settings['sampling_steps']} sampling steps, on "
+        f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{table['commit']}`. "
+        f"Weights of the consistency losses: {_told_weights(table)}.",
+        "",
+        "| row → row | measure | paper | ours | over videos | over seeds | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for pair in pairs:
         for name, found in pair["measures"].items():
             if name not in PRIMARY:
                 continue
             values = found["over_videos"]["value"]
             word = f"inactive: {found['verdict']}" if pair["inactive"] else found["verdict"]
             lines.append(
-                f"| {pair['table']} | {pair['first']} → {pair['other']} | {METRICS[name].title} "
+                f"| {pair['first']} → {pair['other']} | {METRICS[name].title} "
                 f"| {_papers(pair, name)} | {values:+.4f} | {_shown(found['over_videos'])} "
                 f"| {_shown(found['over_seeds'])} | {word} |"
             )
     lines += [
         "",
-        "Frechet distances of so few clips, printed and not judged, means over seeds:",
+        "Means over seeds; Frechet distances of so few clips are printed and not judged:",
         "",
+        "| row | " + " | ".join(_PRINTED) + " |",
+        "|---" * (len(_PRINTED) + 1) + "|",
     ]
-    lines += ["| row | " + " | ".join(_FRECHET) + " |", "|---" * (len(_FRECHET) + 1) + "|"]
-    rows = {row: v for pair in said["pairs"] for row, v in pair["values"].items()}
-    for row, values in rows.items():
-        cells = [f"{np.mean(values[n]):.2f}" if n in values else "not computed" for n in _FRECHET]
+    for row, values in {r: v for pair in pairs for r, v in pair["values"].items()}.items():
+        cells = [f"{np.mean(values[n]):.4g}" if n in values else "not computed" for n in _PRINTED]
         lines.append(f"| {row} | {' | '.join(cells)} |")
-    weights = said["weights"]
-    lines += [
-        "",
-        "Weights of the consistency losses: "
-        + (
-            "the paper's, 0.01."
-            if weights is None
-            else f"{weights[0]:g}, found by the grid on seeds {settings['grid_seeds']}."
-        ),
-        "",
-        "*Inactive*: the losses' weighted gradient is under 1 % of the denoising loss's, so that "
-        "the row cannot differ by what it is meant to.",
-    ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
-_FRECHET = ("fid_fvd", "fvd", "fid")
+def _told_weights(table: Mapping[str, Any]) -> str:
+    settings, weights = table["settings"], table["weights"]
+    if weights is None:
+        return "the paper's, 0.01"
+    how = f"found by the grid on seeds {settings['grid_seeds']}" if settings["grid"] else "given"
+    return f"{weights[0]:g}, {how}"
+
+
+_PRINTED = ("depth_rmse", "psnr_person", "fvd", "fid")
 
 
 def _papers(pair: Mapping[str, Any], name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from preprocess.errors import InputError
+from preprocess.sources.people.cached import anny_model
 from preprocess.sources.people.rotations import unit
 
 __all__ = ["PHENOTYPES", "Body", "Template", "bone_transforms", "make_body", "normals", "template"]
@@ -69,7 +70,7 @@ def _model() -> tuple[Any, Any]:
         raise InputError(
             f"rendering people needs the extra `people` ({error}): pip install 'idol-video[people]'"
         ) from error
-    model = anny.Anny().to(dtype=torch.float32)
+    model = anny_model().to(dtype=torch.float32)
     return model, anny.KeypointsRegressor.coco(model)
 
 

@@ -1,16 +1,20 @@
 """Rendered people as a source: a file that says whom, in place of a folder of footage."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from preprocess.errors import InputError
 from preprocess.sources.files import find_files
+from preprocess.sources.people.cached import data_folder
 from preprocess.sources.people.reader import RenderedVideo
 from preprocess.sources.people.spec import PeopleSpec, load_spec
 from preprocess.sources.values import Listing, Video
 from shards.files.digest import canonical_json, sha256
 
 __all__ = ["listing", "listing_of"]
+
+_log = logging.getLogger(__name__)
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -40,6 +44,8 @@ def listing_of(spec: PeopleSpec, source: Path) -> Listing:
         contents = sha256(canonical_json(names))
     elif set(spec.stages) == {"picture"}:
         raise InputError(f"{source}: stages are pictures alone, but `pictures` names no folder")
+    if (data := data_folder()) is not None and not data.is_dir():
+        _log.warning("bodies are made ready, once on this machine: some minutes to the first clip")
     width = max(5, len(str(spec.videos - 1)))
     return Listing(
         tuple(

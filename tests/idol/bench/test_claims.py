@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from idol.bench.claims.report import NAME, compared, made, verdict
+from idol.bench.claims.report import NAME, compared, made, page_of, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.bench.claims.runs import ClaimsError, trained_alike
 from idol.bench.marked import marks, written_between
@@ -91,12 +91,27 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="--device cuda cannot be used"):
             made(ClaimsConfig(**given, device="cuda"))
+    kept = tmp_path / "page.json"
+    kept.write_text('{"schema": 1, "pairs": []}')
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(marks(NAME)))
+    with pytest.raises(ClaimsError, match=r"page.json, whose other tables.*schema 1, not 2"):
+        made(ClaimsConfig(**given, write=page))
+    with pytest.raises(ConfigError, match="--grid and --weight must be above 0; --grid finds"):
+        ClaimsConfig(**given, grid=(0.1,), weight=0.0)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_document_has_the_marks() -> None:
     page = (Path(__file__).parents[3] / "docs/claims.md").read_text()
     assert "new" in written_between(page, NAME, "new")
+
+
+def test_the_document_is_what_its_numbers_say() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    tables = json.loads((docs / "claims.json").read_bytes())["tables"]
+    document = (docs / "claims.md").read_text()
+    assert written_between(document, NAME, page_of(tables)) == document
 
 
 @pytest.mark.slow
@@ -127,9 +142,15 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     )
     document = tmp_path / "page.md"
     document.write_text("\n".join(("before", *marks(NAME), "after")))
+    elsewhere = json.loads((Path(__file__).parents[3] / "docs/claims.json").read_bytes())
+    elsewhere["tables"] = {"Tab. 4": elsewhere["tables"]["Tab. 4"]}
+    (tmp_path / "page.json").write_text(json.dumps(elsewhere))
     config = dataclasses.replace(config, write=document)
     config = dataclasses.replace(config, tables=(5,))  # of the first pair's table nothing is run
-    [pair] = made(config, (HEADLINE[0], HEADLINE[-1]))["pairs"]
+    tables = made(config, (HEADLINE[0], HEADLINE[-1]))
+    assert list(tables) == ["Tab. 4", "Tab. 5"]
+    assert tables["Tab. 4"] == elsewhere["tables"]["Tab. 4"]
+    [pair] = tables["Tab. 5"]["pairs"]
     assert pair["measures"]["depth_rmse"]["over_videos"]["videos"] == 2
     assert len(pair["values"]["idol"]["depth_rmse"]) == 1
     # One seed says nothing of others.
@@ -142,6 +163,8 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     written = document.read_text()
     assert written.startswith("before\n")
     assert "cross-attention-loss → idol" in written
+    assert "separate-unets → shared-unet" in written
+    assert "separate-unets → shared-unet" not in page
 
     kept = config.out / "runs/0/idol/video/model/idol.json"
     before = kept.stat().st_mtime_ns
