@@ -37,6 +37,9 @@ class ClaimsConfig:
     device: Literal["cpu", "cuda"] = "cpu"
     """Where they run. A GPU takes many at once, and more of them if NVIDIA's MPS is running; on a
     CPU the same command gives the same bytes."""
+    start: Path | None = None
+    """Trained model that all rows go on with in stage video, without pre-training and stage image
+    of their own: for rows of its architecture, as Tab. 5's are."""
     pretrain_steps: _Count = 150
     """Steps of pre-training, one a seed for all rows."""
     image_steps: _Count = 2400
@@ -56,6 +59,9 @@ class ClaimsConfig:
     weight: float | None = None
     """That of both consistency losses, where a grid has been run before; the paper's 0.01 unless
     given."""
+    held_out: Path | None = None
+    """Dataset whose clips are scored, those of its split train, in place of the split val of
+    `shards`: where `start` was trained on that."""
     clips: _Count = 32
     """Held-out clips that are scored, the first ones."""
     sampling_steps: _Count = 10

@@ -82,6 +82,15 @@ class Variant:
 
         return of_images(self) == of_images(other)
 
+    def same_model(self, other: Variant) -> bool:
+        """Whether the weights of one are weights of the other, which is computed alike."""
+
+        def of_model(variant: Variant) -> tuple[Any, ...]:
+            parts = variant.settings("video")
+            return (parts.get("model"), variant.denoiser, variant.adapters)
+
+        return of_model(self) == of_model(other)
+
     def mistakes(self, config: TrainConfig, name: str) -> list[str]:
         """What in a configuration contradicts the variant called `name`, which it says it is."""
         lines = []

@@ -17,6 +17,7 @@ from idol.bench.claims.runs import (
     ClaimsError,
     Weights,
     activity_of,
+    check_start,
     grid_name,
     run_grid,
     run_rows,
@@ -37,6 +38,7 @@ NAME = "idol-bench claims"
 """In the marks of a document."""
 
 _SCHEMA = 2
+_PLACES = ("shards", "held_out", "out", "write", "jobs")
 
 # What is judged, where it was measured; all else is printed.
 PRIMARY = ("depth_rmse", "edge_f1", "akd")
@@ -65,12 +67,15 @@ def made(
     """
     device_of(config.device)  # without a GPU the commands would train on the CPU
     _check_document(config.write)
-    if not open_dataset(str(config.shards)).has_split("val"):
+    held_out = config.held_out or config.shards
+    if not open_dataset(str(held_out)).has_split("train" if config.held_out else "val"):
         raise ClaimsError(
-            f"{config.shards} has no split val to score: build it with `idol-prep build "
-            "--val-fraction 0.05`"
+            f"{held_out} has no split {'train' if config.held_out else 'val'} to score: build it "
+            f"with `idol-prep build --val-fraction {0 if config.held_out else 0.05}`"
         )
     headline, details = _asked(config, headline), _asked(config, details)
+    if config.start is not None:
+        check_start(config.start, rows_of(headline + (details if config.rows == "all" else ())))
     before = [_read(file) for file in _files(config)]
     weights = _chosen_weights(config)
     run_rows(config, rows_of(headline), config.seeds, weights)
@@ -127,7 +132,7 @@ def _json(tables: Tables) -> bytes:
 def _settings(config: ClaimsConfig) -> dict[str, Any]:
     """What a result depends on: not where it lay, nor how many runs went side by side."""
     settings = json.loads(json.dumps(dataclasses.asdict(config), default=str))
-    return {k: v for k, v in settings.items() if k not in ("shards", "out", "write", "jobs")}
+    return {k: v for k, v in settings.items() if k not in _PLACES}
 
 
 def _check_document(path: Path | None) -> None:
@@ -262,9 +267,14 @@ def page_of(tables: Tables) -> str:
 
 def _section(table: Mapping[str, Any]) -> list[str]:
     settings, pairs = table["settings"], table["pairs"]
+    trained = (
+        f"{settings['video_steps']} steps of stage video a row, all from `{settings['start']}`"
+        if settings.get("start")
+        else f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and "
+        "video a row"
+    )
     lines = [
-        f"Preset `tiny`, {settings['image_steps']} and {settings['video_steps']} steps of stages "
-        f"image and video a row, {len(pairs[0]['seeds'])} seeds, {settings['clips']} held-out "
+        f"Preset `tiny`, {trained}, {len(pairs[0]['seeds'])} seeds, {settings['clips']} held-out "
         f"clips at {settings['sampling_steps']} sampling steps, on "
         f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{table['commit']}`. "
         f"Weights of the consistency losses: {_told_weights(table)}.",

@@ -6,6 +6,7 @@
     OUT/runs/SEED/ROW/video scored activity.json
     OUT/runs/SEED/ROW/log.txt     what the commands said
 
+With `ClaimsConfig.start` there are no pre-training and no stage image: each row is a stage video.
 Each command runs on one thread, so that a run's bytes do not depend on what runs beside it, and
 each is resumable at any point: so is the whole.
 """
@@ -28,6 +29,7 @@ __all__ = [
     "ClaimsError",
     "Weights",
     "activity_of",
+    "check_start",
     "grid_name",
     "run_grid",
     "run_rows",
@@ -105,6 +107,8 @@ def grid_name(weight: float) -> str:
 
 def _prepare(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> None:
     """Run what some rows start from: autoencoders, then pre-trainings. Raises ClaimsError."""
+    if config.start is not None:
+        return
     codecs = [codec for row in rows if (codec := _codec_of(row))]
     for name in dict.fromkeys(codecs):
         _all(config, [(_train_codec, config, name, seed) for seed in seeds])
@@ -126,8 +130,25 @@ def trained_alike(row: str) -> str:
     )
 
 
+def check_start(start: Path, rows: Sequence[str]) -> None:
+    """Before hours of training: all rows have the paper's architecture, and its own latents.
+
+    Raises:
+        ClaimsError: naming those that have not.
+    """
+    own = variant_called("idol")
+    others = [row for row in rows if row.endswith(CODEC) or not own.same_model(variant_called(row))]
+    if others:
+        raise ClaimsError(
+            f"--start {start} cannot be trained on as {', '.join(others)}, of another "
+            "architecture: name a table of one by --tables 5"
+        )
+
+
 def _run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> None:
     """Train stage image of a row, or of the one that trains it alike."""
+    if config.start is not None:
+        return
     row = trained_alike(row)
     folder = config.out / "runs" / str(seed) / row
     before = _pretrained(row)
@@ -139,11 +160,15 @@ def _run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> 
 def _run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> None:
     """Train stage video of a row, whose stage image is there, and score it, in folder `name`."""
     folder = config.out / "runs" / str(seed) / name
-    start = ["--init-from", str(folder.parent / trained_alike(row) / "image")]
+    before = config.start or folder.parent / trained_alike(row) / "image"
+    start = ["--init-from", str(before)]
     start += [*_codec_option(config, row, seed), *_weights(row, weights)]
     _train(config, folder / "video", row, "video", config.video_steps, seed, start)
     if not (folder / "scored" / "scores.json").is_file():
-        command = ["--model", str(folder / "video"), "--shards", str(config.shards)]
+        command = ["--model", str(folder / "video"), "--shards"]
+        command += (
+            [str(config.held_out), "--split", "train"] if config.held_out else [str(config.shards)]
+        )
         command += ["--out", str(folder / "scored"), "--limit", str(config.clips), "--name", row]
         command += ["--steps", str(config.sampling_steps), "--scheduler", config.scheduler]
         # The noise of a seed is the same for all rows: what differs is the row.

@@ -73,6 +73,12 @@ def test_one_stage_image_serves_rows_that_differ_by_the_motion_loss_alone() -> N
     assert shared == {"idol": "cross-attention-loss"}
 
 
+def test_rows_that_go_on_with_a_given_model_have_its_architecture() -> None:
+    alike = {row for row in VARIANTS if VARIANTS["idol"].same_model(VARIANTS[row])}
+    assert set(rows_of(HEADLINE[2:])) <= alike
+    assert not alike & {"separate-unets", "shared-unet", "average-maps", "mm-diffusion", "ldm3d"}
+
+
 def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--seeds must be.*--grid-seeds are not to be reported"):
         ClaimsConfig(shards=tmp_path, out=tmp_path, seeds=(1, 1), grid=(0.1,), grid_seeds=(1,))
@@ -88,6 +94,8 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
         made(ClaimsConfig(**given, write=tmp_path / "absent.md"))
     with pytest.raises(ConfigError, match="--tables 1, 6 and 8 are of --rows all"):
         ClaimsConfig(**given, tables=(6,))
+    with pytest.raises(ClaimsError, match=r"absent cannot be trained on as separate-unets"):
+        made(ClaimsConfig(**given, start=tmp_path / "absent", held_out=given["shards"]))
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="--device cuda cannot be used"):
             made(ClaimsConfig(**given, device="cuda"))
