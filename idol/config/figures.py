@@ -22,7 +22,7 @@ class FiguresConfig:
     out: Path
     """Folder of the pictures and of figures.json, which has their numbers and what is absent."""
     shards: Path | None = None
-    """Dataset of its clips; the one that claims.json names unless given."""
+    """Dataset that was scored; the one that claims.json names unless given."""
     seed: int = 0
     """Which of the runs' seeds is drawn."""
     clips: Annotated[int, at_least(1)] = 2

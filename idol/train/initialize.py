@@ -309,15 +309,20 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
                 f"--init-from {config.init_from} was pre-trained as variant {before.variant}, "
                 f"which trains other layers: pre-train with --variant {config.variant}"
             )
-    elif before.variant != config.variant and not (
-        before.stage == "image"
-        and variant_called(config.variant).trains_images_as(variant_called(before.variant))
-    ):
+    elif before.variant != config.variant and not _goes_on(before, config):
         mistakes.append(
             f"--init-from {config.init_from} is of variant {before.variant}: give --variant "
             f"{before.variant}, or start from an output of variant {config.variant}"
         )
     return mistakes
+
+
+def _goes_on(before: TrainConfig, config: TrainConfig) -> bool:
+    """Whether what another variant made is what this one would have, or may be given to it."""
+    ours, theirs = (variant_called(v.variant) for v in (config, before))
+    if before.stage == "image":
+        return ours.trains_images_as(theirs)
+    return before.stage == "video" and ours.differs_by_losses_alone(theirs)
 
 
 def _check_settings(found: DualModalUNetConfig, wanted: DualModalUNetConfig) -> None:

@@ -82,14 +82,15 @@ class Variant:
 
         return of_images(self) == of_images(other)
 
-    def same_model(self, other: Variant) -> bool:
-        """Whether the weights of one are weights of the other, which is computed alike."""
+    def differs_by_losses_alone(self, other: Variant) -> bool:
+        """Whether a model of one can go on as the other: all that it is was made alike."""
 
-        def of_model(variant: Variant) -> tuple[Any, ...]:
-            parts = variant.settings("video")
-            return (parts.get("model"), variant.denoiser, variant.adapters)
+        def without_losses(variant: Variant) -> tuple[Any, ...]:
+            parts = {k: v for k, v in variant.settings("video").items() if k != "loss"}
+            of_itself = (variant.pretraining, variant.poses, variant.denoiser, variant.adapters)
+            return (parts, *of_itself)
 
-        return of_model(self) == of_model(other)
+        return without_losses(self) == without_losses(other)
 
     def mistakes(self, config: TrainConfig, name: str) -> list[str]:
         """What in a configuration contradicts the variant called `name`, which it says it is."""

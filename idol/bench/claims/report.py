@@ -76,7 +76,8 @@ def made(
     headline, details = _asked(config, headline), _asked(config, details)
     if config.start is not None:
         check_start(config.start, rows_of(headline + (details if config.rows == "all" else ())))
-    before = [_read(file) for file in _files(config)]
+    for file in _files(config):
+        _read(file)  # or it would be told after the training
     weights = _chosen_weights(config)
     run_rows(config, rows_of(headline), config.seeds, weights)
     pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
@@ -88,26 +89,30 @@ def made(
     found: Tables = {pair.table: {**of_all, "pairs": []} for pair, _ in pairs}
     for pair, seeds in pairs:
         found[pair.table]["pairs"].append(_pair(config, pair, seeds))
+    return _written(config, found)
+
+
+def _written(config: ClaimsConfig, found: Tables) -> Tables:
+    """What was found, beside the runs and in the document, with what these have of other tables."""
     said: Tables = {}
-    for file, earlier in zip(_files(config), before, strict=True):
-        said = dict(sorted({**earlier, **found}.items()))
-        write_atomically(file, _json(said))
-        page = page_of(said)
-        document = file.with_suffix(".md")
-        text = (
-            written_between(document.read_text(), NAME, page)
-            if document == config.write
-            else f"# The paper's claims\n{page}"
-        )
+    for file in _files(config):
+        said = dict(sorted({**_read(file), **found}.items()))
+        told: dict[str, Any] = {"schema": _SCHEMA, "tables": said}
+        page, document = page_of(said), file.with_suffix(".md")
+        if document == config.write:
+            text = written_between(document.read_text(), NAME, page)
+        else:
+            text = f"# The paper's claims\n{page}"
+            told["scored"] = str(config.held_out or config.shards)  # for figures
+        write_atomically(file, (json.dumps(told, indent=2) + "\n").encode())
         write_atomically(document, text.encode())
     return said
 
 
 def _files(config: ClaimsConfig) -> list[Path]:
     """Where numbers go: beside the runs, and beside the document that is written into."""
-    return [config.out / "claims.json"] + (
-        [config.write.with_suffix(".json")] if config.write else []
-    )
+    beside_page = [config.write.with_suffix(".json")] if config.write else []
+    return [config.out / "claims.json", *beside_page]
 
 
 def _read(file: Path) -> Tables:
@@ -123,10 +128,6 @@ def _read(file: Path) -> Tables:
         raise ClaimsError(
             f"{file}, whose other tables would be kept, cannot be read ({error}): move it away"
         ) from error
-
-
-def _json(tables: Tables) -> bytes:
-    return (json.dumps({"schema": _SCHEMA, "tables": tables}, indent=2) + "\n").encode()
 
 
 def _settings(config: ClaimsConfig) -> dict[str, Any]:

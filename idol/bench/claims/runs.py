@@ -131,17 +131,21 @@ def trained_alike(row: str) -> str:
 
 
 def check_start(start: Path, rows: Sequence[str]) -> None:
-    """Before hours of training: all rows have the paper's architecture, and its own latents.
+    """Before hours of training: all rows are the paper's model but for losses, on its latents.
 
     Raises:
         ClaimsError: naming those that have not.
     """
     own = variant_called("idol")
-    others = [row for row in rows if row.endswith(CODEC) or not own.same_model(variant_called(row))]
+    others = [
+        row
+        for row in rows
+        if row.endswith(CODEC) or not own.differs_by_losses_alone(variant_called(row))
+    ]
     if others:
         raise ClaimsError(
-            f"--start {start} cannot be trained on as {', '.join(others)}, of another "
-            "architecture: name a table of one by --tables 5"
+            f"--start {start} cannot go on as {', '.join(others)}, which differ by more than "
+            "losses: name the table of those that do not by --tables 5"
         )
 
 

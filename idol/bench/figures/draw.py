@@ -88,11 +88,13 @@ class _Runs:
         return {name: clip.read() for name, clip in clips.items() if name in self.truths}
 
     def _shards(self) -> Path:
-        """What the runs were trained on."""
-        for file in sorted(self._root.rglob("config.json")):
-            if shards := json.loads(file.read_bytes()).get("data", {}).get("shards"):
-                return Path(shards[0])
-        raise ClaimsError(f"nothing was trained in {self._root}: name the dataset by --shards")
+        file = self._config.claims / "claims.json"
+        if not file.is_file():
+            raise ClaimsError(
+                f"{file} does not exist, for the claims are not finished: name the dataset that "
+                "they were scored on by --shards"
+            )
+        return Path(json.loads(file.read_bytes())["scored"])
 
 
 def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
