@@ -317,7 +317,7 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
     return mistakes
 
 
-def _goes_on(before: TrainConfig, config: TrainConfig) -> bool:
+def _goes_on(before: ModelInfo, config: TrainConfig) -> bool:
     """Whether what another variant made is what this one would have, or may be given to it."""
     ours, theirs = (variant_called(v.variant) for v in (config, before))
     if before.stage == "image":

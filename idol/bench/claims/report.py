@@ -78,14 +78,15 @@ def made(
         check_start(config.start, rows_of(headline + (details if config.rows == "all" else ())))
     for file in _files(config):
         _read(file)  # or it would be told after the training
-    weights = _chosen_weights(config)
+    tried = _tried(config)
+    weights = _chosen_weights(config, tried)
     run_rows(config, rows_of(headline), config.seeds, weights)
     pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
     if config.rows == "all":
         few = config.seeds[: config.few_seeds]
         run_rows(config, rows_of(details), few, weights)
         pairs += [(pair, few) for pair in details]
-    of_all = {"commit": _commit(), "settings": _settings(config), "weights": weights}
+    of_all = {"commit": _commit(), "settings": _settings(config), "weights": weights, "grid": tried}
     found: Tables = {pair.table: {**of_all, "pairs": []} for pair, _ in pairs}
     for pair, seeds in pairs:
         found[pair.table]["pairs"].append(_pair(config, pair, seeds))
@@ -150,21 +151,28 @@ def _asked(config: ClaimsConfig, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
     return tuple(pair for pair in pairs if not tables or pair.table in tables)
 
 
-def _chosen_weights(config: ClaimsConfig) -> Weights:
-    """Those with the least depth RMSE on the grid's seeds, which are not reported."""
-    if not config.grid:
-        return None if config.weight is None else (config.weight, config.weight)
-    run_grid(config)
-    found: dict[float, float] = {}
+def _tried(config: ClaimsConfig) -> list[dict[str, float]]:
+    """What each weight of the grid gave, the mean over its seeds, which are not reported."""
+    if config.grid:
+        run_grid(config)
+    found = []
     for weight in config.grid:
-        scores = [
-            read_scores(scores_of(config.out, grid_name(weight), seed))
-            for seed in config.grid_seeds
-        ]
-        errors = [one["metrics"]["depth_rmse"]["value"] for one in scores]
-        found[weight] = float(np.mean(errors))
-    best = min(found, key=found.__getitem__)
-    return best, best
+        name = grid_name(weight)
+        runs = [read_scores(scores_of(config.out, name, s))["metrics"] for s in config.grid_seeds]
+        shares = [_share(config, name, seed) for seed in config.grid_seeds]
+        means = {
+            metric: float(np.mean([run[metric]["value"] for run in runs]))
+            for metric in (*PRIMARY, *_PRINTED)
+            if all(metric in run for run in runs)
+        }
+        found.append({"weight": weight, "consistency_gradient": float(np.mean(shares)), **means})
+    return found
+
+
+def _chosen_weights(config: ClaimsConfig, tried: Sequence[Mapping[str, float]]) -> Weights:
+    """Those with the least depth RMSE, or what is given."""
+    best = min(tried, key=lambda one: one["depth_rmse"])["weight"] if tried else config.weight
+    return None if best is None else (best, best)
 
 
 def compared(
@@ -230,8 +238,7 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
             "better": METRICS[name].better,
             "verdict": verdict(found, METRICS[name].better, judged=judged),
         }
-    files = [activity_of(config.out, pair.other, seed) for seed in seeds]
-    share = float(np.mean([json.loads(f.read_bytes())["consistency_gradient"] for f in files]))
+    share = float(np.mean([_share(config, pair.other, seed) for seed in seeds]))
     active = pair.table != "Tab. 5" or share >= INACTIVE
     return {
         **dataclasses.asdict(pair),
@@ -248,6 +255,11 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
         "consistency_gradient": share,
         "inactive": not active,
     }
+
+
+def _share(config: ClaimsConfig, row: str, seed: int) -> float:
+    file = activity_of(config.out, row, seed)
+    return float(json.loads(file.read_bytes())["consistency_gradient"])
 
 
 def page_of(tables: Tables) -> str:
@@ -304,6 +316,19 @@ def _section(table: Mapping[str, Any]) -> list[str]:
     for row, values in {r: v for pair in pairs for r, v in pair["values"].items()}.items():
         cells = [f"{np.mean(values[n]):.4g}" if n in values else "not computed" for n in _PRINTED]
         lines.append(f"| {row} | {' | '.join(cells)} |")
+    if tried := table.get("grid"):
+        names = [name for name in dict.fromkeys((*PRIMARY, *_PRINTED)) if name in tried[0]]
+        lines += [
+            "",
+            "The grid; share is the consistency losses' gradient over the denoising loss's:",
+            "",
+            f"| weight | share | {' | '.join(names)} |",
+            "|---" * (len(names) + 2) + "|",
+        ]
+        for one in tried:
+            cells = [f"{one[name]:.4g}" for name in names]
+            share = f"{one['consistency_gradient']:.2%}"
+            lines.append(f"| {one['weight']:g} | {share} | {' | '.join(cells)} |")
     return lines
 
 

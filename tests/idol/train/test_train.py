@@ -87,6 +87,23 @@ def test_a_stage_refuses_the_wrong_one_before_it(
         train(micro(stage, boxes, tmp_path, init_from=chain[source]))
 
 
+def test_a_model_goes_on_as_a_variant_of_other_losses_alone(
+    boxes: Path, tmp_path: Path, chain: dict[str, Path]
+) -> None:
+    again = micro("video", boxes, tmp_path, init_from=chain["video"], steps=1)
+    no_losses = dataclasses.replace(again.loss, motion_weight=0.0, cross_attention_weight=0.0)
+    config = dataclasses.replace(again, variant="cross-modal-attention", loss=no_losses)
+    train(config)
+    assert load_trained(tmp_path)[1].variant == "cross-modal-attention"
+    assert losses_of(tmp_path)[0]["motion"] == 0
+    other = dataclasses.replace(
+        again, variant="average-maps", loss=no_losses, output=tmp_path / "b"
+    )
+    shared = dataclasses.replace(other.model, shared_maps="average")
+    with pytest.raises(TrainError, match="is of variant idol: give --variant idol"):
+        train(dataclasses.replace(other, model=shared))
+
+
 def test_a_trained_output_is_not_overwritten(boxes: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(TrainError, match="holds a trained model already"):
