@@ -360,6 +360,13 @@ VARIABLES: tuple[Variable, ...] = (
         "how work is scheduled and where logs lie: a clip's bytes do not depend on who makes it",
         "left",
     ),
+    Variable(("ANNY_ROOT_DIR",), "anny", "another body than the installed one", "ignored"),
+    Variable(
+        ("ANNY_CACHE_DIR", "WARP_*"),
+        "anny, warp",
+        "where what rendered people need lies once it is made ready",
+        "left",
+    ),
     # Where things come from: what they are is checked.
     Variable(
         (

@@ -45,6 +45,7 @@ def test_no_row_is_hidden_by_one_above_it() -> None:
         ("FSDP_OFFLOAD_PARAMS", "true", "it would change"),
         ("XLA_USE_BF16", "1", "float32 becomes bfloat16"),
         ("RAY_RUNTIME_ENV", "{}", "another environment"),
+        ("ANNY_ROOT_DIR", "/elsewhere", "another body"),
     ],
 )
 def test_a_variable_that_would_change_results_is_removed_and_said(

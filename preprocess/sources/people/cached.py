@@ -44,7 +44,7 @@ def anny_model() -> anny.Anny:
     if folder is None:  # a copy that no installer knows
         return anny.Anny()
     if not folder.is_dir():
-        with exclusive(folder.with_name(f".{folder.name}.lock")):
+        with exclusive(folder.with_name(f".{folder.name}.lock"), optional=True):
             if not folder.is_dir():
                 with atomic_folder(folder) as unfinished:
                     anny.paths.set_anny_cache_path(unfinished)
