@@ -340,7 +340,7 @@ def _told_weights(table: Mapping[str, Any]) -> str:
     return f"{weights[0]:g}, {how}"
 
 
-_PRINTED = ("depth_rmse", "psnr_person", "fvd", "fid")
+_PRINTED = ("depth_rmse", "edge_f1", "psnr_person", "fvd", "fid")
 
 
 def _papers(pair: Mapping[str, Any], name: str) -> str:
