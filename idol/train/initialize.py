@@ -322,7 +322,8 @@ def _goes_on(before: ModelInfo, config: TrainConfig) -> bool:
     ours, theirs = (variant_called(v.variant) for v in (config, before))
     if before.stage == "image":
         return ours.trains_images_as(theirs)
-    return before.stage == "video" and ours.differs_by_losses_alone(theirs)
+    # Trained on it becomes ours; a student, which learns from it alone, would stay theirs.
+    return before.stage == config.stage == "video" and ours.differs_by_losses_alone(theirs)
 
 
 def _check_settings(found: DualModalUNetConfig, wanted: DualModalUNetConfig) -> None:

@@ -95,7 +95,9 @@ def test_posteriors_are_sampled_by_place_and_purpose() -> None:
     one = clips.map(lambda array: array[1:2])
     one = dataclasses.replace(one, key=clips.key[1:2], positions=clips.positions[1:2])
     alone = prepare(one, CPU, random=random)
-    assert torch.equal(alone.latents_BMFCHW[0], drawn.latents_BMFCHW[1])
+    # Noise of another place would be off by about 1; products of a batch differ in their last bits
+    # on some processors.
+    torch.testing.assert_close(alone.latents_BMFCHW[0], drawn.latents_BMFCHW[1], rtol=0, atol=1e-5)
 
 
 def test_foregrounds_are_dropped_sample_by_sample() -> None:

@@ -48,7 +48,12 @@ def test_joints_are_the_librarys_own(tmp_path, kind):
         assert len(found) == len(expected) == 3
         for ours, theirs in zip(found, expected, strict=True):
             assert ours.dtype == np.float32
-            np.testing.assert_allclose(ours[:, :2], theirs["keypoints"], atol=1e-2)
+            # A joint on a flat peak goes with the maps' last bits, which differ by processor and
+            # batch: by .03 pixels of 160 on one of two that were tried.
+            np.testing.assert_allclose(ours[:, :2], theirs["keypoints"], atol=0.1)
+            apart = np.abs(ours[:, :2] - np.asarray(theirs["keypoints"])).max(axis=1)
+            assert np.median(apart) < 1e-3
+            assert (apart > 1e-2).sum() <= 1
             np.testing.assert_allclose(ours[:, 2], theirs["scores"], atol=1e-4)
             assert np.ptp(ours[:, 0]) > 5  # joints are apart
 
