@@ -53,12 +53,9 @@ class ClaimsConfig:
     train_codec: Path | None = None
     """The same for stage autoencoder."""
     grid: tuple[float, ...] = ()
-    """Weights of the consistency losses to choose from; none: `weight`."""
+    """Weights of the consistency losses to choose from; none: the paper's 0.01."""
     grid_seeds: tuple[int, ...] = (100, 101)
     """Seeds that they are chosen on, which are not reported."""
-    weight: float | None = None
-    """That of both consistency losses, where a grid has been run before; the paper's 0.01 unless
-    given."""
     held_out: Path | None = None
     """Dataset whose clips are scored, those of its split train, in place of the split val of
     `shards`: where `start` was trained on that."""
@@ -84,10 +81,7 @@ class ClaimsConfig:
             mistakes.append("--seeds must be one or more, each once")
         if both := set(self.seeds) & set(self.grid_seeds) if self.grid else set():
             mistakes.append(f"--grid-seeds are not to be reported, and {min(both)} is of --seeds")
-        given = () if self.weight is None else (self.weight,)
-        if any(weight <= 0 for weight in self.grid + given):
-            mistakes.append("--grid and --weight must be above 0")
-        if self.grid and self.weight is not None:
-            mistakes.append("--grid finds what --weight gives: name one of them")
+        if any(weight <= 0 for weight in self.grid):
+            mistakes.append("--grid must be above 0")
         if mistakes:
             raise ConfigError("; ".join(mistakes))

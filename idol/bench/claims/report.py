@@ -79,7 +79,7 @@ def made(
     for file in _files(config):
         _read(file)  # or it would be told after the training
     tried = _tried(config)
-    weights = _chosen_weights(config, tried)
+    weights = _chosen_weights(tried)
     run_rows(config, rows_of(headline), config.seeds, weights)
     pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
     if config.rows == "all":
@@ -169,10 +169,12 @@ def _tried(config: ClaimsConfig) -> list[dict[str, float]]:
     return found
 
 
-def _chosen_weights(config: ClaimsConfig, tried: Sequence[Mapping[str, float]]) -> Weights:
-    """Those with the least depth RMSE, or what is given."""
-    best = min(tried, key=lambda one: one["depth_rmse"])["weight"] if tried else config.weight
-    return None if best is None else (best, best)
+def _chosen_weights(tried: Sequence[Mapping[str, float]]) -> Weights:
+    """Those with the least depth RMSE."""
+    if not tried:
+        return None
+    best = min(tried, key=lambda one: one["depth_rmse"])["weight"]
+    return best, best
 
 
 def compared(
@@ -336,8 +338,7 @@ def _told_weights(table: Mapping[str, Any]) -> str:
     settings, weights = table["settings"], table["weights"]
     if weights is None:
         return "the paper's, 0.01"
-    how = f"found by the grid on seeds {settings['grid_seeds']}" if settings["grid"] else "given"
-    return f"{weights[0]:g}, {how}"
+    return f"{weights[0]:g}, found by the grid on seeds {settings['grid_seeds']}"
 
 
 _PRINTED = ("depth_rmse", "edge_f1", "psnr_person", "fvd", "fid")
