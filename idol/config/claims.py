@@ -39,7 +39,7 @@ class ClaimsConfig:
     CPU the same command gives the same bytes."""
     start: Path | None = None
     """Trained model that all rows go on with in stage video, without pre-training and stage image
-    of their own: for rows that differ by losses alone, as Tab. 5's do."""
+    of their own: for rows that have its weights, as Tab. 5's and 8's do."""
     pretrain_steps: _Count = 150
     """Steps of pre-training, one a seed for all rows."""
     image_steps: _Count = 2400

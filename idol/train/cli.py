@@ -161,7 +161,8 @@ def _settings_of(
     from idol.model_info import find_model, read_info
     from idol.train.resume import read_config
 
-    if output and Checkpoints(output / "checkpoints").listed() and (saved := read_config(output)):
+    begun = output and (Checkpoints(output / "checkpoints").listed() or (output / "model").is_dir())
+    if output and begun and (saved := read_config(output)):
         # What it started from may be gone by now.
         return DualModalUNetConfig.from_dict(saved["model"])
     return read_info(find_model(init_from)).settings

@@ -223,7 +223,7 @@ def _continued(
     denoiser = denoiser_class(before.variant, before.stage).from_pretrained(folder)
     if config.stage == "video" and before.stage == "image":
         return denoiser.with_temporal_layers(config.model)
-    if before.stage == "pretrain":
+    if before.stage in ("pretrain", "video"):
         denoiser = _of_another_variant(denoiser, config, before.variant)
     if config.stage == "image" and before.stage == "pretrain":
         # Pre-training moved the U-Net alone, and the ControlNet starts as a copy of it.
@@ -271,9 +271,10 @@ def _adapter_mistakes(config: TrainConfig) -> list[str]:
 def _of_another_variant(
     denoiser: DualModalDenoiser, config: TrainConfig, before: str
 ) -> DualModalDenoiser:
-    """A pre-trained model with what this variant has otherwise, and the one before had not.
+    """A model with what this variant has otherwise, and the one before had not.
 
-    Pre-training trains the 2D model, the same in all variants: it serves them all.
+    Pre-training trains the 2D model, the same in all variants: it serves them all. A video model
+    serves those that have its weights.
     """
     wanted = stage_config(config.model, config.stage)
     keys = {*variant_called(before).model, *variant_called(config.variant).model}
@@ -323,7 +324,7 @@ def _goes_on(before: ModelInfo, config: TrainConfig) -> bool:
     if before.stage == "image":
         return ours.trains_images_as(theirs)
     # Trained on it becomes ours; a student, which learns from it alone, would stay theirs.
-    return before.stage == config.stage == "video" and ours.differs_by_losses_alone(theirs)
+    return before.stage == config.stage == "video" and ours.has_the_weights_of(theirs)
 
 
 def _check_settings(found: DualModalUNetConfig, wanted: DualModalUNetConfig) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "check_frozen",
     "check_same_run",
     "described",
+    "differing",
     "read_config",
     "shards_digest",
     "write_config",
@@ -68,6 +69,16 @@ def described(config: TrainConfig, *, processes: int, shards_digest: str) -> dic
 
 def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """Raise TrainError, with the differences, unless a run may resume with other settings."""
+    if lines := differing(saved, now):
+        raise TrainError(
+            f"{folder} holds a run with different settings:\n"
+            + "".join(f"  {line}\n" for line in lines)
+            + "Give the same ones to resume, or another --output."
+        )
+
+
+def differing(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What makes another run of it, a line each: `described` as it was saved, and as it is now."""
     may_differ = set(_MAY_DIFFER)
     if now["optimizer"]["dropout_draw"] == "batch":
         may_differ -= {"run.batch_size", "run.accumulation"}
@@ -76,13 +87,7 @@ def check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: Path) -> 
         for name, line in _differences(saved, now)
         if not any(name == free or name.startswith(f"{free}.") for free in may_differ)
     ]
-    lines += differences(saved.get("environment", {}), now["environment"])
-    if lines:
-        raise TrainError(
-            f"{folder} holds a run with different settings:\n"
-            + "".join(f"  {line}\n" for line in lines)
-            + "Give the same ones to resume, or another --output."
-        )
+    return [*lines, *differences(saved.get("environment", {}), now["environment"])]
 
 
 def read_config(output: Path) -> dict[str, Any] | None:

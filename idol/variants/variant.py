@@ -18,6 +18,10 @@ __all__ = ["Adapter", "Pretraining", "Variant"]
 Pretraining = Literal["haop", "hap", "none"]
 
 
+# Settings of the model that say what is done with cross-attention maps, and add no weights.
+_NO_WEIGHTS = ("shared_maps", "consistency_layers")
+
+
 def _unified() -> type[DualModalDenoiser]:
     from idol.model import DualModalDenoiser
 
@@ -82,15 +86,19 @@ class Variant:
 
         return of_images(self) == of_images(other)
 
-    def differs_by_losses_alone(self, other: Variant) -> bool:
-        """Whether a model of one can go on as the other: all that it is was made alike."""
+    def has_the_weights_of(self, other: Variant) -> bool:
+        """Whether a model of one can go on as the other: losses, and what is made of maps, differ.
 
-        def without_losses(variant: Variant) -> tuple[Any, ...]:
+        So Tab. 5's rows can start from one model, and Tab. 8's.
+        """
+
+        def of_weights(variant: Variant) -> tuple[Any, ...]:
             parts = {k: v for k, v in variant.settings("video").items() if k != "loss"}
+            parts["model"] = {k: v for k, v in parts["model"].items() if k not in _NO_WEIGHTS}
             of_itself = (variant.pretraining, variant.poses, variant.denoiser, variant.adapters)
             return (parts, *of_itself)
 
-        return without_losses(self) == without_losses(other)
+        return of_weights(self) == of_weights(other)
 
     def mistakes(self, config: TrainConfig, name: str) -> list[str]:
         """What in a configuration contradicts the variant called `name`, which it says it is."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from idol.bench.claims.activity import INACTIVE
+from idol.bench.claims.finished import ClaimsError
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of
 from idol.bench.claims.runs import (
-    ClaimsError,
     Weights,
     activity_of,
     check_start,

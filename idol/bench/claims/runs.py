@@ -16,17 +16,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+from idol.bench.claims.finished import ClaimsError, check_scored, check_trained
 from idol.bench.claims.rows import CODEC, DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.config.claims import ClaimsConfig
-from idol.errors import IdolError
+from idol.evaluate.report import SCORES
 from idol.variants import variant_called
 
 __all__ = [
-    "ClaimsError",
     "Weights",
     "activity_of",
     "check_start",
@@ -41,8 +43,14 @@ Weights = tuple[float, float] | None
 """Of the motion and the cross-attention loss; None: the paper's."""
 
 
-class ClaimsError(IdolError):
-    """A command of a row failed; the message names its log."""
+class _Step(NamedTuple):
+    """A command, what is there once it has ended well, and what asks whether that is as wanted."""
+
+    module: str
+    arguments: Sequence[str]
+    made: Path
+    log: Path
+    check: Callable[[], None]
 
 
 def scores_of(out: Path, row: str, seed: int) -> Path:
@@ -61,19 +69,29 @@ def run_rows(
     """Run all rows with all seeds, a seed after the other, `config.jobs` side by side.
 
     Raises:
-        ClaimsError: a command failed.
+        ClaimsError: a command failed, or what is there was made with other settings; the latter is
+            told before anything is trained.
+        ShardsError: there is no dataset.
+        EvaluationError: a row's scores cannot be read.
     """
-    _prepare(config, rows, seeds)
+    before = _before(config, rows, seeds)
+    images = {
+        (row, seed): _images(config, row, seed, weights)
+        for seed in seeds
+        for row in dict.fromkeys(trained_alike(row) for row in rows)
+    }
+    videos = {
+        (row, seed): _video(config, row, seed, weights, row) for seed in seeds for row in rows
+    }
+    _check([*before, *images.values(), *videos.values()])
+    _all(config, before)
     with ThreadPoolExecutor(config.jobs) as pool:
         done: list[Future[None]] = []
         for seed in seeds:
             # Begun before the rows that wait for them, so nothing waits for what has no thread.
-            images = {
-                first: pool.submit(_run_images, config, first, seed, weights)
-                for first in dict.fromkeys(trained_alike(row) for row in rows)
-            }
+            begun = {row: pool.submit(_run, images[row, s]) for row, s in images if s == seed}
             done += [
-                pool.submit(_row_after, images[trained_alike(row)], config, row, seed, weights)
+                pool.submit(_run_after, begun[trained_alike(row)], videos[row, seed])
                 for row in rows
             ]
         for row in done:
@@ -86,34 +104,23 @@ def run_grid(config: ClaimsConfig) -> None:
     Stage image has the paper's weights: it has no motion loss, and takes most of the time.
 
     Raises:
-        ClaimsError: a command failed.
+        ClaimsError, ShardsError, EvaluationError: as `run_rows`.
     """
-    _prepare(config, ["idol"], config.grid_seeds)
-    _all(config, [(_run_images, config, "idol", seed, None) for seed in config.grid_seeds])
-    _all(
-        config,
-        [
-            (_run_video, config, "idol", seed, (weight, weight), grid_name(weight))
-            for seed in config.grid_seeds
-            for weight in config.grid
-        ],
-    )
+    before = _before(config, ["idol"], config.grid_seeds)
+    images = [_images(config, "idol", seed, None) for seed in config.grid_seeds]
+    videos = [
+        _video(config, "idol", seed, (weight, weight), grid_name(weight))
+        for seed in config.grid_seeds
+        for weight in config.grid
+    ]
+    _check([*before, *images, *videos])
+    for steps in (before, images, videos):
+        _all(config, steps)
 
 
 def grid_name(weight: float) -> str:
     """The folder of the grid's runs with a weight, beside those of rows."""
     return f"grid-{weight:g}"
-
-
-def _prepare(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> None:
-    """Run what some rows start from: autoencoders, then pre-trainings. Raises ClaimsError."""
-    if config.start is not None:
-        return
-    codecs = [codec for row in rows if (codec := _codec_of(row))]
-    for name in dict.fromkeys(codecs):
-        _all(config, [(_train_codec, config, name, seed) for seed in seeds])
-    for row in {_pretrained(row): row for row in rows if _pretrained(row)}.values():
-        _all(config, [(_pretrain, config, row, seed) for seed in seeds])
 
 
 def trained_alike(row: str) -> str:
@@ -131,7 +138,7 @@ def trained_alike(row: str) -> str:
 
 
 def check_start(start: Path, rows: Sequence[str]) -> None:
-    """Before hours of training: all rows are the paper's model but for losses, on its latents.
+    """Before hours of training: all rows have the weights of the paper's model, on its latents.
 
     Raises:
         ClaimsError: naming those that have not.
@@ -140,69 +147,84 @@ def check_start(start: Path, rows: Sequence[str]) -> None:
     others = [
         row
         for row in rows
-        if row.endswith(CODEC) or not own.differs_by_losses_alone(variant_called(row))
+        if row.endswith(CODEC) or not own.has_the_weights_of(variant_called(row))
     ]
     if others:
         raise ClaimsError(
-            f"--start {start} cannot go on as {', '.join(others)}, which differ by more than "
-            "losses: name the table of those that do not by --tables 5"
+            f"--start {start} cannot go on as {', '.join(others)}, which have other weights: "
+            "name the tables of those that do not by --tables 5 8"
         )
 
 
-def _run_images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> None:
-    """Train stage image of a row, or of the one that trains it alike."""
+def _before(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[list[_Step]]:
+    """What some rows start from, each once: an autoencoder, then a pre-training on its latents."""
     if config.start is not None:
-        return
+        return []
+    by_codec: dict[str, dict[str, str]] = {}
+    for row in rows:
+        by_codec.setdefault(_codec_of(row), {}).setdefault(_pretrained(row), row)
+    return [
+        [
+            *([_codec(config, codec, seed)] if codec else []),
+            *(_pretraining(config, row, seed) for name, row in pretrained.items() if name),
+        ]
+        for codec, pretrained in by_codec.items()
+        for seed in seeds
+    ]
+
+
+def _images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> list[_Step]:
+    """Stage image of a row, or of the one that trains it alike."""
+    if config.start is not None:
+        return []
     row = trained_alike(row)
     folder = config.out / "runs" / str(seed) / row
     before = _pretrained(row)
     start = ["--init-from", str(folder.parent / before)] if before else []
     start += [*_codec_option(config, row, seed), *_weights(row, weights)]
-    _train(config, folder / "image", row, "image", config.image_steps, seed, start)
+    return [_training(config, folder / "image", row, "image", config.image_steps, seed, start)]
 
 
-def _run_video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> None:
-    """Train stage video of a row, whose stage image is there, and score it, in folder `name`."""
+def _video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> list[_Step]:
+    """Stage video of a row, whose stage image is there, and its scores, in folder `name`."""
     folder = config.out / "runs" / str(seed) / name
     before = config.start or folder.parent / trained_alike(row) / "image"
     start = ["--init-from", str(before)]
     start += [*_codec_option(config, row, seed), *_weights(row, weights)]
-    _train(config, folder / "video", row, "video", config.video_steps, seed, start)
-    if not (folder / "scored" / "scores.json").is_file():
-        command = ["--model", str(folder / "video"), "--shards"]
-        command += (
-            [str(config.held_out), "--split", "train"] if config.held_out else [str(config.shards)]
-        )
-        command += ["--out", str(folder / "scored"), "--limit", str(config.clips), "--name", row]
-        command += ["--steps", str(config.sampling_steps), "--scheduler", config.scheduler]
-        # The noise of a seed is the same for all rows: what differs is the row.
-        command += ["--seed", str(seed), "--pose", config.pose, "--device", config.device]
-        if config.metrics:
-            command += ["--metrics", *config.metrics]
-        _command(folder / "log.txt", "idol.evaluate.cli", ["run", *command])
-    activity = activity_of(config.out, name, seed)
-    if not activity.is_file():
-        measured = [str(folder / "video"), str(activity)]
-        _command(folder / "log.txt", "idol.bench.claims.activity", measured)
+    train = _training(config, folder / "video", row, "video", config.video_steps, seed, start)
+    scored, activity = scores_of(config.out, name, seed), activity_of(config.out, name, seed)
+    command = ["run", "--model", str(folder / "video"), "--shards"]
+    command += (
+        [str(config.held_out), "--split", "train"] if config.held_out else [str(config.shards)]
+    )
+    command += ["--out", str(scored), "--limit", str(config.clips), "--name", row]
+    command += ["--steps", str(config.sampling_steps), "--scheduler", config.scheduler]
+    # The noise of a seed is the same for all rows: what differs is the row.
+    command += ["--seed", str(seed), "--pose", config.pose, "--device", config.device]
+    if config.metrics:
+        command += ["--metrics", *config.metrics]
+    log, measure = folder / "log.txt", "idol.bench.claims.activity"
+    return [
+        train,
+        _Step(
+            "idol.evaluate.cli",
+            command,
+            scored / SCORES,
+            log,
+            partial(check_scored, scored, config, seed),
+        ),
+        _Step(measure, [str(folder / "video"), str(activity)], activity, log, _nothing),
+    ]
 
 
-def _row_after(
-    images: Future[None], config: ClaimsConfig, row: str, seed: int, weights: Weights
-) -> None:
-    images.result()
-    _run_video(config, row, seed, weights, row)
-
-
-def _pretrain(config: ClaimsConfig, row: str, seed: int) -> None:
-    """Run a seed's pre-training that this row starts from, with others."""
+def _pretraining(config: ClaimsConfig, row: str, seed: int) -> _Step:
+    """A seed's pre-training that this row starts from, with others."""
     name = _pretrained(row)
-    if not name:
-        return
     by = "idol" if variant_called(variant_of(row)).pretraining == "haop" else "hap"
     of = variant_of(row) if name.endswith("depth") else by
     codec = _codec_option(config, row, seed)
     output = config.out / "runs" / str(seed) / name
-    _train(config, output, of, "pretrain", config.pretrain_steps, seed, codec)
+    return _training(config, output, of, "pretrain", config.pretrain_steps, seed, codec)
 
 
 def _codec_of(row: str) -> str:
@@ -224,13 +246,13 @@ def _pretrained(row: str) -> str:
     return "" if kind == "none" else f"pretrain-{kind}" + (f"-{codec}" if codec else "")
 
 
-def _train_codec(config: ClaimsConfig, name: str, seed: int) -> None:
+def _codec(config: ClaimsConfig, name: str, seed: int) -> _Step:
     output = config.out / "runs" / str(seed) / name
     depth = ["--autoencoder.depth"] if name == "autoencoder-depth" else []
-    _train(config, output, "idol", "autoencoder", config.codec_steps, seed, depth)
+    return _training(config, output, "idol", "autoencoder", config.codec_steps, seed, depth)
 
 
-def _train(
+def _training(
     config: ClaimsConfig,
     output: Path,
     row: str,
@@ -238,9 +260,7 @@ def _train(
     steps: int,
     seed: int,
     more: Sequence[str],
-) -> None:
-    if (output / "model").is_dir():
-        return
+) -> _Step:
     file = config.train_codec if stage == "autoencoder" else config.train
     command = ["--config", str(file)] if file else []
     command += ["--stage", stage, "--variant", variant_of(row), "--preset", "tiny"]
@@ -248,7 +268,8 @@ def _train(
     command += ["--cpu"] if config.device == "cpu" else []
     command += ["--steps", str(steps), "--seed", str(seed), *more]
     command += ["--sample-every", "0", "--validate-every", "0", "--no-progress"]
-    _command(output.parent / "log.txt", "idol.train.cli", command)
+    check = partial(check_trained, output, command, config.start)
+    return _Step("idol.train.cli", command, output / "model", output.parent / "log.txt", check)
 
 
 def _weights(row: str, weights: Weights) -> Iterator[str]:
@@ -261,14 +282,38 @@ def _weights(row: str, weights: Weights) -> Iterator[str]:
             yield from (f"--loss.{name.replace('_', '-')}", str(weight))
 
 
-def _command(log: Path, module: str, arguments: Sequence[str]) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
+def _check(rows: Sequence[Sequence[_Step]]) -> None:
+    """Ask of all that is there whether it was made as it would be now. Raises as `run_rows`."""
+    for steps in rows:
+        for step in steps:
+            if step.made.exists():
+                step.check()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _run(steps: Sequence[_Step]) -> None:
+    """Run what is left of some commands, one after the other. Raises ClaimsError."""
+    for step in steps:
+        if not step.made.exists():
+            _command(step)
+
+
+def _run_after(images: Future[None], steps: Sequence[_Step]) -> None:
+    images.result()
+    _run(steps)
+
+
+def _command(step: _Step) -> None:
+    step.log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    with log.open("ab") as told:
-        told.write(f"$ {module} {' '.join(arguments)}\n".encode())
+    with step.log.open("ab") as told:
+        told.write(f"$ {step.module} {' '.join(step.arguments)}\n".encode())
         told.flush()
         code = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", step.module, *step.arguments],
             stdout=told,
             stderr=told,
             env=environment,
@@ -276,12 +321,12 @@ def _command(log: Path, module: str, arguments: Sequence[str]) -> None:
         ).returncode
     if code:
         raise ClaimsError(
-            f"{module} ended with {code}: {log} says why, at its end; run the same command to "
-            "resume"
+            f"{step.module} ended with {code}: {step.log} says why, at its end; run the same "
+            "command to resume"
         )
 
 
-def _all(config: ClaimsConfig, calls: Sequence[tuple]) -> None:
+def _all(config: ClaimsConfig, rows: Sequence[Sequence[_Step]]) -> None:
     with ThreadPoolExecutor(config.jobs) as pool:
-        for done in [pool.submit(*call) for call in calls]:
+        for done in [pool.submit(_run, steps) for steps in rows]:
             done.result()

@@ -19,8 +19,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from idol.bench.claims.finished import ClaimsError
 from idol.bench.claims.rows import CODEC
-from idol.bench.claims.runs import ClaimsError, scores_of
+from idol.bench.claims.runs import scores_of
 from idol.bench.figures.features import seen_by
 from idol.bench.figures.hole import border_contrast, open_border
 from idol.bench.figures.sheet import Row, sheet

@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 import torch
 
+from idol.bench.claims.finished import ClaimsError, check_trained
 from idol.bench.claims.report import NAME, compared, made, page_of, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
-from idol.bench.claims.runs import ClaimsError, trained_alike
+from idol.bench.claims.runs import trained_alike
 from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
+from idol.train.cli import parse
+from idol.train.resume import described, shards_digest, write_config
 from idol.variants import VARIANTS
-from tests.idol.evaluate.made import SIZE, dataset
-from tests.idol.train.micro import MODEL
+from shards.mix import open_mixture
+from tests.idol.evaluate.made import SIZE, dataset, shard_clip
+from tests.idol.train.micro import MODEL, write_shards
 
 
 def results(*values: dict[str, float]) -> list[dict[str, Any]]:
@@ -73,9 +77,10 @@ def test_one_stage_image_serves_rows_that_differ_by_the_motion_loss_alone() -> N
     assert shared == {"idol": "cross-attention-loss"}
 
 
-def test_rows_that_go_on_with_a_given_model_differ_by_losses_alone() -> None:
-    alike = {row for row in VARIANTS if VARIANTS["idol"].differs_by_losses_alone(VARIANTS[row])}
-    assert set(rows_of(HEADLINE[2:])) | {"motion-loss", "author-over-frames"} == alike
+def test_rows_that_go_on_with_a_given_model_have_its_weights() -> None:
+    alike = {row for row in VARIANTS if VARIANTS["idol"].has_the_weights_of(VARIANTS[row])}
+    unused = {"motion-loss", "author-over-frames", "author-compared-layers"}
+    assert set(rows_of(HEADLINE[2:] + DETAILS[2:])) | unused == alike
 
 
 def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
@@ -119,6 +124,34 @@ def test_the_document_is_what_its_numbers_say() -> None:
     tables = json.loads((docs / "claims.json").read_bytes())["tables"]
     document = (docs / "claims.md").read_text()
     assert written_between(document, NAME, page_of(tables)) == document
+
+
+def test_what_is_finished_must_have_been_made_as_is_asked_for(tmp_path: Path) -> None:
+    shards, output = tmp_path / "shards", tmp_path / "video"
+    dataset(shards, videos=2, clips=1)
+
+    def command(*more: str, shards: Path = shards) -> list[str]:
+        given = ["--stage", "video", "--preset", "tiny", "--shards", str(shards), *more]
+        return [*given, "--output", str(output), "--size", str(SIZE), "--cpu", "--steps", "9"]
+
+    start = tmp_path / "start"  # which is gone by now
+    config = dataclasses.replace(parse(command()), init_from=start / "model")
+    digest = shards_digest(open_mixture(config.shards))
+    (output / "model").mkdir(parents=True)
+    write_config(output, described(config, processes=1, shards_digest=digest))
+    check_trained(output, command(), None)
+    check_trained(output, command("--init-from", str(start)), start)
+    check_trained(output, command(), start / "model")
+    with pytest.raises(ClaimsError, match=r"video was made.*\n.*seed: saved 0, given 1\n.*--out\."):
+        check_trained(output, command("--seed", "1"), None)
+    with pytest.raises(ClaimsError, match=r"init_from: saved .*start/model, given .*other"):
+        check_trained(output, command(), tmp_path / "other")
+    write_shards(tmp_path / "others", [shard_clip(98, "train")], [])
+    with pytest.raises(ClaimsError, match="shards_digest: the shards"):
+        check_trained(output, command(shards=tmp_path / "others"), None)
+    (output / "config.json").unlink()
+    with pytest.raises(ClaimsError, match=r"has lost its config\.json: move"):
+        check_trained(output, command(), None)
 
 
 @pytest.mark.slow
@@ -181,3 +214,12 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     assert scores.exists()
     assert kept.stat().st_mtime_ns == before
     assert (config.out / "claims.md").read_text() == page
+
+    for changed, line in (
+        ({"video_steps": 3}, "optimizer.steps: saved 2, given 3"),
+        ({"sampling_steps": 2}, "steps: saved 1, given 2"),
+        ({"pose": "lite"}, "pose: saved none, given lite"),
+    ):
+        with pytest.raises(ClaimsError, match=line):
+            made(dataclasses.replace(config, **changed), HEADLINE[-1:])
+    assert kept.stat().st_mtime_ns == before

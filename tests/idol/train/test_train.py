@@ -16,6 +16,7 @@ from idol.model_info import read_info
 from idol.saved import load_trained
 from idol.train import loop
 from idol.train.distributed import make_accelerator
+from idol.train.initialize import build
 from idol.train.loop import step_losses
 from idol.train.stopping import DivergedError, TrainError
 from idol.train.train import train
@@ -96,12 +97,37 @@ def test_a_model_goes_on_as_a_variant_of_other_losses_alone(
     train(config)
     assert load_trained(tmp_path)[1].variant == "cross-modal-attention"
     assert losses_of(tmp_path)[0]["motion"] == 0
-    other = dataclasses.replace(
-        again, variant="average-maps", loss=no_losses, output=tmp_path / "b"
+
+
+def test_a_model_goes_on_with_its_maps_shared_by_both_streams(
+    boxes: Path, tmp_path: Path, chain: dict[str, Path]
+) -> None:
+    again = micro("video", boxes, tmp_path, init_from=chain["video"], steps=1)
+    no_losses = dataclasses.replace(again.loss, motion_weight=0.0, cross_attention_weight=0.0)
+    shared = dataclasses.replace(again.model, shared_maps="average")
+    config = dataclasses.replace(again, variant="average-maps", loss=no_losses, model=shared)
+    begun = build(dataclasses.replace(config, init_from=chain["video"] / "model"))
+    kept, own = load_trained(chain["video"])[0].denoiser.state_dict(), begun.denoiser.state_dict()
+    assert kept.keys() == own.keys()
+    assert all(torch.equal(kept[name], own[name]) for name in kept)
+    train(config)
+    trained, info = load_trained(tmp_path)
+    assert (info.variant, trained.denoiser.settings.shared_maps) == ("average-maps", "average")
+
+
+def test_a_model_goes_on_as_no_variant_of_other_weights(
+    boxes: Path, tmp_path: Path, chain: dict[str, Path]
+) -> None:
+    again = micro("video", boxes, tmp_path, init_from=chain["video"], steps=1)
+    none = {"motion_weight": 0.0, "cross_attention_weight": 0.0}
+    config = dataclasses.replace(
+        again,
+        variant="shared-unet",
+        loss=dataclasses.replace(again.loss, **none),
+        model=dataclasses.replace(again.model, cross_modal_attention="none"),
     )
-    shared = dataclasses.replace(other.model, shared_maps="average")
     with pytest.raises(TrainError, match="is of variant idol: give --variant idol"):
-        train(dataclasses.replace(other, model=shared))
+        train(config)
 
 
 def test_a_trained_output_is_not_overwritten(boxes: Path, tmp_path: Path) -> None:
