@@ -84,7 +84,7 @@ demo: .venv/core  ## Fetch footage of people, build shards from it, show them
 TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
 
 DRAW = $(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
-	--steps 20 --no-watermark
+	--no-watermark
 
 demo-train: .venv/train  ## Train the small model that is there on by the demo's shards, draw it
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
@@ -109,7 +109,7 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
-		--scheduler unipc --steps 8 --guidance 1 --temperature 0.7 --out $(DEMO)/generated
+		--temperature 0.7 --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 app: .venv/app  ## A page in the browser that generates, on this machine alone

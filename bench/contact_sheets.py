@@ -1,10 +1,12 @@
 """Contact sheets of held-out clips drawn by a seed, none chosen: docs/laptop-model.md.
 
     python bench/contact_sheets.py SHARDS RUN --out docs/images/held-out
+    python bench/contact_sheets.py SHARDS RUN --first 10 --out docs/images/people64.jpg
 
 RUN is what `idol-eval run --shards SHARDS --out RUN` left: the very frames that were scored. A
 sheet has what is given (the person, the place), then eight frames: the pose, the truth, what was
-made, and the depth of both.
+made, and the depth of both. `--first` draws so many clips, in their order, on one page: a row each,
+with two frames of it.
 """
 
 from __future__ import annotations
@@ -31,16 +33,15 @@ QUALITY = 80  # of JPEG
 WIDTH = 1000  # pixels
 
 
-def sheet(clip: Clip, made: Path) -> bytes:
-    """The JPEG of a clip, and of what was made from its conditions in folder `made`."""
+def pictures(clip: Clip, made: Path, frames: Sequence[int]) -> dict[str, list[np.ndarray]]:
+    """What is given, and of these frames the truth and what was made in folder `made`, RGB."""
     given = conditions_of(clip)
-    frames = shown_frames(len(clip.rgb))
     mask = given.foreground_mask[..., None] > 127
     person = np.where(mask, given.foreground, np.uint8(255))
     hidden = given.background_mask[..., None] > 127
     place = np.where(hidden, np.uint8(127), given.background)
     assert clip.depth_person is not None
-    rows = {
+    return {
         "given": [person, place],
         "pose": [given.skeletons[n] for n in frames],
         "truth": [clip.rgb[n] for n in frames],
@@ -50,12 +51,34 @@ def sheet(clip: Clip, made: Path) -> bytes:
             depth_to_hot(grey_to_depth(_read(made / "depth" / f"{n:03d}.png"))) for n in frames
         ],
     }
+
+
+def row(clip: Clip, made: Path) -> np.ndarray:
+    """A clip as a row of tiles: who and where, then everything of its first and seventh frame."""
+    rows = pictures(clip, made, (0, min(6, len(clip.rgb) - 1)))
+    tiles = rows.pop("given") + [tile for pair in zip(*rows.values(), strict=True) for tile in pair]
+    edge = {"value": (255, 255, 255), "borderType": cv2.BORDER_CONSTANT}
+    return np.concatenate([cv2.copyMakeBorder(t, 1, 1, 1, 1, **edge) for t in tiles], axis=1)
+
+
+def page(rows: Sequence[np.ndarray]) -> bytes:
+    """Rows, twice as large, as a JPEG."""
+    image = np.concatenate(rows)[..., ::-1]
+    larger = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def sheet(clip: Clip, made: Path) -> bytes:
+    """The JPEG of a clip, and of what was made from its conditions in folder `made`."""
+    given = conditions_of(clip)
+    frames = shown_frames(len(clip.rgb))
+    rows = pictures(clip, made, frames)
     key = clip.info["key"]
     png = contact_sheet(key, [n / given.fps for n in frames], rows, "given: who and where")
-    page = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-    height = round(page.shape[0] * WIDTH / page.shape[1])
-    page = cv2.resize(page, (WIDTH, height), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    drawn = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
+    drawn = cv2.resize(drawn, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def _read(path: Path) -> np.ndarray:
@@ -72,16 +95,22 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--split")
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     clips = open_shards(arguments.shards, arguments.split, None, None).clips
+    made = arguments.run / "clips"
+    if arguments.first:
+        rows = [row(clips[key].clip(), made / key) for key in sorted(clips)[: arguments.first]]  # type: ignore[attr-defined]
+        arguments.out.write_bytes(page(rows))
+        return 0
     if arguments.count > len(clips):
         raise IdolError(f"{arguments.shards} has {len(clips)} clips: --count is at most that")
     drawn = random.Random(arguments.seed).sample(sorted(clips), arguments.count)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number, key in enumerate(drawn, start=1):
         path = arguments.out / f"{number:02d}.jpg"
-        path.write_bytes(sheet(clips[key].clip(), arguments.run / "clips" / key))  # type: ignore[attr-defined]
+        path.write_bytes(sheet(clips[key].clip(), made / key))  # type: ignore[attr-defined]
         print(f"{path}: {key}")
     return 0
 

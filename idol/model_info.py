@@ -1,6 +1,7 @@
 """What a trained model is: its folder and its `idol.json`, read without loading any network."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from os import PathLike
@@ -10,9 +11,20 @@ from typing import Any, Literal, Self
 from idol.checkpoint import Checkpoints
 from idol.config.distill import Distilled
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
+from idol.config.sampling import Sampling, sampling_of
 from idol.errors import IdolError
+from shards.files.digest import canonical_json, sha256_file
 
-__all__ = ["FILE", "DepthMeaning", "ModelInfo", "NotAModelError", "find_model", "read_info"]
+__all__ = [
+    "FILE",
+    "DepthMeaning",
+    "ModelInfo",
+    "NotAModelError",
+    "find_model",
+    "model_digest",
+    "read_info",
+    "sampling_by",
+]
 
 FILE = "idol.json"
 # What a saved model's numbers mean; 1 had patches of pixels as preset tiny's latents, and 2 did not
@@ -107,6 +119,22 @@ class ModelInfo:
             raise NotAModelError(f"{where} is damaged: {error}") from error
 
 
+def sampling_by(
+    info: ModelInfo | None,
+    *,
+    scheduler: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+) -> Sampling:
+    """How a model is sampled: as is asked for, and else its own way; the paper's without `info`.
+
+    Raises:
+        ConfigError: the model cannot be sampled so; the message says why.
+    """
+    preset, distilled = (info.preset, info.distilled) if info else ("sd14", None)
+    return sampling_of(preset, distilled, scheduler=scheduler, steps=steps, guidance=guidance)
+
+
 def find_model(folder: str | PathLike[str]) -> Path:
     """The model's folder in an output of `idol-train`: the final one, else the newest checkpoint's.
 
@@ -124,6 +152,21 @@ def find_model(folder: str | PathLike[str]) -> Path:
         f"{root} holds no trained model: no {FILE}, and no valid checkpoint; give the --output "
         "of a run of idol-train"
     )
+
+
+def model_digest(folder: str | PathLike[str]) -> str:
+    """SHA-256 over the files of the model that `find_model` finds, by their names.
+
+    Raises:
+        NotAModelError: there is none.
+    """
+    found = find_model(folder)
+    sums = {
+        str(file.relative_to(found)): sha256_file(file)
+        for file in sorted(found.rglob("*"))
+        if file.suffix in (".safetensors", ".json", ".bin")
+    }
+    return hashlib.sha256(canonical_json(sums)).hexdigest()
 
 
 def read_info(folder: str | PathLike[str]) -> ModelInfo:

@@ -29,8 +29,6 @@ _NOT_SETTINGS = frozenset(
     )
 )
 _FIRST = ("seed", "steps", "guidance", "frames", "keep_background")
-# Fewer steps than the command's, for whoever tries.
-_START = {"steps": 20}
 
 
 class FormError(IdolError):
@@ -44,8 +42,7 @@ class Setting:
     Attributes:
         name: of the field.
         kind: of what is filled in.
-        usual: what holds where nothing is given.
-        start: what the page begins with.
+        usual: what holds where nothing is given, and what the page begins with.
         help: what the command's help says of it.
         choices: of a choice; the empty one is that of the command.
     """
@@ -53,7 +50,6 @@ class Setting:
     name: str
     kind: Literal["whole number", "number", "choice", "switch", "text"]
     usual: Any
-    start: Any
     help: str
     choices: tuple[str, ...] = ()
 
@@ -122,12 +118,11 @@ def _setting(name: str, hint: Any, usual: Any) -> Setting:
     kinds = [k for k in (get_args(plain) or (plain,)) if k is not type(None)]
     if get_origin(plain) is Literal:
         kinds = [plain]
-    start = _START.get(name, usual)
     if get_origin(kinds[0]) is Literal:
         choices = tuple(map(str, get_args(kinds[0])))
-        return Setting(name, "choice", usual, start, said, choices)
+        return Setting(name, "choice", usual, said, choices)
     kind = {bool: "switch", int: "whole number", float: "number"}.get(kinds[0], "text")
-    return Setting(name, kind, usual, start, said)  # type: ignore[arg-type]
+    return Setting(name, kind, usual, said)  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,7 +157,7 @@ class Form:
                 if path := getattr(self, name):
                     given += [f"--{name.replace('_', '-')}", path]
         for setting in known.all:
-            given += setting.arguments(self.settings.get(setting.name, setting.start))
+            given += setting.arguments(self.settings.get(setting.name, setting.usual))
         for option, path in (("--model", model), ("--weights", weights)):
             if path is not None:
                 given += [option, str(path)]

@@ -267,13 +267,13 @@ def _shown(first: str) -> Callable[[str], tuple[Any, Any]]:
 
 
 def _component(setting: Setting) -> Any:
-    about: dict[str, Any] = {"label": setting.label, "info": setting.help, "value": setting.start}
+    about: dict[str, Any] = {"label": setting.label, "info": setting.help, "value": setting.usual}
     if setting.kind == "switch":
         return gr.Checkbox(**about)
     if setting.kind == "choice":
         none = [("as usual", "")] if setting.usual is None else []
         choices = none + [(choice, choice) for choice in setting.choices]
-        return gr.Dropdown(choices, **{**about, "value": setting.start or ""})
+        return gr.Dropdown(choices, **{**about, "value": setting.usual or ""})
     if setting.kind == "text" or setting.usual is None:  # a number field cannot be empty
         return gr.Textbox(**about, max_lines=1)
     step = 1 if setting.kind == "whole number" else 0.1

@@ -55,13 +55,14 @@ class GenerateConfig:
     frames: Annotated[int | None, at_least(1)] = None
     """How many frames of the motion are taken; all unless given."""
     steps: Annotated[int | None, at_least(1, 1000)] = None
-    """Denoising steps: 50 with ddim, 4 with lcm, 10 with the others."""
+    """Denoising steps: 50 with ddim, 4 with lcm, 10 with the others, and 2 of preset tiny."""
     scheduler: Literal["ddim", "unipc", "dpm", "lcm"] | None = None
-    """ddim unless given, which resumes at the step where it was stopped; unipc and dpm are done in
-    ten steps. lcm is of distilled models, which take no other."""
+    """How steps are taken: ddim, which resumes at the step where it was stopped, or unipc and dpm,
+    which need few. Unless given ddim, and unipc of preset tiny. lcm is of distilled models, which
+    take no other."""
     guidance: Annotated[float | None, NOT_NEGATIVE] = None
-    """Weight of the person's image; 1 is none, and half the work. 1.5 unless given; distilled
-    models have it in them."""
+    """Weight of the person's image; 1 is none, and half the work. 1.5 unless given, and 1 of preset
+    tiny; distilled models have it in them."""
     temperature: Annotated[float, NOT_NEGATIVE] = 1.0
     """Deviation of the noise that the video starts from; below 1 it flickers less and is nearer to
     the mean of what could be, above 1 farther."""

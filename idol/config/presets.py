@@ -71,7 +71,8 @@ _TINY_REPORT = ReportConfig(
     checkpoint_every=100,
     validation_clips=4,
     sample_every=700,
-    sample_steps=20,
+    sample_steps=2,
+    guidance=1.0,
     gradient_norms_every=50,
 )
 

@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 from idol.config.checks import ConfigError
 from idol.config.distill import Distilled
+from idol.config.model import PresetName
 
 __all__ = ["CONSISTENCY", "Sampling", "sampling_of"]
 
 CONSISTENCY = "lcm"
 """The scheduler of distilled models."""
-
-_FEW_STEPS = 10
 
 
 class Sampling(NamedTuple):
@@ -23,8 +22,16 @@ class Sampling(NamedTuple):
     guidance: float
 
 
+# Of the paper's model; and of preset tiny, which sees at once what it can, and with more steps adds
+# up its errors (docs/laptop-model.md, Sampling).
+_OWN = {"sd14": Sampling("ddim", 50, 1.5), "tiny": Sampling("unipc", 2, 1.0)}
+_MANY_STEPS = 50  # of ddim
+_FEW_STEPS = {"sd14": 10, "tiny": 2}  # of the others
+
+
 def sampling_of(
-    distilled: Distilled | None,
+    preset: PresetName,
+    distilled: Distilled | None = None,
     *,
     scheduler: str | None = None,
     steps: int | None = None,
@@ -32,8 +39,8 @@ def sampling_of(
 ) -> Sampling:
     """What is asked for, and else the model's own.
 
-    That is 50 steps of DDIM, or 10 of another scheduler, with a guidance of 1.5. A distilled model
-    has guidance in it: 4 steps of its scheduler, without.
+    That is 50 steps of DDIM, or 10 of another scheduler, with a guidance of 1.5; of preset tiny 2
+    steps of UniPC without guidance. A distilled model has guidance in it: 4 steps of its scheduler.
 
     Raises:
         ConfigError: the model cannot be sampled so; the message says why.
@@ -44,9 +51,10 @@ def sampling_of(
                 f"--scheduler {CONSISTENCY} is for models of idol-train --stage distill, and this "
                 "is none: take ddim, unipc or dpm"
             )
-        scheduler = scheduler or "ddim"
-        usual = 50 if scheduler == "ddim" else _FEW_STEPS
-        return Sampling(scheduler, steps or usual, 1.5 if guidance is None else guidance)
+        own = _OWN[preset]
+        scheduler = scheduler or own.scheduler
+        usual = _MANY_STEPS if scheduler == "ddim" else _FEW_STEPS[preset]
+        return Sampling(scheduler, steps or usual, own.guidance if guidance is None else guidance)
     mistakes = []
     if scheduler not in (None, CONSISTENCY):
         mistakes.append(f"it is sampled by --scheduler {CONSISTENCY}, not {scheduler}")

@@ -32,6 +32,7 @@ __all__ = [
 
 PretrainedLayers = Literal["attention_blocks", "transformer_blocks"]
 
+_FEW = 10  # sample steps, of which leading ones would begin late
 _TIMESTEPS = 1000  # that a model is trained with
 _BELOW_1 = Range(0, 1, below_high=True)
 
@@ -158,8 +159,9 @@ class ReportConfig:
     """DDIM steps of a sample image, at most 1000."""
     sample_spacing: Literal["auto", "leading", "trailing"] = "auto"
     """Timesteps of these steps. leading counts up from 1, as Stable Diffusion does (50 steps: 981,
-    961, ..., 1), and begins late for steps that do not divide 1000; trailing counts down from 999,
-    for steps that divide 1000. auto: leading, and trailing for 1000 steps, which need it."""
+    961, ..., 1), and begins late for few steps and for those that do not divide 1000; trailing
+    counts down from 999, for steps that divide 1000. auto: leading; trailing for 1000 steps, and
+    for fewer than ten if they can."""
     guidance: Annotated[float, NOT_NEGATIVE] = 1.5
     """Guidance scale of sample images."""
     gradient_norms_every: Annotated[int, at_least(0)] = 100
@@ -175,7 +177,8 @@ class ReportConfig:
     def spacing(self) -> Literal["leading", "trailing"]:
         """Of sample images' timesteps, with auto decided."""
         if self.sample_spacing == "auto":
-            return "trailing" if self.sample_steps == _TIMESTEPS else "leading"
+            few = self.sample_steps < _FEW and _TIMESTEPS % self.sample_steps == 0
+            return "trailing" if few or self.sample_steps == _TIMESTEPS else "leading"
         return self.sample_spacing
 
 

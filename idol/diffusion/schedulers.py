@@ -6,12 +6,18 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, LCMScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
 from diffusers.schedulers import AysSchedules
 from diffusers.schedulers.scheduling_utils import SchedulerMixin  # pipelines look for it here
 
 from idol.config.distill import Distilled
-from idol.config.sampling import CONSISTENCY
+from idol.config.model import PresetName
+from idol.config.sampling import CONSISTENCY, sampling_of
 from idol.diffusion.schedule import BETAS, ddim_scheduler
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "DPMSolver",
     "UniPC",
     "consistency_scheduler",
+    "name_of",
     "own_scheduler",
     "scheduler_for",
     "takes_noise",
@@ -80,9 +87,22 @@ def consistency_scheduler(distilled: Distilled, bound: float | None = None) -> L
     )
 
 
-def own_scheduler(distilled: Distilled | None, bound: float | None = None) -> SchedulerMixin:
-    """What a model's folder has in `scheduler/`."""
-    return ddim_scheduler(bound) if distilled is None else consistency_scheduler(distilled, bound)
+def own_scheduler(
+    preset: PresetName, distilled: Distilled | None = None, bound: float | None = None
+) -> SchedulerMixin:
+    """What a model's folder has in `scheduler/`: a class of diffusers, which anybody can load."""
+    if distilled is not None:
+        return consistency_scheduler(distilled, bound)
+    if sampling_of(preset).scheduler == "unipc":
+        return UniPCMultistepScheduler(**_FEW_STEPS)
+    return ddim_scheduler(bound)
+
+
+def name_of(scheduler: object) -> str | None:
+    """Which of `NAMES` a scheduler is; None if it is of another class."""
+    kinds = (DDIMScheduler, UniPCMultistepScheduler, DPMSolverMultistepScheduler)
+    found = zip(NAMES, kinds, strict=True)
+    return next((name for name, kind in found if isinstance(scheduler, kind)), None)
 
 
 def scheduler_for(

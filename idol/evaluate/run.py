@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idol.config.evaluate import RunConfig, ScoreConfig
-from idol.config.sampling import sampling_of
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.shard_clips import ShardClip, open_shards
 from shards.files.atomic import atomic_file, publish, sync, temporary_path
-from shards.files.digest import canonical_json, parse_json, sha256_file
+from shards.files.digest import canonical_json, parse_json
 from shards.sample.colormap import depth_to_grey
 from shards.sample.images import encode_png
 
@@ -70,11 +69,11 @@ def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, A
 
 def _as_the_model_is(config: RunConfig) -> RunConfig:
     """The same with the model's own scheduler, steps and guidance where none are given."""
-    from idol.model_info import FILE, find_model, read_info
+    from idol.model_info import FILE, find_model, read_info, sampling_by
 
     folder = config.model if (config.model / FILE).is_file() else find_model(config.model)
-    own = sampling_of(
-        read_info(folder).distilled,
+    own = sampling_by(
+        read_info(folder),
         scheduler=config.scheduler,
         steps=config.steps,
         guidance=config.guidance,
@@ -125,9 +124,11 @@ def _settle(config: RunConfig, clips: Sequence[ShardClip]) -> None:
 
 
 def _said(config: RunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:
+    from idol.model_info import model_digest
+
     keys = hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()
     return {
-        "model": _model_digest(config.model),
+        "model": model_digest(config.model),
         "clips": len(clips),
         "keys_sha256": keys,
         "steps": config.steps,
@@ -136,19 +137,6 @@ def _said(config: RunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:
         "scheduler": config.scheduler,
         "seed": config.seed,
     }
-
-
-def _model_digest(folder: Path) -> str:
-    """SHA-256 over the model's files, by their names."""
-    from idol.model_info import find_model
-
-    found = find_model(folder)
-    sums = {
-        str(file.relative_to(found)): sha256_file(file)
-        for file in sorted(found.rglob("*"))
-        if file.suffix in (".safetensors", ".json", ".bin")
-    }
-    return hashlib.sha256(canonical_json(sums)).hexdigest()
 
 
 def clip_seed(seed: int, key: str) -> int:

@@ -39,7 +39,7 @@ def write_index(folder: Path, info: ModelInfo) -> None:
     """Make a pipeline of a folder that holds the model's parts, frozen ones too."""
     tiny = info.preset == "tiny"
     patches = not is_vae(folder / "vae")
-    scheduler = own_scheduler(info.distilled, PatchCodec.bound if patches else None)
+    scheduler = own_scheduler(info.preset, info.distilled, PatchCodec.bound if patches else None)
     scheduler.save_pretrained(folder / "scheduler")
     classes: dict[str, type] = {
         **denoiser_class(info.variant, info.stage).part_classes._asdict(),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 
-from idol.config.sampling import Sampling, sampling_of
+from idol.config.sampling import Sampling
 from idol.generate.errors import GenerationError
+from idol.model_info import sampling_by
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
 
@@ -170,9 +171,8 @@ class ClipGenerator:
     @property
     def sampling(self) -> Sampling:
         """What is given, and else the model's own. Raises ConfigError where it does not fit it."""
-        info = self.pipeline.info
-        return sampling_of(
-            info.distilled if info else None,
+        return sampling_by(
+            self.pipeline.info,
             scheduler=self.scheduler,
             steps=self.steps,
             guidance=self.guidance,

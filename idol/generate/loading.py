@@ -43,7 +43,7 @@ def load_pipeline(
     if not (path / INDEX).is_file():
         info = read_info(path)
         trained, _ = load_trained(path, vae=vae, image_encoder=image_encoder)
-        scheduler = own_scheduler(info.distilled, trained.codec.bound)
+        scheduler = own_scheduler(info.preset, info.distilled, trained.codec.bound)
         pipe = IdolPipeline.of(
             trained.denoiser, trained.image_encoder, trained.codec, scheduler, info
         )

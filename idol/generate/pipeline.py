@@ -20,11 +20,10 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from idol.config.model import DEPTH, VIDEO
-from idol.config.sampling import sampling_of
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
-from idol.diffusion.schedulers import takes_noise
+from idol.diffusion.schedulers import name_of, takes_noise
 from idol.encoders import (
     CLIPEncoder,
     ImageEncoder,
@@ -43,7 +42,7 @@ from idol.generate.placement import PlacedPipeline
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model.saving import ConfiguredModel
-from idol.model_info import DepthMeaning, ModelInfo
+from idol.model_info import DepthMeaning, ModelInfo, sampling_by
 from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
 from shards.stream.foreground import hole
@@ -232,9 +231,10 @@ class IdolPipeline(PlacedPipeline):
             background_mask: where the background is a hole, under the person or beyond a photo;
                 unless given, where its alpha is 0, else nowhere.
             height, width: of the frames; unless given, those that the model was trained with.
-            num_inference_steps: denoising steps; 50 unless given, and 4 of a distilled model.
+            num_inference_steps: denoising steps; unless given 50 of DDIM, 10 of other schedulers, 2
+                of those of preset tiny, and 4 of a distilled model.
             guidance_scale: weight of the foreground; 1 is none, and half the work. 1.5 unless
-                given; a distilled model has it in it, and takes none.
+                given, and 1 of preset tiny; a distilled model has it in it, and takes none.
             temperature: deviation of the noise to start from, where none is given in `latents`.
             eta: noise that DDIM adds at each step, 0 to 1; other schedulers ignore it.
             generator: on the CPU, for the same noise on every device.
@@ -255,7 +255,8 @@ class IdolPipeline(PlacedPipeline):
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         height, width = height or self.size, width or self.size
-        own = sampling_of(self.info.distilled if self.info else None)
+        distilled = self.info is not None and self.info.distilled
+        own = sampling_by(self.info, scheduler=None if distilled else name_of(self.scheduler))
         if num_inference_steps is None:
             num_inference_steps = own.steps
         if guidance_scale is None:

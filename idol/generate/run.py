@@ -16,7 +16,6 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from idol.config.generate import GenerateConfig
-from idol.config.sampling import sampling_of
 from idol.generate.c2pa import Signer
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
@@ -36,7 +35,7 @@ from idol.generate.progress import Advance, Stages
 from idol.generate.resume import Remains, differences
 from idol.generate.watermark import Watermark
 from idol.generate.windows import Windows
-from idol.model_info import FILE, NotAModelError, find_model, read_info
+from idol.model_info import FILE, NotAModelError, find_model, read_info, sampling_by
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
 from idol.variants import variant_called
@@ -264,9 +263,9 @@ def _as_the_model_is(config: GenerateConfig, model: Path | None) -> GenerateConf
     """
     assert model is not None
     folder = _model_folder(model)
-    distilled = read_info(folder).distilled if (folder / FILE).is_file() else None
-    own = sampling_of(
-        distilled, scheduler=config.scheduler, steps=config.steps, guidance=config.guidance
+    info = read_info(folder) if (folder / FILE).is_file() else None
+    own = sampling_by(
+        info, scheduler=config.scheduler, steps=config.steps, guidance=config.guidance
     )
     return dataclasses.replace(config, **own._asdict())
 

@@ -116,8 +116,12 @@ def test_the_largest_settings_are_taken(tmp_path: Path, boxes: Path) -> None:
         micro("image", boxes, tmp_path, sample_steps=steps + 1)
 
 
-def test_a_thousand_sample_steps_have_the_spacing_that_holds_them() -> None:
-    for steps, spacing in ((1000, "trailing"), (50, "leading"), (400, "leading")):
+def test_sample_steps_have_the_spacing_that_holds_them() -> None:
+    trailing, leading = (1, 2, 8, 1000), (3, 7, 10, 50, 400)
+    for steps, spacing in {
+        **dict.fromkeys(trailing, "trailing"),
+        **dict.fromkeys(leading, "leading"),
+    }.items():
         assert configured("video", "tiny", "a", Path("o"), sample_steps=steps).report.spacing == (
             spacing
         )

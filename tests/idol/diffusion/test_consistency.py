@@ -13,7 +13,7 @@ from idol.config.sampling import Sampling, sampling_of
 from idol.data.preparation import LatentBatch
 from idol.diffusion.consistency import clean_latents, consistent, solver_step, solver_timesteps
 from idol.diffusion.schedule import BETAS, noise_schedule, signal_fraction
-from idol.diffusion.schedulers import consistency_scheduler, own_scheduler, scheduler_for
+from idol.diffusion.schedulers import consistency_scheduler, name_of, own_scheduler, scheduler_for
 from idol.train.distill import Distillation
 from tests.idol.diffusion.stubs import Stub, conditions, draw
 
@@ -144,22 +144,36 @@ def test_huber_is_a_square_near_by_and_straight_far_off() -> None:
 
 
 def test_a_model_is_sampled_as_it_is_and_no_other_way() -> None:
-    assert sampling_of(None) == Sampling("ddim", 50, 1.5)
-    assert sampling_of(None, scheduler="unipc") == Sampling("unipc", 10, 1.5)
-    assert sampling_of(TOLD) == Sampling("lcm", 4, 1.0)
-    assert sampling_of(TOLD, steps=2, guidance=1, scheduler="lcm") == Sampling("lcm", 2, 1.0)
+    assert sampling_of("sd14") == Sampling("ddim", 50, 1.5)
+    assert sampling_of("sd14", scheduler="unipc") == Sampling("unipc", 10, 1.5)
+    assert sampling_of("tiny") == Sampling("unipc", 2, 1.0)
+    assert sampling_of("tiny", scheduler="dpm", guidance=1.5) == Sampling("dpm", 2, 1.5)
+    assert sampling_of("tiny", scheduler="ddim") == Sampling("ddim", 50, 1.0)
+    assert sampling_of("tiny", TOLD) == sampling_of("sd14", TOLD) == Sampling("lcm", 4, 1.0)
+    assert sampling_of("sd14", TOLD, steps=2, guidance=1, scheduler="lcm") == ("lcm", 2, 1.0)
     with pytest.raises(ConfigError, match="--stage distill"):
-        sampling_of(None, scheduler="lcm")
+        sampling_of("sd14", scheduler="lcm")
     with pytest.raises(ConfigError) as found:
-        sampling_of(TOLD, scheduler="ddim", guidance=2.0, steps=51)
+        sampling_of("sd14", TOLD, scheduler="ddim", guidance=2.0, steps=51)
     for said in ("not ddim", "guidance of 1.5 in it", "at most 50, not 51"):
         assert said in str(found.value)
 
 
 def test_schedulers_of_a_model_follow_from_what_it_says() -> None:
-    assert isinstance(own_scheduler(None), DDIMScheduler)
+    assert isinstance(own_scheduler("sd14"), DDIMScheduler)
+    tiny = own_scheduler("tiny")
+    named = scheduler_for(*sampling_of("tiny")[:2])
+    assert (name_of(tiny), name_of(named), name_of(own_scheduler("sd14"))) == (
+        "unipc",
+        "unipc",
+        "ddim",
+    )
+    for scheduler in (tiny, named):
+        scheduler.set_timesteps(2)
+    assert tiny.timesteps.tolist() == named.timesteps.tolist() == [999, 500]
+    assert torch.equal(tiny.sigmas, named.sigmas)
     other = DistillConfig(solver_steps=20, timestep_scaling=5).told
-    config = own_scheduler(other, 3.0).config
+    config = own_scheduler("tiny", other, 3.0).config
     assert (config.original_inference_steps, config.timestep_scaling) == (20, 5)
     assert (config.clip_sample, config.clip_sample_range) == (True, 3.0)
     with pytest.raises(ValueError, match="no scheduler 'lcm'"):

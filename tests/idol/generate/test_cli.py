@@ -49,7 +49,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, model: Path) -> list[str]:
     return [
         str(folder / "photo.png"), "--person-mask", str(folder / "mask.png"), "--driving",
         str(folder / "motion.npy"), "--pose", "none", "--retarget", "none", "--model", str(model),
-        "--steps", "3", "--no-watermark", "--device", "cpu",
+        "--scheduler", "ddim", "--steps", "3", "--no-watermark", "--device", "cpu",
     ]  # fmt: skip
 
 
