@@ -75,8 +75,8 @@ class ClaimsConfig:
 
     def __post_init__(self) -> None:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
-        if self.tables and self.rows == "headline" and not {4, 5} & set(self.tables):
-            mistakes.append("--tables 1, 6 and 8 are of --rows all")
+        if self.rows == "headline" and (details := sorted({1, 6, 8} & set(self.tables))):
+            mistakes.append(f"--tables {' '.join(map(str, details))} is of --rows all: give that")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             mistakes.append("--seeds must be one or more, each once")
         if both := set(self.seeds) & set(self.grid_seeds) if self.grid else set():

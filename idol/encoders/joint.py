@@ -20,7 +20,10 @@ def joined(frames_NCHW: Tensor, depth_NCHW: Tensor) -> Tensor:
 
 
 def with_farthest(pictures_NCHW: Tensor) -> Tensor:
-    """Pictures without a depth, such as a background, as if all in them were farthest (white)."""
+    """Pictures without a depth, such as a background, with white: farthest, as depth mostly is.
+
+    Of data that are white near by (`DepthMeaning.near_white`) it is as constant, and means nothing.
+    """
     return torch.cat([pictures_NCHW, torch.ones_like(pictures_NCHW[:, :1])], dim=1)
 
 

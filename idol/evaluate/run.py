@@ -50,10 +50,16 @@ def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, A
     `generated` and `scored` are told how many clips of how many are done.
 
     Raises:
-        EvaluationError: `out` holds clips of another model, dataset or settings.
+        ConfigError: an unknown protocol or metric.
+        EvaluationError: `out` holds clips of another model, dataset or settings; an unknown
+            annotator.
         NotAModelError, GenerationError, ShardsError: as generation and reading say.
     """
+    from idol.evaluate.score import check, score
+
     config = _as_the_model_is(config)
+    if config.score:
+        check(score_config(config))
     clips = _clips(config)
     _settle(config, clips)
     generate(config, clips[config.part], generated)
@@ -62,8 +68,6 @@ def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, A
         if lacking:
             _log.warning(f"{len(lacking)} clips are other processes' to generate, then scores come")
         return None
-    from idol.evaluate.score import score
-
     return score(score_config(config), scored)
 
 

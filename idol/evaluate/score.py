@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -30,7 +31,7 @@ from idol.evaluate.video_features import FrechetFeatures
 from shards.files.digest import canonical_json, sha256
 from shards.files.storage import Store
 
-__all__ = ["Progress", "open_set", "score"]
+__all__ = ["Progress", "check", "open_set", "score"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,9 +68,8 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
         EvaluationError: sets that do not fit each other, files that cannot be read, or a metric
             required that cannot be computed.
     """
+    _check_names(config)
     chosen = protocol(config.protocol)
-    check_names(config.metrics, "metrics")
-    check_names(config.require, "require")
     if config.layout == "folders":
         generated = open_set(config.generated, config, chosen)
     else:
@@ -100,6 +100,25 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
     if not config.allow_swapped:
         check_swapped(measured.thumbnails)
     return _result(config, chosen, planned, generated, reference, measured, annotators)
+
+
+def check(config: ScoreConfig) -> None:
+    """What can be told before there is anything to measure.
+
+    Raises:
+        ConfigError: an unknown protocol or metric.
+        EvaluationError: an unknown annotator.
+    """
+    _check_names(config)
+    for annotator in ({"pose": config.pose}, {"depth": config.estimate_depth}):
+        with contextlib.suppress(MissingNetwork):  # which scoring tells, and leaves out
+            _Estimated(config, **annotator)
+
+
+def _check_names(config: ScoreConfig) -> None:
+    protocol(config.protocol)
+    check_names(config.metrics, "metrics")
+    check_names(config.require, "require")
 
 
 class _Measured:

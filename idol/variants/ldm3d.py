@@ -3,7 +3,7 @@
 An autoencoder of four channels, colours and depth (`idol-train --stage autoencoder
 --autoencoder.depth`; of Stable Diffusion's, fine-tuned from --base), then the paper's 3D U-Net and
 ControlNet on its latents. So there is no second stream, no label of it, and nothing to compare.
-Backgrounds and skeletons have no depth: they are encoded as if all in them were farthest (we).
+Backgrounds and skeletons have no depth: they are encoded with white, which is farthest (we).
 """
 
 from __future__ import annotations

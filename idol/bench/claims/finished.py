@@ -6,32 +6,35 @@ something that it is not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from idol.bench.claims.rows import GUIDANCE
 from idol.config.claims import ClaimsConfig
 from idol.errors import IdolError
 from idol.evaluate.compare import read_scores
 from idol.evaluate.run import RUN
+from idol.model_info import model_digest
 from idol.train.cli import parse
 from idol.train.resume import described, differing, read_config, shards_digest
 from shards.files.digest import parse_json
 from shards.mix import open_mixture
 
-__all__ = ["ClaimsError", "check_scored", "check_trained"]
+__all__ = ["ClaimsError", "check_measured", "check_scored", "check_trained"]
 
 
 class ClaimsError(IdolError):
     """A command of a row failed, and its log says why; or what is there was made otherwise."""
 
 
-def check_trained(output: Path, command: Sequence[str], start: Path | None) -> None:
+def check_trained(output: Path, command: Sequence[str], out: Path) -> None:
     """Of a finished stage.
 
     Args:
         output: the stage's `--output`.
         command: what `idol-train` would be given now.
-        start: the model that it would go on with, if one was given.
+        out: the folder of all runs, which may have been moved since.
 
     Raises:
         ClaimsError: naming all that differs.
@@ -45,37 +48,71 @@ def check_trained(output: Path, command: Sequence[str], start: Path | None) -> N
     now = described(config, processes=1, shards_digest=shards_digest(mixture))
     lines = differing(saved, now)
     before = saved["init_from"]
-    if start and start.resolve() not in _places(before):
-        lines.append(f"init_from: saved {before}, given {start}")
+    if _origin(before, out) != _origin(config.init_from, out):
+        lines.append(f"init_from: saved {before}, given {config.init_from}")
+    if saved["run"]["cpu"] != config.run.cpu:
+        lines.append(
+            f"device: saved {_device(saved['run']['cpu'])}, given {_device(config.run.cpu)}"
+        )
     _raise_if_any(output, lines)
 
 
-def check_scored(scored: Path, config: ClaimsConfig, seed: int) -> None:
-    """Of a row's scores.
+def check_scored(scored: Path, video: Path, config: ClaimsConfig, seed: int) -> None:
+    """Of a row's scores, those of the model in `video`.
 
     Raises:
         ClaimsError: naming all that differs.
         EvaluationError: they cannot be read.
     """
-    said = read_scores(scored)["settings"] | parse_json((scored / RUN).read_bytes())
+    said = read_scores(scored)["settings"] | _read(scored / RUN)
     wanted = {
         "steps": config.sampling_steps,
         "scheduler": config.scheduler,
+        "guidance": GUIDANCE,
         "seed": seed,
         "limit": config.clips,
         "pose": config.pose,
         "metrics": list(config.metrics),
     }
-    lines = [f"{k}: saved {said[k]}, given {v}" for k, v in wanted.items() if said[k] != v]
+    lines = [f"{k}: saved {said.get(k)}, given {v}" for k, v in wanted.items() if said.get(k) != v]
     reference = config.held_out or config.shards
     if Path(said["reference"]).resolve() != reference.resolve():
         lines.append(f"reference: saved {said['reference']}, given {reference}")
     _raise_if_any(scored, lines)
+    _check_model(scored, said, video)
 
 
-def _places(before: str | None) -> tuple[Path, ...]:
-    """A saved origin, and the output that it is the model of."""
-    return (Path(before).resolve(), Path(before).resolve().parent) if before else ()
+def check_measured(gradients: Path, video: Path) -> None:
+    """Of a row's shares of the gradient. Raises ClaimsError: they are of another model."""
+    _check_model(gradients, _read(gradients), video)
+
+
+def _check_model(path: Path, said: Mapping[str, Any], video: Path) -> None:
+    # A model that is gone is trained again, and asked for after that.
+    if (video / "model").is_dir() and said.get("model") != model_digest(video):
+        raise ClaimsError(f"{path} is of another model than {video} has now: move it away")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(parse_json(file.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ClaimsError(f"{file} cannot be read ({error}): move its folder away") from error
+
+
+def _origin(before: str | Path | None, out: Path) -> Path | None:
+    """Where a stage began: a folder in `out`, wherever that lies, by its name and its seed's."""
+    if before is None:
+        return None
+    folder = Path(before).parent if Path(before).name == "model" else Path(before)
+    runs = [n for n, part in enumerate(folder.parts) if part == "runs"]
+    if runs and (out / Path(*folder.parts[runs[-1] :])).exists():
+        return Path(*folder.parts[runs[-1] :])
+    return folder.resolve()
+
+
+def _device(cpu: bool) -> str:
+    return "cpu" if cpu else "cuda"
 
 
 def _raise_if_any(folder: Path, lines: Sequence[str]) -> None:

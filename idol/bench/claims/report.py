@@ -11,39 +11,42 @@ from typing import Any
 
 import numpy as np
 
-from idol.bench.claims.activity import INACTIVE
 from idol.bench.claims.finished import ClaimsError
-from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of
+from idol.bench.claims.gradients import INACTIVE
+from idol.bench.claims.page import PRIMARY, PRINTED, Tables, page_of
+from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of, variant_of
 from idol.bench.claims.runs import (
     Weights,
-    activity_of,
+    check_grid,
+    check_rows,
     check_start,
+    gradients_of,
     grid_name,
     run_grid,
     run_rows,
     scores_of,
 )
 from idol.bench.marked import written_between
+from idol.config.checks import ConfigError
 from idol.config.claims import ClaimsConfig
+from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.config.file import read_settings
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
 from idol.evaluate.devices import device_of
 from idol.evaluate.metrics import METRICS
+from idol.evaluate.score import check as check_scoring
+from idol.variants import variant_called
 from shards import open_dataset
 from shards.files.atomic import write_atomically
 
-__all__ = ["NAME", "compared", "made", "page_of", "verdict"]
+__all__ = ["NAME", "compared", "made", "verdict"]
 
 NAME = "idol-bench claims"
 """In the marks of a document."""
 
 _SCHEMA = 2
 _PLACES = ("shards", "held_out", "out", "write", "jobs")
-
-# What is judged, where it was measured; all else is printed.
-PRIMARY = ("depth_rmse", "edge_f1", "akd")
-
-Tables = dict[str, dict[str, Any]]  # what was found, by the paper's name of the table
 
 
 def made(
@@ -61,9 +64,10 @@ def made(
     Raises:
         ClaimsError: a command failed, or no clips are held out; the document to write into cannot
             be read, or has not the marks, once each; a claims.json there is none.
-        ConfigError: the device cannot be used.
+        ConfigError: the device cannot be used; a file of settings is wrong; an unknown metric.
         ShardsError: there is no dataset.
-        EvaluationError: scores of a row cannot be compared.
+        NotAModelError: there is no model at `start`.
+        EvaluationError: scores of a row cannot be compared; an unknown annotator.
     """
     device_of(config.device)  # without a GPU the commands would train on the CPU
     _check_document(config.write)
@@ -74,22 +78,42 @@ def made(
             f"with `idol-prep build --val-fraction {0 if config.held_out else 0.05}`"
         )
     headline, details = _asked(config, headline), _asked(config, details)
+    for option, file in (("train", config.train), ("train-codec", config.train_codec)):
+        try:
+            _ = file and read_settings(file)
+        except ConfigError as error:
+            raise ConfigError(f"--{option}, as idol-train's {error}") from error
+    check_scoring(
+        ScoreConfig(
+            generated=str(config.out),
+            reference=str(held_out),
+            protocol=RunConfig.protocol,
+            out=config.out,
+            pose=config.pose,
+            metrics=config.metrics,
+            device=config.device,
+        )
+    )
     if config.start is not None:
         check_start(config.start, rows_of(headline + (details if config.rows == "all" else ())))
+    few = config.seeds[: config.few_seeds]
+    asked = [(config.seeds, headline), (few, details if config.rows == "all" else ())]
     for file in _files(config):
         _read(file)  # or it would be told after the training
+    if config.grid:
+        check_grid(config)
     tried = _tried(config)
     weights = _chosen_weights(tried)
-    run_rows(config, rows_of(headline), config.seeds, weights)
-    pairs: list[tuple[Pair, Sequence[int]]] = [(pair, config.seeds) for pair in headline]
-    if config.rows == "all":
-        few = config.seeds[: config.few_seeds]
-        run_rows(config, rows_of(details), few, weights)
-        pairs += [(pair, few) for pair in details]
+    for seeds, pairs in asked:
+        check_rows(config, rows_of(pairs), seeds, weights)
+    for seeds, pairs in asked:
+        run_rows(config, rows_of(pairs), seeds, weights)
     of_all = {"commit": _commit(), "settings": _settings(config), "weights": weights, "grid": tried}
-    found: Tables = {pair.table: {**of_all, "pairs": []} for pair, _ in pairs}
-    for pair, seeds in pairs:
-        found[pair.table]["pairs"].append(_pair(config, pair, seeds))
+    found: Tables = {}
+    for seeds, pairs in asked:
+        for pair in pairs:
+            table = found.setdefault(pair.table, {**of_all, "pairs": []})
+            table["pairs"].append(_pair(config, pair, seeds))
     return _written(config, found)
 
 
@@ -159,10 +183,10 @@ def _tried(config: ClaimsConfig) -> list[dict[str, float]]:
     for weight in config.grid:
         name = grid_name(weight)
         runs = [read_scores(scores_of(config.out, name, s))["metrics"] for s in config.grid_seeds]
-        shares = [_share(config, name, seed) for seed in config.grid_seeds]
+        shares = [_share(config, name, seed, "both") for seed in config.grid_seeds]
         means = {
             metric: float(np.mean([run[metric]["value"] for run in runs]))
-            for metric in (*PRIMARY, *_PRINTED)
+            for metric in (*PRIMARY, *PRINTED)
             if all(metric in run for run in runs)
         }
         found.append({"weight": weight, "consistency_gradient": float(np.mean(shares)), **means})
@@ -208,14 +232,17 @@ def compared(
     }
 
 
-def verdict(found: Mapping[str, Any], better: str, *, judged: bool) -> str:
+def verdict(found: Mapping[str, Any], better: str, *, judged: bool, of_videos: int) -> str:
     """`shown`, `shown to be worse`, or `not shown`; `not judged` where no sign is claimed.
 
     Shown is what both intervals say: with other videos and with other seeds it would come out with
-    the same sign.
+    the same sign. `too few videos` is what fewer than half of them have in all runs, such as the
+    pose error where joints were found in each: which these are depends on what was made.
     """
     if not judged:
         return "not judged"
+    if found["over_videos"]["videos"] < of_videos / 2:
+        return "too few videos"
     intervals = [found["over_videos"], found["over_seeds"]]
     if any(i["low"] is None for i in intervals):
         return "not shown"
@@ -238,10 +265,15 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
         measures[name] = {
             **found,
             "better": METRICS[name].better,
-            "verdict": verdict(found, METRICS[name].better, judged=judged),
+            "verdict": verdict(
+                found, METRICS[name].better, judged=judged, of_videos=len(first[0]["videos"])
+            ),
         }
-    share = float(np.mean([_share(config, pair.other, seed) for seed in seeds]))
-    active = pair.table != "Tab. 5" or share >= INACTIVE
+    shares = {
+        name: float(np.mean([_share(config, pair.other, seed, name) for seed in seeds]))
+        for name in ("motion", "cross_attention", "both")
+    }
+    inactive = any(shares[loss] < INACTIVE for loss in _added(pair))
     return {
         **dataclasses.asdict(pair),
         "seeds": list(seeds),
@@ -254,107 +286,25 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
             for row, results in ((pair.first, first), (pair.other, other))
         },
         "measures": measures,
-        "consistency_gradient": share,
-        "inactive": not active,
+        "gradient_shares": shares,
+        "inactive": inactive,
     }
 
 
-def _share(config: ClaimsConfig, row: str, seed: int) -> float:
-    file = activity_of(config.out, row, seed)
-    return float(json.loads(file.read_bytes())["consistency_gradient"])
-
-
-def page_of(tables: Tables) -> str:
-    """What was found, as Markdown."""
-    lines = [
-        "Written by `idol-bench claims`; claims.json has all numbers.",
-        "",
-        "A difference is the second row's value minus the first's, paired by seed and video, with "
-        "intervals of 95 % over videos and over seeds. *Shown* is what both exclude 0 for; "
-        "everything else is *not shown*, which does not say that it is false. *Inactive*: the "
-        "consistency losses' weighted gradient is under 1 % of the denoising loss's, so that the "
-        "row cannot differ by what it is meant to.",
+def _added(pair: Pair) -> list[str]:
+    """The consistency losses that the second row has and the first has not, where that is all."""
+    first, other = (variant_called(variant_of(row)) for row in (pair.first, pair.other))
+    if pair.table != "Tab. 5":
+        return []
+    return [
+        loss
+        for loss in ("motion", "cross_attention")
+        if f"{loss}_weight" in first.loss and f"{loss}_weight" not in other.loss
     ]
-    for name, table in tables.items():
-        lines += ["", f"### {name}", *_section(table)]
-    return "\n".join(lines) + "\n"
 
 
-def _section(table: Mapping[str, Any]) -> list[str]:
-    settings, pairs = table["settings"], table["pairs"]
-    trained = (
-        f"{settings['video_steps']} steps of stage video a row, all from `{settings['start']}`"
-        if settings.get("start")
-        else f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and "
-        "video a row"
-    )
-    lines = [
-        f"Preset `tiny`, {trained}, {len(pairs[0]['seeds'])} seeds, {settings['clips']} held-out "
-        f"clips at {settings['sampling_steps']} sampling steps, on "
-        f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{table['commit']}`. "
-        f"Weights of the consistency losses: {_told_weights(table)}.",
-        "",
-        "| row → row | measure | paper | ours | over videos | over seeds | |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for pair in pairs:
-        for name, found in pair["measures"].items():
-            if name not in PRIMARY:
-                continue
-            values = found["over_videos"]["value"]
-            word = f"inactive: {found['verdict']}" if pair["inactive"] else found["verdict"]
-            lines.append(
-                f"| {pair['first']} → {pair['other']} | {METRICS[name].title} "
-                f"| {_papers(pair, name)} | {values:+.4f} | {_shown(found['over_videos'])} "
-                f"| {_shown(found['over_seeds'])} | {word} |"
-            )
-    lines += [
-        "",
-        "Means over seeds; Frechet distances of so few clips are printed and not judged:",
-        "",
-        "| row | " + " | ".join(_PRINTED) + " |",
-        "|---" * (len(_PRINTED) + 1) + "|",
-    ]
-    for row, values in {r: v for pair in pairs for r, v in pair["values"].items()}.items():
-        cells = [f"{np.mean(values[n]):.4g}" if n in values else "not computed" for n in _PRINTED]
-        lines.append(f"| {row} | {' | '.join(cells)} |")
-    if tried := table.get("grid"):
-        names = [name for name in dict.fromkeys((*PRIMARY, *_PRINTED)) if name in tried[0]]
-        lines += [
-            "",
-            "The grid; share is the consistency losses' gradient over the denoising loss's:",
-            "",
-            f"| weight | share | {' | '.join(names)} |",
-            "|---" * (len(names) + 2) + "|",
-        ]
-        for one in tried:
-            cells = [f"{one[name]:.4g}" for name in names]
-            share = f"{one['consistency_gradient']:.2%}"
-            lines.append(f"| {one['weight']:g} | {share} | {' | '.join(cells)} |")
-    return lines
-
-
-def _told_weights(table: Mapping[str, Any]) -> str:
-    settings, weights = table["settings"], table["weights"]
-    if weights is None:
-        return "the paper's, 0.01"
-    return f"{weights[0]:g}, found by the grid on seeds {settings['grid_seeds']}"
-
-
-_PRINTED = ("depth_rmse", "edge_f1", "psnr_person", "fvd", "fid")
-
-
-def _papers(pair: Mapping[str, Any], name: str) -> str:
-    if name != "depth_rmse" or pair["depth"] is None:
-        return "no number"
-    first, other = pair["depth"]
-    return f"{other - first:+.4f}"
-
-
-def _shown(interval: Mapping[str, Any]) -> str:
-    if interval["low"] is None:
-        return "of one alone"
-    return f"{interval['low']:+.4f} to {interval['high']:+.4f}"
+def _share(config: ClaimsConfig, row: str, seed: int, of: str) -> float:
+    return float(json.loads(gradients_of(config.out, row, seed).read_bytes())[of])
 
 
 def _commit() -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["CODEC", "DETAILS", "HEADLINE", "SYSTEMS", "Pair", "rows_of", "variant_of"]
+__all__ = ["CODEC", "DETAILS", "GUIDANCE", "HEADLINE", "SYSTEMS", "Pair", "rows_of", "variant_of"]
+
+GUIDANCE = 1.5
+"""Of all rows: that of the paper's model (docs/method.md), not preset tiny's own."""
 
 CODEC = "@autoencoder"
 """After a row's name: on the latents of a small KL autoencoder, in place of patches."""

@@ -3,7 +3,7 @@
     OUT/runs/SEED/pretrain-haop   one pre-training a seed, for all rows that have it
     OUT/runs/SEED/autoencoder     of rows on its latents; with depth, autoencoder-depth
     OUT/runs/SEED/ROW/image       that of the first row which trains it alike
-    OUT/runs/SEED/ROW/video scored activity.json
+    OUT/runs/SEED/ROW/video scored gradients.json
     OUT/runs/SEED/ROW/log.txt     what the commands said
 
 With `ClaimsConfig.start` there are no pre-training and no stage image: each row is a stage video.
@@ -13,25 +13,26 @@ each is resumable at any point: so is the whole.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from idol.bench.claims.finished import ClaimsError, check_scored, check_trained
-from idol.bench.claims.rows import CODEC, DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
+from idol.bench.claims.commands import Commands, Step, check
+from idol.bench.claims.finished import ClaimsError, check_measured, check_scored, check_trained
+from idol.bench.claims.rows import CODEC, DETAILS, GUIDANCE, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.report import SCORES
+from idol.model_info import find_model, read_info
 from idol.variants import variant_called
 
 __all__ = [
     "Weights",
-    "activity_of",
+    "check_grid",
+    "check_rows",
     "check_start",
+    "gradients_of",
     "grid_name",
     "run_grid",
     "run_rows",
@@ -43,24 +44,29 @@ Weights = tuple[float, float] | None
 """Of the motion and the cross-attention loss; None: the paper's."""
 
 
-class _Step(NamedTuple):
-    """A command, what is there once it has ended well, and what asks whether that is as wanted."""
-
-    module: str
-    arguments: Sequence[str]
-    made: Path
-    log: Path
-    check: Callable[[], None]
-
-
 def scores_of(out: Path, row: str, seed: int) -> Path:
     """The folder of a row's scores."""
     return out / "runs" / str(seed) / row / "scored"
 
 
-def activity_of(out: Path, row: str, seed: int) -> Path:
-    """The file with a row's share of the consistency losses in the gradient."""
-    return out / "runs" / str(seed) / row / "activity.json"
+def gradients_of(out: Path, row: str, seed: int) -> Path:
+    """The file with the consistency losses' shares of a row's gradient."""
+    return out / "runs" / str(seed) / row / "gradients.json"
+
+
+def check_rows(
+    config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int], weights: Weights
+) -> None:
+    """Ask of what is there of some rows whether it was made with the settings of now.
+
+    Raises:
+        ClaimsError: it was not.
+        ShardsError: there is no dataset.
+        EvaluationError: a row's scores cannot be read.
+    """
+    plan = _plan(config, rows, seeds, weights)
+    for steps in [*plan.before, *plan.images.values(), *plan.videos.values()]:
+        check(steps)
 
 
 def run_rows(
@@ -69,33 +75,29 @@ def run_rows(
     """Run all rows with all seeds, a seed after the other, `config.jobs` side by side.
 
     Raises:
-        ClaimsError: a command failed, or what is there was made with other settings; the latter is
-            told before anything is trained.
-        ShardsError: there is no dataset.
-        EvaluationError: a row's scores cannot be read.
+        ClaimsError: a command failed, or what is there was made with other settings.
     """
-    before = _before(config, rows, seeds)
-    images = {
-        (row, seed): _images(config, row, seed, weights)
-        for seed in seeds
-        for row in dict.fromkeys(trained_alike(row) for row in rows)
-    }
-    videos = {
-        (row, seed): _video(config, row, seed, weights, row) for seed in seeds for row in rows
-    }
-    _check([*before, *images.values(), *videos.values()])
-    _all(config, before)
-    with ThreadPoolExecutor(config.jobs) as pool:
+    plan = _plan(config, rows, seeds, weights)
+    with Commands(config.jobs) as commands:
+        commands.all(plan.before)
         done: list[Future[None]] = []
         for seed in seeds:
             # Begun before the rows that wait for them, so nothing waits for what has no thread.
-            begun = {row: pool.submit(_run, images[row, s]) for row, s in images if s == seed}
+            begun = {
+                row: commands.begin(steps) for (row, of), steps in plan.images.items() if of == seed
+            }
             done += [
-                pool.submit(_run_after, begun[trained_alike(row)], videos[row, seed])
-                for row in rows
+                commands.begin(plan.videos[row, seed], begun[trained_alike(row)]) for row in rows
             ]
         for row in done:
             row.result()
+
+
+def check_grid(config: ClaimsConfig) -> None:
+    """The same as `check_rows` of the grid's runs. Raises as it."""
+    for rows in _grid(config):
+        for steps in rows:
+            check(steps)
 
 
 def run_grid(config: ClaimsConfig) -> None:
@@ -104,18 +106,11 @@ def run_grid(config: ClaimsConfig) -> None:
     Stage image has the paper's weights: it has no motion loss, and takes most of the time.
 
     Raises:
-        ClaimsError, ShardsError, EvaluationError: as `run_rows`.
+        ClaimsError: a command failed, or what is there was made with other settings.
     """
-    before = _before(config, ["idol"], config.grid_seeds)
-    images = [_images(config, "idol", seed, None) for seed in config.grid_seeds]
-    videos = [
-        _video(config, "idol", seed, (weight, weight), grid_name(weight))
-        for seed in config.grid_seeds
-        for weight in config.grid
-    ]
-    _check([*before, *images, *videos])
-    for steps in (before, images, videos):
-        _all(config, steps)
+    for rows in _grid(config):
+        with Commands(config.jobs) as commands:
+            commands.all(rows)
 
 
 def grid_name(weight: float) -> str:
@@ -138,12 +133,16 @@ def trained_alike(row: str) -> str:
 
 
 def check_start(start: Path, rows: Sequence[str]) -> None:
-    """Before hours of training: all rows have the weights of the paper's model, on its latents.
+    """Before hours of training: all rows have the weights of the model that they would go on with.
 
     Raises:
-        ClaimsError: naming those that have not.
+        ClaimsError: naming those that have not; or it is of another preset.
+        NotAModelError: there is none.
     """
-    own = variant_called("idol")
+    info = read_info(find_model(start))
+    if info.preset != "tiny":
+        raise ClaimsError(f"--start {start} is of preset {info.preset}: rows are of tiny")
+    own = variant_called(info.variant)
     others = [
         row
         for row in rows
@@ -152,11 +151,43 @@ def check_start(start: Path, rows: Sequence[str]) -> None:
     if others:
         raise ClaimsError(
             f"--start {start} cannot go on as {', '.join(others)}, which have other weights: "
-            "name the tables of those that do not by --tables 5 8"
+            "name the tables of those that do not by --tables 5, or --rows all --tables 5 8"
         )
 
 
-def _before(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[list[_Step]]:
+class _Plan(NamedTuple):
+    """All steps of some rows; `images` and `videos` by row and seed."""
+
+    before: list[list[Step]]
+    images: dict[tuple[str, int], list[Step]]
+    videos: dict[tuple[str, int], list[Step]]
+
+
+def _plan(
+    config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int], weights: Weights
+) -> _Plan:
+    first = dict.fromkeys(trained_alike(row) for row in rows)
+    return _Plan(
+        _before(config, rows, seeds),
+        {(row, seed): _images(config, row, seed, weights) for seed in seeds for row in first},
+        {(row, seed): _video(config, row, seed, weights, row) for seed in seeds for row in rows},
+    )
+
+
+def _grid(config: ClaimsConfig) -> list[list[list[Step]]]:
+    """What the grid runs, one list after the other."""
+    return [
+        _before(config, ["idol"], config.grid_seeds),
+        [_images(config, "idol", seed, None) for seed in config.grid_seeds],
+        [
+            _video(config, "idol", seed, (weight, weight), grid_name(weight))
+            for seed in config.grid_seeds
+            for weight in config.grid
+        ],
+    ]
+
+
+def _before(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> list[list[Step]]:
     """What some rows start from, each once: an autoencoder, then a pre-training on its latents."""
     if config.start is not None:
         return []
@@ -173,7 +204,7 @@ def _before(config: ClaimsConfig, rows: Sequence[str], seeds: Sequence[int]) -> 
     ]
 
 
-def _images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> list[_Step]:
+def _images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> list[Step]:
     """Stage image of a row, or of the one that trains it alike."""
     if config.start is not None:
         return []
@@ -185,39 +216,46 @@ def _images(config: ClaimsConfig, row: str, seed: int, weights: Weights) -> list
     return [_training(config, folder / "image", row, "image", config.image_steps, seed, start)]
 
 
-def _video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> list[_Step]:
+def _video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: str) -> list[Step]:
     """Stage video of a row, whose stage image is there, and its scores, in folder `name`."""
     folder = config.out / "runs" / str(seed) / name
     before = config.start or folder.parent / trained_alike(row) / "image"
     start = ["--init-from", str(before)]
     start += [*_codec_option(config, row, seed), *_weights(row, weights)]
     train = _training(config, folder / "video", row, "video", config.video_steps, seed, start)
-    scored, activity = scores_of(config.out, name, seed), activity_of(config.out, name, seed)
+    scored, gradients = scores_of(config.out, name, seed), gradients_of(config.out, name, seed)
     command = ["run", "--model", str(folder / "video"), "--shards"]
     command += (
         [str(config.held_out), "--split", "train"] if config.held_out else [str(config.shards)]
     )
     command += ["--out", str(scored), "--limit", str(config.clips), "--name", row]
     command += ["--steps", str(config.sampling_steps), "--scheduler", config.scheduler]
+    command += ["--guidance", str(GUIDANCE)]
     # The noise of a seed is the same for all rows: what differs is the row.
     command += ["--seed", str(seed), "--pose", config.pose, "--device", config.device]
     if config.metrics:
         command += ["--metrics", *config.metrics]
-    log, measure = folder / "log.txt", "idol.bench.claims.activity"
+    log, measure = folder / "log.txt", "idol.bench.claims.gradients"
     return [
         train,
-        _Step(
+        Step(
             "idol.evaluate.cli",
             command,
             scored / SCORES,
             log,
-            partial(check_scored, scored, config, seed),
+            partial(check_scored, scored, folder / "video", config, seed),
         ),
-        _Step(measure, [str(folder / "video"), str(activity)], activity, log, _nothing),
+        Step(
+            measure,
+            [str(folder / "video"), str(gradients)],
+            gradients,
+            log,
+            partial(check_measured, gradients, folder / "video"),
+        ),
     ]
 
 
-def _pretraining(config: ClaimsConfig, row: str, seed: int) -> _Step:
+def _pretraining(config: ClaimsConfig, row: str, seed: int) -> Step:
     """A seed's pre-training that this row starts from, with others."""
     name = _pretrained(row)
     by = "idol" if variant_called(variant_of(row)).pretraining == "haop" else "hap"
@@ -246,7 +284,7 @@ def _pretrained(row: str) -> str:
     return "" if kind == "none" else f"pretrain-{kind}" + (f"-{codec}" if codec else "")
 
 
-def _codec(config: ClaimsConfig, name: str, seed: int) -> _Step:
+def _codec(config: ClaimsConfig, name: str, seed: int) -> Step:
     output = config.out / "runs" / str(seed) / name
     depth = ["--autoencoder.depth"] if name == "autoencoder-depth" else []
     return _training(config, output, "idol", "autoencoder", config.codec_steps, seed, depth)
@@ -260,7 +298,7 @@ def _training(
     steps: int,
     seed: int,
     more: Sequence[str],
-) -> _Step:
+) -> Step:
     file = config.train_codec if stage == "autoencoder" else config.train
     command = ["--config", str(file)] if file else []
     command += ["--stage", stage, "--variant", variant_of(row), "--preset", "tiny"]
@@ -268,8 +306,8 @@ def _training(
     command += ["--cpu"] if config.device == "cpu" else []
     command += ["--steps", str(steps), "--seed", str(seed), *more]
     command += ["--sample-every", "0", "--validate-every", "0", "--no-progress"]
-    check = partial(check_trained, output, command, config.start)
-    return _Step("idol.train.cli", command, output / "model", output.parent / "log.txt", check)
+    check = partial(check_trained, output, command, config.out)
+    return Step("idol.train.cli", command, output / "model", output.parent / "log.txt", check)
 
 
 def _weights(row: str, weights: Weights) -> Iterator[str]:
@@ -280,53 +318,3 @@ def _weights(row: str, weights: Weights) -> Iterator[str]:
     for name, weight in zip(("motion_weight", "cross_attention_weight"), weights, strict=True):
         if name not in fixed:
             yield from (f"--loss.{name.replace('_', '-')}", str(weight))
-
-
-def _check(rows: Sequence[Sequence[_Step]]) -> None:
-    """Ask of all that is there whether it was made as it would be now. Raises as `run_rows`."""
-    for steps in rows:
-        for step in steps:
-            if step.made.exists():
-                step.check()
-
-
-def _nothing() -> None:
-    pass
-
-
-def _run(steps: Sequence[_Step]) -> None:
-    """Run what is left of some commands, one after the other. Raises ClaimsError."""
-    for step in steps:
-        if not step.made.exists():
-            _command(step)
-
-
-def _run_after(images: Future[None], steps: Sequence[_Step]) -> None:
-    images.result()
-    _run(steps)
-
-
-def _command(step: _Step) -> None:
-    step.log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    with step.log.open("ab") as told:
-        told.write(f"$ {step.module} {' '.join(step.arguments)}\n".encode())
-        told.flush()
-        code = subprocess.run(
-            [sys.executable, "-m", step.module, *step.arguments],
-            stdout=told,
-            stderr=told,
-            env=environment,
-            check=False,
-        ).returncode
-    if code:
-        raise ClaimsError(
-            f"{step.module} ended with {code}: {step.log} says why, at its end; run the same "
-            "command to resume"
-        )
-
-
-def _all(config: ClaimsConfig, rows: Sequence[Sequence[_Step]]) -> None:
-    with ThreadPoolExecutor(config.jobs) as pool:
-        for done in [pool.submit(_run, steps) for steps in rows]:
-            done.result()

@@ -72,7 +72,8 @@ class _Runs:
                 f"{self._root} does not exist: --claims takes the --out of idol-bench claims, and "
                 "--seed one of its seeds"
             )
-        opened = open_shards(str(config.shards or self._shards()), None, None)
+        self.shards = str(config.shards or self._shards())
+        opened = open_shards(self.shards, None, None)
         self.truths = {n: c for n, c in opened.clips.items() if isinstance(c, ShardClip)}
 
     def video(self, row: str) -> Path | None:
@@ -95,7 +96,12 @@ class _Runs:
                 f"{file} does not exist, for the claims are not finished: name the dataset that "
                 "they were scored on by --shards"
             )
-        return Path(json.loads(file.read_bytes())["scored"])
+        try:
+            return Path(json.loads(file.read_bytes())["scored"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ClaimsError(
+                f"{file} does not say which dataset was scored ({error!r}): name it by --shards"
+            ) from error
 
 
 def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
@@ -103,7 +109,9 @@ def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
     outputs = {word: runs.video(row) for word, row in names.items()}
     if absent := [names[word] for word, output in outputs.items() if output is None]:
         return {"absent": absent}
-    seen = {word: seen_by(output) for word, output in outputs.items() if output is not None}
+    seen = {
+        word: seen_by(output, runs.shards) for word, output in outputs.items() if output is not None
+    }
     first = next(iter(seen.values()))
     rows: list[Row] = [("frames", _spread(first.frames_FHW3, config.frames))]
     for word, one in seen.items():
@@ -111,12 +119,20 @@ def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
             rows.append((f"{word}: features, {stream}", _spread(features, config.frames)))
         for stream, motion in one.motion.items():
             rows.append((f"{word}: motion, {stream}", _spread(motion, config.frames)))
-    numbers = {word: one.difference for word, one in seen.items()}
-    caption = "motion fields differ (Eq. 5) by " + ", ".join(
-        f"{value:.3g} {word} the losses" for word, value in numbers.items()
+    numbers = {word: float(np.mean(one.differences)) for word, one in seen.items()}
+    relative = {word: float(np.mean(one.relative)) for word, one in seen.items()}
+    caption = f"motion fields differ (Eq. 5, {len(first.differences)} clips) by " + ", ".join(
+        f"{numbers[word]:.3g} {word} the losses, {relative[word]:.2f} of what unrelated ones would"
+        for word in seen
     )
     write_atomically(config.out / "fig3.png", sheet(f"Fig. 3: {first.key}", caption, rows))
-    return {"clip": first.key, "rows": names, "motion_difference": numbers}
+    return {
+        "clip": first.key,
+        "clips": len(first.differences),
+        "rows": names,
+        "motion_difference": numbers,
+        "relative_difference": relative,
+    }
 
 
 def _hole(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from idol.config.model import MODALITY_NAMES
 from idol.data.datasets import open_datasets
-from idol.data.preparation import Preparation
+from idol.data.preparation import LatentBatch, Preparation
 from idol.diffusion.noise import named_noise
 from idol.losses.literal import motion_consistency
-from idol.saved import load_trained
+from idol.saved import Trained, load_trained
 from idol.train.cli import parse
 from idol.train.samples import clip_features, colour_motion, displacements
 
@@ -29,36 +29,48 @@ class Seen:
     `frames_FHW3` the clip itself, uint8.
     `features`   by stream, (F, H, W, 3) uint8: their three first principal components as colours.
     `motion`     by stream, (F - 1, H, W, 3) uint8: the motion field; hue is direction.
-    `difference` Eq. 5 between the streams' motion fields, at this layer.
+    `differences` of several clips, this one first: Eq. 5 between the streams' motion fields, at
+        this layer.
+    `relative`   the same over what it would be of fields that have nothing to do with each other,
+        the sum of both fields' distances from no motion at all: 0 where they agree. Fields that
+        grow flat differ less, and agree no more.
     """
 
     key: str
     frames_FHW3: np.ndarray
     features: dict[str, np.ndarray]
     motion: dict[str, np.ndarray]
-    difference: float
+    differences: tuple[float, ...]
+    relative: tuple[float, ...]
 
 
 @torch.no_grad()
-def seen_by(output: Path) -> Seen:
-    """The first held-out clip as the model of a run of stage video sees it.
+def seen_by(output: Path, shards: str, count: int = 4) -> Seen:
+    """The first held-out clip as the model of a run of stage video sees it; numbers of several.
 
     Args:
         output: the run's `--output`.
+        shards: what was held out, its split val if it has one.
+        count: of clips that are measured.
     """
     config = parse(["--config", str(output / "config.json")])
+    config = dataclasses.replace(config, shards=(shards,))
     trained, _ = load_trained(output)
-    [clips] = open_datasets(config).first_clips("val", 1)
     prepare = Preparation.of(config, trained.codec, trained.image_encoder)
-    batch = prepare(clips, torch.device("cpu"))
-    shape = batch.latents_BMFCHW.shape[1:]
-    noise = named_noise(f"figure/{batch.key[0]}", shape)[None]
-    features_MFHWC = clip_features(trained.denoiser.eval(), batch, noise)[0].float()
+    data = open_datasets(config)
+    split = "train" if data.without_val else "val"
+    batches = list(data.first_clips(split, count))
+    batch = prepare(batches[0], torch.device("cpu"))
+    features = [
+        features_MFHWC
+        for clips in batches
+        for features_MFHWC in _features(trained, prepare(clips, torch.device("cpu")))
+    ]
+    features_MFHWC, clips = features[0], batches[0]
     moved = displacements(features_MFHWC)
     longest = float(torch.linalg.vector_norm(moved, dim=-1).quantile(0.98))
     names = [MODALITY_NAMES[m] for m in batch.modalities]
     coloured = _principal(features_MFHWC)
-    video, depth = features_MFHWC[:1], features_MFHWC[1:2]
     return Seen(
         key=batch.key[0],
         frames_FHW3=np.asarray(clips.rgb[0]),
@@ -67,8 +79,28 @@ def seen_by(output: Path) -> Seen:
             name: np.stack([colour_motion(frame, longest) for frame in of.numpy()])
             for name, of in zip(names, moved, strict=True)
         },
-        difference=float(motion_consistency(video, depth, features_MFHWC.shape[-1] ** -0.5)),
+        differences=tuple(_difference(of_clip) for of_clip in features),
+        relative=tuple(_difference(of_clip) / _apart(of_clip) for of_clip in features),
     )
+
+
+def _features(trained: Trained, batch: LatentBatch) -> Tensor:
+    """Of both streams of all clips, (B, M, F, H, W, C), with one noise on all frames."""
+    shape = batch.latents_BMFCHW.shape[1:]
+    noise = torch.stack([named_noise(f"figure/{key}", shape) for key in batch.key])
+    return clip_features(trained.denoiser.eval(), batch, noise).float()
+
+
+def _difference(features_MFHWC: Tensor) -> float:
+    """Eq. 5."""
+    video, depth = features_MFHWC[:1], features_MFHWC[1:2]
+    return float(motion_consistency(video, depth, features_MFHWC.shape[-1] ** -0.5))
+
+
+def _apart(features_MFHWC: Tensor) -> float:
+    """Eq. 5 between each stream and one without features, whose motion field is flat, together."""
+    flat, temperature = torch.zeros_like(features_MFHWC[:1]), features_MFHWC.shape[-1] ** -0.5
+    return sum(float(motion_consistency(one[None], flat, temperature)) for one in features_MFHWC)
 
 
 def _principal(features_MFHWC: Tensor) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import pytest
 import torch
 
+from idol.bench.claims.commands import Commands, Step
 from idol.bench.claims.finished import ClaimsError, check_trained
-from idol.bench.claims.report import NAME, compared, made, page_of, verdict
+from idol.bench.claims.page import page_of
+from idol.bench.claims.report import NAME, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.bench.claims.runs import trained_alike
 from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
+from idol.evaluate.errors import EvaluationError
+from idol.model_info import NotAModelError
 from idol.train.cli import parse
 from idol.train.resume import described, shards_digest, write_config
 from idol.variants import VARIANTS
@@ -55,12 +60,14 @@ def test_differences_are_paired_by_seed_and_video() -> None:
     ],
 )
 def test_a_claim_needs_both_intervals(videos: Any, seeds: Any, better: str, word: str) -> None:
-    found = {
+    found: dict[str, dict[str, Any]] = {
         name: dict(zip(("low", "high"), ends, strict=True))
         for name, ends in (("over_videos", videos), ("over_seeds", seeds))
     }
-    assert verdict(found, better, judged=True) == word
-    assert verdict(found, better, judged=False) == "not judged"
+    found["over_videos"]["videos"] = 16
+    assert verdict(found, better, judged=True, of_videos=32) == word
+    assert verdict(found, better, judged=True, of_videos=33) == "too few videos"
+    assert verdict(found, better, judged=False, of_videos=32) == "not judged"
 
 
 def test_rows_are_variants_and_add_one_thing_after_another() -> None:
@@ -96,10 +103,19 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
         made(ClaimsConfig(**given, write=tmp_path / "page.md"))
     with pytest.raises(ClaimsError, match=r"--write .*absent.md: .*No such file"):
         made(ClaimsConfig(**given, write=tmp_path / "absent.md"))
-    with pytest.raises(ConfigError, match="--tables 1, 6 and 8 are of --rows all"):
+    with pytest.raises(ConfigError, match="--tables 6 is of --rows all: give that"):
         ClaimsConfig(**given, tables=(6,))
-    with pytest.raises(ClaimsError, match=r"absent cannot go on as separate-unets"):
+    with pytest.raises(NotAModelError, match="absent holds no trained model"):
         made(ClaimsConfig(**given, start=tmp_path / "absent", held_out=given["shards"]))
+    people = Path(__file__).parents[3] / "idol/pretrained/people64"
+    with pytest.raises(ClaimsError, match=r"people64 cannot go on as separate-unets"):
+        made(ClaimsConfig(**given, start=people, held_out=given["shards"]))
+    with pytest.raises(ConfigError, match=r"--train, as .*absent\.json does not exist"):
+        made(ClaimsConfig(**given, train=tmp_path / "absent.json"))
+    with pytest.raises(EvaluationError, match="nobody"):
+        made(ClaimsConfig(**given, pose="nobody"))
+    with pytest.raises(ConfigError, match="beauty"):
+        made(ClaimsConfig(**given, metrics=("beauty",)))
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="--device cuda cannot be used"):
             made(ClaimsConfig(**given, device="cuda"))
@@ -139,19 +155,75 @@ def test_what_is_finished_must_have_been_made_as_is_asked_for(tmp_path: Path) ->
     digest = shards_digest(open_mixture(config.shards))
     (output / "model").mkdir(parents=True)
     write_config(output, described(config, processes=1, shards_digest=digest))
-    check_trained(output, command(), None)
-    check_trained(output, command("--init-from", str(start)), start)
-    check_trained(output, command(), start / "model")
+    same = command("--init-from", str(start))
+    check_trained(output, same, tmp_path)
+    check_trained(output, command("--init-from", str(start / "model")), tmp_path)
     with pytest.raises(ClaimsError, match=r"video was made.*\n.*seed: saved 0, given 1\n.*--out\."):
-        check_trained(output, command("--seed", "1"), None)
+        check_trained(output, [*same, "--seed", "1"], tmp_path)
     with pytest.raises(ClaimsError, match=r"init_from: saved .*start/model, given .*other"):
-        check_trained(output, command(), tmp_path / "other")
+        check_trained(output, command("--init-from", str(tmp_path / "other")), tmp_path)
+    with pytest.raises(ClaimsError, match=r"init_from: saved .*start/model, given None"):
+        check_trained(output, command(), tmp_path)
+    with pytest.raises(ClaimsError, match="device: saved cpu, given cuda"):
+        check_trained(output, [word for word in same if word != "--cpu"], tmp_path)
     write_shards(tmp_path / "others", [shard_clip(98, "train")], [])
     with pytest.raises(ClaimsError, match="shards_digest: the shards"):
-        check_trained(output, command(shards=tmp_path / "others"), None)
+        check_trained(output, command(shards=tmp_path / "others"), tmp_path)
     (output / "config.json").unlink()
     with pytest.raises(ClaimsError, match=r"has lost its config\.json: move"):
-        check_trained(output, command(), None)
+        check_trained(output, same, tmp_path)
+
+
+def step(folder: Path, name: str, program: str) -> Step:
+    """A command that runs a program of Python, which is to make file `name`."""
+    (folder / f"{name}_made.py").write_text(program)
+    return Step(f"{name}_made", [], folder / name, folder / "log.txt", lambda: None)
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def test_a_command_that_fails_is_told_at_once_and_the_others_are_run(
+    beside: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = step(beside, "a", "import sys; sys.exit('no such thing')")
+    good = step(beside, "b", f"open({str(beside / 'b')!r}, 'w')")
+    with (
+        pytest.raises(ClaimsError, match=r"a_made ended with 1: no such thing\n.*log\.txt has all"),
+        Commands(1) as commands,
+    ):
+        commands.all([[bad], [good]])
+    assert (beside / "b").exists()
+    assert "no such thing" in caplog.text
+
+
+def test_what_waits_for_a_command_that_failed_is_not_run(beside: Path) -> None:
+    bad = step(beside, "a", "raise SystemExit(3)")
+    later = step(beside, "b", f"open({str(beside / 'b')!r}, 'w')")
+    with pytest.raises(ClaimsError, match="ended with 3"), Commands(2) as commands:
+        commands.begin([later], after=commands.begin([bad])).result()
+    assert not (beside / "b").exists()
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_stops_what_runs_and_begins_no_more(beside: Path) -> None:
+    began, never = beside / "began", beside / "b"
+    sleeps = f"open({str(began)!r}, 'w').close(); import time; time.sleep(600)"
+    later = step(beside, "b", f"open({str(never)!r}, 'w')")
+
+    def interrupted(commands: Commands) -> None:
+        commands.begin([step(beside, "a", sleeps)])
+        commands.begin([later])
+        while not began.exists():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Commands(1) as commands:
+        interrupted(commands)
+    assert not never.exists()
 
 
 @pytest.mark.slow
@@ -195,7 +267,7 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     assert len(pair["values"]["idol"]["depth_rmse"]) == 1
     # One seed says nothing of others.
     assert pair["measures"]["depth_rmse"]["verdict"] == "not shown"
-    assert pair["consistency_gradient"] > 0
+    assert all(share > 0 for share in pair["gradient_shares"].values())
     page = (config.out / "claims.md").read_text()
     assert "cross-attention-loss → idol" in page
     assert not (config.out / "runs/0/idol/image").exists()

@@ -134,11 +134,23 @@ def test_figures_are_drawn_of_what_is_there_and_say_what_is_not(
     assert picture is not None
     assert picture.std() > 10
 
-    seen = seen_by(claims / "runs/0/idol/video")
+    seen = seen_by(claims / "runs/0/idol/video", str(shards))
+    assert seen.key == "videos-box-3"
     assert seen.features["video"].shape == (2, 8, 8, 3)
     assert seen.motion["depth"].shape == (1, 8, 8, 3)
-    assert seen.difference > 0
-    assert said["fig3"]["motion_difference"]["with"] == seen.difference
+    assert len(seen.differences) == said["fig3"]["clips"] == 2
+    assert all(difference > 0 for difference in seen.differences)
+    assert all(0 < relative < 2 for relative in seen.relative)
+    assert said["fig3"]["motion_difference"]["with"] == np.mean(seen.differences)
+    assert said["fig3"]["relative_difference"]["with"] == np.mean(seen.relative)
+
+
+@pytest.mark.parametrize("said", ["{}", "{", "[]"])
+def test_claims_that_do_not_name_their_dataset_are_told(tmp_path: Path, said: str) -> None:
+    (tmp_path / "runs" / "0").mkdir(parents=True)
+    (tmp_path / "claims.json").write_text(said)
+    with pytest.raises(ClaimsError, match=r"claims\.json does not say which dataset.*--shards"):
+        drawn(FiguresConfig(claims=tmp_path, out=tmp_path / "out"))
 
 
 def test_without_runs_it_says_so(tmp_path: Path) -> None:

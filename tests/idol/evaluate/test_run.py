@@ -79,6 +79,24 @@ def test_a_run_with_other_settings_is_refused(
     assert "a run with other settings (seed was 0, is 3)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--pose", "nobody"), "nobody"),
+        (("--metrics", "beauty"), "beauty"),
+        (("--require", "beauty"), "beauty"),
+        (("--protocol", "none"), "none"),
+    ],
+)
+def test_how_clips_are_scored_is_looked_at_before_they_are_generated(
+    world: Path, given: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--model", str(world / "model"), "--shards", str(world / "shards")]
+    assert main([*command, "--out", str(world / "never"), *given]) == 2
+    assert said in capsys.readouterr().err
+    assert not (world / "never").exists()
+
+
 def test_the_seed_of_a_clip_is_of_its_key_alone() -> None:
     seeds = {clip_seed(0, "a"), clip_seed(0, "b"), clip_seed(1, "a")}
     assert len(seeds) == 3
