@@ -109,7 +109,7 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
-		--temperature 0.7 --out $(DEMO)/generated
+		--temperature 0.7 --keep-background --fill-hole --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 app: .venv/app  ## A page in the browser that generates, on this machine alone
@@ -161,7 +161,7 @@ STILL = $(BIN)/python -c 'import itertools, sys, av; film, index, out = sys.argv
 	next(itertools.islice(av.open(film).decode(video=0), int(index), None)).to_image().save(out)'
 FOOTAGE = $$($(BIN)/idol-prep weights where footage)
 WALKS = $(DEMO)/man.png --background $(DEMO)/place.png --driving "$(FOOTAGE)/demo.mp4" --retarget none \
-	--start-frame 60 --frames 64 --scheduler unipc --keep-background
+	--start-frame 60 --frames 64 --keep-background --fill-hole
 
 demo-generate-footage: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
 	@test -d $(DEMO)/train/video/model || $(MAKE) demo-train
@@ -170,7 +170,7 @@ demo-generate-footage: .venv/generate  ## Generate with the demo's model: the he
 	@$(STILL) "$(FOOTAGE)/demo.mp4" 229 $(DEMO)/place.png
 	@$(BIN)/idol-generate $(WALKS) --model $(DEMO)/train/video --out $(DEMO)/generate/man-walks
 	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-160 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
-		--scheduler unipc --keep-background --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
+		--keep-background --fill-hole --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
 	@echo "and the man by the model that comes with the package, which has seen 1400 people"
 	@$(BIN)/idol-generate $(WALKS) --out $(DEMO)/generate/man-walks-packaged
 	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4

@@ -76,6 +76,9 @@ class GenerateConfig:
     """Take about half the memory, and longer."""
     keep_background: bool = False
     """Put the given background's pixels wherever the depth says that nobody is."""
+    fill_hole: bool = False
+    """With --keep-background: where nobody is, show in the hole that the person left in it what
+    surrounds the hole, and not what is generated there."""
     watermark: bool = True
     """Mark the video invisibly as synthetic; --no-watermark does not."""
     watermark_every: Annotated[int | None, at_least(1)] = None
@@ -95,6 +98,8 @@ class GenerateConfig:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
         if (self.driving is None) == (self.skeletons is None):
             mistakes.append("give the motion, either as --driving or as --skeletons")
+        if self.fill_hole and not self.keep_background:
+            mistakes.append("--fill-hole is of --keep-background: give that as well")
         if self.background_mask is not None and self.background is None:
             mistakes.append("--background-mask is of a --background, and none is given")
         if "::" in self.photo:

@@ -28,12 +28,18 @@ _WITHIN_DEVIATION = 0.68
 # A background's mask is soft; what is above this fraction of it has the person's colours in it.
 _HOLE = 0.05
 
+_RADIUS = 3  # pixels from which a hole that is filled takes colours
+
 # One pixel of 64: as far as pixels reach that show the person, whose depth is the background's.
 _MARGIN = 1 / 64
 
 
 def keep_background(
-    generated: Generated, background: np.ndarray, background_mask: np.ndarray
+    generated: Generated,
+    background: np.ndarray,
+    background_mask: np.ndarray,
+    *,
+    fill_hole: bool = False,
 ) -> tuple[Generated, np.ndarray]:
     """Put the given background's pixels wherever neither the person nor their soft edge is.
 
@@ -42,18 +48,25 @@ def keep_background(
     Args:
         generated: F frames of S x S pixels, with the person's depth.
         background, background_mask: (S, S, 3) and (S, S) uint8; 255 is the hole.
+        fill_hole: show in the hole what surrounds it (Telea, 2004), where nobody is, and not what
+            was generated there.
 
     Returns:
-        The same with other frames, and what was kept, (F, S, S) bool.
+        The same with other frames, and where the given pixels were kept, (F, S, S) bool.
 
     Raises:
         GenerationError: the depth is the whole frame's, which says nothing of who is where; or the
             background is of another size.
     """
     _check(generated, background, background_mask)
-    kept = ~_with_edges(generated.depth_pictures) & _known(background_mask)
-    frames = np.where(kept[..., None], background, generated.frames)
-    return dataclasses.replace(generated, frames=frames), kept
+    nobody, known = ~_with_edges(generated.depth_pictures), _known(background_mask)
+    place, shown = background, nobody & known
+    if fill_hole:
+        margin = max(1, round(_MARGIN * len(known)))
+        known = ~_grown(~known[None], margin)[0]  # its border is soft
+        place, shown = _filled(background, ~known), nobody
+    frames = np.where(shown[..., None], place, generated.frames)
+    return dataclasses.replace(generated, frames=frames), nobody & known
 
 
 def person_mask(depth_pictures: np.ndarray) -> np.ndarray:
@@ -124,6 +137,12 @@ def _grown(masks: np.ndarray, pixels: int) -> np.ndarray:
     """Masks (F, H, W) bool, wider by so many pixels in all eight directions."""
     around = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return np.stack([cv2.dilate(mask.astype(np.uint8), around) for mask in masks]).astype(bool)
+
+
+def _filled(background: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The background with what surrounds a hole in it."""
+    mask = hole.astype(np.uint8)
+    return cv2.inpaint(np.ascontiguousarray(background), mask, _RADIUS, cv2.INPAINT_TELEA)
 
 
 def _known(background_mask: np.ndarray) -> np.ndarray:

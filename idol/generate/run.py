@@ -411,7 +411,7 @@ def _scores(
         scores["background_psnr_as_generated"] = _plain(background_psnr(generated, *place))
     kept = None
     if config.keep_background:
-        generated, where = keep_background(generated, *place)
+        generated, where = keep_background(generated, *place, fill_hole=config.fill_hole)
         kept = float(where.mean())
     if generated.depth_kind == "person":
         scores["background_psnr"] = _plain(background_psnr(generated, *place))

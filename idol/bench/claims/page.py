@@ -38,12 +38,14 @@ def page_of(tables: Tables) -> str:
         "than half of them have the measure in all runs. Verdicts are not corrected for their "
         "number.",
     ]
+    grids: list[Any] = []
     for name, table in tables.items():
-        lines += ["", f"### {name}", *_section(table)]
+        lines += ["", f"### {name}", *_section(table, with_grid=table.get("grid") not in grids)]
+        grids.append(table.get("grid"))
     return "\n".join(lines) + "\n"
 
 
-def _section(table: Mapping[str, Any]) -> list[str]:
+def _section(table: Mapping[str, Any], *, with_grid: bool) -> list[str]:
     settings, pairs = table["settings"], table["pairs"]
     trained = (
         f"{settings['video_steps']} steps of stage video a row, all from `{settings['start']}`"
@@ -82,7 +84,7 @@ def _section(table: Mapping[str, Any]) -> list[str]:
     for row, values in {r: v for pair in pairs for r, v in pair["values"].items()}.items():
         cells = [f"{np.mean(values[n]):.4g}" if n in values else "not computed" for n in PRINTED]
         lines.append(f"| {row} | {' | '.join(cells)} |")
-    if tried := table.get("grid"):
+    if with_grid and (tried := table.get("grid")):
         names = [name for name in dict.fromkeys((*PRIMARY, *PRINTED)) if name in tried[0]]
         lines += [
             "",

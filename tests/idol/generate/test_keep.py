@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -53,6 +54,26 @@ def generated(depth_pictures: np.ndarray) -> Generated:
 
 BACKGROUND = np.full((SIZE, SIZE, 3), 100, np.uint8)
 NO_HOLE = np.zeros((SIZE, SIZE), np.uint8)
+
+
+def test_a_hole_is_filled_with_what_surrounds_it_where_nobody_is() -> None:
+    cover = coverage()
+    hole = NO_HOLE.copy()
+    hole[10:30, 2:14] = 255  # where nobody stands
+    hole[20:40, 22:30] = 255  # where somebody does, for a while
+    background = BACKGROUND.copy()
+    background[hole > 0] = 255
+    before = generated(pictures(cover))
+    after, kept = keep_background(before, background, hole, fill_hole=True)
+    unfilled, same = keep_background(before, background, hole)
+    assert not (kept & ~same).any()
+    border = cv2.dilate(hole, np.ones((3, 3), np.uint8)) > 0  # soft, and filled as well
+    assert not (same & ~kept)[:, ~border].any()
+    assert not kept[:, hole > 0].any()
+    assert (np.abs(after.frames[:, 12:28, 4:12].astype(int) - 100) <= 5).all()
+    assert (unfilled.frames[:, 12:28, 4:12] == 90).all()
+    assert (after.frames[cover > 0.1] == 90).all()
+    assert np.array_equal(after.frames[kept], unfilled.frames[kept])
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1, 0.15])
