@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _command,
         argv,
         errors=(IdolError, InputError, ShardsError, OSError, ValueError),
+        interrupted="stopped. Claims go on where they were by the same command.",
     )
 
 

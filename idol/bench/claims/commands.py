@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from idol.bench.claims.finished import ClaimsError
+from idol.bench.claims.errors import ClaimsError
 
 __all__ = ["Commands", "Step", "check"]
 

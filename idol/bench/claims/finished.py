@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from idol.bench.claims.errors import ClaimsError
 from idol.bench.claims.rows import GUIDANCE
 from idol.config.claims import ClaimsConfig
-from idol.errors import IdolError
 from idol.evaluate.compare import read_scores
 from idol.evaluate.run import RUN
 from idol.model_info import model_digest
@@ -21,11 +21,7 @@ from idol.train.resume import described, differing, read_config, shards_digest
 from shards.files.digest import parse_json
 from shards.mix import open_mixture
 
-__all__ = ["ClaimsError", "check_measured", "check_scored", "check_trained"]
-
-
-class ClaimsError(IdolError):
-    """A command of a row failed, and its log says why; or what is there was made otherwise."""
+__all__ = ["check_measured", "check_scored", "check_trained"]
 
 
 def check_trained(output: Path, command: Sequence[str], out: Path) -> None:

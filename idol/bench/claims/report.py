@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from idol.bench.claims.finished import ClaimsError
+from idol.bench.claims.errors import ClaimsError
 from idol.bench.claims.gradients import INACTIVE
 from idol.bench.claims.page import PRIMARY, PRINTED, Tables, page_of
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of, variant_of
@@ -80,7 +80,8 @@ def made(
     headline, details = _asked(config, headline), _asked(config, details)
     for option, file in (("train", config.train), ("train-codec", config.train_codec)):
         try:
-            _ = file and read_settings(file)
+            if file is not None:
+                read_settings(file)
         except ConfigError as error:
             raise ConfigError(f"--{option}, as idol-train's {error}") from error
     check_scoring(

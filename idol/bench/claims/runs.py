@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from idol.bench.claims.commands import Commands, Step, check
-from idol.bench.claims.finished import ClaimsError, check_measured, check_scored, check_trained
+from idol.bench.claims.errors import ClaimsError
+from idol.bench.claims.finished import check_measured, check_scored, check_trained
 from idol.bench.claims.rows import CODEC, DETAILS, GUIDANCE, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.report import SCORES

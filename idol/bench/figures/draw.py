@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from idol.bench.claims.finished import ClaimsError
+from idol.bench.claims.errors import ClaimsError
 from idol.bench.claims.rows import CODEC
 from idol.bench.claims.runs import scores_of
 from idol.bench.figures.features import seen_by

