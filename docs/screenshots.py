@@ -138,6 +138,7 @@ def app(browser: Any, demo: Path) -> Iterator[Any]:
     ):
         until(page, "document.querySelectorAll('img.small').length == 2")
         page.get_by_label("Keep background").check()
+        page.get_by_label("Fill hole").check()
         page.click("#preview")
         until(page, "document.querySelector('#stage').innerText == 'Done'", 600)
         page.click("#generate")

@@ -28,7 +28,7 @@ _NOT_SETTINGS = frozenset(
         *("background", "background_mask", "preview", "overwrite", "c2pa"),
     )
 )
-_FIRST = ("seed", "steps", "guidance", "frames", "keep_background")
+_FIRST = ("seed", "steps", "guidance", "frames", "keep_background", "fill_hole")
 
 
 class FormError(IdolError):

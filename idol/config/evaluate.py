@@ -97,13 +97,14 @@ class RunConfig:
     split: str | None = None
     """Split of the shards."""
     steps: Annotated[int | None, at_least(1)] = None
-    """Denoising steps: 50 with ddim, 4 with lcm, 10 with the others, and 2 of preset tiny."""
+    """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
+    of preset tiny take 2."""
     guidance: float | None = None
-    """Weight of the foreground; 1 is none. 1.5 unless given, and 1 of preset tiny; distilled models
-    have it in them."""
+    """Weight of the foreground; 1 is none. Unless given 1.5, and 1 for models of preset tiny;
+    distilled models have it in them."""
     scheduler: str | None = None
-    """How steps are taken: ddim, unipc or dpm; unless given ddim, and unipc of preset tiny; lcm,
-    which distilled models take."""
+    """How steps are taken: ddim, unipc or dpm; unless given ddim, and unipc for models of
+    preset tiny; lcm, which distilled models take."""
     temperature: Annotated[float, NOT_NEGATIVE] = 1.0
     """As for idol-generate."""
     seed: Annotated[int, at_least(0)] = 0

@@ -55,14 +55,15 @@ class GenerateConfig:
     frames: Annotated[int | None, at_least(1)] = None
     """How many frames of the motion are taken; all unless given."""
     steps: Annotated[int | None, at_least(1, 1000)] = None
-    """Denoising steps: 50 with ddim, 4 with lcm, 10 with the others, and 2 of preset tiny."""
+    """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
+    of preset tiny take 2."""
     scheduler: Literal["ddim", "unipc", "dpm", "lcm"] | None = None
     """How steps are taken: ddim, which resumes at the step where it was stopped, or unipc and dpm,
-    which need few. Unless given ddim, and unipc of preset tiny. lcm is of distilled models, which
-    take no other."""
+    which need few. Unless given ddim, and unipc for models of preset tiny. lcm is for distilled
+    models, which take no other."""
     guidance: Annotated[float | None, NOT_NEGATIVE] = None
-    """Weight of the person's image; 1 is none, and half the work. 1.5 unless given, and 1 of preset
-    tiny; distilled models have it in them."""
+    """Weight of the person's image; 1 is none, and half the work. Unless given 1.5, and 1 for
+    models of preset tiny; distilled models have it in them."""
     temperature: Annotated[float, NOT_NEGATIVE] = 1.0
     """Deviation of the noise that the video starts from; below 1 it flickers less and is nearer to
     the mean of what could be, above 1 farther."""

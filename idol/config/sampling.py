@@ -22,8 +22,8 @@ class Sampling(NamedTuple):
     guidance: float
 
 
-# Of the paper's model; and of preset tiny, which sees at once what it can, and with more steps adds
-# up its errors (docs/laptop-model.md, Sampling).
+# For the paper's model; and for preset tiny, which sees at once what it can, and with more steps
+# adds up its errors (docs/laptop-model.md, Sampling).
 _OWN = {"sd14": Sampling("ddim", 50, 1.5), "tiny": Sampling("unipc", 2, 1.0)}
 _MANY_STEPS = 50  # of ddim
 _FEW_STEPS = {"sd14": 10, "tiny": 2}  # of the others
@@ -39,7 +39,7 @@ def sampling_of(
 ) -> Sampling:
     """What is asked for, and else the model's own.
 
-    That is 50 steps of DDIM, or 10 of another scheduler, with a guidance of 1.5; of preset tiny 2
+    That is 50 steps of DDIM, or 10 of another scheduler, with a guidance of 1.5; for preset tiny 2
     steps of UniPC without guidance. A distilled model has guidance in it: 4 steps of its scheduler.
 
     Raises:

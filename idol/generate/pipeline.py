@@ -231,10 +231,11 @@ class IdolPipeline(PlacedPipeline):
             background_mask: where the background is a hole, under the person or beyond a photo;
                 unless given, where its alpha is 0, else nowhere.
             height, width: of the frames; unless given, those that the model was trained with.
-            num_inference_steps: denoising steps; unless given 50 of DDIM, 10 of other schedulers, 2
-                of those of preset tiny, and 4 of a distilled model.
-            guidance_scale: weight of the foreground; 1 is none, and half the work. 1.5 unless
-                given, and 1 of preset tiny; a distilled model has it in it, and takes none.
+            num_inference_steps: denoising steps; unless given 50 by DDIM and 10 by other schedulers,
+                2 for models of preset tiny, and 4 for a distilled model.
+            guidance_scale: weight of the foreground; 1 is none, and half the work. Unless given
+                1.5, and 1 for models of preset tiny; a distilled model has it in it, and takes
+                none.
             temperature: deviation of the noise to start from, where none is given in `latents`.
             eta: noise that DDIM adds at each step, 0 to 1; other schedulers ignore it.
             generator: on the CPU, for the same noise on every device.
