@@ -1,7 +1,7 @@
 """What a run trains on: datasets that are opened once, checked, and streamed.
 
-Opening reads every manifest; whatever asks later (checks, digest, training, validation, samples)
-takes the opened datasets.
+Opening reads every manifest, all in one file where a build has finished; whatever asks later
+(checks, digest, training, validation, samples) takes the opened datasets.
 """
 
 from __future__ import annotations

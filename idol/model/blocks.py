@@ -4,21 +4,26 @@ The order inside a block is Fig. 2, right. Parameters of the 2D model keep diffu
 Shape suffixes: see `idol.model.layout`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from diffusers.models.downsampling import Downsample2D
-from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from idol.config.model import DualModalUNetConfig
 from idol.model.attention import CrossModalAttention, LayerFeatures, Transformer
 from idol.model.layout import ClipLayout
 from idol.model.resblock import ResBlock
 
-__all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock"]
+__all__ = ["DownBlock", "Embeddings", "MidBlock", "UpBlock", "Upsample"]
+
+# Values of an image batch that torch enlarges channels-last; beyond, its CUDA kernel makes zeros
+# (pytorch issue 141831).
+_MOST_ENLARGED = 2**31 - 1
 
 
 class Embeddings(NamedTuple):
@@ -170,6 +175,24 @@ class MidBlock(_Block):
         return self._resnet(self.resnets[1], x_NCHW, embeddings)
 
 
+class Upsample(nn.Module):
+    """To the next level's size, each pixel repeated, and a convolution.
+
+    Parameters and values are those of diffusers' `Upsample2D`, which copies 64 images and more out
+    of channels-last; only what is larger than torch's kernel can count has to be.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x_NCHW: Tensor, size: tuple[int, ...]) -> Tensor:
+        """(N, C, H, W) to (N, C, *size)."""
+        if x_NCHW.shape[:2].numel() * math.prod(size) > _MOST_ENLARGED:
+            x_NCHW = x_NCHW.contiguous()
+        return self.conv(F.interpolate(x_NCHW, size=size, mode="nearest"))
+
+
 class UpBlock(_Block):
     """Units that each take a skip; then, but at the finest resolution, upsampling."""
 
@@ -192,7 +215,7 @@ class UpBlock(_Block):
         self.attentions = nn.ModuleList(
             Transformer(channels, config) for _ in range(layers if attention else 0)
         )
-        self.upsamplers = nn.ModuleList([Upsample2D(channels, use_conv=True)] if upsample else [])
+        self.upsamplers = nn.ModuleList([Upsample(channels)] if upsample else [])
 
     def forward(
         self,
@@ -234,6 +257,6 @@ class UpBlock(_Block):
 
     def resample(self, x_NCHW: Tensor, size: tuple[int, ...] | None) -> Tensor:
         """What comes after it: the next level's features."""
-        for upsampler in self.upsamplers:
-            x_NCHW = upsampler(x_NCHW, size)
-        return x_NCHW
+        if size is None:
+            return x_NCHW
+        return self.upsamplers[0](x_NCHW, size)

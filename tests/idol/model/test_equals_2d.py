@@ -8,8 +8,15 @@ import pytest
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.upsampling import Upsample2D
 
-from idol.model import DualModalDenoiser, DualModalUNet, DualModalUNetConfig, PoseControlNet
+from idol.model import (
+    DualModalDenoiser,
+    DualModalUNet,
+    DualModalUNetConfig,
+    PoseControlNet,
+    blocks,
+)
 from idol.model.initial_weights import load_2d_weights
 from tests.idol.small import SMALL, randomise
 
@@ -102,3 +109,17 @@ def test_controlled_unet_equals_the_controlled_2d_unet(
             mid_block_additional_residual=control.mid,
         ).sample
     torch.testing.assert_close(ours.flatten(0, 2), theirs)
+
+
+@pytest.mark.parametrize("most", [2**31 - 1, 1])
+def test_enlarging_equals_theirs_and_leaves_many_images_channels_last(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(blocks, "_MOST_ENLARGED", most)
+    theirs, ours = Upsample2D(8, use_conv=True), blocks.Upsample(8)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(64, 8, 3, 5).to(memory_format=torch.channels_last)
+    given: list[torch.Tensor] = []
+    ours.conv.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    torch.testing.assert_close(ours(images, (6, 9)), theirs(images, (6, 9)))
+    assert given[0].is_contiguous(memory_format=torch.channels_last) == (most > 1)
