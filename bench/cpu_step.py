@@ -25,9 +25,10 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from idol.bench.report import SIZES
+from idol.bench.sizes import SIZES
 from idol.config import LossConfig, preset
 from idol.config.model import StageName
+from idol.encoders import foreground_tokens
 from idol.losses import training_losses
 from idol.model.cost import build, example_inputs
 from shards.heap import keep_freed_memory
@@ -89,12 +90,11 @@ def ours(stage: StageName, clips: int) -> Work:
 
 
 def our_loss(stage: StageName, clips: int, device: str) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Preset tiny, and its loss of clips with as many tokens as its own encoder makes."""
+    """Preset tiny, and its loss of clips."""
     config, size = preset("tiny"), SIZES["tiny"]
     model = build(config, stage, device)
-    inputs = example_inputs(config, stage, frames=FRAMES, size=size, device=device)
-    tokens = (size * config.pose_downscale // config.foreground_patch) ** 2 + 1
-    inputs["encoded_foreground_BTD"] = inputs["encoded_foreground_BTD"][:, :tokens]
+    tokens = foreground_tokens("tiny", config)
+    inputs = example_inputs(config, stage, frames=FRAMES, size=size, tokens=tokens, device=device)
     inputs = {k: torch.cat([v] * clips) if isinstance(v, Tensor) else v for k, v in inputs.items()}
     noise = torch.randn_like(inputs["latents_BMFCHW"])
     config_of_loss, times = LossConfig(denoise_error=config.prediction), inputs["timesteps_B"]
@@ -146,7 +146,7 @@ def _plain_loss(images: int, layers: int, device: str) -> tuple[nn.Module, Calla
             norm_num_groups=config.norm_groups,
         )
         latents = torch.randn(images, config.latent_channels, size, size)
-        tokens = torch.randn(images, 65, config.cross_attention_dim)
+        tokens = torch.randn(images, foreground_tokens("tiny", config), config.cross_attention_dim)
     noise = torch.randn_like(latents)
     return model, lambda: (model(latents, 500, tokens).sample - noise).square().mean()
 

@@ -37,6 +37,7 @@ from idol.data.preparation import LatentBatch
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.graphed import GraphedDenoiser
 from idol.diffusion.sampling import predict, sample
+from idol.encoders import CLIP_TOKENS
 from idol.losses import Losses, training_losses
 from idol.model import flash
 from idol.model.cost import build, example_inputs, forward_flops, step_flops
@@ -289,7 +290,9 @@ def train_cost(rung: Rung, scale: Scale, device: str) -> dict[str, Any]:
         seconds, first, peak = timed(step, device, scale.repeats)
         launched = what_it_launches(step, device, compiled=rung.compile)
     pictures = rung.clips * len(inputs["modalities"]) * (frames if rung.stage == "video" else 1)
-    flops = rung.clips * step_flops(config, rung.stage, frames=frames, size=scale.size)
+    flops = rung.clips * step_flops(
+        config, rung.stage, frames=frames, size=scale.size, tokens=CLIP_TOKENS
+    )
     return {
         **asdict(rung),
         "seconds": round(seconds, 5),
@@ -367,7 +370,13 @@ def sample_cost(steps: int, guidance: float, how: str, scale: Scale, device: str
         graphed = how == "CUDA graph" and device == "cuda"
         denoiser = GraphedDenoiser(model) if graphed else model
         inputs = example_inputs(
-            config, "video", frames=scale.frames, size=scale.size, device=device, dtype=dtype
+            config,
+            "video",
+            frames=scale.frames,
+            size=scale.size,
+            tokens=CLIP_TOKENS,
+            device=device,
+            dtype=dtype,
         )
         noise, conditions = torch.randn_like(inputs["latents_BMFCHW"]), conditions_of(inputs)
         seconds, first, peak = timed(
@@ -376,7 +385,10 @@ def sample_cost(steps: int, guidance: float, how: str, scale: Scale, device: str
             min(3, scale.repeats),
         )
     forwards = steps * (1 if guidance == 1 else 2)
-    flops = forwards * forward_flops(config, "video", frames=scale.frames, size=scale.size).total
+    counted = forward_flops(
+        config, "video", frames=scale.frames, size=scale.size, tokens=CLIP_TOKENS
+    )
+    flops = forwards * counted.total
     return {
         "steps": steps,
         "guidance": guidance,
@@ -397,7 +409,7 @@ def clips_of(
     config: DualModalUNetConfig, stage: StageName, clips: int, frames: int, size: int, device: str
 ) -> dict[str, Any]:
     """Random inputs of several clips."""
-    one = example_inputs(config, stage, frames=frames, size=size, device=device)
+    one = example_inputs(config, stage, frames=frames, size=size, tokens=CLIP_TOKENS, device=device)
     return {
         name: torch.cat([value] * clips) if isinstance(value, Tensor) else value
         for name, value in one.items()

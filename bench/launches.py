@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
 from idol.bench.dispatch import Counts, counting
-from idol.bench.report import SIZES
+from idol.bench.sizes import SIZES
 from idol.config import LossConfig, preset
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
 from idol.data.preparation import LatentBatch
@@ -35,6 +35,7 @@ from idol.diffusion import schedule
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness
 from idol.diffusion.sampling import guided_noise
+from idol.encoders import CLIP_TOKENS, foreground_tokens
 from idol.losses import blockwise
 from idol.model import change, encoder
 from idol.model.cost import build, example_inputs
@@ -55,18 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS[:2], choices=PRECISIONS)
     parser.add_argument("--json", type=Path, help="where to write all counts")
     options = parser.parse_args(arguments)
-    config, size = model_of(options.preset, options.depth), SIZES[options.preset]
+    config = model_of(options.preset, options.depth)
+    clip = {"size": SIZES[options.preset], "tokens": foreground_tokens(options.preset, config)}
     found: dict[str, Any] = {}
     print(HEAD, flush=True)
     for stage in options.stages or (*STAGES, "generation"):
         waits = None
         if stage != "generation":
-            waits = step_waits(config, stage, size=size, clips=options.clips)
+            waits = step_waits(config, stage, **clip, clips=options.clips)
         for precision in options.precisions:
             if stage == "generation":
-                counts = {"forward": denoising_counts(config, precision, size=size)}
+                counts = {"forward": denoising_counts(config, precision, **clip)}
             else:
-                counts = step_counts(config, stage, precision, size=size, clips=options.clips)
+                counts = step_counts(config, stage, precision, **clip, clips=options.clips)
             name = f"{stage}, {precision}"
             found[name] = {"waits": waits, **{k: v.as_json() for k, v in counts.items()}}
             print(row(name, found[name]), flush=True)
@@ -82,12 +84,18 @@ def model_of(name: PresetName, depth: str) -> DualModalUNetConfig:
 
 
 def step_counts(
-    config: DualModalUNetConfig, stage: StageName, precision: str, *, size: int, clips: int = 1
+    config: DualModalUNetConfig,
+    stage: StageName,
+    precision: str,
+    *,
+    size: int,
+    tokens: int = CLIP_TOKENS,
+    clips: int = 1,
 ) -> dict[str, Counts]:
     """Counts of a step's parts: `forward` (with noise and losses), `backward`, `update`."""
     noises = schedule.noise_schedule()
     with as_on_accelerators():
-        model, batch = example(config, stage, "cpu", size=size, clips=clips)
+        model, batch = example(config, stage, "cpu", size=size, tokens=tokens, clips=clips)
         convert(model, memory_format=torch.channels_last)
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, fused=True)
@@ -105,10 +113,12 @@ def step_counts(
     return {"forward": forward, "backward": backward, "update": update}
 
 
-def denoising_counts(config: DualModalUNetConfig, precision: str, *, size: int) -> Counts:
+def denoising_counts(
+    config: DualModalUNetConfig, precision: str, *, size: int, tokens: int = CLIP_TOKENS
+) -> Counts:
     """Counts of a denoising step of a clip with guidance, without the scheduler's."""
     with as_on_accelerators(), torch.no_grad():
-        model, batch = example(config, "video", "cpu", size=size)
+        model, batch = example(config, "video", "cpu", size=size, tokens=tokens)
         latents = batch.latents_BMFCHW
         if precision != "float32":  # as `IdolPipeline` has its weights
             convert(model, dtype=torch.bfloat16)
@@ -124,14 +134,19 @@ def denoising_counts(config: DualModalUNetConfig, precision: str, *, size: int) 
 
 
 def step_waits(
-    config: DualModalUNetConfig, stage: StageName, *, size: int, clips: int = 1
+    config: DualModalUNetConfig,
+    stage: StageName,
+    *,
+    size: int,
+    tokens: int = CLIP_TOKENS,
+    clips: int = 1,
 ) -> dict[str, int]:
     """What makes the host wait in noise, forward, losses and backward, with gradients' norm.
 
     The model is on the meta device, which can tell no number; its inputs too, as they are after
     preparation; noise is drawn on the host. Copies that were never waited for are not in it.
     """
-    model, batch = example(config, stage, "meta", size=size, clips=clips)
+    model, batch = example(config, stage, "meta", size=size, tokens=tokens, clips=clips)
     trained = [p for p in model.parameters() if p.requires_grad]
     loss = LossConfig(denoise_error=config.prediction)
     noises = schedule.noise_schedule()
@@ -157,11 +172,17 @@ def convert(model: nn.Module, **options: Any) -> None:
 
 
 def example(
-    config: DualModalUNetConfig, stage: StageName, device: str, *, size: int, clips: int = 1
+    config: DualModalUNetConfig,
+    stage: StageName,
+    device: str,
+    *,
+    size: int,
+    tokens: int = CLIP_TOKENS,
+    clips: int = 1,
 ) -> tuple[nn.Module, LatentBatch]:
     """A model with random weights, and a prepared batch for it."""
     model = build(config, stage, device)
-    inputs = example_inputs(config, stage, frames=FRAMES, size=size, device=device)
+    inputs = example_inputs(config, stage, frames=FRAMES, size=size, tokens=tokens, device=device)
     one = {k: torch.cat([v] * clips) for k, v in inputs.items() if isinstance(v, torch.Tensor)}
     conditions = Conditions(
         one["encoded_foreground_BTD"], one["background_BCHW"], one.get("pose_BFCHW")

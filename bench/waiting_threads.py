@@ -36,13 +36,15 @@ def take_steps(way: str) -> None:
     import torch
 
     from idol.config import preset
+    from idol.encoders import foreground_tokens
     from idol.losses import LossConfig, training_losses
     from idol.model.cost import build, example_inputs
 
     config = preset("tiny")
+    tokens = foreground_tokens("tiny", config)
     torch.manual_seed(0)
     model = build(config, "video", "cpu")
-    inputs = example_inputs(config, "video", frames=4, size=16, device="cpu")
+    inputs = example_inputs(config, "video", frames=4, size=16, tokens=tokens, device="cpu")
 
     def step() -> None:
         output = model(**inputs, return_features=True)

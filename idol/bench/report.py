@@ -7,11 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from idol.bench.measure import measure
+from idol.bench.sizes import SIZES
 from idol.bench.table7 import print_table_7
 from idol.config import DualModalUNetConfig, LossConfig, preset
 from idol.config.checks import ConfigError
 from idol.config.commands import ModelBenchConfig
 from idol.config.model import PresetName, StageName
+from idol.encoders import foreground_tokens
 from idol.losses import training_losses
 from idol.model.cost import (
     build,
@@ -24,9 +26,6 @@ from idol.model.cost import (
 __all__ = ["paper_table", "print_report"]
 
 STAGES: tuple[StageName, ...] = ("pretrain", "image", "video")
-
-# Latent sizes: 256x256 pixels through the VAE, and 64x64 pixels in 4x4 patches.
-SIZES: dict[PresetName, int] = {"sd14": 32, "tiny": 16}
 
 # Dense half-precision matrix peaks in FLOP/s, by what a device calls itself.
 PEAKS = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
@@ -88,12 +87,13 @@ def paper_table(config: DualModalUNetConfig) -> Table:
 def flops_table(name: PresetName, options: ModelBenchConfig) -> Table:
     """Trained parameters and the FLOPs of a forward pass, for each stage of a preset."""
     config, size = preset(name), options.size or SIZES[name]
+    tokens = foreground_tokens(name, config)
     table = Table(title=f"{name}: forward FLOPs of one clip, {_clip(options, size)}")
     table.add_column("stage")
     for column in ("trained", "U-Net", "cross-modal", "ControlNet", "together"):
         table.add_column(column, justify="right")
     for stage in STAGES:
-        flops = forward_flops(config, stage, frames=options.frames, size=size)
+        flops = forward_flops(config, stage, frames=options.frames, size=size, tokens=tokens)
         model = build(config, stage, "meta")
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         counts = (flops.unet, flops.cross_modal, flops.controlnet, flops.total)
@@ -110,9 +110,10 @@ def time_table(name: PresetName, options: ModelBenchConfig, device: str) -> Tabl
     table.add_column("stage")
     for column in ("forward s", "forward MB", "step s", "step MB", "step FLOPs", "of peak"):
         table.add_column(column, justify="right")
+    tokens = foreground_tokens(name, config)
     for stage in STAGES:
-        total = step_flops(config, stage, frames=options.frames, size=size)
-        table.add_row(stage, *_timed_cells(config, stage, options, device, size, total))
+        total = step_flops(config, stage, frames=options.frames, size=size, tokens=tokens)
+        table.add_row(stage, *_timed_cells(config, stage, options, device, size, tokens, total))
     return table
 
 
@@ -122,6 +123,7 @@ def _timed_cells(
     options: ModelBenchConfig,
     device: str,
     size: int,
+    tokens: int,
     total_flops: int,
 ) -> list[str]:
     dtype = getattr(torch, options.dtype)
@@ -132,9 +134,16 @@ def _timed_cells(
     if options.compile:
         model.compile_repeated_blocks()
     inputs = example_inputs(
-        config, stage, frames=options.frames, size=size, device=device, dtype=dtype
+        config,
+        stage,
+        frames=options.frames,
+        size=size,
+        tokens=tokens,
+        device=device,
+        dtype=dtype,
     )
-    noise = torch.randn_like(inputs["latents_BMFCHW"])
+    noise, times = torch.randn_like(inputs["latents_BMFCHW"]), inputs["timesteps_B"]
+    loss = LossConfig(denoise_error=config.prediction)
 
     def forward() -> None:
         with torch.no_grad():
@@ -143,8 +152,8 @@ def _timed_cells(
     def step() -> None:
         model.zero_grad(set_to_none=True)
         output = model(**inputs, return_features=stage == "video")
-        losses = training_losses(output.noise_pred_BMFCHW, noise, output.features, LossConfig())
-        losses.total.backward()
+        predicted = output.noise_pred_BMFCHW
+        training_losses(predicted, noise, output.features, loss, times).total.backward()
 
     once, both = measure(forward, device), measure(step, device)
     model.zero_grad(set_to_none=True)

@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from idol.bench.measure import measure
+from idol.bench.sizes import SIZES
 from idol.config import preset
 from idol.config.commands import ModelBenchConfig
 from idol.config.model import DualModalUNetConfig, PresetName
+from idol.encoders import foreground_tokens
 from idol.model import DualModalDenoiser
 from idol.model.cost import example_inputs, flops_of, parameters
 from idol.variants import VARIANTS, denoiser_class
@@ -31,19 +33,16 @@ SYSTEMS = {
     "idol": ("IDOL", "1.41 B"),
 }
 
-# Latent sizes: 256x256 pixels through the VAE, and 64x64 pixels in 4x4 patches.
-_SIZES: dict[PresetName, int] = {"sd14": 32, "tiny": 16}
 
-
-def settings_of(name: str, system: str) -> DualModalUNetConfig:
+def settings_of(name: PresetName, system: str) -> DualModalUNetConfig:
     """A system's configuration at a preset's sizes."""
-    return dataclasses.replace(preset(name), **VARIANTS[system].model)  # type: ignore[arg-type]
+    return dataclasses.replace(preset(name), **VARIANTS[system].model)
 
 
 def print_table_7(options: ModelBenchConfig, device: str, console: Console) -> None:
     """Print parameters and FLOPs of all systems in each preset, and costs of those to be timed."""
     for name in options.presets:
-        size = options.size or _SIZES[name]
+        size = options.size or SIZES[name]
         timed = name in options.time
         where = torch.cuda.get_device_name() if device == "cuda" else "CPU"
         title = f"Tab. 7, {name}: one denoising step of a clip of {options.frames} frames, "
@@ -54,31 +53,36 @@ def print_table_7(options: ModelBenchConfig, device: str, console: Console) -> N
         for column in ("parameters", "FLOPs", *(("seconds", "MB") if timed else ())):
             table.add_column(column, justify="right")
         for system, (title, paper) in SYSTEMS.items():
-            settings = settings_of(name, system)
-            model, inputs = _built(system, settings, options, size, "meta")
+            model, inputs = _built(name, system, options, size, "meta")
             cells = [f"{parameters(model):,}", f"{flops_of(model, inputs) / 1e12:.3f} T"]
             if timed:
-                cells += _timed(system, settings, options, size, device)
+                cells += _timed(name, system, options, size, device)
             table.add_row(title, paper if name == "sd14" else "", *cells)
         console.print(table)
 
 
 def _built(
-    system: str, settings: DualModalUNetConfig, options: ModelBenchConfig, size: int, device: str
+    name: PresetName, system: str, options: ModelBenchConfig, size: int, device: str
 ) -> tuple[DualModalDenoiser, dict[str, object]]:
-    dtype = getattr(torch, options.dtype)
+    settings, dtype = settings_of(name, system), getattr(torch, options.dtype)
     with torch.device(device):
         model = denoiser_class(system, "video").from_config(settings).to(dtype).eval()
     inputs = example_inputs(
-        settings, "video", frames=options.frames, size=size, device=device, dtype=dtype
+        settings,
+        "video",
+        frames=options.frames,
+        size=size,
+        tokens=foreground_tokens(name, settings),
+        device=device,
+        dtype=dtype,
     )
     return model, inputs
 
 
 def _timed(
-    system: str, settings: DualModalUNetConfig, options: ModelBenchConfig, size: int, device: str
+    name: PresetName, system: str, options: ModelBenchConfig, size: int, device: str
 ) -> list[str]:
-    model, inputs = _built(system, settings, options, size, device)
+    model, inputs = _built(name, system, options, size, device)
     if options.compile:
         model.compile_repeated_blocks()
     weights = sum(p.numel() * p.element_size() for p in model.parameters())

@@ -4,9 +4,11 @@ from idol.encoders.clip import CLIPEncoder
 from idol.encoders.protocols import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.encoders.small import SmallAutoencoder
 from idol.encoders.tiny import PatchCodec, TinyEncoder
+from idol.encoders.tokens import CLIP_TOKENS, foreground_tokens
 from idol.encoders.vae import VAECodec, VAEModel, load_vae, vae_class
 
 __all__ = [
+    "CLIP_TOKENS",
     "CLIPEncoder",
     "ImageEncoder",
     "LatentCodec",
@@ -16,6 +18,7 @@ __all__ = [
     "TinyEncoder",
     "VAECodec",
     "VAEModel",
+    "foreground_tokens",
     "load_vae",
     "vae_class",
 ]

@@ -102,8 +102,7 @@ class TinyEncoder(ModelMixin, ConfigMixin):
         self.channels = channels
         self.patches = nn.Conv2d(4, channels, kernel_size=patch, stride=patch)
         self.class_token = nn.Parameter(torch.zeros(channels))
-        tokens = 1 + (_SIZE // patch) ** 2
-        self.positions = nn.Parameter(torch.randn(tokens, channels) * 0.1)
+        self.positions = nn.Parameter(torch.randn(self.tokens(patch), channels) * 0.1)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 channels,
@@ -117,6 +116,11 @@ class TinyEncoder(ModelMixin, ConfigMixin):
             for _ in range(depth)
         )
         self.norm = nn.LayerNorm(channels)
+
+    @staticmethod
+    def tokens(patch: int) -> int:
+        """How many there are of an image, in patches of so many pixels a side."""
+        return 1 + (_SIZE // patch) ** 2
 
     def forward(self, pixels_BHWC: Tensor, mask_BHW: Tensor) -> Tensor:
         """See `ImageEncoder`: 1 + (64 / patch)^2 tokens; images of any size, the mask a channel."""

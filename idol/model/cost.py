@@ -48,10 +48,16 @@ def example_inputs(
     *,
     frames: int,
     size: int,
+    tokens: int,
     device: str,
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, Any]:
-    """Random inputs of one clip for `DualModalDenoiser`, shaped as `stage` shapes them."""
+    """Random inputs of one clip for `DualModalDenoiser`, shaped as `stage` shapes them.
+
+    Args:
+        size: height and width of a latent.
+        tokens: of the foreground; how many its encoder makes (`idol.encoders.foreground_tokens`).
+    """
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, device=device, dtype=dtype)
@@ -62,7 +68,7 @@ def example_inputs(
     return {
         "latents_BMFCHW": draw(1, len(modalities), frames, *latent),
         "timesteps_B": torch.full((1,), 500, device=device),
-        "encoded_foreground_BTD": draw(1, 257, config.foreground_dim),
+        "encoded_foreground_BTD": draw(1, tokens, config.foreground_dim),
         "background_BCHW": draw(1, *latent),
         "pose_BFCHW": None if stage == "pretrain" else draw(1, frames, *latent),
         "modalities": modalities,
@@ -78,11 +84,11 @@ def build(config: DualModalUNetConfig, stage: StageName, device: str) -> DualMod
 
 
 def forward_flops(
-    config: DualModalUNetConfig, stage: StageName, *, frames: int, size: int
+    config: DualModalUNetConfig, stage: StageName, *, frames: int, size: int, tokens: int
 ) -> Flops:
-    """Count the FLOPs of one clip's forward pass with torch's counter."""
+    """Count the FLOPs of one clip's forward pass with torch's counter; see `example_inputs`."""
     model = build(config, stage, "meta")
-    inputs = example_inputs(config, stage, frames=frames, size=size, device="meta")
+    inputs = example_inputs(config, stage, frames=frames, size=size, tokens=tokens, device="meta")
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         model(**inputs)
@@ -108,10 +114,12 @@ def flops_of(model: nn.Module, inputs: dict[str, Any]) -> int:
     return counter.get_total_flops()
 
 
-def step_flops(config: DualModalUNetConfig, stage: StageName, *, frames: int, size: int) -> int:
-    """Count the FLOPs of one clip's forward and backward pass."""
+def step_flops(
+    config: DualModalUNetConfig, stage: StageName, *, frames: int, size: int, tokens: int
+) -> int:
+    """Count the FLOPs of one clip's forward and backward pass; see `example_inputs`."""
     model = build(config, stage, "meta")
-    inputs = example_inputs(config, stage, frames=frames, size=size, device="meta")
+    inputs = example_inputs(config, stage, frames=frames, size=size, tokens=tokens, device="meta")
     counter = FlopCounterMode(display=False)
     with counter:
         model(**inputs).noise_pred_BMFCHW.sum().backward()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from idol.config.train import TrainConfig
-from idol.encoders import PatchCodec
+from idol.encoders import PatchCodec, foreground_tokens
 from idol.model.cost import build, example_inputs
 from idol.train.stopping import TrainError
 from shards.inspect.console import human_bytes
@@ -161,6 +161,7 @@ def _kept_for_backward(config: TrainConfig) -> tuple[int, int]:
         config.stage,
         frames=config.frames,
         size=config.data.size // factor,
+        tokens=foreground_tokens(config.preset, config.model),
         device="meta",
     )
     own: dict[int, Tensor] = {p.untyped_storage()._cdata: p for p in model.parameters()}

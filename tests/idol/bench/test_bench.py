@@ -20,7 +20,7 @@ from idol.model.cost import forward_flops
 
 
 def test_flops_are_those_of_the_method() -> None:
-    flops = forward_flops(preset("sd14"), "video", frames=8, size=32)
+    flops = forward_flops(preset("sd14"), "video", frames=8, size=32, tokens=257)
     assert flops.unet / 1e12 == pytest.approx(3.252, abs=0.0005)
     assert flops.controlnet / 1e12 == pytest.approx(1.095, abs=0.0005)
     assert flops.cross_modal / 1e12 == pytest.approx(0.182, abs=0.0005)
@@ -31,7 +31,7 @@ def test_cross_modal_flops_are_found_wherever_they_are() -> None:
     config = preset("tiny")
     for placement, found in (("block_end", True), ("layer_end", True), ("none", False)):
         switched = dataclasses.replace(config, cross_modal_attention=placement)
-        flops = forward_flops(switched, "video", frames=2, size=8)
+        flops = forward_flops(switched, "video", frames=2, size=8, tokens=5)
         assert (flops.cross_modal > 0) is found
         assert flops.unet > flops.cross_modal
 

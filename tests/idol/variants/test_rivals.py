@@ -164,7 +164,7 @@ def small(name: str, **settings: Any) -> DualModalDenoiser:
 
 
 def of_clips(*models: DualModalDenoiser) -> list[torch.Tensor]:
-    inputs = example_inputs(models[0].settings, "video", frames=4, size=8, device="cpu")
+    inputs = example_inputs(models[0].settings, "video", frames=4, size=8, tokens=5, device="cpu")
     with torch.no_grad():
         return [model(**inputs).noise_pred_BMFCHW for model in models]
 
@@ -185,7 +185,7 @@ def test_coupled_streams_hear_of_each_other() -> None:
             for attention in module.attentions:
                 torch.nn.init.normal_(attention.to_out[0].weight, std=0.5)
     torch.nn.init.normal_(model.unet.networks[VIDEO].conv_out.weight)
-    inputs = example_inputs(model.settings, "video", frames=4, size=8, device="cpu")
+    inputs = example_inputs(model.settings, "video", frames=4, size=8, tokens=5, device="cpu")
     with torch.no_grad():
         before = model(**inputs).noise_pred_BMFCHW
         inputs["latents_BMFCHW"][:, DEPTH] += 1
@@ -220,7 +220,7 @@ def test_shifts_differ_by_timestep_and_reach_every_frame() -> None:
 def test_discos_background_comes_by_its_controlnet_alone() -> None:
     model = small("disco")
     assert not any("background_conv" in name for name in model.state_dict())
-    inputs = example_inputs(model.settings, "video", frames=2, size=8, device="cpu")
+    inputs = example_inputs(model.settings, "video", frames=2, size=8, tokens=5, device="cpu")
     other = {**inputs, "background_BCHW": inputs["background_BCHW"] + 1}
     torch.nn.init.normal_(model.unet.conv_out.weight)
     with torch.no_grad():
