@@ -2,14 +2,28 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
+from idol.config.model import PresetName
 
-__all__ = ["LATENTS", "AutoencoderConfig", "Latents", "read_latents"]
+__all__ = [
+    "LATENTS",
+    "PATCH",
+    "AutoencoderConfig",
+    "Latents",
+    "factor_of",
+    "latent_factor",
+    "read_latents",
+]
 
 LATENTS = "latents.json"
+
+PATCH = 4
+"""Pixels of the side of a patch, which preset tiny takes for a latent."""
+_VAE_FACTOR = 8  # of Stable Diffusion's
 
 _FORMAT = 2
 _Count = Annotated[int, at_least(1)]
@@ -81,6 +95,31 @@ class Latents:
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
         return {"format": _FORMAT, **dataclasses.asdict(self)}
+
+
+def factor_of(config: Mapping[str, Any]) -> int:
+    """Pixels of an image's side for one of its latent's, by an autoencoder's configuration.
+
+    Raises KeyError, TypeError or ValueError where it does not say.
+    """
+    if "patch" in config:
+        return int(config["patch"])
+    return int(2 ** (len(config["block_out_channels"]) - 1))
+
+
+def latent_factor(preset: PresetName, vae: Path | None) -> int:
+    """Pixels of an image's side for one of its latent's, in a run of this preset.
+
+    Args:
+        vae: what is taken for latents, a folder or a hub name; of preset tiny patches unless given.
+            Where it does not say, it is taken to be as Stable Diffusion's.
+    """
+    if vae is None:
+        return PATCH if preset == "tiny" else _VAE_FACTOR
+    try:
+        return factor_of(json.loads((vae / "config.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return _VAE_FACTOR
 
 
 def read_latents(folder: Path) -> Latents:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from idol.config.autoencoder import AutoencoderConfig
+from idol.config.autoencoder import AutoencoderConfig, latent_factor
 from idol.config.checks import (
     FRACTION,
     NOT_NEGATIVE,
@@ -242,6 +242,11 @@ class TrainConfig:
         return self.data.frames if self.stage in CLIP_STAGES else 1
 
     @property
+    def pixels_of_latent(self) -> int:
+        """Pixels of an image's side for one of its latent's."""
+        return latent_factor(self.preset, self.vae)
+
+    @property
     def clips_in_pass(self) -> int:
         """Clips in a pass of one process; 1 where that is still to be decided."""
         return 1 if self.run.batch_size == "auto" else self.run.batch_size
@@ -272,7 +277,8 @@ class TrainConfig:
         if data.latents and data.moves_images:
             yield "--latents are of whole images: leave them out, or --crop-area and --mirror"
         if data.size % (divisor := self._divisor()):
-            yield f"--size must be a multiple of {divisor}, not {data.size}"
+            codec = f" with --vae {self.vae}" if self.vae else ""
+            yield f"--size must be a multiple of {divisor}{codec}, not {data.size}"
         if data.latents and self.model.pose_control == "t2i_adapter":
             yield "--latents hold no images of poses, and a T2I-Adapter sees these: leave it out"
         longest = self.model.motion_frames
@@ -329,8 +335,7 @@ class TrainConfig:
         # Pixels of a latent, halved between the levels of the U-Net.
         if self.stage == "autoencoder":
             return 8 if self.base else self.autoencoder.patch
-        latent: int = 4 if self.preset == "tiny" else 8
-        return latent * 2 ** (len(self.model.block_out_channels) - 1)
+        return self.pixels_of_latent * 2 ** (len(self.model.block_out_channels) - 1)
 
 
 def _dividing(steps: int) -> list[int]:

@@ -14,6 +14,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # pipelines look for it beside the classes
 from torch import Tensor, nn
 
+from idol.config.autoencoder import PATCH
+
 __all__ = ["PatchCodec", "TinyEncoder"]
 
 _SIZE = 64
@@ -29,7 +31,7 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
     config_name = "config.json"
 
-    factor = 4
+    factor = PATCH
     channels = 3 * factor**2
     stochastic = False
     bound: float | None = math.sqrt(channels)

@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from idol.config.autoencoder import factor_of
 from idol.encoders.joint import JOINT_CHANNELS, with_farthest
 from idol.encoders.small import SmallAutoencoder
-from idol.encoders.vae_identity import factor_of
 
 __all__ = ["VAECodec", "VAEModel", "load_vae", "vae_class"]
 

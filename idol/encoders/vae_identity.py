@@ -8,15 +8,14 @@ What is hashed is therefore the data of each tensor, in no order.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from idol.config.autoencoder import factor_of
 from shards.errors import ShardsError
 
-__all__ = ["VAEIdentity", "factor_of", "find_vae", "identify_vae", "is_vae", "sizes_of"]
+__all__ = ["VAEIdentity", "find_vae", "identify_vae", "is_vae", "sizes_of"]
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 _CHUNK = 1 << 22
@@ -54,26 +53,16 @@ def is_vae(folder: str | os.PathLike[str]) -> bool:
     return _config(Path(folder)).get("_class_name") in ("AutoencoderKL", "SmallAutoencoder")
 
 
-def sizes_of(folder: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Channels of its images, and channels and factor of its latents, of what `is_vae` found.
+def sizes_of(folder: str | os.PathLike[str]) -> tuple[int, int]:
+    """Channels of its images, and of its latents, of what `is_vae` found.
 
     Raises ShardsError where its configuration does not say.
     """
     config = _config(Path(folder))
     try:
-        return int(config["in_channels"]), int(config["latent_channels"]), factor_of(config)
+        return int(config["in_channels"]), int(config["latent_channels"])
     except (KeyError, TypeError, ValueError) as error:
         raise ShardsError(_undescribed(Path(folder), error)) from error
-
-
-def factor_of(config: Mapping[str, Any]) -> int:
-    """Pixels of an image's side for one of its latent's, by an autoencoder's configuration.
-
-    Raises KeyError, TypeError or ValueError where it does not say.
-    """
-    if "patch" in config:
-        return int(config["patch"])
-    return int(2 ** (len(config["block_out_channels"]) - 1))
 
 
 def identify_vae(folder: str | os.PathLike[str]) -> VAEIdentity:

@@ -17,15 +17,15 @@ from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from idol.config.autoencoder import LATENTS, Latents
+from idol.config.autoencoder import LATENTS, Latents, factor_of
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
 from idol.data.preparation import scale_images
 from idol.diffusion.noise import Randomness
 from idol.encoders import VAEModel, load_vae
-from idol.encoders.autoencoder import new_autoencoder, with_depth_channel
+from idol.encoders.autoencoder import Reconstruction, new_autoencoder, with_depth_channel
 from idol.encoders.joint import JOINT_CHANNELS, joined, parted, with_farthest
-from idol.encoders.vae_identity import factor_of, find_vae
+from idol.encoders.vae_identity import find_vae
 from idol.tensors import write_tensors
 from idol.train.distributed import distribute, whole_state
 from idol.train.monitor import Monitor
@@ -67,19 +67,6 @@ def check_autoencoder_sources(config: TrainConfig) -> None:
     TrainError.raise_if_any(mistakes, "no valid start")
 
 
-class _Reconstruction(nn.Module):
-    """The autoencoder on pictures and noise, as one forward."""
-
-    def __init__(self, network: VAEModel) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels_NCHW: Tensor, noise_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        posterior = self.network.encode(pixels_NCHW).latent_dist
-        latents = posterior.mean + torch.exp(0.5 * posterior.logvar) * noise_NCHW
-        return self.network.decode(latents).sample, posterior.mean, posterior.logvar
-
-
 @dataclasses.dataclass(frozen=True)
 class AutoencoderRun(Stepping):
     """What changes while an autoencoder is trained.
@@ -102,7 +89,7 @@ class AutoencoderRun(Stepping):
         network = _network(config, checkpoint, data).train()
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.data = tensor.data.clone()  # no map of a file, which may go while this trains
-        module = _Reconstruction(network.to(accelerator.device))
+        module = Reconstruction(network.to(accelerator.device))
         names = {parameter: name for name, parameter in network.named_parameters()}
         optimizer = make_optimizer(names, config.optimizer)
         ema = config.optimizer.ema

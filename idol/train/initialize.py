@@ -238,17 +238,11 @@ def _codec_mistakes(config: TrainConfig) -> list[str]:
         joint = config.model.streams == "joint" and config.vae is None and config.preset == "tiny"
         return ["variant ldm3d needs --vae: " + _JOINT_CODEC] if joint else []
     mistakes, wanted = [], config.model.latent_channels
-    pictures, latents, factor = sizes_of(config.vae)
+    pictures, latents = sizes_of(config.vae)
     if latents != wanted:
         mistakes.append(
             f"--vae {config.vae} has latents of {latents} channels, and --model.latent-channels is "
             f"{wanted}: leave that out, here and in --config"
-        )
-    divisor = factor * 2 ** (len(config.model.block_out_channels) - 1)
-    if config.data.size % divisor:
-        mistakes.append(
-            f"--size must be a multiple of {divisor} with --vae {config.vae}, not "
-            f"{config.data.size}"
         )
     if (config.model.streams == "joint") != (pictures == JOINT_CHANNELS):
         mistakes.append(f"--vae {config.vae}: {_JOINT_CODEC}")
