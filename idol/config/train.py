@@ -142,7 +142,7 @@ class RunConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """How often what is written, in steps; 0 is never."""
+    """How often what is written, in steps; 0 is never. Checkpoints are always written and kept."""
 
     checkpoint_every: Annotated[int, at_least(1)] = 500
     """Steps between checkpoints; the last step always leaves one."""

@@ -1,4 +1,9 @@
-"""All noise and chance of training, validation and sample images; there is no other.
+"""The noise and chance of what a denoiser is trained, validated and shown with.
+
+Others are functions of seed and place likewise: the order of clips (`shards.stream.order`), their
+crops and strides (`shards.stream`), the squares of stage autoencoder (`idol.train.autoencoder`),
+the noise between a student's steps in its sample images (`idol.train.samples`), and MM-Diffusion's
+shifts (`idol.variants.mm_diffusion`).
 
 In training it is a function of (seed, purpose, position): the position of a sample is its number in
 the stream's order, over all ranks and steps. What clips are measured or shown with is a function of

@@ -35,12 +35,18 @@ class Extractor(Protocol):
     """What makes features: `idol.evaluate.networks.Network`, or anything like it."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """What its features depend on besides frames, for the names of what is kept."""
+        ...
 
     @property
-    def features(self) -> int: ...
+    def features(self) -> int:
+        """Numbers in a row."""
+        ...
 
-    def __call__(self, frames: np.ndarray) -> np.ndarray: ...
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Features, (N, features) float32, of what the network takes; see `Network`."""
+        ...
 
 
 def content_digest(frames: np.ndarray) -> str:

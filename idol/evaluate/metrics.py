@@ -279,7 +279,7 @@ def _motion_truth(seen: Seen) -> Sums:
 
 
 _TRUTH = "the truth's own"
-_FLAT = "the truth's mean's own"
+_FLAT = "error of the true clip's mean depth"
 _ANNOTATOR = "the annotator's own, on the truth"
 _DRIFT: tuple[Need, ...] = ("long", "person")
 _VIDEO: tuple[Need, ...] = ("snippets",)

@@ -239,8 +239,9 @@ class IdolPipeline(PlacedPipeline):
             temperature: deviation of the noise to start from, where none is given in `latents`.
             eta: noise that DDIM adds at each step, 0 to 1; other schedulers ignore it.
             generator: on the CPU, for the same noise on every device.
-            latents: noise to start from, (B, 2, F, C, H', W') standard normal; or, with
-                `first_step`, what an interrupted call had after so many steps.
+            latents: noise to start from, (B, M, F, C, H', W') standard normal, M two, or one where
+                the model has one stream (`ldm3d`, `disco`); or, with `first_step`, what an
+                interrupted call had after so many steps.
             first_step: leave out so many steps. Exact for schedulers without a memory (DDIM).
             output_type: see `IdolPipelineOutput`.
             windows: pass longer videos through the model in windows; None: all frames at once.

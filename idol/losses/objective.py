@@ -18,7 +18,7 @@ from idol.losses.cross_attention import cross_attention_consistency
 from idol.losses.motion import motion_consistency
 
 __all__ = [
-    "LayerFeatures",
+    "ComparedLayer",
     "Losses",
     "denoising_losses",
     "feature_gradient_norms",
@@ -32,7 +32,7 @@ __all__ = [
 _SCALES = (2.0**32, 2.0**24, 2.0**16, 2.0**8, 1.0)
 
 
-class LayerFeatures(Protocol):
+class ComparedLayer(Protocol):
     """What a compared layer offers; `idol.model.ConsistencyFeatures` is one."""
 
     @property
@@ -47,11 +47,11 @@ class LayerFeatures(Protocol):
 class Losses:
     """The objective and its unweighted terms, scalars all; `total` is to be minimised.
 
-    Terms are the same whatever `LossConfig` makes of them, so that runs compare.
-
     Attributes:
-        denoise_M: mean squared error of each modality's noise (M,), video first.
-        motion, cross_attention: sums over the compared layers, zero where left out.
+        denoise_M: mean squared error of each modality's noise (M,), video first: the same whatever
+            `LossConfig.denoise_error` makes of it in `total`, so that runs compare.
+        motion, cross_attention: sums over the compared layers, by `LossConfig`'s reduction, divisor
+            and heads: of runs that have these alike they compare. Zero where the weight is 0.
     """
 
     total: Tensor
@@ -97,7 +97,7 @@ def _weighed(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, depth_scores_BF: T
 def training_losses(
     noise_pred_BMFCHW: Tensor,
     noise_BMFCHW: Tensor,
-    features: Sequence[LayerFeatures],
+    features: Sequence[ComparedLayer],
     config: LossConfig,
     timesteps_B: Tensor | None = None,
     depth_scores_BF: Tensor | None = None,
@@ -141,7 +141,7 @@ def training_losses(
 
 
 # L_mo,n of Eq. 7, with the temperature of appendix B: 1/sqrt(D_n).
-def layer_motion_loss(layer: LayerFeatures, config: LossConfig) -> Tensor:
+def layer_motion_loss(layer: ComparedLayer, config: LossConfig) -> Tensor:
     """Return the motion consistency of one layer."""
     # unbind, not indexing: its backward is one stack instead of two padded copies and a sum.
     video, depth = layer.motion_BMFHWC.unbind(1)
@@ -156,7 +156,7 @@ def layer_motion_loss(layer: LayerFeatures, config: LossConfig) -> Tensor:
 
 
 # L_xattn,n of Eq. 7.
-def layer_cross_attention_loss(layer: LayerFeatures, config: LossConfig) -> Tensor:
+def layer_cross_attention_loss(layer: ComparedLayer, config: LossConfig) -> Tensor:
     """Return the cross-attention map consistency of one layer, over clips and frames."""
     video_queries, depth_queries = layer.queries_BMFhLD.unbind(1)
     video_keys, depth_keys = layer.keys_BMFhTD.unbind(1)
@@ -169,7 +169,7 @@ def layer_cross_attention_loss(layer: LayerFeatures, config: LossConfig) -> Tens
     )
 
 
-def feature_gradient_norms(losses: Losses, features: Sequence[LayerFeatures]) -> dict[str, float]:
+def feature_gradient_norms(losses: Losses, features: Sequence[ComparedLayer]) -> dict[str, float]:
     """Return the norm of each consistency loss's gradient at the features it compares.
 
     For logs: the mean of Eq. 5 is at most 2/(HW), so its value alone says little. Features in half

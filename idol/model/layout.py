@@ -5,7 +5,8 @@ Shape suffixes of names, used throughout `idol.model` and `idol.losses`:
     B  clips in the batch             C  channels
     M  modalities, video then depth   H  W  height and width of a feature map
     F  frames                         L  positions of a feature map, H * W, row by row
-    N  images, B * M * F              T  foreground tokens (257 for CLIP ViT-L/14)
+    N  images, B * M * F              h  heads of an attention
+                                      T  foreground tokens (257 for CLIP ViT-L/14)
     E  channels of the time embedding D  channels of a foreground token or of one head
 """
 

@@ -21,7 +21,7 @@ from idol.diffusion.noise import Randomness, sent
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
-from idol.losses.objective import LayerFeatures
+from idol.losses.objective import ComparedLayer
 from idol.model import DenoiserOutput
 from idol.recording import Recorder, cuda_graph
 from idol.train.distributed import average_gradients, mean_over_passes, mean_over_processes
@@ -199,7 +199,7 @@ def _losses(
     noise: Tensor,
     schedule: DDPMScheduler,
     config: LossConfig,
-) -> tuple[Losses, Sequence[LayerFeatures]]:
+) -> tuple[Losses, Sequence[ComparedLayer]]:
     """The losses of a batch for these timesteps and this noise, and the features compared."""
     output = predict(
         denoiser,
