@@ -3,7 +3,8 @@
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from idol.errors import IdolError
 
@@ -70,12 +71,14 @@ def mistakes_in(config: Any) -> Iterator[tuple[str, str]]:
     for name, kind in get_type_hints(type(config), include_extras=True).items():
         value = getattr(config, name)
         plain, *notes = get_args(kind) if get_origin(kind) is Annotated else (kind,)
-        if get_origin(plain) is Literal and value not in get_args(plain):
-            yield name, f"must be one of {', '.join(get_args(plain))}, not {value!r}"
+        kinds = get_args(plain) if get_origin(plain) in (Union, UnionType) else (plain,)
+        words = [word for k in kinds if get_origin(k) is Literal for word in get_args(k)]
+        chosen = all(get_origin(k) is Literal or k is NoneType for k in kinds)
+        absent = value is None and NoneType in kinds
+        if chosen and value not in words and not absent:
+            yield name, f"must be one of {', '.join(words)}, not {value!r}"
         elif plain is bool and not isinstance(value, bool):
             yield name, f"must be true or false, not {value!r}"
-        kinds = get_args(plain) or (plain,)
-        words = [word for k in kinds if get_origin(k) is Literal for word in get_args(k)]
         for bounds in notes:
             if isinstance(bounds, Range) and value is not None and value not in words:
                 whole = plain is int or (bool(words) and int in kinds)

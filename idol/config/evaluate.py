@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
+from idol.config.checks import ConfigError, at_least, mistakes_in
+from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 
 __all__ = ["Layout", "RunConfig", "ScoreConfig"]
 
@@ -96,16 +97,16 @@ class RunConfig:
     """Name of the protocol (idol-eval protocols)."""
     split: str | None = None
     """Split of the shards."""
-    steps: Annotated[int | None, at_least(1)] = None
+    steps: Steps = None
     """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
     of preset tiny take 2."""
-    guidance: float | None = None
+    guidance: Guidance = None
     """Weight of the foreground; 1 is none. Unless given 1.5, and 1 for models of preset tiny;
     distilled models have it in them."""
-    scheduler: str | None = None
+    scheduler: SamplerName | None = None
     """How steps are taken: ddim, unipc or dpm; unless given ddim, and unipc for models of
     preset tiny; lcm, which distilled models take."""
-    temperature: Annotated[float, NOT_NEGATIVE] = 1.0
+    temperature: Temperature = 1.0
     """As for idol-generate."""
     seed: Annotated[int, at_least(0)] = 0
     """Of the noise: that of a clip is a function of this and its key."""

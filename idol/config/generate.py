@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
+from idol.config.checks import ConfigError, at_least, mistakes_in
+from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 
 __all__ = ["GenerateConfig"]
 
@@ -54,17 +55,17 @@ class GenerateConfig:
     """First frame of the driving video that is taken."""
     frames: Annotated[int | None, at_least(1)] = None
     """How many frames of the motion are taken; all unless given."""
-    steps: Annotated[int | None, at_least(1, 1000)] = None
+    steps: Steps = None
     """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
     of preset tiny take 2."""
-    scheduler: Literal["ddim", "unipc", "dpm", "lcm"] | None = None
+    scheduler: SamplerName | None = None
     """How steps are taken: ddim, which resumes at the step where it was stopped, or unipc and dpm,
     which need few. Unless given ddim, and unipc for models of preset tiny. lcm is for distilled
     models, which take no other."""
-    guidance: Annotated[float | None, NOT_NEGATIVE] = None
+    guidance: Guidance = None
     """Weight of the person's image; 1 is none, and half the work. Unless given 1.5, and 1 for
     models of preset tiny; distilled models have it in them."""
-    temperature: Annotated[float, NOT_NEGATIVE] = 1.0
+    temperature: Temperature = 1.0
     """Deviation of the noise that the video starts from; below 1 it flickers less and is nearer to
     the mean of what could be, above 1 farther."""
     seed: Annotated[int, at_least(0)] = 0

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from idol.config.checks import ConfigError
+from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least
 from idol.config.distill import Distilled
 from idol.config.model import PresetName
 
-__all__ = ["CONSISTENCY", "Sampling", "sampling_of"]
+__all__ = [
+    "CONSISTENCY",
+    "Guidance",
+    "SamplerName",
+    "Sampling",
+    "Steps",
+    "Temperature",
+    "sampling_of",
+]
 
 CONSISTENCY = "lcm"
 """The scheduler of distilled models."""
+
+
+# Options of all commands that generate; None is the model's own.
+SamplerName = Literal["ddim", "unipc", "dpm", "lcm"]
+Steps = Annotated[int | None, at_least(1, 1000)]
+Guidance = Annotated[float | None, NOT_NEGATIVE]
+Temperature = Annotated[float, NOT_NEGATIVE]
 
 
 class Sampling(NamedTuple):

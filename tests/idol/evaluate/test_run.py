@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from idol.config.checks import ConfigError
 from idol.config.evaluate import RunConfig
 from idol.evaluate.cli import main
 from idol.evaluate.run import clip_seed
@@ -103,3 +104,24 @@ def test_the_seed_of_a_clip_is_of_its_key_alone() -> None:
     assert clip_seed(0, "a") == clip_seed(0, "a")
     with pytest.raises(Exception, match="--share must be I/N"):
         RunConfig(model=Path("m"), shards="s", out=Path("o"), share="2/2")
+
+
+def test_how_it_samples_is_checked_as_idol_generate_checks_it() -> None:
+    with pytest.raises(ConfigError) as refused:
+        RunConfig(
+            model=Path("m"),
+            shards="s",
+            out=Path("o"),
+            steps=5000,
+            guidance=-3,
+            scheduler="nope",  # type: ignore[arg-type]
+            temperature=-1,
+        )
+    message = str(refused.value)
+    for fault in (
+        "--steps must be from 1 to 1000, not 5000",
+        "--guidance must be >= 0 and finite, not -3",
+        "--scheduler must be one of ddim, unipc, dpm, lcm, not 'nope'",
+        "--temperature must be >= 0 and finite, not -1",
+    ):
+        assert fault in message
