@@ -4,10 +4,9 @@ import dataclasses
 from typing import Annotated, Literal
 
 from idol.config.checks import NOT_NEGATIVE, POSITIVE, ConfigError, at_least, mistakes_in
+from idol.config.model import TIMESTEPS
 
-__all__ = ["TIMESTEPS", "DistillConfig", "Distilled"]
-
-TIMESTEPS = 1000  # that a model is trained with
+__all__ = ["DistillConfig", "Distilled"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ __all__ = [
     "CLIP_STAGES",
     "DEPTH",
     "MODALITY_NAMES",
+    "TIMESTEPS",
     "VIDEO",
     "Background",
     "BackgroundInit",
@@ -47,6 +48,9 @@ PresetName = Literal["sd14", "tiny"]
 
 # Stages whose model has temporal layers and takes clips.
 CLIP_STAGES: tuple[StageName, ...] = ("video", "distill")
+
+TIMESTEPS = 1000
+"""That a model is trained with."""
 
 # Labels of the two streams, as the modality embedding counts them, and their names in logs.
 VIDEO, DEPTH = 0, 1

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least
 from idol.config.distill import Distilled
-from idol.config.model import PresetName
+from idol.config.model import TIMESTEPS, PresetName
 
 __all__ = [
     "CONSISTENCY",
@@ -24,7 +24,7 @@ CONSISTENCY = "lcm"
 
 # Options of all commands that generate; None is the model's own.
 SamplerName = Literal["ddim", "unipc", "dpm", "lcm"]
-Steps = Annotated[int | None, at_least(1, 1000)]
+Steps = Annotated[int | None, at_least(1, TIMESTEPS)]
 Guidance = Annotated[float | None, NOT_NEGATIVE]
 Temperature = Annotated[float, NOT_NEGATIVE]
 

@@ -19,7 +19,13 @@ from idol.config.checks import (
 )
 from idol.config.distill import DistillConfig
 from idol.config.losses import LossConfig
-from idol.config.model import CLIP_STAGES, DualModalUNetConfig, PresetName, StageName
+from idol.config.model import (
+    CLIP_STAGES,
+    TIMESTEPS,
+    DualModalUNetConfig,
+    PresetName,
+    StageName,
+)
 
 __all__ = [
     "DataConfig",
@@ -33,7 +39,6 @@ __all__ = [
 PretrainedLayers = Literal["attention_blocks", "transformer_blocks"]
 
 _FEW = 10  # sample steps, of which leading ones would begin late
-_TIMESTEPS = 1000  # that a model is trained with
 _BELOW_1 = Range(0, 1, below_high=True)
 
 
@@ -155,7 +160,7 @@ class ReportConfig:
     """Clips of the val split that a validation takes."""
     sample_every: Annotated[int, at_least(0)] = 500
     """Steps between sample images."""
-    sample_steps: Annotated[int, at_least(1, _TIMESTEPS)] = 50
+    sample_steps: Annotated[int, at_least(1, TIMESTEPS)] = 50
     """DDIM steps of a sample image, at most 1000."""
     sample_spacing: Literal["auto", "leading", "trailing"] = "auto"
     """Timesteps of these steps. leading counts up from 1, as Stable Diffusion does (50 steps: 981,
@@ -177,8 +182,8 @@ class ReportConfig:
     def spacing(self) -> Literal["leading", "trailing"]:
         """Of sample images' timesteps, with auto decided."""
         if self.sample_spacing == "auto":
-            few = self.sample_steps < _FEW and _TIMESTEPS % self.sample_steps == 0
-            return "trailing" if few or self.sample_steps == _TIMESTEPS else "leading"
+            few = self.sample_steps < _FEW and TIMESTEPS % self.sample_steps == 0
+            return "trailing" if few or self.sample_steps == TIMESTEPS else "leading"
         return self.sample_spacing
 
 
@@ -299,11 +304,11 @@ class TrainConfig:
         if self.stage == "distill" and steps > self.distill.solver_steps:
             most = self.distill.solver_steps
             yield f"--sample-steps must be at most --distill.solver-steps, {most}, not {steps}"
-        if spacing == "leading" and steps == _TIMESTEPS:
+        if spacing == "leading" and steps == TIMESTEPS:
             yield f"--sample-steps {steps} do not fit --sample-spacing leading: use trailing"
-        if spacing == "trailing" and 1 <= steps <= _TIMESTEPS and _TIMESTEPS % steps:
+        if spacing == "trailing" and 1 <= steps <= TIMESTEPS and TIMESTEPS % steps:
             yield (
-                f"--sample-spacing trailing needs --sample-steps that divide {_TIMESTEPS}, not "
+                f"--sample-spacing trailing needs --sample-steps that divide {TIMESTEPS}, not "
                 f"{steps}: {' or '.join(map(str, _dividing(steps)))}"
             )
         if run.clips_per_step and run.accumulation > 1:
@@ -340,7 +345,7 @@ class TrainConfig:
 
 def _dividing(steps: int) -> list[int]:
     """The numbers of steps nearest to these that divide a model's timesteps."""
-    numbers = [n for n in range(1, _TIMESTEPS + 1) if _TIMESTEPS % n == 0]
+    numbers = [n for n in range(1, TIMESTEPS + 1) if TIMESTEPS % n == 0]
     return [max(n for n in numbers if n < steps), min(n for n in numbers if n > steps)]
 
 

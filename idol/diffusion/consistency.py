@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from idol.config.distill import TIMESTEPS
+from idol.config.model import TIMESTEPS
 from idol.diffusion.schedule import ddim_scheduler, signal_fraction
 
 __all__ = ["clean_latents", "consistent", "solver_step", "solver_timesteps"]

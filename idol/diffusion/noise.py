@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from idol.config.model import TIMESTEPS
 from shards.stream.random import Draws
 
 __all__ = ["Randomness", "named_noise", "sent"]
@@ -31,7 +32,7 @@ class Randomness:
 
     seed: int
 
-    def timesteps(self, positions: Sequence[int], count: int = 1000) -> Tensor:
+    def timesteps(self, positions: Sequence[int], count: int = TIMESTEPS) -> Tensor:
         """(B,) int64 in [0, count): one for a clip, its frames and both its modalities."""
         draws = [Draws(self.seed, "timestep", p).integer(0, count - 1) for p in positions]
         return torch.tensor(draws)

@@ -10,10 +10,12 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
+from idol.config.model import TIMESTEPS
+
 __all__ = ["BETAS", "ddim_scheduler", "noise_of_v", "noise_schedule", "signal_fraction"]
 
 BETAS: dict[str, Any] = {
-    "num_train_timesteps": 1000,
+    "num_train_timesteps": TIMESTEPS,
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
     "beta_end": 0.012,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from idol.config.model import CLIP_STAGES
+from idol.config.model import CLIP_STAGES, TIMESTEPS
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
@@ -17,7 +17,7 @@ __all__ = ["notices"]
 _BEFORE = {"image": "pretrain", "video": "image"}
 _PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
 # The last timestep that a model is trained with.
-_LAST = 999
+_LAST = TIMESTEPS - 1
 
 
 def notices(
