@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--clip-length", type=int, default=8)
     for name in ("mask", "pose", "depth"):
         parser.add_argument(f"--{name}", default="lite")
-    parser.add_argument("--crop", default="person")
+    parser.add_argument("--crop", default="subject")
     given = parser.parse_args()
     recipe = Recipe(
         "videos",

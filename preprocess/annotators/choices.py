@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from typing_extensions import Doc
 
@@ -98,7 +98,10 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         return tuple(images for images in read if images and images.of not in made)
 
     def mistakes(self) -> Iterator[str]:
-        """What cannot be combined, one line each, beginning with a field's name."""
+        """What is unknown or cannot be combined, one line each, beginning with a field's name."""
+        for field, choices in _choices(type(self)).items():
+            if (value := getattr(self, field)) not in choices:
+                yield f"{field} must be {_either(choices)}, not {value}"
         if not self.depth:
             yield "depth is empty; use none to leave it out"
         named_here = {
@@ -139,7 +142,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
                 makers[modality] = chosen.name
 
     def _too_many_people(self) -> Iterator[str]:
-        if self.people == "one":
+        if self.people != "all":
             return
         able = _either(list(dict.fromkeys(s.name for s in ANNOTATORS if s.finds_people)))
         made = self.chosen
@@ -181,6 +184,12 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
             return None
         specs = [spec for spec in ANNOTATORS if spec.option == "densepose"]
         return Chosen(specs[0], self, options_of(specs[0], self), self.densepose) if specs else None
+
+
+def _choices(kind: type) -> dict[str, tuple[Any, ...]]:
+    """The dataclass's fields that take one of some words, with these words."""
+    hints = get_type_hints(kind)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def _tracks(chosen: Chosen, made: dict[Modality, Chosen]) -> bool:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines.cli import main
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, RecipeMistakes
 from pipelines.recipe_file import load_recipe, packaged, parse_recipe
 from preprocess.annotators.registry import named
 from preprocess.errors import InputError
@@ -51,6 +51,32 @@ def test_every_mistake_is_named_with_its_line():
         "line 12: gpu is unknown; did you mean gpus?",
         "line 13: mask must be a number, not 'a lot'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("field", "choices"),
+    [
+        ("split", "published or disco"),
+        ("shots", "auto or off"),
+        ("crop", "center, subject, video or none"),
+        ("pose_style", "openpose or dwpose"),
+        ("people", "one or all"),
+        ("grey", "near-black or near-white"),
+        ("sam", "vit_h, vit_l or vit_b"),
+    ],
+)
+def test_an_unknown_word_is_refused_by_the_recipe_itself(field, choices):
+    with pytest.raises(RecipeMistakes) as error:
+        Recipe("tiktok", **{field: "person"})
+    assert error.value.mistakes == [f"{field} must be {choices}, not person"]
+
+
+def test_an_unknown_dataset_is_refused_by_the_recipe_itself():
+    with pytest.raises(RecipeMistakes) as error:
+        Recipe("tictoc")
+    (mistake,) = error.value.mistakes
+    assert mistake.startswith("dataset must be tiktok, ")
+    assert mistake.endswith(" or people, not tictoc")
 
 
 def test_mistakes_of_sources():
