@@ -1,5 +1,10 @@
-"""Importing is light. Which way imports go is held by import-linter, in `make lint`."""
+"""Importing is light, and packages name the modules that they have.
 
+Which way imports go is held by import-linter, in `make lint`.
+"""
+
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,6 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("idol", "pipelines", "preprocess", "shards")
+ROOMS = [path.parent for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")]
+# What the docstrings of packages name in the same way, and is no module of ours.
+OTHERS = {"mix.json", "transformers", "webdataset"}
 HEAVY = (
     "ray",
     "torch",
@@ -62,6 +71,16 @@ def test_the_core_needs_no_torch():
     assert not core & {"torch", "diffusers", "transformers", "accelerate", "mediapipe"}
 
 
-@pytest.mark.parametrize("package", ["idol", "pipelines", "preprocess", "shards"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_packages_are_typed(package):
     assert (ROOT / package / "py.typed").exists()
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: ".".join(room.relative_to(ROOT).parts))
+def test_modules_that_a_package_names_are_there(room):
+    told = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+    names = set(re.findall(r"`([a-z_0-9]+(?:\.[a-z_0-9]+)*)`", told)) - OTHERS
+    for name in names:
+        first, *_ = name.split(".")
+        place = (ROOT if first in PACKAGES else room).joinpath(*name.split("."))
+        assert place.is_dir() or place.with_suffix(".py").is_file(), name

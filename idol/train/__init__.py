@@ -10,7 +10,7 @@
 | what must be the same for a run to resume | `resume` (checkpoints: `idol.checkpoint`) |
 | what if something goes wrong, or it is stopped | `stopping`, `memory` |
 | what is reported when, and where it is written | `monitor`, `log` |
-| how good is it, and what does it look like | `validation`; `samples`, `motion_viz`, `curves` |
+| how good is it, and what does it look like | `validation`; `samples`, `curves` |
 
 Settings are in `idol.config`; datasets, and clips as latents and conditions, in `idol.data`.
 """

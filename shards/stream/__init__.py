@@ -6,7 +6,7 @@
 | what comes out | `batch` |
 | which clips are there, with which cached latents | `catalogue` |
 | which comes next | `order`, `random` |
-| how are bytes read | `shard_reader`, `cache`, `prefetch` |
+| how are bytes read | `shard_reader`, `cache` |
 | how do they become a sample | `sample_builder`, `request`, `fill` |
 | how is a sample augmented | `geometry`, `foreground` |
 | where do their arrays live | `recycle` |
