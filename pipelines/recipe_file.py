@@ -14,7 +14,7 @@ import yaml
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe, RecipeMistakes
 from preprocess.errors import InputError
-from shards.options import Given, options_of, section
+from shards.options import Given, options_of, section, wanted
 
 __all__ = ["RecipeFile", "SourceEntry", "load_recipe", "packaged", "parse_recipe"]
 
@@ -174,7 +174,7 @@ class _Yaml:
             line = key_node.start_mark.line + 1
             if key in values:
                 first = self.lines[*at, key]
-                self.duplicates.append((line, f'duplicate key "{key}" (first on line {first})'))
+                self.duplicates.append((line, f"duplicate key `{key}` (first on line {first})"))
                 continue
             self.lines[*at, key] = line
             values[key] = self._value(value_node, (*at, key))
@@ -201,7 +201,7 @@ class _Checked:
                     at = at[:-1]
                 wrong.setdefault(at, []).append(fault)
             for at, faults in wrong.items():
-                self.mistake(at, _told(at, faults))
+                self.mistake(at, _explained(at, faults))
             # A source keeps its place; of any other list none is right where an item is wrong.
             items = {at for at in wrong if isinstance(at[-1], int) and at[:-1] != ("sources",)}
             self.content = _without(content, {at[:-1] if at in items else at for at in wrong})
@@ -271,17 +271,7 @@ def _without(value: Any, wrong: Collection[_Path], at: _Path = ()) -> Any:
     return value
 
 
-_TYPES = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "tuple_type": "a list",
-    "dict_type": "a section of settings",
-}
-
-
-def _told(at: _Path, faults: list[Any]) -> str:
+def _explained(at: _Path, faults: list[Any]) -> str:
     """What is wrong with a value, in our words, from all that pydantic says of it."""
     key = next(str(name) for name in reversed(at) if isinstance(name, str))
     kind, found = faults[0]["type"], faults[0]["input"]
@@ -299,13 +289,7 @@ def _told(at: _Path, faults: list[Any]) -> str:
             return f"{key} {found!r} is used as a folder name; use only letters, digits, - and _"
         case "greater_than" | "finite_number":
             return f"{key} must be above 0, not {found:g}"
-    wanted = [
-        fault["ctx"]["expected"].replace("'", "")
-        if fault["type"] == "literal_error"
-        else _TYPES.get(fault["type"], fault["msg"])
-        for fault in faults
-    ]
-    return f"{key} must be {' or '.join(wanted)}, not {_shown(found)}"
+    return f"{key} must be {' or '.join(map(wanted, faults))}, not {_shown(found)}"
 
 
 def _shown(value: object) -> str:

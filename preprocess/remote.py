@@ -137,12 +137,12 @@ class RemotePath(PosixPath):
         """The file, to be read by ranges; `rb` alone."""
         if mode != "rb":
             raise ValueError(f"a file at a URL is opened as `rb`, not {mode!r}")
-        with _told(self):
+        with _as_os_errors(self):
             client, path = _client(self)
             return client.open(path, "rb")
 
     def read_bytes(self) -> bytes:
-        with _told(self):
+        with _as_os_errors(self):
             client, path = _client(self)
             return client.cat_file(path)
 
@@ -212,7 +212,7 @@ def forget_listings() -> None:
 
 
 def _list(at: RemotePath) -> dict[str, Entry]:
-    with _told(at):
+    with _as_os_errors(at):
         client, path = _client(at)
         infos = client.ls(path, detail=True)
         unknown = [i for i in infos if i.get("size") is None and i.get("type") != "directory"]
@@ -242,7 +242,7 @@ def _entry(path: RemotePath) -> Entry:
             listed = entries(folder)
     if listed is not None and path.name in listed:
         return listed[path.name]
-    with _told(path):
+    with _as_os_errors(path):
         client, inside = _client(path)
         try:
             info = client.info(inside)
@@ -282,8 +282,8 @@ def _client_of(url: str, thread: int) -> Any:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Clients of stores raise errors of their own making."""
+def _as_os_errors(path: Path) -> Iterator[None]:
+    """Clients of stores raise errors of their own making: these become OSError, with the path."""
     try:
         yield
     except InputError:
@@ -317,7 +317,7 @@ def _copy(path: RemotePath) -> Path:
             return place
 
     def fill(file: BinaryIO) -> None:
-        with _told(path):
+        with _as_os_errors(path):
             client, inside = _client(path)
             with client.open(inside, "rb") as far:
                 shutil.copyfileobj(far, file, 1 << 22)

@@ -15,7 +15,7 @@ import tyro
 from docstring_parser import parse_from_object
 from typing_extensions import Doc, TypedDict
 
-__all__ = ["Given", "not_used", "options_of", "replaced", "section", "shown"]
+__all__ = ["Given", "not_used", "options_of", "replaced", "section", "shown", "wanted"]
 
 _T = TypeVar("_T")
 
@@ -63,6 +63,24 @@ def section(name: str, fields: Given) -> Any:
     kind = make(name, fields, total=False)
     kind.__pydantic_config__ = {"extra": "forbid", "strict": True}
     return kind
+
+
+_TYPES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "path_type": "a path",
+    "tuple_type": "a list",
+    "dict_type": "a section of settings",
+}
+
+
+def wanted(fault: Mapping[str, Any]) -> str:
+    """What a value of a section must be, in plain words, by one of pydantic's errors about it."""
+    if fault["type"] == "literal_error":
+        return str(fault["ctx"]["expected"]).replace("'", "")
+    return _TYPES.get(fault["type"], str(fault["msg"]))
 
 
 def replaced(value: _T, given: Given) -> _T:

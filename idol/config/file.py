@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from idol.config.checks import ConfigError
 from idol.config.train import TrainConfig
-from shards.options import Given, options_of
+from shards.options import Given, options_of, wanted
 
 __all__ = ["NOTES", "laid_over", "read_settings"]
 
@@ -18,16 +18,6 @@ __all__ = ["NOTES", "laid_over", "read_settings"]
 NOTES = ("global_batch", "shards_digest", "cached_latents", "environment")
 
 _Place = tuple[str | int, ...]  # keys and positions that lead to a value
-
-_TYPES = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "path_type": "a path",
-    "tuple_type": "a list",
-    "dict_type": "a section of settings",
-}
 
 
 def read_settings(path: Path) -> Given:
@@ -61,7 +51,7 @@ def read_settings(path: Path) -> Given:
     try:
         checked: Given = _adapter().validate_json(json.dumps(settings))
     except ValueError as error:
-        mistakes += _told(error, text)
+        mistakes += _explained(error, text)
         checked = {}
     ConfigError.raise_if_any(mistakes, f"--config {path} cannot be used")
     return checked
@@ -83,32 +73,23 @@ def _adapter() -> Any:
     return TypeAdapter(options_of(TrainConfig))
 
 
-def _told(error: Any, text: str) -> Iterator[str]:
+def _explained(error: Any, text: str) -> Iterator[str]:
     """What pydantic found, in our words, one mistake of each value."""
     lines = _lines(text)
-    wanted: dict[_Place, list[str]] = {}
+    found: dict[_Place, list[Any]] = {}
     for fault in error.errors():
         place = fault["loc"]
         # pydantic adds which alternative of a union did not fit.
         while place not in lines and len(place) > 1:
             place = place[:-1]
-        wanted.setdefault(place, []).append(_wanted(fault))
-    for place, all_wanted in wanted.items():
+        found.setdefault(place, []).append(fault)
+    for place, faults in found.items():
         name = ".".join(map(str, place))
         line = f"line {lines[place]}: " if place in lines else ""
-        if all_wanted[0]:
-            yield f"{line}`{name}` must be {' or '.join(dict.fromkeys(all_wanted))}"
-        else:
+        if faults[0]["type"] == "extra_forbidden":
             yield f"{line}`{name}` is unknown{_hint(str(place[-1]))}"
-
-
-def _wanted(fault: Any) -> str:
-    """What a value must be; nothing for one that must not be."""
-    if fault["type"] == "extra_forbidden":
-        return ""
-    if fault["type"] == "literal_error":
-        return str(fault["ctx"]["expected"]).replace("'", "")
-    return _TYPES.get(fault["type"], fault["msg"])
+        else:
+            yield f"{line}`{name}` must be {' or '.join(dict.fromkeys(map(wanted, faults)))}"
 
 
 def _hint(name: str) -> str:

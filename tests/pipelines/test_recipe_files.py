@@ -46,7 +46,7 @@ def test_every_mistake_is_named_with_its_line():
         "line 6: limit must be a whole number, not 2.5",
         "line 7: depth hdnet and lite both make depth_person",
         f"line 8: pose must be {', '.join(POSES)} or none, not openpoze",
-        'line 9: duplicate key "size" (first on line 3)',
+        "line 9: duplicate key `size` (first on line 3)",
         "line 11: batch must be at least 1, or auto, not -1",
         "line 12: gpu is unknown; did you mean gpus?",
         "line 13: mask must be a number, not 'a lot'",

@@ -136,14 +136,14 @@ _TOLD = {
 
 
 class _OnceEach(yaml.SafeLoader):
-    """Refuses a mapping that says one name twice, of which YAML's own reader takes the last."""
+    """Refuses a mapping with a duplicate key, of which YAML's own reader takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
         names = [key.value for key, _ in node.value]
         for place, (key, _) in enumerate(node.value):
             if key.value in names[:place]:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"{key.value!r} is said twice", problem_mark=key.start_mark
+                    problem=f"duplicate key `{key.value}`", problem_mark=key.start_mark
                 )
         return super().construct_mapping(node, deep)
 

@@ -204,8 +204,8 @@ def test_examples_can_be_read() -> None:
     [
         ("videos: 0", "videos: Input should be greater than or equal to 1"),
         ("vidoes: 3", "vidoes: there is no such setting"),
-        ("videos: 3\nvideos: 4", "'videos' is said twice"),
-        ("camera: {pan: [0, 1], pan: [1, 2]}", "'pan' is said twice"),
+        ("videos: 3\nvideos: 4", "duplicate key `videos`"),
+        ("camera: {pan: [0, 1], pan: [1, 2]}", "duplicate key `pan`"),
         ("body: {age: old}", "body.age: must be a range, as in [0.2, 0.8]"),
         ("body: 3", "body: must be settings by name"),
         ("motions: walk", "motions: must be weights by name"),
