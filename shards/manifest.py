@@ -70,7 +70,7 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Sample:
-    """Where a clip lies in its shard's tar, and what its json says in short (None: not said).
+    """Where a clip lies in its shard's tar, and its json in short; None for what that lacks.
 
     `offset`, `length`  bytes of the tar; the range starts and ends between members.
     `sizes`             bytes by modality, `json` among them.

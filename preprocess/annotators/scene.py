@@ -83,6 +83,12 @@ class Masks:
 
 
 class MaskAnnotator(Protocol):
+    """Makes the person masks, --mask.
+
+    As every annotator it raises ClipError where a clip cannot be annotated, which quarantines that
+    clip alone; any other exception does so too, as an error with its traceback.
+    """
+
     def masks(self, scene: Scene) -> Masks:
         """The clip's masks; frames without anybody are empty."""
         ...
@@ -98,10 +104,13 @@ class PeopleFinder(Protocol):
 
 
 class PoseAnnotator(Protocol):
+    """Finds the key points, --pose. Raises as a `MaskAnnotator` does."""
+
     min_score: float  # in (0, 1]: joints scored lower are not drawn
 
     def keypoints(self, scene: Scene) -> Keypoints:
-        """The people's joints in pixels of the clip; nobody found means scores of 0."""
+        """The people's joints in the T frames, in pixels of the clip; scores in [0, 1], all 0 in
+        frames in which nobody is found."""
         ...
 
 
@@ -116,6 +125,8 @@ class SpaceAnnotator(Protocol):
 
 
 class NormalsAnnotator(Protocol):
+    """Makes surface normals of the person, --normals. Raises as a `MaskAnnotator` does."""
+
     def normals(self, scene: Scene) -> np.ndarray:
         """(T, S, S, 3) uint8: 127.5 (n + 1) of unit vectors n in the camera's axes, x right, y
         down, z away; 128 where there is nobody."""
@@ -123,6 +134,8 @@ class NormalsAnnotator(Protocol):
 
 
 class FlowAnnotator(Protocol):
+    """Makes optical flow, --flow. Raises as a `MaskAnnotator` does."""
+
     def flow(self, scene: Scene) -> np.ndarray:
         """(T, S, S, 3) float32: pixels of the clip to the right and down from each frame to the
         next, and 1 where what is seen is seen there too; else all 0."""
@@ -130,12 +143,17 @@ class FlowAnnotator(Protocol):
 
 
 class DensePoseAnnotator(Protocol):
+    """Makes DensePose of frames for annotators that read it. Raises as a `MaskAnnotator` does."""
+
     def iuv(self, frames: Sequence[np.ndarray]) -> Sequence[np.ndarray | None]:
-        """What `Scene.iuv` is for these frames, (H, W, 3) uint8 RGB each."""
+        """For each frame, (H, W, 3) uint8 RGB, what `Scene.iuv` holds: (H, W, 3) uint8 with V, U
+        and part index, None where there is none."""
         ...
 
 
 class DepthAnnotator(Protocol):
+    """Makes depth, --depth. Raises as a `MaskAnnotator` does."""
+
     label: str  # what kind of depth this is, for people who look at the data
     unit: str  # of the raw values
     metres: bool  # whether the raw values are metres, and so the same in any crop

@@ -47,7 +47,8 @@ class ClipStream:
     depth           person or frame; unless given, the one that is there, person of both.
     cut             foreground and background are those stored ("reference"), or are cut from the
                     image itself, by the rules of "hap" or "haop" pre-training.
-    max_frame_step  a sample's frames are 1 to so many frames of the clip apart, as drawn.
+    max_frame_step  largest distance between successive frames of a sample, in frames of the clip;
+                    drawn from 1 up to it for each sample.
     crop_area, mirror
                     random crop (lowest and highest fraction of the area) and probability of a
                     mirror image, the same for all images of a sample, but that the foreground is

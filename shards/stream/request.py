@@ -31,7 +31,7 @@ class Request:
 
     `modalities`      arrays wanted, as the table's rows are streamed; `reference` stands for
                       foreground, background and their masks; `depth_scores` are in the json.
-    `max_frame_step`  frames of a sample are up to so many frames of the clip apart.
+    `max_frame_step`  largest distance between successive frames of a sample, in frames of the clip.
     `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
     `latents`         take these cached latents in place of images, where there can be any: the

@@ -40,14 +40,15 @@ def test_an_absent_model_says_where_to_put_a_copy(tmp_path):
     assert command in str(error.value)
 
 
-def test_what_is_made_here_says_how(make_entry, tmp_path):
-    make_entry(source=MadeHere("idol-prep weights make", "its checkpoints"))
-    with pytest.raises(
-        InputError, match=r"Make it with `idol-prep weights make --weights .*` from"
-    ):
+def test_a_file_that_is_made_here_says_by_which_command_and_of_what(make_entry, tmp_path):
+    make_entry("tests/a.bin", source=MadeHere(command="idol-prep weights make", needs="a zip"))
+    how = f"Make it with `idol-prep weights make --weights {tmp_path}` from a zip."
+    with pytest.raises(InputError) as absent:
         weights.locate("tests/a.bin", tmp_path)
-    with pytest.raises(InputError, match=r"is not served\. Make it with"):
+    assert how in str(absent.value)
+    with pytest.raises(InputError) as not_fetched:
         list(weights.fetch(weights.files("tests"), tmp_path))
+    assert f"is not served. {how}" in str(not_fetched.value)
 
 
 def test_a_cut_off_file_is_not_used(tmp_path):
