@@ -105,9 +105,9 @@ def plan_build(
     `extend`: videos that the dataset has not are added, in shards that follow its own.
 
     A large source is listed, and cuts are looked for, in so many processes, one being this one, or
-    on the cluster at `address`; `on_frames` is told how many more frames have been looked at.
-    Raises InputError when there is nothing to do, the source lacks what the recipe wants, or videos
-    of the dataset are gone or have changed.
+    on the cluster at `address`; `on_frames` is called with the number of further frames that have
+    been looked at. Raises InputError when there is nothing to do, the source lacks what the recipe
+    wants, or videos of the dataset are gone or have changed.
     """
     earlier = earlier_in(Store.at(out), extend=extend) if out is not None else None
     # Of other layouts files are stated, not opened: that is quicker than handing them over.

@@ -146,7 +146,7 @@ def _read_status(store: Store) -> Status:
 
 
 def _said(store: Store) -> dict[str, Any] | None:
-    """What the builder wrote; None where it wrote nothing, or what nobody can read."""
+    """What the builder wrote; None where it wrote nothing, or nothing readable."""
     data = store.read_if_there(BUILDING)
     try:
         value = None if data is None else parse_json(data)

@@ -124,7 +124,7 @@ def _bytes_at(data: bytes, start: int, step: int) -> Iterator[int]:
 
 
 def _end_of_program_stream(file: BinaryIO, size: int) -> int:
-    """Where the last packet of an MPEG program stream ends; 0 where it cannot be told."""
+    """Where the last packet of an MPEG program stream ends; 0 where that is unknown."""
     tail = _tail(file, size, _TAIL)
     position = tail.find(b"\0\0\1\xba")
     while 0 <= position < len(tail):

@@ -82,7 +82,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class MadeHere:
-    """A file that nobody serves: `command` makes it from what `needs` says."""
+    """A file that cannot be downloaded: `command` makes it from what `needs` says."""
 
     command: str
     needs: str

@@ -83,7 +83,7 @@ class Timed(Protocol):
 
 @runtime_checkable
 class Numbered(Protocol):
-    """A reader of images that their names number; what is missing was left out by somebody."""
+    """A reader of images that their names number; missing numbers are frames that were left out."""
 
     @property
     def numbers(self) -> Sequence[int]: ...

@@ -1,4 +1,4 @@
-"""Pictures of which no more becomes RGB than somebody looks at."""
+"""Pictures of which only the parts that are used are converted to RGB."""
 
 import math
 from typing import Protocol

@@ -323,7 +323,7 @@ def _copy(path: RemotePath) -> Path:
                 shutil.copyfileobj(far, file, 1 << 22)
             file.flush()
         if entry.size is not None and file.tell() != entry.size:
-            raise OSError(errno.EIO, f"came with {file.tell()} of {entry.size} bytes", str(path))
+            raise OSError(errno.EIO, f"received {file.tell()} of {entry.size} bytes", str(path))
 
     with cache.hold(name, entry.size or 0, fill) as file, _holding:
         if place in _held:

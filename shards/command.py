@@ -35,7 +35,7 @@ BROKEN_PIPE = 141
 ALSO = (
     "\n\nAlone, --version prints the version, and --completion SHELL what bash, zsh or fish need "
     "to complete options. Anywhere, --log-level debug, info, warning or error says how much is "
-    "told on stderr."
+    "logged on stderr."
 )
 
 LogLevel = Literal["debug", "info", "warning", "error"]

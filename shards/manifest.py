@@ -170,12 +170,12 @@ def parse_manifest(data: bytes) -> Manifest:
             f"samples reach byte {end} of a tar of {manifest.bytes}, which leaves none for its end"
         )
     if len(set(manifest.keys)) != len(manifest.keys):
-        raise BadManifest("names a key twice")
+        raise BadManifest("has a duplicate key")
     return manifest
 
 
 def old_schema(schema: int) -> str:
-    """What is said of a file of an older schema, after its name."""
+    """The error message about a file of an older schema, after its name."""
     return (
         f"has schema {schema}, this version reads {SCHEMA}: "
         "build the dataset again, into an empty folder"
@@ -223,7 +223,7 @@ def _load(
         data = store.read_if_there(name)
     if data is None:
         raise BadManifest(
-            f"{store.url(name)}: there is none, so the shard does not exist; the "
+            f"{store.url(name)} is missing, so the shard does not exist; the "
             "build's command makes it again"
         )
     try:

@@ -85,7 +85,7 @@ class Threads:
         return answer
 
     def end(self) -> None:
-        """Drop what nobody has begun, and wait for what is at work."""
+        """Drop what has not begun, and wait for what is at work."""
         with suppress(Empty):
             while True:
                 self._tasks.get_nowait()

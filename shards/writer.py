@@ -55,7 +55,7 @@ def commit_shard(
         fingerprint=fingerprint,
     )
     if len(set(manifest.keys)) != len(manifest.keys):
-        raise ValueError(f"{store.url(name)}.tar: a key comes twice; shard not committed")
+        raise ValueError(f"{store.url(name)}.tar: duplicate key; shard not committed")
     store.write_bytes(f"{name}.json", manifest_bytes(manifest))
     return manifest
 
@@ -63,7 +63,7 @@ def commit_shard(
 def _checked(key: str, members: Members) -> Members:
     names = [name for name, _ in members]
     if len(set(names)) != len(names):
-        raise ValueError(f"sample {key}: a member's name comes twice")
+        raise ValueError(f"sample {key}: duplicate member name")
     for name in names:
         if split_name(name)[0] != check_key(key) or "/" in name:
             raise ValueError(f"sample {key}: member {name!r} is not named {key}.…")

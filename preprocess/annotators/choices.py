@@ -158,7 +158,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
             yield f"people all: no chosen annotator finds people; choose {able}"
 
     def _crop_tracks(self, made: dict[Modality, Chosen]) -> bool:
-        """Whether nobody but the lite tracker says where the person is."""
+        """Whether only the lite tracker can say where the person is."""
         if self.crop == "video":
             looking = [made[m].spec for m in ("mask", "pose") if m in made]
             return not any(spec.finds_people or spec.reads for spec in looking)
@@ -178,7 +178,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
         return sorted(self._found("depth"), key=lambda chosen: chosen.spec.whole_frame)
 
     def _densepose(self, made: dict[Modality, Chosen]) -> Chosen | None:
-        """An annotator of the frames, where `densepose` is no folder and somebody reads it."""
+        """An annotator of the frames, where `densepose` is no folder and an annotator reads it."""
         wanted = any(c.spec.reads and c.spec.reads.of == "densepose" for c in made.values())
         if not wanted or self.densepose is None or Path(self.densepose).expanduser().is_dir():
             return None

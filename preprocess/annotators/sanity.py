@@ -97,7 +97,7 @@ class Findings:
 
 @dataclass(frozen=True, eq=False)
 class CheckedKeypoints(Keypoints):
-    """Key points, and what was found wrong with them; None where nobody checked."""
+    """Key points, and what was found wrong with them; None where nothing was checked."""
 
     findings: Findings | None = None
 

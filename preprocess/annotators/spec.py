@@ -68,7 +68,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What several annotators are told alike."""
+    """Settings that several annotators share."""
 
     crop: CropMode = "subject"
     """subject: for each clip a stable square around the person; video: one square around the person

@@ -1,4 +1,4 @@
-"""What a user is told to do about a file that is absent, damaged or out of reach."""
+"""What a user can do about a file that is absent, damaged or out of reach."""
 
 import shlex
 from collections.abc import Sequence

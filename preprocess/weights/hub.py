@@ -94,7 +94,7 @@ def download(entry: ExternalFile, source: Hub, root: Path, say: Say) -> Download
 
 @contextmanager
 def alone_with(path: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Let nobody else fetch the file `path`; `wait` is called if another is at it."""
+    """Keep other processes from fetching the file `path`; `wait` is called if one is doing so."""
     lock = path.with_name(f".{path.name}.lock")
     with ExitStack() as stack:
         try:

@@ -57,7 +57,7 @@ def _footage(
 def _folder(
     group: str, what: str, hub: tuple[str, str], licence: str, files: tuple[str, ...]
 ) -> tuple[ExternalFile, ...]:
-    """A whole folder as its libraries load it; nobody states sizes or checksums."""
+    """A whole folder as its libraries load it; no sizes or checksums are published."""
     return tuple(
         ExternalFile(f"{group}/{file}", what, Hub(*hub, file), licence, None) for file in files
     )

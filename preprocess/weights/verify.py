@@ -151,7 +151,7 @@ def _verify(entry: ExternalFile, root: Path, *, thorough: bool = False) -> _Verd
 
 
 def _usable(entry: ExternalFile, root: Path) -> str:
-    """The SHA-256 of a file that may be used; recorded where nobody states it."""
+    """The SHA-256 of a file that may be used; recorded at first use where none is stated."""
     verdict = _verify(entry, root)
     if verdict.sha256 is None or verdict.status is None:
         raise _unusable(entry, root, verdict)

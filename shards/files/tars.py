@@ -158,7 +158,7 @@ def members_of(data: bytes, *, label: str) -> dict[str, memoryview]:
         found = [(name, memoryview(body)) for name, body in read_members(data, label=label)]
     members = dict(found)
     if len(members) != len(found):
-        raise BadTar(f"{label}: a member's name comes twice")
+        raise BadTar(f"{label}: duplicate member name")
     return members
 
 

@@ -191,7 +191,7 @@ def _told_ignored(dataset: Dataset) -> int:
 
 @contextmanager
 def _damage_named(dataset: Dataset, entry: Entry) -> Iterator[None]:
-    """Damage found in here is told with the sample's shard and key, and where to read more."""
+    """Damage found in here is reported with the sample's shard and key, and where to read more."""
     try:
         yield
     except UnsafeMember:

@@ -306,7 +306,7 @@ def sample_faults(sample: Sample, members: Members, split: str = "") -> Iterator
         elif parsed[0] != JSON:
             modality, frame = parsed
             if frame in found.setdefault(modality, set()):
-                yield f"{name}: comes twice"
+                yield f"{name}: duplicate member"
             found[modality].add(frame)
             try:
                 array = MODALITIES[modality].read(name, data)

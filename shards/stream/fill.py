@@ -205,7 +205,7 @@ def _depth_scores(info: Mapping[str, Any], clip: ClipEntry, modality: str) -> np
         found = np.empty(0)
     if found.shape != (clip.frames,) or not ((found >= 0) & (found <= 1)).all():
         raise BadSample(
-            f"{member_name(clip.key, JSON)}: names no score in [0, 1] of each frame's {modality} "
+            f"{member_name(clip.key, JSON)}: has no score in [0, 1] for each frame's {modality} "
             "(depth, scores): stream it without depth_scores"
         )
     rounded: np.ndarray = np.round(found * 255).astype(np.uint8)

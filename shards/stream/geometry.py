@@ -91,7 +91,7 @@ def redraw_pose(
     min_score = described.get("min_score", MIN_SCORE)
     if joints is None or style not in ("openpose", "dwpose"):
         raise BadSample(
-            f"{label}: its json names no joint set and style known here, so its skeleton cannot "
+            f"{label}: its json has no joint set and style known here, so its skeleton cannot "
             "be drawn again: stream it without crop and mirror"
         )
     height, width = out.shape[1:3]

@@ -52,7 +52,7 @@ class Request:
             raise ValueError("frames and max_frame_step must be at least 1")
         for value, choices in ((self.depth, Depth), (self.cut, Cut)):
             if value not in get_args(choices):
-                raise ValueError(f"{value!r} is none of {', '.join(get_args(choices))}")
+                raise ValueError(f"{value!r} is not one of {', '.join(get_args(choices))}")
         if unknown := sorted(set(self.modalities) - {*_names(), DEPTH_SCORES}):
             known = ", ".join((*_names(), DEPTH_SCORES))
             raise ValueError(f"no such modality: {', '.join(unknown)}; there are {known}")

@@ -166,7 +166,7 @@ def test_manifests_are_read_by_one_request_each(
     )
     assert isinstance(first, Manifest)
     assert "has 0 bytes" in str(cut)
-    assert "there is none" in str(absent)
+    assert "shard-00007.json is missing" in str(absent)
     assert sum(name == "ls" for name, _ in asked) == 1
     opened = [path for name, path in asked if name == "_open"]
     assert sorted(opened) == ["shard-00000.json", "shard-00001.json", "shard-00007.json"]
@@ -177,13 +177,13 @@ def test_wrong_samples_are_refused(tmp_path: Path, samples: list) -> None:
     wrong = {
         "may hold only": ("a/b", members),
         "is not named": (other[0], members),
-        "twice": (key, [*members, members[0]]),
+        "duplicate member name": (key, [*members, members[0]]),
     }
     for what, sample in wrong.items():
         with pytest.raises(ValueError, match=what):
             commit_shard(tmp_path, "train", 0, [sample])
     with pytest.raises(BadSample, match="no json"):
         commit_shard(tmp_path, "train", 0, [(key, [m for m in members if "json" not in m[0]])])
-    with pytest.raises(ValueError, match="key comes twice"):
+    with pytest.raises(ValueError, match="duplicate key"):
         commit_shard(tmp_path, "train", 0, [samples[0], samples[0]])
     assert find_manifest(Store.at(tmp_path), "train", 0) is None

@@ -18,7 +18,7 @@ _DIGITS = 5
 
 
 def edition(dataset: Dataset) -> str:
-    """Changes when the dataset does, so that an open page can be told."""
+    """Changes when the dataset does, so that an open page can notice."""
     said = ((shard.name, shard.manifest.sha256, shard.manifest.bytes) for shard in dataset.shards)
     return hashlib.sha256(repr(list(said)).encode()).hexdigest()[:12]
 

@@ -330,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(dataset: Dataset, host: str, port: int, names: Sequence[str], say: Callable) -> None:
-    """Answer until Ctrl-C; `say` is told the address. Raises StorageError."""
+    """Answer until Ctrl-C; `say` is called with the address. Raises StorageError."""
     with Server(dataset, host, port, names) as server, suppress(KeyboardInterrupt):
         say(server.url)
         server.serve_forever(poll_interval=0.2)

@@ -228,7 +228,7 @@ def test_mistakes_are_told_at_once(tiny: Path, tmp_path: Path) -> None:
         ({"crop_area": (0.5, 1.5)}, "crop_area"),
         ({"mirror": 2}, "mirror"),
         ({"window": 0}, "window"),
-        ({"depth": "zoe"}, "'zoe' is none of person, frame"),
+        ({"depth": "zoe"}, "'zoe' is not one of person, frame"),
     ):
         with pytest.raises(ValueError, match=message):
             ClipStream(tiny, **{"frames": 1, **options})

@@ -254,7 +254,7 @@ def test_without_named_joints_a_skeleton_cannot_be_moved(tmp_path: Path, full: P
     clip = replace(clip, info={k: v for k, v in clip.info.items() if k != "keypoints"})
     commit_shard(tmp_path, "train", 0, [(clip.key, encode_clip(clip))])
     assert samples(ClipStream(tmp_path))[0].pose.any()
-    with pytest.raises(BadSample, match=r"videos-walk-0: its json names no joint set"):
+    with pytest.raises(BadSample, match=r"videos-walk-0: its json has no joint set"):
         samples(ClipStream(tmp_path, mirror=1.0))
 
 
