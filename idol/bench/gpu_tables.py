@@ -29,7 +29,7 @@ _GENERATION = {
 }
 _AGREEMENT = {"loss": "loss", "gradients": "gradient", "clip": "clip", "allowed": "allowed"}
 _PARTS = (
-    ("right: ", "relative error against the CPU", _AGREEMENT),
+    ("right: ", "a small model: relative error against the CPU", _AGREEMENT),
     ("train: ", "training", _TRAINING),
     ("generate: ", "generation of a clip with depth", _GENERATION),
 )
@@ -44,7 +44,7 @@ def tables(found: Mapping[str, Any]) -> str:
     if not found.get("results"):
         return "Not run yet."
     about = found["about"]
-    on = f"one {about['card']}, torch {about['torch']}, {about['scale']} size"
+    on = f"one {about['card']}, torch {about['torch']}"
     lines = [f"`bench/gpu.py` on {on}:"]
     for prefix, title, columns in _PARTS:
         rows = {
@@ -54,7 +54,7 @@ def tables(found: Mapping[str, Any]) -> str:
         }
         if not rows:
             continue
-        heads = [title, *columns]
+        heads = [title if prefix == "right: " else f"{title}, {about['scale']} size", *columns]
         lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         for name, values in rows.items():
             if "error" in values:
