@@ -1,12 +1,14 @@
 """Poor depth, and whether its annotator's scores keep it from harm: docs/training.md.
 
     python bench/depth_scores.py --shards people/train --val people/val --out OUT
+    python bench/depth_scores.py ... --out OUT2 --start idol/pretrained/people64 --steps 240
 
 Of rendered people a share of the frames is given somebody else's depth, and every frame a score:
 that of a poor one drawn from 0 to .3, of the others from .7 to 1. Stage image of preset tiny is
-then trained on the depth as it is true, on the poor one, and on the poor one with --depth-scores,
-with the same clips, order and noise. Measured is the error of the depth stream's noise on held-out
-clips with their true depth, paired by clip; OUT/report.json has everything.
+then trained from nothing, or with --start stage video from that model: on the depth as it is true,
+on the poor one, and on the poor one with --depth-scores, with the same clips, order and noise.
+Measured is the error of the depth stream's noise on held-out clips with their true depth, paired by
+clip; OUT/report.json has everything.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from idol.config import defaults
+from idol.config import TrainConfig, defaults
+from idol.config.model import StageName
 from idol.data.datasets import open_datasets
 from idol.data.preparation import Preparation
 from idol.diffusion.schedule import noise_schedule
@@ -51,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--held-out", type=int, default=48)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--start", type=Path, help="a model that all go on with, in stage video")
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="with --start")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -65,7 +70,8 @@ def main(argv: Sequence[str]) -> int:
         for row in ROWS:
             shards = written[0.0 if row == "true" else given.share]
             output = given.out / str(seed) / row.replace(", ", "-")
-            errors[row].append(_error(shards, output, given.steps, seed, scores=row == ROWS[-1]))
+            config = _config(shards, output, given, seed, scores=row == ROWS[-1])
+            errors[row].append(_error(config))
     means = {row: np.mean(found, axis=0) for row, found in errors.items()}
     report = {
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()},
@@ -105,24 +111,32 @@ def _write(folder: Path, clips: Sequence[Clip], held_out: Sequence[Clip], share:
     build.finish({"train": 1, "val": 1})
 
 
-def _error(shards: Path, output: Path, steps: int, seed: int, *, scores: bool) -> np.ndarray:
-    """Each held-out clip's error of the noise of depth, after training."""
-    start = defaults("image", "tiny", shards=[str(shards)], output=output)
-    config = dataclasses.replace(
+def _config(
+    shards: Path, output: Path, given: argparse.Namespace, seed: int, *, scores: bool
+) -> TrainConfig:
+    stage: StageName = "video" if given.start else "image"
+    start = defaults(stage, "tiny", shards=[str(shards)], output=output)
+    rate = given.learning_rate if given.start else start.optimizer.learning_rate
+    return dataclasses.replace(
         start,
+        init_from=given.start,
         data=dataclasses.replace(start.data, depth_scores=scores, workers=0),
-        optimizer=dataclasses.replace(start.optimizer, steps=steps),
+        optimizer=dataclasses.replace(start.optimizer, steps=given.steps, learning_rate=rate),
         run=dataclasses.replace(start.run, seed=seed, cpu=True),
         report=dataclasses.replace(
             start.report, sample_every=0, validate_every=0, tensorboard=False, progress=False
         ),
     )
-    model = output / "model"
+
+
+def _error(config: TrainConfig) -> np.ndarray:
+    """Each held-out clip's error of the noise of depth, after training."""
+    model = config.output / "model"
     if not model.is_dir():
         train(config)
     trained, _ = load_trained(model)
     prepare = Preparation.of(config, trained.codec, trained.image_encoder)
-    count = sum(1 for _ in open_dataset(shards / "val").clips())
+    count = sum(1 for _ in open_dataset(Path(config.shards[0]) / "val").clips())
     found = []
     device = torch.device("cpu")
     for batch in open_datasets(config).first_clips("val", count):

@@ -55,7 +55,8 @@ def _section(table: Mapping[str, Any], *, with_grid: bool) -> list[str]:
     )
     lines = [
         f"Preset `tiny`, {trained}, {len(pairs[0]['seeds'])} seeds, {settings['clips']} held-out "
-        f"clips at {settings['sampling_steps']} sampling steps, on "
+        f"clips by {settings['sampling_steps']} steps of {settings['scheduler']} with a guidance "
+        f"of {table['guidance']:g}, on "
         f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{table['commit']}`."
         + _told_weights(table),
         "",

@@ -14,7 +14,15 @@ import numpy as np
 from idol.bench.claims.errors import ClaimsError
 from idol.bench.claims.gradients import INACTIVE
 from idol.bench.claims.page import PRIMARY, PRINTED, Tables, page_of
-from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, Pair, rows_of, variant_of
+from idol.bench.claims.rows import (
+    DETAILS,
+    GUIDANCE,
+    HEADLINE,
+    SYSTEMS,
+    Pair,
+    rows_of,
+    variant_of,
+)
 from idol.bench.claims.runs import (
     Weights,
     check_grid,
@@ -45,7 +53,7 @@ __all__ = ["NAME", "compared", "made", "verdict"]
 NAME = "idol-bench claims"
 """In the marks of a document."""
 
-_SCHEMA = 2
+_SCHEMA = 3
 _PLACES = ("shards", "held_out", "out", "write", "jobs")
 
 
@@ -113,7 +121,8 @@ def made(
     found: Tables = {}
     for seeds, pairs in asked:
         for pair in pairs:
-            table = found.setdefault(pair.table, {**of_all, "pairs": []})
+            by = {"guidance": GUIDANCE, "scored": _scored(config, pair.first, seeds[0])}
+            table = found.setdefault(pair.table, {**of_all, **by, "pairs": []})
             table["pairs"].append(_pair(config, pair, seeds))
     return _written(config, found)
 
@@ -290,6 +299,12 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
         "gradient_shares": shares,
         "inactive": inactive,
     }
+
+
+def _scored(config: ClaimsConfig, row: str, seed: int) -> dict[str, str]:
+    """Checksums of the true clips that a row was scored on, which are all rows', and how."""
+    scores = read_scores(scores_of(config.out, row, seed))
+    return {"reference": scores["reference"]["sha256"], "protocol": scores["protocol"]["name"]}
 
 
 def _added(pair: Pair) -> list[str]:

@@ -124,7 +124,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     kept.write_text('{"schema": 1, "pairs": []}')
     page = tmp_path / "page.md"
     page.write_text("\n".join(marks(NAME)))
-    with pytest.raises(ClaimsError, match=r"page.json, whose other tables.*schema 1, not 2"):
+    with pytest.raises(ClaimsError, match=r"page.json, whose other tables.*schema 1, not 3"):
         made(ClaimsConfig(**given, write=page))
     with pytest.raises(ConfigError, match="--grid must be above 0"):
         ClaimsConfig(**given, grid=(0.1, 0.0))
