@@ -123,14 +123,17 @@ screenshots: .venv/dev  ## Take the pictures of the pages that the README shows;
 	@$(BIN)/python -m docs.screenshots $(DEMO) docs/images
 
 PEOPLE := people-train
-TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/rendered $(PEOPLE)/filmed
+TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/mixed
 
 train-people: .venv/people  ## Train the tiny model on rendered people and the footage: eight hours, resumable
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
-		--out $(PEOPLE)/filmed --size 64 --workers $(WORKERS) --max-quarantine 3
+		--out $(PEOPLE)/filmed --size 64 --pose-style dwpose --workers $(WORKERS) --max-quarantine 3
 	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(PEOPLE)/rendered \
 		--clip-length 12 --size 64 --val-fraction 0.05
+	@mkdir -p $(PEOPLE)/mixed
+	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../filmed", "weight": 0.05}]}' \
+		> $(PEOPLE)/mixed/mix.json
 	@test -d $(PEOPLE)/image/model || $(TRAIN_PEOPLE) --stage image --steps 7000 --batch-size 32 \
 		--learning-rate 2e-3 --ema 0.999 --mirror 0.5 --output $(PEOPLE)/image
 	@test -d $(PEOPLE)/video/model || $(TRAIN_PEOPLE) --stage video --steps 1000 --batch-size 8 \

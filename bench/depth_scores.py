@@ -31,6 +31,7 @@ from idol.data.preparation import Preparation
 from idol.diffusion.schedule import noise_schedule
 from idol.errors import IdolError
 from idol.evaluate.bootstrap import mean_interval
+from idol.model_info import find_model, read_info
 from idol.saved import load_trained
 from idol.train.train import train
 from idol.train.validation import validate
@@ -115,7 +116,8 @@ def _config(
     shards: Path, output: Path, given: argparse.Namespace, seed: int, *, scores: bool
 ) -> TrainConfig:
     stage: StageName = "video" if given.start else "image"
-    start = defaults(stage, "tiny", shards=[str(shards)], output=output)
+    model = read_info(find_model(given.start)).settings if given.start else None
+    start = defaults(stage, "tiny", shards=[str(shards)], output=output, model=model)
     rate = given.learning_rate if given.start else start.optimizer.learning_rate
     return dataclasses.replace(
         start,
