@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 
-__all__ = ["Layout", "RunConfig", "ScoreConfig"]
+__all__ = ["EvaluateRunConfig", "Layout", "ScoreConfig"]
 
 Layout = Literal["folders", "fomm", "mraa", "tps", "dreampose"]
 
@@ -80,7 +80,7 @@ class ScoreConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class EvaluateRunConfig:
     """A model, the clips whose conditions it generates from, and how they are scored.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from tyro.extras import SubcommandApp
 
-from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
 from idol.errors import IdolError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
@@ -56,7 +56,7 @@ def score(config: OmitArgPrefixes[ScoreConfig]) -> int:
 
 
 @_app.command(name="run")
-def generate_and_score(config: OmitArgPrefixes[RunConfig]) -> int:
+def generate_and_score(config: OmitArgPrefixes[EvaluateRunConfig]) -> int:
     """Generate the clips of a validation split with a model, then score them; resumable."""
     with made_to_stay():
         from idol.evaluate.progress import progress

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.shard_clips import ShardClip, open_shards
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
-def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, Any] | None:
+def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dict[str, Any] | None:
     """Generate this process's share; what scoring says, or None while clips are lacking.
 
     `generated` and `scored` are told how many clips of how many are done.
@@ -71,7 +71,7 @@ def run(config: RunConfig, generated: Progress, scored: Progress) -> dict[str, A
     return score(score_config(config), scored)
 
 
-def _as_the_model_is(config: RunConfig) -> RunConfig:
+def _as_the_model_is(config: EvaluateRunConfig) -> EvaluateRunConfig:
     """The same with the model's own scheduler, steps and guidance where none are given."""
     from idol.model_info import FILE, find_model, read_info, sampling_by
 
@@ -85,7 +85,7 @@ def _as_the_model_is(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, **own._asdict())
 
 
-def score_config(config: RunConfig) -> ScoreConfig:
+def score_config(config: EvaluateRunConfig) -> ScoreConfig:
     """How the clips of a run are scored."""
     return ScoreConfig(
         generated=str(config.out / _CLIPS),
@@ -105,12 +105,12 @@ def score_config(config: RunConfig) -> ScoreConfig:
     )
 
 
-def _clips(config: RunConfig) -> list[ShardClip]:
+def _clips(config: EvaluateRunConfig) -> list[ShardClip]:
     found = open_shards(config.shards, config.split, None, config.limit)
     return [clip for clip in found.clips.values() if isinstance(clip, ShardClip)]
 
 
-def _settle(config: RunConfig, clips: Sequence[ShardClip]) -> None:
+def _settle(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> None:
     """Write down what the run is, or make sure that it is the one that is there."""
     file = config.out / RUN
     said = _said(config, clips)
@@ -127,7 +127,7 @@ def _settle(config: RunConfig, clips: Sequence[ShardClip]) -> None:
         temporary.write_bytes(canonical_json(said, indent=1))
 
 
-def _said(config: RunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:
+def _said(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:
     from idol.model_info import model_digest
 
     keys = hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()
@@ -148,7 +148,7 @@ def clip_seed(seed: int, key: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8]) >> 1
 
 
-def generate(config: RunConfig, clips: Sequence[ShardClip], progress: Progress) -> None:
+def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Progress) -> None:
     """Generate those of the clips that are not there yet."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

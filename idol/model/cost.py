@@ -64,21 +64,28 @@ def example_inputs(
 
     frames = frames if stage in CLIP_STAGES else 1
     modalities = (VIDEO,) if stage == "pretrain" else config.modalities
-    latent = (config.latent_channels, size, size)
+    latent = pose = (config.latent_channels, size, size)
+    if config.pose_control == "t2i_adapter":  # which sees pixels
+        pose = (3, size * config.pose_downscale, size * config.pose_downscale)
     return {
         "latents_BMFCHW": draw(1, len(modalities), frames, *latent),
         "timesteps_B": torch.full((1,), 500, device=device),
         "encoded_foreground_BTD": draw(1, tokens, config.foreground_dim),
         "background_BCHW": draw(1, *latent),
-        "pose_BFCHW": None if stage == "pretrain" else draw(1, frames, *latent),
+        "pose_BFCHW": None if stage == "pretrain" else draw(1, frames, *pose),
         "modalities": modalities,
     }
 
 
-def build(config: DualModalUNetConfig, stage: StageName, device: str) -> DualModalDenoiser:
-    """Build the model of `stage` with the right parameters trainable."""
+def build(
+    config: DualModalUNetConfig,
+    stage: StageName,
+    device: str,
+    kind: type[DualModalDenoiser] = DualModalDenoiser,
+) -> DualModalDenoiser:
+    """Build the model of `stage` with the right parameters trainable; `kind`: a variant's class."""
     with torch.device(device):
-        model = DualModalDenoiser.from_config(stage_config(config, stage))
+        model = kind.from_config(stage_config(config, stage))
     set_trainable(model, stage)
     return model
 

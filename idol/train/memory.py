@@ -18,6 +18,7 @@ from idol.model import DualModalDenoiser
 from idol.model.cost import build, example_inputs
 from idol.train.activations import kept_for_backward
 from idol.train.stopping import TrainError
+from idol.variants import denoiser_class
 from shards.inspect.console import human_bytes
 
 __all__ = ["Estimate", "estimate", "out_of_memory"]
@@ -191,6 +192,7 @@ def _kept_of_one_clip(config: TrainConfig) -> tuple[int, int]:
 def _model(config: TrainConfig) -> DualModalDenoiser | Reconstruction:
     """What the stage trains, on the meta device."""
     if config.stage != "autoencoder":
-        return build(config.model, config.stage, "meta")
+        kind = denoiser_class(config.variant, config.stage)
+        return build(config.model, config.stage, "meta", kind)
     with torch.device("meta"):
         return Reconstruction(autoencoder_to_train(config.autoencoder, config.base))

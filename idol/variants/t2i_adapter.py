@@ -37,6 +37,9 @@ class PoseAdapter(ConfiguredModel):
 
     _supports_gradient_checkpointing = True
 
+    def enable_gradient_checkpointing(self, *_: Any) -> None:
+        """Recompute nothing: the adapter is small, and diffusers' own keeps all of its layers."""
+
     def __init__(self, config: DualModalUNetConfig) -> None:
         super().__init__(config)
         channels = list(config.block_out_channels)

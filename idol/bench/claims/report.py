@@ -37,7 +37,7 @@ from idol.bench.claims.runs import (
 from idol.bench.marked import written_between
 from idol.config.checks import ConfigError
 from idol.config.claims import ClaimsConfig
-from idol.config.evaluate import RunConfig, ScoreConfig
+from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
 from idol.config.file import read_settings
 from idol.evaluate.bootstrap import mean_interval
 from idol.evaluate.compare import read_scores
@@ -96,7 +96,7 @@ def made(
         ScoreConfig(
             generated=str(config.out),
             reference=str(held_out),
-            protocol=RunConfig.protocol,
+            protocol=EvaluateRunConfig.protocol,
             out=config.out,
             pose=config.pose,
             metrics=config.metrics,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from idol.config.checks import ConfigError
-from idol.config.evaluate import RunConfig
+from idol.config.evaluate import EvaluateRunConfig
 from idol.evaluate.cli import main
 from idol.evaluate.run import clip_seed
 from tests.idol.evaluate.made import SIZE, dataset
@@ -103,12 +103,12 @@ def test_the_seed_of_a_clip_is_of_its_key_alone() -> None:
     assert len(seeds) == 3
     assert clip_seed(0, "a") == clip_seed(0, "a")
     with pytest.raises(Exception, match="--share must be I/N"):
-        RunConfig(model=Path("m"), shards="s", out=Path("o"), share="2/2")
+        EvaluateRunConfig(model=Path("m"), shards="s", out=Path("o"), share="2/2")
 
 
 def test_how_it_samples_is_checked_as_idol_generate_checks_it() -> None:
     with pytest.raises(ConfigError) as refused:
-        RunConfig(
+        EvaluateRunConfig(
             model=Path("m"),
             shards="s",
             out=Path("o"),

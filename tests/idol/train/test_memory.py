@@ -11,12 +11,15 @@ import torch
 from diffusers import AutoencoderKL
 
 from idol.bench.measure import measure
+from idol.config import defaults
 from idol.config.autoencoder import AutoencoderConfig
 from idol.config.checks import ConfigError
 from idol.config.model import CLIP_STAGES, PresetName, StageName
 from idol.encoders.autoencoder import Reconstruction, new_autoencoder, with_depth_channel
 from idol.model.cost import build, parameters
 from idol.train.memory import estimate, out_of_memory
+from idol.variants import denoiser_class, variant_called
+from shards.options import replaced
 from tests.idol.train.micro import MODEL, configured, micro
 
 
@@ -31,6 +34,20 @@ def test_weights_gradients_and_states_are_counts() -> None:
     assert found.average == 4 * count
     assert estimate(of(adam_8bit=True, cpu=False)).optimizer == 2 * count
     assert estimate(of(fsdp=True), 4).optimizer == 8 * count // 4
+
+
+@pytest.mark.parametrize(
+    "name", ["mm-diffusion", "separate-unets", "ldm3d", "disco", "animatediff", "t2i-adapter"]
+)
+def test_a_variant_is_counted_with_its_own_networks_and_recomputes_them(name: str) -> None:
+    config = defaults("video", "tiny", shards=["shards"], output=Path("output"))
+    config = replaced(config, {"variant": name, **variant_called(name).settings("video")})
+    with torch.device("meta"):
+        model = denoiser_class(name, "video").from_config(config.model)
+    found = estimate(config)
+    assert found.weights == 4 * parameters(model)
+    recomputed = estimate(replaced(config, {"run": {"gradient_checkpointing": True}}))
+    assert 0 < recomputed.activations < found.activations
 
 
 def test_activations_grow_with_the_batch_and_shrink_with_recomputation() -> None:
@@ -95,9 +112,8 @@ def test_every_stage_says_what_would_fit(stage: StageName, preset_name: PresetNa
 
 def test_ways_that_contradict_a_variant_are_not_named() -> None:
     config = configured("image", "sd14", "shards", Path("output"))
-    adapter = dataclasses.replace(config.model, pose_control="t2i_adapter")
-    for model, named in ((config.model, True), (adapter, False)):
-        changed = dataclasses.replace(config, model=model)
+    for name, named in (("idol", True), ("t2i-adapter", False)):
+        changed = replaced(config, {"variant": name, **variant_called(name).settings("image")})
         assert ("--latents" in str(out_of_memory(changed, 1, RuntimeError("full")))) is named
 
 
