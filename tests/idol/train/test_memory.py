@@ -37,7 +37,12 @@ def test_weights_gradients_and_states_are_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mm-diffusion", "separate-unets", "ldm3d", "disco", "animatediff", "t2i-adapter"]
+    "name",
+    [
+        "mm-diffusion",
+        "t2i-adapter",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("disco", "ldm3d", "animatediff")),
+    ],
 )
 def test_a_variant_is_counted_with_its_own_networks_and_recomputes_them(name: str) -> None:
     config = defaults("video", "tiny", shards=["shards"], output=Path("output"))
@@ -92,7 +97,7 @@ def test_estimates_are_near_what_was_measured(
     assert estimate(config).total == pytest.approx(measured * 1e9, rel=0.05)
 
 
-@pytest.mark.parametrize("preset_name", get_args(PresetName))
+@pytest.mark.parametrize("preset_name", ["tiny", pytest.param("sd14", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("stage", get_args(StageName))
 def test_every_stage_says_what_would_fit(stage: StageName, preset_name: PresetName) -> None:
     config = configured(stage, preset_name, "shards", Path("output"), batch_size=2)
@@ -110,6 +115,7 @@ def test_every_stage_says_what_would_fit(stage: StageName, preset_name: PresetNa
     assert ("--latents" in message) is cached
 
 
+@pytest.mark.slow
 def test_ways_that_contradict_a_variant_are_not_named() -> None:
     config = configured("image", "sd14", "shards", Path("output"))
     for name, named in (("idol", True), ("t2i-adapter", False)):
