@@ -1,6 +1,6 @@
 """Eq. 3-6 with whole maps in memory: what ours must equal.
 
-As printed but for Eq. 5's divisor, and Eq. 6 as a mean where the paper prints a sum.
+As printed but for Eq. 5's divisor, and of Eq. 6's squared norm the mean: an MSE, by the text.
 
 For reading, for tests and for the benchmark; training uses `idol.losses`.
 """
@@ -42,7 +42,7 @@ def attention_map(queries: Tensor, keys: Tensor) -> Tensor:
     return (queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5).softmax(dim=-1)
 
 
-# Eq. 6, which the paper prints as a sum over the map.
+# Eq. 6: an MSE by the text, where the equation is a squared norm.
 def cross_attention_consistency(
     video_queries: Tensor, video_keys: Tensor, depth_queries: Tensor, depth_keys: Tensor
 ) -> Tensor:

@@ -121,7 +121,7 @@ def made(
     found: Tables = {}
     for seeds, pairs in asked:
         for pair in pairs:
-            by = {"guidance": GUIDANCE, "scored": _scored(config, pair.first, seeds[0])}
+            by = {"guidance": GUIDANCE, "reference": _reference(config, pair.first, seeds[0])}
             table = found.setdefault(pair.table, {**of_all, **by, "pairs": []})
             table["pairs"].append(_pair(config, pair, seeds))
     return _written(config, found)
@@ -301,10 +301,10 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
     }
 
 
-def _scored(config: ClaimsConfig, row: str, seed: int) -> dict[str, str]:
-    """Checksums of the true clips that a row was scored on, which are all rows', and how."""
+def _reference(config: ClaimsConfig, row: str, seed: int) -> dict[str, str]:
+    """A checksum of the true clips that a row was scored on, as all were, and by which protocol."""
     scores = read_scores(scores_of(config.out, row, seed))
-    return {"reference": scores["reference"]["sha256"], "protocol": scores["protocol"]["name"]}
+    return {"sha256": scores["reference"]["sha256"], "protocol": scores["protocol"]["name"]}
 
 
 def _added(pair: Pair) -> list[str]:

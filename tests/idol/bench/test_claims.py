@@ -263,6 +263,11 @@ def test_a_pair_runs_resumes_and_promises_nothing(tmp_path: Path) -> None:
     tables = made(config, (HEADLINE[0], HEADLINE[-1]))
     assert list(tables) == ["Tab. 4", "Tab. 5"]
     assert tables["Tab. 4"] == elsewhere["tables"]["Tab. 4"]
+    scored = config.out / "runs/0/idol/scored"
+    found = json.loads((scored / "scores.json").read_bytes())
+    assert tables["Tab. 5"]["reference"]["sha256"] == found["reference"]["sha256"]
+    run = json.loads((scored / "run.json").read_bytes())
+    assert tables["Tab. 5"]["guidance"] == run["guidance"]
     [pair] = tables["Tab. 5"]["pairs"]
     assert pair["measures"]["depth_rmse"]["over_videos"]["videos"] == 2
     assert len(pair["values"]["idol"]["depth_rmse"]) == 1
