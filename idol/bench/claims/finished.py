@@ -53,8 +53,10 @@ def check_trained(output: Path, command: Sequence[str], out: Path) -> None:
     _raise_if_any(output, lines)
 
 
-def check_scored(scored: Path, video: Path, config: ClaimsConfig, seed: int) -> None:
-    """Of a row's scores, those of the model in `video`.
+def check_scored(
+    scored: Path, video: Path, config: ClaimsConfig, seed: int, reference: Path
+) -> None:
+    """Of a row's scores, those of the model in `video` against the clips of `reference`.
 
     Raises:
         ClaimsError: naming all that differs.
@@ -71,7 +73,6 @@ def check_scored(scored: Path, video: Path, config: ClaimsConfig, seed: int) -> 
         "metrics": list(config.metrics),
     }
     lines = [f"{k}: saved {said.get(k)}, given {v}" for k, v in wanted.items() if said.get(k) != v]
-    reference = config.held_out or config.shards
     if Path(said["reference"]).resolve() != reference.resolve():
         lines.append(f"reference: saved {said['reference']}, given {reference}")
     _raise_if_any(scored, lines)

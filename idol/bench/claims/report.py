@@ -48,13 +48,13 @@ from idol.variants import variant_called
 from shards import open_dataset
 from shards.files.atomic import write_atomically
 
-__all__ = ["NAME", "compared", "made", "verdict"]
+__all__ = ["NAME", "asked", "compared", "made", "verdict"]
 
 NAME = "idol-bench claims"
 """In the marks of a document."""
 
 _SCHEMA = 3
-_PLACES = ("shards", "held_out", "out", "write", "jobs")
+_PLACES = ("shards", "dwpose_shards", "held_out", "out", "write", "jobs")
 
 
 def made(
@@ -80,12 +80,13 @@ def made(
     device_of(config.device)  # without a GPU the commands would train on the CPU
     _check_document(config.write)
     held_out = config.held_out or config.shards
-    if not open_dataset(str(held_out)).has_split("train" if config.held_out else "val"):
-        raise ClaimsError(
-            f"{held_out} has no split {'train' if config.held_out else 'val'} to score: build it "
-            f"with `idol-prep build --val-fraction {0 if config.held_out else 0.05}`"
-        )
-    headline, details = _asked(config, headline), _asked(config, details)
+    for truth in filter(None, (held_out, config.dwpose_shards)):
+        if not open_dataset(str(truth)).has_split("train" if config.held_out else "val"):
+            raise ClaimsError(
+                f"{truth} has no split {'train' if config.held_out else 'val'} to score: build it "
+                f"with `idol-prep build --val-fraction {0 if config.held_out else 0.05}`"
+            )
+    headline, details = asked(config, headline), asked(config, details)
     for option, file in (("train", config.train), ("train-codec", config.train_codec)):
         try:
             if file is not None:
@@ -106,22 +107,22 @@ def made(
     if config.start is not None:
         check_start(config.start, rows_of(headline + (details if config.rows == "all" else ())))
     few = config.seeds[: config.few_seeds]
-    asked = [(config.seeds, headline), (few, details if config.rows == "all" else ())]
+    runs = [(config.seeds, headline), (few, details if config.rows == "all" else ())]
     for file in _files(config):
         _read(file)  # or it would be told after the training
     if config.grid:
         check_grid(config)
     tried = _tried(config)
     weights = _chosen_weights(tried)
-    for seeds, pairs in asked:
+    for seeds, pairs in runs:
         check_rows(config, rows_of(pairs), seeds, weights)
-    for seeds, pairs in asked:
+    for seeds, pairs in runs:
         run_rows(config, rows_of(pairs), seeds, weights)
     of_all = {"commit": _commit(), "settings": _settings(config), "weights": weights, "grid": tried}
     found: Tables = {}
-    for seeds, pairs in asked:
+    for seeds, pairs in runs:
         for pair in pairs:
-            by = {"guidance": GUIDANCE, "reference": _reference(config, pair.first, seeds[0])}
+            by = {"guidance": GUIDANCE, "reference": _reference(config, pair, seeds)}
             table = found.setdefault(pair.table, {**of_all, **by, "pairs": []})
             table["pairs"].append(_pair(config, pair, seeds))
     return _written(config, found)
@@ -180,9 +181,11 @@ def _check_document(path: Path | None) -> None:
             raise ClaimsError(f"--write {path}: {error}") from error
 
 
-def _asked(config: ClaimsConfig, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
-    tables = {f"Tab. {number}" for number in config.tables}
-    return tuple(pair for pair in pairs if not tables or pair.table in tables)
+def asked(config: ClaimsConfig, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    """Those of the tables that are asked for: Tab. 3 as well where its data are."""
+    given = config.tables or (1, 4, 5, 6, 8, *((3,) if config.dwpose_shards else ()))
+    tables = {f"Tab. {number}" for number in given}
+    return tuple(pair for pair in pairs if pair.table in tables)
 
 
 def _tried(config: ClaimsConfig) -> list[dict[str, float]]:
@@ -301,10 +304,23 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
     }
 
 
-def _reference(config: ClaimsConfig, row: str, seed: int) -> dict[str, str]:
-    """A checksum of the true clips that a row was scored on, as all were, and by which protocol."""
-    scores = read_scores(scores_of(config.out, row, seed))
-    return {"sha256": scores["reference"]["sha256"], "protocol": scores["protocol"]["name"]}
+def _reference(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, str]:
+    """A checksum of the true clips that a pair's rows were scored on, and by which protocol.
+
+    Raises ClaimsError: they are not the same.
+    """
+    rows = (pair.first, pair.other)
+    by_row = {
+        (row, seed): read_scores(scores_of(config.out, row, seed)) for row in rows for seed in seeds
+    }
+    sums = {scores["reference"]["sha256"] for scores in by_row.values()}
+    if len(sums) > 1:
+        raise ClaimsError(
+            f"{pair.first} and {pair.other} were scored on different true clips: --dwpose-shards "
+            "must be the people of --shards, of the same size and length"
+        )
+    protocol = by_row[pair.first, seeds[0]]["protocol"]["name"]
+    return {"sha256": sums.pop(), "protocol": protocol}
 
 
 def _added(pair: Pair) -> list[str]:

@@ -46,10 +46,18 @@ DETAILS = (
     Pair("Tab. 8", "video-maps", "cross-attention-loss", (0.0718, 0.0351), judged=False),
 )
 
-# A system of one stream whose latents hold depth needs an autoencoder: so all have its like.
+# A system of one stream whose latents hold depth needs an autoencoder: so all have its like, and
+# with them the parts that the paper's model is shown to work with.
 SYSTEMS = tuple(
     Pair("Tab. 1", system + CODEC, "idol" + CODEC, (depth, 0.0336), judged=False)
-    for system, depth in (("ldm3d", 0.0637), ("mm-diffusion", 0.0367))
+    for system, depth in (("disco", 0.0975), ("ldm3d", 0.0637), ("mm-diffusion", 0.0367))
+) + tuple(
+    Pair("Tab. 3", first + CODEC, other + CODEC, depth, judged=False)
+    for first, other, depth in (
+        ("idol", "animatediff", (0.0336, 0.0350)),
+        ("animatediff", "dwpose-animatediff", (0.0350, 0.0245)),
+        ("dwpose-animatediff", "dwpose-animatediff-t2i", (0.0245, 0.0195)),
+    )
 )
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "run_grid",
     "run_rows",
     "scores_of",
+    "shards_of",
     "trained_alike",
 ]
 
@@ -53,6 +54,19 @@ def scores_of(out: Path, row: str, seed: int) -> Path:
 def gradients_of(out: Path, row: str, seed: int) -> Path:
     """The file with the consistency losses' shares of a row's gradient."""
     return out / "runs" / str(seed) / row / "gradients.json"
+
+
+def shards_of(config: ClaimsConfig, row: str) -> Path:
+    """The dataset that a row learns from.
+
+    Raises:
+        ClaimsError: it learns from skeletons as DWPose's are drawn, and there are none.
+    """
+    if variant_called(variant_of(row)).poses != "dwpose":
+        return config.shards
+    if config.dwpose_shards is None:
+        raise ClaimsError(f"row {row} needs --dwpose-shards")
+    return config.dwpose_shards
 
 
 def check_rows(
@@ -225,10 +239,9 @@ def _video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: st
     start += [*_codec_option(config, row, seed), *_weights(row, weights)]
     train = _training(config, folder / "video", row, "video", config.video_steps, seed, start)
     scored, gradients = scores_of(config.out, name, seed), gradients_of(config.out, name, seed)
-    command = ["run", "--model", str(folder / "video"), "--shards"]
-    command += (
-        [str(config.held_out), "--split", "train"] if config.held_out else [str(config.shards)]
-    )
+    truth = config.held_out or shards_of(config, row)
+    command = ["run", "--model", str(folder / "video"), "--shards", str(truth)]
+    command += ["--split", "train"] if config.held_out else []
     command += ["--out", str(scored), "--limit", str(config.clips), "--name", row]
     command += ["--steps", str(config.sampling_steps), "--scheduler", config.scheduler]
     command += ["--guidance", str(GUIDANCE)]
@@ -244,7 +257,7 @@ def _video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: st
             command,
             scored / SCORES,
             log,
-            partial(check_scored, scored, folder / "video", config, seed),
+            partial(check_scored, scored, folder / "video", config, seed, truth),
         ),
         Step(
             measure,
@@ -303,7 +316,7 @@ def _training(
     file = config.train_codec if stage == "autoencoder" else config.train
     command = ["--config", str(file)] if file else []
     command += ["--stage", stage, "--variant", variant_of(row), "--preset", "tiny"]
-    command += ["--shards", str(config.shards), "--output", str(output)]
+    command += ["--shards", str(shards_of(config, row)), "--output", str(output)]
     command += ["--cpu"] if config.device == "cpu" else []
     command += ["--steps", str(steps), "--seed", str(seed), *more]
     command += ["--sample-every", "0", "--validate-every", "0", "--no-progress"]

@@ -37,8 +37,10 @@ __all__ = ["drawn"]
 
 _WITHOUT, _WITH = "cross-modal-attention", "idol"
 _HAP, _HAOP = "hap", "idol"
-_SYSTEMS = ("disco", "ldm3d" + CODEC, "mm-diffusion" + CODEC, "idol" + CODEC)
-_MODULES = ("idol", "animatediff", "dwpose-animatediff", "dwpose-animatediff-t2i")
+_SYSTEMS = tuple(name + CODEC for name in ("disco", "ldm3d", "mm-diffusion", "idol"))
+_MODULES = tuple(
+    name + CODEC for name in ("idol", "animatediff", "dwpose-animatediff", "dwpose-animatediff-t2i")
+)
 _PARTS = ("separate-unets", "cross-modal-attention", "idol")
 
 

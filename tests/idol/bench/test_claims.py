@@ -16,9 +16,9 @@ from idol.bench.claims.commands import Commands, Step
 from idol.bench.claims.errors import ClaimsError
 from idol.bench.claims.finished import check_trained
 from idol.bench.claims.page import page_of
-from idol.bench.claims.report import NAME, compared, made, verdict
+from idol.bench.claims.report import NAME, asked, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
-from idol.bench.claims.runs import trained_alike
+from idol.bench.claims.runs import shards_of, trained_alike
 from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
@@ -74,9 +74,28 @@ def test_a_claim_needs_both_intervals(videos: Any, seeds: Any, better: str, word
 def test_rows_are_variants_and_add_one_thing_after_another() -> None:
     assert len(rows_of(HEADLINE)) == 5
     assert set(rows_of(HEADLINE + DETAILS)) <= VARIANTS.keys()
-    assert {variant_of(row) for row in rows_of(SYSTEMS)} == {"ldm3d", "mm-diffusion", "idol"}
+    assert {variant_of(row) for row in rows_of(SYSTEMS)} == {
+        "disco", "ldm3d", "mm-diffusion", "idol",
+        "animatediff", "dwpose-animatediff", "dwpose-animatediff-t2i",
+    }  # fmt: skip
     for before, after in pairwise(HEADLINE):
         assert before.other == after.first
+
+
+def test_rows_learn_from_skeletons_as_their_variants_say(tmp_path: Path) -> None:
+    config = ClaimsConfig(shards=tmp_path / "a", dwpose_shards=tmp_path / "b", out=tmp_path)
+    of = {row: shards_of(config, row).name for row in rows_of(HEADLINE + DETAILS + SYSTEMS)}
+    assert {row for row, name in of.items() if name == "b"} == {
+        "dwpose-animatediff@autoencoder", "dwpose-animatediff-t2i@autoencoder",
+    }  # fmt: skip
+    with pytest.raises(ClaimsError, match="row dwpose needs --dwpose-shards"):
+        shards_of(dataclasses.replace(config, dwpose_shards=None), "dwpose")
+    all_rows = dataclasses.replace(config, rows="all")
+    assert {p.table for p in asked(all_rows, DETAILS + SYSTEMS)} == {
+        "Tab. 1", "Tab. 3", "Tab. 6", "Tab. 8",
+    }  # fmt: skip
+    without = dataclasses.replace(all_rows, dwpose_shards=None)
+    assert {p.table for p in asked(without, SYSTEMS)} == {"Tab. 1"}
 
 
 def test_one_stage_image_serves_rows_that_differ_by_the_motion_loss_alone() -> None:
@@ -106,6 +125,13 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
         made(ClaimsConfig(**given, write=tmp_path / "absent.md"))
     with pytest.raises(ConfigError, match="--tables 6 is of --rows all: give that"):
         ClaimsConfig(**given, tables=(6,))
+    with pytest.raises(ConfigError, match="--tables 3 needs --dwpose-shards"):
+        ClaimsConfig(**given, rows="all", tables=(3,))
+    with pytest.raises(ConfigError, match=r"--held-out replaces --shards alone"):
+        ClaimsConfig(**given, dwpose_shards=given["shards"], held_out=given["shards"])
+    write_shards(tmp_path / "no-val", [shard_clip(99, "train")], [])
+    with pytest.raises(ClaimsError, match=r"no-val has no split val to score: build it"):
+        made(ClaimsConfig(**given, rows="all", tables=(3,), dwpose_shards=tmp_path / "no-val"))
     with pytest.raises(NotAModelError, match="absent holds no trained model"):
         made(ClaimsConfig(**given, start=tmp_path / "absent", held_out=given["shards"]))
     people = Path(__file__).parents[3] / "idol/pretrained/people64"

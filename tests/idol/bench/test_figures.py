@@ -116,7 +116,7 @@ def test_figures_are_drawn_of_what_is_there_and_say_what_is_not(
     assert said["fig4"]["clips"] == 2
     assert said["fig4"]["border_contrast"].keys() == {"true", "hap", "idol"}
     assert said["fig5"]["absent"] == [
-        "disco", "ldm3d@autoencoder", "mm-diffusion@autoencoder", "idol@autoencoder",
+        "disco@autoencoder", "ldm3d@autoencoder", "mm-diffusion@autoencoder", "idol@autoencoder",
     ]  # fmt: skip
     assert said["fig8"] == {
         "clips": ["videos-box-3", "videos-box-4"],
@@ -125,7 +125,7 @@ def test_figures_are_drawn_of_what_is_there_and_say_what_is_not(
     }
     printed = capsys.readouterr().out
     assert f"{out / 'fig3.png'}\n" in printed
-    assert "fig5: not drawn, for there is no disco" in printed
+    assert "fig5: not drawn, for there is no disco@autoencoder" in printed
     # The same once more: the pictures are functions of what is there.
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     assert drawn(FiguresConfig(claims=claims, out=out, shards=shards)) == said
