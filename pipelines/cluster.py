@@ -11,7 +11,16 @@ from typing import Any
 from preprocess.errors import InputError
 from shards.files.native_stderr import silent_stderr
 
-__all__ = ["cause", "on_ray"]
+__all__ = ["ENVIRONMENT", "cause", "on_ray"]
+
+ENVIRONMENT = {
+    # Ray's own processes write warnings about its internals over the progress bar.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    # Its workers give way to whatever else runs (15), so that a build by them hardly goes on where
+    # one in this process has its share of the cores. They are as nice as the build is.
+    "RAY_worker_niceness": "0",
+}
+"""Of a Ray that is started here, unless the user has said otherwise."""
 
 # Rows of tasks and outcomes are small, and no clip passes through.
 OBJECT_STORE_BYTES = 1 << 30
@@ -26,8 +35,8 @@ def on_ray(workers: int, address: str | None) -> Iterator[Any]:
     Raises InputError when Ray cannot be reached or started, for whatever fails on it, and where
     Ray's own processes on this machine end: in the main thread, in whatever that does then.
     """
-    # Ray's own processes write warnings about its internals over the progress bar.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import ray
 
     started = not ray.is_initialized()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines.build import BuildSummary, build, plan_build
+from pipelines.cluster import ENVIRONMENT
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
@@ -31,6 +33,7 @@ def ray_is_up():
     that a build starts and stops its own is tested through the command."""
     import ray
 
+    os.environ.update(ENVIRONMENT)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()

@@ -110,7 +110,7 @@ def command(source, out, *more):
     ("stop", "workers"),
     [
         (signal.SIGINT, "0"),
-        (signal.SIGTERM, "0"),
+        pytest.param(signal.SIGTERM, "0", marks=pytest.mark.slow),
         (signal.SIGKILL, "0"),
         # With Ray, drivers, workers and nodes are killed by tests/pipelines/test_faults.py too.
         pytest.param(signal.SIGINT, "2", marks=pytest.mark.slow),
@@ -146,7 +146,9 @@ def test_stopped_and_started_again_gives_the_same_bytes(
     assert tree(out) == tree(tmp_path / "never stopped")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_clips_of_a_shard_that_was_not_complete_are_kept(run, videos, tmp_path, start, stop):
     """A small dataset is one shard: without this a stop would cost all of it."""
     out = tmp_path / "out"

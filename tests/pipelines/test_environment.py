@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 
 from pipelines.cli import main
+from pipelines.cluster import ENVIRONMENT, on_ray
 from tests.pipelines.test_cli import BARE
 
 
@@ -19,6 +21,14 @@ def test_a_left_over_ray_address_is_ignored_with_a_line(tmp_path, make_video, mo
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert build(tmp_path) == 0
     assert "RAY_ADDRESS=127.0.0.1:1 is ignored" in capsys.readouterr().err
+
+
+def test_workers_take_their_share_of_a_busy_machine(ray_is_up, monkeypatch):
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name)
+    with on_ray(1, None) as ray:
+        assert ENVIRONMENT.items() <= os.environ.items()
+        assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
 def test_what_is_recorded_must_be_the_same_to_resume(tmp_path, make_video, monkeypatch, capsys):

@@ -7,7 +7,10 @@ from tests.pipelines.faults import KINDS, Machines, disturb, draw, strike_all, t
 HERE = tuple((fault, where) for fault, where in KINDS if where == "here")
 
 
-@pytest.mark.parametrize("fault", ["driver killed", "worker killed", "store fails"])
+@pytest.mark.parametrize(
+    "fault",
+    ["driver killed", "worker killed", pytest.param("store fails", marks=pytest.mark.slow)],
+)
 def test_a_build_that_is_struck_has_the_same_bytes(tmp_path, fault):
     number = HERE.index((fault, "here"))
     result = disturb(draw(3, number, HERE), tmp_path, Machines())

@@ -39,7 +39,7 @@ def clips(out):
     return list(open_dataset(out).clips())
 
 
-@pytest.mark.parametrize("people", ["one", "all"])
+@pytest.mark.parametrize("people", ["one", pytest.param("all", marks=pytest.mark.slow)])
 def test_the_crop_follows_whom_the_truth_shows(spec, run, tmp_path, monkeypatch, people):
     monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path / "none"))  # no network is asked
     run(spec, tmp_path / "out", crop="subject", people=people, **TRUE)

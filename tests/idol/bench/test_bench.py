@@ -36,6 +36,7 @@ def test_cross_modal_flops_are_found_wherever_they_are() -> None:
         assert flops.unet > flops.cross_modal
 
 
+@pytest.mark.slow
 def test_report_has_the_papers_column_and_ours() -> None:
     written = io.StringIO()
     console = Console(width=120, file=written)

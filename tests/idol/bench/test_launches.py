@@ -69,6 +69,7 @@ def test_the_loop_asks_for_no_number_but_in_its_exchange(boxes: Path, tmp_path: 
     assert asked[0] == asked[1]
 
 
+@pytest.mark.slow
 def test_copies_of_weights_are_launched_together() -> None:
     counts = {
         precision: launches.step_counts(CONFIG, "video", precision, size=8)

@@ -25,6 +25,7 @@ def test_the_document_has_what_the_command_prints() -> None:
         assert f"{'ours' if system == 'IDOL' else system} {flops}" in document
 
 
+@pytest.mark.slow
 def test_table_7_counts_all_systems_and_times_those_that_fit() -> None:
     console = Console(record=True, width=160)
     options = ModelBenchConfig(

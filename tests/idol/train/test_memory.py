@@ -98,7 +98,13 @@ def test_estimates_are_near_what_was_measured(
 
 
 @pytest.mark.parametrize("preset_name", ["tiny", pytest.param("sd14", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("stage", get_args(StageName))
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(stage, marks=() if stage in ("video", "autoencoder") else pytest.mark.slow)
+        for stage in get_args(StageName)
+    ],
+)
 def test_every_stage_says_what_would_fit(stage: StageName, preset_name: PresetName) -> None:
     config = configured(stage, preset_name, "shards", Path("output"), batch_size=2)
     if config.run.clips_per_step:

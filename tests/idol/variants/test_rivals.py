@@ -109,7 +109,9 @@ class Half:
         return np.full(frames.shape[:3], 0.5, np.float32)
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "disco" else ()) for n in RIVALS]
+)
 def test_it_trains_resumes_to_the_byte_and_generates(
     name: str, shards: Path, codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
