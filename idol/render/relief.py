@@ -304,7 +304,7 @@ def _placed(
     mask: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray | None, str, dict[str, Any]]:
     """Depth from the camera, of the person and of all that is seen; its unit; what to tell."""
-    around = None if footage.surroundings is None else _picked(footage.surroundings, depth.shape[1])
+    around = None if footage.surroundings is None else _picked(footage.surroundings, shape.grid)
     values = depth[known]
     if footage.unit == "metres" and float(values.min()) > 0.1:
         return depth, around, "metres", {"depth": {"unit": "metres", "from": "the camera"}}

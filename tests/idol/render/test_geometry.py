@@ -120,6 +120,20 @@ def test_the_place_is_behind_the_person_in_every_frame():
     assert made.backdrop.z.min() == pytest.approx(2.5, abs=0.01)
 
 
+@pytest.mark.parametrize("unit", ["metres", "relative"])
+@pytest.mark.parametrize(("width", "height"), [(96, 54), (54, 96)])
+def test_depth_of_all_that_is_seen_is_picked_as_the_persons_is(width, height, unit):
+    made = footage(2, width, height)
+    everything = np.nan_to_num(made.depth, nan=4.0)
+    whole = relief(
+        footage(2, width, height, depth=everything, surroundings=everything, unit=unit), grid=48
+    )
+    assert whole.z.shape == (2, height // 2, width // 2)
+    assert whole.told["background"]["depth_from"] == "its own depth"
+    person = whole.z[whole.z > 0]
+    assert whole.backdrop.z.min() > np.median(person)
+
+
 def test_behind_an_arm_the_trunk_goes_on():
     made = relief(two_layers())
     z, there = made.hidden_layer(0)
