@@ -18,8 +18,9 @@ from av.video.reformatter import Colorspace
 from preprocess.errors import ClipError
 from preprocess.hdr import HLG, PQ, needs_conversion, to_bt709
 from preprocess.pixels import Pixels
+from shards.sample.upright import Turn
 
-__all__ = ["ON_WHITE", "WHITE", "ByParts", "Turn", "laid_on", "show"]
+__all__ = ["ON_WHITE", "WHITE", "ByParts", "laid_on", "show"]
 
 # What pages, and tools that cut people out, lay them on.
 WHITE = 255
@@ -75,55 +76,6 @@ def show(frame: Any, aspect: float) -> tuple[Pixels, tuple[str, ...]]:
     if turn.mirrors:
         notes.append(_MIRRORED)
     return picture, tuple(notes)
-
-
-@dataclass(frozen=True)
-class Turn:
-    """How a picture is turned to be upright, by the nearest of the eight orientations."""
-
-    transposed: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-    mirrors: bool = False
-
-    @classmethod
-    def of(cls, matrix: Any) -> "Turn":
-        """By a stream's display matrix, 3 x 3 int32, of which only the nearest orientation counts;
-        upright for None."""
-        if matrix is None:
-            return cls()
-        a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])
-        return cls.by(a, b, c, d)
-
-    @classmethod
-    def by(cls, a: int, b: int, c: int, d: int) -> "Turn":
-        """x' = a x + c y, y' = b x + d y, y pointing down."""
-        mirrors = a * d - b * c < 0
-        if abs(b) + abs(c) > abs(a) + abs(d):
-            return cls(True, c < 0, b < 0, mirrors)
-        return cls(False, a < 0, d < 0, mirrors)
-
-    def apply(self, rgb: np.ndarray) -> np.ndarray:
-        """(H, W, 3) as it is shown; rows lie as they did where nothing is turned."""
-        if not (self.transposed or self.flip_x or self.flip_y):
-            return rgb
-        if self.transposed:
-            rgb = rgb.transpose(1, 0, 2)
-        rgb = rgb[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-        return np.ascontiguousarray(rgb)
-
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        """What is shown of a picture of `width` x `height`."""
-        return (height, width) if self.transposed else (width, height)
-
-    def undone(self, box: _Part, width: int, height: int) -> _Part:
-        """A box of what is shown, `width` x `height`, in the picture as it was decoded."""
-        x0, y0, x1, y1 = box
-        if self.flip_x:
-            x0, x1 = width - x1, width - x0
-        if self.flip_y:
-            y0, y1 = height - y1, height - y0
-        return (y0, x0, y1, x1) if self.transposed else (x0, y0, x1, y1)
 
 
 class ByParts:

@@ -21,6 +21,7 @@ from shards.files.digest import parse_json
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
 from shards.sample.colormap import grey_to_depth
 from shards.sample.images import decode_image
+from shards.sample.upright import Turn
 
 __all__ = ["coverage", "read_footage"]
 
@@ -264,7 +265,8 @@ def _decoded(path: Path) -> Iterator[np.ndarray]:
             if not container.streams.video:
                 raise RenderError(f"{path} has no video in it")
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                turn = Turn.of(frame.side_data.get("DISPLAYMATRIX"))
+                yield turn.apply(frame.to_ndarray(format="rgb24"))
     except av.FFmpegError as error:
         raise RenderError(f"{path} cannot be read as a video: {error.strerror or error}") from error
 
@@ -372,6 +374,7 @@ def _place(
         raise RenderError(f"{path} is no image of 8 bits a channel")
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
+    image = Turn.of_image(path.read_bytes()).apply(image)
     rgb = np.ascontiguousarray(image[..., 2::-1])
     return rgb, np.ascontiguousarray(255 - image[..., 3]) if image.shape[-1] == 4 else None
 
@@ -388,8 +391,10 @@ def _numbered(folder: Path, kinds: tuple[str, ...]) -> list[Path]:
 
 
 def _image(path: Path) -> np.ndarray:
+    """An image file's array, upright."""
     try:
-        return decode_image(path.read_bytes())
+        content = path.read_bytes()
+        return Turn.of_image(content).apply(decode_image(content))
     except FileNotFoundError as error:
         raise RenderError(f"{path} does not exist") from error
     except ValueError as error:

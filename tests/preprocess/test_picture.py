@@ -7,8 +7,9 @@ from av.video.reformatter import Colorspace
 
 from preprocess.errors import ClipError, InputError
 from preprocess.hdr import HLG, PQ, pq_code, to_bt709
-from preprocess.picture import ON_WHITE, Turn, laid_on
+from preprocess.picture import ON_WHITE, laid_on
 from preprocess.video import VideoFile
+from shards.sample.upright import Turn
 from tests.conftest import numbered_frame
 
 ONE = 1 << 16

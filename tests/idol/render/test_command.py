@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
+from PIL import Image
 
 from idol.config.render import RenderConfig
 from idol.generate.outputs import write_outputs
@@ -116,6 +117,33 @@ def test_other_peoples_depth_in_all_its_forms(video):
     assert len(inverse.frames) == 2
     np.testing.assert_array_equal(inverse.mask, footage(3).mask[1:])
     assert inverse.depth.max() == 0
+
+
+def test_a_phones_video_is_shown_upright(tmp_path, make_video):
+    upright = footage(2, 96, 64)
+    stored = [np.ascontiguousarray(np.rot90(frame)) for frame in upright.frames]
+    path = make_video(tmp_path / "a.mp4", 2, width=64, height=96, rotation=-90, images=stored)
+    np.save(tmp_path / "depth.npy", np.nan_to_num(upright.depth, nan=4))
+    found = read(str(path), depth=tmp_path / "depth.npy", mask=path)
+    assert found.frames.shape == upright.frames.shape
+    assert np.abs(found.frames.astype(int) - upright.frames).mean() < 6
+    assert found.mask.shape == (2, 64, 96)
+
+
+def test_photos_are_shown_upright(tmp_path):
+    upright = footage(1, 96, 64)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for name in ("photo.jpg", "place.png"):
+        stored = Image.fromarray(np.ascontiguousarray(np.rot90(upright.frames[0])))
+        stored.save(tmp_path / name, quality=95, exif=exif)
+    np.save(tmp_path / "depth.npy", np.nan_to_num(upright.depth, nan=4))
+    found = read(
+        str(tmp_path / "photo.jpg"), depth=tmp_path / "depth.npy", background=tmp_path / "place.png"
+    )
+    assert found.frames.shape == (1, 64, 96, 3)
+    assert np.abs(found.frames[0].astype(int) - upright.frames[0]).mean() < 6
+    np.testing.assert_array_equal(found.background, upright.frames[0])
 
 
 def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
