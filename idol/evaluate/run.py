@@ -1,6 +1,6 @@
 """`idol-eval run`: generate the clips of a validation split, one row a clip, and score them.
 
-    OUT/run.json               the model and the settings that every clip was generated with
+    OUT/run.json               the model, the shards and the settings that every clip is made with
     OUT/clips/KEY/rgb/000.png  frames, and depth/000.png in 16 bits, as `idol-eval score` reads them
     OUT/clips/KEY/clip.json    the clip's row: seed, checksums, which depth
     OUT/scores.json …          as `idol-eval score` writes them
@@ -39,6 +39,7 @@ __all__ = ["RUN", "clip_seed", "generate", "run", "score_config"]
 RUN = "run.json"
 _CLIPS = "clips"
 _CLIP = "clip.json"
+_SHARDS = "shards_sha256"
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
@@ -115,7 +116,8 @@ def _settle(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> None:
     file = config.out / RUN
     said = _said(config, clips)
     if file.is_file():
-        before = parse_json(file.read_bytes())
+        # Runs that began before this was written down are taken at their keys' word.
+        before = {_SHARDS: said[_SHARDS]} | parse_json(file.read_bytes())
         differs = [name for name in said if before.get(name) != said[name]]
         if differs:
             was = ", ".join(f"{n} was {before.get(n)}, is {said[n]}" for n in differs[:3])
@@ -131,10 +133,13 @@ def _said(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> dict[str, An
     from idol.model_info import model_digest
 
     keys = hashlib.sha256("\n".join(clip.name for clip in clips).encode()).hexdigest()
+    # A dataset that was built again has the same keys.
+    shards = dict.fromkeys(clip.entry.shard.manifest.sha256 for clip in clips)
     return {
         "model": model_digest(config.model),
         "clips": len(clips),
         "keys_sha256": keys,
+        _SHARDS: hashlib.sha256("\n".join(shards).encode()).hexdigest(),
         "steps": config.steps,
         "guidance": config.guidance,
         "temperature": config.temperature,

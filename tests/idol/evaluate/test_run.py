@@ -12,8 +12,9 @@ from idol.config.checks import ConfigError
 from idol.config.evaluate import EvaluateRunConfig
 from idol.evaluate.cli import main
 from idol.evaluate.run import clip_seed
-from tests.idol.evaluate.made import SIZE, dataset
+from tests.idol.evaluate.made import SIZE, dataset, shard_clip
 from tests.idol.generate.small import tiny
+from tests.idol.train.micro import write_shards
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,22 @@ def test_a_run_with_other_settings_is_refused(
     assert run(world, "other", "--limit", "1") == 0
     assert run(world, "other", "--limit", "1", "--seed", "3") == 2
     assert "a run with other settings (seed was 0, is 3)" in capsys.readouterr().err
+
+
+def test_clips_made_from_another_dataset_of_the_same_keys_are_refused(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(world, "again", "--limit", "1") == 0
+    other = write_shards(tmp_path, [], [shard_clip(7, "v0")])
+    given = ("--limit", "1", "--shards", str(other))
+    assert run(world, "again", *given) == 2
+    assert "a run with other settings (shards_sha256 was " in capsys.readouterr().err
+    # One that began before shards were written down cannot be told from its like.
+    file = world / "again" / "run.json"
+    said = json.loads(file.read_text())
+    del said["shards_sha256"]
+    file.write_text(json.dumps(said))
+    assert run(world, "again", *given) == 0
 
 
 @pytest.mark.parametrize(
