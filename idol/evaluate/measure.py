@@ -125,8 +125,7 @@ def measure_clip(
         driving, height = truth.keypoints, truth.frames.shape[1]
         assert driving is not None
         found = tools.keypoints(watched.pair.name, ours.frames)
-        found = found.copy()
-        found[..., :2] *= height / ours.frames.shape[1]
+        found = _in_pixels_of(truth.frames, ours.frames, found)
         of_truth = tools.keypoints(watched.pair.name, truth.frames)
         seen = replace(
             seen,
@@ -141,6 +140,16 @@ def measure_clip(
     if "dtssd_frames" in names:
         seen = replace(seen, dtssd_frames=_dtssd_frames(*watched.videos))
     return {m.name: m.sums(seen) for m in metrics if m.sums is not None}
+
+
+def _in_pixels_of(truth: np.ndarray, ours: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Key points (..., 3) of the frames `ours` in the pixels that the same places have in `truth`,
+    both (F, H, W, 3), across and down. Pixels' centres are integers."""
+    stretch = np.divide(truth.shape[2:0:-1], ours.shape[2:0:-1])
+    moved = points.copy()
+    # (x + .5) s - .5, of which frames of one size change no bit
+    moved[..., :2] = points[..., :2] * stretch + (stretch - 1) / 2
+    return moved
 
 
 def _dtssd_frames(ours: np.ndarray, truth: np.ndarray) -> Sums:

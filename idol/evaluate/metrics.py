@@ -73,12 +73,18 @@ class Seen:
     dtssd_frames: Sums | None = None
 
     @cached_property
+    def frames(self) -> np.ndarray:
+        """(F, H, W, 3) uint8: the generated frames at the true ones' size."""
+        ours, size = self.generated.frames, self.reference.frames.shape[1:3]
+        if ours.shape[1:3] == size:
+            return ours
+        return np.stack([resized(frame, size) for frame in ours])
+
+    @cached_property
     def images(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The frames that image metrics compare, generated and true, of one size."""
         count = None if self.protocol.images.frames == "every" else 1
-        size = self.reference.frames.shape[1:3]
-        pairs = zip(self.generated.frames[:count], self.reference.frames[:count], strict=True)
-        return [(a if a.shape[:2] == size else resized(a, size), b) for a, b in pairs]
+        return list(zip(self.frames[:count], self.reference.frames[:count], strict=True))
 
     @cached_property
     def depth(self) -> np.ndarray:
@@ -111,7 +117,7 @@ class Seen:
     @cached_property
     def moved(self) -> tuple[float, float]:
         """Amounts of motion, generated and true."""
-        return amount_of_motion(self.generated.frames), amount_of_motion(self.reference.frames)
+        return amount_of_motion(self.frames), amount_of_motion(self.reference.frames)
 
 
 def person_in(arrays: ClipArrays) -> np.ndarray | None:
@@ -263,7 +269,7 @@ def _drift(which: str) -> Callable[[Seen], Sums]:
     def sums(seen: Seen) -> Sums:
         if seen.person is None:
             return 0.0, 0.0
-        return _mean(getattr(drift(seen.generated.frames, seen.person), which))
+        return _mean(getattr(drift(seen.frames, seen.person), which))
 
     return sums
 

@@ -8,10 +8,20 @@ import cv2
 import numpy as np
 import pytest
 
-from idol.evaluate.clips import ClipArrays
+from idol.evaluate.clips import ClipArrays, Pair
 from idol.evaluate.container import read_video, through_container, write_video
-from idol.evaluate.depth import AlignmentFit, aligned_sums, dtssd, edge_f1, errors, person_of
+from idol.evaluate.depth import (
+    Alignment,
+    AlignmentFit,
+    aligned_sums,
+    dtssd,
+    edge_f1,
+    errors,
+    person_of,
+)
+from idol.evaluate.folders import VideoClip
 from idol.evaluate.images import EQUAL_PSNR, l1, psnr, ssim
+from idol.evaluate.measure import Tools, Watched, measure_clip
 from idol.evaluate.metrics import METRICS, Seen, value_of
 from idol.evaluate.motion import amount_of_motion
 from idol.evaluate.pose import pose_error, read_in_truth
@@ -181,6 +191,50 @@ def test_joints_that_the_annotator_misreads_in_the_truth_say_nothing_of_what_is_
     found = pose_error(made, read, 128, body=driving)
     assert found.of_body == pytest.approx(0.04, rel=1e-5)
     assert found.missing == pytest.approx(1 / 29)
+
+
+def test_joints_are_compared_across_and_down_in_frames_of_another_shape() -> None:
+    places = np.random.default_rng(2).uniform(0.1, 0.9, (3, 1, 18, 2))
+
+    def exact(name: str, frames: np.ndarray) -> np.ndarray:
+        """The joints, where they are in frames of any size, pixels' centres being integers."""
+        width_height = frames.shape[2:0:-1]
+        found = np.ones((3, 1, 18, 3), np.float32)
+        found[..., :2] = places * width_height - 0.5
+        return found
+
+    ours, truth = np.zeros((3, 64, 40, 3), np.uint8), np.zeros((3, 48, 96, 3), np.uint8)
+    clip = VideoClip("a", "a", Path("a.mp4"))
+    watched = Watched(
+        Pair(clip, clip), ClipArrays(ours), ClipArrays(truth, keypoints=exact("a", truth)),
+        (ours, truth),
+    )  # fmt: skip
+    metrics = [METRICS[name] for name in ("akd", "akd_body", "akd_body_read", "mkr")]
+    sums = measure_clip(
+        watched, metrics, protocol("disco-image-16"), Tools(exact), Alignment(1, 0), 4
+    )
+    assert [value_of(m, sums[m.name]) for m in metrics] == pytest.approx([0, 0, 0, 0], abs=1e-5)
+
+
+def test_drift_and_motion_are_of_frames_at_the_truths_size() -> None:
+    wide = texture(4, 200)
+    truth = np.stack([wide[20:148, 20 + 2 * t : 148 + 2 * t] for t in range(17)])
+    person = np.zeros(truth.shape[:3], bool)
+    person[:, 40:80, 40:80] = True
+
+    def value(name: str, ours: np.ndarray) -> float:
+        true = ClipArrays(truth, mask=person)
+        sums = METRICS[name].sums
+        assert sums is not None
+        return value_of(METRICS[name], sums(Seen(ClipArrays(ours), true, protocol("idol-8"))))
+
+    narrow = np.stack([cv2.resize(frame, (64, 128)) for frame in truth])
+    assert value("motion", narrow) == pytest.approx(1, abs=0.05)
+    levels = np.full((17, 1, 1, 3), 30)
+    levels[0] = 20
+    grey = (levels * np.ones((1, 96, 64, 1))).astype(np.uint8)
+    for name in ("drift", "drift_person"):
+        assert value(name, grey) == pytest.approx(10 * 3**0.5)
 
 
 def test_motion_is_the_shift_that_was_made_and_none_where_stuck() -> None:
