@@ -4,7 +4,8 @@ DIR/CLIP/0001.png …                   a folder is a clip; also DIR/CLIP/rgb/00
 DIR/CLIP/depth/0001.png …             its depth: 16-bit or 8-bit grey, or the colours of `hot`
 DIR/CLIP/depth.npy                    or an array (F, H, W) of floats in [0, 1]
 DIR/CLIP/mask/0001.png …              the person, white
-DIR/CLIP/keypoints.npy                (F, people, joints, 3): x, y in pixels, score
+DIR/CLIP/keypoints.npy                (F, people, joints, 3): x, y in pixels, score; OpenPose's 18
+                                      joints of the body first
 DIR/NAME_0001.png …                   frames of all videos; what is before the last number is
                                       the video
 DIR/CLIP.mp4 …                        a video file is a clip
@@ -26,6 +27,7 @@ from idol.evaluate.errors import EvaluationError
 from shards.files.digest import parse_json
 from shards.sample.colormap import grey_to_depth, hot_to_depth
 from shards.sample.images import declared_size, decode_image
+from shards.sample.keypoints import COCO_18
 
 __all__ = ["FolderClip", "VideoClip", "of_depth", "open_folder", "size_of", "with_depth"]
 
@@ -100,6 +102,11 @@ class FolderClip:
         if points.ndim != 4 or points.shape[-1] != 3 or len(points) != len(self.files):
             raise EvaluationError(
                 f"{file}: is {points.shape}, not ({len(self.files)}, people, joints, 3)"
+            )
+        if points.shape[2] < len(COCO_18):
+            raise EvaluationError(
+                f"{file}: people have {len(COCO_18)} or more joints, OpenPose's of the body first, "
+                f"not {points.shape[2]}"
             )
         return points.astype(np.float32)
 
@@ -367,6 +374,11 @@ def _array(file: Path) -> np.ndarray:
         array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise EvaluationError(f"{file}: is no array ({error})") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise EvaluationError(f"{file}: holds several arrays (.npz): save one, as .npy")
+    if array.dtype.kind not in "fiub":
+        raise EvaluationError(f"{file}: is an array of {array.dtype}, not of numbers")
     if not np.isfinite(array).all():
         raise EvaluationError(f"{file}: has values that are not finite")
     return array

@@ -311,6 +311,9 @@ def _npy(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise RenderError(f"--depth {path} is not a .npy of numbers: {error}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise RenderError(f"--depth {path} holds several arrays (.npz): save one, as .npy")
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != 3 or array.dtype.kind not in "fiu":

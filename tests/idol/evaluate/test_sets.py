@@ -203,6 +203,7 @@ def test_depth_that_does_not_fit_is_named(both: tuple[Path, Path]) -> None:
         (depth() * 3, r"depth spans 0.8323 to 3; scale it to \[0, 1\]"),
         (depth()[:4], r"is \(4, 32, 32\), but the frames are \(8, 32, 32\)"),
         (depth() * np.nan, "not finite"),
+        (depth().astype(str), "depth.npy: is an array of <U32, not of numbers"),
     ):
         np.save(both[0] / "a" / "depth.npy", array)
         with pytest.raises(EvaluationError, match=said):
@@ -210,6 +211,20 @@ def test_depth_that_does_not_fit_is_named(both: tuple[Path, Path]) -> None:
     (both[0] / "a" / "depth.npy").write_bytes(b"pickle")
     with pytest.raises(EvaluationError, match="is no array"):
         clip.read_depth()
+    with (both[0] / "a" / "depth.npy").open("wb") as file:
+        np.savez(file, depth=depth())
+    with pytest.raises(EvaluationError, match=r"depth.npy: holds several arrays \(.npz\)"):
+        clip.read_depth()
+
+
+def test_a_driving_pose_has_openposes_joints(both: tuple[Path, Path]) -> None:
+    clip = open_folder(both[1], videos=False).clips["a"]
+    for joints in (18, 134):
+        np.save(both[1] / "a" / "keypoints.npy", np.ones((8, 1, joints, 3)))
+        assert clip.read().keypoints.shape == (8, 1, joints, 3)  # type: ignore[union-attr]
+    np.save(both[1] / "a" / "keypoints.npy", np.ones((8, 1, 17, 3)))
+    with pytest.raises(EvaluationError, match=r"keypoints.npy: people have 18 .* not 17"):
+        clip.read()
 
 
 def test_clips_that_lie_under_each_others_names_are_noticed() -> None:

@@ -196,6 +196,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         (["VIDEO/video.mp4", "--depth", "VIDEO/video.mp4", "--view", "200"], "--view must be"),
         (["VIDEO/mask", "--depth", "VIDEO/two.npy"], "has 1 frames, and the video 2"),
         (["VIDEO/mask", "--depth", "VIDEO/text.npy"], "not a .npy of numbers"),
+        (["VIDEO/mask", "--depth", "VIDEO/several.npy"], "holds several arrays (.npz)"),
         (["VIDEO/mask", "--depth", "VIDEO/nan.npy"], "shows nobody"),
         (["VIDEO/mask", "--depth", "VIDEO/flat.npy"], "must be (frames, height, width)"),
     ],
@@ -205,6 +206,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, video, capsys, line,
     np.save(video / "nan.npy", np.full((2, 96, 96), np.nan, np.float32))
     np.save(video / "flat.npy", np.ones((96, 96), np.float32))
     (video / "text.npy").write_text("no")
+    with (video / "several.npy").open("wb") as file:
+        np.savez(file, depth=np.ones((2, 96, 96), np.float32))
     for name in ("dataset/dataset.json", "damaged/report.json"):
         (video / name).parent.mkdir(exist_ok=True)
         (video / name).write_text("{")
