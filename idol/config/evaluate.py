@@ -35,9 +35,9 @@ class ScoreConfig:
     out: Path
     """Folder for scores.json, the tables, and the features that comparisons need."""
     split: str | None = None
-    """Split of shards: val where there is one, unless given."""
+    """Split of shards: val where there is one, unless given. Folders have none."""
     limit: Annotated[int | None, at_least(1)] = None
-    """Only so many clips of shards, the first ones; the scores say so."""
+    """Only so many clips of shards, not of folders, the first ones; the scores say so."""
     depth: Literal["person", "frame"] | None = None
     """Which depth of shards is compared: the person's where there are both, unless given. Of
     folders: which theirs is."""

@@ -65,8 +65,8 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
 
     Raises:
         ConfigError: an unknown protocol or metric.
-        EvaluationError: sets that do not fit each other, files that cannot be read, or a metric
-            required that cannot be computed.
+        EvaluationError: sets that do not fit each other, options that fit neither, files that
+            cannot be read, or a metric required that cannot be computed.
     """
     _check_names(config)
     chosen = protocol(config.protocol)
@@ -75,6 +75,7 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
     else:
         generated = open_published(Path(config.generated), config.layout)
     reference = open_set(config.reference, config, chosen)
+    _check_options(config, generated, reference)
     if config.generated_depth:
         generated = with_depth(generated, config.generated_depth)
     if config.reference_depth:
@@ -119,6 +120,17 @@ def _check_names(config: ScoreConfig) -> None:
     protocol(config.protocol)
     check_names(config.metrics, "metrics")
     check_names(config.require, "require")
+
+
+def _check_options(config: ScoreConfig, generated: ClipSet, reference: ClipSet) -> None:
+    """Raises EvaluationError for options of shards where there are none."""
+    given = {"--split": config.split, "--limit": config.limit}
+    useless = [name for name, value in given.items() if value is not None]
+    if useless and "shards" not in (generated.kind, reference.kind):
+        raise EvaluationError(
+            f"{' and '.join(useless)}: for shards, and neither {generated.path} nor "
+            f"{reference.path} is any: leave out what is not to be scored"
+        )
 
 
 class _Measured:

@@ -125,6 +125,18 @@ def test_a_required_metric_that_cannot_be_computed_fails(
     assert "--require fdv: no such metric; there are: fid_fvd, fvd" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [("--limit", "1"), ("--split", "nonsense")])
+def test_options_of_shards_are_refused_where_there_are_none(
+    tmp_path: Path, given: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("shards", "ours"):
+        write_folder(tmp_path / name / "a", frames(0))
+    scored(tmp_path, "ours", "--metrics", "psnr", *given, code=2)
+    said = capsys.readouterr().err
+    assert said.startswith(f"idol-eval: {given[0]}: for shards, and neither ")
+    assert len(said.splitlines()) == 1
+
+
 def test_an_unknown_annotator_is_an_error_and_an_absent_one_a_reason(
     sets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
