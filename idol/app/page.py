@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _PHOTO, _VIDEO, _CLIP = "A photo", "A video", "A clip of a dataset"
+_FILES = ("photo", "person_mask", "background", "background_mask", "driving")
 _EVERY = 0.25  # seconds between two looks at how far the work is
 _IMAGES, _VIDEOS = ["upload", "clipboard"], ["upload"]
 _MISTAKES = (IdolError, ShardsError, OSError, ValueError)  # as for the command
@@ -142,21 +143,24 @@ class Page:
         )  # fmt: skip
         stop.click(self._cancel, [], [], queue=False, **_EVENT)
 
-    def _form(self, given: Sequence[Any]) -> Form:
+    def _form(self, given: Sequence[Any]) -> tuple[Form, dict[str, str]]:
+        """What was filled in, and where the uploads are kept that it names."""
         person_kind, person_clip, motion_kind, motion_clip, *rest = given
-        photo, mask, background, hole, video = map(self._workshop.keep, rest[:5])
         names = (setting.name for setting in self._settings.all)
         from_clip, moved_by_clip = person_kind == _CLIP, motion_kind == _CLIP
-        return Form(
-            photo=None if from_clip else photo,
-            person_mask=mask,
+        uploads = {
+            name: upload
+            for name, upload in zip(_FILES, rest[:5], strict=True)
+            if upload and not (moved_by_clip if name == "driving" else from_clip)
+        }
+        copies = {upload: str(self._workshop.place(upload)) for upload in uploads.values()}
+        form = Form(
+            **{name: copies[upload] for name, upload in uploads.items()},
             person_clip=self._allowed(person_clip) if from_clip else None,
-            driving=None if moved_by_clip else video,
             driving_clip=self._allowed(motion_clip) if moved_by_clip else None,
-            background=background,
-            background_mask=hole,
             settings=dict(zip(names, rest[5:], strict=True)),
         )
+        return form, copies
 
     def _allowed(self, clip: str | None) -> str | None:
         """Raises FormError for what others may not read: any file of this machine."""
@@ -164,8 +168,11 @@ class Page:
             raise FormError(f"{clip} is none of the clips that this page offers")
         return clip
 
-    def _arguments(self, given: Sequence[Any]) -> Callable[[Path], list[str]]:
-        form, config = self._form(given), self._config
+    def _arguments(
+        self, given: Sequence[Any]
+    ) -> tuple[Callable[[Path], list[str]], dict[str, str]]:
+        """The command line for a folder, and where the uploads are kept that it names."""
+        (form, copies), config = self._form(given), self._config
 
         def arguments(out: Path) -> list[str]:
             return form.arguments(
@@ -173,18 +180,18 @@ class Page:
             )
 
         arguments(config.out)  # complain before any work
-        return arguments
+        return arguments, copies
 
     def _preview(self, request: gr.Request, *given: Any) -> Iterator[Any]:
         def work(job: Job[bytes]) -> bytes:
-            return self._workshop.preview(self._arguments(given), job)
+            return self._workshop.preview(*self._arguments(given), job)
 
         for *shown, png in self._watched(request, Job(work)):
             yield *shown, "" if png is None else views.preview(png)
 
     def _make(self, request: gr.Request, *given: Any) -> Iterator[Any]:
         def work(job: Job[Made]) -> Made:
-            return self._workshop.make(self._arguments(given), job)
+            return self._workshop.make(*self._arguments(given), job)
 
         for *shown, made in self._watched(request, Job(work)):
             if made is None:

@@ -118,9 +118,13 @@ def application(config: AppConfig) -> Any:
 
     page = Page(config, info, model.resolve().name, shelf)
     page.warm_up(model)
+    blocks = page.blocks()
+    # Only then does Gradio refuse, as a photo, a file of this machine that nobody uploaded. It sets
+    # this itself in a server of its own alone.
+    blocks.has_launched = True
     gr.mount_gradio_app(
         app,
-        page.blocks(),
+        blocks,
         "/",
         show_error=True,
         theme=_theme(),

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -148,16 +148,9 @@ class Workshop:
         self._warming = True
         threading.Thread(target=load, daemon=True).start()
 
-    def keep(self, upload: str | None) -> str | None:
-        """A copy of an uploaded file that stays, so that the command can be run again."""
-        if not upload:
-            return None
-        source = Path(upload)
-        path = self.out / _INPUTS / sha256_file(source)[:16] / source.name
-        if not path.exists():
-            with atomic_file(path) as unfinished:
-                shutil.copyfile(source, unfinished)
-        return str(path)
+    def place(self, upload: str) -> Path:
+        """Where a copy of an uploaded file stays, so that the command can be run again."""
+        return self.out / _INPUTS / sha256_file(Path(upload))[:16] / Path(upload).name
 
     def new_folder(self) -> Path:
         """An empty folder with the next free number."""
@@ -173,21 +166,41 @@ class Workshop:
             else:
                 return folder
 
-    def preview(self, arguments: Callable[[Path], Sequence[str]], job: Job[bytes]) -> bytes:
+    def preview(
+        self,
+        arguments: Callable[[Path], Sequence[str]],
+        copies: Mapping[str, str],
+        job: Job[bytes],
+    ) -> bytes:
         """The preview's PNG, for a command line that is given a folder.
+
+        Args:
+            copies: by an uploaded file's path where `arguments` look for it (`place`).
 
         Raises as `idol.generate.run.generate` does, and Stopped.
         """
-        with self._alone(job), self._folder() as folder:
+        with self._alone(job), self._copied(copies), self._folder() as folder:
             config, annotators = parsed([*arguments(folder), "--preview"])
             return self._generate(config, annotators, job).read_bytes()
 
-    def make(self, arguments: Callable[[Path], Sequence[str]], job: Job[Made]) -> Made:
+    def make(
+        self,
+        arguments: Callable[[Path], Sequence[str]],
+        copies: Mapping[str, str],
+        job: Job[Made],
+    ) -> Made:
         """The video, for a command line that is given a folder; nothing is left unless it is whole.
+
+        Args:
+            copies: as of `preview`.
 
         Raises as `idol.generate.run.generate` does, and Stopped.
         """
-        with self._alone(job), self._folder(keep=True) as folder:
+        with (
+            self._alone(job),
+            self._copied(copies, keep=True),
+            self._folder(keep=True) as folder,
+        ):
             config, annotators = parsed(arguments(folder))
             report = self._generate(config, annotators, job)
             job.told = Told("2.5D")
@@ -206,6 +219,30 @@ class Workshop:
             yield
         finally:
             self._turn.release()
+
+    @contextmanager
+    def _copied(self, copies: Mapping[str, str], *, keep: bool = False) -> Iterator[None]:
+        """Uploads at their places; those that were not there before go as `_folder` does."""
+        new = [Path(place) for place in copies.values() if not Path(place).exists()]
+
+        def remove() -> None:
+            for path in new:
+                path.unlink(missing_ok=True)
+                for folder in (path.parent, path.parent.parent):
+                    with contextlib.suppress(OSError):  # others' uploads are in it
+                        folder.rmdir()
+
+        try:
+            for upload, place in copies.items():
+                if not Path(place).exists():
+                    with atomic_file(Path(place)) as unfinished:
+                        shutil.copyfile(upload, unfinished)
+            yield
+        except BaseException:
+            remove()
+            raise
+        if not keep:
+            remove()
 
     @contextmanager
     def _folder(self, *, keep: bool = False) -> Iterator[Path]:

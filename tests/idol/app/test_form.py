@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from idol.app.form import Form, FormError, as_command, parsed, settings
 from idol.config.checks import ConfigError
 
 KNOWN = settings()
-CLIPS = {"person_clip": "a.tar::one", "driving_clip": "b::two"}
+CLIPS: dict[str, Any] = {"person_clip": "a.tar::one", "driving_clip": "b::two"}
 
 
 def arguments(form: Form, model: Path | None = None) -> list[str]:
@@ -39,7 +40,7 @@ def test_each_setting_comes_back_from_the_command_line() -> None:
 
 
 def test_files_belong_to_a_photo_alone() -> None:
-    files = {"person_mask": "m.png", "background": "b.png"}
+    files: dict[str, Any] = {"person_mask": "m.png", "background": "b.png"}
     of_photo = arguments(Form(photo="p.jpg", driving="d.mp4", **files))
     assert of_photo[:7] == [
         "p.jpg", "--driving", "d.mp4", "--person-mask", "m.png", "--background", "b.png",

@@ -6,14 +6,12 @@ import re
 import shlex
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from idol.app.server import application, uploads_kept_until_the_end
 from idol.app.shelf import Shelf
 from idol.app.work import Job
 from idol.config.app import AppConfig
@@ -24,32 +22,6 @@ from tests.browser import Browse, serious_faults, until
 
 pytest.importorskip("gradio", reason="gradio is not installed: make install-app")
 FITS = "document.documentElement.scrollWidth <= innerWidth"
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("app") / "out"
-
-
-@pytest.fixture(scope="module")
-def address(out: Path) -> Iterator[str]:
-    """Where the page is served, on a free port."""
-    import uvicorn
-
-    with pytest.MonkeyPatch.context() as patch, uploads_kept_until_the_end():
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
-        server = uvicorn.Server(
-            uvicorn.Config(application(AppConfig(out=out)), port=0, log_level="warning")
-        )
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            thread.join(0.05)
-            assert thread.is_alive()
-        [listening] = server.servers[0].sockets
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
 
 
 def fill(page: Any, setting: str, value: str) -> None:

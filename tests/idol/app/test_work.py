@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def made(workshop: Workshop) -> Made:
-    return Job[Made](lambda job: workshop.make(command(), job)).result()
+    return Job[Made](lambda job: workshop.make(command(), {}, job)).result()
 
 
 def test_the_example_clips_are_offered() -> None:
@@ -75,7 +76,7 @@ def test_the_command_makes_the_same_bytes(made: Made) -> None:
 
 def test_a_preview_leaves_nothing(workshop: Workshop, made: Made) -> None:
     before = sorted(workshop.out.iterdir())
-    png = Job[bytes](lambda job: workshop.preview(command(), job)).result()
+    png = Job[bytes](lambda job: workshop.preview(command(), {}, job)).result()
     assert png.startswith(b"\x89PNG")
     assert sorted(workshop.out.iterdir()) == before
 
@@ -97,7 +98,7 @@ def test_what_is_stopped_leaves_nothing(workshop: Workshop, made: Made, stage: s
             if told.stage == stage:
                 self.stop()
 
-    job = Watched(lambda job: workshop.make(command(start_frame=1), job))  # not read before
+    job = Watched(lambda job: workshop.make(command(start_frame=1), {}, job))  # not read before
     with pytest.raises(Stopped):
         job.result()
     assert seen[-1].stage == stage
@@ -107,7 +108,7 @@ def test_what_is_stopped_leaves_nothing(workshop: Workshop, made: Made, stage: s
 
 def test_an_error_leaves_nothing_and_is_the_commands(workshop: Workshop, made: Made) -> None:
     before = sorted(workshop.out.iterdir())
-    job = Job[Made](lambda job: workshop.make(command(frames=1), job))
+    job = Job[Made](lambda job: workshop.make(command(frames=1), {}, job))
     with pytest.raises(GenerationError, match="has one frame: a motion needs several"):
         job.result()
     assert sorted(workshop.out.iterdir()) == before
@@ -122,10 +123,10 @@ def test_one_at_a_time_and_who_waits_can_leave(workshop: Workshop) -> None:
             raise GenerationError("slow")
 
     slow = Slow(workshop.out)
-    first = Job[Made](lambda job: slow.make(command(), job))
+    first = Job[Made](lambda job: slow.make(command(), {}, job))
     while first.told.stage != "starting":
         time.sleep(0.01)
-    second = Job[Made](lambda job: slow.make(command(), job))
+    second = Job[Made](lambda job: slow.make(command(), {}, job))
     assert not second.wait(0.3)
     assert second.told.stage == "waiting"
     second.stop()
@@ -136,16 +137,36 @@ def test_one_at_a_time_and_who_waits_can_leave(workshop: Workshop) -> None:
         first.result()
 
 
-def test_uploads_are_kept_once_by_content(workshop: Workshop, tmp_path: Path) -> None:
+def test_uploads_stay_with_what_was_made_of_them(workshop: Workshop, tmp_path: Path) -> None:
     upload = tmp_path / "photo one.jpg"
     upload.write_bytes(b"an upload")
-    kept = workshop.keep(str(upload))
-    assert kept == workshop.keep(str(upload))
-    assert kept is not None
-    assert Path(kept).name == "photo one.jpg"
+    place = workshop.place(str(upload))
+    assert place.name == "photo one.jpg"
+    copies = {str(upload): str(place)}
+    before = sorted(workshop.out.rglob("*"))
+    ends = False
+
+    class Looking(Workshop):
+        def _generate(self, config: Any, *_: Any) -> Path:
+            assert place.read_bytes() == b"an upload"
+            if not ends:
+                raise GenerationError("unlike a person")
+            (config.out / "report.json").write_text("{}")
+            return Path(config.out) / "report.json"
+
+    looking = Looking(workshop.out)
+    with pytest.raises(GenerationError):
+        Job[Made](lambda job: looking.make(command(), copies, job)).result()
+    assert sorted(workshop.out.rglob("*")) == before
+    ends = True
+    Job[bytes](lambda job: looking.preview(command(), copies, job)).result()
+    assert sorted(workshop.out.rglob("*")) == before
+    made = Job[Made](lambda job: looking.make(command(), copies, job)).result()
     upload.unlink()
-    assert Path(kept).read_bytes() == b"an upload"
-    assert workshop.keep(None) is None
+    assert place.read_bytes() == b"an upload"
+    Job[bytes](lambda job: looking.preview(command(), copies, job)).result()  # it is not its own
+    assert place.exists()
+    shutil.rmtree(made.folder)
 
 
 def test_the_reports_are_those_of_the_command(made: Made) -> None:
