@@ -1,6 +1,7 @@
 """Options of `idol-bench claims`."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -89,7 +90,11 @@ class ClaimsConfig:
             mistakes.append("--seeds must be one or more, each once")
         if both := set(self.seeds) & set(self.grid_seeds) if self.grid else set():
             mistakes.append(f"--grid-seeds are not to be reported, and {min(both)} is of --seeds")
-        if any(weight <= 0 for weight in self.grid):
+        if any(not 0 < weight < math.inf for weight in self.grid):
             mistakes.append("--grid must be above 0")
+        if len(set(self.grid)) < len(self.grid):
+            mistakes.append("--grid must name each weight once")
+        if self.grid and self.metrics and "depth_rmse" not in self.metrics:
+            mistakes.append("--grid chooses by depth_rmse: name it among --metrics")
         if mistakes:
             raise ConfigError("; ".join(mistakes))

@@ -12,7 +12,7 @@ from idol.generate.errors import GenerationError
 
 __all__ = ["Picture", "mask_of", "pad_to_square", "picture_of", "pictures_of"]
 
-# PIL, or (H, W), (H, W, 3) or (H, W, 4) uint8, or floats in [0, 1].
+# PIL of 8 or 16 bits or floats, or (H, W), (H, W, 3) or (H, W, 4) uint8, or floats in [0, 1].
 Picture = Image.Image | np.ndarray | Tensor
 
 
@@ -75,7 +75,11 @@ def pad_to_square(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _array(picture: Any, name: str) -> np.ndarray:
-    if isinstance(picture, Image.Image):
+    if isinstance(picture, Image.Image) and picture.mode.startswith("I;16"):
+        return (np.asarray(picture) / 257).round().astype(np.uint8)
+    if isinstance(picture, Image.Image) and picture.mode == "I":
+        raise GenerationError(f"{name} has 32 bits a pixel: give 8 or 16, or floats in [0, 1]")
+    if isinstance(picture, Image.Image) and picture.mode != "F":
         modes = ("L", "RGB", "RGBA")
         has_alpha = picture.mode in ("LA", "PA") or "transparency" in picture.info
         wanted = "RGBA" if has_alpha else "L" if picture.mode == "1" else "RGB"

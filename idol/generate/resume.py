@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ from shards.files.atomic import TEMPORARY, write_atomically
 from shards.files.digest import canonical_json
 
 __all__ = ["Remains", "differences"]
+
+_log = logging.getLogger(__name__)
 
 _FOLDER = ".resume"
 _SETTINGS, _INPUTS, _LATENTS = "settings.json", "inputs.npz", "latents.npz"
@@ -104,12 +109,11 @@ class Remains:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 return dict(found)
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            raise GenerationError(
-                f"{path} is damaged ({error}): give --overwrite to begin anew"
-            ) from error
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            _log.warning(f"{path} is damaged ({error}): what it held is made again")
+            return None
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], name: str = "") -> list[str]:

@@ -111,6 +111,7 @@ def generate(
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()  # of loading
     if config.preview:
+        _check_preview(config)
         person, motion = read(config, annotators, stages, device)
         return _write_preview(config, annotators, person, motion)
     config = _as_the_model_is(config, config.model)
@@ -222,12 +223,25 @@ def _digest(path: Path) -> str:
     return sha256(canonical_json([[str(p.relative_to(path)), sha256_file(p)] for p in files]))
 
 
+def _check_preview(config: GenerateConfig) -> None:
+    """Raise GenerationError where a video is, finished or not, whose own preview is beside it."""
+    _check_no_file(config.out)
+    if not config.overwrite and ((config.out / REPORT).exists() or Remains.there(config.out)):
+        raise GenerationError(
+            f"{config.out} holds a video, and its preview: give another --out, or --overwrite"
+        )
+
+
+def _check_no_file(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise GenerationError(f"{out} is a file: give a folder as --out")
+
+
 def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | None:
     """The report, where this very video is there. Raises GenerationError where something else is
     that is not to be overwritten."""
     out = config.out
-    if out.exists() and not out.is_dir():
-        raise GenerationError(f"{out} is a file: give a folder as --out")
+    _check_no_file(out)
     if config.overwrite or not out.exists():
         return None
     report = out / REPORT
@@ -240,7 +254,7 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
             here = parse_json(canonical_json(settings))
             other = differences({name: there.get(name) for name in here}, here)
             if not other:
-                return report
+                return report if _is_whole(out, there) else None
             raise GenerationError(
                 f"{out} holds another video ({'; '.join(other[:4])}): choose another --out, or "
                 "give --overwrite"
@@ -254,6 +268,15 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
             "--overwrite"
         )
     return None
+
+
+def _is_whole(out: Path, report: dict[str, Any]) -> bool:
+    """Whether all files are there that the report names, in their sizes."""
+    files = report.get("files", {})
+    return all(
+        (out / name).is_file() and (out / name).stat().st_size == said["bytes"]
+        for name, said in files.items()
+    )
 
 
 def _as_the_model_is(config: GenerateConfig, model: Path | None) -> GenerateConfig:

@@ -222,6 +222,8 @@ def compared(
     Args:
         first, other: results of `idol-eval` by seed, in the same order.
 
+    Values that are ratios count by their denominators, as in `idol-eval`.
+
     Returns:
         `over_videos`: of each video's mean over seeds; `over_seeds`: of each seed's mean over
         videos; intervals as `mean_interval` has them. A claim needs both.
@@ -239,9 +241,12 @@ def compared(
             for a, b in zip(first, other, strict=True)
         ]
     )
+    weighed = METRICS[metric].weighed
+    weights_V = [first[0]["videos"][v].get(weighed, 1.0) for v in videos]
+    of_seeds_S = np.average(difference_SV, axis=1, weights=weights_V)
     return {
-        "over_videos": mean_interval(difference_SV.mean(axis=0)).as_json(),
-        "over_seeds": mean_interval(difference_SV.mean(axis=1)).as_json(),
+        "over_videos": mean_interval(difference_SV.mean(axis=0), weights=weights_V).as_json(),
+        "over_seeds": mean_interval(of_seeds_S).as_json(),
     }
 
 

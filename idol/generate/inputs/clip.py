@@ -6,7 +6,6 @@ import numpy as np
 
 from idol.generate.errors import GenerationError
 from idol.generate.generator import FPS, arrays_of
-from idol.generate.inputs.motion import trimmed
 from idol.generate.inputs.values import Motion, Person
 from preprocess.annotators.sanity import joints_in_mask
 from preprocess.crop import mask_box
@@ -84,8 +83,7 @@ def motion_of_clip(clip: Clip) -> Motion:
             )
         return Motion(None, size, fps or FPS, clip.key, clip.pose, info=info, frames=shown)
     least = clip.info.get("keypoints", {}).get("min_score", MIN_SCORE)
-    motion = Motion(points, size, fps or FPS, clip.key, None, least, info, shown)
-    return trimmed(motion)
+    return Motion(points, size, fps or FPS, clip.key, None, least, info, shown)
 
 
 def _as_in_reference(points: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _SLOWEST, _FASTEST = 1.0, 240.0
+_FARTHEST = 20  # times the picture's longer side, from its corner
 _BLACK = 24  # of 255: darker is background
 _LEAST_BLACK = 0.6  # of a drawing, that is black
 _MOST_PIXELS = 4e9  # of all drawings together, in bytes
@@ -40,7 +41,7 @@ def read_fps(text: str) -> float:
     """
     try:
         fps = float(Fraction(text.strip()))
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise GenerationError(
             f"--fps {text}: is no number of frames a second, as in 25, 29.97 or 30000/1001"
         ) from error
@@ -85,6 +86,12 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
         raise GenerationError(
             f"{path}: x and y are fractions of a picture: multiply them by its width and height"
         )
+    if float(np.abs(whole[seen][:, :2]).max()) > _FARTHEST * max(picture):
+        width, height = picture
+        raise GenerationError(
+            f"{path}: joints lie more than {_FARTHEST} times the picture's {width}x{height} away: "
+            "x and y are counted in its pixels, from its top left corner"
+        )
     info = {
         "kind": "key points",
         "frames": len(whole),
@@ -92,7 +99,7 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
         "not_finite": int(lost.sum()),
         "fps_from": "--fps" if fps else "the default",
     }
-    return trimmed(Motion(whole, picture, fps or FPS, path.name, info=info))
+    return Motion(whole, picture, fps or FPS, path.name, info=info)
 
 
 def motion_of_skeletons(

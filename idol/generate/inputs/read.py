@@ -14,6 +14,7 @@ from idol.generate.inputs.motion import (
     motion_of_skeletons,
     read_fps,
     resampled,
+    trimmed,
 )
 from idol.generate.inputs.photo import person_of_photo
 from idol.generate.inputs.values import Motion, Person
@@ -103,7 +104,7 @@ def read_motion(
 
 
 def _part(motion: Motion, config: GenerateConfig) -> Motion:
-    """Of the motion what is asked for."""
+    """Of the motion's frames those that are asked for, and of them those that show the person."""
     start, count = config.start_frame, config.frames or len(motion)
     if start >= len(motion):
         raise GenerationError(
@@ -113,6 +114,7 @@ def _part(motion: Motion, config: GenerateConfig) -> Motion:
     shown = {t - start: f for t, f in motion.frames.items() if start <= t < start + count}
     info = {**motion.info, "first_frame": start}
     if motion.keypoints is not None:
-        return replace(motion, keypoints=motion.keypoints[part], frames=shown, info=info)
+        points = motion.keypoints[part]
+        return trimmed(replace(motion, keypoints=points, frames=shown, info=info))
     assert motion.skeletons is not None
     return replace(motion, skeletons=motion.skeletons[part], frames=shown, info=info)

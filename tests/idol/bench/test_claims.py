@@ -48,6 +48,19 @@ def test_differences_are_paired_by_seed_and_video() -> None:
     assert compared(first, other, "akd") is None
 
 
+def test_differences_of_ratios_count_by_their_denominators() -> None:
+    def motion(**values: tuple[float, float]) -> dict[str, Any]:
+        names = ("motion", "motion_truth")
+        return {"videos": {v: dict(zip(names, x, strict=True)) for v, x in values.items()}}
+
+    first, other = motion(a=(9.0, 0.1), b=(0.5, 1.9)), motion(a=(1.0, 0.1), b=(0.6, 1.9))
+    found = compared([first], [other], "motion")
+    assert found is not None
+    expected = (-8.0 * 0.1 + 0.1 * 1.9) / 2.0
+    assert found["over_videos"]["value"] == pytest.approx(expected)
+    assert found["over_seeds"]["value"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("videos", "seeds", "better", "word"),
     [
@@ -152,8 +165,14 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     page.write_text("\n".join(marks(NAME)))
     with pytest.raises(ClaimsError, match=r"page.json, whose other tables.*schema 1, not 3"):
         made(ClaimsConfig(**given, write=page))
-    with pytest.raises(ConfigError, match="--grid must be above 0"):
-        ClaimsConfig(**given, grid=(0.1, 0.0))
+    for grid, metrics, mistake in (
+        ((0.1, 0.0), (), "--grid must be above 0"),
+        ((0.1, float("nan")), (), "--grid must be above 0"),
+        ((0.1, 0.1), (), "each weight once"),
+        ((0.1,), ("psnr",), "--grid chooses by depth_rmse"),
+    ):
+        with pytest.raises(ConfigError, match=mistake):
+            ClaimsConfig(**given, grid=grid, metrics=metrics)
     assert not (tmp_path / "out").exists()
 
 

@@ -131,8 +131,18 @@ def test_a_stopped_video_is_resumed_to_the_bytes_of_one_that_was_not(
     assert "unfinished video that was made with other settings (settings.seed: 0 there, 3" in (
         one_line([*given, "--seed", "3"], capsys)
     )
+    shutil.copytree(out, tmp_path / "damaged")
     assert main(given) == 0
     assert steps == [1, 2, 3]  # one step was left
+    assert files_of(out) == files_of(made)
+    # What cannot be read is made again.
+    shutil.rmtree(out)
+    shutil.move(tmp_path / "damaged", out)
+    for name, damage in (("latents.npz", slice(0, 1000)), ("inputs.npz", slice(100, None))):
+        kept = out / ".resume" / name
+        kept.write_bytes(kept.read_bytes()[damage])
+    assert main(given) == 0
+    assert steps == [1, 2, 3, 1, 2, 3]
     assert files_of(out) == files_of(made)
 
 
@@ -155,6 +165,10 @@ def test_what_is_there_is_not_made_twice_nor_overwritten(
         assert main(given) == 0
         said = one_line([*given, "--seed", "2"], capsys)
     assert "holds another video (settings.seed: 0 there, 2 here)" in said
+    assert files_of(out) == before
+    assert "holds a video, and its preview" in one_line([*given, "--preview"], capsys)
+    (out / "video.mp4").unlink()
+    assert main(given) == 0  # it is not there, whatever the report says
     assert files_of(out) == before
     assert main([*given, "--seed", "2", "--overwrite"]) == 0
     after = files_of(out)

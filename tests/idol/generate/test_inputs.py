@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from idol.config.generate import GenerateConfig
 from idol.generate.errors import CannotRetargetError, GenerationError
 from idol.generate.inputs.clip import motion_of_clip, person_of_clip
 from idol.generate.inputs.frame import box_of_motion, fit, hole_in, square_around
@@ -22,8 +23,10 @@ from idol.generate.inputs.options import annotation
 from idol.generate.inputs.photo import person_of_photo
 from idol.generate.inputs.prepare import prepare
 from idol.generate.inputs.preview import preview_sheet
+from idol.generate.inputs.read import read_motion
 from idol.generate.inputs.values import Motion, Person
 from idol.generate.inputs.video import motion_of_video
+from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.crop import Crop
 from preprocess.video import VideoFile
 from shards.sample.images import decode_image
@@ -197,7 +200,7 @@ def test_key_points_come_in_the_shapes_that_shards_and_others_keep(
         points[:] = body[:, : shape[1]]
     points[3, ..., :] = np.nan
     np.save(tmp_path / "k.npy", points)
-    found = motion_of_keypoints(tmp_path / "k.npy", (WIDTH, HEIGHT), 50.0)
+    found = trimmed(motion_of_keypoints(tmp_path / "k.npy", (WIDTH, HEIGHT), 50.0))
     assert found.keypoints is not None
     assert np.array_equal(found.keypoints[4, :18], body[4, :18])
     assert (found.keypoints[3, :, 2] == 0).all()
@@ -211,6 +214,8 @@ def test_key_points_come_in_the_shapes_that_shards_and_others_keep(
     [
         (np.zeros((5, 17, 3)), "not key points"),
         (np.zeros((5, 134, 3)), "nobody was seen"),
+        (np.ones((5, 134, 3)) * -1e6, "nobody was seen"),
+        (np.ones((5, 134, 3)) * [-1e6, 50, 1], "joints lie more than 20 times the picture's"),
         (np.ones((5, 134, 3)) * 0.5, "fractions of a picture"),
         (np.zeros((0, 134, 3)), "not key points"),
         (np.array([[{}]]), "cannot be read as key points"),
@@ -310,6 +315,25 @@ def test_frames_before_and_after_the_person_are_left_out_and_counted() -> None:
     assert found.info["frames_before_the_person"] == 2
     assert found.info["frames_after_the_person"] == 1
     assert found.info["frames_without_person"] == 1
+
+
+def test_frames_are_counted_from_the_files_first_one(tmp_path: Path) -> None:
+    points = walk(BONES, frames=20)
+    points[:8, :, 2] = 0
+    np.save(tmp_path / "k.npy", points)
+    config = GenerateConfig(
+        photo="p.png", driving=str(tmp_path / "k.npy"), out=tmp_path, start_frame=6, frames=10
+    )
+    found = read_motion(config, AnnotatorChoice(), (WIDTH, HEIGHT))
+    assert found.keypoints is not None
+    assert np.array_equal(found.keypoints, points[8:16])
+    assert (found.info["first_frame"], found.info["frames_before_the_person"]) == (6, 2)
+
+
+@pytest.mark.parametrize("fps", ["0", "1e400", "nan", "30/0", "1e-9"])
+def test_what_is_no_rate_is_one_clear_line(fps: str) -> None:
+    with pytest.raises(GenerationError, match="--fps"):
+        read_fps(fps)
 
 
 def test_the_box_of_a_motion_reaches_beyond_its_joints() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from idol.config.autoencoder import LATENTS, Latents
 from idol.evaluate.cli import main as evaluate
 from idol.generate.cli import main as generate
 from idol.generate.pipeline import IdolPipeline
 from idol.model_info import read_info
 from idol.train.cli import main as train
+from idol.train.cli import parse
 from idol.train.monitor import Monitor
 from idol.variants import VARIANTS, Variant
 from tests.idol.evaluate.made import SIZE, dataset
@@ -153,3 +155,17 @@ def test_a_variant_is_trained_resumed_generated_from_and_scored(
     assert evaluate(["run", *scored, "--metrics", "depth_rmse", "psnr"]) == 0
     scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
     assert scores["metrics"]["depth_rmse"]["value"] > 0
+
+
+def test_an_adapter_sees_pictures_of_the_codecs_size(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"patch": 8}')
+    latents = Latents(
+        spread=(1.0,) * 6, far=(0.0,) * 6, depth=False, psnr={}, size=16, pictures=1, step=1
+    )
+    (tmp_path / LATENTS).write_text(json.dumps(latents.as_json()))
+    given = ["--stage", "image", "--preset", "tiny", "--shards", "s", "--output", "o"]
+    adapter = [*given, "--variant", "t2i-adapter"]
+    assert parse(adapter).model.pose_downscale == 4
+    assert parse([*adapter, "--vae", str(tmp_path)]).model.pose_downscale == 8
+    # Where nothing reads it, runs of before go on.
+    assert parse([*given, "--vae", str(tmp_path)]).model.pose_downscale == 4
