@@ -194,6 +194,8 @@ def retry(
             metrics=Metrics(),
             dry_run=False,
         )
+    if not any(s.clips_quarantined for s in found):
+        _log.warning(f"{out}: no clip is quarantined: there is nothing to try again")
     still = [clip for s in statuses(out) for clip in s.clips_quarantined if again(clip)]
     return EXIT_QUARANTINED if still else 0
 

@@ -46,7 +46,7 @@ _BELOW_1 = Range(0, 1, below_high=True)
 class DataConfig:
     """What is taken from the shards."""
 
-    size: Annotated[int, at_least(1)] = 256
+    size: Annotated[int, at_least(1, 4096)] = 256
     """Height and width of training images, in pixels; shards of another size are resized."""
     frames: Annotated[int, at_least(1)] = 8
     """Frames of a clip in the video stage."""
@@ -117,7 +117,7 @@ class OptimizerConfig:
 class RunConfig:
     """How the steps are computed; the batch of a step is all of it together."""
 
-    batch_size: Annotated[int | Literal["auto"], at_least(1)]
+    batch_size: Annotated[int | Literal["auto"], at_least(1, 65536)]
     """Clips in a pass of one process. A step has batch_size x accumulation x processes. auto: as
     many of --clips-per-step as the free memory of a GPU takes, and one on a CPU."""
     accumulation: Annotated[int, at_least(1)] = 1

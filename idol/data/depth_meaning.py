@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from idol.data.datasets import DataError, Datasets
-from idol.model_info import DepthMeaning
+from idol.model_info import DepthMeaning, ModelInfo
 from shards.reader import Entry, read_sample
 from shards.sample.codec import decode_info
+from shards.stream.request import DEPTH_SCORES
 
-__all__ = ["clip_infos", "depth_meaning"]
+__all__ = ["check_depth_scores", "clip_infos", "depth_meaning", "other_depth"]
 
 # At most so many clips of a dataset are read, spread over it.
 _CLIPS = 64
@@ -50,6 +51,38 @@ def depth_meaning(data: Datasets) -> DepthMeaning:
         far=far,
         far_at=far_at,
     )
+
+
+def check_depth_scores(data: Datasets) -> None:
+    """Raise DataError where the run weighs depth by scores and clips' jsons have none."""
+    if DEPTH_SCORES not in data.request.modalities:
+        return
+    modality = f"depth_{data.config.data.depth}"
+    for info in clip_infos(data):
+        if "scores" not in info.get("depth", {}).get(modality, {}):
+            raise DataError(
+                f"--depth-scores: the json of clip {info.get('key')} has no scores of {modality} "
+                "(depth, scores), and no annotator of this project writes any: leave it out"
+            )
+
+
+def other_depth(before: ModelInfo, depth: DepthMeaning) -> str | None:
+    """What a run is told that goes on with a model of another depth; None where it is the same.
+
+    Args:
+        before: of the model that it starts from; `depth`: of the run's clips.
+    """
+    if before.stage == "pretrain" or _kind(before.depth) == _kind(depth):
+        return None
+    return (
+        f"--init-from learnt depth of {_kind(before.depth)}, and these clips have depth of "
+        f"{_kind(depth)}: it is learnt anew"
+    )
+
+
+def _kind(depth: DepthMeaning) -> str:
+    grey = "white" if depth.near_white else "black"
+    return "the person" if depth.kind == "person" else f"the whole frame, near is {grey}"
 
 
 def _descriptions(data: Datasets, modality: str) -> Iterator[dict[str, Any]]:

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(folders: Sequence[str]) -> int:
-    if not folders or folders[0] in ("-h", "--help"):
+    if not folders or {"-h", "--help"} & {*folders}:
         print((__doc__ or "").strip())
         return 0 if folders else BAD_INPUT
     png = loss_curves(folders)

@@ -15,8 +15,9 @@ from accelerate.utils import broadcast_object_list
 from idol.checkpoint import Checkpoints, step_of
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets, open_datasets
-from idol.data.depth_meaning import depth_meaning
+from idol.data.depth_meaning import check_depth_scores, depth_meaning, other_depth
 from idol.data.pose_style import check_poses
+from idol.model_info import read_info
 from idol.train.autoencoder import (
     AutoencoderMonitor,
     AutoencoderRun,
@@ -115,6 +116,11 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
         for line in notices(given, data, checkpoint=checkpoint, saved=saved):
             _log.warning(line)
     depth = depth_meaning(data)
+    goes_on = config.init_from if checkpoint is None and config.stage != "autoencoder" else None
+    other = other_depth(read_info(goes_on), depth) if goes_on else None
+    if other and accelerator.is_main_process:
+        _log.warning(other)
+    check_depth_scores(data)
     check_poses(data, variant_called(config.variant).poses)
     data = data.with_latents(config.vae)
     caches = caches_latents(config, data, accelerator.num_processes)

@@ -131,9 +131,7 @@ class ClipStream:
             SourceOrder(source.counts, seed, number, window, shuffle)
             for number, source in enumerate(catalogue.sources)
         ]
-        self._order = Order(
-            tuple(sources), seed, samples_in_block(mixture.weights) if mixture.weights else (1,)
-        )
+        self._order = Order(tuple(sources), seed, _samples_of_each(mixture))
         shard_cache = None if cache is None else ShardCache(cache, cache_limit)
         self._prefetcher: Prefetcher | None = None
         if shard_cache is not None:
@@ -191,7 +189,7 @@ class ClipStream:
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Resume from a state. Raises ValueError for anything else."""
-        if set(state) != {"consumed"} or state["consumed"] < 0:
+        if set(state) != {"consumed"} or not _is_count(state["consumed"]):
             raise ValueError(
                 f"not the state of a stream, which is {{'consumed': n}}: {dict(state)}"
             )
@@ -244,3 +242,19 @@ def check_batches(size: int, workers: int, prefetch: int) -> None:
         raise ValueError(
             f"workers must be 0 or more and prefetch 1 or more, not {workers} and {prefetch}"
         )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _samples_of_each(mixture: Mixture) -> tuple[int, ...]:
+    """Of a block. Raises ValueError, naming the datasets, for weights that do not fit."""
+    if not mixture.weights:
+        return (1,)
+    try:
+        return samples_in_block(mixture.weights)
+    except ValueError as error:
+        parts = zip(mixture.weights, mixture.datasets, strict=True)
+        listed = ", ".join(f"{weight:g} of {dataset.url}" for weight, dataset in parts)
+        raise ValueError(f"{error}: {listed}") from error

@@ -72,6 +72,7 @@ def test_the_command_knows_how_the_dataset_was_built(videos, tmp_path, capsys, m
     assert main(command(videos, tmp_path / "calm")) == 0
     assert tree(out) == tree(tmp_path / "calm")
     assert main(["retry", str(out)]) == 0  # there is nothing left to do
+    assert "no clip is quarantined: there is nothing to try again" in capsys.readouterr().err
 
 
 def test_another_user_gives_the_source(videos, tmp_path, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from idol.data.datasets import DataError, open_datasets
-from idol.data.depth_meaning import depth_meaning
+from idol.data.depth_meaning import check_depth_scores, depth_meaning, other_depth
 from idol.model_info import DepthMeaning, read_info
 from idol.train.train import train
 from shards.sample.clip import Clip
@@ -71,4 +71,24 @@ def test_grey_both_ways_round_is_refused(tmp_path: Path) -> None:
 def test_the_model_carries_it(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", [with_depth(i) for i in range(3)])
     model = train(micro("image", shards, tmp_path / "run", steps=1))
-    assert read_info(model).depth == DepthMeaning(unit=METRES, near=-0.8, far=0.8, far_at=0.75)
+    info = read_info(model)
+    assert info.depth == DepthMeaning(unit=METRES, near=-0.8, far=0.8, far_at=0.75)
+    assert other_depth(info, DepthMeaning()) is None
+    line = other_depth(info, DepthMeaning(kind="frame", near_white=True))
+    assert line is not None
+    assert (
+        "depth of the person, and these clips have depth of the whole frame, near is white" in line
+    )
+
+
+def test_scores_that_are_not_there_are_told_before_any_step(tmp_path: Path) -> None:
+    scored = with_depth(0, scores=[1.0, 0.5, 0.0])
+
+    def checked(name: str, clips: list[Clip]) -> None:
+        config = micro("image", write_shards(tmp_path / name, clips), tmp_path / "run")
+        data = replace(config.data, depth_scores=True)
+        check_depth_scores(open_datasets(replace(config, data=data)))
+
+    checked("all", [scored])
+    with pytest.raises(DataError, match="no annotator of this project writes any: leave it out"):
+        checked("one", [scored, with_depth(1)])

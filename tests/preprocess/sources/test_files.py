@@ -45,7 +45,8 @@ def test_linked_folders_are_walked_and_links_to_nowhere_are_named(tmp_path, vide
     put(source / "here.mp4", video)
     put(other / "deep" / "there.mp4", video)
     (source / "part").symlink_to(other)
-    (source / "one.mp4").symlink_to(other / "deep" / "there.mp4")
+    put(tmp_path / "elsewhere.mp4", video)
+    (source / "one.mp4").symlink_to(tmp_path / "elsewhere.mp4")
     (source / "gone.mp4").symlink_to("../cache/a5/7c21ab")
     (source / "gone folder").symlink_to("../cache")
     listing = list_videos("videos", source)
@@ -67,6 +68,27 @@ def test_links_in_a_circle_end_and_each_folder_is_read_once(tmp_path, video):
     assert kind == PassedOver("link to a folder that is read already", 2, "a")
     (circle,) = listing.unreadable
     assert circle.id == "self"
+
+
+def test_each_file_is_read_once_however_many_links_there_are(tmp_path, video):
+    source, other = tmp_path / "in", tmp_path / "other"
+    put(source / "b.mp4", video)
+    put(source / ".kept" / "hidden.mp4", video)
+    put(other / "c.mp4", video)
+    put(tmp_path / "far.mp4", video)
+    (source / "part").symlink_to(other)
+    for name, target in {
+        "a.mp4": source / "b.mp4",
+        "c.mp4": other / "c.mp4",
+        "d.mp4": tmp_path / "far.mp4",
+        "e.mp4": tmp_path / "far.mp4",
+        "f.mp4": source / ".kept" / "hidden.mp4",
+    }.items():
+        (source / name).symlink_to(target)
+    listing = list_videos("videos", source)
+    assert ids(listing) == ["b", "d", "f", "part/c"]
+    counts = {passed.kind: passed.files for passed in listing.passed_over}
+    assert counts["link to a file that is read already"] == 3
 
 
 def test_other_files_are_counted_by_kind(tmp_path, video):

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shards.errors import BadSample, NotADataset
+from shards.mix import open_mixture
 from shards.reader import open_dataset
 from shards.stream import ClipBatch, ClipStream, collate
 
@@ -242,3 +243,12 @@ def test_mistakes_are_told_at_once(tiny: Path, tmp_path: Path) -> None:
         ClipStream(tmp_path / "absent")
     with pytest.raises(ValueError, match="not the state of a stream"):
         ClipStream(tiny, frames=1).load_state_dict({"epoch": 3})
+    wrong: tuple[Any, ...] = ("3", 1.5, True, -1, None)
+    for consumed in wrong:
+        with pytest.raises(ValueError, match="not the state of a stream"):
+            ClipStream(tiny, frames=1).load_state_dict({"consumed": consumed})
+    mixture = open_mixture([tiny, tiny], (1e9, 1.0))
+    with pytest.raises(
+        ValueError, match=rf"less than one sample in 10000: 1e\+09 of .*{tiny.name}"
+    ):
+        ClipStream(mixture, frames=1)
