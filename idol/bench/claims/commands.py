@@ -47,6 +47,7 @@ class Commands:
     def __init__(self, jobs: int) -> None:
         self._pool = ThreadPoolExecutor(jobs)
         self._lock = threading.Lock()
+        self._checking = threading.Lock()  # command lines cannot be parsed by two threads at once
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
@@ -85,7 +86,8 @@ class Commands:
             after.result()
         for step in steps:
             if step.made.exists():
-                step.check()
+                with self._checking:
+                    step.check()
             else:
                 self._command(step)
 

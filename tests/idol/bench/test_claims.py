@@ -254,6 +254,23 @@ def test_what_waits_for_a_command_that_failed_is_not_run(beside: Path) -> None:
     assert not (beside / "b").exists()
 
 
+def test_what_is_there_is_checked_one_after_the_other(beside: Path) -> None:
+    """Two threads that parse command lines disturb each other."""
+    at_work, most = [], []
+
+    def check() -> None:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.pop()
+
+    (beside / "a").touch()
+    there = Step("none", [], beside / "a", beside / "log.txt", check)
+    with Commands(4) as commands:
+        commands.all([[there]] * 4)
+    assert most == [1, 1, 1, 1]
+
+
 @pytest.mark.timeout(120)
 def test_ctrl_c_stops_what_runs_and_begins_no_more(beside: Path) -> None:
     began, never = beside / "began", beside / "b"
