@@ -272,6 +272,8 @@ def _of_another_variant(
     """
     wanted = stage_config(config.model, config.stage)
     keys = {*variant_called(before).model, *variant_called(config.variant).model}
+    if "pose_control" in keys:  # an adapter's alone, by the codec
+        keys.add("pose_downscale")
     changes = {key: getattr(wanted, key) for key in keys}
     return with_settings(denoiser, dataclasses.replace(denoiser.settings, **changes))
 

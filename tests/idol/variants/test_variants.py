@@ -169,3 +169,18 @@ def test_an_adapter_sees_pictures_of_the_codecs_size(tmp_path: Path) -> None:
     assert parse([*adapter, "--vae", str(tmp_path)]).model.pose_downscale == 8
     # Where nothing reads it, runs of before go on.
     assert parse([*given, "--vae", str(tmp_path)]).model.pose_downscale == 4
+
+
+def test_an_adapter_learns_beside_latents_of_another_size(world: Path, tmp_path: Path) -> None:
+    settings = json.loads((world / "settings.json").read_text())
+    del settings["model"]["pose_downscale"]
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    sizes = ("--autoencoder.patch", "8", "--autoencoder.crop", "16")
+    channels = ("--autoencoder.latent-channels", str(MODEL.latent_channels))
+    assert run(tmp_path, tmp_path / "codec", "idol", "autoencoder", 1, *sizes, *channels) == 0
+    vae = ["--vae", str(tmp_path / "codec" / "model")]
+    before: list[str] = []
+    for name, stage in (("idol", "pretrain"), ("t2i-adapter", "image"), ("t2i-adapter", "video")):
+        assert run(tmp_path, tmp_path / stage, name, stage, 1, *before, *vae) == 0
+        before = ["--init-from", str(tmp_path / stage)]
+    assert IdolPipeline.from_pretrained(tmp_path / "video/model").unet.settings.pose_downscale == 8
