@@ -19,8 +19,9 @@ Row = tuple[str, Sequence[np.ndarray]]
 def sheet(title: str, caption: str, rows: Sequence[Row]) -> bytes:
     """The rows below each other, as PNG."""
     pitch, columns = _TILE + _GAP, max(len(tiles) for _, tiles in rows)
-    left, top = _MARGIN + _LABELS, _MARGIN + _HEAD
-    # Some nine pixels a letter of the caption.
+    # Some eight pixels a letter of a row's title, and seven of the caption's.
+    labels = max(_LABELS, 8 * max(len(name) for name, _ in rows))
+    left, top = _MARGIN + labels, _MARGIN + _HEAD
     width = max(left + columns * pitch + _MARGIN, 2 * _MARGIN + 7 * len(caption))
     page = Page(width, top + len(rows) * pitch + _MARGIN)
     page.text(_MARGIN, _MARGIN + 16, title, size=13, bold=True)

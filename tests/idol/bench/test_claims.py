@@ -23,6 +23,7 @@ from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.metrics import METRICS
 from idol.model_info import NotAModelError
 from idol.train.cli import parse
 from idol.train.resume import described, shards_digest, write_config
@@ -186,6 +187,23 @@ def test_the_document_is_what_its_numbers_say() -> None:
     tables = json.loads((docs / "claims.json").read_bytes())["tables"]
     document = (docs / "claims.md").read_text()
     assert written_between(document, NAME, page_of(tables)) == document
+
+
+def test_differences_of_ratios_are_those_of_the_rows() -> None:
+    file = Path(__file__).parents[3] / "docs/claims.json"
+    found = 0
+    for table in json.loads(file.read_bytes())["tables"].values():
+        for pair in table["pairs"]:
+            for name in filter(lambda name: METRICS[name].weighed, pair["measures"]):
+                ours = pair["measures"][name]["over_videos"]
+                first, other = (
+                    sum(pair["values"][row][name]) / len(pair["seeds"])
+                    for row in (pair["first"], pair["other"])
+                )
+                assert ours["videos"] == table["settings"]["clips"]
+                assert ours["value"] == pytest.approx(other - first, abs=1e-6)
+                found += 1
+    assert found > 10
 
 
 def test_what_is_finished_must_have_been_made_as_is_asked_for(tmp_path: Path) -> None:
