@@ -145,7 +145,9 @@ def test_weights_that_change_are_refused(prep, small, capsys):
         ),
         (["--depth", "hdnet", "hf:{}/depth-model"], {"depth_frame": "hf:depth-model"}),
         (["--mask", "source", "--people", "all"], {"mask": "source-mask"}),
-        (["--smooth-masks", "--person", "central", "--batch", "1"], {}),
+        pytest.param(
+            ["--smooth-masks", "--person", "central", "--batch", "1"], {}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_users_change(prep, small, said, made_by, capsys):

@@ -75,6 +75,7 @@ def test_the_command_knows_how_the_dataset_was_built(videos, tmp_path, capsys, m
     assert "no clip is quarantined: there is nothing to try again" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_user_gives_the_source(videos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     out = tmp_path / "out"

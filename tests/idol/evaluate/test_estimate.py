@@ -14,6 +14,7 @@ from idol.evaluate.container import read_video
 from idol.evaluate.errors import EvaluationError
 
 
+@pytest.mark.slow
 def test_key_points_of_small_frames_are_those_of_large_ones(
     footage: Callable[[str], Path],
 ) -> None:

@@ -147,6 +147,7 @@ def test_it_trains_resumes_to_the_byte_and_generates(
     assert (made.depth == 0.5).all() == (name == "disco")
 
 
+@pytest.mark.slow
 def test_a_process_that_knows_nothing_of_a_variant_loads_it(
     shards: Path, codec: Path, tmp_path: Path
 ) -> None:
