@@ -121,8 +121,8 @@ def _walk(
 ) -> Iterator[tuple[str, str, int]]:
     """(folder in root, "" or ending in a slash; file name; size in bytes), in any order.
 
-    Folders come before links to folders, those by their names, and links to files last, so that
-    which of two ways to one of them is taken does not depend on the order of a directory.
+    Folders come before links to folders, and those by their names, so that which of two ways into
+    one folder is taken does not depend on the order of a directory.
     """
     left = left or Leftovers(source)
     if isinstance(source, RemotePath):
@@ -131,7 +131,6 @@ def _walk(
     root = str(source)
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
-    linked: list[tuple[str, str, int]] = []
     while folders or links:
         if not folders:
             links.sort(reverse=True)
@@ -157,29 +156,10 @@ def _walk(
             elif _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(f"{folder}{entry.name}/")
             elif (size := _size(entry, left)) is not None:
-                if not entry.name.lower().endswith(suffixes):
-                    left.pass_over(kind_of(entry.name), entry.path)
-                elif entry.is_symlink():
-                    linked.append((folder, entry.name, size))
-                else:
+                if entry.name.lower().endswith(suffixes):
                     yield folder, entry.name, size
-    targets = set[str]()
-    for folder, name, size in sorted(linked):
-        path = os.path.join(root, folder, name)
-        target = os.path.realpath(path)
-        if target in targets or _is_read(target, seen, suffixes):
-            left.pass_over("link to a file that is read already", path)
-        else:
-            targets.add(target)
-            yield folder, name, size
-
-
-def _is_read(file: str, folders: set[tuple[int, int]], suffixes: tuple[str, ...]) -> bool:
-    """Whether a file is read by itself, where these folders are, by device and number."""
-    folder, name = os.path.split(file)
-    at = os.stat(folder)
-    of_kind = name.lower().endswith(suffixes) and not name.startswith(".")
-    return of_kind and (at.st_dev, at.st_ino) in folders
+                else:
+                    left.pass_over(kind_of(entry.name), entry.path)
 
 
 def _walk_remote(

@@ -1,11 +1,13 @@
 """A folder of video files, at any depth."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from preprocess.errors import InputError
+from preprocess.remote import RemotePath
 from preprocess.sources.files import Leftovers, find_files, unique_ids
 from preprocess.sources.values import Listing, Spread, Unreadable, Video
 from preprocess.video import VideoFile
@@ -42,10 +44,25 @@ def listing(source: Path, on_file: Callable[[], None], spread: Spread = in_threa
     """One video a file; its id is its path in the folder. Raises InputError when there is none."""
     left = Leftovers(source)
     paths = find_files(source, SUFFIXES, left)
+    if not isinstance(source, RemotePath):
+        paths = _each_once(paths, left)
     if not paths:
         raise InputError(f"{source} holds no video file ({', '.join(SUFFIXES)}){left.in_words()}")
     ids = unique_ids(source, paths)
     return left.beside(probe_videos(paths, ids, ids, on_file, spread))
+
+
+def _each_once(paths: list[Path], left: Leftovers) -> list[Path]:
+    """Without links to files that are there as well: one video twice could lie on both sides of the
+    split. (Of images this is not asked: frames that look alike may be links to one file.)"""
+    known, again = set[str](), set[Path]()
+    for path in sorted(paths, key=Path.is_symlink):
+        target = os.path.realpath(path)
+        if target in known:
+            left.pass_over("link to a file that is read already", str(path))
+            again.add(path)
+        known.add(target)
+    return [path for path in paths if path not in again]
 
 
 def probe_videos(

@@ -91,6 +91,19 @@ def test_each_file_is_read_once_however_many_links_there_are(tmp_path, video):
     assert counts["link to a file that is read already"] == 3
 
 
+def test_frames_that_are_links_to_one_file_are_all_there(tmp_path):
+    """Stores that keep each content once have frames that do not change as links to one file."""
+    images, blobs = tmp_path / "TikTok_dataset" / "00001" / "images", tmp_path / "blobs"
+    blobs.mkdir()
+    cv2.imwrite(str(blobs / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    images.mkdir(parents=True)
+    for number in range(1, 5):
+        (images / f"{number:04}.png").symlink_to(blobs / "a.png")
+    (video,) = list_videos("tiktok", tmp_path).videos
+    assert video.frames == 4
+    assert len(list_videos("images", images).videos) == 4
+
+
 def test_other_files_are_counted_by_kind(tmp_path, video):
     put(tmp_path / "a.mp4", video)
     put(tmp_path / "b.MP4.part", video)
