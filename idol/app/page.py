@@ -15,7 +15,7 @@ from idol.app import views
 from idol.app.clips import motion_strip, offered_clips, person_picture
 from idol.app.form import Form, FormError, Setting, Settings, settings
 from idol.app.shelf import Shelf
-from idol.app.work import Job, Made, Stopped, Told, Workshop
+from idol.app.work import Asked, Job, Made, Stopped, Told, Workshop
 from idol.config.app import AppConfig
 from idol.errors import IdolError
 from idol.generate.inputs.clip import read_clip
@@ -65,7 +65,7 @@ class Page:
         return page
 
     def _inputs(self) -> list[Any]:
-        """In the order of `_form`'s arguments."""
+        """In the order in which `_asked` takes them."""
         offered = self._clips
         moves, person = (offered[0], offered[min(1, len(offered) - 1)]) if offered else (None, None)
         start = _CLIP if offered else _PHOTO
@@ -143,8 +143,8 @@ class Page:
         )  # fmt: skip
         stop.click(self._cancel, [], [], queue=False, **_EVENT)
 
-    def _form(self, given: Sequence[Any]) -> tuple[Form, dict[str, str]]:
-        """What was filled in, and where the uploads are kept that it names."""
+    def _asked(self, given: Sequence[Any]) -> Asked:
+        """Raises FormError for what is missing or cannot be read."""
         person_kind, person_clip, motion_kind, motion_clip, *rest = given
         names = (setting.name for setting in self._settings.all)
         from_clip, moved_by_clip = person_kind == _CLIP, motion_kind == _CLIP
@@ -160,19 +160,7 @@ class Page:
             driving_clip=self._allowed(motion_clip) if moved_by_clip else None,
             settings=dict(zip(names, rest[5:], strict=True)),
         )
-        return form, copies
-
-    def _allowed(self, clip: str | None) -> str | None:
-        """Raises FormError for what others may not read: any file of this machine."""
-        if clip and clip not in self._clips and not self._config.loopback:
-            raise FormError(f"{clip} is none of the clips that this page offers")
-        return clip
-
-    def _arguments(
-        self, given: Sequence[Any]
-    ) -> tuple[Callable[[Path], list[str]], dict[str, str]]:
-        """The command line for a folder, and where the uploads are kept that it names."""
-        (form, copies), config = self._form(given), self._config
+        config = self._config
 
         def arguments(out: Path) -> list[str]:
             return form.arguments(
@@ -180,18 +168,24 @@ class Page:
             )
 
         arguments(config.out)  # complain before any work
-        return arguments, copies
+        return Asked(arguments, copies)
+
+    def _allowed(self, clip: str | None) -> str | None:
+        """Raises FormError for what others may not read: any file of this machine."""
+        if clip and clip not in self._clips and not self._config.loopback:
+            raise FormError(f"{clip} is none of the clips that this page offers")
+        return clip
 
     def _preview(self, request: gr.Request, *given: Any) -> Iterator[Any]:
         def work(job: Job[bytes]) -> bytes:
-            return self._workshop.preview(*self._arguments(given), job)
+            return self._workshop.preview(self._asked(given), job)
 
         for *shown, png in self._watched(request, Job(work)):
             yield *shown, "" if png is None else views.preview(png)
 
     def _make(self, request: gr.Request, *given: Any) -> Iterator[Any]:
         def work(job: Job[Made]) -> Made:
-            return self._workshop.make(*self._arguments(given), job)
+            return self._workshop.make(self._asked(given), job)
 
         for *shown, made in self._watched(request, Job(work)):
             if made is None:

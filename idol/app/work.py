@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from idol.generate.pipeline import IdolPipeline
     from idol.generate.progress import Advance, Stages
 
-__all__ = ["Job", "Made", "Stopped", "Told", "Workshop"]
+__all__ = ["Asked", "Job", "Made", "Stopped", "Told", "Workshop"]
 
 _T = TypeVar("_T")
 _INPUTS = "inputs"
@@ -101,6 +101,19 @@ class Job(Generic[_T]):
 
 
 @dataclasses.dataclass(frozen=True)
+class Asked:
+    """A video that is asked for.
+
+    Attributes:
+        arguments: the command line, for a folder that it is made in.
+        copies: by an uploaded file's path where these look for it (`Workshop.place`).
+    """
+
+    arguments: Callable[[Path], Sequence[str]]
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Made:
     """A finished video.
 
@@ -166,47 +179,33 @@ class Workshop:
             else:
                 return folder
 
-    def preview(
-        self,
-        arguments: Callable[[Path], Sequence[str]],
-        copies: Mapping[str, str],
-        job: Job[bytes],
-    ) -> bytes:
-        """The preview's PNG, for a command line that is given a folder.
-
-        Args:
-            copies: by an uploaded file's path where `arguments` look for it (`place`).
+    def preview(self, asked: Asked, job: Job[bytes]) -> bytes:
+        """The preview's PNG; nothing is left.
 
         Raises as `idol.generate.run.generate` does, and Stopped.
         """
-        with self._alone(job), self._copied(copies), self._folder() as folder:
-            config, annotators = parsed([*arguments(folder), "--preview"])
+        with self._alone(job), self._copied(asked.copies), self._folder() as folder:
+            config, annotators = parsed([*asked.arguments(folder), "--preview"])
             return self._generate(config, annotators, job).read_bytes()
 
-    def make(
-        self,
-        arguments: Callable[[Path], Sequence[str]],
-        copies: Mapping[str, str],
-        job: Job[Made],
-    ) -> Made:
-        """The video, for a command line that is given a folder; nothing is left unless it is whole.
-
-        Args:
-            copies: as of `preview`.
+    def make(self, asked: Asked, job: Job[Made]) -> Made:
+        """The video; nothing is left unless it is whole.
 
         Raises as `idol.generate.run.generate` does, and Stopped.
         """
         with (
             self._alone(job),
-            self._copied(copies, keep=True),
+            self._copied(asked.copies, keep=True),
             self._folder(keep=True) as folder,
         ):
-            config, annotators = parsed(arguments(folder))
+            config, annotators = parsed(asked.arguments(folder))
             report = self._generate(config, annotators, job)
             job.told = Told("2.5D")
             relief = _relief(folder)
         again = folder.with_name(f"{folder.name}-again")
-        return Made(folder, parse_json(report.read_bytes()), as_command(arguments(again)), relief)
+        return Made(
+            folder, parse_json(report.read_bytes()), as_command(asked.arguments(again)), relief
+        )
 
     @contextmanager
     def _alone(self, job: Job[Any]) -> Iterator[None]:

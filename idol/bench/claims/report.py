@@ -217,12 +217,13 @@ def _chosen_weights(tried: Sequence[Mapping[str, float]]) -> Weights:
 def compared(
     first: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], metric: str
 ) -> dict[str, Any] | None:
-    """The other's minus the first's values, paired by seed and video; None where not measured.
+    """The other's minus the first's values, paired by seed and video; None where not measured, or
+    where all denominators are 0.
+
+    Values that are ratios count by their denominators, as in `idol-eval`.
 
     Args:
         first, other: results of `idol-eval` by seed, in the same order.
-
-    Values that are ratios count by their denominators, as in `idol-eval`.
 
     Returns:
         `over_videos`: of each video's mean over seeds; `over_seeds`: of each seed's mean over
@@ -243,6 +244,8 @@ def compared(
     )
     weighed = METRICS[metric].weighed
     weights_V = [first[0]["videos"][v].get(weighed, 1.0) for v in videos]
+    if not any(weights_V):
+        return None
     of_seeds_S = np.average(difference_SV, axis=1, weights=weights_V)
     return {
         "over_videos": mean_interval(difference_SV.mean(axis=0), weights=weights_V).as_json(),

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from idol.app.clips import example_clips, offered_clips
 from idol.app.form import Form, settings
-from idol.app.work import Job, Made, Stopped, Told, Workshop
+from idol.app.work import Asked, Job, Made, Stopped, Told, Workshop
 from idol.generate.cli import main
 from idol.generate.errors import GenerationError
 from shards.files.digest import sha256_file
@@ -30,9 +29,9 @@ FORM = Form(
 )
 
 
-def command(form: Form = FORM, **changes: Any) -> Callable[[Path], list[str]]:
+def command(form: Form = FORM, **changes: Any) -> Asked:
     form = dataclasses.replace(form, settings={**form.settings, **changes})
-    return lambda out: form.arguments(KNOWN, out=out, model=None, weights=None)
+    return Asked(lambda out: form.arguments(KNOWN, out=out, model=None, weights=None))
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -50,7 +49,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def made(workshop: Workshop) -> Made:
-    return Job[Made](lambda job: workshop.make(command(), {}, job)).result()
+    return Job[Made](lambda job: workshop.make(command(), job)).result()
 
 
 def test_the_example_clips_are_offered() -> None:
@@ -76,7 +75,7 @@ def test_the_command_makes_the_same_bytes(made: Made) -> None:
 
 def test_a_preview_leaves_nothing(workshop: Workshop, made: Made) -> None:
     before = sorted(workshop.out.iterdir())
-    png = Job[bytes](lambda job: workshop.preview(command(), {}, job)).result()
+    png = Job[bytes](lambda job: workshop.preview(command(), job)).result()
     assert png.startswith(b"\x89PNG")
     assert sorted(workshop.out.iterdir()) == before
 
@@ -98,7 +97,7 @@ def test_what_is_stopped_leaves_nothing(workshop: Workshop, made: Made, stage: s
             if told.stage == stage:
                 self.stop()
 
-    job = Watched(lambda job: workshop.make(command(start_frame=1), {}, job))  # not read before
+    job = Watched(lambda job: workshop.make(command(start_frame=1), job))  # not read before
     with pytest.raises(Stopped):
         job.result()
     assert seen[-1].stage == stage
@@ -108,7 +107,7 @@ def test_what_is_stopped_leaves_nothing(workshop: Workshop, made: Made, stage: s
 
 def test_an_error_leaves_nothing_and_is_the_commands(workshop: Workshop, made: Made) -> None:
     before = sorted(workshop.out.iterdir())
-    job = Job[Made](lambda job: workshop.make(command(frames=1), {}, job))
+    job = Job[Made](lambda job: workshop.make(command(frames=1), job))
     with pytest.raises(GenerationError, match="has one frame: a motion needs several"):
         job.result()
     assert sorted(workshop.out.iterdir()) == before
@@ -123,10 +122,10 @@ def test_one_at_a_time_and_who_waits_can_leave(workshop: Workshop) -> None:
             raise GenerationError("slow")
 
     slow = Slow(workshop.out)
-    first = Job[Made](lambda job: slow.make(command(), {}, job))
+    first = Job[Made](lambda job: slow.make(command(), job))
     while first.told.stage != "starting":
         time.sleep(0.01)
-    second = Job[Made](lambda job: slow.make(command(), {}, job))
+    second = Job[Made](lambda job: slow.make(command(), job))
     assert not second.wait(0.3)
     assert second.told.stage == "waiting"
     second.stop()
@@ -142,7 +141,7 @@ def test_uploads_stay_with_what_was_made_of_them(workshop: Workshop, tmp_path: P
     upload.write_bytes(b"an upload")
     place = workshop.place(str(upload))
     assert place.name == "photo one.jpg"
-    copies = {str(upload): str(place)}
+    asked = dataclasses.replace(command(), copies={str(upload): str(place)})
     before = sorted(workshop.out.rglob("*"))
     ends = False
 
@@ -156,15 +155,15 @@ def test_uploads_stay_with_what_was_made_of_them(workshop: Workshop, tmp_path: P
 
     looking = Looking(workshop.out)
     with pytest.raises(GenerationError):
-        Job[Made](lambda job: looking.make(command(), copies, job)).result()
+        Job[Made](lambda job: looking.make(asked, job)).result()
     assert sorted(workshop.out.rglob("*")) == before
     ends = True
-    Job[bytes](lambda job: looking.preview(command(), copies, job)).result()
+    Job[bytes](lambda job: looking.preview(asked, job)).result()
     assert sorted(workshop.out.rglob("*")) == before
-    made = Job[Made](lambda job: looking.make(command(), copies, job)).result()
+    made = Job[Made](lambda job: looking.make(asked, job)).result()
     upload.unlink()
     assert place.read_bytes() == b"an upload"
-    Job[bytes](lambda job: looking.preview(command(), copies, job)).result()  # it is not its own
+    Job[bytes](lambda job: looking.preview(asked, job)).result()  # it is not its own
     assert place.exists()
     shutil.rmtree(made.folder)
 

@@ -60,6 +60,8 @@ def test_differences_of_ratios_count_by_their_denominators() -> None:
     expected = (-8.0 * 0.1 + 0.1 * 1.9) / 2.0
     assert found["over_videos"]["value"] == pytest.approx(expected)
     assert found["over_seeds"]["value"] == pytest.approx(expected)
+    still = motion(a=(1.0, 0.0), b=(2.0, 0.0))
+    assert compared([still], [still], "motion") is None
 
 
 @pytest.mark.parametrize(
