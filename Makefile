@@ -188,7 +188,7 @@ lint: .venv/dev  ## Check style, import contracts and types
 
 FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -m "not slow and not gpu"
 
-test: lint  ## Lint, types and the fast tests (some 15 minutes on two cores)
+test: lint  ## Lint, types and the fast tests (some 17 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@echo "the fast tests, in three parts side by side: a dot each, the first ones after some seconds"
 	@$(MAKE) --no-print-directory --jobs 3 --keep-going test-idol test-pipelines test-rest
