@@ -7,8 +7,8 @@ from typing import Any
 
 import tyro
 
+from idol.config.bench import AnnotatorBenchConfig, ModelBenchConfig
 from idol.config.claims import ClaimsConfig
-from idol.config.commands import AnnotatorBenchConfig, ModelBenchConfig
 from idol.config.figures import FiguresConfig
 from idol.errors import IdolError
 from preprocess.errors import InputError

@@ -10,8 +10,8 @@ from idol.bench.measure import measure
 from idol.bench.sizes import SIZES
 from idol.bench.table7 import print_table_7
 from idol.config import DualModalUNetConfig, LossConfig, preset
+from idol.config.bench import ModelBenchConfig
 from idol.config.checks import ConfigError
-from idol.config.commands import ModelBenchConfig
 from idol.config.model import PresetName, StageName
 from idol.encoders import foreground_tokens
 from idol.losses import training_losses

@@ -17,7 +17,7 @@ from rich.table import Table
 from idol.bench.measure import measure
 from idol.bench.sizes import SIZES
 from idol.config import preset
-from idol.config.commands import ModelBenchConfig
+from idol.config.bench import ModelBenchConfig
 from idol.config.model import DualModalUNetConfig, PresetName
 from idol.encoders import foreground_tokens
 from idol.model import DualModalDenoiser

@@ -1,12 +1,12 @@
 """Options of `idol-eval score` and `idol-eval run`."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
+from idol.config.share import ALL, divided, mistakes_of
 
 __all__ = ["EvaluateRunConfig", "Layout", "ScoreConfig"]
 
@@ -110,7 +110,7 @@ class EvaluateRunConfig:
     """As for idol-generate."""
     seed: Annotated[int, at_least(0)] = 0
     """Of the noise: that of a clip is a function of this and its key."""
-    share: str = "0/1"
+    share: str = ALL
     """I/N generates every N-th clip from the I-th (0 to N - 1) on, for N processes; the one that
     finds all clips there scores them."""
     limit: Annotated[int | None, at_least(1)] = None
@@ -138,14 +138,11 @@ class EvaluateRunConfig:
 
     def __post_init__(self) -> None:
         mistakes = [f"--{name} {fault}" for name, fault in mistakes_in(self)]
-        match = re.fullmatch(r"([0-9]+)/([0-9]+)", self.share)
-        if match is None or not int(match[1]) < int(match[2]):
-            mistakes.append(f"--share must be I/N with I from 0 to N - 1, not {self.share}")
+        mistakes += mistakes_of(self.share)
         if mistakes:
             raise ConfigError("; ".join(mistakes))
 
     @property
     def part(self) -> slice:
         """Which clips this process generates."""
-        index, _, count = self.share.partition("/")
-        return slice(int(index), None, int(count))
+        return divided(self.share)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import tyro
 
-from idol.config.commands import EncodeConfig
+from idol.config.encode import EncodeConfig
 from idol.errors import IdolError
 from shards.environment import limit_threads
 

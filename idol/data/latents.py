@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from idol.config.commands import EncodeConfig
+from idol.config.encode import EncodeConfig
 from idol.data.preparation import scale_images
 from idol.encoders import VAECodec
 from idol.encoders.vae_identity import find_vae, identify_vae
@@ -78,9 +78,9 @@ def encode_shards(
     folder = find_vae(config.base)
     info = _info(config, folder)
     store = open_for_encoding(root, info)
-    if config.count == 1:
+    if config.part.step == 1:  # nobody else writes there
         _clear(store, shards)
-    kept, pending = _divided(store, shards[config.index :: config.count], info)
+    kept, pending = _divided(store, shards[config.part], info)
     clips = sum(len(shard.manifest.samples) for shard in pending)
     planned(store.url(), clips, len(pending), len(kept))
     made = []

@@ -11,7 +11,7 @@ import shutil
 
 from accelerate import Accelerator
 
-from idol.config.commands import EncodeConfig
+from idol.config.encode import EncodeConfig
 from idol.config.train import TrainConfig
 from idol.data.datasets import DataError, Datasets
 from idol.data.latents import encode_shards

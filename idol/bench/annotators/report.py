@@ -18,8 +18,8 @@ from idol.bench.annotators.entries import Entry, LeftOut, Option, find_entries
 from idol.bench.annotators.tally import Row, Tally, mean_figures, tallied
 from idol.bench.annotators.truth import ATTRIBUTES
 from idol.bench.annotators.worst import Worst
+from idol.config.bench import AnnotatorBenchConfig
 from idol.config.checks import ConfigError
-from idol.config.commands import AnnotatorBenchConfig
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
 from preprocess.sources.people.source import listing_of

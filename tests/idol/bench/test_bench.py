@@ -15,7 +15,7 @@ from idol.bench.cli import main
 from idol.bench.measure import measure
 from idol.bench.report import print_report
 from idol.config import preset
-from idol.config.commands import ModelBenchConfig
+from idol.config.bench import ModelBenchConfig
 from idol.model.cost import forward_flops
 
 

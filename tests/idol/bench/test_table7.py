@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from idol.bench.report import print_report
-from idol.config.commands import ModelBenchConfig
+from idol.config.bench import ModelBenchConfig
 
 
 @pytest.mark.slow  # half a minute: the paper's sizes

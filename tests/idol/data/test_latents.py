@@ -17,7 +17,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from idol.config.commands import EncodeConfig
+from idol.config.encode import EncodeConfig
 from idol.data.latents import EncodeError, encode_dataset
 from pipelines.cli import main
 from shards.dataset import open_for_build

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from idol.config import ConfigError, TrainConfig
-from idol.config.commands import EncodeConfig
+from idol.config.encode import EncodeConfig
 from idol.data.datasets import DataError, Datasets, open_datasets
 from idol.data.latents import encode_dataset
 from idol.data.preparation import LatentBatch, Preparation

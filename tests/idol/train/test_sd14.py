@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, LCMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from idol.config.commands import EncodeConfig
+from idol.config.encode import EncodeConfig
 from idol.data.datasets import DataError, open_datasets
 from idol.data.latents import encode_dataset
 from idol.encoders import CLIPEncoder, VAECodec

@@ -1,16 +1,13 @@
-"""Options of the commands `idol-bench` and `idol-prep encode`."""
+"""Options of `idol-bench model` and `idol-bench annotators`."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Annotated, Literal
-
-import tyro
 
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.model import PresetName
 
-__all__ = ["AnnotatorBenchConfig", "EncodeConfig", "ModelBenchConfig"]
+__all__ = ["AnnotatorBenchConfig", "ModelBenchConfig"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,46 +94,3 @@ class AnnotatorBenchConfig:
             mistakes.append("nothing is left to compare")
         if mistakes:
             raise ConfigError("; ".join(mistakes))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EncodeConfig:
-    """A dataset and a VAE; `device` and `batch` change nothing but rounding.
-
-    Raises:
-        ConfigError: naming every mistake.
-    """
-
-    dataset: tyro.conf.Positional[str]
-    """Folder or URL (s3://...) of a whole dataset."""
-    base: Path
-    """Folder in diffusers' layout with the VAE in vae/, or the VAE's own."""
-    size: Annotated[int, at_least(1)] = 256
-    """Height and width of training images, in pixels."""
-    device: str = "auto"
-    """Device of torch: cpu, cuda, cuda:1, ... auto: a GPU if there is one."""
-    batch: Annotated[int, at_least(1)] = 16
-    """Images that pass through the VAE at a time."""
-    precision: Literal["float32", "float16", "bfloat16"] = "float32"
-    """In which the VAE runs; latents are stored in float16."""
-    share: str = "0/1"
-    """I/N makes every N-th shard from the I-th (0 to N - 1) on, for N processes."""
-
-    def __post_init__(self) -> None:
-        mistakes = [f"--{name} {fault}" for name, fault in mistakes_in(self)]
-        if re.fullmatch(r"[0-9]+/[0-9]+", self.share) is None:
-            mistakes.append(f"--share must be I/N, such as 0/4, not {self.share!r}")
-        elif not self.index < self.count:
-            mistakes.append(f"--share must be I/N with I from 0 to N - 1, not {self.share}")
-        if mistakes:
-            raise ConfigError("; ".join(mistakes))
-
-    @property
-    def index(self) -> int:
-        """Which shards: those whose number leaves this remainder when divided by `count`."""
-        return int(self.share.partition("/")[0])
-
-    @property
-    def count(self) -> int:
-        """How many processes make the latents together."""
-        return int(self.share.partition("/")[2])
