@@ -18,8 +18,6 @@ from shards.sample.keypoints import JOINT_SETS, Keypoints
 from shards.sample.skeleton import draw_poses
 from shards.stream.foreground import hole
 
-SIZE = 64
-
 
 class Clips:
     """Clips of datasets as tensors on a device; batches are drawn there."""
@@ -29,16 +27,18 @@ class Clips:
         datasets: Sequence[tuple[str, float]],
         device: torch.device,
         most: int | None = None,
+        *,
+        size: int = 64,
     ) -> None:
         """`datasets` are paths of splits, and how often each is drawn from against the others.
 
-        `most`: the first so many clips of each alone.
+        `most`: the first so many clips of each alone; `size`: height and width, in pixels.
         """
         arrays: list[dict[str, np.ndarray]] = []
         weights: list[float] = []
         for path, weight in datasets:
             whole = filter(_is_whole, open_dataset(path).clips())
-            there = [_arrays(clip) for clip in islice(whole, most)]
+            there = [_arrays(clip, size) for clip in islice(whole, most)]
             arrays += there
             weights += [weight / len(there)] * len(there)
         longest = max(len(a["rgb"]) for a in arrays)
@@ -48,7 +48,7 @@ class Clips:
             for name in arrays[0]
         }
         self._drawn = (torch.tensor(weights).cumsum(0) / sum(weights)).to(device)
-        self.device = device
+        self.device, self.size = device, size
 
     def draw(
         self, count: int, frames: int, mirror: float, most_apart: int = 4
@@ -87,7 +87,7 @@ def _is_whole(clip: Clip) -> bool:
     return all(array is not None for array in needed)
 
 
-def _arrays(clip: Clip) -> dict[str, np.ndarray]:
+def _arrays(clip: Clip, size: int) -> dict[str, np.ndarray]:
     assert clip.depth_person is not None
     assert clip.keypoints is not None
     assert clip.background is not None
@@ -107,13 +107,13 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
         "foreground_mask": clip["reference_mask"][None],
         "background": hole(clip.background, clip.background_mask)[None],
     }
-    return {name: np.stack([_fit(image) for image in a]) for name, a in arrays.items()}
+    return {name: np.stack([_fit(image, size) for image in a]) for name, a in arrays.items()}
 
 
-def _fit(image: np.ndarray) -> np.ndarray:
-    if len(image) == SIZE:
+def _fit(image: np.ndarray, size: int) -> np.ndarray:
+    if len(image) == size:
         return image
-    return cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def _padded(arrays: Mapping[str, np.ndarray], name: str, length: int) -> np.ndarray:

@@ -3,10 +3,11 @@
     python bench/tiny_runs.py RUNS.json --shards people:1 demo:0.05 --val people-val --out OUT
 
 RUNS.json is a list of objects with the fields of `Setting`; one that names another in `init_from`
-goes on from its weights. Each leaves its model as `idol-train` does (OUT/NAME), a sheet of held-out
-clips (OUT/NAME.png), and its figures in OUT/report.json. Model, losses and sampler are those of
-`idol-train`; noise and order are not, for they are drawn on the device. On a GPU a step is one CUDA
-graph on a stream of its own, so that several settings share it.
+goes on from its weights, or from those of a model in that folder. Each leaves its model as
+`idol-train` does (OUT/NAME), a sheet of held-out clips (OUT/NAME.png), and its figures in
+OUT/report.json. Model, losses and sampler are those of `idol-train`; noise and order are not, for
+they are drawn on the device. On a GPU a step is one CUDA graph on a stream of its own, so that
+several settings share it.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from tiny_clips import SIZE, Clips, latents_of
+from tiny_clips import Clips, latents_of
 from tiny_figures import held_out_losses, measured, sheet
 from torch import nn
 
 from idol.config import LossConfig, preset
 from idol.config.autoencoder import read_latents
-from idol.config.presets import with_latents
+from idol.config.presets import with_latents, with_patches
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
 from idol.errors import IdolError
 from idol.generate.folder import write_index
 from idol.losses import training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
-from idol.model.initial_weights import start_from_nothing
+from idol.model.initial_weights import start_from_nothing, widened
 from idol.model_info import DepthMeaning, ModelInfo
-from idol.saved import Trained, frozen_parts, write_frozen, write_model
+from idol.saved import Trained, frozen_parts, load_trained, write_frozen, write_model
 from shards import command
 from shards.errors import ShardsError
 
@@ -48,7 +49,8 @@ class Setting:
 
     `passes` are frames of clips (both modalities count as one), `batch` clips of a step; where
     `cpu_minutes` are given these count in their place, on a CPU: so much time of this process, in
-    which the learning rate falls. `vae` is the model of a run of stage autoencoder.
+    which the learning rate falls. `vae` is the model of a run of stage autoencoder, `patch` the
+    side of patches without one.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Setting:
     video: bool = False
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     vae: str | None = None
+    patch: Literal[4, 8] = 4
     passes: int = 290_000
     cpu_minutes: float = 0.0
     batch: int = 16
@@ -87,11 +90,7 @@ class Run:
         self.setting, self.clips, self.done, self.seconds = setting, clips, 0, 0.0
         self.cpu_seconds = 0.0
         torch.manual_seed(setting.seed)
-        fresh = dataclasses.replace(preset("tiny"), **setting.model)
-        if setting.vae:
-            fresh = with_latents(fresh, read_latents(Path(setting.vae)))
-        self.config = before.config if before else fresh
-        self.trained = _start(setting, self.config, before)
+        self.trained, self.config = _start(setting, before)
         self.trained.to(device)
         self.parts = nn.ModuleDict(
             {"denoiser": self.trained.denoiser, "image_encoder": self.trained.image_encoder}
@@ -190,17 +189,26 @@ class Run:
             torch._foreach_lerp_(self._average, now, 1 - setting.ema)
 
 
-def _start(setting: Setting, config: DualModalUNetConfig, before: Run | None) -> Trained:
+def _start(setting: Setting, before: Run | None) -> tuple[Trained, DualModalUNetConfig]:
+    """What a run begins with, and the settings of its model of clips."""
+    config = with_patches(dataclasses.replace(preset("tiny"), **setting.model), setting.patch)
+    if setting.vae:
+        config = with_latents(config, read_latents(Path(setting.vae)))
     encoder, codec = frozen_parts("tiny", vae=setting.vae, image_encoder=None, settings=config)
-    if before is None:
+    if before:
+        config, denoiser = before.config, copy.deepcopy(before.trained.denoiser).train()
+        encoder = copy.deepcopy(before.trained.image_encoder).train()
+    elif setting.init_from:
+        given, _ = load_trained(setting.init_from)
+        denoiser, encoder = given.denoiser.train(), given.image_encoder.train()
+        if denoiser.settings.latent_channels < config.latent_channels:
+            denoiser = widened(denoiser, config).train()
+    else:
         denoiser = DualModalDenoiser.from_config(config.for_single_frames())
         start_from_nothing(denoiser)
-    else:
-        encoder = copy.deepcopy(before.trained.image_encoder).train()
-        denoiser = copy.deepcopy(before.trained.denoiser).train()
     if setting.video and not denoiser.settings.temporal_layers:
         denoiser = denoiser.with_temporal_layers(config)
-    return Trained(denoiser, encoder, codec)
+    return Trained(denoiser, encoder, codec), config
 
 
 def train(runs: Sequence[Run]) -> None:
@@ -232,7 +240,7 @@ def save(run: Run, folder: Path) -> None:
         stage="video" if run.setting.video else "image",
         preset="tiny",
         settings=config,
-        size=SIZE,
+        size=run.clips.size,
         frames=run.setting.frames,
         step=run.done,
         depth=DepthMeaning(),
@@ -241,7 +249,7 @@ def save(run: Run, folder: Path) -> None:
     weights = {n: t.half().cpu().contiguous() for n, t in run.parts.state_dict().items()}
     folder.mkdir(parents=True)
     write_model(folder, run.trained, weights, info)
-    write_frozen(folder, "tiny", run.setting.vae, None)
+    write_frozen(folder, info, run.setting.vae, None)
     write_index(folder, info)
 
 
@@ -251,19 +259,22 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--shards", nargs="+", required=True, metavar="FOLDER[:WEIGHT]")
     parser.add_argument("--val", nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--val-clips", type=int, help="of each folder; all unless given")
+    parser.add_argument("--size", type=int, default=64, help="of pictures, in pixels")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     settings = [Setting(**values) for values in json.loads(arguments.runs.read_text())]
-    clips = Clips([_weighted(text) for text in arguments.shards], device)
-    held_out = Clips([(path, 1.0) for path in arguments.val], device, arguments.val_clips)
+    clips = Clips([_weighted(text) for text in arguments.shards], device, size=arguments.size)
+    unseen = [(path, 1.0) for path in arguments.val]
+    held_out = Clips(unseen, device, arguments.val_clips, size=arguments.size)
     arguments.out.mkdir(parents=True, exist_ok=True)
     done: dict[str, Run] = {}
     report = {}
     while waiting := [s for s in settings if s.name not in done]:
-        ready = [s for s in waiting if s.init_from is None or s.init_from in done]
-        runs = [Run(s, clips, done[s.init_from] if s.init_from else None) for s in ready]
+        names = {s.name for s in waiting}
+        ready = [s for s in waiting if s.init_from not in names]
+        runs = [Run(s, clips, done.get(s.init_from or "")) for s in ready]
         train(runs)
         for run in runs:
             figures, parts = measured(run.trained, held_out, run.setting.frames)

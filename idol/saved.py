@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from idol.config.model import DualModalUNetConfig, PresetName
-from idol.config.presets import preset as preset_settings
+from idol.config.patches import patch_of
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser
@@ -112,6 +112,7 @@ def frozen_parts(
 
     Raises:
         NotAModelError: a network is needed and no folder is known.
+        ConfigError: there are no patches of so many channels.
         OSError: a folder holds no such network.
     """
     if preset == "tiny":
@@ -120,9 +121,9 @@ def frozen_parts(
             patch=settings.foreground_patch,
             depth=settings.foreground_depth,
         )
-        return encoder, PatchCodec() if vae is None else VAECodec.from_pretrained(
-            vae, lazily=lazily
-        )
+        if vae is None:
+            return encoder, PatchCodec(patch_of(settings.latent_channels))
+        return encoder, VAECodec.from_pretrained(vae, lazily=lazily)
     if vae is None or image_encoder is None:
         raise NotAModelError("preset sd14 needs a VAE and a CLIP image encoder: name their folders")
     # As text: a hub name is no path.
@@ -170,13 +171,13 @@ def write_model(
 
 def write_frozen(
     folder: Path,
-    preset: PresetName,
+    info: ModelInfo,
     vae: str | PathLike[str] | None,
     image_encoder: str | PathLike[str] | None,
 ) -> None:
     """Copy the frozen parts into a model's folder, as exactly as they are."""
     encoder, codec = frozen_parts(
-        preset, vae=vae, image_encoder=image_encoder, settings=preset_settings(preset)
+        info.preset, vae=vae, image_encoder=image_encoder, settings=info.settings
     )
     if isinstance(encoder, CLIPEncoder):
         encoder.clip.save_pretrained(folder / "image_encoder")

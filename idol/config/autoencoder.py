@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least, mistakes_in
 from idol.config.model import PresetName
+from idol.config.patches import PATCH, PATCHES, channels_of, patch_of
 
 __all__ = [
     "LATENTS",
-    "PATCH",
     "AutoencoderConfig",
     "Latents",
     "factor_of",
@@ -21,8 +21,6 @@ __all__ = [
 
 LATENTS = "latents.json"
 
-PATCH = 4
-"""Pixels of the side of a patch, which preset tiny takes for a latent."""
 _VAE_FACTOR = 8  # of Stable Diffusion's
 
 _FORMAT = 2
@@ -107,15 +105,19 @@ def factor_of(config: Mapping[str, Any]) -> int:
     return int(2 ** (len(config["block_out_channels"]) - 1))
 
 
-def latent_factor(preset: PresetName, vae: Path | None) -> int:
+def latent_factor(preset: PresetName, vae: Path | None, channels: int) -> int:
     """Pixels of an image's side for one of its latent's, in a run of this preset.
 
     Args:
         vae: what is taken for latents, a folder or a hub name; of preset tiny patches unless given.
             Where it does not say, it is taken to be as Stable Diffusion's.
+        channels: of a latent, which tell patches apart.
     """
+    if vae is None and preset == "tiny":
+        # Others are of a codec that is still to be found.
+        return patch_of(channels) if channels in map(channels_of, PATCHES) else PATCH
     if vae is None:
-        return PATCH if preset == "tiny" else _VAE_FACTOR
+        return _VAE_FACTOR
     try:
         return factor_of(json.loads((vae / "config.json").read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):

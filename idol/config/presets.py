@@ -3,33 +3,23 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from idol.config.autoencoder import Latents, read_latents
+from idol.config.autoencoder import Latents, latent_factor, read_latents
 from idol.config.checks import ConfigError
 from idol.config.losses import LossConfig
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
+from idol.config.patches import PATCH, channels_of, far_of, spread_of
 from idol.config.train import DataConfig, OptimizerConfig, ReportConfig, RunConfig, TrainConfig
 
-__all__ = ["defaults", "preset", "with_latents"]
+__all__ = ["defaults", "preset", "with_latents", "with_patches"]
 
 # Stable Diffusion 1.4 with CLIP ViT-L/14 tokens: the defaults of the configuration.
 _SD14 = DualModalUNetConfig()
 
-# In each channel of `idol.encoders.PatchCodec` (16 of lightness, 16 and 16 of two differences of
-# colours) the root mean square of frames minus background and depth minus white, over the demo's
-# training clips.
-_SPREAD = (
-    *(1.99, 0.738, 0.347, 0.175, 0.463, 0.308, 0.198, 0.122),
-    *(0.216, 0.16, 0.122, 0.0892, 0.103, 0.0871, 0.0732, 0.0622),
-    *(0.782, 0.32, 0.155, 0.0776, 0.184, 0.129, 0.0853, 0.0558),
-    *(0.0883, 0.0666, 0.0506, 0.0394, 0.0405, 0.0356, 0.0305, 0.0262),
-    *(0.395, 0.156, 0.0751, 0.0377, 0.091, 0.0625, 0.0407, 0.0267),
-    *(0.0421, 0.0323, 0.0248, 0.0192, 0.0199, 0.0176, 0.0152, 0.0132),
-)
-
-# Latents of 48 channels are 4x4 RGB patches, so that no VAE is needed: 64x64 pixels are 16x16.
+# Latents are RGB patches, so that no VAE is needed: of 4x4 pixels 48 channels, 64x64 are 16x16.
 _TINY = DualModalUNetConfig(
-    latent_channels=48,
+    latent_channels=channels_of(PATCH),
     block_out_channels=(64, 64, 64, 64),
     layers_per_block=1,
     attention_heads=2,
@@ -38,11 +28,11 @@ _TINY = DualModalUNetConfig(
     foreground_dim=96,
     foreground_patch=8,
     foreground_depth=4,
-    pose_downscale=4,
+    pose_downscale=PATCH,
     background_init="zero",
     prediction="change",
-    change_spread=_SPREAD,
-    far_latent=(48**0.5, *(0.0,) * 47),  # white
+    change_spread=spread_of(PATCH),
+    far_latent=far_of(PATCH),
 )
 
 _PRESETS: dict[PresetName, DualModalUNetConfig] = {"sd14": _SD14, "tiny": _TINY}
@@ -89,12 +79,23 @@ def preset(name: PresetName) -> DualModalUNetConfig:
 
 
 def with_latents(model: DualModalUNetConfig, latents: Latents) -> DualModalUNetConfig:
-    """The same model of other latents: channels, spread of the change, the farthest depth."""
+    """The same model of an autoencoder's latents."""
+    return _of_latents(model, latents.spread, latents.far)
+
+
+def with_patches(model: DualModalUNetConfig, patch: int) -> DualModalUNetConfig:
+    """The same model of latents that are patches of so many pixels a side, 4 or 8."""
+    return _of_latents(model, spread_of(patch), far_of(patch))
+
+
+def _of_latents(
+    model: DualModalUNetConfig, spread: tuple[float, ...], far: tuple[float, ...]
+) -> DualModalUNetConfig:
     return dataclasses.replace(
         model,
-        latent_channels=len(latents.far),
-        change_spread=latents.spread if model.prediction == "change" else (),
-        far_latent=latents.far if model.prediction == "change" else (),
+        latent_channels=len(far),
+        change_spread=spread if model.prediction == "change" else (),
+        far_latent=far if model.prediction == "change" else (),
     )
 
 
@@ -106,6 +107,7 @@ def defaults(
     output: Path,
     model: DualModalUNetConfig | None = None,
     vae: Path | None = None,
+    patch: Literal[4, 8] | None = None,
 ) -> TrainConfig:
     """The configuration of a stage; `dataclasses.replace` changes it and its parts.
 
@@ -114,6 +116,7 @@ def defaults(
         model: the sizes and switches to train with; default: the preset's, for the latents of
             `vae`.
         vae: of preset tiny, the codec that is to be taken for patches.
+        patch: of preset tiny, the side of its patches in pixels; default: as `model` has them.
 
     Raises:
         ConfigError: naming every mistake.
@@ -124,6 +127,10 @@ def defaults(
         model = preset(preset_name)
         if tiny and vae:
             model = with_latents(model, read_latents(vae))
+    if tiny and patch and not vae:
+        model = with_patches(model, patch)
+    # Of any patches 16x16.
+    size = 64 if vae else 16 * latent_factor(preset_name, vae, model.latent_channels)
     steps, learning_rate, batch_size = (_TINY_STEPS if tiny else _SD14_STEPS)[stage]
     run = RunConfig(batch_size=batch_size)
     if stage == "video" and not tiny:
@@ -134,7 +141,8 @@ def defaults(
         vae=vae,
         shards=tuple(shards),
         output=output,
-        data=DataConfig(size=64, workers=1) if tiny else DataConfig(),
+        patch=patch,
+        data=DataConfig(size=size, workers=1) if tiny else DataConfig(),
         optimizer=OptimizerConfig(
             steps=steps, learning_rate=learning_rate, ema=_TARGET_DECAY if distills else 0.0
         ),

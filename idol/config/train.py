@@ -26,6 +26,7 @@ from idol.config.model import (
     PresetName,
     StageName,
 )
+from idol.config.patches import channels_of
 
 __all__ = [
     "DataConfig",
@@ -215,6 +216,9 @@ class TrainConfig:
     vae: Path | None = None
     """Folder or hub name of the VAE; default: that of --base, then that of --init-from. Of preset
     tiny, which else takes patches for latents, the model of a run of stage autoencoder."""
+    patch: Literal[4, 8] | None = None
+    """Pixels of the side of the patches that preset tiny takes for latents; default: those of
+    --init-from, else 4. One that has 4 goes on with 8, at twice its size and the same cost."""
     image_encoder: Path | None = None
     """CLIP vision folder or hub name; default as for --vae."""
     motion_adapter: Path | None = None
@@ -249,7 +253,7 @@ class TrainConfig:
     @property
     def pixels_of_latent(self) -> int:
         """Pixels of an image's side for one of its latent's."""
-        return latent_factor(self.preset, self.vae)
+        return latent_factor(self.preset, self.vae, self.model.latent_channels)
 
     @property
     def clips_in_pass(self) -> int:
@@ -271,6 +275,10 @@ class TrainConfig:
             yield "--shards names no dataset"
         if data.crop_area[0] > data.crop_area[1]:
             yield f"--crop-area must rise, not {data.crop_area[0]} {data.crop_area[1]}"
+        if self.patch and (self.preset != "tiny" or self.vae):
+            yield "--patch is of preset tiny without --vae: leave it out"
+        elif self.patch and (wanted := channels_of(self.patch)) != self.model.latent_channels:
+            yield f"--patch {self.patch} makes latents of {wanted} channels: leave out --model's"
         if data.latents and self.preset == "tiny" and self.vae is None:
             yield "--latents are of a VAE, and preset tiny has none without --vae: leave it out"
         if data.latents and self.model.streams == "joint":

@@ -14,7 +14,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # pipelines look for it beside the classes
 from torch import Tensor, nn
 
-from idol.config.autoencoder import PATCH
+from idol.config.patches import PATCH, PATCHES, channels_of
 
 __all__ = ["PatchCodec", "TinyEncoder"]
 
@@ -22,23 +22,35 @@ _SIZE = 64
 
 
 class PatchCodec(ModelMixin, ConfigMixin):
-    """4x4 RGB patches as 48 channels, losslessly and without weights.
+    """RGB patches as 48 channels of 4x4 pixels, or 192 of 8x8, losslessly and without weights.
 
     The orthonormal cosine transform of a patch's lightness and of two differences of its colours,
-    16 channels of each: noise and errors are those of pixels, but channels differ much in size,
-    which a model is told (`DualModalUNetConfig.change_spread`).
+    a third of the channels each: channels differ much in size, which a model is told
+    (`DualModalUNetConfig.change_spread`). Noise and errors are those of pixels; of patches of 8x8
+    those of the picture at half its size, since the transform is halved there and its first 48
+    channels are, but for the finest detail, those of that picture in patches of 4x4. So what is
+    noise and what is picture at a timestep does not depend on the patches, and a model of one goes
+    on as a model of the other (`idol.model.initial_weights.widened`).
+
+    Args:
+        patch: pixels of a patch's side, 4 or 8.
+
+    Raises:
+        ValueError: another patch.
     """
 
     config_name = "config.json"
 
-    factor = PATCH
-    channels = 3 * factor**2
     stochastic = False
-    bound: float | None = math.sqrt(channels)
+    bound: float | None = math.sqrt(channels_of(PATCH))  # of all patches
 
-    def __init__(self) -> None:
+    @register_to_config
+    def __init__(self, patch: int = PATCH) -> None:
         super().__init__()
-        self.register_to_config()
+        if patch not in PATCHES:
+            raise ValueError(f"patches are of {' or '.join(map(str, PATCHES))} pixels, not {patch}")
+        self.factor = patch
+        self.channels = channels_of(patch)
         # Where a module without weights is.
         self.register_buffer("place", torch.zeros(()), persistent=False)
 
@@ -55,26 +67,30 @@ class PatchCodec(ModelMixin, ConfigMixin):
         return cls.from_config(cls.load_config(folder))
 
     def encode(self, pixels_NCHW: Tensor, noise_NCHW: Tensor | None = None) -> Tensor:
-        """See `LatentCodec`; noise is not used. The scale is 1."""
+        """See `LatentCodec`; noise is not used."""
         if pixels_NCHW.shape[-2] % self.factor or pixels_NCHW.shape[-1] % self.factor:
             raise ValueError(
                 f"an image of {tuple(pixels_NCHW.shape[-2:])} pixels has no whole "
                 f"{self.factor}x{self.factor} patches"
             )
         patches = F.pixel_unshuffle(pixels_NCHW, self.factor)
+        basis, scale = _basis(self.factor, patches.device), PATCH / self.factor
         # Rounding in what comes after depends on how latents lie in memory.
-        return torch.einsum("kp,nphw->nkhw", _basis(patches.device), patches).contiguous()
+        return torch.einsum("kp,nphw->nkhw", basis * scale, patches).contiguous()
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """See `LatentCodec`; the inverse of `encode`, but for rounding."""
-        patches = torch.einsum("kp,nkhw->nphw", _basis(latents_NCHW.device), latents_NCHW)
+        basis, scale = _basis(self.factor, latents_NCHW.device), self.factor / PATCH
+        patches = torch.einsum("kp,nkhw->nphw", basis * scale, latents_NCHW)
         return F.pixel_shuffle(patches, self.factor)
 
 
 @lru_cache
-def _basis(device: torch.device) -> Tensor:
-    """The orthonormal (48, 48) matrix from a patch's pixels to its latent."""
-    size = PatchCodec.factor
+def _basis(size: int, device: torch.device) -> Tensor:
+    """The orthonormal (channels, channels) matrix from a patch's pixels to its latent.
+
+    Waves that 4x4 patches have as well come first, in their order.
+    """
     at = torch.arange(size, dtype=torch.float64)
     cosines = torch.cos(math.pi * (2 * at + 1) * at[:, None] / (2 * size))
     colours = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
@@ -82,7 +98,10 @@ def _basis(device: torch.device) -> Tensor:
         m / torch.linalg.vector_norm(m, dim=1, keepdim=True) for m in (cosines, colours)
     )
     basis = torch.einsum("dc,ih,jw->dijchw", colours, cosines, cosines)
-    return basis.reshape(PatchCodec.channels, PatchCodec.channels).float().to(device)
+    waves = torch.arange(size)
+    fine = torch.maximum(waves[:, None], waves).expand(len(colours), -1, -1) >= PATCH
+    order = fine.flatten().long().argsort(stable=True)
+    return basis.reshape(len(order), -1)[order].float().to(device)
 
 
 class TinyEncoder(ModelMixin, ConfigMixin):

@@ -1,29 +1,18 @@
-"""Initial weights: fresh ones, or those of a 2D model in diffusers' layout."""
+"""Initial weights: fresh ones, or those of a model with other switches or smaller patches."""
 
-import logging
-from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
-from typing import Any
+import dataclasses
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from idol.config.base import read_base
 from idol.config.model import DualModalUNetConfig
 from idol.model.attention import zero_
-from idol.model.denoiser import DualModalDenoiser, is_temporal
+from idol.model.denoiser import DualModalDenoiser
+from idol.model.from_2d import is_new
 from idol.model.saving import CheckpointError, raise_if_different
-from idol.model.unet import DualModalUNet
 
-__all__ = [
-    "from_pretrained_2d",
-    "load_2d_weights",
-    "read_weights",
-    "start_from_nothing",
-    "with_settings",
-]
+__all__ = ["start_from_nothing", "widened", "with_settings"]
 
 # Coarser levels add little at first, but not nothing: pre-training, which does not train the
 # convolutions between the levels, reaches their attention through them.
@@ -102,73 +91,6 @@ def _pass_on(weight_OIHW: torch.Tensor, *, inputs: int) -> None:
         weight_OIHW[:, start : start + channels] = identity
 
 
-logger = logging.getLogger(__name__)
-
-_NEW_IN_UNET = ("modality_embed.", "background_conv.")
-_CROSS_MODAL = (".cross_modal.", ".cross_modal_layers.")
-
-
-def from_pretrained_2d(
-    folder: str | PathLike[str],
-    *,
-    image_encoder: str | PathLike[str] | None = None,
-    **switches: Any,
-) -> DualModalDenoiser:
-    """Build a dual-modal model on the weights of a 2D diffusion model (sec. 3.1).
-
-    A clip of any length then starts as independent frames of the 2D model: what is new starts as
-    the identity or zero, the background convolution as `background_init` says, the ControlNet as
-    a copy of the encoder, the foreground projection as CLIP's `visual_projection`.
-
-    Args:
-        folder: in diffusers' format, with `unet/`, such as a copy of Stable Diffusion 1.4, 1.5 or
-            2.1, or of sd-image-variations.
-        image_encoder: a CLIP vision model's folder; default `folder/image_encoder` if it exists.
-            Without one (Stable Diffusion 1.4) the foreground projection starts at random.
-        switches: settings of `DualModalUNetConfig`; the sizes come from the folder.
-
-    Raises:
-        FileNotFoundError: a file is missing; the message names it.
-        ConfigError: the folder holds another architecture, or a switch is invalid.
-        CheckpointError: its weights are not exactly those of the 2D model.
-    """
-    folder = Path(folder)
-    encoder_folder = Path(image_encoder) if image_encoder else folder / "image_encoder"
-    projection = None
-    if image_encoder or encoder_folder.is_dir():
-        projection = _visual_projection(encoder_folder)
-        switches.setdefault("foreground_dim", projection.shape[1])
-    settings = DualModalUNetConfig.from_dict({**read_base(folder), **switches})
-    denoiser = DualModalDenoiser.from_config(settings)
-    load_2d_weights(denoiser.unet, read_weights(folder / "unet", "diffusion_pytorch_model"))
-    denoiser.copy_encoder_to_controlnet()
-    if projection is None:
-        logger.info("no image encoder in %s: the foreground projection starts at random", folder)
-        return denoiser
-    weight = denoiser.foreground_projection.linear.weight
-    if weight.shape != projection.shape:
-        raise CheckpointError(
-            f"visual_projection in {encoder_folder} is {tuple(projection.shape)}, and the model "
-            f"needs {tuple(weight.shape)} (cross_attention_dim, foreground_dim)"
-        )
-    weight.data.copy_(projection)
-    return denoiser
-
-
-def load_2d_weights(unet: DualModalUNet, weights: Mapping[str, Tensor]) -> None:
-    """Copy a `UNet2DConditionModel`'s state dict into `unet`; what is new stays as made.
-
-    Raises:
-        CheckpointError: a 2D parameter is missing, or one is left over.
-    """
-    result = unet.load_state_dict(weights, strict=False)
-    missing = [key for key in result.missing_keys if not _is_new(key)]
-    raise_if_different(
-        "DualModalUNet", "the 2D U-Net", missing=missing, extra=result.unexpected_keys
-    )
-    unet.reset_background_conv()
-
-
 def with_settings(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> DualModalDenoiser:
     """The model with other switches: weights that both have are kept, what is new starts afresh.
 
@@ -183,8 +105,8 @@ def with_settings(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> D
     other = type(denoiser).from_config(config)
     own = other.state_dict()
     given = denoiser.state_dict()
-    missing = [key for key in own.keys() - given.keys() if not _is_new(_inside(key))]
-    extra = [key for key in given.keys() - own.keys() if not _is_new(_inside(key))]
+    missing = [key for key in own.keys() - given.keys() if not is_new(_inside(key))]
+    extra = [key for key in given.keys() - own.keys() if not is_new(_inside(key))]
     differing = [k for k in own.keys() & given.keys() if own[k].shape != given[k].shape]
     raise_if_different(
         type(other).__name__, "the model before", missing=missing + differing, extra=extra
@@ -193,43 +115,36 @@ def with_settings(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> D
     return other
 
 
+def widened(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> DualModalDenoiser:
+    """The model for the latents of `config`, which begin with its own: larger patches.
+
+    Every weight is kept. What the first convolutions read besides counts nothing at first, and the
+    last one gives no change of it: so the model makes the picture that it made before, at twice the
+    size, with the background's own fine detail (`idol.encoders.PatchCodec`).
+
+    Raises:
+        CheckpointError: the latents are no wider, or the change is not what it predicts.
+    """
+    before, wanted = denoiser.settings, config.latent_channels
+    if before.prediction != "change" or wanted <= before.latent_channels:
+        raise CheckpointError(
+            f"a model that predicts the {before.prediction} of {before.latent_channels} latent "
+            f"channels is not made one of {wanted}"
+        )
+    of_latents = ("latent_channels", "change_spread", "far_latent")
+    settings = dataclasses.replace(before, **{name: getattr(config, name) for name in of_latents})
+    other = type(denoiser).from_config(settings)
+    given = denoiser.state_dict()
+    with torch.no_grad():
+        for key, tensor in other.state_dict().items():
+            # Convolutions have the latent's channels first or second, and biases first.
+            part = tensor[tuple(slice(n) for n in given[key].shape)]
+            if part.shape != tensor.shape:
+                tensor.zero_()
+            part.copy_(given[key])
+    return other
+
+
 def _inside(key: str) -> str:
     """A parameter's name inside its part of the denoiser."""
     return key.partition(".")[2]
-
-
-def read_weights(folder: Path, stem: str) -> dict[str, Tensor]:
-    """Read `{stem}.safetensors` or `{stem}.bin` in `folder`, on the CPU; no pickled code runs.
-
-    Raises:
-        FileNotFoundError: neither file is there.
-    """
-    safe, legacy = folder / f"{stem}.safetensors", folder / f"{stem}.bin"
-    half = folder / f"{stem}.fp16.safetensors"
-    for path in (safe, half):
-        if path.is_file() and (path is safe or not legacy.is_file()):
-            from safetensors.torch import load_file
-
-            return load_file(path)
-    if legacy.is_file():
-        return torch.load(legacy, map_location="cpu", weights_only=True)
-    raise FileNotFoundError(f"no weights in {folder}: expected {safe.name} or {legacy.name}")
-
-
-def _is_new(key: str) -> bool:
-    return (
-        key.startswith(_NEW_IN_UNET)
-        or is_temporal(key)
-        or any(part in key for part in _CROSS_MODAL)
-    )
-
-
-def _visual_projection(folder: Path) -> Tensor:
-    stem = "model" if (folder / "model.safetensors").is_file() else "pytorch_model"
-    weights = read_weights(folder, stem)
-    if "visual_projection.weight" not in weights:
-        raise CheckpointError(
-            f"{folder} has no visual_projection.weight: it must hold a CLIP vision model with "
-            "projection (CLIPVisionModelWithProjection or CLIPModel)"
-        )
-    return weights["visual_projection.weight"]

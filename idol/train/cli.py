@@ -9,7 +9,6 @@ from typing import Annotated, get_args
 
 import tyro
 
-from idol.config.autoencoder import latent_factor
 from idol.config.base import read_base
 from idol.config.checks import ConfigError
 from idol.config.file import laid_over, read_settings
@@ -72,14 +71,15 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         output=given["output"],
         model=_settings_of(given["output"], given.get("init_from"), given.get("base")),
         vae=given.get("vae"),
+        patch=given.get("patch"),
     )
     run = given.get("run", {})
     if "accumulation" in run and "clips_per_step" not in run:  # the preset's own would say another
         run["clips_per_step"] = None
         run.setdefault("batch_size", start.clips_in_pass)
     settings = variant_called(given.get("variant", TrainConfig.variant)).settings(given["stage"])
-    if start.vae is not None and settings["model"].get("pose_control") == "t2i_adapter":
-        settings["model"]["pose_downscale"] = latent_factor(start.preset, start.vae)
+    if settings["model"].get("pose_control") == "t2i_adapter":
+        settings["model"]["pose_downscale"] = start.pixels_of_latent
     # Together, for what contradicts may do so in one of them alone.
     return replaced(start, laid_over(given, settings))
 

@@ -14,7 +14,7 @@ from idol.encoders import TinyEncoder
 from idol.encoders.joint import JOINT_CHANNELS
 from idol.encoders.vae_identity import is_vae, sizes_of
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
-from idol.model.initial_weights import start_from_nothing, with_settings
+from idol.model.initial_weights import start_from_nothing, widened, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
 from idol.saved import Trained, frozen_parts, load_tiny
 from idol.train.stopping import TrainError
@@ -221,6 +221,8 @@ def _continued(
 ) -> DualModalDenoiser:
     before = read_info(folder)
     denoiser = denoiser_class(before.variant, before.stage).from_pretrained(folder)
+    if config.patch and denoiser.settings.latent_channels < config.model.latent_channels:
+        denoiser = widened(denoiser, config.model)
     if config.stage == "video" and before.stage == "image":
         return denoiser.with_temporal_layers(config.model)
     if before.stage in ("pretrain", "video"):

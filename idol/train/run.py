@@ -305,7 +305,7 @@ class Run(Stepping):
                     dataclasses.replace(self._info(), vae=None, image_encoder=None),
                 )
                 write_model(unfinished, self.trained, weights, info)
-                write_frozen(unfinished, config.preset, config.vae, config.image_encoder)
+                write_frozen(unfinished, info, config.vae, config.image_encoder)
                 write_index(unfinished, info)
                 (unfinished / CARD).write_text(card(info), encoding="utf-8")
         self.accelerator.wait_for_everyone()

@@ -25,7 +25,7 @@ from idol.config.checks import ConfigError
 from idol.config.model import DualModalUNetConfig
 from idol.model.controlnet import PoseControlNet
 from idol.model.denoiser import DualModalDenoiser, ForegroundProjection, Parts
-from idol.model.initial_weights import read_weights
+from idol.model.from_2d import read_weights
 from idol.model.layout import ClipLayout
 from idol.model.resblock import ResBlock
 from idol.model.saving import raise_if_different

@@ -21,7 +21,7 @@ from idol.config.checks import ConfigError
 from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.model.controlnet import ControlResiduals
 from idol.model.denoiser import DualModalDenoiser, ForegroundProjection, Parts
-from idol.model.initial_weights import read_weights
+from idol.model.from_2d import read_weights
 from idol.model.layout import ClipLayout
 from idol.model.saving import ConfiguredModel, raise_if_different
 from idol.model.unet import DualModalUNet

@@ -12,6 +12,7 @@ import pytest
 
 from idol.config import ConfigError
 from idol.diffusion.schedule import noise_schedule
+from idol.pretrained import PRETRAINED
 from idol.train.cli import main, parse
 from idol.train.stopping import TrainError
 from tests.idol.train.micro import configured, micro
@@ -52,6 +53,36 @@ def test_only_what_is_given_goes_before_the_defaults_of_stage_and_preset() -> No
     assert config.loss.denoise_error == "change"
     off = parse(["--stage", "video", *REQUIRED, "--no-tensorboard", "--latents"])
     assert (off.report.tensorboard, off.report.progress, off.data.latents) == (False, True, True)
+
+
+def test_larger_patches_are_of_larger_pictures() -> None:
+    """The same model but for its first and last convolutions: its latents are as many."""
+    tiny = ["--stage", "image", "--preset", "tiny", *REQUIRED]
+    config, large = parse(tiny), parse([*tiny, "--patch", "8"])
+    assert (config.model.latent_channels, config.data.size, config.pixels_of_latent) == (48, 64, 4)
+    assert (large.model.latent_channels, large.data.size, large.pixels_of_latent) == (192, 128, 8)
+    assert large.model.change_spread[:48] == config.model.change_spread
+    adapter = parse([*tiny, "--patch", "8", "--variant", "t2i-adapter"])
+    assert adapter.model.pose_downscale == 8
+    goes_on = parse([*tiny[2:], "--stage", "video", "--patch", "8", "--init-from", str(PRETRAINED)])
+    assert goes_on.model.latent_channels == 192
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--preset sd14 --patch 8", "--patch is of preset tiny without --vae"),
+        ("--preset tiny --patch 8 --size 96", "--size must be a multiple of 64, not 96"),
+    ],
+)
+def test_patches_that_fit_nothing_are_refused(options: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(["--stage", "image", *REQUIRED, *options.split()])
+
+
+def test_patches_and_the_models_latents_agree() -> None:
+    with pytest.raises(ConfigError, match="--patch 8 makes latents of 192 channels"):
+        micro("image", "shards", Path("o"), patch=8)
 
 
 def test_help_shows_the_defaults_of_all_stages_and_presets(

@@ -17,7 +17,7 @@ from idol.model import (
     PoseControlNet,
     blocks,
 )
-from idol.model.initial_weights import load_2d_weights
+from idol.model.from_2d import load_2d_weights
 from tests.idol.small import SMALL, randomise
 
 SHARED_2D = {

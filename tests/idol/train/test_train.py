@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from idol.checkpoint import Checkpoints
+from idol.config.patches import far_of, spread_of
+from idol.config.presets import with_patches
 from idol.data.datasets import DataError, open_datasets
+from idol.generate.loading import load_pipeline
 from idol.model.stages import is_trained
 from idol.model_info import read_info
 from idol.saved import load_trained
@@ -20,7 +24,20 @@ from idol.train.initialize import build
 from idol.train.loop import step_losses
 from idol.train.stopping import DivergedError, TrainError
 from idol.train.train import train
-from tests.idol.train.micro import clip, losses_of, micro, without, write_shards
+from tests.idol.train.micro import (
+    MODEL,
+    clip,
+    losses_of,
+    micro,
+    weights_of,
+    without,
+    write_shards,
+)
+
+# The same model, predicting the change.
+CHANGE = dataclasses.replace(
+    MODEL, prediction="change", change_spread=spread_of(4), far_latent=far_of(4)
+)
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +275,30 @@ def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
         train(micro("pretrain", enough, tmp_path / cut, steps=1, cut=cut, variant=name))
     first = [losses_of(tmp_path / cut)[0]["total"] for cut in ("haop", "hap")]
     assert first[0] != first[1]
+
+
+def test_a_model_goes_on_with_larger_patches_and_resumes(boxes: Path, tmp_path: Path) -> None:
+    """What is saved says how large they are: it is sampled without being told."""
+    small = micro("image", boxes, tmp_path / "small", model=CHANGE)
+    train(small)
+    settings: dict[str, Any] = {
+        "size": 32,
+        "patch": 8,
+        "init_from": tmp_path / "small",
+        "model": with_patches(CHANGE, 8),
+    }
+    config = micro("image", boxes, tmp_path / "whole", **settings, checkpoint_every=2)
+    model = train(config)
+    trained, info = load_trained(model)
+    assert (info.size, info.vae_factor, trained.codec.factor) == (32, 8, 8)
+    assert load_pipeline(model).vae.factor == 8
+    halved = shutil.copytree(config.output, tmp_path / "halved")
+    shutil.rmtree(halved / "model")
+    newest = Checkpoints(halved / "checkpoints").newest()
+    assert newest is not None
+    shutil.rmtree(newest)
+    shutil.rmtree(tmp_path / "small")
+    train(dataclasses.replace(config, output=halved))
+    assert weights_of(halved / "model") == weights_of(model)
+    with pytest.raises(TrainError, match="latent_channels: saved 192, given 48"):
+        train(micro("image", boxes, tmp_path / "back", model=CHANGE, init_from=model))

@@ -16,7 +16,7 @@ from idol.config import ConfigError, DualModalUNetConfig
 from idol.config.base import read_base
 from idol.model import CheckpointError, from_pretrained_2d
 from idol.model.denoiser import DualModalDenoiser
-from idol.model.initial_weights import load_2d_weights
+from idol.model.from_2d import load_2d_weights
 from idol.variants.animatediff import AnimateDiffDenoiser, MotionUNet, load_motion_adapter
 from idol.variants.t2i_adapter import (
     AdapterDenoiser,
