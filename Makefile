@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people claims figures screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people train-people-large claims figures screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,7 +86,7 @@ TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
 DRAW = $(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
 	--no-watermark
 
-demo-train: .venv/train  ## Train the small model that is there on by the demo's shards, draw it
+demo-train: .venv/train  ## Train the packaged model further on the demo's shards, and generate a held-out clip
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
 	@$(TRAIN) --stage video --init-from idol/pretrained/people64 --steps 300 --learning-rate 5e-4 \
 		--mirror 0.5 --ema 0.99 --sample-every 100 --output $(DEMO)/train/video
@@ -139,6 +139,22 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the f
 	@test -d $(PEOPLE)/video/model || $(TRAIN_PEOPLE) --stage video --steps 1000 --batch-size 8 \
 		--ema 0.998 --mirror 0.5 --init-from $(PEOPLE)/image --output $(PEOPLE)/video
 	@echo "the model: $(PEOPLE)/video/model"
+
+LARGE := people-train-large
+
+train-people-large: .venv/people  ## The packaged small model goes on as one of 128x128 pixels: two hours, resumable
+	@$(BIN)/idol-prep weights fetch lite footage
+	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
+		--out $(LARGE)/filmed --size 128 --pose-style dwpose --workers $(WORKERS) --max-quarantine 3
+	@$(BIN)/idol-prep build --recipe people --source examples/people-train-128.yaml --out $(LARGE)/rendered \
+		--clip-length 12 --size 128 --val-fraction 0 --workers $(WORKERS)
+	@mkdir -p $(LARGE)/mixed
+	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../filmed", "weight": 0.05}]}' \
+		> $(LARGE)/mixed/mix.json
+	@test -d $(LARGE)/video/model || $(BIN)/idol-train --preset tiny --shards $(LARGE)/mixed --stage video --patch 8 \
+		--init-from idol/pretrained/people64 --steps 1000 --batch-size 4 --learning-rate 1e-3 --ema 0.998 \
+		--mirror 0.5 --output $(LARGE)/video
+	@echo "the model: $(LARGE)/video/model"
 
 CLAIMS := claims
 CLAIM = $(BIN)/idol-bench claims --shards $(CLAIMS)/shards --write docs/claims.md
