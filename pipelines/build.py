@@ -29,6 +29,7 @@ from preprocess.provenance import provenance
 from preprocess.remote import located
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.groups import grouped
+from preprocess.sources.reasons import without_source
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from preprocess.sources.videos import in_turn
@@ -133,8 +134,7 @@ def plan_build(
         plan = make_plan(recipe, source, listing, scan)
     else:
         plan = plan_generations(recipe, source, listing, scan, earlier, extend=extend)
-    # Reasons go into the dataset, whose bytes must not depend on where the source lies.
-    failed = [replace(f, reason=f.reason.replace(f"{source}/", "")) for f in scan.failed]
+    failed = [replace(f, reason=without_source(f.reason, source)) for f in scan.failed]
     return replace(
         plan,
         unreadable=(*plan.unreadable, *failed),

@@ -22,6 +22,7 @@ from preprocess.frames import Frame
 from preprocess.load import load
 from preprocess.provenance import Provenance
 from preprocess.shots import Shot
+from preprocess.sources.reasons import without_source
 from preprocess.sources.values import Video
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
@@ -250,8 +251,7 @@ class Worker:
         )
 
     def _without_paths(self, text: str) -> str:
-        """Reasons go into manifests, whose bytes must not depend on where the source lies."""
-        return text.replace(f"{self._source}/", "")
+        return without_source(text, self._source)
 
 
 def survey_name(task: Task) -> str:

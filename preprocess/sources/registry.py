@@ -9,6 +9,7 @@ from preprocess.errors import InputError
 from preprocess.remote import forget_listings
 from preprocess.sources import DatasetName, coco, disco, images, laion, ntu120, tiktok, videos
 from preprocess.sources.people import source as people
+from preprocess.sources.reasons import without_source
 from preprocess.sources.values import Listing, Spread, Unreadable
 
 __all__ = ["DATASETS", "list_videos"]
@@ -67,8 +68,7 @@ def list_videos(
         listing = videos.listing(source, on_file, spread)
     else:
         listing = _LISTINGS[dataset](source, on_file)
-    # Reasons end up in the dataset, whose bytes must not depend on where the source lies.
     unreadable = tuple(
-        Unreadable(u.id, u.reason.replace(f"{source}/", "")) for u in listing.unreadable
+        Unreadable(u.id, without_source(u.reason, source)) for u in listing.unreadable
     )
     return replace(listing, unreadable=unreadable)
