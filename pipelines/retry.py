@@ -7,7 +7,7 @@ would have had without the failure.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,26 @@ def remember(store: Store, plan: Plan, weights: Path | None, compute: Compute) -
     """Keep it in the user's cache folder, for `retry`."""
     where = None if weights is None else str(weights.expanduser().absolute())
     source = str(plan.source) if "://" in str(plan.source) else str(plan.source.absolute())
-    remembered = Remembered(plan.recipe, source, where, compute)
+    remembered = Remembered(_from_anywhere(plan.recipe), source, where, compute)
     keep(_path(store), json.dumps(asdict(remembered)).encode())
+
+
+def _from_anywhere(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths of models and DensePose: it may be retried from any folder."""
+
+    def absolute(text: str) -> str:
+        name, colon, model = text.partition(":")
+        path = Path(model).expanduser()
+        return f"{name}:{path.absolute()}" if colon and path.exists() else text
+
+    densepose = recipe.densepose and str(Path(recipe.densepose).expanduser().absolute())
+    return replace(
+        recipe,
+        mask=absolute(recipe.mask),
+        pose=absolute(recipe.pose),
+        depth=tuple(map(absolute, recipe.depth)),
+        densepose=densepose,
+    )
 
 
 def forget(store: Store) -> None:

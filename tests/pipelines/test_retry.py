@@ -1,14 +1,18 @@
 """`idol-prep retry`: what failed is made again alone; the bytes are as if it never had."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from pipelines.build import build
 from pipelines.cli import main
 from pipelines.compute import Compute
+from pipelines.plan import Plan
+from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
-from pipelines.retry import matcher
+from pipelines.retry import matcher, recall, remember
+from shards.files.storage import Store
 from shards.manifest import Quarantined
 from tests.pipelines.conftest import tree
 from tests.pipelines.poison import Poisoned, poisoned_plan
@@ -88,6 +92,22 @@ def test_another_user_gives_the_source(videos, tmp_path, capsys, monkeypatch):
     assert main(["retry", str(out), "--source", str(moved), "--workers", "0"]) == 0
     assert main(command(moved, tmp_path / "calm")) == 0
     assert tree(out) == tree(tmp_path / "calm")
+
+
+def test_a_build_with_relative_paths_is_retried_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    recipe = Recipe("videos", mask="sam3:model", depth=("hf:not/here",), densepose="dens")
+    plan = Plan(recipe, Path("source"), (), (), {}, (), ())
+    remember(Store.at("out"), plan, None, Compute())
+    monkeypatch.chdir(tmp_path / "model")
+    found = recall(Store.at(tmp_path / "out"), None, None)
+    assert found.source == str(tmp_path / "source")
+    assert found.recipe.densepose == str(tmp_path / "dens")
+    assert found.recipe.mask == f"sam3:{tmp_path / 'model'}"
+    assert found.recipe.depth == ("hf:not/here",)
 
 
 def test_what_has_not_ended_is_not_retried(run, videos, tmp_path, capsys):
