@@ -1,6 +1,7 @@
 """What each command of `idol-shards` prints: tables for people, `--json` for machines."""
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,8 +83,8 @@ def gallery(path: str, output: Path, *, clips: int, max_mb: float, as_json: bool
         raise ShardsError(f"{output}: the page is an HTML file; name it {output.stem}.html")
     if not target.parent.is_dir():
         raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
-    if clips < 1 or not max_mb > 0:
-        raise ShardsError("--clips and --max-mb must be above 0")
+    if clips < 1 or not (math.isfinite(max_mb) and max_mb > 0):
+        raise ShardsError("--clips and --max-mb must be numbers above 0")
     dataset = open_dataset(path)
     with native_errors_hidden():
         made = make(

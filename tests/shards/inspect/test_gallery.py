@@ -282,7 +282,7 @@ def test_half_are_the_worst_and_the_rest_is_counted(
     assert main(["gallery", str(tmp_path / "d"), "-o", str(out), "--max-mb", "0.01"]) == 2
     assert "raise --max-mb" in capsys.readouterr().err
     assert not out.exists()
-    for argv in (["--clips", "0"], ["--max-mb", "nan"]):
+    for argv in (["--clips", "0"], ["--max-mb", "nan"], ["--max-mb", "inf"]):
         assert main(["gallery", str(tmp_path / "d"), "-o", str(out), *argv]) == 2
     assert main(["gallery", str(tmp_path / "d"), "-o", str(tmp_path / "a.png")]) == 2
 
