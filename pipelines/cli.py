@@ -340,8 +340,12 @@ def _paths(file: RecipeFile, given: Sequence[str]) -> dict[str, Path]:
     paths = {e.name: _beside(file.folder, e.path) for e in file.sources if e.path is not None}
     names = [entry.name for entry in file.sources]
     mistakes = []
+    told = set()
     for text in given:
         name, equals, path = text.partition("=")
+        if name in told:
+            mistakes.append(f"--source {text}: {name} was given before: give each name once")
+        told.add(name)
         if not equals or name not in names or not path:
             mistakes.append(f"--source {text} is not NAME=PATH with one of {', '.join(names)}")
         paths[name] = located(path)

@@ -86,6 +86,13 @@ def test_what_is_missing_is_said_before_anything_is_built(mixture, capsys):
     assert not (mixture / "out").exists()
 
 
+def test_a_source_that_is_given_twice_is_refused(mixture, capsys):
+    films = mixture / "films"
+    assert build(mixture, "--source", f"films={films}", "--source", f"films={mixture}") == 2
+    assert f"--source films={mixture}: films was given before" in capsys.readouterr().err
+    assert not (mixture / "out").exists()
+
+
 def test_failures_of_all_sources_count_and_the_mixture_is_whole(mixture, capsys):
     (mixture / "images" / "2.png").write_bytes(np.random.default_rng(0).bytes(100))
     assert build(mixture, "--source", f"films={mixture / 'films'}") == 1
