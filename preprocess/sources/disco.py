@@ -69,6 +69,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     left = Leftovers(source)
     read = find_files(source, (_IMAGES, _MASKS, _OFFSETS), left)
     files = [path for path in read if path.name.lower().endswith(_IMAGES)]
+    masks = [path for path in read if path.name.lower().endswith(_MASKS)]
     if not files:
         raise InputError(
             f"{source} is not in DisCo's layout: expected TSV files of `key <tab> base64` such as "
@@ -77,9 +78,9 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     videos: list[tuple[str, Video]] = []
     unreadable: list[Unreadable] = []
     for path in files:
-        name = path.relative_to(source).as_posix().removesuffix(_IMAGES)
+        name = path.relative_to(source).as_posix()[: -len(_IMAGES)]
         try:
-            videos += [(name, video) for video in _videos(source, path, name, unreadable)]
+            videos += [(name, video) for video in _videos(source, path, masks, name, unreadable)]
         except OSError as error:
             reason = f"{error.filename or path}: {error.strerror or error}"
             unreadable.append(Unreadable(name, reason))
@@ -97,10 +98,20 @@ def video_and_number(key: str) -> tuple[str, int | None]:
     return published[1] if published else match[1], int(match[2])
 
 
-def _videos(source: Path, path: Path, name: str, unreadable: list[Unreadable]) -> Iterator[Video]:
+def _beside(path: Path, masks: list[Path]) -> Path | None:
+    """The masks' file of an images' one; of those that differ in case alone the most like it."""
+    stem = path.name[: -len(_IMAGES)]
+    named = f"{stem}{_MASKS}"
+    found = [m for m in masks if m.parent == path.parent and m.name.lower() == named.lower()]
+    return max(found, key=lambda m: (m.name == named, m.name.startswith(stem)), default=None)
+
+
+def _videos(
+    source: Path, path: Path, all_masks: list[Path], name: str, unreadable: list[Unreadable]
+) -> Iterator[Video]:
     images = index_tsv(path)
-    beside = path.with_name(path.name.removesuffix(_IMAGES) + _MASKS)
-    masks = index_tsv(beside) if beside.is_file() else None
+    beside = _beside(path, all_masks)
+    masks = index_tsv(beside) if beside else None
     faults = [(index.path, reason) for index in (images, masks) if index for reason in index.faults]
     if not images.rows:
         faults.append((path, f"{path} has no image"))

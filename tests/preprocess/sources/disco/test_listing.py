@@ -51,6 +51,20 @@ def distribution(tmp_path, write_tsv, real_frames, real_masks, encoded):
     return write
 
 
+def test_masks_are_found_in_any_case_of_letters(distribution):
+    folder = distribution()
+
+    def found():
+        videos = list_videos("disco", folder).videos
+        return sorted((video.id, video.split, video.masks is None) for video in videos)
+
+    before = found()
+    for name in ("train_images.tsv", "train_masks.tsv"):
+        path = folder / "TikTokDance" / name
+        path.rename(path.with_name(name.replace("train_", "Train_").upper()))
+    assert found() == before
+
+
 @pytest.mark.parametrize("options", [{}, {"lineidx": False, "end": "\r\n"}])
 def test_a_distribution_in_its_published_layout(
     distribution, real_frames, real_masks, encoded, read, options
