@@ -32,7 +32,7 @@ class _Within:
         self._low, self._high = low, high
 
     def __call__(self, value: tuple[float, float]) -> tuple[float, float]:
-        if min(value) < self._low or max(value) > self._high:
+        if not all(self._low <= end <= self._high for end in value):
             raise ValueError(f"{list(value)} is not within {self._low:g} to {self._high:g}")
         return value
 
@@ -63,7 +63,7 @@ _Unit = Annotated[_Range, AfterValidator(_Within(0, 1))]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BodyRanges(_Strict):
@@ -154,8 +154,11 @@ def load_spec(path: Path) -> PeopleSpec:
         said = yaml.load(path.read_text(), _OnceEach)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # Of values that are none, such as the date 2026-99-99, YAML's reader raises Python's own.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply to say which people to render") from error
     if said is None:
         said = {}
     if not isinstance(said, Mapping):
