@@ -49,7 +49,7 @@ def decode_image(
     """
     if not content:
         raise ClipError(f"{name} is empty")
-    if content.startswith((b"\xff\xd8", _PNG)):
+    if content.startswith((b"\xff\xd8", _PNG, b"RIFF")):
         with suppress(ValueError):  # without a size no decoder takes it
             _check_pixels(*declared_size(content), name)
     try:

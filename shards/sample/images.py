@@ -73,12 +73,32 @@ def check_size(data: bytes | memoryview) -> None:
 
 
 def declared_size(data: bytes | memoryview) -> tuple[int, int]:
-    """(width, height) as a JPEG or PNG has them in its header. Raises ValueError without one."""
+    """(width, height) as a JPEG, PNG or WebP has them in its header; ValueError without one."""
     try:
-        is_png = data[:4] == b"\x89PNG"
-        return struct.unpack_from(">II", data, 16) if is_png else _jpeg_size(data)
+        if data[:4] == b"\x89PNG":
+            return struct.unpack_from(">II", data, 16)
+        if data[:4] == b"RIFF":
+            return _webp_size(data)
+        return _jpeg_size(data)
     except (struct.error, IndexError) as error:
         raise ValueError("image cannot be decoded: it says no size") from error
+
+
+def _webp_size(data: bytes | memoryview) -> tuple[int, int]:
+    """By the first chunk (RFC 9649): an image with loss or without, or the canvas of several."""
+    kind = bytes(data[12:16])
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF  # what is above them scales
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X" and len(data) >= 30:
+        return (
+            int.from_bytes(data[24:27], "little") + 1,
+            int.from_bytes(data[27:30], "little") + 1,
+        )
+    raise IndexError(f"unknown chunk {kind!r}")
 
 
 def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:

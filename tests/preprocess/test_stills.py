@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from preprocess.picture import ON_WHITE
 from preprocess.stills import decode_image, jpeg_damage
 from shards.command import native_errors_hidden
 from shards.files.native_stderr import silent_stderr
+from shards.sample.images import declared_size
 from tests.conftest import numbered_frame
 
 
@@ -373,3 +375,19 @@ def test_what_is_no_image_is_named():
     for content in (b"", b"<html></html>" * 20, b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a"):
         with pytest.raises(ClipError, match=r"^a "):
             shown(content)
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "size"),
+    [
+        ({}, 26, struct.pack("<HH", 16200, 8400)),
+        ({"lossless": True}, 21, (16199 | 8399 << 14).to_bytes(4, "little")),
+        ({"exif": b"Exif\0\0and more"}, 24, (16199 | 8399 << 24).to_bytes(6, "little")),
+    ],
+)
+def test_a_webp_of_too_many_pixels_is_refused_before_it_is_decoded(options, at, size):
+    content = encoded(textured(), "WEBP", **options)
+    assert declared_size(content) == (160, 128)
+    huge = content[:at] + size + content[at + len(size) :]
+    with pytest.raises(ClipError, match="a is 16200x8400, more than"):
+        shown(huge)
