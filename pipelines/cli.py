@@ -35,6 +35,11 @@ __all__ = ["main"]
 EXIT_QUARANTINED = 1
 EXIT_DOES_NOT_ADD_UP = 1
 
+_UNMIXED = (
+    "mix.json is missing, so not all sources of the mixture are built: run the build's command "
+    "again first, or name one of the datasets in it"
+)
+
 _log = logging.getLogger(__name__)
 
 _Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -156,7 +161,7 @@ def retry(
     """
     from pipelines.metrics import Metrics
     from pipelines.retry import matcher, recall
-    from pipelines.status import statuses
+    from pipelines.status import lacks_mix, statuses
     from shards.dataset import read_info
     from shards.files.storage import Store
 
@@ -170,6 +175,8 @@ def retry(
                 f"{each.out}: {each.remaining} clips are not made yet: run the build's command "
                 "again first"
             )
+    if lacks_mix(out):
+        raise InputError(f"{out}: {_UNMIXED}")
     if reason is not None and not any(again(clip) for s in found for clip in s.clips_quarantined):
         there = ", ".join(sorted({kind for s in found for kind in s.kinds})) or "none at all"
         raise InputError(
@@ -206,15 +213,18 @@ def status(
 ) -> int:
     """Say how far a build is and who builds, from its files, while it runs or after it died.
 
-    Exit code 1 when planned clips are not committed and quarantined ones together.
+    Exit code 1 when planned clips are not committed and quarantined ones together and no build is
+    at work, or when a mixture lacks its mix.json.
 
     Args:
         out: Folder or URL (s3://...) of a dataset or a mixture.
         json: Print JSON for machines.
     """
-    from pipelines.status import statuses
+    from pipelines.status import lacks_mix, statuses
 
     found = statuses(out)
+    at_work = any(each.state == "building" for each in found)
+    unmixed = not at_work and lacks_mix(out)
     if json:
         plain = [asdict(each) for each in found]
         print(json_.dumps(plain[0] if len(plain) == 1 else plain, indent=1))
@@ -223,7 +233,10 @@ def status(
 
         for each in found:
             show_status(each)
-    return 0 if all(each.adds_up for each in found) else EXIT_DOES_NOT_ADD_UP
+    if unmixed:
+        _log.warning(f"{out}: {_UNMIXED}")
+    whole = all(each.adds_up for each in found) and not unmixed
+    return 0 if whole else EXIT_DOES_NOT_ADD_UP
 
 
 def _make(

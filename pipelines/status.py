@@ -16,7 +16,7 @@ from shards.files.storage import Store
 from shards.manifest import Manifest, Quarantined, count_reasons, load_all_manifests
 from shards.mix import MIX
 
-__all__ = ["Builder", "Status", "statuses"]
+__all__ = ["Builder", "Status", "lacks_mix", "statuses"]
 
 _SILENT = 3  # writings of its file that a builder on another machine may miss
 _SLACK = 10.0  # seconds by which two machines' clocks may differ
@@ -91,6 +91,12 @@ def statuses(out: str) -> list[Status]:
     return found
 
 
+def lacks_mix(out: str) -> bool:
+    """Whether datasets lie in the folder and no mix file, which a mixture's build writes last."""
+    store = Store.at(out)
+    return not _has_begun(store) and store.size(MIX) is None
+
+
 def _has_begun(store: Store) -> bool:
     return store.size("dataset.json") is not None or store.size(BUILDING) is not None
 
@@ -118,7 +124,7 @@ def _read_status(store: Store) -> Status:
     state = _state(info, said, builder)
     at_work = counts if state == "building" else {}
     rate = at_work.get("clips_per_second")
-    adds_up = remaining is not None and (remaining == 0 if state == "complete" else remaining >= 0)
+    adds_up = remaining is not None and (remaining >= 0 if state == "building" else remaining == 0)
     return Status(
         store.url(),
         state,

@@ -1,6 +1,7 @@
 """Several sources in one recipe: a dataset for each, and their weights beside them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -91,6 +92,20 @@ def test_a_source_that_is_given_twice_is_refused(mixture, capsys):
     assert build(mixture, "--source", f"films={films}", "--source", f"films={mixture}") == 2
     assert f"--source films={mixture}: films was given before" in capsys.readouterr().err
     assert not (mixture / "out").exists()
+
+
+def test_a_mixture_whose_last_source_was_never_begun_is_not_whole(mixture, capsys):
+    out = mixture / "out"
+    assert build(mixture, "--source", f"films={mixture / 'films'}") == 0
+    assert main(["status", str(out)]) == 0
+    shutil.rmtree(out / "films")
+    (out / "mix.json").unlink()
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 1
+    assert "mix.json is missing" in capsys.readouterr().err
+    assert main(["retry", str(out)]) == 2
+    assert "mix.json is missing" in capsys.readouterr().err
+    assert main(["status", str(out / "photos")]) == 0
 
 
 def test_failures_of_all_sources_count_and_the_mixture_is_whole(mixture, capsys):

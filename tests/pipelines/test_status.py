@@ -75,7 +75,7 @@ def test_a_build_that_was_stopped_says_so_and_one_that_died_is_found(
     process.send_signal(stop)
     process.send_signal(signal.SIGCONT)
     process.wait(timeout=120)
-    left = status(out, capsys)
+    left = status(out, capsys, code=1)
     assert left["state"] == state
     assert not left["builder"]["alive"]
     assert left["planned"] == left["committed"] + left["remaining"] == 90
@@ -127,6 +127,20 @@ def test_a_lost_shard_does_not_add_up(run, videos, tmp_path, capsys):
     assert said["remaining"] > 0
     assert main(["status", str(tmp_path / "out")]) == 1
     assert "run the build's command again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("state", ["died", "stopped", "failed"])
+def test_a_build_that_ended_early_does_not_add_up(run, videos, tmp_path, capsys, state):
+    run(videos, tmp_path / "out")
+    next((tmp_path / "out" / "train").glob("*.json")).unlink()
+    info = tmp_path / "out" / "dataset.json"
+    info.write_text(info.read_text().replace('"complete"', '"building"'))
+    if state != "died":
+        said = {"host": "there", "user": "ann", "pid": 1, "began": 0, "seen": 0, "every": 1}
+        said |= {"state": state, "counts": {}}
+        (tmp_path / "out" / BUILDING).write_text(json.dumps(said))
+    said = status(tmp_path / "out", capsys, code=1)
+    assert (said["state"], said["adds_up"]) == (state, False)
 
 
 def test_folders_without_a_build_are_one_line(tmp_path, capsys):
