@@ -36,6 +36,7 @@ from preprocess.sources.videos import in_turn
 from shards.dataset import Build, DatasetInfo, check_for_build, open_for_build, read_info, source_of
 from shards.environment import differences, recorded
 from shards.errors import BadManifest
+from shards.files.home import expanded
 from shards.files.leases import leased
 from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.storage import Store
@@ -121,7 +122,7 @@ def plan_build(
         listing, said = grouped(listing, recipe.group_by)
         grouping.append(said)
     if recipe.densepose is not None:
-        path = Path(recipe.densepose).expanduser()
+        path = expanded(recipe.densepose)
         if "densepose" not in recipe.chosen:
             listing = with_densepose(listing, path)
         elif not path.is_file():

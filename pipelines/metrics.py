@@ -15,6 +15,7 @@ from typing import Any
 from pipelines.counts import Counts
 from preprocess.errors import InputError
 from shards.files.atomic import temporary_path
+from shards.files.home import expanded
 from shards.files.system_errors import explain
 
 __all__ = ["CONTENT_TYPE", "Metrics", "exported", "text"]
@@ -121,7 +122,7 @@ def exported(where: str | None) -> Iterator[Metrics]:
             "machine's 127.0.0.1, or a FILE"
         )
     else:
-        with _written(Path(where).expanduser(), metrics):
+        with _written(expanded(where), metrics):
             yield metrics
 
 

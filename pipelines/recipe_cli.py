@@ -1,7 +1,6 @@
 """`idol-prep recipe`: list, show and compare recipes."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -11,6 +10,7 @@ from tyro.extras import SubcommandApp
 from pipelines.recipe import Recipe
 from pipelines.recipe_file import RecipeFile, load_recipe, packaged, parse_recipe
 from preprocess.errors import InputError
+from shards.files.home import expanded
 
 __all__ = ["recipe_app"]
 
@@ -106,12 +106,12 @@ def _fields(recipe: RecipeFile) -> dict[str, Any]:
 
 def _settings(name: str) -> dict[str, Any]:
     """A recipe's settings, or those of a built dataset."""
-    if not Path(name).expanduser().is_dir():
+    if not expanded(name).is_dir():
         return _resolved(load_recipe(name))
     from shards.dataset import read_info
     from shards.mix import read_mix
 
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if mix := read_mix(folder):
         built = [
             {"name": e.path, "weight": e.weight, **_settings(str(folder / e.path))} for e in mix

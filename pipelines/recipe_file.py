@@ -14,6 +14,7 @@ import yaml
 from pipelines.compute import Compute
 from pipelines.recipe import Recipe, RecipeMistakes
 from preprocess.errors import InputError
+from shards.files.home import expanded
 from shards.options import Given, options_of, section, wanted
 
 __all__ = ["RecipeFile", "SourceEntry", "load_recipe", "packaged", "parse_recipe"]
@@ -65,7 +66,7 @@ def load_recipe(name: str, dataset: str | None = None) -> RecipeFile:
 
     Raises InputError for one that is not there, and naming every mistake in it at once.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     texts = packaged()
     if name == "paper":
         if dataset not in _PAPER:

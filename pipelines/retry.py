@@ -20,6 +20,7 @@ from preprocess.errors import InputError
 from preprocess.user_cache import cache_folder, keep, kept
 from shards.dataset import DatasetInfo
 from shards.files.digest import digests, sha256
+from shards.files.home import expanded
 from shards.files.storage import Store
 from shards.files.tars import read_members
 from shards.manifest import Manifest, Quarantined
@@ -83,7 +84,7 @@ def _path(store: Store) -> Path:
 
 def remember(store: Store, plan: Plan, weights: Path | None, compute: Compute) -> None:
     """Keep it in the user's cache folder, for `retry`."""
-    where = None if weights is None else str(weights.expanduser().absolute())
+    where = None if weights is None else str(expanded(weights).absolute())
     source = str(plan.source) if "://" in str(plan.source) else str(plan.source.absolute())
     remembered = Remembered(_from_anywhere(plan.recipe), source, where, compute)
     keep(_path(store), json.dumps(asdict(remembered)).encode())
@@ -94,10 +95,10 @@ def _from_anywhere(recipe: Recipe) -> Recipe:
 
     def absolute(text: str) -> str:
         name, colon, model = text.partition(":")
-        path = Path(model).expanduser()
+        path = expanded(model)
         return f"{name}:{path.absolute()}" if colon and path.exists() else text
 
-    densepose = recipe.densepose and str(Path(recipe.densepose).expanduser().absolute())
+    densepose = recipe.densepose and str(expanded(recipe.densepose).absolute())
     return replace(
         recipe,
         mask=absolute(recipe.mask),

@@ -27,8 +27,10 @@ from urllib.parse import quote, unquote
 
 from preprocess.errors import InputError
 from preprocess.user_cache import cache_folder
+from shards.errors import StorageError
 from shards.files.cache import FileCache
 from shards.files.digest import sha256
+from shards.files.home import expanded
 from shards.files.secrets import has_secret, redact
 from shards.files.system_errors import explain
 
@@ -54,14 +56,18 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 def located(source: str | os.PathLike[str]) -> Path:
     """The path of a folder or file, here or at a URL.
 
-    Raises InputError for a URL with a password, or of a kind that nothing here can read.
+    Raises InputError for a URL with a password, or of a kind that nothing here can read, and for
+    a home that is not known.
     """
     if isinstance(source, Path):
         return source
     text = os.fspath(source)
     match = _URL.match(text)
     if match is None:
-        return Path(text).expanduser()
+        try:
+            return expanded(text)
+        except StorageError as error:
+            raise InputError(str(error)) from error
     if match[1] == "file":
         return Path("/" + text[match.end() :])
     if has_secret(text):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from typing_extensions import Doc
@@ -17,6 +16,7 @@ from preprocess.annotators.spec import (
     options_of,
     person_mistake,
 )
+from shards.files.home import expanded
 
 __all__ = ["AnnotatorChoice"]
 
@@ -180,7 +180,7 @@ class AnnotatorChoice(*OPTIONS, Settings, _Named):  # type: ignore[misc]
     def _densepose(self, made: dict[Modality, Chosen]) -> Chosen | None:
         """An annotator of the frames, where `densepose` is no folder and an annotator reads it."""
         wanted = any(c.spec.reads and c.spec.reads.of == "densepose" for c in made.values())
-        if not wanted or self.densepose is None or Path(self.densepose).expanduser().is_dir():
+        if not wanted or self.densepose is None or expanded(self.densepose).is_dir():
             return None
         specs = [spec for spec in ANNOTATORS if spec.option == "densepose"]
         return Chosen(specs[0], self, options_of(specs[0], self), self.densepose) if specs else None

@@ -14,6 +14,7 @@ from preprocess.annotators.registry import FILES
 from preprocess.errors import InputError
 from preprocess.external_file import ByHand, ExternalFile, Hub, Member, Sdist, Wheel, sha256_by
 from preprocess.user_cache import cache_folder
+from shards.files.home import expanded
 
 __all__ = ["REGISTRY", "files", "folder"]
 
@@ -182,9 +183,9 @@ REGISTRY: tuple[ExternalFile, ...] = (*FILES, *ENTRIES)
 def folder(override: str | Path | None = None) -> Path:
     """The folder of external files: `override`, else $IDOL_WEIGHTS, else the user's cache."""
     if override:
-        return Path(override).expanduser()
+        return expanded(override)
     if chosen := os.environ.get("IDOL_WEIGHTS"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     return cache_folder("weights")
 
 

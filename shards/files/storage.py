@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from shards.errors import StorageError
 from shards.files.atomic import TEMPORARY, publish, sync, temporary_path
+from shards.files.home import expanded
 from shards.files.locks import BUILDING, LOCK
 from shards.files.s3 import abort_uploads, is_s3, upload
 from shards.files.secrets import has_secret, redact
@@ -40,14 +41,14 @@ class Store:
 
     @classmethod
     def at(cls, url: str | os.PathLike[str] | Store) -> Store:
-        """The store of a path or URL; nothing is created. Raises StorageError for an empty one."""
+        """The store of a path or URL; nothing is created. StorageError for an empty one."""
         if isinstance(url, Store):
             return url
         text = os.fspath(url)
         if not text:
             raise StorageError("the path is empty: give a folder or a URL (`.` is this folder)")
         if "://" not in text:  # fsspec would read meaning into `::` in a local path
-            return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
+            return cls(LocalFileSystem(), str(expanded(text).absolute()))
         if has_secret(text):
             raise StorageError(
                 f"{redact(text)}: holds a password or a signature, which would be written into "

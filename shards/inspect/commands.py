@@ -23,6 +23,7 @@ from shards.errors import (
     StorageError,
     UnsafeMember,
 )
+from shards.files.home import expanded
 from shards.files.storage import Store
 from shards.inspect.console import QuietConsole, human_bytes
 from shards.inspect.stats import dataset_stats, scores
@@ -63,7 +64,7 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
         raise ShardsError(f"{output}: the image is a PNG; name it {output.stem}.png")
     dataset = open_dataset(path)
     entry = dataset.find(key or next(iter(dataset.entries), ""))
-    target = Path(output or f"{entry.key}.png").expanduser()
+    target = expanded(output or f"{entry.key}.png")
     if not target.parent.is_dir():
         raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
     with native_errors_hidden(), _damage_named(dataset, entry):
@@ -78,7 +79,7 @@ def show(path: str, key: str, output: Path | None, *, as_json: bool) -> int:
 def gallery(path: str, output: Path, *, clips: int, max_mb: float, as_json: bool) -> int:
     from shards.inspect.gallery.file import gallery as make
 
-    target = Path(output).expanduser()
+    target = expanded(output)
     if target.suffix.lower() not in (".html", ".htm"):
         raise ShardsError(f"{output}: the page is an HTML file; name it {output.stem}.html")
     if not target.parent.is_dir():
@@ -106,7 +107,7 @@ def gallery(path: str, output: Path, *, clips: int, max_mb: float, as_json: bool
 def card(path: str, output: Path, *, licence: str, name: str, as_json: bool) -> int:
     from shards.inspect.card import card as make
 
-    target = Path(output).expanduser()
+    target = expanded(output)
     if target.suffix.lower() != ".md":
         raise ShardsError(f"{output}: the card is Markdown; name it {output.stem}.md")
     if not target.parent.is_dir():
@@ -343,7 +344,7 @@ def _extract_sample(entry: Entry, folder: str | Path, *, force: bool = False) ->
     """
     if "://" in str(folder):
         raise StorageError(f"{folder}: is no local folder; samples are extracted to a disk")
-    target = Path(folder).expanduser()
+    target = expanded(folder)
     if target.is_file():
         raise StorageError(f"{folder}: is a file; choose a folder")
     members = read_sample(entry)

@@ -123,3 +123,12 @@ def test_units():
         *("3 s", "89 s", "2 min", "1.5 h", "2.3 days")
     ]
     assert [human_bytes(b) for b in (999, 1500, 2.5e9)] == ["999 B", "1.5 kB", "2.5 GB"]
+
+
+@pytest.mark.parametrize("option", ["--out", "--source", "--weights", "--recipe"])
+def test_a_home_that_nobody_has_is_one_line(option, tmp_path, capsys):
+    (tmp_path / "source").mkdir()
+    given = {"--source": str(tmp_path / "source"), "--out": str(tmp_path / "out")}
+    given |= {"--dataset": "videos", option: "~no-such-user/x"}
+    assert main(["build", *(word for pair in given.items() for word in pair)]) == 2
+    assert "~no-such-user/x: no home is known for ~no-such-user" in capsys.readouterr().err

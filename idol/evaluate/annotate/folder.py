@@ -4,6 +4,7 @@ from pathlib import Path
 
 from preprocess import weights
 from preprocess.user_cache import cache_folder
+from shards.files.home import expanded
 
 __all__ = ["evaluation_cache", "weights_folder"]
 
@@ -15,4 +16,4 @@ def weights_folder(override: Path | None) -> Path:
 
 def evaluation_cache(override: Path | None) -> Path:
     """`override`, else a folder of the user's cache: features, and what annotators found."""
-    return cache_folder("evaluation") if override is None else override.expanduser()
+    return cache_folder("evaluation") if override is None else expanded(override)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from preprocess.annotators.spec import Chosen, Hardware, Locate, Spec
 from preprocess.errors import InputError
 from shards.files.digest import sha256_file
+from shards.files.home import expanded
 
 if TYPE_CHECKING:
     from preprocess.annotators.densepose.annotator import DensePose
@@ -16,7 +17,7 @@ __all__ = ["DENSEPOSE"]
 
 
 def _path(text: str) -> Path:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if not path.is_file():
         raise InputError(
             f"--densepose {text} does not exist: give a folder of IUV images, or a TorchScript "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from shards.files.digest import sha256_file
+from shards.files.home import expanded
 
 __all__ = ["HubModels"]
 
@@ -25,7 +26,7 @@ class HubModels:
 
     def called(self, model: str) -> str:
         """How a dataset calls it: a hub's name as it is, a folder without where it lies."""
-        folder = Path(model).expanduser()
+        folder = expanded(model)
         return folder.resolve().name if folder.is_dir() else model
 
     def folder(self, model: str) -> Path:
@@ -33,7 +34,7 @@ class HubModels:
 
         Raises InputError when it cannot be had, or holds no safetensors file.
         """
-        folder = Path(model).expanduser()
+        folder = expanded(model)
         if not folder.is_dir():
             if model.startswith((".", "/", "~")) or model.count("/") > 1:
                 raise InputError(f"{self.option}:{model}: {folder} is not a folder")
