@@ -108,8 +108,8 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
-	@$(BIN)/idol-generate examples/people.tar::people-00002 --driving examples/people.tar::people-00000 \
-		--temperature 0.7 --keep-background --fill-hole --out $(DEMO)/generated
+	@$(BIN)/idol-generate examples/people-128.tar::people-00009 --driving examples/people-128.tar::people-00007 \
+		--model idol/pretrained/people128 --temperature 0.7 --keep-background --fill-hole --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 app: .venv/app  ## A page in the browser that generates, on this machine alone
@@ -142,7 +142,7 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the f
 
 LARGE := people-train-large
 
-train-people-large: .venv/people  ## The packaged small model goes on as one of 128x128 pixels: two hours, resumable
+train-people-large: .venv/people  ## The packaged model goes on as one of 128x128 pixels: two hours with the data, resumable
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
 		--out $(LARGE)/filmed --size 128 --pose-style dwpose --workers $(WORKERS) --max-quarantine 3

@@ -24,7 +24,9 @@ __all__ = ["CARD", "command_of", "model_card"]
 CARD = "README.md"
 _PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
 _PARTS = ("data", "optimizer", "run", *_PREFIXES)
-_FIRST = ("init_from", "base", "vae", "image_encoder", "motion_adapter", "pose_adapter")
+_FIRST = (
+    "init_from", "base", "vae", "patch", "image_encoder", "motion_adapter", "pose_adapter",
+)  # fmt: skip
 _STAGES = {
     "pretrain": "single images, without depth and pose",
     "image": "one frame at a time, with depth",
@@ -53,6 +55,7 @@ def command_of(config: TrainConfig) -> list[str]:
     stage and preset have it is left out, and so is how it is reported."""
     start = defaults(
         config.stage, config.preset, shards=config.shards, output=config.output,
+        patch=config.patch,
     )  # fmt: skip
     given = ["--stage", config.stage, "--preset", config.preset]
     if config.variant != TrainConfig.variant:

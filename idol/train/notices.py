@@ -40,6 +40,7 @@ def notices(
         output=config.output,
         model=config.model,
         vae=config.vae,
+        patch=config.patch,
     )
     lines = not_used(config, usual, _rules(config, data), _PREFIXES)
     lines += _start(config, checkpoint, saved or {})

@@ -1,4 +1,4 @@
-"""The model that comes with the package: small, whole, and able to put a person into a place."""
+"""The models that come with the package: small, whole, able to put a person into a place."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ import torch
 from idol.generate.generator import ClipGenerator, conditions_of
 from idol.generate.loading import load_pipeline
 from idol.model_info import read_info
-from idol.pretrained import PRETRAINED
+from idol.pretrained import PEOPLE128, PRETRAINED
 from shards import Clip, open_dataset
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "people.tar"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# Models, and clips of their size.
+THERE = [(PRETRAINED, "people.tar"), (PEOPLE128, "people-128.tar")]
 
 
-@pytest.fixture(scope="module")
-def clips() -> list[Clip]:
-    return list(open_dataset(EXAMPLES).clips())
+@pytest.fixture(params=THERE, ids=[model.name for model, _ in THERE])
+def there(request: pytest.FixtureRequest) -> tuple[Path, list[Clip]]:
+    model, clips = request.param
+    return model, list(open_dataset(EXAMPLES / clips).clips())
 
 
-def test_its_weights_are_small_and_half(clips: list[Clip]) -> None:
-    weights = list(PRETRAINED.rglob("*.safetensors"))
+@pytest.mark.parametrize("model", [model for model, _ in THERE])
+def test_its_weights_are_small_and_half(model: Path) -> None:
+    weights = list(model.rglob("*.safetensors"))
     assert sum(file.stat().st_size for file in weights) <= 12 * 10**6
-    assert not list(PRETRAINED.rglob("*.bin"))
-    assert read_info(PRETRAINED).preset == "tiny"
-    card = (PRETRAINED / "README.md").read_text()
+    assert not list(model.rglob("*.bin"))
+    assert read_info(model).preset == "tiny"
+    card = (model / "README.md").read_text()
     for heading in ("## Data", "## Training", "## Scores", "## Limits"):
         assert heading in card
 
 
-def test_it_is_a_pipeline(clips: list[Clip]) -> None:
-    pipeline = load_pipeline(PRETRAINED)
+def test_it_is_a_pipeline(there: tuple[Path, list[Clip]]) -> None:
+    model, clips = there
+    pipeline = load_pipeline(model)
     assert next(pipeline.unet.parameters()).dtype == torch.float32
     generator = ClipGenerator(pipeline, steps=2)
     made = generator(conditions_of(clips[0]), seed=0)
@@ -42,11 +47,14 @@ def test_it_is_a_pipeline(clips: list[Clip]) -> None:
 
 
 @pytest.mark.slow
-def test_another_foreground_changes_the_clothes_and_not_the_pose(clips: list[Clip]) -> None:
+def test_another_foreground_changes_the_clothes_and_not_the_pose(
+    there: tuple[Path, list[Clip]],
+) -> None:
     """Over the four clips: who is drawn has the given person's colours, where the pose is."""
     import dataclasses
 
-    generator = ClipGenerator(load_pipeline(PRETRAINED), steps=8)
+    model, clips = there
+    generator = ClipGenerator(load_pipeline(model), steps=8)
     overlaps, towards = [], []
     for number, clip in enumerate(clips):
         other = clips[number - 1]

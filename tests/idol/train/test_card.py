@@ -73,6 +73,14 @@ def test_a_command_says_what_is_not_usual_alone(preset: str) -> None:
     assert dataclasses.replace(parse(command_of(changed)), report=usual.report) == changed
 
 
+def test_the_command_of_larger_patches_has_one_option_for_them() -> None:
+    usual = defaults("image", "tiny", shards=["a"], output=Path("out"), patch=8)
+    assert command_of(usual) == [
+        "--stage", "image", "--preset", "tiny", "--shards", "a", "--patch", "8", "--output", "out",
+    ]  # fmt: skip
+    assert parse(command_of(usual)) == usual
+
+
 def test_a_run_that_ends_twice_has_one_card(config: TrainConfig, card: str) -> None:
     train(config)  # resumes from its last checkpoint
     assert (config.output / "model" / "README.md").read_text() == card
