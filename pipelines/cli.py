@@ -36,8 +36,8 @@ EXIT_QUARANTINED = 1
 EXIT_DOES_NOT_ADD_UP = 1
 
 _UNMIXED = (
-    "mix.json is missing, so not all sources of the mixture are built: run the build's command "
-    "again first, or name one of the datasets in it"
+    "there is no mix.json: of a mixture not all sources are built, so run the build's command "
+    "again first; of separate datasets name one"
 )
 
 _log = logging.getLogger(__name__)

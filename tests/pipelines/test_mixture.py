@@ -102,9 +102,9 @@ def test_a_mixture_whose_last_source_was_never_begun_is_not_whole(mixture, capsy
     (out / "mix.json").unlink()
     capsys.readouterr()
     assert main(["status", str(out)]) == 1
-    assert "mix.json is missing" in capsys.readouterr().err
+    assert "there is no mix.json" in capsys.readouterr().err
     assert main(["retry", str(out)]) == 2
-    assert "mix.json is missing" in capsys.readouterr().err
+    assert "there is no mix.json" in capsys.readouterr().err
     assert main(["status", str(out / "photos")]) == 0
 
 
