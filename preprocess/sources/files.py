@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from preprocess.errors import InputError
-from preprocess.frames import ImageFile
+from preprocess.frames import FrameFolder, FrameReader, ImageFile
 from preprocess.remote import RemotePath, entries
 from preprocess.sources.values import Listing, PassedOver, Unreadable
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "Leftovers",
+    "file_of",
     "find_files",
     "find_images",
     "kind_of",
@@ -220,11 +221,29 @@ def stem(name: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def unique_names(paths: list[str]) -> list[str]:
-    """The paths without suffix; the suffix stays where two would be the same."""
-    stems = [stem(path) for path in paths]
-    counts = Counter(stems)
-    return [s if counts[s] == 1 else path for s, path in zip(stems, paths, strict=True)]
+def file_of(reader: FrameReader) -> str:
+    """The file, or folder, that frames are read from, for messages."""
+    match reader:
+        case ImageFile():
+            return os.path.join(reader.folder, reader.name)
+        case FrameFolder():
+            return str(reader.paths[0].parent)
+        case _:
+            return str(getattr(reader, "path", reader))
+
+
+def unique_names(paths: list[str], stems: list[str] | None = None) -> list[str]:
+    """The paths without suffix; the whole path stays where two would be the same.
+
+    `stems` are used in place of the paths without suffix. Paths that differ get names that differ.
+    """
+    names = [stem(path) for path in paths] if stems is None else stems
+    while True:  # a path may be what another is without suffix: a.mp4 and a.mp4.mkv
+        counts = Counter(names)
+        longer = [n if counts[n] == 1 else path for n, path in zip(names, paths, strict=True)]
+        if longer == names:
+            return names
+        names = longer
 
 
 def unique_ids(source: Path, paths: list[Path]) -> list[str]:

@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from preprocess.errors import InputError
+from preprocess.sources.files import IMAGE_SUFFIXES
 from preprocess.sources.values import Listing
+from preprocess.sources.videos import SUFFIXES
 
 __all__ = ["grouped", "parse_group_by"]
 
@@ -34,7 +36,7 @@ def parse_group_by(text: str) -> re.Pattern[str] | None:
 
 
 def grouped(listing: Listing, text: str) -> tuple[Listing, str]:
-    """The listing with its videos grouped by their ids, and what came of it, in words.
+    """The listing with its videos grouped by their paths without suffix, and that in words.
 
     A file that the expression does not match is a group of its own.
     Raises InputError as `parse_group_by`, and when no file matches.
@@ -45,7 +47,7 @@ def grouped(listing: Listing, text: str) -> tuple[Listing, str]:
         if pattern is None:
             group = PurePosixPath(video.id).parent.as_posix()
         else:
-            match = pattern.search(video.id)
+            match = pattern.search(_without_suffix(video.id))
             name = next(iter(pattern.groupindex), 1)
             group = match[name] or "" if match else ""
             if not group:
@@ -61,3 +63,10 @@ def grouped(listing: Listing, text: str) -> tuple[Listing, str]:
     if alone:
         said += f"; {len(alone)} do not match and are each their own (first: {alone[0]})"
     return replace(listing, videos=tuple(videos)), said
+
+
+def _without_suffix(video_id: str) -> str:
+    """Where two files have one path but for it, it is a part of their ids."""
+    path = PurePosixPath(video_id)
+    known = path.suffix.lower() in (*SUFFIXES, *IMAGE_SUFFIXES)
+    return path.with_suffix("").as_posix() if known else video_id

@@ -75,8 +75,9 @@ def deepfashion2(source: Path, on_file: Callable[[], None]) -> Listing:
     videos = []
     for folder, split in _DEEPFASHION2_SPLITS.items():
         root = source / folder / "image"
-        for path, image in find_images(root, left) if root.is_dir() else ():
-            video_id = f"{folder}/{stem(path)}"
+        found = find_images(root, left) if root.is_dir() else []
+        for name, (_, image) in zip(unique_names([p for p, _ in found]), found, strict=True):
+            video_id = f"{folder}/{name}"
             videos.append(Video(video_id, 1, 1.0, image, video_id, split))
             on_file()
     if not videos:

@@ -10,7 +10,7 @@ import csv
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -138,13 +138,13 @@ PATH_COLUMNS = (
     *("path", "file_path", "filepath", "image_path", "img_path"),
     *("file_name", "filename", "file", "image"),
 )
+_LONGEST_FIELD = 1 << 27  # characters; Python's own limit is shorter than some captions
 URL_COLUMNS = ("url", "image_url", "img_url", "top_url")
 
 
 def column_names(path: Path) -> list[str]:
     """The names in a csv or tsv file's first line."""
-    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
-        return next(csv.reader(opened, delimiter=_delimiter(path)), [])
+    return next(_parsed(path, _delimiter(path)), [])
 
 
 def listed_images(
@@ -179,10 +179,10 @@ def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
     """The path in the source and the size, or what is wrong."""
     if isinstance(source, RemotePath):
         return _find_remote(source, folder, value)
-    root = os.path.normpath(source)
-    for base in (root, folder):
+    root = os.path.abspath(source)
+    for base in (root, os.path.abspath(folder)):
         path = os.path.normpath(os.path.join(base, value))
-        if not value or not path.startswith(root + os.sep):
+        if not value or not path.startswith(os.path.join(root, "")):
             return "has no path in the source for"
         try:
             return os.path.relpath(path, root), os.stat(path).st_size
@@ -211,14 +211,36 @@ def _values(path: Path, column: str) -> Iterator[str]:
             for batch in opened.iter_batches(columns=[column]):
                 yield from (value or "" for value in batch.column(0).to_pylist())
         return
-    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
-        rows: Iterable[dict[str, str | None]] = csv.DictReader(opened, delimiter=_delimiter(path))
-        for row in rows:
-            yield row.get(column) or ""
+    rows = _rows(path)
+    at = next(rows).index(column)
+    for row in rows:
+        if row:  # no empty line
+            yield row[at] if at < len(row) else ""
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a csv or tsv file. Raises ValueError where it is neither.
+
+    Tsv files are written with quotes around fields and without: where a field would span lines,
+    its quote is taken for a part of the text, so that no line is swallowed.
+    """
+    delimiter = _delimiter(path)
+    spans = delimiter == "\t" and any("\n" in f for row in _parsed(path, "\t") for f in row)
+    return _parsed(path, delimiter, csv.QUOTE_NONE if spans else csv.QUOTE_MINIMAL)
 
 
 def _delimiter(path: Path) -> str:
     return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+def _parsed(path: Path, delimiter: str, quoting: int = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
+        rows = csv.reader(opened, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+        try:
+            yield from rows
+        except csv.Error as error:
+            raise ValueError(f"line {rows.line_num}: {error}") from error
 
 
 _COLUMNS = ("jpg", "jpeg", "png", "webp", "image", "img", "image_bytes", "bytes", "content")

@@ -8,9 +8,10 @@ from typing import get_args
 from preprocess.errors import InputError
 from preprocess.remote import forget_listings
 from preprocess.sources import DatasetName, coco, disco, images, laion, ntu120, tiktok, videos
+from preprocess.sources.files import file_of
 from preprocess.sources.people import source as people
 from preprocess.sources.reasons import without_source
-from preprocess.sources.values import Listing, Spread, Unreadable
+from preprocess.sources.values import Listing, Spread, Unreadable, Video
 
 __all__ = ["DATASETS", "list_videos"]
 
@@ -41,8 +42,8 @@ def list_videos(
 
     `where` keeps the videos of `ntu120` for which it holds, as in "performer in (1, 2) and
     camera == 1"; see `preprocess.sources.where`.
-    Raises InputError when the folder is absent, or holds nothing in the dataset's layout, or when
-    `where` cannot be used.
+    Raises InputError when the folder is absent, or holds nothing in the dataset's layout, when two
+    videos have one id, or when `where` cannot be used.
     """
     forget_listings()
     if dataset not in DATASETS:
@@ -68,7 +69,19 @@ def list_videos(
         listing = videos.listing(source, on_file, spread)
     else:
         listing = _LISTINGS[dataset](source, on_file)
+    _check_ids(listing)
     unreadable = tuple(
         Unreadable(u.id, without_source(u.reason, source)) for u in listing.unreadable
     )
     return replace(listing, unreadable=unreadable)
+
+
+def _check_ids(listing: Listing) -> None:
+    known: dict[str, Video] = {}
+    for video in listing.videos:
+        other = known.setdefault(video.id, video)
+        if other is not video:
+            raise InputError(
+                f"{file_of(other.reader)} and {file_of(video.reader)} both give a video "
+                f"{video.id!r}: rename one of them"
+            )

@@ -126,6 +126,8 @@ def test_segments_of_one_recording_stay_together():
         r"groups by '(\\w+)_\\d+$': 3 of 4 files; "
         "1 do not match and are each their own (first: c)",
     )
+    # Files that differ in their suffix alone have it in their ids.
+    assert groups(r"(\w+)_\d+$", "r1_1.mp4", "r1_1.mkv", "r1_2")[0] == ["r1", "r1", "r1"]
     assert groups(r"(day)?\d/(?P<who>\w)_", *ids)[0] == ["a", "a", "b", "/c"]
     assert groups("folder", *ids) == (
         ["day1", "day1", "day2", "."],

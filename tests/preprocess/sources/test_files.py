@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
+from preprocess.sources.files import unique_names
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import PassedOver
 from preprocess.sources.videos import SUFFIXES
@@ -289,3 +290,25 @@ def test_members_of_tars_that_are_not_images_are_counted(tmp_path):
         PassedOver(".heic in tar files", 2, "00000.tar/2.heic"),
         PassedOver(".json in tar files", 1, "00000.tar/1.json"),
     )
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["b/a.mp4", "b.mp4"], ["b/a", "b"]),
+        (["a.mp4", "a.avi", "a.mp4.mkv"], ["a.mp4", "a.avi", "a.mp4.mkv"]),
+        (["a.b.c", "a.b", "a.c", "a.b.c.d"], ["a.b.c", "a.b", "a.c", "a.b.c.d"]),
+        (["a.mp4", "a.mp4"], ["a.mp4", "a.mp4"]),
+    ],
+)
+def test_names_of_paths_that_differ_differ(paths, names):
+    assert unique_names(paths) == names
+
+
+def test_two_videos_of_one_id_are_refused_and_both_named(tmp_path):
+    """Videos of two files are told apart by the files' names, which a key may have as well."""
+    image = "A" * 100
+    for name, key in {"a": "x_1.png", "b": "x_1.png", "c": "a/x_1.png"}.items():
+        (tmp_path / f"{name}_images.tsv").write_text(f"{key}\t{image}\n")
+    with pytest.raises(InputError, match=r"a_images\.tsv and .*c_images\.tsv both give .*'a/x'"):
+        list_videos("disco", tmp_path)

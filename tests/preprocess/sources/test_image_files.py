@@ -66,3 +66,10 @@ def test_a_changed_image_is_another_source(tmp_path, write_image, real_frames):
     write_image(path, real_frames[1])
     (after,) = list_videos("deepfashion2", tmp_path).videos
     assert after.reader.fingerprint() != before.reader.fingerprint()
+
+
+def test_two_kinds_of_image_with_one_number_are_two_videos(tmp_path, write_image, real_frames):
+    for i, suffix in enumerate(("jpg", "png")):
+        write_image(tmp_path / "train" / "image" / f"000001.{suffix}", real_frames[i])
+    listing = list_videos("deepfashion2", tmp_path)
+    assert [v.id for v in listing.videos] == ["train/000001.jpg", "train/000001.png"]

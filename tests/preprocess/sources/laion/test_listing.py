@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -151,6 +152,34 @@ def test_lists_of_paths(tmp_path, images, kind):
         f"list.{kind} has no path in the source for 2 images, the first is '../outside.png'",
         f"list.{kind} names twice 1 images, the first is 'images/0.png'",
     ]
+
+
+def test_a_caption_that_begins_with_a_quote_swallows_no_lines(tmp_path, images):
+    for i in range(4):
+        (tmp_path / f"{i}.png").write_bytes(images[i])
+    captions = ["one", '"unbalanced', "three", 'and "four"']
+    lines = ["caption\tpath", *(f"{c}\t{i}.png" for i, c in enumerate(captions))]
+    (tmp_path / "list.tsv").write_text("\n".join(lines) + "\n")
+    listing = list_videos("laion", tmp_path)
+    assert (ids(listing), listing.unreadable) == (["0", "1", "2", "3"], ())
+
+
+def test_captions_may_be_long_and_a_list_that_is_none_is_named(tmp_path, images, monkeypatch):
+    (tmp_path / "0.png").write_bytes(images[0])
+    (tmp_path / "list.csv").write_text(f"caption,path\n{'x' * 140_000},0.png\n")
+    assert ids(list_videos("laion", tmp_path)) == ["0"]
+    monkeypatch.setattr("preprocess.sources.laion._LONGEST_FIELD", 1000)
+    (fault,) = list_videos("laion", tmp_path).unreadable
+    assert fault.reason == "list.csv: line 2: field larger than field limit (1000)"
+
+
+def test_the_source_may_be_where_one_is(tmp_path, images, monkeypatch):
+    (tmp_path / "0.png").write_bytes(images[0])
+    (tmp_path / "1.png").write_bytes(images[1])
+    (tmp_path / "list.csv").write_text("path\n1.png\n")
+    monkeypatch.chdir(tmp_path)
+    listing = list_videos("laion", Path("."))
+    assert (ids(listing), numbers(listing), listing.unreadable) == (["1"], [1], ())
 
 
 def test_a_list_in_a_folder_may_count_from_there(tmp_path, images):
