@@ -4,8 +4,10 @@ Where there are no keypoints, `instances_train2017.json` serves; images may lie 
 """
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 
 from preprocess.errors import ClipError, InputError
 from preprocess.frames import Frame, ImageFile
-from preprocess.sources.files import Leftovers, find_files, find_images, stem
+from preprocess.sources.files import Leftovers, find_files, find_images, unique_names
 from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.files.digest import sha256
 
@@ -76,10 +78,14 @@ def pack_segmentation(name: str, width: int, height: int, segmentation: Any) -> 
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         runs = run_lengths(counts) if isinstance(counts, str) else [int(c) for c in counts]
+        if min(runs, default=0) < 0:
+            raise ValueError(f"a run of {min(runs)} pixels")
         return Segmentation(name, width, height, (), tuple(runs))
     polygons = [np.asarray(polygon, np.float32) for polygon in segmentation]
     if not polygons or any(p.ndim != 1 or len(p) < 6 or len(p) % 2 for p in polygons):
         raise ValueError("no polygon of three points or more")
+    if not all(np.isfinite(polygon).all() for polygon in polygons):
+        raise ValueError("a polygon with a point that is nowhere")
     return Segmentation(name, width, height, tuple(p.tobytes() for p in polygons))
 
 
@@ -149,39 +155,62 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
             unreadable.append(Unreadable(folder, reason))
             continue
         split: Split = "train" if folder.startswith("train") else "val"
-        missing = []
-        for image, person in _single_people(path):
-            file = files.get(image.name)
-            if file is None:
-                missing.append(image.name)
-                continue
-            video_id = f"{folder}/{stem(image.name)}"
+        found, faults = _once(_single_people(path))
+        missing = [image.name for image, _ in found if image.name not in files]
+        there = [(image, person) for image, person in found if image.name in files]
+        names = unique_names([image.name for image, _ in there])
+        for name, (image, person) in zip(names, there, strict=True):
+            video_id, file = f"{folder}/{name}", files[image.name]
             mask = _mask(image, person)
             videos.append(Video(video_id, 1, 1.0, file, video_id, split, masks=mask))
             on_file()
         if missing:
-            reason = f"{folder} lacks {len(missing)} images of {path}, the first is {missing[0]}"
-            unreadable.append(Unreadable(folder, reason))
+            missed = f"{folder} lacks {len(missing)} images of {path}, the first is {missing[0]}"
+            unreadable.append(Unreadable(folder, missed))
+        unreadable += [Unreadable(folder, f"{path} {fault}") for fault in faults]
     if not videos and not unreadable:
         raise InputError(f"{source} holds no image of one person, by COCO's annotations")
     return left.beside(Listing(tuple(videos), tuple(unreadable)))
 
 
 def _annotation_files(source: Path) -> dict[str, Path]:
-    """For each folder of images the file to use: with keypoints where there is one."""
-    files: dict[str, Path] = {}
+    """For each folder of images the file to use: with keypoints where there is one, and of
+    annotations/ where it is there.
+
+    Raises InputError where two would do.
+    """
+    found: dict[str, list[tuple[bool, bool, Path]]] = {}
     for path in find_files(source, (".json",)):
-        match = _FILE.fullmatch(path.stem)
-        if match and (match[1] == "person_keypoints" or match[2] not in files):
-            files[match[2]] = path
+        if match := _FILE.fullmatch(path.stem):
+            rank = (match[1] == "person_keypoints", path.parent.name == "annotations", path)
+            found.setdefault(match[2], []).append(rank)
+    files = {}
+    for folder, ranked in found.items():
+        *others, best = sorted(ranked, key=lambda rank: rank[:2])
+        if others and others[-1][:2] == best[:2]:
+            raise InputError(
+                f"{others[-1][2]} and {best[2]} both annotate {folder}/: leave one of them there"
+            )
+        files[folder] = best[2]
     return files
 
 
 def _image_files(source: Path, folder: str, left: Leftovers) -> dict[str, ImageFile]:
     for root in (source / folder, source / "images" / folder):
-        if root.is_dir():
-            return dict(find_images(root, left))
+        if root.is_dir() and (found := dict(find_images(root, left))):
+            return found
     return {}
+
+
+def _once(
+    found: Iterable[tuple[_Image, _Person]],
+) -> tuple[list[tuple[_Image, _Person]], list[str]]:
+    """Images that one entry names, and what is wrong with the others."""
+    chosen = list(found)
+    counts = Counter(image.name for image, _ in chosen)
+    twice = [name for name, count in counts.items() if count > 1]
+    faults = [f"names {len(twice)} images twice, the first is {twice[0]}"] if twice else []
+    return [pair for pair in chosen if counts[pair[0].name] == 1], faults
 
 
 def _single_people(path: Path) -> Iterator[tuple[_Image, _Person]]:
@@ -212,20 +241,29 @@ def _lighten(entry: dict[str, Any]) -> Any:
     if "image_id" in entry:
         if entry["category_id"] != PERSON:
             return None
+        area, keypoints = float(entry["area"]), entry.get("num_keypoints")
+        if not math.isfinite(area) or not isinstance(keypoints, int | None):
+            raise ValueError(
+                f"a person of image {entry['image_id']} has area {area} and num_keypoints "
+                f"{keypoints!r}"
+            )
         return _Person(
             entry["image_id"],
             bool(entry.get("iscrowd", 0)),
-            float(entry["area"]),
-            entry.get("num_keypoints"),
+            area,
+            keypoints,
             entry.get("segmentation"),
         )
     if "file_name" in entry:
-        return _Image(entry["id"], entry["file_name"], entry["width"], entry["height"])
+        size = entry["width"], entry["height"]
+        if not all(isinstance(side, int | float) and side > 0 for side in size):
+            raise ValueError(f"{entry['file_name']} is {size[0]!r} by {size[1]!r} pixels")
+        return _Image(entry["id"], entry["file_name"], *size)
     return entry
 
 
 def _mask(image: _Image, person: _Person) -> Segmentation | None:
     try:
         return pack_segmentation(image.name, image.width, image.height, person.segmentation)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -1,6 +1,7 @@
 """COCO gives images of one person, with that person's mask, split as COCO is."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -109,6 +110,34 @@ def test_images_may_lie_in_images(coco, tmp_path):
     assert ids(list_videos("coco", root)) == [1]
 
 
+def test_an_empty_folder_is_not_where_the_images_are(coco, tmp_path):
+    root = coco("val", [person(1)], folder=tmp_path / "images" / "val2017")
+    (tmp_path / "val2017").mkdir()
+    assert ids(list_videos("coco", root)) == [1]
+
+
+def test_an_old_copy_of_the_annotations_does_not_count(coco, tmp_path):
+    root = coco("val", [person(1), person(2)])
+    old = tmp_path / "z_old" / "instances_val2017.json"
+    old.parent.mkdir()
+    old.write_text((tmp_path / "annotations" / old.name).read_text().replace("5000.0", "1.0"))
+    assert ids(list_videos("coco", root)) == [1, 2]
+    shutil.move(tmp_path / "annotations", tmp_path / "a_new")
+    with pytest.raises(InputError, match=r"a_new.* and .*z_old.* both annotate val2017/"):
+        list_videos("coco", root)
+
+
+def test_an_image_that_two_entries_name_is_told_and_left_out(coco, tmp_path):
+    root = coco("val", [person(1), person(2), person(3)])
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    path.write_text(path.read_text().replace("000000000002.jpg", "000000000003.jpg"))
+    listing = list_videos("coco", root)
+    assert ids(listing) == [1]
+    assert [u.reason for u in listing.unreadable] == [
+        "annotations/instances_val2017.json names 1 images twice, the first is 000000000003.jpg"
+    ]
+
+
 def test_missing_images_and_folders_are_told(coco, tmp_path):
     root = coco("train", [person(1), person(2), person(3)])
     (tmp_path / "train2017" / "000000000002.jpg").unlink()
@@ -131,8 +160,20 @@ def test_missing_images_and_folders_are_told(coco, tmp_path):
 
 
 def test_an_image_without_a_usable_outline_has_no_mask(coco):
-    root = coco("train", [person(1, segmentation=[]), person(2, segmentation=[[1, 2]])])
-    assert [video.masks for video in list_videos("coco", root).videos] == [None, None]
+    nowhere = [[float("nan"), 1, 2, 3, 4, 5]]
+    wrong = [[], [[1, 2]], nowhere, {"counts": [5, -3, 9], "size": [1, 1]}]
+    root = coco("train", [person(n, segmentation=s) for n, s in enumerate(wrong)])
+    assert [video.masks for video in list_videos("coco", root).videos] == [None] * len(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"num_keypoints": "12"}, "num_keypoints '12'"), ({"area": float("nan")}, "area nan")],
+)
+def test_values_that_say_nothing_are_refused_by_name(coco, change, reason):
+    root = coco("train", [person(1), person(2, **change)])
+    with pytest.raises(InputError, match=rf"a person of image 2 has .*{reason}"):
+        list_videos("coco", root)
 
 
 @pytest.mark.parametrize(
