@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from typing import BinaryIO
 
@@ -67,10 +68,9 @@ class _Tar:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # No __del__: in a cycle that is collected, the file's own may come first, and warns.
+        weakref.finalize(self, file.close)
 
     def read(self, start: int, length: int) -> bytes:
         """Bytes of a range; fewer at the file's end. Any number of threads may read at a time."""
         return os.pread(self._file.fileno(), length, start)
-
-    def __del__(self) -> None:
-        self._file.close()

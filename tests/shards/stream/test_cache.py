@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,3 +181,15 @@ def test_several_processes_share_a_cache(
     if fetched is not None:
         assert len(log.read_text().splitlines()) == fetched
     assert not list((tmp_path / "cache").glob("*.part"))
+
+
+def test_a_stream_collected_in_a_cycle_closes_its_shards(remote: str, tmp_path: Path) -> None:
+    """Of what is collected together, Python may finalize a file before its owner."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        stream = ClipStream(remote, frames=1, cache=tmp_path)
+        list(stream.samples())
+        vars(stream)["itself"] = stream
+        del stream
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []
