@@ -28,7 +28,7 @@ from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAE
 from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser
 from idol.model_info import FILE, ModelInfo, NotAModelError, find_model, read_info
-from idol.tensors import read_tensors, write_tensors
+from idol.tensors import into_memory, read_tensors, write_tensors
 from idol.variants import denoiser_class
 
 __all__ = [
@@ -92,6 +92,11 @@ def load_trained(
     )
     if isinstance(encoder, TinyEncoder):
         load_tiny(encoder, path)
+    frozen_clip = encoder.clip if isinstance(encoder, CLIPEncoder) else encoder
+    frozen_vae = codec.vae if isinstance(codec, VAECodec) else codec
+    for part in (denoiser, frozen_clip, frozen_vae):
+        if isinstance(part, nn.Module):
+            into_memory(part)
     return Trained(denoiser, encoder, codec), info
 
 

@@ -16,7 +16,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection
 
 from idol.config.model import DEPTH, VIDEO
@@ -43,6 +43,7 @@ from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model.saving import ConfiguredModel
 from idol.model_info import DepthMeaning, ModelInfo, sampling_by
+from idol.tensors import into_memory
 from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
 from shards.stream.foreground import hole
@@ -494,6 +495,15 @@ class IdolPipeline(PlacedPipeline):
         """As all pipelines do; with what `idol-train` and diffusers' own loading need beside it."""
         super().save_pretrained(save_directory, **options)
         complete_folder(Path(save_directory), self.info)
+
+    @classmethod
+    def from_pretrained(cls, *arguments: Any, **options: Any) -> Self:
+        """As all pipelines do; results are, bit for bit, those of the pipeline that was saved."""
+        pipe: Self = super().from_pretrained(*arguments, **options)
+        for part in pipe.components.values():
+            if isinstance(part, nn.Module):
+                into_memory(part)
+        return pipe
 
     @classmethod
     def load_config(cls, *arguments: Any, **options: Any) -> Any:

@@ -17,6 +17,7 @@ from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, sta
 from idol.model.initial_weights import start_from_nothing, widened, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
 from idol.saved import Trained, frozen_parts, load_tiny
+from idol.tensors import into_memory
 from idol.train.stopping import TrainError
 from idol.variants import denoiser_class, variant_called
 from idol.variants.ldm3d import holds_depth
@@ -200,8 +201,7 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         raise TrainError(f"--vae {config.vae}: {_JOINT_CODEC}")
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
-    for tensor in (*denoiser.parameters(), *denoiser.buffers()):
-        tensor.data = tensor.data.clone()  # no map of a file, which may go while this trains
+    into_memory(denoiser)
     set_trainable(denoiser, config.stage, config.optimizer.pretrained_layers)
     if config.stage == "distill" and isinstance(encoder, TinyEncoder):
         encoder.requires_grad_(False)  # so that teacher and student are given the same

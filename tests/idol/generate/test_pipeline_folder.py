@@ -17,9 +17,11 @@ from diffusers import AutoencoderKL, UniPCMultistepScheduler
 from idol.diffusion.schedulers import UniPC, scheduler_for
 from idol.generate import IdolPipeline
 from idol.model_info import read_info
+from idol.saved import load_trained
 from tests.idol.generate.small import given, sd14, seeded, tiny
 
 STEPS = 2
+ALIGNMENT = 64  # bytes, of what torch allocates on a CPU
 
 FRESH = """
 import sys
@@ -53,6 +55,16 @@ def frames_of(pipe: IdolPipeline, **options: Any) -> np.ndarray:
     ).frames
 
 
+def latents_of(pipe: IdolPipeline) -> bytes:
+    latents: Any = frames_of(pipe, output_type="latent")
+    return bytes(latents.numpy().tobytes())
+
+
+def tensors_of(pipe: IdolPipeline) -> list[torch.Tensor]:
+    parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    return [tensor for part in parts for tensor in (*part.parameters(), *part.buffers())]
+
+
 @pytest.mark.parametrize("make", [tiny, sd14])
 def test_what_is_saved_is_loaded(make: Any, tmp_path: Path) -> None:
     pipe = make()
@@ -62,6 +74,23 @@ def test_what_is_saved_is_loaded(make: Any, tmp_path: Path) -> None:
     assert loaded.info == pipe.info == read_info(tmp_path)
     assert type(loaded.scheduler) is type(pipe.scheduler)
     assert loaded.scheduler.config.clip_sample == pipe.scheduler.config.clip_sample
+
+
+@pytest.mark.parametrize("make", [tiny, sd14])
+def test_what_is_loaded_lies_in_memory_as_what_was_saved(make: Any, tmp_path: Path) -> None:
+    """Kernels add numbers up in an order that depends on where they lie."""
+    pipe = make()
+    pipe.save_pretrained(tmp_path)
+    whole, loaded = IdolPipeline.from_pretrained(tmp_path), load_trained(tmp_path)[0]
+    trained = IdolPipeline.of(
+        loaded.denoiser, loaded.image_encoder, loaded.codec, whole.scheduler, whole.info
+    )
+    expected = latents_of(pipe)
+    for other in (whole, trained):
+        for tensor in tensors_of(other):
+            assert tensor.data_ptr() % ALIGNMENT == 0
+            assert tensor.untyped_storage().resizable()  # no map of a file
+        assert latents_of(other) == expected
 
 
 @pytest.mark.slow
