@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
+from diffusers import DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
@@ -151,6 +152,16 @@ class IdolPipeline(PlacedPipeline):
         self._guidance_scale = 1.0
         self._num_timesteps = 0
         self._interrupt = False
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """The parts, and `info`: what `IdolPipeline(**pipe.components)` takes."""
+        return {**super().components, "info": self.config["info"]}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What may be given beside `components`: nothing, for `info` is among them."""
+        return {}
 
     @property
     def info(self) -> ModelInfo | None:
@@ -504,6 +515,17 @@ class IdolPipeline(PlacedPipeline):
             if isinstance(part, nn.Module):
                 into_memory(part)
         return pipe
+
+    @classmethod
+    def from_pipe(cls, pipeline: DiffusionPipeline, **options: Any) -> Self:
+        """As all pipelines do: another of the same parts, but for those that are given.
+
+        diffusers takes over parts of the very classes that `__init__` names, and no variant's.
+        """
+        if isinstance(pipeline, IdolPipeline):
+            options = {**pipeline.components, **options}
+        made: Self = super().from_pipe(pipeline, **options)
+        return made
 
     @classmethod
     def load_config(cls, *arguments: Any, **options: Any) -> Any:

@@ -65,7 +65,7 @@ def small_vae() -> IdolPipeline:
     pipe = sd14()
     vae = SmallAutoencoder(3, 4, patch=8, width=8, blocks=1)
     randomise(vae)
-    return IdolPipeline(**{**pipe.components, "vae": vae, "info": pipe.config["info"]})
+    return IdolPipeline(**{**pipe.components, "vae": vae})
 
 
 def clip() -> CLIPVisionModelWithProjection:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from idol.generate.errors import GenerationError
 from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
 from idol.model_info import DepthMeaning
+from idol.variants import VARIANTS
 from shards.stream import ClipBatch, to_tensors
 from shards.stream.foreground import hole
 from tests.idol.generate.small import FRAMES, given, sd14, seeded, tiny
@@ -280,6 +283,48 @@ def test_a_vae_of_another_scale_is_refused() -> None:
     tiny_parts, other = tiny().components, sd14().vae
     with pytest.raises(GenerationError, match="latents of 4 channels, and the model takes 48"):
         IdolPipeline(**{**tiny_parts, "vae": other})
+
+
+@pytest.mark.parametrize("name", ["idol", "mm-diffusion", "separate-unets"])
+@pytest.mark.parametrize(
+    "another",
+    [
+        IdolPipeline.from_pipe,
+        lambda pipe: IdolPipeline(**pipe.components),
+        lambda pipe: IdolPipeline(**pipe.components, **pipe.parameters),
+    ],
+)
+def test_another_of_the_same_parts_knows_as_much(
+    another: Callable[[IdolPipeline], IdolPipeline], name: str
+) -> None:
+    kind = VARIANTS[name]
+    settings = dataclasses.replace(MODEL, **kind.model, pose_downscale=4)
+    pipe = tiny(settings, kind.denoiser(), variant=name)
+    made = another(pipe)
+    assert made.info == pipe.info
+    assert made.size == SIZE
+    assert made.unet is pipe.unet
+    options = {"guidance_scale": None, "num_inference_steps": 1, "output_type": "latent"}
+    assert torch.equal(call(made, **options).frames, call(pipe, **options).frames)
+    assert made.guidance_scale == 1  # preset tiny's own
+
+
+def test_parts_and_info_may_be_others() -> None:
+    pipe, scheduler = tiny(), scheduler_for("unipc", 10)
+    info = tiny(depth=DepthMeaning(kind="frame")).config["info"]
+    made = IdolPipeline.from_pipe(pipe, scheduler=scheduler, info=info)
+    assert made.scheduler is scheduler
+    assert made.depth.kind == "frame"
+    assert pipe.depth.kind == "person"
+
+
+def test_what_is_known_of_a_model_is_no_part_to_be_moved() -> None:
+    pipe = tiny()
+    IdolPipeline.from_pipe(pipe, dtype=torch.bfloat16)
+    assert pipe.unet.dtype == torch.bfloat16
+    pipe.to(torch.float32).enable_model_cpu_offload(device="cpu")
+    pipe.remove_all_hooks()
+    assert np.isfinite(call(pipe, num_inference_steps=1).frames).all()
 
 
 def test_what_does_nothing_says_so(caplog: pytest.LogCaptureFixture) -> None:
