@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMParallelScheduler, DDIMScheduler, PNDMScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor
 
@@ -176,9 +176,18 @@ def set_timesteps(
             f"steps={steps} would begin at timestep {timesteps[0]}, and {trained - 1} is the last: "
             "take fewer, or spacing trailing"
         )
-    if not isinstance(scheduler, DDIMScheduler):
+    if isinstance(scheduler, PNDMScheduler):  # between which it asks more than once
+        timesteps = scheduler._timesteps[::-1].tolist()
+    elif not isinstance(scheduler, DDIMScheduler | DDIMParallelScheduler):
         return
     # A step leads `trained // steps` down, whatever timestep comes next.
     apart = {a - b for a, b in itertools.pairwise(timesteps)}
-    if len(timesteps) != steps or not apart <= {trained // steps}:
+    if len(timesteps) == steps and apart <= {trained // steps}:
+        return
+    spacing = scheduler.config.timestep_spacing
+    if spacing == "trailing":
         raise ValueError(f"steps={steps} must divide {trained} with spacing trailing")
+    raise ValueError(
+        f"each of {steps} steps leads {trained // steps} timesteps down, and with spacing "
+        f"{spacing} they lie otherwise: give timestep_spacing='leading'"
+    )

@@ -25,6 +25,7 @@ __all__ = [
     "TEN_STEPS",
     "DPMSolver",
     "UniPC",
+    "bound_of",
     "consistency_scheduler",
     "name_of",
     "own_scheduler",
@@ -115,8 +116,8 @@ def scheduler_for(
     `EulerDiscreteScheduler`.
 
     Args:
-        bound: what no value of a latent exceeds (`LatentCodec.bound`); `ddim` and `lcm` keep
-            within it.
+        bound: what no value of a latent exceeds (`LatentCodec.bound`); those that keep latents
+            within bounds, such as `ddim` and `lcm`, keep them within it.
         distilled: what a model says that `lcm` is for.
 
     Raises:
@@ -135,9 +136,19 @@ def scheduler_for(
             f"there is no scheduler {name!r}: take {', '.join(NAMES)}, or the name of a class of "
             "diffusers, such as EulerDiscreteScheduler"
         )
-    if not BETAS.keys() <= inspect.signature(found).parameters.keys():
+    known = inspect.signature(found).parameters.keys()
+    if not BETAS.keys() <= known:
         raise ValueError(f"{name} is not for models that predict the noise, as this one does")
-    return found(**BETAS)
+    bounds = {"clip_sample": bound is not None, "clip_sample_range": bound or 1.0}
+    return found(**BETAS, **{key: value for key, value in bounds.items() if key in known})
+
+
+def bound_of(scheduler: Any) -> float | None:
+    """What a scheduler keeps the latents that it predicts within; None if within nothing."""
+    known = "clip_sample" in inspect.signature(type(scheduler)).parameters
+    if not known or not scheduler.config.get("clip_sample"):
+        return None
+    return float(scheduler.config.get("clip_sample_range", 1.0))
 
 
 def takes_noise(scheduler: Any) -> bool:

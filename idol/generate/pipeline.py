@@ -24,7 +24,7 @@ from idol.config.model import DEPTH, VIDEO
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
-from idol.diffusion.schedulers import name_of, takes_noise
+from idol.diffusion.schedulers import bound_of, name_of, takes_noise
 from idol.encoders import (
     CLIPEncoder,
     ImageEncoder,
@@ -403,6 +403,12 @@ class IdolPipeline(PlacedPipeline):
             mistakes.append(
                 f"{type(self.scheduler).__name__} is set to other predictions, and this model "
                 "predicts the noise: `idol.diffusion.schedulers.scheduler_for` makes one that fits"
+            )
+        kept, bound = bound_of(self.scheduler), self.latent_bound
+        if kept is not None and (bound is None or kept < bound):
+            mistakes.append(
+                f"{type(self.scheduler).__name__} keeps latents within {kept:g}, and this model's "
+                f"go {'on' if bound is None else f'to {bound:g}'}: give it clip_sample=False"
             )
         GenerationError.raise_if_any(mistakes, "this call cannot run")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMParallelScheduler, DDIMScheduler, PNDMScheduler
 
-from idol.diffusion.sampling import sample
+from idol.diffusion.sampling import sample, set_timesteps
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
+from idol.diffusion.schedulers import own_scheduler
 from idol.model import VIDEO, DualModalDenoiser
 from tests.idol.diffusion.stubs import Stub, conditions, draw
 
@@ -194,6 +195,20 @@ def test_steps_that_do_not_fit_the_spacing_are_refused() -> None:
         with pytest.raises(ValueError, match="must divide 1000"):
             sample(stub, conditions(), noise, steps=steps, scheduler=trailing)
     assert not stub.calls
+
+
+@pytest.mark.parametrize("kind", [DDIMScheduler, DDIMParallelScheduler, PNDMScheduler])
+def test_a_spacing_between_whose_timesteps_no_step_leads_is_refused(kind: Any) -> None:
+    config = own_scheduler("tiny").config
+    for steps in (4, 50):
+        with pytest.raises(ValueError, match=f"leads {1000 // steps} .* spacing linspace they lie"):
+            set_timesteps(kind.from_config(config), steps)
+        leading = kind.from_config(config, timestep_spacing="leading")
+        set_timesteps(leading, steps)
+        assert leading.timesteps[0] == 1000 - 1000 // steps
+        trailing = kind.from_config(config, timestep_spacing="trailing")
+        set_timesteps(trailing, steps)
+        assert trailing.timesteps[0] == 999
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

@@ -8,7 +8,7 @@ from diffusers import EulerDiscreteScheduler
 
 from idol.diffusion.sampling import set_timesteps
 from idol.diffusion.schedule import ddim_scheduler, noise_schedule
-from idol.diffusion.schedulers import TEN_STEPS, DPMSolver, UniPC, scheduler_for
+from idol.diffusion.schedulers import TEN_STEPS, DPMSolver, UniPC, bound_of, scheduler_for
 
 ALPHAS = noise_schedule().alphas_cumprod.double()
 # Standard deviation of the data, which is normal: the best prediction of the noise is then known.
@@ -71,6 +71,18 @@ def test_names_are_ours_or_those_of_diffusers() -> None:
         scheduler_for("AutoencoderKL", 10)
     with pytest.raises(ValueError, match="not for models that predict the noise"):
         scheduler_for("FlowMatchEulerDiscreteScheduler", 10)
+
+
+@pytest.mark.parametrize("name", ["ddim", "DDPMScheduler", "DDIMParallelScheduler"])
+@pytest.mark.parametrize("bound", [2.0, None])
+def test_those_that_keep_latents_within_bounds_are_given_them(
+    name: str, bound: float | None
+) -> None:
+    assert bound_of(scheduler_for(name, 10, bound=bound)) == bound
+
+
+def test_what_a_scheduler_does_not_know_bounds_nothing() -> None:
+    assert bound_of(EulerDiscreteScheduler.from_config(ddim_scheduler(2.0).config)) is None
 
 
 def test_all_have_the_betas_of_training() -> None:

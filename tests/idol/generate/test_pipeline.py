@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 from PIL import Image
 
 from idol.data.preparation import Preparation
 from idol.diffusion.sampling import sample
 from idol.diffusion.schedule import ddim_scheduler
-from idol.diffusion.schedulers import scheduler_for
+from idol.diffusion.schedulers import own_scheduler, scheduler_for
 from idol.generate import IdolPipeline
 from idol.generate.errors import GenerationError
 from idol.generate.windows import Windows
@@ -172,7 +177,7 @@ def test_a_model_of_single_frames_takes_each_by_itself() -> None:
 )
 def test_any_scheduler_runs(name: str) -> None:
     pipe = tiny()
-    pipe.scheduler = scheduler_for(name, 10)
+    pipe.scheduler = scheduler_for(name, 10, bound=pipe.latent_bound)
     frames = call(pipe, num_inference_steps=10).frames
     assert np.isfinite(frames).all()
     assert np.array_equal(call(pipe, num_inference_steps=10).frames, frames)
@@ -182,6 +187,30 @@ def test_a_scheduler_of_other_predictions_is_refused() -> None:
     pipe = tiny()
     pipe.scheduler = FlowMatchEulerDiscreteScheduler()
     with pytest.raises(GenerationError, match="this model predicts the noise"):
+        call(pipe)
+
+
+def test_a_scheduler_with_the_config_of_another_runs_or_is_refused_for_what_is_true() -> None:
+    pipe = tiny()
+    config = own_scheduler("tiny").config
+    pipe.scheduler = DDIMScheduler.from_config(config)
+    with pytest.raises(GenerationError, match="keeps latents within 1, and this model's go to 6"):
+        call(pipe)
+    pipe.scheduler = DDIMScheduler.from_config(config, clip_sample=False)
+    with pytest.raises(GenerationError, match="give timestep_spacing='leading'"):
+        call(pipe)
+    fitting = {"clip_sample": False, "timestep_spacing": "leading"}
+    pipe.scheduler = DDIMScheduler.from_config(config, **fitting)
+    assert np.isfinite(call(pipe).frames).all()
+    for own in (config, own_scheduler("sd14").config):
+        pipe.scheduler = DPMSolverMultistepScheduler.from_config(own)
+        assert np.isfinite(call(pipe).frames).all()
+
+
+def test_latents_without_a_bound_are_kept_within_none() -> None:
+    pipe = sd14()
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=True)
+    with pytest.raises(GenerationError, match="within 1, and this model's go on"):
         call(pipe)
 
 
