@@ -24,7 +24,7 @@ from idol.config.model import DEPTH, VIDEO
 from idol.data.preparation import scale_images
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import guided_noise, set_timesteps, step_options
-from idol.diffusion.schedulers import bound_of, name_of, takes_noise
+from idol.diffusion.schedulers import name_of
 from idol.encoders import (
     CLIPEncoder,
     ImageEncoder,
@@ -34,6 +34,7 @@ from idol.encoders import (
     VAECodec,
     VAEModel,
 )
+from idol.generate.checks import call_mistakes
 from idol.generate.depth import colour_map, depth_of, metres_of
 from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
@@ -268,7 +269,8 @@ class IdolPipeline(PlacedPipeline):
         """
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
-        height, width = height or self.size, width or self.size
+        height = self.size if height is None else height
+        width = self.size if width is None else width
         distilled = self.info is not None and self.info.distilled
         own = sampling_by(self.info, scheduler=None if distilled else name_of(self.scheduler))
         if num_inference_steps is None:
@@ -281,6 +283,7 @@ class IdolPipeline(PlacedPipeline):
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             temperature=temperature,
+            eta=eta,
             first_step=first_step,
             latents=latents,
             output_type=output_type,
@@ -352,64 +355,17 @@ class IdolPipeline(PlacedPipeline):
         positions = clips * modalities * windows.length * height * width
         return max(1, _POSITIONS_AT_ONCE // positions)
 
-    def check_inputs(
-        self,
-        *,
-        height: int,
-        width: int,
-        num_inference_steps: int,
-        guidance_scale: float,
-        temperature: float,
-        first_step: int,
-        latents: Tensor | None,
-        output_type: str,
-        callback_on_step_end_tensor_inputs: Sequence[str],
-    ) -> None:
+    def check_inputs(self, **call: Any) -> None:
         """Raise GenerationError with everything that is wrong with a call's numbers and names."""
-        mistakes = []
-        if self.info is not None and self.info.stage == "pretrain":
-            mistakes.append(
-                "the model was pre-trained on single images and knows neither poses nor depth: "
-                "train the stages image and video"
-            )
-        halved = self.vae_scale_factor * 2 ** (len(self.unet.settings.block_out_channels) - 1)
-        if height % halved or width % halved or min(height, width) < halved:
-            mistakes.append(f"height and width must be multiples of {halved}, not {height}x{width}")
-        trained = int(self.scheduler.config.get("num_train_timesteps", 1000))
-        if not 1 <= num_inference_steps <= trained:
-            mistakes.append(f"num_inference_steps={num_inference_steps} must be 1 to {trained}")
-        if not 0 <= first_step <= num_inference_steps:
-            mistakes.append(f"first_step={first_step} must be 0 to the {num_inference_steps} steps")
-        if first_step and latents is None:
-            mistakes.append(f"first_step={first_step} needs the latents after so many steps")
-        if not guidance_scale >= 0:
-            mistakes.append(f"guidance_scale={guidance_scale} must be 0 or more")
-        if self.info is not None and self.info.distilled and guidance_scale != 1:
-            mistakes.append(
-                "the model was distilled and has a guidance of "
-                f"{self.info.distilled.guidance:g} in it: leave out guidance_scale={guidance_scale}"
-            )
-        if not temperature >= 0:
-            mistakes.append(f"temperature={temperature} must be 0 or more")
-        if output_type not in get_args(OutputType):
-            mistakes.append(f"output_type={output_type!r} is none of {get_args(OutputType)}")
-        for name in callback_on_step_end_tensor_inputs:
-            if name not in self._callback_tensor_inputs:
-                mistakes.append(
-                    f"callback_on_step_end_tensor_inputs: {name!r} is none of "
-                    f"{self._callback_tensor_inputs}"
-                )
-        if not takes_noise(self.scheduler):
-            mistakes.append(
-                f"{type(self.scheduler).__name__} is set to other predictions, and this model "
-                "predicts the noise: `idol.diffusion.schedulers.scheduler_for` makes one that fits"
-            )
-        kept, bound = bound_of(self.scheduler), self.latent_bound
-        if kept is not None and (bound is None or kept < bound):
-            mistakes.append(
-                f"{type(self.scheduler).__name__} keeps latents within {kept:g}, and this model's "
-                f"go {'on' if bound is None else f'to {bound:g}'}: give it clip_sample=False"
-            )
+        mistakes = call_mistakes(
+            self.info,
+            self.scheduler,
+            multiple=self.vae_scale_factor * 2 ** (len(self.unet.settings.block_out_channels) - 1),
+            bound=self.latent_bound,
+            output_types=get_args(OutputType),
+            tensors=self._callback_tensor_inputs,
+            **call,
+        )
         GenerationError.raise_if_any(mistakes, "this call cannot run")
 
     def encode_conditions(

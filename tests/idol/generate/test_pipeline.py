@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -269,6 +270,54 @@ def test_the_mistakes_of_a_call_come_together() -> None:
         )
     for words in ("multiples of 8, not 18x16", "num_inference_steps=0", "-1", "'gif'", "'tokens'"):
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"eta": -0.5}, "eta=-0.5 must be 0 to 1"),
+        ({"eta": 1.5}, "eta=1.5 must be 0 to 1"),
+        ({"eta": math.nan}, "eta=nan must be 0 to 1, and finite"),
+        ({"eta": "0"}, "eta='0' must be a number"),
+        ({"eta": None}, "eta=None must be a number"),
+        ({"guidance_scale": math.nan}, "guidance_scale=nan must be 0 or more, and finite"),
+        ({"guidance_scale": math.inf}, "guidance_scale=inf must be 0 or more, and finite"),
+        ({"guidance_scale": "1"}, "guidance_scale='1' must be a number"),
+        ({"guidance_scale": True}, "guidance_scale=True must be a number"),
+        ({"temperature": math.inf}, "temperature=inf must be 0 or more, and finite"),
+        ({"temperature": None}, "temperature=None must be a number"),
+        ({"temperature": -1}, "temperature=-1 must be 0 or more"),
+        ({"num_inference_steps": 2.5}, "num_inference_steps=2.5 must be a whole number"),
+        ({"num_inference_steps": "2"}, "num_inference_steps='2' must be a whole number"),
+        ({"num_inference_steps": True}, "num_inference_steps=True must be a whole number"),
+        ({"num_inference_steps": 1001}, "num_inference_steps=1001 must be 1 to 1000"),
+        ({"first_step": 0.5}, "first_step=0.5 must be a whole number"),
+        ({"first_step": None}, "first_step=None must be a whole number"),
+        ({"first_step": -1}, "first_step=-1 must be 0 to the 3 steps"),
+        ({"first_step": 1}, "first_step=1 needs the latents after so many steps"),
+        ({"height": 0}, "height and width must be multiples of 8, not 0x16"),
+        ({"width": 0}, "height and width must be multiples of 8, not 16x0"),
+        ({"height": 16.5}, "height and width must be multiples of 8, not 16.5x16"),
+        ({"height": "16"}, "height and width must be multiples of 8, not '16'x16"),
+        ({"width": True}, "height and width must be multiples of 8, not 16xTrue"),
+        ({"latents": np.zeros(3)}, "latents must be a tensor, not ndarray"),
+        ({"output_type": None}, "output_type=None is none of ('pil', 'np', 'pt', 'latent')"),
+        (
+            {"callback_on_step_end_tensor_inputs": "latents"},
+            "callback_on_step_end_tensor_inputs='latents' must be a list of names",
+        ),
+    ],
+)
+def test_a_number_or_name_that_cannot_be_is_one_line(wrong: dict[str, Any], line: str) -> None:
+    with pytest.raises(GenerationError) as caught:
+        call(tiny(), **wrong)
+    assert str(caught.value) == f"this call cannot run:\n  {line}"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    steps, scale, side = np.int64(2), np.float32(1.5), np.int32(SIZE)
+    numbers = {"num_inference_steps": steps, "guidance_scale": scale, "height": side, "width": side}
+    assert np.isfinite(call(tiny(), **numbers, eta=np.float64(0.5)).frames).all()
 
 
 @pytest.mark.parametrize(
