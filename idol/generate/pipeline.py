@@ -34,7 +34,7 @@ from idol.encoders import (
     VAECodec,
     VAEModel,
 )
-from idol.generate.checks import call_mistakes
+from idol.generate.checks import call_mistakes, guidance_mistakes
 from idol.generate.depth import colour_map, depth_of, metres_of
 from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
@@ -261,6 +261,8 @@ class IdolPipeline(PlacedPipeline):
             low_memory: both halves of guidance one after the other, images one by one through the
                 VAE: the same but for rounding, in about half the memory, and somewhat slower.
             callback_on_step_end: called with (pipeline, step, timestep, tensors) after each step.
+                It may return other `latents`, and set the pipeline's `_guidance_scale` for the
+                steps to come: 1 ends guidance, and 0 leaves the foreground out.
             callback_on_step_end_tensor_inputs: of `latents` and `noise_pred`.
             return_dict: False returns a plain tuple, frames first.
 
@@ -326,7 +328,7 @@ class IdolPipeline(PlacedPipeline):
                         several.to(self.unet.dtype),
                         at.repeat(len(parts)) if len(parts) > 1 else at,
                         conditions.of_windows(parts),
-                        guidance=guidance_scale,
+                        guidance=self._guidance_scale,
                         modalities=self.unet.settings.modalities,
                         apart=low_memory,
                     ).chunk(len(parts))
@@ -338,6 +340,10 @@ class IdolPipeline(PlacedPipeline):
                     given = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
                     changed = callback_on_step_end(self, step, timestep, given)
                     latents = (changed or {}).get("latents", latents)
+                    mistakes = guidance_mistakes(self._guidance_scale, self.info)
+                    GenerationError.raise_if_any(
+                        mistakes, "callback_on_step_end set what cannot be"
+                    )
                 progress.update()
 
         output = self._output(latents, output_type, low_memory=low_memory)

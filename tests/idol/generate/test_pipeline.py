@@ -17,6 +17,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
 )
+from diffusers.callbacks import MultiPipelineCallbacks, SDCFGCutoffCallback
 from PIL import Image
 
 from idol.data.preparation import Preparation
@@ -235,6 +236,45 @@ def test_a_callback_sees_and_changes_latents_and_may_interrupt() -> None:
     assert steps == [(0, 751, ["latents", "noise_pred"]), (1, 501, ["latents", "noise_pred"])]
     assert not output.frames.any()
     assert pipe.num_timesteps == 4
+
+
+def test_a_callback_changes_guidance_for_the_steps_to_come() -> None:
+    pipe, clips, amplified = tiny(), [], []
+    pipe.unet.register_forward_hook(lambda _, given, __: clips.append(len(given[0])))
+    kept: dict[int, torch.Tensor] = {}
+
+    def end_guidance(
+        pipe: IdolPipeline, step: int, timestep: torch.Tensor, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        kept[step] = tensors["latents"].clone()
+        if step == 1:
+            pipe._guidance_scale = 1.0
+        amplified.append(pipe.do_classifier_free_guidance)
+        return tensors
+
+    options = {"num_inference_steps": 4, "output_type": "latent"}
+    ended = call(pipe, guidance_scale=2.0, callback_on_step_end=end_guidance, **options).frames
+    assert clips == [2, 2, 1, 1]
+    assert amplified == [True, False, False, False]
+    assert pipe.guidance_scale == 1
+    rest = call(pipe, guidance_scale=1.0, latents=kept[1], first_step=2, **options).frames
+    assert torch.equal(ended, rest)
+
+
+def test_a_callback_sets_no_guidance_that_a_call_could_not_have() -> None:
+    def spoil(pipe: IdolPipeline, *_: Any) -> dict[str, Any]:
+        pipe._guidance_scale = math.nan
+        return {}
+
+    with pytest.raises(GenerationError, match="set what cannot be:\n  guidance_scale=nan"):
+        call(tiny(), callback_on_step_end=spoil)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_callback_of_diffusers_that_asks_for_prompts_is_told_what_there_is(several: bool) -> None:
+    cutoff: Any = SDCFGCutoffCallback(cutoff_step_ratio=0.5)
+    with pytest.raises(GenerationError, match=r"'prompt_embeds' is none of .*_guidance_scale = 1"):
+        call(tiny(), callback_on_step_end=MultiPipelineCallbacks([cutoff]) if several else cutoff)
 
 
 def test_a_call_is_resumed_exactly_from_its_latents() -> None:
