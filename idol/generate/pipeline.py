@@ -244,8 +244,9 @@ class IdolPipeline(PlacedPipeline):
             background_mask: where the background is a hole, under the person or beyond a photo;
                 unless given, where its alpha is 0, else nowhere.
             height, width: of the frames; unless given, those that the model was trained with.
-            num_inference_steps: denoising steps; unless given 50 by DDIM and 10 by others, 2 for
-                models of preset tiny, and 4 for a distilled model.
+            num_inference_steps: denoising steps; unless given 50, but by UniPC and DPM-Solver++ 10.
+                For models of preset tiny 50 by DDIM and 2 by any other scheduler; for a distilled
+                model 4.
             guidance_scale: weight of the foreground; 1 is none, and half the work. Unless given
                 1.5, and 1 for models of preset tiny; a distilled model has it in it, and takes
                 none.

@@ -192,6 +192,32 @@ def test_a_scheduler_of_other_predictions_is_refused() -> None:
         call(pipe)
 
 
+@pytest.mark.parametrize(
+    ("make", "name", "steps", "guidance"),
+    [
+        (sd14, "ddim", 50, 1.5),
+        (sd14, "EulerDiscreteScheduler", 50, 1.5),
+        (sd14, "unipc", 10, 1.5),
+        (sd14, "dpm", 10, 1.5),
+        (tiny, "ddim", 50, 1),
+        (tiny, "EulerDiscreteScheduler", 2, 1),
+        (tiny, "unipc", 2, 1),
+        (tiny, "dpm", 2, 1),
+    ],
+)
+def test_steps_and_guidance_are_those_that_the_call_tells_of(
+    make: Callable[[], IdolPipeline], name: str, steps: int, guidance: float
+) -> None:
+    def at_once(pipe: IdolPipeline, *_: Any) -> dict[str, Any]:
+        pipe._interrupt = True
+        return {}
+
+    pipe = make()
+    pipe.scheduler = scheduler_for(name, steps, bound=pipe.latent_bound)
+    call(pipe, num_inference_steps=None, output_type="latent", callback_on_step_end=at_once)
+    assert (pipe.num_timesteps, pipe.guidance_scale) == (steps, guidance)
+
+
 def test_a_scheduler_with_the_config_of_another_runs_or_is_refused_for_what_is_true() -> None:
     pipe = tiny()
     config = own_scheduler("tiny").config
