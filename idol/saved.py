@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from idol.config.model import DualModalUNetConfig, PresetName
 from idol.config.patches import patch_of
+from idol.config_json import write_config_json
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser
@@ -188,6 +189,7 @@ def write_frozen(
         encoder.clip.save_pretrained(folder / "image_encoder")
     component: Any = codec.vae if isinstance(codec, VAECodec) else codec
     component.save_pretrained(folder / "vae")
+    write_config_json(component, folder / "vae")
 
 
 def _below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -15,13 +15,14 @@ from diffusers.models.modeling_utils import ModelMixin  # pipelines look for it 
 from torch import Tensor, nn
 
 from idol.config.patches import PATCH, PATCHES, channels_of
+from idol.config_json import Placeless
 
 __all__ = ["PatchCodec", "TinyEncoder"]
 
 _SIZE = 64
 
 
-class PatchCodec(ModelMixin, ConfigMixin):
+class PatchCodec(Placeless, ModelMixin, ConfigMixin):
     """RGB patches as 48 channels of 4x4 pixels, or 192 of 8x8, losslessly and without weights.
 
     The orthonormal cosine transform of a patch's lightness and of two differences of its colours,
@@ -38,8 +39,6 @@ class PatchCodec(ModelMixin, ConfigMixin):
     Raises:
         ValueError: another patch.
     """
-
-    config_name = "config.json"
 
     stochastic = False
     bound: float | None = math.sqrt(channels_of(PATCH))  # of all patches
@@ -104,7 +103,7 @@ def _basis(size: int, device: torch.device) -> Tensor:
     return basis.reshape(len(order), -1)[order].float().to(device)
 
 
-class TinyEncoder(ModelMixin, ConfigMixin):
+class TinyEncoder(Placeless, ModelMixin, ConfigMixin):
     """A small vision transformer: a class token, and patches of a 64x64 image.
 
     Args:
@@ -112,8 +111,6 @@ class TinyEncoder(ModelMixin, ConfigMixin):
         patch: pixels of a patch's side, 1 to 64; halves make four times the tokens.
         depth: its layers.
     """
-
-    config_name = "config.json"
 
     @register_to_config
     def __init__(

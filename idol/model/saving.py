@@ -8,6 +8,7 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 
 from idol.config.model import DualModalUNetConfig
+from idol.config_json import Placeless
 from idol.errors import IdolError
 
 __all__ = ["CheckpointError", "ConfiguredModel", "raise_if_different"]
@@ -17,7 +18,7 @@ class CheckpointError(IdolError):
     """Weights that do not fit the model; the message names the folder and the differing keys."""
 
 
-class ConfiguredModel(ModelMixin, ConfigMixin):
+class ConfiguredModel(Placeless, ModelMixin, ConfigMixin):
     """A diffusers model built from one `DualModalUNetConfig`.
 
     `save_pretrained(folder)` writes `config.json` and `diffusion_pytorch_model.safetensors`.
@@ -25,8 +26,6 @@ class ConfiguredModel(ModelMixin, ConfigMixin):
     Attributes:
         settings: the typed configuration; `config` is diffusers' plain copy of it.
     """
-
-    config_name = "config.json"
 
     def __init__(self, config: DualModalUNetConfig) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from idol.config.autoencoder import LATENTS, Latents, factor_of
 from idol.config.train import TrainConfig
+from idol.config_json import write_config_json
 from idol.data.datasets import Datasets
 from idol.data.preparation import scale_images
 from idol.diffusion.noise import Randomness
@@ -236,7 +237,7 @@ class AutoencoderRun(Stepping):
         return whole_state(self.network.state_dict())
 
     def _write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        self.network.save_config(folder)
+        write_config_json(self.network, folder)
         write_tensors(folder / _WEIGHTS, weights)
 
 

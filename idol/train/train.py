@@ -125,12 +125,12 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     data = data.with_latents(config.vae)
     caches = caches_latents(config, data, accelerator.num_processes)
     settings["cached_latents"] = caches
+    asked, done = config.data, 0 if checkpoint is None else step_of(checkpoint)
+    finished = done == config.optimizer.steps and (config.output / "model").exists()
     # All have read before the first one writes.
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_config(config.output, settings)
-    asked, done = config.data, 0 if checkpoint is None else step_of(checkpoint)
-    finished = done == config.optimizer.steps and (config.output / "model").exists()
     if caches and not finished:
         config, data = with_own_latents(config, data, accelerator)
     try:
@@ -138,7 +138,8 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
             codec = AutoencoderRun.start(config, accelerator, checkpoint, data)
             watch = AutoencoderMonitor(codec, data)
             train_steps(codec, data, checkpoints, watch, codec.pass_losses)
-            codec.save_final(config.output / "model")
+            if not finished:
+                codec.save_final(config.output / "model")
         else:
             run = Run.start(config, accelerator, checkpoint, depth)
             distills = config.stage == "distill"
@@ -151,9 +152,10 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
             # As it was asked for; and where it began, which a resumed run does not load again.
             told = dataclasses.replace(config, data=asked, **origin)
             processes = accelerator.num_processes
-            run.save_final(
-                config.output / "model", lambda info: model_card(told, data, info, processes)
-            )
+            if not finished:
+                run.save_final(
+                    config.output / "model", lambda info: model_card(told, data, info, processes)
+                )
             if accelerator.is_main_process:
                 shutil.rmtree(config.output / FOLDER, ignore_errors=True)
     except torch.OutOfMemoryError as error:

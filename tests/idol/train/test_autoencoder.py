@@ -98,7 +98,7 @@ def test_a_stopped_run_resumes_to_the_byte(
         with pytest.raises(KeyboardInterrupt):
             run_of(shards, tmp_path, **settings)
     assert weights_of(run_of(shards, tmp_path, **settings)) == weights_of(trained)
-    for name in ("losses.jsonl", "validation.jsonl", "model/latents.json"):
+    for name in ("losses.jsonl", "validation.jsonl", "model/latents.json", "model/config.json"):
         assert (tmp_path / name).read_bytes() == (trained.parent / name).read_bytes()
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from idol.model_info import model_digest
 from idol.saved import digest
 from idol.train.stopping import Interrupt, TrainError
 from idol.train.train import train
@@ -30,11 +31,12 @@ def uninterrupted(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def same(output: Path, reference: Path) -> bool:
-    """Whether losses and final weights are equal, to the last bit."""
+    """Whether losses and the final models are equal, to the last bit."""
     logs = [(folder / "losses.jsonl").read_bytes() for folder in (output, reference)]
     weights = [weights_of(folder / "model") for folder in (output, reference)]
     assert weights[1]
-    return logs[0] == logs[1] and weights[0] == weights[1]
+    models = [model_digest(folder) for folder in (output, reference)]
+    return logs[0] == logs[1] and weights[0] == weights[1] and models[0] == models[1]
 
 
 def wait_for_lines(process: BaseProcess, output: Path, lines: int) -> None:
