@@ -218,9 +218,9 @@ def _root(shard: Shard) -> Store:
 
 
 def _place(shard: Shard) -> tuple[str, int]:
-    """Its split's folder, and its index."""
+    """Its split, and its index."""
     folder = shard.name.rpartition("/")[0] or shard.store.root.rpartition("/")[2]
-    return folder, shard.manifest.index
+    return shard.manifest.split or folder, shard.manifest.index
 
 
 def _choose(root: Store, wanted: str | bool) -> LatentsInfo:

@@ -64,7 +64,8 @@ class DataConfig:
     """Take the VAE's latents that `idol-prep encode` cached in place of images, or stop."""
     cache_latents: bool = True
     """Let a VAE encode each image once, into a folder of the output, if this run shows it more than
-    twice, neither cropped nor mirrored; what the datasets have cached is taken."""
+    twice, neither cropped nor mirrored, and its shards have manifests; what the datasets have
+    cached is taken."""
     crop_area: Annotated[tuple[float, float], Range(0, 1, above_low=True)] = (1.0, 1.0)
     """Lowest and highest fraction of the area that a random crop keeps."""
     max_frame_step: Annotated[int, at_least(1)] = 4

@@ -49,8 +49,11 @@ def caches_latents(config: TrainConfig, data: Datasets, processes: int) -> bool:
     )
     if not possible:
         return False
+    shards = _all_shards(data)
+    # Of a tar without a manifest nothing tells that it is still the one that was encoded.
+    identified = all(shard.manifest.sha256 for shard in shards)
     shown = config.optimizer.steps * config.global_batch(processes) * config.frames
-    return shown > _SHOWN * sum(map(_frames, _all_shards(data)))
+    return identified and shown > _SHOWN * sum(map(_frames, shards))
 
 
 def with_own_latents(

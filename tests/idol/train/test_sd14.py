@@ -245,6 +245,9 @@ def test_images_that_move_or_are_shown_seldom_are_encoded_when_shown(
     assert not caches(mirror=0.5)
     assert not caches("pretrain")
     assert not caches(cache_latents=False)
+    [bare] = (shutil.copy(tar, tmp_path) for tar in boxes.glob("train/*.tar"))
+    data = open_datasets(config("image", Path(bare), tmp_path))
+    assert not caches()
 
 
 @pytest.mark.slow
