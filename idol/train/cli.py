@@ -64,12 +64,13 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         absent = [f"--{name}" for name in _REQUIRED if name not in given]
         if absent:
             raise ConfigError(f"--config {path} leaves out {', '.join(absent)}: give them as well")
+    variant = given.get("variant", TrainConfig.variant)
     start = defaults(
         given["stage"],
         given.get("preset", TrainConfig.preset),
         shards=given["shards"],
         output=given["output"],
-        model=_settings_of(given["output"], given.get("init_from"), given.get("base")),
+        model=_settings_of(given["output"], given.get("init_from"), given.get("base"), variant),
         vae=given.get("vae"),
         patch=given.get("patch"),
     )
@@ -77,7 +78,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
     if "accumulation" in run and "clips_per_step" not in run:  # the preset's own would say another
         run["clips_per_step"] = None
         run.setdefault("batch_size", start.clips_in_pass)
-    settings = variant_called(given.get("variant", TrainConfig.variant)).settings(given["stage"])
+    settings = variant_called(variant).settings(given["stage"])
     if settings["model"].get("pose_control") == "t2i_adapter":
         settings["model"]["pose_downscale"] = start.pixels_of_latent
     # Together, for what contradicts may do so in one of them alone.
@@ -153,7 +154,7 @@ def _train(config: TrainConfig) -> int:
 
 
 def _settings_of(
-    output: Path | None, init_from: Path | None, base: Path | None
+    output: Path | None, init_from: Path | None, base: Path | None, variant: str
 ) -> DualModalUNetConfig | None:
     """The sizes and switches of a run that resumes, of the stage before, or of --base."""
     if base and not init_from and (base / "unet" / "config.json").is_file():
@@ -168,7 +169,10 @@ def _settings_of(
     if output and begun and (saved := read_config(output)):
         # What it started from may be gone by now.
         return DualModalUNetConfig.from_dict(saved["model"])
-    return read_info(find_model(init_from)).settings
+    before = read_info(find_model(init_from))
+    if before.variant == variant:
+        return before.settings
+    return variant_called(before.variant).taken_out_of(before.settings)
 
 
 def _name() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from idol.config.model import StageName
+from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ Pretraining = Literal["haop", "hap", "none"]
 
 # Settings of the model that say what is done with cross-attention maps, and add no weights.
 _NO_WEIGHTS = ("shared_maps", "consistency_layers")
+# Settings of the model that a variant's own classes build.
+_BUILT = ("streams", "background", "temporal_modules", "pose_control")
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(DualModalUNetConfig)}
 
 
 def _unified() -> type[DualModalDenoiser]:
@@ -75,6 +79,13 @@ class Variant:
             parts["data"] = {"cut": self.pretraining}
         return parts
 
+    def taken_out_of(self, model: DualModalUNetConfig) -> DualModalUNetConfig:
+        """The settings of a model of this variant as the paper's own model has them.
+
+        From there another variant goes on.
+        """
+        return dataclasses.replace(model, **{key: _DEFAULTS[key] for key in self.model})
+
     def trains_images_as(self, other: Variant) -> bool:
         """Whether both train the same weights in stage image, where one frame has no motion."""
 
@@ -113,6 +124,13 @@ class Variant:
                         f"{key.replace('_', '-')} is {found!r}: leave that out, or give the "
                         "variant that has it (docs/variants.md)"
                     )
+        for key in _BUILT:
+            found = getattr(config.model, key)
+            if key not in self.settings(config.stage)["model"] and found != _DEFAULTS[key]:
+                lines.append(
+                    f"--variant {name} builds no model of --model.{key.replace('_', '-')} {found}: "
+                    f"leave that out, or give the variant that has it (docs/variants.md)"
+                )
         for option in ("motion_adapter", "pose_adapter"):
             adapter, flag = self.adapters.get(option), "--" + option.replace("_", "-")
             if getattr(config, option) and (adapter is None or adapter.stage != config.stage):

@@ -127,6 +127,38 @@ def test_what_contradicts_a_variant_is_refused(tmp_path: Path) -> None:
         check_sources(nothing_before)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("streams", "separate"),
+        ("background", "controlnet"),
+        ("temporal-modules", "animatediff"),
+        ("pose-control", "t2i_adapter"),
+    ],
+)
+def test_what_a_variant_builds_is_not_had_without_it(
+    tmp_path: Path, option: str, value: str
+) -> None:
+    given = ["--preset", "tiny", f"--model.{option}", value]
+    if option == "streams":
+        given += ["--model.cross-modal-attention", "none", "--model.no-modality-embedding"]
+    with pytest.raises(TrainError, match=rf"variant idol builds no model of --model\.{option} "):
+        check_sources(parse(arguments(tmp_path, *given)))
+
+
+@pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if variant.model])
+def test_what_goes_on_as_another_variant_has_its_settings_alone(tmp_path: Path, name: str) -> None:
+    of_it = parse(arguments(tmp_path, "--preset", "tiny", "--variant", name)).model
+    info = ModelInfo(
+        stage="pretrain", preset="tiny", variant=name, settings=of_it, size=64, frames=1, step=1
+    )
+    (tmp_path / "idol.json").write_text(json.dumps(info.as_json()))
+    plain = ["--preset", "tiny", "--init-from", str(tmp_path)]
+    assert parse(arguments(tmp_path / "run", *plain)).model == preset("tiny")
+    same = parse(arguments(tmp_path / "run", *plain, "--variant", name)).model
+    assert same == of_it
+
+
 def test_a_variant_that_this_version_does_not_know_is_named(tmp_path: Path) -> None:
     info = ModelInfo(
         stage="video", preset="tiny", variant="other", settings=preset("tiny"), size=64, frames=8,
