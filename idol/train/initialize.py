@@ -12,7 +12,7 @@ from idol.config.model import DualModalUNetConfig, StageName
 from idol.config.train import TrainConfig
 from idol.encoders import TinyEncoder
 from idol.encoders.joint import JOINT_CHANNELS
-from idol.encoders.vae_identity import is_vae, sizes_of
+from idol.encoders.vae_identity import identify_vae, is_vae, sizes_of
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.initial_weights import start_from_nothing, widened, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
@@ -63,8 +63,7 @@ def with_sources(config: TrainConfig) -> TrainConfig:
     before = find_model(config.init_from) if config.init_from else None
     config = dataclasses.replace(config, init_from=before)
     if config.preset == "tiny":
-        beside = before and before / "vae"
-        own = beside if beside and is_vae(beside) else None
+        own = before and _beside(before)
         recorded = read_info(before).vae if before else None
         return dataclasses.replace(
             config, vae=config.vae or own or (Path(recorded) if recorded else None)
@@ -248,7 +247,28 @@ def _codec_mistakes(config: TrainConfig) -> list[str]:
         )
     if (config.model.streams == "joint") != (pictures == JOINT_CHANNELS):
         mistakes.append(f"--vae {config.vae}: {_JOINT_CODEC}")
+    if config.model.prediction == "change" and _is_of_another_codec(config):
+        mistakes.append(
+            f"--vae {config.vae} is another autoencoder than that of --init-from "
+            f"{config.init_from}, whose latents it learnt: leave it out"
+        )
     return mistakes
+
+
+def _is_of_another_codec(config: TrainConfig) -> bool:
+    """Whether --init-from learnt other latents, as far as folders tell."""
+    if config.init_from is None or config.vae is None or not is_vae(config.vae):
+        return False
+    recorded = read_info(config.init_from).vae
+    theirs = _beside(config.init_from) or (recorded and Path(recorded))
+    if not theirs:
+        return config.preset == "tiny"  # it learnt patches
+    return is_vae(theirs) and identify_vae(theirs) != identify_vae(config.vae)
+
+
+def _beside(model: Path) -> Path | None:
+    """The autoencoder in a model's own folder."""
+    return model / "vae" if is_vae(model / "vae") else None
 
 
 def _adapter_mistakes(config: TrainConfig) -> list[str]:
@@ -282,6 +302,11 @@ def _of_another_variant(
 
 def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
     mistakes = []
+    if config.patch and before.settings.latent_channels > config.model.latent_channels:
+        mistakes.append(
+            f"--init-from {config.init_from} has larger patches than --patch {config.patch}, and "
+            "only ever grows: leave that out"
+        )
     if before.preset != config.preset:
         mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")
     if before.stage not in _COMES_AFTER[config.stage]:

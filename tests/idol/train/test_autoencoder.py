@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,21 @@ def test_preset_tiny_trains_and_generates_with_it(
     index = json.loads((model / "model_index.json").read_bytes())
     assert index["vae"] == ["idol.encoders.small", "SmallAutoencoder"]
     assert isinstance(IdolPipeline.from_pretrained(model).vae, SmallAutoencoder)
+
+
+def test_a_model_goes_on_with_the_codec_whose_latents_it_learnt(
+    trained: Path, shards: Path, tmp_path: Path
+) -> None:
+    """Another's channels are other waves, and the deviations that it was told would not fit."""
+    change = {"prediction": "change", "change_spread": (1,) * 48, "far_latent": (1,) * 48}
+    model = with_latents(dataclasses.replace(MODEL, **change), read_latents(trained))
+    before = train(micro("image", shards, tmp_path / "before", vae=trained, model=model))
+    settings: dict[str, Any] = {"init_from": before, "model": model}
+    other = run_of(shards, tmp_path / "other", seed=1)
+    with pytest.raises(TrainError, match=rf"--vae {other} is another autoencoder than that of"):
+        train(micro("image", shards, tmp_path / "run", vae=other, **settings))
+    again = shutil.copytree(trained, tmp_path / "again")
+    train(micro("image", shards, tmp_path / "run", vae=again, steps=1, **settings))
 
 
 @pytest.mark.parametrize(

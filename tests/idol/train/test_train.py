@@ -302,3 +302,5 @@ def test_a_model_goes_on_with_larger_patches_and_resumes(boxes: Path, tmp_path: 
     assert weights_of(halved / "model") == weights_of(model)
     with pytest.raises(TrainError, match="latent_channels: saved 192, given 48"):
         train(micro("image", boxes, tmp_path / "back", model=CHANGE, init_from=model))
+    with pytest.raises(TrainError, match="larger patches than --patch 4"):
+        train(micro("image", boxes, tmp_path / "back", model=CHANGE, init_from=model, patch=4))
