@@ -305,7 +305,7 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
     if config.patch and before.settings.latent_channels > config.model.latent_channels:
         mistakes.append(
             f"--init-from {config.init_from} has larger patches than --patch {config.patch}, and "
-            "only ever grows: leave that out"
+            "a model goes on with its own or larger ones: leave that out"
         )
     if before.preset != config.preset:
         mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")

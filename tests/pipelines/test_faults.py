@@ -9,7 +9,12 @@ HERE = tuple((fault, where) for fault, where in KINDS if where == "here")
 
 @pytest.mark.parametrize(
     "fault",
-    ["driver killed", "worker killed", pytest.param("store fails", marks=pytest.mark.slow)],
+    [
+        # Without Ray it is killed by tests/pipelines/test_build.py as well.
+        pytest.param("driver killed", marks=pytest.mark.slow),
+        "worker killed",
+        pytest.param("store fails", marks=pytest.mark.slow),
+    ],
 )
 def test_a_build_that_is_struck_has_the_same_bytes(tmp_path, fault):
     number = HERE.index((fault, "here"))

@@ -64,8 +64,15 @@ def test_a_run_killed_at_any_step_resumes_as_if_nothing_was(
     assert same(config.output, uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [
+        (0, signal.SIGTERM),
+        (2, signal.SIGINT),
+        pytest.param(0, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_asked_to_stop_saves_and_leaves(
     boxes: Path, tmp_path: Path, uninterrupted: Path, number: signal.Signals, workers: int
 ) -> None:

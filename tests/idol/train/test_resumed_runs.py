@@ -52,8 +52,15 @@ def evaluated(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-@pytest.mark.parametrize("step", [2, 4])
-@pytest.mark.parametrize("within", ["_validate", "_sample"])
+@pytest.mark.parametrize(
+    ("within", "step"),
+    [
+        ("_validate", 2),
+        ("_sample", 4),
+        pytest.param("_validate", 4, marks=pytest.mark.slow),
+        pytest.param("_sample", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_validation_and_samples_that_a_stop_cut_off_are_caught_up_on(
     boxes: Path, tmp_path: Path, evaluated: Path, monkeypatch: pytest.MonkeyPatch, step: int,
     within: str,
