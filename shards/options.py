@@ -111,11 +111,11 @@ def not_used(
         found, usual = (_field(config, name) for config in (value, default))
         if found != usual:
             part, _, field = name.rpartition(".")
-            option = prefixes.get(part, "") + field.replace("_", "-")
+            before, option = prefixes.get(part, ""), field.replace("_", "-")
             if isinstance(found, bool):
-                setting = f"--{option}" if found else f"--no-{option}"
+                setting = f"--{before}{'' if found else 'no-'}{option}"
             else:
-                setting = f"--{option} {shown(found)}"
+                setting = f"--{before}{option} {shown(found)}"
             lines[name] = f"{setting} is not used: {why}"
     return list(lines.values())
 

@@ -11,6 +11,7 @@ from idol.config.checks import POSITIVE, ConfigError, at_least, mistakes_in
 __all__ = [
     "CLIP_STAGES",
     "DEPTH",
+    "IMAGE_ENCODER_HEADS",
     "MODALITY_NAMES",
     "TIMESTEPS",
     "VIDEO",
@@ -51,6 +52,9 @@ CLIP_STAGES: tuple[StageName, ...] = ("video", "distill")
 
 TIMESTEPS = 1000
 """That a model is trained with."""
+
+IMAGE_ENCODER_HEADS = 4
+"""Of preset tiny's image encoder; divides `DualModalUNetConfig.foreground_dim`."""
 
 # Labels of the two streams, as the modality embedding counts them, and their names in logs.
 VIDEO, DEPTH = 0, 1
@@ -123,7 +127,7 @@ class DualModalUNetConfig:
     """
 
     latent_channels: _Count = 4
-    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    block_out_channels: Annotated[tuple[int, ...], at_least(1)] = (320, 640, 1280, 1280)
     attention_levels: tuple[bool, ...] = (True, True, True, False)
     layers_per_block: _Count = 2
     attention_heads: _Count = 8
@@ -221,6 +225,8 @@ class DualModalUNetConfig:
         )
 
     def _check_sizes(self) -> None:
+        if not self.block_out_channels:
+            raise ConfigError("block_out_channels is empty: name the channels of each level")
         if len(self.attention_levels) != len(self.block_out_channels):
             raise ConfigError(
                 f"attention_levels has {len(self.attention_levels)} entries for "

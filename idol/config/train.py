@@ -21,6 +21,7 @@ from idol.config.distill import DistillConfig
 from idol.config.losses import LossConfig
 from idol.config.model import (
     CLIP_STAGES,
+    IMAGE_ENCODER_HEADS,
     TIMESTEPS,
     DualModalUNetConfig,
     PresetName,
@@ -295,6 +296,11 @@ class TrainConfig:
             yield f"--size must be a multiple of {divisor}{codec}, not {data.size}"
         if data.latents and self.model.pose_control == "t2i_adapter":
             yield "--latents hold no images of poses, and a T2I-Adapter sees these: leave it out"
+        if self.preset == "tiny" and self.model.foreground_dim % IMAGE_ENCODER_HEADS:
+            yield (
+                f"--model.foreground-dim must be a multiple of {IMAGE_ENCODER_HEADS} with preset "
+                f"tiny, not {self.model.foreground_dim}"
+            )
         longest = self.model.motion_frames
         if self.model.temporal_modules == "animatediff" and data.frames > longest:
             yield f"--frames must be at most {longest}, which the motion modules know"

@@ -19,7 +19,8 @@ _METRES = "metres"
 def depth_meaning(data: Datasets) -> DepthMeaning:
     """Whose depth it is, in which unit, and the range in metres if all clips have the same one.
 
-    It is read from the clips' own jsons. Where units differ, none is known.
+    It is read from the clips' own jsons. Where units differ, none is known; a model of video alone
+    learns none.
 
     Raises:
         DataError: some clips have grey that is white near by and others black: a model of both
@@ -27,6 +28,8 @@ def depth_meaning(data: Datasets) -> DepthMeaning:
         ShardsError: a clip cannot be read.
     """
     kind = data.config.data.depth
+    if data.config.model.streams == "video":  # its depth is estimated from its frames
+        return DepthMeaning()
     if data.config.stage == "pretrain":
         return DepthMeaning(kind=kind)
     near_white, units, ranges = set(), set(), set()

@@ -14,6 +14,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # pipelines look for it beside the classes
 from torch import Tensor, nn
 
+from idol.config.model import IMAGE_ENCODER_HEADS
 from idol.config.patches import PATCH, PATCHES, channels_of
 from idol.config_json import Placeless
 
@@ -114,7 +115,12 @@ class TinyEncoder(Placeless, ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, channels: int = 32, *, patch: int = 16, depth: int = 2, heads: int = 4
+        self,
+        channels: int = 32,
+        *,
+        patch: int = 16,
+        depth: int = 2,
+        heads: int = IMAGE_ENCODER_HEADS,
     ) -> None:
         super().__init__()
         self.channels = channels

@@ -59,6 +59,8 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         args=arguments,
         config=(tyro.conf.DisallowNone,),
     )
+    if given.get("run", {}).keys() >= {"accumulation", "clips_per_step"}:
+        raise ConfigError("--clips-per-step says what --accumulation is: leave one of them out")
     if path := given.pop("config", None):
         given = laid_over(given, read_settings(path))
         absent = [f"--{name}" for name in _REQUIRED if name not in given]

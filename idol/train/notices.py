@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from idol.config.model import CLIP_STAGES, TIMESTEPS
-from idol.config.presets import defaults
+from idol.config.presets import defaults, preset
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
 from idol.data.preparation import weighs
+from idol.model_info import find_model, read_info
 from shards.options import not_used
 
 __all__ = ["notices"]
@@ -43,6 +44,8 @@ def notices(
         patch=config.patch,
     )
     lines = not_used(config, usual, _rules(config, data), _PREFIXES)
+    if checkpoint is None:
+        lines += not_used(config, _as_it_starts(config, usual), _model_rules(config), _PREFIXES)
     lines += _start(config, checkpoint, saved or {})
     lines += _frame_steps(config, data)
     lines += _only_val(data)
@@ -91,6 +94,8 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
     else:
         yield "data.cut", "pre-training alone cuts images"
         yield "optimizer.pretrained_layers", "pre-training alone freezes layers"
+    if stage != "pretrain" and config.model.streams == "video":
+        yield "data.depth", f"variant {config.variant} makes video alone"
     if not weighs(config):
         yield "data.depth_scores", f"stage {stage} has no error of depth to weigh"
     if not loss.motion_weight:
@@ -114,6 +119,28 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield "data.cache_limit", "there is no --cache"
     elif all(s.store.is_local for d in data.mixture.datasets for s in d.shards_of()):
         yield from ((f"data.{n}", "the shards are local files") for n in ("cache", "cache_limit"))
+
+
+def _as_it_starts(config: TrainConfig, usual: TrainConfig) -> TrainConfig:
+    """With the settings of the model that the run starts from, or the preset's."""
+    if config.base and not config.init_from:
+        return usual
+    model = read_info(find_model(config.init_from)).settings if config.init_from else None
+    return dataclasses.replace(usual, model=model or preset(config.preset))
+
+
+def _model_rules(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    """Settings of the model that mean nothing beside others of it."""
+    model = config.model
+    if model.temporal_modules != "animatediff":
+        why = f"variant {config.variant} has no motion modules of AnimateDiff"
+        yield from ((f"model.{name}", why) for name in ("motion_frames", "motion_mid_block"))
+    if model.pose_control != "t2i_adapter":
+        yield "model.pose_downscale", f"variant {config.variant} has no T2I-Adapter"
+    if model.background == "controlnet":
+        yield "model.background_init", f"variant {config.variant} gives it to a ControlNet"
+    elif model.prediction == "change":
+        yield "model.background_init", "a model that predicts the change starts otherwise"
 
 
 def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:

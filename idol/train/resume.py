@@ -54,6 +54,9 @@ _MAY_DIFFER = (
     "environment",  # compared by `shards.environment`, which knows what matters
 )
 
+# What is read of a saved configuration; another's config.json has not all of it.
+_PARTS = {"shards": list, "model": dict, "run": dict, "shards_digest": str}
+
 # Two differing checksums say nothing to a reader.
 _OTHER_SHARDS = (
     "shards_digest: the shards, their order or a mixture's weights are not those that this run "
@@ -96,9 +99,14 @@ def read_config(output: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return dict(json.loads(path.read_bytes()))
+        values = json.loads(path.read_bytes())
+        if not isinstance(values, dict):
+            raise ValueError("it holds no settings")
+        if lacking := [n for n, kind in _PARTS.items() if not isinstance(values.get(n), kind)]:
+            raise ValueError(f"it has no {', '.join(lacking)} of a run")
     except ValueError as error:
         raise TrainError(f"{path} is damaged ({error}): give another --output") from error
+    return values
 
 
 def write_config(output: Path, values: dict[str, Any]) -> None:

@@ -23,7 +23,9 @@ _NO_WEIGHTS = ("shared_maps", "consistency_layers")
 # Settings of the model that a variant's own classes build.
 _BUILT = ("streams", "background", "temporal_modules", "pose_control")
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(DualModalUNetConfig)}
+_DEFAULTS: dict[str, Any] = {
+    field.name: field.default for field in dataclasses.fields(DualModalUNetConfig)
+}
 
 
 def _unified() -> type[DualModalDenoiser]:

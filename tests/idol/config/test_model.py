@@ -20,6 +20,8 @@ from idol.config import ConfigError, DualModalUNetConfig, preset
         ({"temporal_layers": 1}, "must be true or false"),
         ({"layers_per_block": 0}, "layers_per_block must be from 1 to 2147483647, not 0"),
         ({"layers_per_block": 1.5}, "must be a whole number, not 1.5"),
+        ({"block_out_channels": (0, 64, 64, 64)}, "block_out_channels must be from 1 to "),
+        ({"block_out_channels": (), "attention_levels": ()}, "block_out_channels is empty"),
         ({"attention_levels": (True,)}, "1 entries for 4 levels"),
         ({"attention_heads": 7}, "attention_heads=7 does not divide the 320 channels"),
         ({"norm_groups": 3}, "norm_groups=3 does not divide the 320 channels"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from idol.config import ConfigError
+from idol.config import ConfigError, preset
 from idol.diffusion.schedule import noise_schedule
 from idol.pretrained import PRETRAINED
 from idol.train.cli import main, parse
@@ -107,6 +108,12 @@ def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in error
 
 
+def test_clips_of_a_step_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    both = "--stage video --accumulation 1 --clips-per-step 4"
+    assert main([*both.split(), *REQUIRED]) == 2
+    assert "--clips-per-step says what --accumulation is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("settings", "mistake"),
     [
@@ -129,6 +136,10 @@ def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         ({"crop_area": (0.9, 0.5)}, "--crop-area must rise, not 0.9 0.5"),
         ({"batch_size": 1.5}, "--batch-size must be a whole number, not 1.5"),
         ({"depth": "both"}, "--depth must be one of "),
+        (
+            {"model": dataclasses.replace(preset("tiny"), foreground_dim=97)},
+            "--model.foreground-dim must be a multiple of 4 with preset tiny, not 97",
+        ),
     ],
 )
 def test_numbers_out_of_range_are_refused(settings: dict[str, Any], mistake: str) -> None:

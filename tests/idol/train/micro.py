@@ -38,6 +38,7 @@ MODEL = DualModalUNetConfig(
     norm_groups=4,
     cross_attention_dim=8,
     foreground_dim=8,
+    pose_downscale=4,
     prediction="v",
 )
 

@@ -10,13 +10,20 @@ import pytest
 
 from idol.config import ConfigError, LossConfig
 from idol.data.datasets import open_datasets
+from idol.model import DualModalUNetConfig
 from idol.train.cli import main, run_config
 from idol.train.notices import notices
 from idol.train.train import train
+from idol.variants import VARIANTS
 from shards.dataset import open_for_build
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
-from tests.idol.train.micro import clip, micro, write_shards
+from tests.idol.train.micro import MODEL, clip, micro, write_shards
+from tests.idol.train.test_train import CHANGE
+
+
+def of_variant(name: str) -> DualModalUNetConfig:
+    return dataclasses.replace(MODEL, background_init="zero", **VARIANTS[name].model)
 
 
 def told(stage: Any, shards: Path, **settings: Any) -> list[str]:
@@ -57,6 +64,31 @@ def test_a_plain_run_has_nothing_to_be_told(boxes: Path) -> None:
                 "loss": LossConfig(denoise_error="v", motion_weight=0, motion_divisor="frames"),
             },
             "--loss.motion-divisor frames is not used: --loss.motion-weight is 0",
+        ),
+        (
+            "image",
+            {"variant": "disco", "depth": "frame", "model": of_variant("disco")},
+            "--depth frame is not used: variant disco makes video alone",
+        ),
+        (
+            "image",
+            {"model": dataclasses.replace(MODEL, motion_frames=16)},
+            "--model.motion-frames 16 is not used: variant idol has no motion modules",
+        ),
+        (
+            "image",
+            {"model": dataclasses.replace(MODEL, motion_mid_block=False)},
+            "--model.no-motion-mid-block is not used: variant idol has no motion modules",
+        ),
+        (
+            "image",
+            {"model": dataclasses.replace(MODEL, pose_downscale=2)},
+            "--model.pose-downscale 2 is not used: variant idol has no T2I-Adapter",
+        ),
+        (
+            "image",
+            {"model": dataclasses.replace(CHANGE, background_init="copy")},
+            "--model.background-init copy is not used: a model that predicts the change",
         ),
     ],
 )

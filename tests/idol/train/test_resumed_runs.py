@@ -157,6 +157,17 @@ def test_the_saved_settings_are_the_last_ones(boxes: Path, tmp_path: Path) -> No
     assert saved["init_from"] == str(before)
 
 
+@pytest.mark.parametrize("content", ["null", "{}", '{"shards": 1}', "[", '"text"'])
+def test_what_is_no_runs_configuration_is_one_line_and_stays(
+    boxes: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert run_config(micro("pretrain", boxes, tmp_path, steps=1)) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert f"{tmp_path}/config.json is damaged" in line
+    assert (tmp_path / "config.json").read_text() == content
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_checkpoint_stays_mapped_into_memory(
     boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
