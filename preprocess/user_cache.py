@@ -6,14 +6,18 @@ from pathlib import Path
 
 from shards.files.atomic import write_atomically
 from shards.files.digest import sha256
+from shards.files.home import expanded
 
 __all__ = ["cache_folder", "keep", "kept"]
 
 
 def cache_folder(name: str) -> Path:
-    """The folder `idol/NAME` of $XDG_CACHE_HOME, or else of `~/.cache`."""
+    """The folder `idol/NAME` of $XDG_CACHE_HOME, or else of `~/.cache`.
+
+    Raises StorageError where the user has no home.
+    """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "idol" / name
+    return expanded(cache) / "idol" / name
 
 
 def kept(path: Path) -> bytes | None:
