@@ -56,7 +56,8 @@ def sampling_of(
 
     That is 50 steps of DDIM with a guidance of 1.5, and for preset tiny 2 steps of UniPC without
     guidance. Of DDIM, where it is asked for, preset tiny takes 50 steps too; of other schedulers
-    sd14 takes 10, and tiny 2. A distilled model has guidance in it: 4 steps of its scheduler.
+    sd14 takes 10, and tiny 2. A distilled model has guidance in it: 4 steps of its scheduler, or as
+    many as it can.
 
     Raises:
         ConfigError: the model cannot be sampled so; the message says why.
@@ -81,4 +82,4 @@ def sampling_of(
     if (steps or 1) > distilled.solver_steps:
         mistakes.append(f"--steps must be at most {distilled.solver_steps}, not {steps}")
     ConfigError.raise_if_any(mistakes, "this model was distilled")
-    return Sampling(CONSISTENCY, steps or 4, 1.0)
+    return Sampling(CONSISTENCY, steps or min(4, distilled.solver_steps), 1.0)

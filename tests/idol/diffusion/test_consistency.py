@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -150,6 +152,7 @@ def test_a_model_is_sampled_as_it_is_and_no_other_way() -> None:
     assert sampling_of("tiny", scheduler="dpm", guidance=1.5) == Sampling("dpm", 2, 1.5)
     assert sampling_of("tiny", scheduler="ddim") == Sampling("ddim", 50, 1.0)
     assert sampling_of("tiny", TOLD) == sampling_of("sd14", TOLD) == Sampling("lcm", 4, 1.0)
+    assert sampling_of("sd14", dataclasses.replace(TOLD, solver_steps=2)) == ("lcm", 2, 1.0)
     assert sampling_of("sd14", TOLD, steps=2, guidance=1, scheduler="lcm") == ("lcm", 2, 1.0)
     with pytest.raises(ConfigError, match="--stage distill"):
         sampling_of("sd14", scheduler="lcm")
