@@ -34,7 +34,7 @@ from idol.encoders import (
     VAECodec,
     VAEModel,
 )
-from idol.generate.checks import call_mistakes, guidance_mistakes
+from idol.generate.call_checks import call_mistakes, guidance_mistakes
 from idol.generate.depth import colour_map, depth_of, metres_of
 from idol.generate.errors import GenerationError
 from idol.generate.folder import complete_folder
