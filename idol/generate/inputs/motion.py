@@ -31,6 +31,7 @@ _SLOWEST, _FASTEST = 1.0, 240.0
 _FARTHEST = 20  # times the picture's longer side, from its corner
 _BLACK = 24  # of 255: darker is background
 _LEAST_BLACK = 0.6  # of a drawing, that is black
+_SUREST = 1.001  # of scores, which are at most 1 but for rounding
 _MOST_PIXELS = 4e9  # of all drawings together, in bytes
 
 
@@ -54,7 +55,7 @@ def read_fps(text: str) -> float:
 
 def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None) -> Motion:
     """Of a `.npy` as shards keep it, or of one person's: (F, people, J, 3) or (F, J, 3), J 134 or
-    18 joints of x, y in pixels of `picture` (width, height), and a score.
+    18 joints of x, y in pixels of `picture` (width, height), and a score from 0 to 1.
 
     Of several people it is the first. Frames a second are 25 unless given.
     Raises GenerationError for anything else.
@@ -68,10 +69,12 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
         raise GenerationError(f"{path} holds several arrays: save one, of key points, as .npy")
     joints = (len(OPENPOSE_134), len(COCO_18))
     fits = points.ndim in (3, 4) and points.shape[-1] == 3 and points.shape[-2] in joints
-    if not fits or not np.issubdtype(points.dtype, np.number) or points.size == 0:
+    real = np.issubdtype(points.dtype, np.number) and not np.iscomplexobj(points)
+    if not fits or not real or points.size == 0:
         raise GenerationError(
-            f"{path} holds {points.dtype}{points.shape}, not key points: (frames, people, joints, "
-            "3) or (frames, joints, 3), of 134 or 18 joints, each x, y in pixels and a score"
+            f"{path} holds {points.dtype}{points.shape}, not key points: real numbers of shape "
+            "(frames, people, joints, 3) or (frames, joints, 3), of 134 or 18 joints, each x, y in "
+            "pixels and a score"
         )
     people = points.shape[1] if points.ndim == 4 else 1
     one = (points[:, 0] if points.ndim == 4 else points).astype(np.float32)
@@ -82,6 +85,11 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
     seen = whole[..., 2] > 0
     if not seen.any():
         raise GenerationError(f"{path}: no joint has a score above 0: nobody was seen")
+    if (surest := float(whole[..., 2].max())) > _SUREST:
+        raise GenerationError(
+            f"{path}: scores reach {surest:g}, and must be from 0 (not seen) to 1 (sure): divide "
+            "them by the largest that there can be, or cut them off at 1"
+        )
     if float(np.abs(whole[seen][:, :2]).max()) <= 2:
         raise GenerationError(
             f"{path}: x and y are fractions of a picture: multiply them by its width and height"
