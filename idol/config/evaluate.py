@@ -101,8 +101,8 @@ class EvaluateRunConfig:
     """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
     of preset tiny take 2."""
     guidance: Guidance = None
-    """Weight of the foreground; 1 is none. Unless given 1.5, and 1 for models of preset tiny;
-    distilled models have it in them."""
+    """Weight of the foreground, at most 100; 1 is none. Unless given 1.5, and 1 for models of
+    preset tiny; distilled models have it in them."""
     scheduler: SamplerName | None = None
     """How steps are taken: ddim, unipc or dpm; unless given ddim, and unipc for models of
     preset tiny; lcm, which distilled models take."""

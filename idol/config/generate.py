@@ -63,11 +63,11 @@ class GenerateConfig:
     which need few. Unless given ddim, and unipc for models of preset tiny. lcm is for distilled
     models, which take no other."""
     guidance: Guidance = None
-    """Weight of the person's image; 1 is none, and half the work. Unless given 1.5, and 1 for
-    models of preset tiny; distilled models have it in them."""
+    """Weight of the person's image, at most 100; 1 is none, and half the work. Unless given 1.5,
+    and 1 for models of preset tiny; distilled models have it in them."""
     temperature: Temperature = 1.0
-    """Deviation of the noise that the video starts from; below 1 it flickers less and is nearer to
-    the mean of what could be, above 1 farther."""
+    """Deviation of the noise that the video starts from, at most 100; below 1 it flickers less and
+    is nearer to the mean of what could be, above 1 farther."""
     seed: Annotated[int, at_least(0)] = 0
     """Another one gives another video; the same one the same bytes."""
     window: Annotated[int | None, at_least(1)] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from idol.config.checks import NOT_NEGATIVE, ConfigError, at_least
+from idol.config.checks import ConfigError, Range, at_least
 from idol.config.distill import Distilled
 from idol.config.model import TIMESTEPS, PresetName
 
@@ -22,11 +22,13 @@ CONSISTENCY = "lcm"
 """The scheduler of distilled models."""
 
 
-# Options of all commands that generate; None is the model's own.
+# Options of all commands that generate; None is the model's own. Beyond the largest factors nothing
+# is seen in the images any more, and far beyond numbers are not finite.
+_FACTOR = Range(0, 100)
 SamplerName = Literal["ddim", "unipc", "dpm", "lcm"]
 Steps = Annotated[int | None, at_least(1, TIMESTEPS)]
-Guidance = Annotated[float | None, NOT_NEGATIVE]
-Temperature = Annotated[float, NOT_NEGATIVE]
+Guidance = Annotated[float | None, _FACTOR]
+Temperature = Annotated[float, _FACTOR]
 
 
 class Sampling(NamedTuple):

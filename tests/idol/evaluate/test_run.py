@@ -137,8 +137,8 @@ def test_how_it_samples_is_checked_as_idol_generate_checks_it() -> None:
     message = str(refused.value)
     for fault in (
         "--steps must be from 1 to 1000, not 5000",
-        "--guidance must be >= 0 and finite, not -3",
+        "--guidance must be from 0 to 100, not -3",
         "--scheduler must be one of ddim, unipc, dpm, lcm, not 'nope'",
-        "--temperature must be >= 0 and finite, not -1",
+        "--temperature must be from 0 to 100, not -1",
     ):
         assert fault in message
