@@ -181,7 +181,20 @@ class ClipGenerator:
     @property
     def frames(self) -> int:
         """Frames that pass through the model at a time, at most."""
-        return self._windows().length
+        return self.windows_in_force.length
+
+    @property
+    def windows_in_force(self) -> Windows:
+        """`windows`, or the usual ones; a model without temporal layers takes each frame by
+        itself."""
+        from idol.generate.windows import Windows
+
+        info = self.pipeline.info
+        if not self.pipeline.unet.settings.temporal_layers:
+            return Windows(length=1, overlap=0)
+        if self.windows is not None or info is None or info.frames < 2:
+            return self.windows or Windows()
+        return Windows(length=info.frames, overlap=info.frames // 2)
 
     def __call__(
         self,
@@ -200,7 +213,8 @@ class ClipGenerator:
                 byte with scheduler ddim; others remember more than the latents.
 
         Raises:
-            GenerationError: the model does not fit the conditions, or there is no such scheduler.
+            GenerationError: the model does not fit the conditions, there is no such scheduler, or
+                latents are not finite after a step.
             ConfigError: the model cannot be sampled so.
         """
         import torch
@@ -219,6 +233,11 @@ class ClipGenerator:
             raise GenerationError(str(error)) from error
 
         def step_end(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            if not torch.isfinite(tensors["latents"]).all():
+                raise GenerationError(
+                    f"step {step + 1} of {sampling.steps} gave numbers that are not finite: lower "
+                    "--guidance or --temperature, take --dtype float32, or another model"
+                )
             if on_step is not None:
                 on_step(step + 1, tensors["latents"])
             return {}
@@ -240,20 +259,12 @@ class ClipGenerator:
             latents=kept,
             first_step=done,
             output_type="latent",
-            windows=self._windows(),
+            windows=self.windows_in_force,
             low_memory=self.low_memory,
             callback_on_step_end=step_end,
             return_dict=False,
         )[0]
         return self._decoded(latents, conditions.fps)
-
-    def _windows(self) -> Windows:
-        from idol.generate.windows import Windows
-
-        info = self.pipeline.info
-        if self.windows is not None or info is None or info.frames < 2:
-            return self.windows or Windows()
-        return Windows(length=info.frames, overlap=info.frames // 2)
 
     def _decoded(self, latents: Tensor, fps: float) -> Generated:
         """Images and depth of latents (1, M, F, C, H', W'), a few frames in memory at a time."""

@@ -15,8 +15,10 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from idol.config.checks import ConfigError
 from idol.config.generate import GenerateConfig
 from idol.generate.c2pa import Signer
+from idol.generate.checks import check_length, check_poses, check_stage
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions, ClipGenerator, Generated
@@ -38,7 +40,6 @@ from idol.generate.windows import Windows
 from idol.model_info import FILE, NotAModelError, find_model, read_info, sampling_by
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
-from idol.variants import variant_called
 from shards.files.atomic import write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
@@ -131,8 +132,9 @@ def generate(
             config, annotators, read(config, annotators, stages, device), generator, remains
         )
         generated = _denoised(config, stages, generator, conditions, remains)
-        scores, generated = _scores(config, generated, conditions, generator)
-        report = {**settings, **told, **scores, "windows": _windows_json(generator)}
+        windows = generator.windows_in_force
+        scores, generated = _scores(config, generated, conditions, windows)
+        report = {**settings, **told, **scores, "windows": dataclasses.asdict(windows)}
         if generator.estimate is not None:
             report["depth_estimated"] = {"by": "lite", "lost": generated.lost or None}
         with stages.stage("writing") as advance:
@@ -282,11 +284,14 @@ def _is_whole(out: Path, report: dict[str, Any]) -> bool:
 def _as_the_model_is(config: GenerateConfig, model: Path | None) -> GenerateConfig:
     """The same with the model's own scheduler, steps and guidance where none are given.
 
-    Raises ConfigError where the model cannot be sampled so, NotAModelError where it is none.
+    Raises GenerationError where the model makes no videos, ConfigError where it cannot be sampled
+    so, NotAModelError where it is none.
     """
     assert model is not None
     folder = _model_folder(model)
     info = read_info(folder) if (folder / FILE).is_file() else None
+    if info is not None:
+        check_stage(config, info)
     own = sampling_by(
         info, scheduler=config.scheduler, steps=config.steps, guidance=config.guidance
     )
@@ -307,7 +312,7 @@ def _generator(
     except OSError as error:
         raise NotAModelError(f"{config.model} cannot be loaded: {error}") from error
     pipeline.set_progress_bar_config(disable=True)
-    _check_poses(config, annotators, pipeline)
+    check_poses(config, annotators, pipeline)
     learnt = pipeline.info.frames if pipeline.info else 1
     length = config.window or (learnt if learnt > 1 else Windows().length)
     overlap = length // 2 if config.overlap is None else config.overlap
@@ -323,22 +328,6 @@ def _generator(
     )
 
 
-def _check_poses(config: GenerateConfig, annotators: Annotation, pipeline: IdolPipeline) -> None:
-    """Raise GenerationError for skeletons drawn otherwise than the model's variant learnt them."""
-    wanted = variant_called(pipeline.info.variant).poses if pipeline.info else None
-    style = annotators.choice.pose_style
-    if config.skeletons is None and wanted not in (None, style):
-        raise GenerationError(
-            f"{config.model} learnt from {wanted} skeletons, and these would be drawn as {style}: "
-            f"give --pose-style {wanted}"
-        )
-
-
-def _windows_json(generator: ClipGenerator) -> dict[str, Any]:
-    assert generator.windows is not None
-    return dataclasses.asdict(generator.windows)
-
-
 def _inputs(
     config: GenerateConfig,
     annotators: Annotation,
@@ -348,14 +337,7 @@ def _inputs(
 ) -> tuple[ClipConditions, dict[str, Any]]:
     """What is generated from, and what the report says of it; both are kept."""
     person, motion = given
-    assert generator.windows is not None
-    if len(motion) == 1:
-        raise GenerationError(f"{motion.name} has one frame: a motion needs several")
-    if len(motion) < generator.windows.length:
-        raise GenerationError(
-            f"{motion.name} has {len(motion)} frames, and {generator.windows.length} pass through "
-            "the model at a time: give a longer motion, or a smaller --window"
-        )
+    check_length(config, motion, generator.windows_in_force)
     conditions, placement = _prepared(config, annotators, person, motion, generator.pipeline.size)
     told = {
         "person": {"name": person.name, **person.info},
@@ -418,14 +400,18 @@ def _denoised(
             remains.keep_step(done, latents.detach().float().cpu().numpy())
             advance(done, generator.sampling.steps)
 
-        return generator(conditions, config.seed, on_step=on_step, resume=resume)
+        try:
+            return generator(conditions, config.seed, on_step=on_step, resume=resume)
+        except (GenerationError, ConfigError):  # as it would be the next time
+            remains.remove()
+            raise
 
 
 def _scores(
     config: GenerateConfig,
     generated: Generated,
     conditions: ClipConditions,
-    generator: ClipGenerator,
+    windows: Windows,
 ) -> tuple[dict[str, Any], Generated]:
     """What the report says of how the video holds together, and the video that is written."""
     scores: dict[str, Any] = {}
@@ -442,11 +428,10 @@ def _scores(
     else:  # nothing says where the person is
         scores["background_psnr"] = None
         persons = np.zeros(generated.frames.shape[:3], bool)
-    assert generator.windows is not None
     found = drift(generated.frames, persons)
     scores |= {
         "background_kept": kept,
-        "seam": _plain(seam(generated.frames, generator.windows.stride)),
+        "seam": _plain(seam(generated.frames, windows.stride)),
         "drift": {"background": _plain(found.background), "person": _plain(found.person)},
         "mean_confidence": _plain(float(generated.confidence.mean())),
     }

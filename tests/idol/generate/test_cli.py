@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from cryptography.hazmat.primitives.asymmetric import ec
 from diffusers import AutoencoderKL
 
@@ -25,6 +26,7 @@ from shards.files.locks import alone_in
 from tests.idol.generate.certificates import MAIL, certificate
 from tests.idol.generate.figures import BONES, walk
 from tests.idol.generate.small import sd14, tiny
+from tests.idol.train.micro import MODEL
 
 Write = Callable[[Path, np.ndarray], Path]
 
@@ -194,6 +196,55 @@ def test_a_model_of_whole_frames_keeps_no_background_and_says_so_first(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_of_pretraining_is_refused_before_anything_is_read(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(MODEL.for_single_frames(), stage="pretrain").save_pretrained(tmp_path / "model")
+    command = replace(given, "--model", str(tmp_path / "model"))
+    command[0] = str(tmp_path / "photo.png")
+    (tmp_path / "photo.png").write_bytes(b"no picture")
+    assert "knows neither poses nor depth: train the stages" in one_line(command, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_images_takes_short_motions_and_no_windows(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    tiny(MODEL.for_single_frames(), stage="image", frames=1).save_pretrained(model)
+    command = [*replace(given, "--model", str(model)), "--frames", "3"]
+    for option in ("--window", "--overlap"):
+        said = one_line([*command, option, "2"], capsys)
+        assert f"{option} 2: {model} is of stage image, which takes each frame by itself" in said
+    assert not (tmp_path / "out").exists()
+    assert main(command) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert report["motion"]["frames_used"] == 3
+    assert report["windows"]["length"] == 1
+    assert report["windows"]["overlap"] == 0
+
+
+def test_numbers_that_are_not_finite_leave_nothing_in_the_way_of_the_next_command(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tiny(frames=8)
+    with torch.no_grad():
+        next(broken.unet.parameters()).fill_(torch.nan)
+    broken.save_pretrained(tmp_path / "model")
+    said = one_line(replace(given, "--model", str(tmp_path / "model")), capsys)
+    assert "step 1 of 3 gave numbers that are not finite: lower --guidance" in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["preview.png"]
+    assert main(given) == 0
+
+
+def test_one_window_has_no_other_to_overlap_with(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = one_line([*given, "--frames", "8", "--overlap", "2"], capsys)
+    assert "--overlap 2: the 8 frames of motion.npy are one window" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_preview_comes_without_a_model(given: list[str], tmp_path: Path) -> None:
     at = given.index("--model")
     assert main([*given[:at], *given[at + 2 :], "--preview"]) == 0
@@ -251,6 +302,10 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
         line = one_line(replace(given, option, str(value)), capsys)
         assert reason.rstrip() in line, (reason, line)
         assert not out.exists(), reason
+    for option in ("--guidance", "--temperature"):
+        assert f"{option} must be from 0 to 100, not 1e+30" in one_line(
+            [*given, option, "1e30"], capsys
+        )
     for rate in ("0", "-1", "nan", "25fps"):
         assert "--fps" in one_line([*given, f"--fps={rate}"], capsys)
     assert "absent.png: there is no such file" in one_line(

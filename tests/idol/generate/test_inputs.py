@@ -219,8 +219,8 @@ def test_key_points_come_in_the_shapes_that_shards_and_others_keep(
         (np.ones((5, 134, 3)) * 0.5, "fractions of a picture"),
         (np.zeros((0, 134, 3)), "not key points"),
         (np.array([[{}]]), "cannot be read as key points"),
-        (walk(BONES, frames=5) * (1 + 0j), r"k.npy holds complex.*not key points: real numbers"),
-        (walk(BONES, frames=5) * [1, 1, 100], r"k.npy: scores reach \d+, and must be from 0 .*to 1"),
+        (walk(BONES, frames=5) * (1 + 0j), r"k.npy holds complex.*: real numbers of shape"),
+        (walk(BONES, frames=5) * [1, 1, 100], r"k.npy: scores reach \d+, and must be from 0 "),
     ],
 )
 def test_other_arrays_are_no_key_points(array: np.ndarray, reason: str, tmp_path: Path) -> None:
