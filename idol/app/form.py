@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from idol.config.generate import GenerateConfig
 from idol.errors import IdolError
 from idol.generate.cli import parse
-from idol.generate.inputs.options import Annotation, annotation, annotator_options
+from idol.generate.inputs.options import Annotation, annotation, annotator_options, unused
 from shards.options import options_of
 
 __all__ = ["Form", "FormError", "Setting", "Settings", "as_command", "parsed", "settings"]
@@ -141,7 +141,7 @@ class Form:
     def arguments(
         self, known: Settings, *, out: Path, model: Path | None, weights: Path | None
     ) -> list[str]:
-        """The command line, without the command's name.
+        """The command line, without the command's name and what is not used by it.
 
         Raises FormError naming what is missing.
         """
@@ -156,7 +156,9 @@ class Form:
             for name in ("person_mask", "background", "background_mask"):
                 if path := getattr(self, name):
                     given += [f"--{name.replace('_', '-')}", path]
-        for setting in known.all:
+        masked = self.person_clip is None and self.person_mask is not None
+        without = unused(person, motion, masked=masked)
+        for setting in (setting for setting in known.all if setting.name not in without):
             given += setting.arguments(self.settings.get(setting.name, setting.usual))
         for option, path in (("--model", model), ("--weights", weights)):
             if path is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from idol.app.form import as_command, parsed
-from idol.generate.inputs.clip import is_clip
+from idol.config.generate import is_clip
 from shards.files.atomic import atomic_file
 from shards.files.digest import parse_json, sha256_file
 

@@ -9,7 +9,15 @@ import tyro
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 
-__all__ = ["GenerateConfig"]
+__all__ = ["BETWEEN", "GenerateConfig", "is_clip"]
+
+BETWEEN = "::"
+"""Stands between a dataset and the key of a clip in it."""
+
+
+def is_clip(text: str) -> bool:
+    """Whether a path on the command line names a clip."""
+    return BETWEEN in text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +112,9 @@ class GenerateConfig:
             mistakes.append("--fill-hole is of --keep-background: give that as well")
         if self.background_mask is not None and self.background is None:
             mistakes.append("--background-mask is of a --background, and none is given")
-        if "::" in self.photo:
+        if self.watermark_every is not None and not self.watermark:
+            mistakes.append("--watermark-every is of the watermark, and --no-watermark wants none")
+        if is_clip(self.photo):
             for name in ("person_mask", "background"):
                 if getattr(self, name) is not None:
                     mistakes.append(f"--{name.replace('_', '-')} is for photos: a clip has its own")

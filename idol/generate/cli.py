@@ -8,7 +8,12 @@ import tyro
 
 from idol.config.generate import GenerateConfig
 from idol.errors import IdolError
-from idol.generate.inputs.options import Annotation, annotation, annotator_options
+from idol.generate.inputs.options import (
+    Annotation,
+    annotation,
+    annotator_options,
+    check_used,
+)
 from shards.command import ALSO, run
 from shards.environment import limit_threads
 from shards.errors import ShardsError
@@ -21,8 +26,8 @@ _REQUIRED = ("photo", "out")
 
 
 def parse(arguments: Sequence[str]) -> tuple[GenerateConfig, Annotation]:
-    """Raises ConfigError for options that contradict each other, SystemExit for --help or what is
-    no command line of ours."""
+    """Raises ConfigError for options that contradict each other, or of annotators that have nothing
+    to look at; SystemExit for --help or what is no command line of ours."""
     own = options_of(GenerateConfig, required=_REQUIRED)
     fields: dict[str, Any] = get_type_hints(own, include_extras=True)
     kind = section("Options", {**fields, **annotator_options()})
@@ -35,7 +40,9 @@ def parse(arguments: Sequence[str]) -> tuple[GenerateConfig, Annotation]:
         config=(tyro.conf.DisallowNone,),
     )
     config = GenerateConfig(**{name: given[name] for name in fields if name in given})
-    return config, annotation({name: v for name, v in given.items() if name not in fields})
+    annotators = annotation({name: v for name, v in given.items() if name not in fields})
+    check_used(config, annotators)
+    return config, annotators
 
 
 def main(argv: Sequence[str] | None = None) -> int:

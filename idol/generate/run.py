@@ -16,13 +16,12 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from idol.config.checks import ConfigError
-from idol.config.generate import GenerateConfig
+from idol.config.generate import GenerateConfig, is_clip
 from idol.generate.c2pa import Signer
 from idol.generate.checks import check_length, check_poses, check_stage
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions, ClipGenerator, Generated
-from idol.generate.inputs.clip import is_clip
 from idol.generate.inputs.estimate import depth_estimate
 from idol.generate.inputs.options import Annotation
 from idol.generate.inputs.prepare import FrameChoice, Placement, prepare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from idol.config.generate import BETWEEN
 from idol.generate.errors import GenerationError
 from idol.generate.generator import FPS, arrays_of
 from idol.generate.inputs.values import Motion, Person
@@ -13,17 +14,11 @@ from shards import Clip, open_dataset
 from shards.sample.keypoints import COCO_18, OPENPOSE_134
 from shards.sample.skeleton import MIN_SCORE
 
-__all__ = ["is_clip", "motion_of_clip", "person_of_clip", "read_clip"]
+__all__ = ["motion_of_clip", "person_of_clip", "read_clip"]
 
-_BETWEEN = "::"
 _BODY = len(COCO_18)
 _IN_PLACE = 0.8  # of the joints that lie in a mask of the same moment, at least
 _SOLE = 0.05  # of a body's size that the ground is below the ankles
-
-
-def is_clip(text: str) -> bool:
-    """Whether a path on the command line names a clip."""
-    return _BETWEEN in text
 
 
 def read_clip(text: str) -> Clip:
@@ -31,7 +26,7 @@ def read_clip(text: str) -> Clip:
 
     Raises GenerationError for other text, and ShardsError where there is no such clip.
     """
-    dataset, _, key = text.rpartition(_BETWEEN)
+    dataset, _, key = text.rpartition(BETWEEN)
     if not dataset or not key:
         raise GenerationError(
             f"{text}: a clip is named as DATASET::KEY; `idol-shards ls` lists keys"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from idol.config.generate import GenerateConfig
+from idol.config.generate import GenerateConfig, is_clip
 from idol.generate.errors import GenerationError
-from idol.generate.inputs.clip import is_clip, motion_of_clip, person_of_clip, read_clip
+from idol.generate.inputs.clip import motion_of_clip, person_of_clip, read_clip
 from idol.generate.inputs.motion import (
     motion_of_keypoints,
     motion_of_skeletons,

@@ -32,7 +32,8 @@ def test_each_setting_comes_back_from_the_command_line() -> None:
         "scheduler": "unipc", "fps": "30000/1001", "person": "2", "pose_style": "dwpose",
         "smooth": False,
     }  # fmt: skip
-    config, annotators = parsed(arguments(Form(**CLIPS, settings=given), Path("m o d e l")))
+    form = Form(photo="p.jpg", driving="d.mp4", settings=given)
+    config, annotators = parsed(arguments(form, Path("m o d e l")))
     for name in ("seed", "steps", "guidance", "keep_background", "watermark", "scheduler", "fps"):
         assert getattr(config, name) == given[name]
     assert annotators.asked == {"person": "2", "pose_style": "dwpose", "smooth": False}
@@ -46,6 +47,14 @@ def test_files_belong_to_a_photo_alone() -> None:
         "p.jpg", "--driving", "d.mp4", "--person-mask", "m.png", "--background", "b.png",
     ]  # fmt: skip
     assert "--person-mask" not in arguments(Form(**CLIPS, **files))
+
+
+def test_settings_of_annotators_belong_to_what_they_look_at() -> None:
+    given = {"mask": "sam3", "pose": "dwpose", "pose_style": "dwpose"}
+    assert arguments(Form(**CLIPS, settings=given))[3:5] == ["--pose-style", "dwpose"]
+    over_clip = Form(person_clip="a.tar::one", driving="d.mp4", settings=given)
+    assert "--mask" not in arguments(over_clip)
+    assert "--pose" in arguments(over_clip)
 
 
 def test_a_command_is_quoted_for_a_shell() -> None:
@@ -74,8 +83,9 @@ def test_what_is_missing_or_wrong_is_said(form: Form, said: str) -> None:
 def test_what_the_command_refuses_is_refused_in_its_words() -> None:
     with pytest.raises(ConfigError, match="--steps"):
         parsed(arguments(Form(**CLIPS, settings={"steps": 0})))
+    form = Form(photo="p.jpg", driving="d.mp4", settings={"mask": "nobody"})
     with pytest.raises(ConfigError, match="--mask must be"):
-        parsed(arguments(Form(**CLIPS, settings={"mask": "nobody"})))
+        parsed(arguments(form))
 
 
 def test_every_option_of_the_command_is_on_the_page_or_asked_for_otherwise() -> None:

@@ -367,5 +367,37 @@ def test_options_that_contradict_each_other_are_named_together(given: list[str])
         parse([*given, "--skeletons", "x"])
     with pytest.raises(ConfigError, match="--background-mask is of a --background"):
         parse([*given, "--background-mask", "x.png"])
+    with pytest.raises(ConfigError, match="--no-watermark wants none"):
+        parse([*given, "--watermark-every", "4"])
     with pytest.raises(ConfigError, match=r"--seed.*; .*a clip has its own"):
         parse(["data::key", *given[1:], "--seed", "-1"])
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("d::k --driving d::k --person 2", "--person 2 is not used: nothing is annotated"),
+        ("d::k --driving m.npy --pose lite --no-smooth", "--no-smooth is not used: nothing is"),
+        ("d::k --skeletons drawn --sam vit_b", "--sam vit_b is not used: nothing is annotated"),
+        ("d::k --driving v.mp4 --mask lite", "--mask lite is not used: a clip has its own mask"),
+        ("p.jpg --driving v.mp4 --person-mask m.png --mask lite", "--person-mask gives the mask"),
+    ],
+)
+def test_options_of_annotators_that_look_at_nothing_are_refused(command: str, said: str) -> None:
+    from idol.config.checks import ConfigError
+
+    with pytest.raises(ConfigError, match=said) as refused:
+        parse([*command.split(), "--out", "o"])
+    assert "leave it out" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "d::k --driving d::k --pose-style dwpose",
+        "d::k --driving v.mp4 --pose lite --person 2 --no-smooth",
+        "p.jpg --driving d::k --mask lite --pose none",
+    ],
+)
+def test_options_of_annotators_that_look_at_something_are_taken(command: str) -> None:
+    parse([*command.split(), "--out", "o"])
