@@ -20,6 +20,7 @@ __all__ = [
     "DepthMeaning",
     "ModelInfo",
     "NotAModelError",
+    "average_beside",
     "find_model",
     "model_digest",
     "read_info",
@@ -30,6 +31,8 @@ FILE = "idol.json"
 # What a saved model's numbers mean; 1 had patches of pixels as preset tiny's latents, and 2 did not
 # say what depth means.
 FORMAT = 3
+# Beside the model of a checkpoint, where its run averages weights.
+_AVERAGE = "average.safetensors"
 
 
 class NotAModelError(IdolError):
@@ -154,8 +157,20 @@ def find_model(folder: str | PathLike[str]) -> Path:
     )
 
 
+def average_beside(model: str | PathLike[str]) -> Path | None:
+    """The averaged weights (`idol-train --ema`) beside a checkpoint's model; None beside any other.
+
+    The model's own are those that its run goes on with. Whoever uses the model takes the average,
+    as the run's final model has it.
+    """
+    path = Path(model).absolute()
+    average = path.parent / _AVERAGE
+    return average if path.name == "model" and average.is_file() else None
+
+
 def model_digest(folder: str | PathLike[str]) -> str:
-    """SHA-256 over the files of the model that `find_model` finds, by their names.
+    """SHA-256 over the files of the model that `find_model` finds, by their names, and over the
+    averaged weights beside it.
 
     Raises:
         NotAModelError: there is none.
@@ -166,6 +181,8 @@ def model_digest(folder: str | PathLike[str]) -> str:
         for file in sorted(found.rglob("*"))
         if file.suffix in (".safetensors", ".json", ".bin")
     }
+    if average := average_beside(found):
+        sums[f"../{average.name}"] = sha256_file(average)
     return hashlib.sha256(canonical_json(sums)).hexdigest()
 
 

@@ -28,7 +28,15 @@ from idol.config_json import write_config_json
 from idol.encoders import CLIPEncoder, LatentCodec, PatchCodec, TinyEncoder, VAECodec
 from idol.encoders.vae_identity import is_vae
 from idol.model import DualModalDenoiser
-from idol.model_info import FILE, ModelInfo, NotAModelError, find_model, read_info
+from idol.model.saving import raise_if_different
+from idol.model_info import (
+    FILE,
+    ModelInfo,
+    NotAModelError,
+    average_beside,
+    find_model,
+    read_info,
+)
 from idol.tensors import into_memory, read_tensors, write_tensors
 from idol.variants import denoiser_class
 
@@ -39,6 +47,7 @@ __all__ = [
     "frozen_parts",
     "load_tiny",
     "load_trained",
+    "take_average",
     "write_frozen",
     "write_model",
 ]
@@ -74,6 +83,8 @@ def load_trained(
 ) -> tuple[Trained, ModelInfo]:
     """Load the model in an output of `idol-train`, a checkpoint of it, or a model's folder.
 
+    A checkpoint of a run that averages weights is loaded with the average, as the final model is.
+
     Args:
         vae, image_encoder: in place of those that it names.
 
@@ -91,8 +102,10 @@ def load_trained(
         image_encoder=image_encoder or _beside(path, "image_encoder") or info.image_encoder,
         settings=info.settings,
     )
+    take_average(path, denoiser=denoiser)
     if isinstance(encoder, TinyEncoder):
         load_tiny(encoder, path)
+        take_average(path, image_encoder=encoder)
     frozen_clip = encoder.clip if isinstance(encoder, CLIPEncoder) else encoder
     frozen_vae = codec.vae if isinstance(codec, VAECodec) else codec
     for part in (denoiser, frozen_clip, frozen_vae):
@@ -153,6 +166,23 @@ def frozen_digests(trained: Trained) -> dict[str, str]:
 def load_tiny(encoder: TinyEncoder, folder: Path) -> None:
     """Load the weights of preset tiny's image encoder from a model's folder."""
     encoder.load_state_dict(read_tensors(folder / _TINY / _WEIGHTS))
+
+
+def take_average(folder: Path, **parts: nn.Module) -> None:
+    """Put the averaged weights beside a checkpoint's model, if there are any, into its parts, which
+    were loaded from its folder: `denoiser`, `image_encoder`.
+
+    Raises:
+        CheckpointError: they are of another model.
+        OSError: they are damaged.
+    """
+    path = average_beside(folder)
+    if path is None:
+        return
+    weights = read_tensors(path)
+    for name, part in parts.items():
+        result = part.load_state_dict(_below(weights, f"{name}."), strict=False)
+        raise_if_different(name, str(path), missing=[], extra=result.unexpected_keys)
 
 
 def write_model(

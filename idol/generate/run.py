@@ -36,7 +36,14 @@ from idol.generate.progress import Advance, Stages
 from idol.generate.resume import Remains, differences
 from idol.generate.watermark import Watermark
 from idol.generate.windows import Windows
-from idol.model_info import FILE, NotAModelError, find_model, read_info, sampling_by
+from idol.model_info import (
+    FILE,
+    NotAModelError,
+    average_beside,
+    find_model,
+    read_info,
+    sampling_by,
+)
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
 from shards.files.atomic import write_atomically
@@ -192,6 +199,7 @@ def _settings(
             inputs[name] = {"clip": given}
     assert config.model is not None
     model = _model_folder(config.model)
+    average = average_beside(model)
     return {
         "settings": chosen,
         "annotators_asked": annotators.asked,
@@ -200,6 +208,7 @@ def _settings(
         "model": {
             "sha256": _digest(model),
             "files": len([path for path in model.rglob("*") if path.is_file()]),
+            **({"average_sha256": sha256_file(average)} if average else {}),
         },
         "software": {"idol-video": _version(), "torch": torch.__version__},
     }

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from idol.config import preset
-from idol.model_info import FILE, ModelInfo, NotAModelError, read_info
+from idol.model_info import (
+    FILE,
+    ModelInfo,
+    NotAModelError,
+    average_beside,
+    model_digest,
+    read_info,
+)
 
 
 @pytest.fixture
@@ -35,3 +42,19 @@ def test_another_version_is_refused_by_name(folder: Path, change: int, when: str
         read_info(folder)
     assert str(refused.value).startswith(f"{folder / FILE} was written by {when} version (format ")
     assert "train that model again" in str(refused.value)
+
+
+def test_averaged_weights_beside_a_checkpoints_model_are_part_of_what_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "step-00000002" / "model"
+    model.mkdir(parents=True)
+    (folder / FILE).rename(model / FILE)
+    assert average_beside(model) is None
+    without = model_digest(model)
+    average = model.parent / "average.safetensors"
+    average.write_bytes(b"weights")
+    assert average_beside(model) == average
+    assert model_digest(model) != without
+    monkeypatch.chdir(model)
+    assert average_beside(".") == average

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from idol.checkpoint import find_damage
 from idol.generate.depth import depth_of
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipGenerator, conditions_of
@@ -86,11 +87,12 @@ def test_an_unknown_scheduler_is_named() -> None:
         ClipGenerator(tiny(), scheduler="dimm")(conditions_of(clip(0)), 0)
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.5])
 def test_the_final_model_and_a_checkpoint_of_training_generate_alike(
-    boxes: Path, tmp_path: Path
+    boxes: Path, tmp_path: Path, ema: float
 ) -> None:
     train(micro("image", boxes, tmp_path / "image", steps=2))
-    train(micro("video", boxes, tmp_path / "run", init_from=tmp_path / "image", steps=2))
+    train(micro("video", boxes, tmp_path / "run", init_from=tmp_path / "image", steps=2, ema=ema))
     model, conditions = tmp_path / "run" / "model", conditions_of(clip(0))
     assert (model / "model_index.json").is_file()
     assert (model / "idol.json").is_file()
@@ -100,6 +102,7 @@ def test_the_final_model_and_a_checkpoint_of_training_generate_alike(
     earlier = ClipGenerator.from_folder(checkpoint / "model", steps=2)(conditions, 0)
     assert np.array_equal(final.frames, earlier.frames)
     assert np.array_equal(final.depth, earlier.depth)
+    assert find_damage(checkpoint) is None
 
 
 def test_a_folder_that_lacks_a_part_is_named(tmp_path: Path) -> None:
