@@ -16,7 +16,7 @@ from idol.encoders.vae_identity import identify_vae, is_vae, sizes_of
 from idol.model import DualModalDenoiser, from_pretrained_2d, set_trainable, stage_config
 from idol.model.initial_weights import start_from_nothing, widened, with_settings
 from idol.model_info import ModelInfo, find_model, read_info
-from idol.saved import Trained, frozen_parts, load_tiny
+from idol.saved import Trained, frozen_parts, load_tiny, take_average
 from idol.tensors import into_memory
 from idol.train.stopping import TrainError
 from idol.variants import denoiser_class, variant_called
@@ -200,6 +200,8 @@ def build(config: TrainConfig, checkpoint: Path | None = None) -> Trained:
         raise TrainError(f"--vae {config.vae}: {_JOINT_CODEC}")
     if folder is not None and config.preset == "tiny":
         load_tiny(encoder, folder)  # type: ignore[arg-type]
+        if checkpoint is None:
+            take_average(folder, image_encoder=encoder)  # type: ignore[arg-type]
     into_memory(denoiser)
     set_trainable(denoiser, config.stage, config.optimizer.pretrained_layers)
     if config.stage == "distill" and isinstance(encoder, TinyEncoder):
@@ -212,6 +214,7 @@ def teacher_of(config: TrainConfig) -> DualModalDenoiser:
     assert config.init_from is not None
     info = read_info(config.init_from)
     teacher = denoiser_class(info.variant, info.stage).from_pretrained(config.init_from)
+    take_average(config.init_from, denoiser=teacher)
     return teacher.float().requires_grad_(False).eval()
 
 
@@ -220,6 +223,7 @@ def _continued(
 ) -> DualModalDenoiser:
     before = read_info(folder)
     denoiser = denoiser_class(before.variant, before.stage).from_pretrained(folder)
+    take_average(folder, denoiser=denoiser)
     if config.patch and denoiser.settings.latent_channels < config.model.latent_channels:
         denoiser = widened(denoiser, config.model)
     if config.stage == "video" and before.stage == "image":

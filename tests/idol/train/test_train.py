@@ -163,6 +163,21 @@ def test_starting_from_an_unfinished_run_is_logged(
     assert f"{unfinished} is not finished: starting from {unfinished}" in caplog.text
 
 
+def test_a_checkpoint_of_averaged_weights_is_gone_on_from_as_its_final_model_is(
+    boxes: Path, tmp_path: Path
+) -> None:
+    model = train(micro("image", boxes, tmp_path / "before", steps=2, ema=0.5))
+    [checkpoint] = Checkpoints(tmp_path / "before" / "checkpoints").listed()
+    config = micro("image", boxes, tmp_path / "after")
+    begun = [
+        build(dataclasses.replace(config, init_from=before))
+        for before in (model, checkpoint / "model")
+    ]
+    for part in ("denoiser", "image_encoder"):
+        final, own = (getattr(trained, part).state_dict() for trained in begun)
+        assert all(torch.equal(final[name], own[name]) for name in final)
+
+
 def spoil(monkeypatch: pytest.MonkeyPatch, steps: range) -> None:
     """Make the loss of these steps not a number."""
     taken = iter(range(1000))
