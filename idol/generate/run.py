@@ -131,7 +131,7 @@ def generate(
         watermark = Watermark.load(config.watermark_every) if config.watermark else None
         generator = _generator(config, annotators, device, load)
         if config.keep_background:
-            check_depth_kind(generator.pipeline.depth.kind)
+            check_depth_kind((generator.estimate or generator.pipeline.depth).kind)
         remains = Remains(out, settings)
         remains.check(overwrite=config.overwrite)
         conditions, told = remains.inputs() or _inputs(
