@@ -31,7 +31,7 @@ _SLOWEST, _FASTEST = 1.0, 240.0
 _FARTHEST = 20  # times the picture's longer side, from its corner
 _BLACK = 24  # of 255: darker is background
 _LEAST_BLACK = 0.6  # of a drawing, that is black
-_SUREST = 1.001  # of scores, which are at most 1 but for rounding
+_SUREST = 2  # of scores: some that mean 1 for the surest go beyond it now and then
 _MOST_PIXELS = 4e9  # of all drawings together, in bytes
 
 

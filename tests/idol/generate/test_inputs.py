@@ -229,6 +229,12 @@ def test_other_arrays_are_no_key_points(array: np.ndarray, reason: str, tmp_path
         motion_of_keypoints(tmp_path / "k.npy", (WIDTH, HEIGHT), None)
 
 
+def test_scores_a_little_beyond_1_are_taken(tmp_path: Path) -> None:
+    """Of RTMPose's the surest are."""
+    np.save(tmp_path / "k.npy", walk(BONES, frames=5) * [1, 1, 1.2])
+    assert len(motion_of_keypoints(tmp_path / "k.npy", (WIDTH, HEIGHT), None)) == 5
+
+
 Write = Callable[[Path, np.ndarray], Path]
 
 
