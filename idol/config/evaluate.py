@@ -8,8 +8,10 @@ from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 from idol.config.share import ALL, divided, mistakes_of
 
-__all__ = ["EvaluateRunConfig", "Layout", "ScoreConfig"]
+__all__ = ["SAMPLES", "SEED", "EvaluateRunConfig", "Layout", "ScoreConfig"]
 
+SAMPLES, SEED = at_least(100), at_least(0)
+"""Of the bootstrap: how many samples of videos, and where they come from."""
 Layout = Literal["folders", "fomm", "mraa", "tps", "dreampose"]
 
 
@@ -63,7 +65,7 @@ class ScoreConfig:
     """Device of torch for the networks: cpu, cuda; auto: a GPU if there is one."""
     batch: Annotated[int, at_least(1)] = 16
     """Images, or an eighth as many snippets, that pass through a network at a time."""
-    samples: Annotated[int, at_least(100)] = 1000
+    samples: Annotated[int, SAMPLES] = 1000
     """Bootstrap samples of videos for each interval."""
     seed: Annotated[int, at_least(0)] = 0
     """Of the bootstrap."""
@@ -73,6 +75,8 @@ class ScoreConfig:
     """What the row is called in tables; by default the name of the generated folder."""
     allow_swapped: bool = False
     """Score also clips that look like each other's reference."""
+    overwrite: bool = False
+    """Replace the scores of other clips, or by another protocol, that --out has."""
 
     def __post_init__(self) -> None:
         if mistakes := [f"--{name} {fault}" for name, fault in mistakes_in(self)]:
@@ -131,7 +135,7 @@ class EvaluateRunConfig:
     """Folder of external files (networks); by default that of `idol-prep weights`."""
     cache: Path | None = None
     """As for idol-eval score."""
-    samples: Annotated[int, at_least(100)] = 1000
+    samples: Annotated[int, SAMPLES] = 1000
     """Bootstrap samples of videos for each interval."""
     name: str = ""
     """What the row is called in tables; by default the name of the model's folder."""

@@ -87,6 +87,10 @@ class RenderConfig:
 
     def __post_init__(self) -> None:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
+        if not self.video:
+            mistakes.append("the path of the video is empty")
+        if self.mesh_frame is not None and "glb" not in self.write:
+            mistakes.append("--mesh-frame is of a glb, and --write has none")
         if not self.write:
             mistakes.append("--write is empty: name what is to be written")
         if self.depth is None and self.depth_unit != "relative":

@@ -12,7 +12,8 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from tyro.extras import SubcommandApp
 
-from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
+from idol.config.checks import ConfigError
+from idol.config.evaluate import SAMPLES, SEED, EvaluateRunConfig, ScoreConfig
 from idol.errors import IdolError
 from shards.command import ALSO, run
 from shards.environment import limit_threads
@@ -90,6 +91,9 @@ def compare(
     json: _Json = False,
 ) -> int:
     """Set results of one protocol side by side, with paired differences and their intervals."""
+    for option, value, allowed in (("samples", samples, SAMPLES), ("seed", seed, SEED)):
+        if value not in allowed:
+            raise ConfigError(f"--{option} must be {allowed}, not {value}")
     from idol.evaluate.compare import compare, read_scores
     from idol.evaluate.compare_report import print_comparison, print_paper
 

@@ -11,7 +11,7 @@ import numpy as np
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.metrics import METRICS
 from idol.evaluate.report import SCORES
-from shards.files.digest import parse_json
+from shards.files.digest import parse_json, sha256_file
 
 if TYPE_CHECKING:
     from idol.evaluate.features import VideoRows
@@ -138,6 +138,12 @@ def _features(result: Mapping[str, Any], name: str) -> tuple[VideoRows, VideoRow
         shape = (sum(counts), said["features"])
         if not file.is_file() or file.stat().st_size != 4 * shape[0] * shape[1]:
             raise EvaluationError(f"{file}: is gone or cut short; score {result['name']} again")
+        sums = said.get("file_sha256", {})  # which older results do not have
+        if side in sums and sha256_file(file) != sums[side]:
+            raise EvaluationError(
+                f"{file}: is not of the {SCORES} beside it, as a score that was stopped leaves it; "
+                f"score {result['name']} again"
+            )
         return VideoRows.of(np.memmap(file, np.float32, "r", shape=shape), counts)
 
     return of("generated"), of("reference")

@@ -117,12 +117,18 @@ def _sizes(people: np.ndarray) -> list[float]:
 
 
 def _nearest(people: np.ndarray, person: np.ndarray, there: np.ndarray) -> np.ndarray | None:
-    """Of `people` (P, joints, 3) the one nearest to `person` in the mean; None where none is."""
+    """Of `people` (P, joints, 3) the one nearest to `person` in the mean; None where none is.
+
+    A joint that one has not is as far as the person is large: a stray joint in the right place is
+    nobody.
+    """
     best, least = None, np.inf
+    size = float(np.ptp(person[there, :2], axis=0).max()) if there.any() else 0.0
     for other in people:
         both = there & (other[:, 2] > CONFIDENT)
         if both.any():
-            distance = np.linalg.norm(other[both, :2] - person[both, :2], axis=-1).mean()
+            apart = np.linalg.norm(other[both, :2] - person[both, :2], axis=-1)
+            distance = apart.sum() + size * int((there & ~both).sum())
             if distance < least:
                 best, least = other, distance
     return best

@@ -27,7 +27,7 @@ from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.shard_clips import ShardClip, open_shards
 from shards.files.atomic import atomic_file, publish, sync, temporary_path
-from shards.files.digest import canonical_json, parse_json
+from shards.files.digest import canonical_json, parse_json, sha256_file
 from shards.sample.colormap import depth_to_grey
 from shards.sample.images import encode_png
 
@@ -56,6 +56,7 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
             annotator.
         NotAModelError, GenerationError, ShardsError: as generation and reading say.
     """
+    from idol.evaluate.output import OutInUse
     from idol.evaluate.score import check, score
 
     config = _as_the_model_is(config)
@@ -69,7 +70,11 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
         if lacking:
             _log.warning(f"{len(lacking)} clips are other processes' to generate, then scores come")
         return None
-    return score(score_config(config), scored)
+    try:
+        return score(score_config(config), scored)
+    except OutInUse:
+        _log.warning("another process scores these clips")
+        return None
 
 
 def _as_the_model_is(config: EvaluateRunConfig) -> EvaluateRunConfig:
@@ -103,6 +108,7 @@ def score_config(config: EvaluateRunConfig) -> ScoreConfig:
         device=config.device,
         samples=config.samples,
         name=config.name or config.model.name,
+        overwrite=True,  # run.json says whose clips these are
     )
 
 
@@ -161,7 +167,7 @@ def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Pr
     from idol.generate.generator import ClipGenerator, conditions_of
     from idol.generate.inputs.estimate import depth_estimate
 
-    waiting = [clip for clip in clips if not _row(config.out, clip.name).is_file()]
+    waiting = [clip for clip in clips if not _is_whole(_row(config.out, clip.name))]
     if not waiting:
         return
     for library in (diffusers_logging, transformers_logging):
@@ -191,6 +197,20 @@ def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Pr
 
 def _row(out: Path, key: str) -> Path:
     return out / _CLIPS / key / _CLIP
+
+
+def _is_whole(row: Path) -> bool:
+    """Whether a clip is there as it was written; one that is damaged is said, and made anew."""
+    if not row.is_file():
+        return False
+    try:
+        sums = parse_json(row.read_bytes())["sha256"].items()
+        damaged = next((name for name, sha in sums if sha256_file(row.parent / name) != sha), None)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        damaged = str(error)
+    if damaged:
+        _log.warning(f"{row.parent} is not as it was written ({damaged}): it is generated again")
+    return damaged is None
 
 
 def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from idol.evaluate.errors import EvaluationError, MissingNetwork
 from idol.evaluate.folders import of_depth, open_folder, with_depth
 from idol.evaluate.measure import Tools, Watched, measure_clip, read_pair, video_alignment
 from idol.evaluate.metrics import METRICS, Sums, value_of
+from idol.evaluate.output import features_folder
 from idol.evaluate.protocols import Protocol, protocol
 from idol.evaluate.published import open_published
 from idol.evaluate.shard_clips import open_shards
@@ -65,10 +66,16 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
 
     Raises:
         ConfigError: an unknown protocol or metric.
+        OutInUse: another process scores into `out`.
         EvaluationError: sets that do not fit each other, options that fit neither, files that
-            cannot be read, or a metric required that cannot be computed.
+            cannot be read, a metric required that cannot be computed, or other scores in `out`.
     """
     _check_names(config)
+    with features_folder(config) as folder:
+        return _score(config, folder, progress)
+
+
+def _score(config: ScoreConfig, folder: Path, progress: Progress) -> dict[str, Any]:
     chosen = protocol(config.protocol)
     if config.layout == "folders":
         generated = open_set(config.generated, config, chosen)
@@ -91,7 +98,7 @@ def score(config: ScoreConfig, progress: Progress = lambda done, of: None) -> di
         annotator=config.pose != "none",
     )
     tools, annotators = _tools(config, planned)
-    features = FrechetFeatures.load(config, chosen, planned)
+    features = FrechetFeatures.load(config, chosen, planned, folder)
     _required(config, planned)
     measured = _Measured(config, chosen, planned, tools, features)
     total = sum(map(len, pairs.values()))
@@ -123,7 +130,12 @@ def _check_names(config: ScoreConfig) -> None:
 
 
 def _check_options(config: ScoreConfig, generated: ClipSet, reference: ClipSet) -> None:
-    """Raises EvaluationError for options of shards where there are none."""
+    """Raises EvaluationError for options of shards where there are none, and for two depths."""
+    if config.generated_depth and config.estimate_depth != "none":
+        raise EvaluationError(
+            f"--generated-depth gives depth, and --estimate-depth {config.estimate_depth} would "
+            "take another in its place: leave one of them out"
+        )
     given = {"--split": config.split, "--limit": config.limit}
     useless = [name for name, value in given.items() if value is not None]
     if useless and "shards" not in (generated.kind, reference.kind):

@@ -18,11 +18,15 @@ from idol.evaluate.measure import Watched
 from idol.evaluate.protocols import ImageNetwork, Protocol, VideoNetwork
 from idol.evaluate.resize import pil_bicubic, torch_bilinear
 from idol.evaluate.snippets import Cutter, segments
+from shards.files.digest import sha256_file
 
 if TYPE_CHECKING:
     from idol.evaluate.networks import Network
 
-__all__ = ["SIDES", "FrechetFeatures"]
+__all__ = ["FEATURES", "SIDES", "FrechetFeatures"]
+
+FEATURES = "features"
+"""Folder of the files, beside `scores.json`."""
 
 Side = Literal["generated", "reference"]
 SIDES: tuple[Side, Side] = ("generated", "reference")
@@ -74,32 +78,31 @@ class _Distance:
     def __init__(self, name: str, network: Network, step: int | None, folder: Path) -> None:
         self.name, self.network, self.step = name, network, step
         self.rows = {side: _Rows(folder / f"{name}.{side}.f32") for side in SIDES}
-        for rows in self.rows.values():
-            rows.file.unlink(missing_ok=True)
         self.cutters: dict[Side, Cutter[_Frame]] = {}
 
 
 class FrechetFeatures:
-    """Streams features of videos into files beside the scores, for distances and comparisons.
+    """Streams features of videos into files of a new folder, for distances and comparisons.
 
-    Memory is that of a clip. Files: `features/{metric}.{side}.f32`, rows of float32, the videos one
-    after the other as `scores.json` counts them.
+    Memory is that of a clip. Files: `{metric}.{side}.f32`, rows of float32, the videos one after
+    the other as `scores.json` counts them.
     """
 
-    def __init__(self, config: ScoreConfig, protocol: Protocol) -> None:
+    def __init__(self, config: ScoreConfig, protocol: Protocol, folder: Path) -> None:
         self._config, self._protocol = config, protocol
-        self._folder = config.out / "features"
+        self._folder = folder
         self._distances: list[_Distance] = []
         self._short: set[str] = set()
 
     @classmethod
-    def load(cls, config: ScoreConfig, protocol: Protocol, planned: Plan) -> FrechetFeatures:
+    def load(
+        cls, config: ScoreConfig, protocol: Protocol, planned: Plan, folder: Path
+    ) -> FrechetFeatures:
         """Load the networks that are wanted; those that are absent leave their metrics out."""
         from idol.evaluate.annotate.folder import evaluation_cache
         from idol.evaluate.networks import load_network
 
-        made = cls(config, protocol)
-        made._folder.mkdir(parents=True, exist_ok=True)
+        made = cls(config, protocol, folder)
         cache = evaluation_cache(config.cache) / "features"
         for base, need in _NEEDS.items():
             if not planned.wants(need):
@@ -218,11 +221,17 @@ class FrechetFeatures:
                 "name": d.network.name,
                 "sha256": d.network.checksum,
                 "features": d.network.features,
-                "file": f"features/{d.name}.SIDE.f32",
+                "file": f"{FEATURES}/{d.name}.SIDE.f32",
+                "file_sha256": {side: _checksum(d.rows[side].file) for side in SIDES},
                 "rows": {side: d.rows[side].counts for side in SIDES},
             }
             for d in self._distances
         }
+
+
+def _checksum(file: Path) -> str | None:
+    """None where a side has no rows, and no file."""
+    return sha256_file(file) if file.exists() else None
 
 
 def _batched(snippets: Iterable[list[_Frame]], count: int) -> Iterator[list[list[_Frame]]]:

@@ -150,6 +150,17 @@ def test_edges_that_lie_apart_lower_the_f1() -> None:
     assert edge_f1(np.zeros((1, 64, 64, 3), np.uint8), np.where(there, 0.3, 1.0)[None]) == 0
 
 
+def test_a_stray_joint_in_its_place_is_no_person() -> None:
+    driving = np.random.default_rng(3).uniform(20, 100, (2, 1, 134, 3)).astype(np.float32)
+    driving[..., 2] = 1
+    whole, stray = driving.copy(), driving.copy()
+    whole[..., 0] += 5
+    stray[:, :, 1:, 2] = 0
+    for found in (np.concatenate(both, axis=1) for both in ((whole, stray), (stray, whole))):
+        error = pose_error(found, driving, 128)
+        assert (error.akd, error.missing) == (pytest.approx(10, rel=1e-5), 0)
+
+
 def test_pose_error_is_the_distance_of_the_joints_found_in_both() -> None:
     rng = np.random.default_rng(3)
     driving = rng.uniform(20, 100, (3, 1, 134, 3)).astype(np.float32)

@@ -65,6 +65,24 @@ def test_clips_are_generated_scored_and_resumed_to_the_byte(
     assert (clips / "videos-v0-0" / "clip.json").stat().st_mtime_ns == kept
 
 
+@pytest.mark.parametrize("harm", ["changed", "gone", "no row"])
+def test_a_damaged_clip_is_made_again(
+    world: Path, caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    assert run(world, "whole") == 0
+    whole = rows(world, "whole")
+    folder = world / "whole" / "clips" / "videos-v1-0"
+    if harm == "gone":
+        (folder / "rgb" / "000.png").unlink()
+    elif harm == "changed":
+        (folder / "rgb" / "000.png").write_bytes((folder / "rgb" / "001.png").read_bytes() + b"0")
+    else:
+        (folder / "clip.json").write_text("{}")
+    assert run(world, "whole") == 0
+    assert f"{folder} is not as it was written" in caplog.text
+    assert rows(world, "whole") == whole
+
+
 def test_processes_share_the_clips_and_the_last_one_scores(world: Path) -> None:
     assert run(world, "shared", "--share", "1/2") == 0
     assert not (world / "shared" / "scores.json").exists()

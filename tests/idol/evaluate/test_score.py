@@ -284,3 +284,24 @@ def test_snippets_are_cut_as_each_protocol_says() -> None:
     padded = segments(film, 16)
     assert padded.shape == (2, 16, 1, 1, 3)
     assert padded[1, :, 0, 0, 0].tolist() == [16, 17, 18, 19] + [19] * 12
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--samples", "0"), "--samples must be from 100 "),
+        (("--samples", "-5"), "--samples must be from 100 "),
+        (("--seed", "-1"), "--seed must be from 0 "),
+    ],
+)
+def test_a_bootstrap_that_cannot_be_is_one_line(
+    tmp_path: Path, given: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(tmp_path), *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_two_depths_of_one_side_are_refused(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--generated-depth", str(sets / "near"), "--estimate-depth", "lite")
+    scored(sets, "near", *given, code=2)
+    assert "--generated-depth gives depth, and --estimate-depth lite" in capsys.readouterr().err

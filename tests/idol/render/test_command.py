@@ -184,6 +184,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         ([f"{PEOPLE}::nobody"], "no sample 'nobody'"),
         ([f"{PEOPLE}::people-00000", "--start-frame", "99"], "beyond its end"),
         ([f"{PEOPLE}::people-00000", "--mesh-frame", "9", "--write", "glb"], "--mesh-frame 9"),
+        ([f"{PEOPLE}::people-00000", "--mesh-frame", "1", "--write", "page"], "is of a glb"),
+        ([""], "the path of the video is empty"),
         ([f"{PEOPLE}::people-00000", "--mask", "none.png"], "--mask none.png does not exist"),
         ([f"{PEOPLE}::people-00000", "--background", "none.png"], "does not exist"),
         ([f"{PEOPLE}::people-00000", "--depth", "d.npy"], "a clip has its own"),

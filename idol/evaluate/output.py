@@ -1,0 +1,63 @@
+"""A result's folder: one process at a time writes there, and not over another result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from idol.config.evaluate import ScoreConfig
+from idol.evaluate.compare import read_scores
+from idol.evaluate.errors import EvaluationError
+from idol.evaluate.report import SCORES
+from idol.evaluate.video_features import FEATURES
+from shards.files.atomic import atomic_folder
+from shards.files.locks import Taken, alone_in
+
+__all__ = ["OutInUse", "features_folder"]
+
+
+class OutInUse(EvaluationError):
+    """Another process scores into the folder."""
+
+
+@contextmanager
+def features_folder(config: ScoreConfig) -> Iterator[Path]:
+    """Hold --out, and give a folder to fill that becomes its `features/`, whole or not at all.
+
+    Raises:
+        OutInUse: another holds it.
+        EvaluationError: it is a file, or has scores of other sets or another protocol and is not to
+            be overwritten.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(config.out))
+        except (FileExistsError, NotADirectoryError) as error:
+            raise EvaluationError(
+                f"{config.out} is a file, or lies in one: give a folder"
+            ) from error
+        except Taken as error:
+            raise OutInUse(
+                f"{config.out} is in use by another idol-eval: wait for it, or give another --out"
+            ) from error
+        if not config.overwrite:
+            _check_same_sets(config)
+        yield held.enter_context(atomic_folder(config.out / FEATURES))
+
+
+def _check_same_sets(config: ScoreConfig) -> None:
+    if not (config.out / SCORES).is_file():
+        return
+    there = read_scores(config.out)
+    pairs = {
+        "--generated": (there["generated"]["path"], config.generated),
+        "--reference": (there["reference"]["path"], config.reference),
+        "--protocol": (there["protocol"]["name"], config.protocol),
+    }
+    for option, (before, now) in pairs.items():
+        if before != now and Path(before).resolve() != Path(now).resolve():
+            raise EvaluationError(
+                f"{config.out} has the scores of {option} {before}: give another --out, or "
+                "--overwrite to replace them"
+            )
