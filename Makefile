@@ -219,7 +219,7 @@ test-rest: .venv/dev  ## All other fast tests
 	@$(FAST) tests --ignore tests/idol --ignore tests/pipelines
 
 test-slow: .venv/dev  ## The slow tests
-	@$(BIN)/idol-prep weights fetch lite footage rivagan
+	@$(BIN)/idol-prep weights fetch lite footage rivagan i3d inception
 	@$(BIN)/pytest -m "slow and not gpu"
 
 test-gpu: .venv/dev  ## The tests that need a GPU, all of them

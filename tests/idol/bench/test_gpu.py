@@ -44,6 +44,7 @@ def test_the_documents_have_the_marks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_every_rung_runs_and_none_runs_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
