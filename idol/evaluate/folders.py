@@ -24,9 +24,9 @@ import numpy as np
 from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind
 from idol.evaluate.container import read_video
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.pictures import read_array, read_depth_pictures, read_frame, read_masks
 from shards.files.digest import parse_json
-from shards.sample.colormap import grey_to_depth, hot_to_depth
-from shards.sample.images import declared_size, decode_image
+from shards.sample.images import declared_size
 from shards.sample.keypoints import COCO_18
 
 __all__ = ["FolderClip", "VideoClip", "of_depth", "open_folder", "size_of", "with_depth"]
@@ -69,7 +69,7 @@ class FolderClip:
         return frozenset(there)
 
     def read(self) -> ClipArrays:
-        frames = np.stack([_frame(file) for file in self.files])
+        frames = np.stack([read_frame(file) for file in self.files])
         depth = self.read_depth()
         mask = self._masks()
         kind = _kind_said(self.folder) or self.depth_kind
@@ -78,27 +78,23 @@ class FolderClip:
     def read_depth(self) -> np.ndarray | None:
         file = None if self.folder is None else self.folder / "depth.npy"
         if not self.depth_files and file is not None and file.is_file():
-            return self._checked(_array(file), file)
+            return self._checked(read_array(file), file)
         files = self.depth_files or _inside(self.folder, "depth")
         if not files:
             return None
-        where = files[0].parent
-        return self._checked(np.stack(_alike([_depth(f) for f in files], files)), where)
+        return self._checked(read_depth_pictures(files), files[0].parent)
 
     def _masks(self) -> np.ndarray | None:
         files = _inside(self.folder, "mask")
         if not files:
             return None
-        masks = _alike([_image(file) for file in files], files)
-        grey = [mask if mask.ndim == 2 else mask.max(-1) for mask in masks]
-        stack = np.stack(grey)
-        return self._fitting(stack > np.iinfo(stack.dtype).max // 2, files[0].parent)
+        return self._fitting(read_masks(files), files[0].parent)
 
     def _keypoints(self) -> np.ndarray | None:
         file = None if self.folder is None else self.folder / "keypoints.npy"
         if file is None or not file.is_file():
             return None
-        points = _array(file)
+        points = read_array(file)
         if points.ndim != 4 or points.shape[-1] != 3 or len(points) != len(self.files):
             raise EvaluationError(
                 f"{file}: is {points.shape}, not ({len(self.files)}, people, joints, 3)"
@@ -330,58 +326,9 @@ def _size(files: Sequence[Path]) -> tuple[int, int]:
     return next(iter(sizes))
 
 
-def _image(file: Path) -> np.ndarray:
-    try:
-        return decode_image(file.read_bytes())
-    except ValueError as error:
-        raise EvaluationError(f"{file}: {error}") from error
-
-
-def _frame(file: Path) -> np.ndarray:
-    image = _image(file)
-    if image.dtype != np.uint8:
-        raise EvaluationError(f"{file}: is {image.dtype}; frames are 8-bit")
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-
-
-def _depth(file: Path) -> np.ndarray:
-    image = _image(file)
-    if image.ndim == 2:
-        return grey_to_depth(image)
-    if image.dtype != np.uint8:
-        raise EvaluationError(
-            f"{file}: is {image.dtype} in colour; depth is grey, or `hot` in 8 bit"
-        )
-    if (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all():
-        return grey_to_depth(image[..., 0])
-    return hot_to_depth(image)[0]
-
-
 def _inside(folder: Path | None, name: str) -> list[Path]:
     inner = None if folder is None else folder / name
     return _sorted_images(inner) if inner is not None and inner.is_dir() else []
-
-
-def _alike(images: list[np.ndarray], files: Sequence[Path]) -> list[np.ndarray]:
-    for image, file in zip(images, files, strict=True):
-        if image.shape != images[0].shape:
-            raise EvaluationError(f"{file}: is {image.shape}, the first is {images[0].shape}")
-    return images
-
-
-def _array(file: Path) -> np.ndarray:
-    try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise EvaluationError(f"{file}: is no array ({error})") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise EvaluationError(f"{file}: holds several arrays (.npz): save one, as .npy")
-    if array.dtype.kind not in "fiub":
-        raise EvaluationError(f"{file}: is an array of {array.dtype}, not of numbers")
-    if not np.isfinite(array).all():
-        raise EvaluationError(f"{file}: has values that are not finite")
-    return array
 
 
 def _kind_said(folder: Path | None) -> DepthKind | None:

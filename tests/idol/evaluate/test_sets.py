@@ -58,6 +58,38 @@ def test_depth_pictures_are_grey_or_hot(tmp_path: Path) -> None:
         assert np.abs(read - depth()).max() < within
 
 
+@pytest.mark.parametrize("colours", ["VIRIDIS", "JET", "TURBO", "MAGMA", "INFERNO", "PLASMA"])
+def test_depth_in_other_colours_than_hot_is_refused(tmp_path: Path, colours: str) -> None:
+    write_folder(tmp_path / "a", frames(0, count=1))
+    (tmp_path / "a" / "depth").mkdir()
+    file = tmp_path / "a" / "depth" / "0.png"
+    grey = np.rint(depth(1)[0] * 255).astype(np.uint8)
+    cv2.imwrite(str(file), cv2.applyColorMap(grey, getattr(cv2, f"COLORMAP_{colours}")))
+    clip = open_folder(tmp_path, videos=False).clips["a"]
+    with pytest.raises(EvaluationError, match=r"0.png: is in other colours than those of `hot`"):
+        clip.read_depth()
+
+
+@pytest.mark.parametrize("damage", ["noise", "blur", "jpeg"])
+def test_hot_depth_as_models_make_it_is_read(tmp_path: Path, damage: str) -> None:
+    """Noise and soft edges of colours, mixtures that lie off the line of `hot`."""
+    from shards.sample.colormap import depth_to_hot
+
+    write_folder(tmp_path / "a", frames(0, count=1, size=64))
+    (tmp_path / "a" / "depth").mkdir()
+    hot = depth_to_hot(depth(1, size=64)[0])[..., ::-1]
+    if damage == "noise":
+        hot = hot + np.random.default_rng(0).normal(0, 12, hot.shape)
+    elif damage == "blur":
+        hot = cv2.GaussianBlur(hot, (0, 0), 3)
+    file = tmp_path / "a" / "depth" / f"0.{'jpg' if damage == 'jpeg' else 'png'}"
+    image = np.clip(hot, 0, 255).astype(np.uint8)
+    cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, 20])
+    read = open_folder(tmp_path, videos=False).clips["a"].read_depth()
+    assert read is not None
+    assert np.abs(read - depth(1, size=64)).mean() < 0.05
+
+
 def test_frames_of_all_videos_in_one_folder_are_told_apart_by_name(tmp_path: Path) -> None:
     for video in ("TiktokDance_00337", "TiktokDance_201_002_1x1"):
         for number in (10, 11, 13):
