@@ -12,7 +12,18 @@ import numpy as np
 
 from idol.evaluate.errors import EvaluationError
 
-__all__ = ["ClipArrays", "ClipSet", "DepthKind", "Kind", "Pair", "ScoredClip", "digest", "paired"]
+__all__ = [
+    "ClipArrays",
+    "ClipSet",
+    "DepthKind",
+    "Kind",
+    "Pair",
+    "ScoredClip",
+    "digest",
+    "lacking",
+    "paired",
+    "same_frames",
+]
 
 DepthKind = Literal["person", "frame"]
 Kind = Literal["folders", "videos", "shards"]
@@ -130,14 +141,14 @@ def _order(pair: Pair) -> tuple[int, str]:
 
 
 def _unmatched(generated: ClipSet, reference: ClipSet) -> list[str]:
-    lacking = [name for name in reference.clips if name not in generated.clips]
+    gone = [name for name in reference.clips if name not in generated.clips]
     more = [name for name in generated.clips if name not in reference.clips]
-    if lacking and more and len(lacking) == len(reference.clips):
+    if gone and more and len(gone) == len(reference.clips):
         return [
-            f"no clip of one is in the other: there is {more[0]}, wanted is {lacking[0]}; name "
+            f"no clip of one is in the other: there is {more[0]}, wanted is {gone[0]}; name "
             "generated clips as the reference's, and give --generated and --reference in that order"
         ]
-    return [f"clip {name} is not there" for name in lacking] + [
+    return [f"clip {name} is not there" for name in gone] + [
         f"clip {name} is none of the reference's" for name in more
     ]
 
@@ -156,17 +167,29 @@ def _differences(pair: Pair, *, resizes: bool) -> list[str]:
 
 
 def _frames_differ(pair: Pair) -> list[str]:
-    """A set that counts from 0 where the other counts from 1 is the same set, one with a gap is
-    not."""
     ours, truth = pair.generated.numbers, pair.reference.numbers
-    if len(ours) == len(truth) and _steady(ours) and _steady(truth):
+    if same_frames(ours, truth):
         return []
-    if len(ours) == len(truth) or ours[0] == truth[0] or set(ours) < set(truth):
-        lacking = [number for number in truth if number not in ours]
-    else:
-        lacking = []
-    which = f" (lacking: {', '.join(map(str, lacking[:5]))})" if lacking else ""
+    which = lacking(ours, truth)
     return [f"{pair.generated.where}: {len(ours)} frames, the reference has {len(truth)}{which}"]
+
+
+def same_frames(ours: Sequence[int], truth: Sequence[int]) -> bool:
+    """Whether numbers are those of the same frames: a set that counts from 0 where the other counts
+    from 1 is the same set, one with a gap is not."""
+    return tuple(ours) == tuple(truth) or (
+        len(ours) == len(truth) and _steady(ours) and _steady(truth)
+    )
+
+
+def lacking(ours: Sequence[int], truth: Sequence[int]) -> str:
+    """The first numbers that the one lacks of the other, in brackets; "" where counting may begin
+    elsewhere."""
+    if len(ours) == len(truth) or ours[0] == truth[0] or set(ours) < set(truth):
+        missing = [number for number in truth if number not in ours]
+    else:
+        missing = []
+    return f" (lacking: {', '.join(map(str, missing[:5]))})" if missing else ""
 
 
 def _steady(numbers: Sequence[int]) -> bool:

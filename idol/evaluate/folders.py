@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind
+from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind, lacking, same_frames
 from idol.evaluate.container import read_video
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.pictures import read_array, read_depth_pictures, read_frame, read_masks
@@ -79,13 +79,24 @@ class FolderClip:
         file = None if self.folder is None else self.folder / "depth.npy"
         if not self.depth_files and file is not None and file.is_file():
             return self._checked(read_array(file), file)
-        files = self.depth_files or _inside(self.folder, "depth")
+        files = self.depth_files or self._inside("depth")
         if not files:
             return None
         return self._checked(read_depth_pictures(files), files[0].parent)
 
+    def _inside(self, name: str) -> list[Path]:
+        """The pictures in a folder of the clip's, one a frame; none where it is not there."""
+        inner = None if self.folder is None else self.folder / name
+        if inner is None or not inner.is_dir():
+            return []
+        files = _sorted_images(inner)
+        if not files:
+            raise EvaluationError(f"{inner}: has no .png or .jpg: remove it, or put them into it")
+        _check_frames(str(inner), _numbers(files, gaps=True), self.numbers, f"{name} pictures")
+        return files
+
     def _masks(self) -> np.ndarray | None:
-        files = _inside(self.folder, "mask")
+        files = self._inside("mask")
         if not files:
             return None
         return self._fitting(read_masks(files), files[0].parent)
@@ -204,10 +215,7 @@ def with_depth(clips: ClipSet, path: Path) -> ClipSet:
         if other is None:
             raise EvaluationError(f"{path}: has no depth of clip {name}")
         assert isinstance(other, FolderClip)
-        if len(other.files) != len(clip.files):
-            raise EvaluationError(
-                f"{other.where}: {len(other.files)} depth pictures of {len(clip.files)} frames"
-            )
+        _check_frames(other.where, other.numbers, clip.numbers, "depth pictures")
         made[name] = replace(clip, depth_files=other.files)
     return replace(clips, clips=made)
 
@@ -219,6 +227,13 @@ def of_depth(clips: ClipSet, kind: DepthKind) -> ClipSet:
         for name, clip in clips.clips.items()
     }
     return replace(clips, clips=made)
+
+
+def _check_frames(where: str, ours: Sequence[int], frames: Sequence[int], what: str) -> None:
+    if not same_frames(ours, frames):
+        raise EvaluationError(
+            f"{where}: {len(ours)} {what} of {len(frames)} frames{lacking(ours, frames)}"
+        )
 
 
 def _frames_in(folder: Path) -> tuple[Path, list[Path]] | None:
@@ -324,11 +339,6 @@ def _size(files: Sequence[Path]) -> tuple[int, int]:
             f"{those[0]}: is {odd[1]}x{odd[0]}, the other frames are {usual[1]}x{usual[0]}"
         )
     return next(iter(sizes))
-
-
-def _inside(folder: Path | None, name: str) -> list[Path]:
-    inner = None if folder is None else folder / name
-    return _sorted_images(inner) if inner is not None and inner.is_dir() else []
 
 
 def _kind_said(folder: Path | None) -> DepthKind | None:

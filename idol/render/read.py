@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -289,8 +289,10 @@ def _depth_files(path: Path, config: RenderConfig, count: int) -> tuple[np.ndarr
         files = _numbered(path, (".exr",)) or _numbered(path, (".png",))
         if not files:
             raise RenderError(f"--depth {path} holds no .exr and no .png, one a frame")
-        read = [_exr(f) if f.suffix.lower() == ".exr" else _grey(f)
-                for f in files[config.start_frame : end]]  # fmt: skip
+        chosen = files[config.start_frame : end]
+        if len(chosen) == count:
+            _check_numbers("--depth", path, chosen, config)
+        read = [_exr(f) if f.suffix.lower() == ".exr" else _grey(f) for f in chosen]
         if len({depth.shape for depth in read}) > 1:
             raise RenderError(f"--depth {path}: its files are of different sizes")
         depth, kind = np.stack(read) if read else np.zeros((0, 1, 1)), files[0].suffix[1:].lower()
@@ -358,6 +360,9 @@ def _exr(path: Path, channel: str | None = None) -> np.ndarray:
 def _masks(path: Path, config: RenderConfig) -> np.ndarray:
     if not path.exists():
         raise RenderError(f"--mask {path} does not exist")
+    if path.is_dir():
+        end = None if config.frames is None else config.start_frame + config.frames
+        _check_numbers("--mask", path, _numbered(path, _IMAGES)[config.start_frame : end], config)
     masks: np.ndarray = np.rint(_frames(path, config).mean(axis=-1)).astype(np.uint8)
     # Of 0 and 1 alone: what others mean by a mask, too.
     return masks * np.uint8(255) if masks.max() == 1 else masks
@@ -391,6 +396,45 @@ def _numbered(folder: Path, kinds: tuple[str, ...]) -> list[Path]:
         return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts]
 
     return sorted(files, key=order)
+
+
+def _check_numbers(option: str, folder: Path, files: list[Path], config: RenderConfig) -> None:
+    """Raises RenderError where files have other numbers than the frames, or leave one out, so that
+    all after it are shifted. Counting may begin elsewhere, and names may have no numbers."""
+    video, numbers = Path(config.video), _numbers(files)
+    frames: list[int] | None = None
+    if video.is_dir():
+        end = None if config.frames is None else config.start_frame + config.frames
+        frames = _numbers(_numbered(video, _IMAGES)[config.start_frame : end])
+    if numbers is None or numbers == frames:
+        return
+    if (at := _gap(numbers)) is not None:
+        raise RenderError(
+            f"{option} {folder}: one is missing between {files[at].name} and {files[at + 1].name}"
+        )
+    if frames and (at := _gap(frames)) is not None:
+        raise RenderError(
+            f"{option} {folder} goes on where {video} lacks a frame between numbers {frames[at]} "
+            f"and {frames[at + 1]}: give one a frame"
+        )
+
+
+def _numbers(files: list[Path]) -> list[int] | None:
+    """The last number of each name; None where they do not count."""
+    found = [re.findall(r"[0-9]+", file.stem)[-1:] for file in files]
+    numbers = [int(last[0]) for last in found if last]
+    rises = len(numbers) == len(files) and all(a < b for a, b in pairwise(numbers))
+    return numbers if rises else None
+
+
+def _gap(numbers: list[int]) -> int | None:
+    """The place of the first step that is several of the smallest; None where there is none, or
+    steps are of any length, as those of times are."""
+    steps = [b - a for a, b in pairwise(numbers)]
+    least = min(steps, default=1)
+    if any(step % least for step in steps):
+        return None
+    return next((at for at, step in enumerate(steps) if step != least), None)
 
 
 def _image(path: Path) -> np.ndarray:

@@ -90,6 +90,38 @@ def test_hot_depth_as_models_make_it_is_read(tmp_path: Path, damage: str) -> Non
     assert np.abs(read - depth(1, size=64)).mean() < 0.05
 
 
+@pytest.mark.parametrize("what", ["depth", "mask"])
+def test_pictures_of_other_frames_are_refused(tmp_path: Path, what: str) -> None:
+    """As many as there are frames, but one is lacking among them and all after it are shifted."""
+    write_folder(tmp_path / "a", frames(0), first=1)
+    write_depth(tmp_path / "a" / what, depth())
+    clip = open_folder(tmp_path, videos=False).clips["a"]
+    assert clip.read()
+    (tmp_path / "a" / what / "0004.png").rename(tmp_path / "a" / what / "0008.png")
+    said = rf"a/{what}: 8 {what} pictures of 8 frames \(lacking: 4\)"
+    with pytest.raises(EvaluationError, match=said):
+        clip.read()
+    (tmp_path / "a" / what / "0008.png").rename(tmp_path / "a" / what / "03.png")
+    with pytest.raises(EvaluationError, match="are both frame 3"):
+        clip.read()
+    shutil.rmtree(tmp_path / "a" / what)
+    (tmp_path / "a" / what).mkdir()
+    with pytest.raises(EvaluationError, match=rf"a/{what}: has no .png"):
+        clip.read()
+
+
+def test_depth_apart_is_of_the_same_frames(tmp_path: Path) -> None:
+    for kind, missing in (("rgb", 4), ("depth", 6), ("right", 4)):
+        (tmp_path / kind).mkdir()
+        for number in range(1, 9):
+            if number != missing:
+                cv2.imwrite(str(tmp_path / kind / f"v_{number:04d}.png"), frames(0)[0][..., 0])
+    clips = open_folder(tmp_path / "rgb", videos=False)
+    assert with_depth(clips, tmp_path / "right").clips["v"].read_depth() is not None
+    with pytest.raises(EvaluationError, match=r"7 depth pictures of 7 frames \(lacking: 6\)"):
+        with_depth(clips, tmp_path / "depth")
+
+
 def test_frames_of_all_videos_in_one_folder_are_told_apart_by_name(tmp_path: Path) -> None:
     for video in ("TiktokDance_00337", "TiktokDance_201_002_1x1"):
         for number in (10, 11, 13):

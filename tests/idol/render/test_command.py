@@ -16,6 +16,7 @@ from idol.config.render import RenderConfig
 from idol.generate.outputs import write_outputs
 from idol.mp4 import mp4_writer
 from idol.render.cli import main
+from idol.render.errors import RenderError
 from idol.render.read import coverage, read_footage
 from shards.files.digest import sha256_file
 from tests.idol.generate.pictures import generated_clip
@@ -117,6 +118,43 @@ def test_other_peoples_depth_in_all_its_forms(video):
     assert len(inverse.frames) == 2
     np.testing.assert_array_equal(inverse.mask, footage(3).mask[1:])
     assert inverse.depth.max() == 0
+
+
+def numbered(folder: Path, numbers: tuple[int, ...]) -> Path:
+    """Grey pictures of these numbers, light in the middle."""
+    folder.mkdir()
+    for number in numbers:
+        grey = np.zeros((32, 32), np.uint8)
+        grey[8:-8, 8:-8] = 200
+        cv2.imwrite(str(folder / f"{number:04d}.png"), grey)
+    return folder
+
+
+@pytest.mark.parametrize("option", ["depth", "mask"])
+def test_depth_and_masks_are_of_the_frames_numbers(tmp_path, option):
+    frames = {
+        "all": numbered(tmp_path / "all", (1, 2, 3, 4, 5)),
+        "gap": numbered(tmp_path / "gap", (1, 2, 3, 5, 6)),
+    }
+    other = {
+        "steady": numbered(tmp_path / "steady", (10, 11, 12, 13, 14)),
+        "gap": numbered(tmp_path / "other", (1, 2, 3, 5, 6)),
+        "times": numbered(tmp_path / "times", (160407, 194330, 226738, 262886, 295279)),
+    }
+    given = {"depth": other["steady"]}
+
+    def found(video: str, beside: str, **options):
+        return read(str(frames[video]), **(given | {option: other[beside]} | options))
+
+    for beside in ("steady", "times"):
+        assert len(found("all", beside).frames) == 5
+    if option == "depth":
+        assert len(found("gap", "gap").frames) == 5
+    assert len(found("all", "gap", frames=3).frames) == 3
+    with pytest.raises(RenderError, match=rf"--{option} .*: one is missing between 0003.png and"):
+        found("all", "gap")
+    with pytest.raises(RenderError, match=r"lacks a frame between numbers 3 and 5"):
+        found("gap", "steady")
 
 
 def test_a_phones_video_is_shown_upright(tmp_path, make_video):
