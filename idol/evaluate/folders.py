@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind, lacking, same_frames
+from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind, ScoredClip, lacking, same_frames
 from idol.evaluate.container import read_video
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.pictures import read_array, read_depth_pictures, read_frame, read_masks
@@ -154,6 +154,44 @@ class VideoClip:
         return None
 
 
+@dataclass(frozen=True)
+class ClipWithDepth:
+    """A clip of another layout, and the files of its depth, which lie elsewhere."""
+
+    clip: ScoredClip
+    files: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        return self.clip.name
+
+    @property
+    def where(self) -> str:
+        return self.clip.where
+
+    @property
+    def video(self) -> str:
+        return self.clip.video
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return self.clip.numbers
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        return self.clip.size
+
+    @property
+    def has(self) -> frozenset[str]:
+        return self.clip.has | {"depth"}
+
+    def read(self) -> ClipArrays:
+        return replace(self.clip.read(), depth=self.read_depth())
+
+    def read_depth(self) -> np.ndarray:
+        return read_depth_pictures(self.files)
+
+
 def open_folder(path: Path, *, videos: bool) -> ClipSet:
     """The clips in a folder.
 
@@ -208,15 +246,17 @@ def with_depth(clips: ClipSet, path: Path) -> ClipSet:
             f"{clips.path}: depth in a folder of its own ({path}) is for folders of frames alone"
         )
     depth = open_folder(path, videos=False)
-    made = {}
+    made: dict[str, ScoredClip] = {}
     for name, clip in clips.clips.items():
-        assert isinstance(clip, FolderClip)
         other = depth.clips.get(name)
         if other is None:
             raise EvaluationError(f"{path}: has no depth of clip {name}")
         assert isinstance(other, FolderClip)
         _check_frames(other.where, other.numbers, clip.numbers, "depth pictures")
-        made[name] = replace(clip, depth_files=other.files)
+        if isinstance(clip, FolderClip):
+            made[name] = replace(clip, depth_files=other.files)
+        else:
+            made[name] = ClipWithDepth(clip, other.files)
     return replace(clips, clips=made)
 
 

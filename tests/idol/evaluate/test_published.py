@@ -11,9 +11,10 @@ import pytest
 from idol.config.evaluate import Layout, ScoreConfig
 from idol.evaluate.clips import ClipArrays
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.folders import with_depth
 from idol.evaluate.published import open_published
 from idol.evaluate.score import score
-from tests.idol.evaluate.made import write_folder
+from tests.idol.evaluate.made import depth, write_depth, write_folder
 
 STRIPS: tuple[Layout, ...] = ("fomm", "mraa", "tps")
 
@@ -53,6 +54,18 @@ def test_frames_come_back_as_they_were_written(tmp_path: Path, layout: Layout) -
         arrays = clip.read()
         assert isinstance(arrays, ClipArrays)
         assert np.array_equal(arrays.frames, frames)
+
+
+@pytest.mark.parametrize("layout", [*STRIPS, "dreampose"])
+def test_depth_may_lie_beside_what_a_program_left(tmp_path: Path, layout: Layout) -> None:
+    written(tmp_path / "log", layout, {"a": drawn(1)})
+    write_depth(tmp_path / "depth" / "a", depth(size=64))
+    clip = with_depth(open_published(tmp_path / "log", layout), tmp_path / "depth").clips["a"]
+    assert "depth" in clip.has
+    read = clip.read()
+    assert np.array_equal(read.frames, drawn(1))
+    assert read.depth is not None
+    assert np.abs(read.depth - depth(size=64)).max() < 1e-5
 
 
 def test_more_than_nine_frames_of_dreampose_are_in_the_order_of_their_numbers(
