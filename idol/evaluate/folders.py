@@ -118,7 +118,10 @@ class FolderClip:
         return points.astype(np.float32)
 
     def _checked(self, depth: np.ndarray, where: Path) -> np.ndarray:
-        depth = self._fitting(np.asarray(depth, np.float32), where)
+        depth = np.asarray(depth, np.float32)
+        if depth.ndim != 3 or len(depth) != len(self.files) or not depth.size:
+            # Of another size it may be: which protocol resizes is not known here.
+            return self._fitting(depth, where)
         if not (depth.min() >= 0 and depth.max() <= 1):
             raise EvaluationError(
                 f"{where}: depth spans {depth.min():.4g} to {depth.max():.4g}; scale it to [0, 1]"

@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-__all__ = ["EQUAL_PSNR", "l1", "psnr", "resized", "ssim"]
+__all__ = ["EQUAL_PSNR", "l1", "psnr", "resized", "resized_depth", "ssim"]
 
 EQUAL_PSNR = 100.0
 """What PSNR says of equal frames, whose own is infinite, in every protocol."""
@@ -81,3 +81,12 @@ def _ssim(frame: np.ndarray, reference: np.ndarray, line: np.ndarray, unbias: fl
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The frame at another (height, width), as DisCo's script does it where sizes differ."""
     return cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resized_depth(depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Depth (F, H, W) at another (height, width): the nearest pixel's, since a mixture of two
+    depths, at an edge, is the depth of nothing."""
+    if depth.shape[1:] == size:
+        return depth
+    nearest = cv2.INTER_NEAREST_EXACT
+    return np.stack([cv2.resize(one, size[::-1], interpolation=nearest) for one in depth])

@@ -11,6 +11,7 @@ from idol.evaluate.clips import ClipArrays, DepthKind, Pair
 from idol.evaluate.container import through_container
 from idol.evaluate.depth import Alignment, AlignmentFit
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.images import resized_depth
 from idol.evaluate.metrics import Metric, Seen, Sums, person_in
 from idol.evaluate.pose import pose_error, read_in_truth
 from idol.evaluate.protocols import Container, Protocol
@@ -69,8 +70,6 @@ def read_pair(pair: Pair, protocol: Protocol, tools: Tools) -> Watched:
     if tools.depth is not None:
         estimated = tools.depth(pair.name, ours.frames)
         ours = replace(ours, depth=estimated, depth_kind=tools.depth_kind)
-    if ours.depth is not None and truth.depth is not None:
-        _check_depth(pair, ours, truth)
     container = protocol.snippets.container
     videos = tuple(
         through_container(arrays.frames, container)
@@ -81,16 +80,20 @@ def read_pair(pair: Pair, protocol: Protocol, tools: Tools) -> Watched:
     return Watched(pair, ours, truth, (videos[0], videos[1]))
 
 
-def _check_depth(pair: Pair, ours: ClipArrays, truth: ClipArrays) -> None:
-    assert ours.depth is not None
-    assert truth.depth is not None
-    if ours.depth.shape != truth.depth.shape:
-        raise EvaluationError(
-            f"{pair.generated.where}: depth is {ours.depth.shape}, the reference's is "
-            f"{truth.depth.shape}"
-        )
+def _check_depth(watched: Watched, protocol: Protocol) -> None:
+    """Raises EvaluationError where a protocol that resizes nothing finds depth of another size than
+    its frames, or both sides have depth of other kinds."""
+    pair, ours, truth = watched.pair, watched.generated, watched.reference
+    for clip, arrays in ((pair.generated, ours), (pair.reference, truth)):
+        if arrays.depth is None or protocol.images.other_size != "error":
+            continue
+        if arrays.depth.shape[1:] != arrays.frames.shape[1:3]:
+            sizes = [f"{a.shape[2]}x{a.shape[1]}" for a in (arrays.depth, arrays.frames)]
+            raise EvaluationError(
+                f"{clip.where}: depth is {sizes[0]}, but the frames are {sizes[1]}"
+            )
     kinds = {ours.depth_kind, truth.depth_kind} - {None}
-    if len(kinds) > 1:
+    if len(kinds) > 1 and ours.depth is not None and truth.depth is not None:
         raise EvaluationError(
             f"{pair.generated.where}: depth is of the {ours.depth_kind}, the reference's of the "
             f"{truth.depth_kind}: choose another by --depth"
@@ -103,9 +106,11 @@ def video_alignment(watched: Iterable[Watched]) -> Alignment:
     for one in watched:
         ours, truth = one.generated, one.reference
         if ours.depth is not None and truth.depth is not None:
+            size = truth.frames.shape[1:3]
+            depths = [resized_depth(depth, size) for depth in (ours.depth, truth.depth)]
             person = None if truth.depth_kind == "frame" else person_in(truth)
-            where = np.ones(truth.depth.shape, bool) if person is None else person
-            fit.add(ours.depth, truth.depth, where)
+            where = np.ones(depths[1].shape, bool) if person is None else person
+            fit.add(*depths, where)
     return fit.solve()
 
 
@@ -117,8 +122,13 @@ def measure_clip(
     alignment: Alignment,
     stride: int,
 ) -> dict[str, Sums]:
-    """The sums of each metric of frames that a clip gives."""
+    """The sums of each metric of frames that a clip gives.
+
+    Raises EvaluationError where one needs depth, and the depth does not fit.
+    """
     ours, truth = watched.generated, watched.reference
+    if any({"depth", "truth's depth"} & {*metric.needs} for metric in metrics):
+        _check_depth(watched, protocol)
     seen = Seen(ours, truth, protocol, alignment, stride=stride)
     names = {metric.name for metric in metrics}
     if tools.keypoints is not None and any("annotator" in metric.needs for metric in metrics):

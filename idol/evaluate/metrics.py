@@ -25,7 +25,7 @@ from idol.evaluate.depth import (
     errors,
     person_of,
 )
-from idol.evaluate.images import l1, psnr, resized, ssim
+from idol.evaluate.images import l1, psnr, resized, resized_depth, ssim
 from idol.evaluate.motion import amount_of_motion
 from idol.evaluate.pose import PoseError
 from idol.evaluate.protocols import Protocol
@@ -88,13 +88,14 @@ class Seen:
 
     @cached_property
     def depth(self) -> np.ndarray:
+        """(F, H, W): the generated depth at the true frames' size."""
         assert self.generated.depth is not None
-        return self.generated.depth
+        return resized_depth(self.generated.depth, self.reference.frames.shape[1:3])
 
     @cached_property
     def true_depth(self) -> np.ndarray:
         assert self.reference.depth is not None
-        return self.reference.depth
+        return resized_depth(self.reference.depth, self.reference.frames.shape[1:3])
 
     @cached_property
     def person(self) -> np.ndarray | None:
@@ -126,7 +127,7 @@ def person_in(arrays: ClipArrays) -> np.ndarray | None:
         return arrays.mask
     if arrays.depth is None or arrays.depth_kind == "frame":
         return None
-    inside = person_of(arrays.depth)
+    inside = person_of(resized_depth(arrays.depth, arrays.frames.shape[1:3]))
     return None if inside.all() else inside
 
 
@@ -231,7 +232,9 @@ def _dtssd_frames(seen: Seen) -> Sums:
 
 
 def _edges(seen: Seen) -> Sums:
-    return _mean(edge_f1(seen.generated.frames, seen.depth), len(seen.depth))
+    assert seen.generated.depth is not None
+    depth = resized_depth(seen.generated.depth, seen.generated.frames.shape[1:3])
+    return _mean(edge_f1(seen.generated.frames, depth), len(depth))
 
 
 def _edges_truth(seen: Seen) -> Sums:

@@ -13,7 +13,7 @@ import pytest
 from idol.evaluate.cli import main
 from idol.evaluate.protocols import protocol
 from idol.evaluate.snippets import Cutter, segments
-from tests.idol.evaluate.made import dataset, depth, frames, person, write_folder
+from tests.idol.evaluate.made import dataset, depth, frames, person, write_depth, write_folder
 
 # Networks are evalnet's matter; an empty folder of weights has none.
 _FRAMES = ["depth_rmse", "depth_rmse_person", "absrel", "delta1", "dtssd", "psnr", "l1", "motion"]
@@ -178,6 +178,28 @@ def test_rows_are_laid_out_as_the_papers(sets: Path) -> None:
     latex = (folder / "table.tex").read_text()
     assert re.search(r"A \\& B & - & - & 0\.03\d\d & - \\\\", latex)
     assert protocol("clean-8").hash[:12] in latex
+
+
+@pytest.mark.parametrize("side", [64, 32])
+def test_protocols_that_resize_frames_resize_depth(
+    tmp_path: Path, side: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The frames are twice as large as the truth's; their depth is as large as one of both."""
+    truth, ours = frames(0, size=32), frames(0, size=64)
+    near = np.where(person(size=side), np.float32(0.0625), np.float32(0))
+    write_folder(tmp_path / "shards" / "a", truth, depth())
+    write_folder(tmp_path / "ours" / "a", ours)
+    write_depth(tmp_path / "ours" / "a" / "depth", depth(size=side) + near)
+    asked = ("--metrics", "psnr", "depth_rmse_person", "absrel", "edge_f1", "dtssd")
+    result = scored(tmp_path, "ours", "--protocol", "disco-tm-16", *asked)
+    error = result["metrics"]["depth_rmse_person"]["value"]
+    assert error == pytest.approx(0.0625, abs=0.01)
+    assert result["counts"]["frames_resized"] == 8
+    write_folder(tmp_path / "ours" / "a", truth)
+    scored(tmp_path, "ours", "--metrics", "psnr")
+    if side == 64:
+        scored(tmp_path, "ours", *asked, code=2)
+        assert "ours/a: depth is 64x64, but the frames are 32x32" in capsys.readouterr().err
 
 
 def test_comparison_is_paired_over_videos(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
