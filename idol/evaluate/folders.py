@@ -78,6 +78,10 @@ class FolderClip:
     def read_depth(self) -> np.ndarray | None:
         file = None if self.folder is None else self.folder / "depth.npy"
         if not self.depth_files and file is not None and file.is_file():
+            if (file.parent / "depth").exists():
+                raise EvaluationError(
+                    f"{file}: lies beside {file.parent / 'depth'}, another depth: remove one"
+                )
             return self._checked(read_array(file), file)
         files = self.depth_files or self._inside("depth")
         if not files:

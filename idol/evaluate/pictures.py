@@ -40,14 +40,14 @@ def read_depth_pictures(files: Sequence[Path]) -> np.ndarray:
 
 
 def read_masks(files: Sequence[Path]) -> np.ndarray:
-    """(F, H, W) bool: where masks are light.
+    """(F, H, W) bool: where masks are light; of masks of 0 and 1 alone, where they are 1.
 
     Raises EvaluationError where there is no such image, or they are of several sizes.
     """
     masks = _alike([_image(file) for file in files], files)
     grey = [mask if mask.ndim == 2 else mask.max(-1) for mask in masks]
     stack = np.stack(grey)
-    there: np.ndarray = stack > np.iinfo(stack.dtype).max // 2
+    there: np.ndarray = stack > (0 if stack.max() == 1 else np.iinfo(stack.dtype).max // 2)
     return there
 
 
@@ -60,7 +60,7 @@ def read_array(file: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         array.close()
         raise EvaluationError(f"{file}: holds several arrays (.npz): save one, as .npy")
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiu":
         raise EvaluationError(f"{file}: is an array of {array.dtype}, not of numbers")
     if not np.isfinite(array).all():
         raise EvaluationError(f"{file}: has values that are not finite")

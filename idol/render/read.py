@@ -318,7 +318,11 @@ def _npy(path: Path) -> np.ndarray:
         raise RenderError(f"--depth {path} holds several arrays (.npz): save one, as .npy")
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
-    if array.ndim != 3 or array.dtype.kind not in "fiu":
+    if array.dtype.kind not in "fiu":
+        raise RenderError(f"--depth {path} is an array of {array.dtype}, not of numbers")
+    if not array.size:
+        raise RenderError(f"--depth {path} is empty: {array.shape}")
+    if array.ndim != 3:
         raise RenderError(
             f"--depth {path} is {array.dtype}{array.shape}: it must be (frames, height, width)"
         )

@@ -14,7 +14,7 @@ from idol.evaluate.errors import EvaluationError
 from idol.evaluate.folders import open_folder, with_depth
 from idol.evaluate.shard_clips import open_shards
 from idol.evaluate.swapped import check_swapped, thumbnail
-from tests.idol.evaluate.made import dataset, depth, frames, write_depth, write_folder
+from tests.idol.evaluate.made import dataset, depth, frames, person, write_depth, write_folder
 
 
 @pytest.fixture
@@ -267,6 +267,8 @@ def test_depth_that_does_not_fit_is_named(both: tuple[Path, Path]) -> None:
         (depth() * 3, r"depth spans 0.8323 to 3; scale it to \[0, 1\]"),
         (depth()[:4], r"is \(4, 32, 32\), but the frames are \(8, 32, 32\)"),
         (depth() * np.nan, "not finite"),
+        (depth() > 0.5, "depth.npy: is an array of bool, not of numbers"),
+        (depth()[:, :0], r"is \(8, 0, 32\), but the frames are \(8, 32, 32\)"),
         (depth().astype(str), "depth.npy: is an array of <U32, not of numbers"),
     ):
         np.save(both[0] / "a" / "depth.npy", array)
@@ -279,6 +281,26 @@ def test_depth_that_does_not_fit_is_named(both: tuple[Path, Path]) -> None:
         np.savez(file, depth=depth())
     with pytest.raises(EvaluationError, match=r"depth.npy: holds several arrays \(.npz\)"):
         clip.read_depth()
+
+
+def test_two_depths_of_one_clip_are_refused(both: tuple[Path, Path]) -> None:
+    write_depth(both[0] / "a" / "depth", depth())
+    clips = open_folder(both[0], videos=False)
+    with pytest.raises(EvaluationError, match=r"depth.npy: lies beside .*a/depth, another depth"):
+        clips.clips["a"].read()
+    shutil.rmtree(both[0] / "a" / "depth")
+    assert clips.clips["a"].read_depth() is not None
+
+
+@pytest.mark.parametrize("white", [1, 255])
+def test_masks_of_ones_are_read_as_white_ones(both: tuple[Path, Path], white: int) -> None:
+    folder = both[1] / "a" / "mask"
+    folder.mkdir()
+    for number, inside in enumerate(person()):
+        cv2.imwrite(str(folder / f"{number}.png"), inside.astype(np.uint8) * white)
+    read = open_folder(both[1], videos=False).clips["a"].read()
+    assert read.mask is not None
+    assert np.array_equal(read.mask, person())
 
 
 def test_a_driving_pose_has_openposes_joints(both: tuple[Path, Path]) -> None:

@@ -239,12 +239,16 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         (["VIDEO/mask", "--depth", "VIDEO/several.npy"], "holds several arrays (.npz)"),
         (["VIDEO/mask", "--depth", "VIDEO/nan.npy"], "shows nobody"),
         (["VIDEO/mask", "--depth", "VIDEO/flat.npy"], "must be (frames, height, width)"),
+        (["VIDEO/mask", "--depth", "VIDEO/bool.npy"], "is an array of bool, not of numbers"),
+        (["VIDEO/mask", "--depth", "VIDEO/empty.npy"], "is empty: (2, 0, 96)"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, video, capsys, line, message):
     np.save(video / "two.npy", np.ones((1, 96, 96), np.float32))
     np.save(video / "nan.npy", np.full((2, 96, 96), np.nan, np.float32))
     np.save(video / "flat.npy", np.ones((96, 96), np.float32))
+    np.save(video / "bool.npy", np.ones((2, 96, 96), bool))
+    np.save(video / "empty.npy", np.ones((2, 0, 96), np.float32))
     (video / "text.npy").write_text("no")
     with (video / "several.npy").open("wb") as file:
         np.savez(file, depth=np.ones((2, 96, 96), np.float32))
