@@ -5,12 +5,14 @@ Frames are (H, W, 3) uint8 RGB, two of one size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import cv2
 import numpy as np
 
-__all__ = ["EQUAL_PSNR", "l1", "psnr", "resized", "resized_depth", "ssim"]
+__all__ = ["EQUAL_PSNR", "SSIM_WINDOW", "l1", "psnr", "resized", "resized_depth", "ssim"]
 
 EQUAL_PSNR = 100.0
 """What PSNR says of equal frames, whose own is infinite, in every protocol."""
@@ -18,6 +20,11 @@ EQUAL_PSNR = 100.0
 _K1, _K2, _RANGE = 0.01, 0.03, 255.0  # Wang et al. 2004
 _GAUSSIAN, _SIGMA = 11, 1.5
 _UNIFORM = 7
+
+SSIM_WINDOW: Mapping[str, int] = MappingProxyType(
+    {"gaussian rgb": _GAUSSIAN, "uniform grey": _UNIFORM}
+)
+"""The side of the window of each form of SSIM: of smaller frames it says nothing."""
 
 
 def psnr(frame: np.ndarray, reference: np.ndarray) -> float:

@@ -25,7 +25,7 @@ from idol.evaluate.depth import (
     errors,
     person_of,
 )
-from idol.evaluate.images import l1, psnr, resized, resized_depth, ssim
+from idol.evaluate.images import SSIM_WINDOW, l1, psnr, resized, resized_depth, ssim
 from idol.evaluate.motion import amount_of_motion
 from idol.evaluate.pose import PoseError
 from idol.evaluate.protocols import Protocol
@@ -190,6 +190,8 @@ def _psnr_person(seen: Seen) -> Sums:
 
 
 def _ssim(seen: Seen) -> Sums:
+    if min(seen.reference.frames.shape[1:3]) < SSIM_WINDOW[seen.protocol.images.ssim]:
+        return 0.0, 0.0
     return _over_images(lambda a, b: ssim(a, b, seen.protocol.images.ssim), seen)
 
 
@@ -296,6 +298,7 @@ _DEPTH: tuple[Need, ...] = ("depth", "truth's depth")
 _PERSON: tuple[Need, ...] = (*_DEPTH, "person")
 _NO_PERSON = "no person in the truth"
 _ONE_FRAME = "it has one frame"
+_SMALL = "its frames are smaller than SSIM's window"
 _NO_EDGE = "no edge in its depth"
 _NOT_FOUND = "no key point of the driving pose was found"
 _NOT_READ = (
@@ -422,7 +425,7 @@ METRICS: Mapping[str, Metric] = {
             _psnr_person,
             silent=_NO_PERSON,
         ),
-        Metric("ssim", "SSIM", "", "higher", 4, ("images",), _ssim),
+        Metric("ssim", "SSIM", "", "higher", 4, ("images",), _ssim, silent=_SMALL),
         Metric("l1", "L1", "", "lower", 6, ("images",), _l1),
         Metric("lpips", "LPIPS", "", "lower", 4, ("images", "lpips"), _lpips),
         Metric(

@@ -202,6 +202,14 @@ def test_protocols_that_resize_frames_resize_depth(
         assert "ours/a: depth is 64x64, but the frames are 32x32" in capsys.readouterr().err
 
 
+def test_frames_too_small_for_ssim_are_scored_by_the_rest(tmp_path: Path) -> None:
+    for name in ("shards", "ours"):
+        write_folder(tmp_path / name / "a", frames(0, size=8))
+    result = scored(tmp_path, "ours", "--metrics", "ssim", "psnr")
+    assert result["metrics"]["psnr"]["value"] == 100
+    assert "its frames are smaller than SSIM's window" in result["not_computed"]["ssim"]
+
+
 def test_comparison_is_paired_over_videos(sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = []
     for name in ("near", "far"):
