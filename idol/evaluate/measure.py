@@ -107,10 +107,10 @@ def video_alignment(watched: Iterable[Watched]) -> Alignment:
         ours, truth = one.generated, one.reference
         if ours.depth is not None and truth.depth is not None:
             size = truth.frames.shape[1:3]
-            depths = [resized_depth(depth, size) for depth in (ours.depth, truth.depth)]
+            depth, true_depth = (resized_depth(d, size) for d in (ours.depth, truth.depth))
             person = None if truth.depth_kind == "frame" else person_in(truth)
-            where = np.ones(depths[1].shape, bool) if person is None else person
-            fit.add(*depths, where)
+            where = np.ones(true_depth.shape, bool) if person is None else person
+            fit.add(depth, true_depth, where)
     return fit.solve()
 
 
