@@ -196,9 +196,9 @@ def test_protocols_that_resize_frames_resize_depth(
     assert error == pytest.approx(0.0625, abs=0.01)
     assert result["counts"]["frames_resized"] == 8
     write_folder(tmp_path / "ours" / "a", truth)
-    scored(tmp_path, "ours", "--metrics", "psnr")
+    scored(tmp_path, "ours", "--overwrite", "--metrics", "psnr")
     if side == 64:
-        scored(tmp_path, "ours", *asked, code=2)
+        scored(tmp_path, "ours", "--overwrite", *asked, code=2)
         assert "ours/a: depth is 64x64, but the frames are 32x32" in capsys.readouterr().err
 
 
