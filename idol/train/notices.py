@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from idol.config.model import CLIP_STAGES, TIMESTEPS
+from idol.config.model import CLIP_STAGES, TIMESTEPS, DualModalUNetConfig
 from idol.config.presets import defaults, preset
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
@@ -44,8 +45,8 @@ def notices(
         patch=config.patch,
     )
     lines = not_used(config, usual, _rules(config, data), _PREFIXES)
-    if checkpoint is None:
-        lines += not_used(config, _as_it_starts(config, usual), _model_rules(config), _PREFIXES)
+    if checkpoint is None and (model := _model_before(config)) is not None:
+        lines += not_used(config, SimpleNamespace(model=model), _model_rules(config), _PREFIXES)
     lines += _start(config, checkpoint, saved or {})
     lines += _frame_steps(config, data)
     lines += _only_val(data)
@@ -121,12 +122,11 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield from ((f"data.{n}", "the shards are local files") for n in ("cache", "cache_limit"))
 
 
-def _as_it_starts(config: TrainConfig, usual: TrainConfig) -> TrainConfig:
-    """With the settings of the model that the run starts from, or the preset's."""
-    if config.base and not config.init_from:
-        return usual
-    model = read_info(find_model(config.init_from)).settings if config.init_from else None
-    return dataclasses.replace(usual, model=model or preset(config.preset))
+def _model_before(config: TrainConfig) -> DualModalUNetConfig | None:
+    """The settings of the model that the run starts from, or the preset's; None of --base."""
+    if config.init_from:
+        return read_info(find_model(config.init_from)).settings
+    return None if config.base else preset(config.preset)
 
 
 def _model_rules(config: TrainConfig) -> Iterator[tuple[str, str]]:
