@@ -64,7 +64,7 @@ def test_a_folder_of_other_things_is_not_touched(tmp_path, make_video, capsys):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize("dry", [pytest.param((), marks=pytest.mark.slow), ("--dry-run",)])
 def test_an_unusable_out_is_found_before_the_source_is_read(tmp_path, make_video, capsys, dry):
     source = tmp_path / "not there"  # which would be the next complaint
     file = tmp_path / "file"

@@ -131,7 +131,8 @@ def test_a_camera_that_stands_still_has_a_background_that_does(dataset):
         assert abs(dy) < 0.3
 
 
-@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_ray_workers_give_the_same_bytes(source, dataset, tmp_path, workers, ray_is_up):
     assert build(source, tmp_path / "out", "--workers", workers, "--pose-style", "dwpose") == 0
     assert tree(tmp_path / "out") == tree(dataset_root(dataset))

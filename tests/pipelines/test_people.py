@@ -39,7 +39,8 @@ def clips(out):
     return list(open_dataset(out).clips())
 
 
-@pytest.mark.parametrize("people", ["one", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("people", ["one", "all"])
 def test_the_crop_follows_whom_the_truth_shows(spec, run, tmp_path, monkeypatch, people):
     monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path / "none"))  # no network is asked
     run(spec, tmp_path / "out", crop="subject", people=people, **TRUE)
@@ -122,6 +123,7 @@ def test_joints_in_space_normals_and_flow(spec, run, tmp_path):
         assert np.median(abs(moved - flow[0, ..., :2])[still]) < 0.1
 
 
+@pytest.mark.slow
 def test_flow_beyond_the_end_is_not_known(spec, run, tmp_path):
     run(spec, tmp_path / "out", flow="source", crop="none", **{**TRUE, "clip_length": 5})
     for clip in clips(tmp_path / "out"):

@@ -62,6 +62,7 @@ def test_each_is_quarantined_and_every_other_clip_arrives(tmp_path, workers, req
     assert len(open_dataset(tmp_path / "out").entries) == 18
 
 
+@pytest.mark.slow
 def test_a_survey_that_kills_costs_its_video_alone(tmp_path):
     survey = Poisoned(tuple((index, "exit") for index in range(32)))
     plan = poisoned_plan(tmp_path, survey, Poisoned(()))

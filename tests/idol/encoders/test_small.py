@@ -55,6 +55,7 @@ def discs(count: int, size: int) -> torch.Tensor:
     return colours[0] * inside + colours[1] * (1 - inside)
 
 
+@pytest.mark.slow
 def test_of_pictures_not_seen_it_becomes_better_than_the_linear_code() -> None:
     torch.manual_seed(0)
     network = SmallAutoencoder(3, 6, patch=4, width=24, blocks=1)

@@ -20,6 +20,7 @@ def test_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in ResNet3D50().parameters()) == 47_018_576
 
 
+@pytest.mark.slow
 def test_reads_its_authors_checkpoint(tmp_path: Path) -> None:
     """Names behind `module.`, in an entry beside others, without counts of batches. What it once
     gave for a clip is kept."""

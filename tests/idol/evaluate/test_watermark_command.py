@@ -53,6 +53,7 @@ def test_a_folder_is_looked_through_and_the_rate_of_false_alarms_is_said(made, t
     assert f"Of {alarms['frames']} unmarked frames {alarms['false_alarms']}" in said
 
 
+@pytest.mark.slow
 def test_images_of_all_kinds_are_read(tmp_path):
     grey = np.full((40, 40), 128, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)

@@ -62,6 +62,7 @@ def test_scaling_leaves_it_and_larger_pictures_are_marked(plain):
     assert detect([cv2.resize(marked[0], (300, 200), interpolation=cv2.INTER_AREA)]).marked
 
 
+@pytest.mark.slow
 def test_it_is_found_beside_something_else(marked):
     flat = np.full_like(marked[0], 255)
     for beside in (np.hstack([marked[0], flat]), np.vstack([flat, marked[0]])):
@@ -74,6 +75,7 @@ def test_a_marked_frame_is_found_among_others(plain, marked):
     assert detect([plain[0], plain[1], marked[2]]).marked
 
 
+@pytest.mark.slow
 def test_odd_pictures_are_not_marked():
     for picture in (
         np.full((256, 256, 3), 255, np.uint8),

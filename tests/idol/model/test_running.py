@@ -79,6 +79,7 @@ def test_attention_goes_through_sdpa_alone(trained: DualModalDenoiser, inputs: I
 hidden_by_dynamo = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 
 
+@pytest.mark.slow
 @hidden_by_dynamo
 def test_blocks_are_captured_whole_by_compilation(
     trained: DualModalDenoiser, inputs: Inputs

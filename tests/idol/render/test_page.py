@@ -55,6 +55,7 @@ def picture(page, side: int = SIDE, **state) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
+@pytest.mark.slow
 def test_the_canvas_shows_what_points_say(browse, file, made):
     page = opened(browse, file)
     ground = page.evaluate(
@@ -120,6 +121,7 @@ def between_layers(shown: np.ndarray) -> np.ndarray:
     return (apart > 15).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_nothing_stretches_from_one_layer_to_the_next(browse, tmp_path):
     given = two_layers()
     given.frames[given.depth == np.float32(2.7)] = ARM

@@ -96,6 +96,7 @@ def test_checkpointing_computes_anew_with_the_same_copies(
     torch.testing.assert_close(found[1], found[0])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_compiled_blocks_take_the_copies(trained: DualModalDenoiser, inputs: Inputs) -> None:
     run_in_half(trained, torch.bfloat16)

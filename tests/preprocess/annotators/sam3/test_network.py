@@ -56,6 +56,7 @@ def test_a_single_frame_is_a_clip_too(tmp_path):
     np.testing.assert_array_equal(list(found.values()), expected["masks"])
 
 
+@pytest.mark.slow
 def test_the_precision_of_gpus_finds_the_same_people(tmp_path):
     """What runs there, here on the CPU."""
     segment = VideoSegmenter.load(small.save(tmp_path, seed=1), Hardware())
