@@ -202,7 +202,7 @@ lint: .venv/dev  ## Check style, import contracts and types
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
-FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -m "not slow and not gpu"
+FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -m "not slow and not gpu" --durations=10
 
 test: lint  ## Lint, types and the fast tests (some 17 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan

@@ -112,7 +112,8 @@ def command(source, out, *more):
     [
         (signal.SIGINT, "0"),
         pytest.param(signal.SIGTERM, "0", marks=pytest.mark.slow),
-        (signal.SIGKILL, "0"),
+        # Fast: test_clips_of_a_shard_that_was_not_complete_are_kept.
+        pytest.param(signal.SIGKILL, "0", marks=pytest.mark.slow),
         # With Ray, drivers, workers and nodes are killed by tests/pipelines/test_faults.py too.
         pytest.param(signal.SIGINT, "2", marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, "2", marks=pytest.mark.slow),

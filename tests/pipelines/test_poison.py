@@ -103,6 +103,7 @@ def test_clips_are_told_once_each_whatever_dies(tmp_path):
     assert (counting.count, counting.failed) == (8, 2)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_from_outside_costs_nothing(tmp_path):
     class Killing(Reporter):
         count = killed = 0

@@ -51,13 +51,8 @@ def test_a_build_is_told_while_it_runs_and_leaves_nothing(videos, tmp_path, caps
     assert "11 clips in 4 shards" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("stop", "state"),
-    [
-        pytest.param(signal.SIGTERM, "stopped", marks=pytest.mark.slow),
-        (signal.SIGKILL, "died"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("stop", "state"), [(signal.SIGTERM, "stopped"), (signal.SIGKILL, "died")])
 def test_a_build_that_was_stopped_says_so_and_one_that_died_is_found(
     run, videos, tmp_path, capsys, start, stop, state
 ):

@@ -39,7 +39,8 @@ def opened(browse: Browse, address: str, **window: Any) -> Any:
     return page
 
 
-@pytest.mark.parametrize("width", [390, pytest.param(1600, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1600])
 def test_a_preview_fits_the_window(browse: Browse, address: str, out: Path, width: int) -> None:
     page = opened(browse, address, width=width, dark=width == 390)
     until(page, FITS)

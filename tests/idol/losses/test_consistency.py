@@ -100,7 +100,7 @@ def test_cross_attention_loss_is_equation_6() -> None:
 
 
 @pytest.mark.usefixtures("block_entries")
-@pytest.mark.parametrize("reduction", ["mean", "sum_targets"])
+@pytest.mark.parametrize("reduction", ["mean", pytest.param("sum_targets", marks=pytest.mark.slow)])
 def test_motion_gradient(reduction: Any) -> None:
     video, depth = draw(2, 2, 2, 2, 3, seed=0), draw(2, 2, 2, 2, 3, seed=1)
     assert torch.autograd.gradcheck(

@@ -169,6 +169,7 @@ def test_who_pauses_before_it_is_drawn_is_heeded(browse, file):
     assert page.locator("#play").inner_text() == "Play"
 
 
+@pytest.mark.slow
 def test_it_is_orbited_by_mouse_touch_and_keys(browse, file):
     page = opened(browse, file)
 

@@ -59,7 +59,7 @@ def check_equal(output: Path, alone: Path) -> None:
     [
         (1, {"batch_size": 1, "accumulation": 4}),
         (2, {"batch_size": 2}),
-        (2, {"batch_size": 1, "accumulation": 2}),
+        pytest.param(2, {"batch_size": 1, "accumulation": 2}, marks=pytest.mark.slow),
         pytest.param(2, {"batch_size": 2, "fsdp": True}, marks=pytest.mark.slow),
     ],
     ids=["accumulated", "two processes", "two accumulating", "divided"],

@@ -31,7 +31,7 @@ def published(folder, frames=FRAMES):
 
 
 # To one network somebody stays through the clip; to the other many come and go.
-@pytest.mark.parametrize(("seed", "most"), [(3, 1), (1, 9)])
+@pytest.mark.parametrize(("seed", "most"), [pytest.param(3, 1, marks=pytest.mark.slow), (1, 9)])
 def test_masks_are_the_librarys_own(tmp_path, seed, most):
     folder = small.save(tmp_path, seed=seed)
     segment = VideoSegmenter.load(folder, Hardware(half=True))
