@@ -79,11 +79,14 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
 
 def _as_the_model_is(config: EvaluateRunConfig) -> EvaluateRunConfig:
     """The same with the model's own scheduler, steps and guidance where none are given."""
+    from idol.generate.checks import check_generates
     from idol.model_info import FILE, find_model, read_info, sampling_by
 
     folder = config.model if (config.model / FILE).is_file() else find_model(config.model)
+    info = read_info(folder)
+    check_generates(config.model, info)
     own = sampling_by(
-        read_info(folder),
+        info,
         scheduler=config.scheduler,
         steps=config.steps,
         guidance=config.guidance,

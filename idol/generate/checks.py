@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from idol.config.generate import GenerateConfig
 from idol.config.model import CLIP_STAGES
 from idol.generate.errors import GenerationError
@@ -12,16 +14,21 @@ from idol.generate.windows import Windows
 from idol.model_info import ModelInfo
 from idol.variants import variant_called
 
-__all__ = ["check_length", "check_poses", "check_stage"]
+__all__ = ["check_generates", "check_length", "check_poses", "check_stage"]
+
+
+def check_generates(model: Path | None, info: ModelInfo) -> None:
+    """Raise GenerationError for a model that knows no poses."""
+    if info.stage == "pretrain":
+        raise GenerationError(
+            f"{model} was pre-trained on single images and knows neither poses nor depth: "
+            "train the stages image and video, and give what they leave"
+        )
 
 
 def check_stage(config: GenerateConfig, info: ModelInfo) -> None:
     """Raise GenerationError for a model that knows no poses, or no windows that are asked for."""
-    if info.stage == "pretrain":
-        raise GenerationError(
-            f"{config.model} was pre-trained on single images and knows neither poses nor depth: "
-            "train the stages image and video, and give what they leave"
-        )
+    check_generates(config.model, info)
     if info.stage in CLIP_STAGES:
         return
     for name in ("window", "overlap"):

@@ -14,7 +14,7 @@ from idol.evaluate.cli import main
 from idol.evaluate.run import clip_seed
 from tests.idol.evaluate.made import SIZE, dataset, shard_clip
 from tests.idol.generate.small import tiny
-from tests.idol.train.micro import write_shards
+from tests.idol.train.micro import MODEL, write_shards
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,16 @@ def test_how_clips_are_scored_is_looked_at_before_they_are_generated(
     assert main([*command, "--out", str(world / "never"), *given]) == 2
     assert said in capsys.readouterr().err
     assert not (world / "never").exists()
+
+
+def test_a_model_of_pretraining_is_refused_before_anything_is_read(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(MODEL.for_single_frames(), stage="pretrain").save_pretrained(tmp_path / "model")
+    command = ["run", "--model", str(tmp_path / "model"), "--shards", str(tmp_path / "none")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "was pre-trained on single images" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_seed_of_a_clip_is_of_its_key_alone() -> None:
