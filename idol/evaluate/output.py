@@ -49,12 +49,18 @@ def features_folder(config: ScoreConfig) -> Iterator[Path]:
 def _check_same_sets(config: ScoreConfig) -> None:
     if not (config.out / SCORES).is_file():
         return
-    there = read_scores(config.out)
-    pairs = {
-        "--generated": (there["generated"]["path"], config.generated),
-        "--reference": (there["reference"]["path"], config.reference),
-        "--protocol": (there["protocol"]["name"], config.protocol),
-    }
+    try:
+        there = read_scores(config.out)
+        pairs = {
+            "--generated": (str(there["generated"]["path"]), config.generated),
+            "--reference": (str(there["reference"]["path"]), config.reference),
+            "--protocol": (str(there["protocol"]["name"]), config.protocol),
+        }
+    except (EvaluationError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{config.out / SCORES} is damaged, or no result of this version: give another --out, "
+            "or --overwrite to replace it"
+        ) from error
     for option, (before, now) in pairs.items():
         if before != now and Path(before).resolve() != Path(now).resolve():
             raise EvaluationError(

@@ -58,6 +58,15 @@ def test_scores_of_other_sets_are_replaced_if_asked_to_alone(tmp_path: Path, opt
         pass  # the same by another path
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 9}', '{"schema": 1, "protocol": 0}'])
+def test_damaged_scores_are_replaced_if_asked_to(tmp_path: Path, content: str) -> None:
+    (tmp_path / "scores.json").write_text(content)
+    with pytest.raises(EvaluationError, match=r"scores.json is damaged.*--overwrite"):
+        features_folder(config(tmp_path)).__enter__()
+    with features_folder(config(tmp_path, overwrite=True)):
+        pass
+
+
 def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(EvaluationError, match="out is a file"):
