@@ -61,8 +61,10 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     # others. A process among several has its group for good.
     alone = not torch.distributed.is_initialized()
     AcceleratorState._reset_state(reset_partial_state=alone)
+    # Of several processes without a GPU each would take itself for the only one.
+    several_on_cpus = "RANK" in os.environ and not torch.accelerator.is_available()
     accelerator = Accelerator(
-        cpu=config.run.cpu,
+        cpu=config.run.cpu or several_on_cpus,
         mixed_precision=config.run.mixed_precision if by_autocast(config) else "no",
         # The loop averages over passes; accelerate would divide once more.
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
