@@ -38,6 +38,7 @@ from idol.diffusion.conditions import Conditions
 from idol.diffusion.graphed import GraphedDenoiser
 from idol.diffusion.sampling import predict, sample
 from idol.encoders import CLIP_TOKENS
+from idol.errors import first_line
 from idol.losses import Losses, training_losses
 from idol.model import flash
 from idol.model.cost import build, example_inputs, forward_flops, step_flops
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             results[name] = job()
         except Exception as error:  # the next thing may work, and minutes are few
-            results[name] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"}
+            results[name] = {"error": f"{type(error).__name__}: {first_line(error)[:300]}"}
         print(name, json.dumps(results[name]), flush=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n")
         gc.collect()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["IdolError"]
+__all__ = ["IdolError", "first_line"]
 
 
 class IdolError(Exception):
@@ -13,3 +13,9 @@ class IdolError(Exception):
         """Raise this error with a list of all mistakes, if there are any."""
         if mistakes:
             raise cls("\n  ".join((f"{what}:", *mistakes)))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from idol.errors import first_line
+
 __all__ = ["Recorded", "Recorder", "cuda_graph", "warn_not_recorded"]
 
 _log = logging.getLogger(__name__)
@@ -59,5 +61,5 @@ def warn_not_recorded(what: str, error: BaseException) -> None:
     """
     while error.__context__ is not None:
         error = error.__context__
-    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = first_line(error)
     _log.warning(f"{what} not recorded as a CUDA graph ({why}): slower, and no other result")

@@ -1,6 +1,7 @@
 """Where the networks of evaluation run."""
 
 from idol.config.checks import ConfigError
+from idol.errors import first_line
 
 __all__ = ["device_of"]
 
@@ -17,6 +18,5 @@ def device_of(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        what = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name} cannot be used: {what}") from error
+        raise ConfigError(f"--device {name} cannot be used: {first_line(error)}") from error
     return name

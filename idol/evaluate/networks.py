@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from idol.errors import first_line
 from idol.evaluate.annotate.external import load_tensors, locate
 from idol.evaluate.array_pickle import load_arrays
 from idol.evaluate.errors import EvaluationError, MissingNetwork
@@ -67,7 +68,7 @@ def _read_inception(path: Path) -> Mapping[str, Tensor]:
             program = torch.jit.load(path, map_location="cpu")
     except (RuntimeError, ValueError, OSError) as error:
         raise MissingNetwork(
-            f"{path} is no TorchScript file ({str(error).splitlines()[0]}): fetch it again"
+            f"{path} is no TorchScript file ({first_line(error)}): fetch it again"
         ) from error
     return fold_normalisation(program.state_dict())
 

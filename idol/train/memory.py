@@ -14,6 +14,7 @@ from idol.config.model import CLIP_STAGES, StageName
 from idol.config.train import TrainConfig
 from idol.encoders import foreground_tokens
 from idol.encoders.autoencoder import Reconstruction, autoencoder_to_train
+from idol.errors import first_line
 from idol.model import DualModalDenoiser
 from idol.model.cost import build, example_inputs
 from idol.train.activations import kept_for_backward
@@ -105,7 +106,7 @@ def out_of_memory(config: TrainConfig, processes: int, error: BaseException) -> 
         for option, changed in _smaller(config, processes).items()
     ]
     return TrainError(
-        f"out of memory ({str(error).splitlines()[0]}). Computed for this run, in each process:\n"
+        f"out of memory ({first_line(error)}). Computed for this run, in each process:\n"
         + "\n".join(lines)
         + f"\n  together: {human_bytes(now.total)}, and what the allocator needs beside it\n"
         + ("It would come to:\n" + "\n".join(ways) if ways else "Every way to take less is on.")

@@ -43,6 +43,20 @@ def test_the_documents_have_the_marks() -> None:
     written_into((Path(__file__).parents[3] / "docs/training.md").read_text(), FOUND)
 
 
+def test_what_fails_without_a_word_does_not_end_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent() -> dict[str, float]:
+        raise MemoryError
+
+    each = {"train: silent": silent, "train: float32": lambda: {"seconds": 0.5}}
+    monkeypatch.setattr(gpu, "jobs", lambda *_: iter(each.items()))
+    gpu.main(["--device", "cpu", "--scale", "smoke", "--json", str(tmp_path / "gpu.json")])
+    results = json.loads((tmp_path / "gpu.json").read_text())["results"]
+    assert results["train: silent"] == {"error": "MemoryError: MemoryError"}
+    assert results["train: float32"] == {"seconds": 0.5}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
