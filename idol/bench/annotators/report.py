@@ -89,9 +89,13 @@ def print_report(options: AnnotatorBenchConfig, console: Console | None = None) 
     there, ConfigError for a GPU that is not there.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 120)
-    for path in (options.json, options.worst):
-        if path is not None and not path.absolute().parent.is_dir():
+    for path, kind in ((options.json, "file"), (options.worst, "folder")):
+        if path is None:
+            continue
+        if not path.absolute().parent.is_dir():
             raise InputError(f"{path.absolute().parent} is no folder: make it, or choose another")
+        if path.exists() and path.is_dir() != (kind == "folder"):
+            raise InputError(f"{path} is there, and is no {kind}: name a {kind}")
     path = options.source or OWN_SPEC
     spec = _spec(options, path)
     asked: dict[Option, Any] = {

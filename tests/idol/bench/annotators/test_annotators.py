@@ -177,6 +177,8 @@ def test_who_is_not_installed_is_left_out_with_the_reason(
         (["--mask"], "--mask is empty: name annotators, or leave it out"),
         (["--mask", "none", "--pose", "none", "--depth", "none"], "nothing is left to compare"),
         (["--json", "nowhere/found.json"], "nowhere is no folder"),
+        (["--json", "."], ". is there, and is no file: name a file"),
+        (["--worst", __file__], "test_annotators.py is there, and is no folder: name a folder"),
         (["--source", "absent.yaml"], "absent.yaml: No such file or directory"),
     ],
 )
