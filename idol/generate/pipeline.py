@@ -455,7 +455,6 @@ class IdolPipeline(PlacedPipeline):
             The frames, and of these frames video and depth pictures, each (B, f, H, W, 3) float32
             in [0, 1]; None for depth where the model generates none.
         """
-        colours: Literal["hot", "grey"] = "hot" if self.depth.kind == "person" else "grey"
         codec, images_at_once = self._codec(low_memory), _at_once(low_memory)
         clips, modalities, frames = latents_BMFCHW.shape[:3]
         for start in range(0, frames, images_at_once):
@@ -463,7 +462,7 @@ class IdolPipeline(PlacedPipeline):
             latents_N = latents_BMFCHW[:, :, part].flatten(0, 2)
             both = holds_depth(codec)
             if both:  # a stream of each, as of other models
-                decoded = torch.stack(decode_both(codec, latents_N, colours), dim=1)
+                decoded = torch.stack(decode_both(codec, latents_N, self.depth.kind), dim=1)
                 pixels_N = decoded.unflatten(0, (clips, -1)).transpose(1, 2).flatten(0, 2)
             else:
                 pixels_N = codec.decode(latents_N).float()

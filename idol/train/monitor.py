@@ -161,6 +161,7 @@ class DenoisingMonitor(Monitor[Run]):
                 prepare(clips, run.accelerator.device),
                 clips,
                 run.trained.codec,
+                depth=self._config.data.depth,
                 scheduler=scheduler,
                 steps=report.sample_steps,
                 guidance=guidance,

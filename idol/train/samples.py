@@ -1,5 +1,7 @@
 """Samples: what the model makes of a clip's conditions, beside the clip, a sheet each."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 import torch
@@ -36,6 +38,7 @@ def sample_sheets(
     clips: ClipBatch,
     codec: LatentCodec,
     *,
+    depth: Literal["person", "frame"],
     scheduler: SchedulerMixin,
     steps: int,
     guidance: float,
@@ -52,6 +55,7 @@ def sample_sheets(
         batch: on the denoiser's device.
         clips: what `batch` was made from.
         codec: that made its latents.
+        depth: which depth the clips have; a codec that holds it beside colours does not say.
         scheduler, steps, guidance: as for `idol.diffusion.sampling.sample`.
 
     Returns:
@@ -74,7 +78,7 @@ def sample_sheets(
         motion = _motion(denoiser, batch, noise) if latents.shape[2] > 1 else None
     sheets = {}
     for index, key in enumerate(batch.key):
-        rows = _frame_rows(clips, batch, codec, generated, index)
+        rows = _frame_rows(clips, batch, codec, generated, index, depth)
         caption = f"{steps} steps, guidance {guidance:g}"
         if motion is not None:
             length = float(torch.linalg.vector_norm(motion[index], dim=-1).quantile(0.98))
@@ -112,7 +116,12 @@ def clip_features(denoiser: nn.Module, batch: LatentBatch, noise_BMFCHW: Tensor)
 
 
 def _frame_rows(
-    clips: ClipBatch, batch: LatentBatch, codec: LatentCodec, generated: Tensor, index: int
+    clips: ClipBatch,
+    batch: LatentBatch,
+    codec: LatentCodec,
+    generated: Tensor,
+    index: int,
+    depth: Literal["person", "frame"],
 ) -> _Rows:
     real = {VIDEO: ("frames", clips.rgb), DEPTH: ("depth", clips.depth)}
     made = {VIDEO: "generated frames", DEPTH: "generated depth"}
@@ -120,7 +129,7 @@ def _frame_rows(
     for stream, label in enumerate(batch.modalities):
         decoded = {label: codec.decode(generated[index, stream])}
         if holds_depth(codec):
-            decoded = dict(enumerate(decode_both(codec, generated[index, stream], "grey")))
+            decoded = dict(enumerate(decode_both(codec, generated[index, stream], depth)))
         for kind, pixels in decoded.items():
             title, images = real[kind]
             if images is not None:

@@ -31,7 +31,8 @@ def encode_both(
 
 
 def decode_both(
-    codec: LatentCodec, latents_NCHW: Tensor, colours: Literal["hot", "grey"]
+    codec: LatentCodec, latents_NCHW: Tensor, kind: Literal["person", "frame"]
 ) -> tuple[Tensor, Tensor]:
-    """The inverse: frames, and depth pictures in these colours, (N, 3, H, W) each."""
-    return parted(codec.decode(latents_NCHW).float(), colours)
+    """The inverse: frames, and pictures of this kind of depth, (N, 3, H, W) each; the person's are
+    in `hot`, the whole frame's in grey."""
+    return parted(codec.decode(latents_NCHW).float(), "hot" if kind == "person" else "grey")

@@ -13,10 +13,12 @@ from idol.data.preparation import LatentBatch
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import ddim_scheduler
-from idol.encoders import PatchCodec
+from idol.encoders import PatchCodec, VAECodec
+from idol.encoders.joint import joined
 from idol.model import DEPTH, VIDEO, DualModalDenoiser
 from idol.train import samples
 from idol.train.samples import _GAP, _HEAD, _LABELS, _MARGIN, _TILE, sample_sheets
+from shards.sample.colormap import depth_to_hot
 from shards.stream import ClipBatch
 
 
@@ -70,12 +72,15 @@ def batch() -> LatentBatch:
     )
 
 
-def sheets(model: Any, batch: LatentBatch, clips: ClipBatch, seed: int = 0) -> dict[str, Any]:
+def sheets(
+    model: Any, batch: LatentBatch, clips: ClipBatch, seed: int = 0, codec: Any = None
+) -> dict[str, Any]:
     return sample_sheets(
         model,
         batch,
         clips,
-        Codec(),
+        codec or Codec(),
+        depth="person",
         scheduler=ddim_scheduler(PatchCodec.bound),
         steps=2,
         guidance=1.5,
@@ -152,3 +157,37 @@ def test_pretraining_has_video_alone(
     sheet = sheets(trained, one, plain)["two"]
     assert sheet.shape[0] == 2 * _MARGIN + _HEAD + 2 * (_TILE + _GAP) - _GAP
     assert (tile(sheet, 0, 0) == int(clips.rgb[1, 0, 0, 0, 0])).all()
+
+
+def test_depth_that_a_codec_holds_beside_colours_has_the_colours_of_the_true_one(
+    trained: DualModalDenoiser,
+    batch: LatentBatch,
+    clips: ClipBatch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Joint(VAECodec):
+        """Its latents are the pictures themselves, colour and depth."""
+
+        def __init__(self) -> None:
+            self.holds_depth = True
+
+        def decode(self, latents_NCHW: torch.Tensor) -> torch.Tensor:
+            return latents_NCHW
+
+    slope = np.linspace(0.1, 1, 16, dtype=np.float32)
+    coloured = torch.from_numpy(depth_to_hot(np.broadcast_to(slope, (2, 2, 16, 16))))
+    clips = dataclasses.replace(clips, depth=coloured)
+    pictures = [
+        images.flatten(0, 1).permute(0, 3, 1, 2) / 127.5 - 1 for images in (clips.rgb, coloured)
+    ]
+    exact = joined(*pictures).unflatten(0, (2, 1, 2))
+    monkeypatch.setattr(samples, "sample", lambda *_, **__: exact)
+    one = dataclasses.replace(
+        batch, latents_BMFCHW=batch.latents_BMFCHW[:, :1, :1], modalities=(VIDEO,)
+    )
+    sheet = sheets(trained, one, clips, codec=Joint())["two"].astype(int)
+    for frame in range(2):
+        assert np.array_equal(tile(sheet, 0, frame), tile(sheet, 1, frame))
+        true, made = tile(sheet, 2, frame), tile(sheet, 3, frame)
+        assert np.ptp(true[..., 0] - true[..., 2]) > 100  # not grey
+        assert np.abs(true - made).max() <= 16  # this `hot` begins at black, not a little above
