@@ -21,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class Step(NamedTuple):
-    """A command, what is there once it has ended well, and what asks whether that is as wanted."""
+    """A command, what is there once it has ended well, and what asks whether that is as wanted.
+
+    Its log is its own: of one that several share an error would quote what another said last.
+    """
 
     module: str
     arguments: Sequence[str]

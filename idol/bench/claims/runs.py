@@ -4,7 +4,7 @@
     OUT/runs/SEED/autoencoder     of rows on its latents; with depth, autoencoder-depth
     OUT/runs/SEED/ROW/image       that of the first row which trains it alike
     OUT/runs/SEED/ROW/video scored gradients.json
-    OUT/runs/SEED/ROW/log.txt     what the commands said
+    OUT/runs/SEED/ROW/video.log   beside each of these what its command said
 
 With `ClaimsConfig.start` there are no pre-training and no stage image: each row is a stage video.
 Each command runs on one thread, so that a run's bytes do not depend on what runs beside it, and
@@ -249,21 +249,20 @@ def _video(config: ClaimsConfig, row: str, seed: int, weights: Weights, name: st
     command += ["--seed", str(seed), "--pose", config.pose, "--device", config.device]
     if config.metrics:
         command += ["--metrics", *config.metrics]
-    log, measure = folder / "log.txt", "idol.bench.claims.gradients"
     return [
         train,
         Step(
             "idol.evaluate.cli",
             command,
             scored / SCORES,
-            log,
+            scored.with_suffix(".log"),
             partial(check_scored, scored, folder / "video", config, seed, truth),
         ),
         Step(
-            measure,
+            "idol.bench.claims.gradients",
             [str(folder / "video"), str(gradients)],
             gradients,
-            log,
+            gradients.with_suffix(".log"),
             partial(check_measured, gradients, folder / "video"),
         ),
     ]
@@ -321,7 +320,7 @@ def _training(
     command += ["--steps", str(steps), "--seed", str(seed), *more]
     command += ["--sample-every", "0", "--validate-every", "0", "--no-progress"]
     check = partial(check_trained, output, command, config.out)
-    return Step("idol.train.cli", command, output / "model", output.parent / "log.txt", check)
+    return Step("idol.train.cli", command, output / "model", output.with_suffix(".log"), check)
 
 
 def _weights(row: str, weights: Weights) -> Iterator[str]:

@@ -18,7 +18,7 @@ from idol.bench.claims.finished import check_trained
 from idol.bench.claims.page import page_of
 from idol.bench.claims.report import NAME, asked, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
-from idol.bench.claims.runs import shards_of, trained_alike
+from idol.bench.claims.runs import _grid, _plan, shards_of, trained_alike
 from idol.bench.marked import marks, written_between
 from idol.config import ConfigError
 from idol.config.claims import ClaimsConfig
@@ -118,6 +118,18 @@ def test_one_stage_image_serves_rows_that_differ_by_the_motion_loss_alone() -> N
     rows = rows_of(HEADLINE + DETAILS + SYSTEMS)
     shared = {row: trained_alike(row) for row in rows if trained_alike(row) != row}
     assert shared == {"idol": "cross-attention-loss"}
+
+
+def test_each_command_has_a_log_of_its_own(tmp_path: Path) -> None:
+    config = ClaimsConfig(
+        shards=tmp_path / "a", dwpose_shards=tmp_path / "b", out=tmp_path, grid=(0.1, 1.0)
+    )
+    plan = _plan(config, rows_of(HEADLINE + DETAILS + SYSTEMS), (0, 1), None)
+    assert len(plan.before) > 4  # side by side, and some of them of one seed
+    lists = [*plan.before, *plan.images.values(), *plan.videos.values()]
+    for steps in (lists, [row for rows in _grid(config) for row in rows]):
+        logs = [step.log for row in steps for step in row]
+        assert len(logs) == len(set(logs))
 
 
 def test_rows_that_go_on_with_a_given_model_have_its_weights() -> None:
