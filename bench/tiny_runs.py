@@ -29,6 +29,7 @@ from torch import nn
 
 from idol.config import LossConfig, preset
 from idol.config.autoencoder import read_latents
+from idol.config.checks import ConfigError
 from idol.config.presets import with_latents, with_patches
 from idol.diffusion.sampling import predict
 from idol.diffusion.schedule import noise_schedule
@@ -37,7 +38,7 @@ from idol.generate.folder import write_index
 from idol.losses import training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from idol.model.initial_weights import start_from_nothing, widened
-from idol.model_info import DepthMeaning, ModelInfo
+from idol.model_info import DepthMeaning, ModelInfo, find_model
 from idol.saved import Trained, frozen_parts, load_trained, write_frozen, write_model
 from shards import command
 from shards.errors import ShardsError
@@ -80,6 +81,49 @@ class Setting:
     def steps(self) -> int:
         """Of the optimizer."""
         return max(1, self.passes // (self.batch * self.frames))
+
+
+def settings_in(file: Path, out: Path) -> list[Setting]:
+    """The settings that a file holds, of which none would end badly after its training.
+
+    Raises:
+        ConfigError: naming all mistakes.
+        NotAModelError: one goes on from what is no model.
+    """
+    try:
+        listed = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ConfigError(f"{file} is no JSON: {error}") from error
+    if not isinstance(listed, list) or not all(isinstance(values, dict) for values in listed):
+        raise ConfigError(f"{file} must be a list of objects")
+    mistakes = []
+    fields = {field.name for field in dataclasses.fields(Setting)}
+    for number, values in enumerate(listed):
+        name = values.get("name")
+        if not isinstance(name, str) or name != Path(name).name:
+            mistakes.append(f"setting {number} needs a name, which becomes a folder's")
+        if unknown := values.keys() - fields:
+            mistakes.append(f"{name} has unknown fields: {', '.join(sorted(unknown))}")
+    ConfigError.raise_if_any(mistakes, str(file))
+    settings = [Setting(**values) for values in listed]
+    before = {setting.name: setting.init_from for setting in settings}
+    names = [setting.name for setting in settings]
+    mistakes = [f"{name} is named twice" for name in before if names.count(name) > 1]
+    mistakes += [f"{out / name} is there" for name in before if (out / name).exists()]
+    for name in before:
+        passed, at = set[str](), name
+        while at in before and at not in passed:
+            passed.add(at)
+            at = before[at] or ""
+        if at == name:
+            mistakes.append(f"{name} would begin with its own end, by init_from")
+    ConfigError.raise_if_any(mistakes, str(file))
+    for setting in settings:
+        if setting.init_from and setting.init_from not in before:
+            find_model(setting.init_from)
+        if setting.vae:
+            read_latents(Path(setting.vae))
+    return settings
 
 
 class Run:
@@ -264,7 +308,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    settings = [Setting(**values) for values in json.loads(arguments.runs.read_text())]
+    settings = settings_in(arguments.runs, arguments.out)
     clips = Clips([_weighted(text) for text in arguments.shards], device, size=arguments.size)
     unseen = [(path, 1.0) for path in arguments.val]
     held_out = Clips(unseen, device, arguments.val_clips, size=arguments.size)
