@@ -20,11 +20,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from idol.config import TrainConfig, defaults
+from idol.config.checks import ConfigError
 from idol.config.model import StageName
 from idol.data.datasets import open_datasets
 from idol.data.preparation import Preparation
@@ -39,14 +41,17 @@ from shards import Clip, open_dataset
 from shards.command import run
 from shards.dataset import open_for_build
 from shards.errors import ShardsError
+from shards.files.atomic import write_atomically
 from shards.sample.codec import encode_clip
 from shards.writer import commit_shard
 
 ROWS = ("true", "poor", "poor, weighed")
+SETTINGS = "settings.json"
+"""What is in a folder, so that it is not taken for something else."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the experiment; what is done already is not done again."""
+    """Run the experiment; what is done already, with the same settings, is not done again."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--shards", required=True, help="rendered people to learn from")
     parser.add_argument("--val", required=True, help="others, held out")
@@ -60,8 +65,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()}
+    check_alike(given.out, settings)
     held_out = list(islice(open_dataset(given.val).clips(), given.held_out))
     clips = list(islice(open_dataset(given.shards).clips(), given.clips))
+    write_atomically(given.out / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
     written = {share: given.out / f"share-{share:g}" for share in (0.0, given.share)}
     for share, folder in written.items():
         if not (folder / "dataset.json").is_file():
@@ -75,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
             errors[row].append(_error(config))
     means = {row: np.mean(found, axis=0) for row, found in errors.items()}
     report = {
-        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()},
+        "settings": settings,
         "rows": {row: mean_interval(each).as_json() for row, each in means.items()},
         "weighed minus poor": mean_interval(means[ROWS[2]] - means[ROWS[1]]).as_json(),
         "poor minus true": mean_interval(means[ROWS[1]] - means[ROWS[0]]).as_json(),
@@ -84,6 +92,26 @@ def main(argv: Sequence[str]) -> int:
     (given.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
     return 0
+
+
+def check_alike(out: Path, settings: dict[str, Any]) -> None:
+    """Refuse what was made with other settings, and would be reported under these.
+
+    Raises ConfigError.
+    """
+    file = out / SETTINGS
+    if not file.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise ConfigError(f"{out} does not say what it was made with: name another --out")
+        return
+    before = json.loads(file.read_bytes())
+    other = [
+        f"--{name.replace('_', '-')} {before.get(name)}"
+        for name, value in settings.items()
+        if name not in ("out", "seeds") and before.get(name) != value  # each seed has a folder
+    ]
+    if other:
+        raise ConfigError(f"{out} was made with {', '.join(other)}: name another --out")
 
 
 def poor(clips: Sequence[Clip], share: float, seed: int = 0) -> Iterator[Clip]:
