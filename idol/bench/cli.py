@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import tyro
 
@@ -64,16 +63,12 @@ def _command(arguments: Sequence[str]) -> int:
         for name, said in drawn(options).items():
             if isinstance(said, dict):
                 there = options.out / f"{name}.png"
-                print(there if there.is_file() else f"{name}: not drawn, for {_why(said)}")
+                print(f"{name}: not drawn, for {said['why']}" if "why" in said else there)
     else:
         from idol.bench import report as model
 
         model.print_report(options)
     return 0
-
-
-def _why(said: dict[str, Any]) -> str:
-    return said.get("why") or f"there is no {', '.join(said['absent'])}"
 
 
 if __name__ == "__main__":

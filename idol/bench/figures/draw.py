@@ -6,7 +6,8 @@
     fig7.png   poses, temporal modules and pose control (Tab. 3), where such rows were trained
     fig8.png   separate U-Nets, one without and with the losses (Tab. 4 and 5)
 
-What a row lacks is said, and the figure drawn without it.
+What a row lacks is said, and the figure drawn without it; `why` says of one that is not drawn what
+it is for, and an earlier picture of it is removed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from idol.bench.figures.features import seen_by
 from idol.bench.figures.hole import border_contrast, open_border
 from idol.bench.figures.sheet import Row, sheet
 from idol.config.figures import FiguresConfig
-from idol.evaluate.clips import ClipArrays
+from idol.evaluate.clips import ClipArrays, ScoredClip
 from idol.evaluate.folders import open_folder
 from idol.evaluate.shard_clips import ShardClip, open_shards
 from shards.files.atomic import write_atomically
@@ -48,10 +49,12 @@ def drawn(config: FiguresConfig) -> dict[str, Any]:
     """Draw what can be drawn; what `figures.json` says.
 
     Raises:
-        ClaimsError: there are no runs, or their dataset is not known.
+        ClaimsError: there are no runs, or their dataset is not known or another one.
         ShardsError, EvaluationError: clips cannot be read.
     """
     runs = _Runs(config)
+    for row in dict.fromkeys((_HAP, _HAOP, *_SYSTEMS, *_MODULES, *_PARTS)):
+        runs.clips(row)
     said: dict[str, Any] = {"claims": str(config.claims), "seed": config.seed}
     said["fig3"] = _features(config, runs)
     said["fig4"] = _hole(config, runs)
@@ -59,6 +62,9 @@ def drawn(config: FiguresConfig) -> dict[str, Any]:
     number = 6 if kind == {"frame"} else 5
     for name, rows in ((f"fig{number}", _SYSTEMS), ("fig7", _MODULES), ("fig8", _PARTS)):
         said[name] = _side_by_side(config, runs, name, rows)
+    for name in (f"fig{number}" for number in range(3, 9)):
+        if "why" in said.get(name, {"why": ""}):
+            (config.out / f"{name}.png").unlink(missing_ok=True)
     write_atomically(config.out / "figures.json", (json.dumps(said, indent=2) + "\n").encode())
     return said
 
@@ -83,13 +89,26 @@ class _Runs:
         output = self._root / row / "video"
         return output if (output / "model").is_dir() else None
 
-    def made(self, row: str) -> Mapping[str, ClipArrays]:
-        """The clips that a row generated, by their keys; none where it has not yet."""
+    def clips(self, row: str) -> Mapping[str, ScoredClip]:
+        """The clips that a row generated, by their keys; none where it has not yet.
+
+        Raises ClaimsError: there are some, and the dataset has none of them.
+        """
         folder = scores_of(self._config.claims, row, self._config.seed) / "clips"
         if not folder.is_dir():
             return {}
         clips = open_folder(folder, videos=False).clips
-        return {name: clip.read() for name, clip in clips.items() if name in self.truths}
+        known = {name: clip for name, clip in clips.items() if name in self.truths}
+        if clips and not known:
+            raise ClaimsError(
+                f"{self.shards} has none of the clips in {folder}, such as {next(iter(clips))}: "
+                "name the dataset that the claims were scored on by --shards"
+            )
+        return known
+
+    def made(self, row: str) -> Mapping[str, ClipArrays]:
+        """Those clips, read."""
+        return {name: clip.read() for name, clip in self.clips(row).items()}
 
     def _shards(self) -> Path:
         file = self._config.claims / "claims.json"
@@ -110,7 +129,7 @@ def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
     names = {"without": _WITHOUT, "with": _WITH}
     outputs = {word: runs.video(row) for word, row in names.items()}
     if absent := [names[word] for word, output in outputs.items() if output is None]:
-        return {"absent": absent}
+        return _not_drawn(absent)
     seen = {
         word: seen_by(output, runs.shards) for word, output in outputs.items() if output is not None
     }
@@ -140,8 +159,10 @@ def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
 def _hole(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
     made = {row: runs.made(row) for row in (_HAP, _HAOP)}
     if absent := [row for row, clips in made.items() if not clips]:
-        return {"absent": absent}
+        return _not_drawn(absent)
     keys = [key for key in runs.truths if all(key in clips for clips in made.values())]
+    if not keys:
+        return _not_drawn([])
     contrasts: dict[str, dict[str, float]] = {"true": {}, _HAP: {}, _HAOP: {}}
     openings: dict[str, int] = {}
     for key in keys:
@@ -192,7 +213,7 @@ def _side_by_side(
     there = {row: clips for row, clips in made.items() if clips}
     keys = [key for key in runs.truths if there and all(key in c for c in there.values())]
     if len(there) < 2 or not keys:
-        return {"absent": absent}
+        return _not_drawn(absent if len(there) < 2 else [], absent)
     rows: list[Row] = []
     for key in keys[: config.clips]:
         truth = runs.truths[key].read()
@@ -205,6 +226,12 @@ def _side_by_side(
     picture = sheet(f"Fig. {number}: systems side by side", caption, rows)
     write_atomically(config.out / f"{name}.png", picture)
     return {"clips": keys[: config.clips], "rows": list(there), "absent": absent}
+
+
+def _not_drawn(missed: Sequence[str], absent: Sequence[str] | None = None) -> dict[str, Any]:
+    """What is said of a figure for want of some rows, or, where none are, of a clip of all."""
+    why = f"there is no {', '.join(missed)}" if missed else "no clip is in all rows"
+    return {"absent": list(missed if absent is None else absent), "why": why}
 
 
 def _coloured(clip: ClipArrays) -> np.ndarray:

@@ -24,6 +24,7 @@ from idol.train.train import train
 from idol.variants import variant_called
 from shards.options import replaced
 from shards.sample.clip import Clip
+from tests.idol.evaluate.made import dataset, depth, frames, write_folder
 from tests.idol.train.micro import MODEL, clip, micro, write_shards
 
 HOLE = np.zeros((16, 16), bool)
@@ -143,6 +144,38 @@ def test_figures_are_drawn_of_what_is_there_and_say_what_is_not(
     assert all(0 < relative < 2 for relative in seen.relative)
     assert said["fig3"]["motion_difference"]["with"] == np.mean(seen.differences)
     assert said["fig3"]["relative_difference"]["with"] == np.mean(seen.relative)
+
+
+def test_what_is_not_drawn_is_said_and_its_old_picture_is_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claims, out = tmp_path / "claims", tmp_path / "figures"
+    shards = dataset(tmp_path / "shards", videos=2, clips=1)
+    rows = claims / "runs/0"
+
+    def generated(row: str, key: str) -> None:
+        write_folder(rows / row / "scored/clips" / key, frames(1), depth())
+
+    generated("separate-unets", "videos-v0-0")
+    generated("idol", "videos-v1-0")
+    out.mkdir()
+    for number in (3, 5, 8):
+        (out / f"fig{number}.png").touch()
+    command = ["figures", "--claims", str(claims), "--out", str(out), "--shards", str(shards)]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "fig3: not drawn, for there is no cross-modal-attention, idol\n" in printed
+    assert "fig8: not drawn, for no clip is in all rows\n" in printed
+    assert [file.name for file in out.iterdir()] == ["figures.json"]
+    generated("idol", "videos-v0-0")
+    assert main(command) == 0
+    assert f"{out / 'fig8.png'}\n" in capsys.readouterr().out
+    assert (out / "fig8.png").stat().st_size > 0
+    generated("hap", "videos-elsewhere-0")
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert f"{shards} has none of the clips in {rows / 'hap'}" in error
+    assert "videos-elsewhere-0" in error
 
 
 @pytest.mark.parametrize("said", ["{}", "{", "[]"])
