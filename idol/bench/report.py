@@ -50,7 +50,7 @@ def print_report(options: ModelBenchConfig, console: Console | None = None) -> N
     console.print(paper_table(preset("sd14")))
     for name in options.presets:
         console.print(flops_table(name, options))
-        if name in options.time:
+        if name in options.timed:
             console.print(time_table(name, options, device))
 
 

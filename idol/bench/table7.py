@@ -43,7 +43,7 @@ def print_table_7(options: ModelBenchConfig, device: str, console: Console) -> N
     """Print parameters and FLOPs of all systems in each preset, and costs of those to be timed."""
     for name in options.presets:
         size = options.size or SIZES[name]
-        timed = name in options.time
+        timed = name in options.timed
         where = torch.cuda.get_device_name() if device == "cuda" else "CPU"
         title = f"Tab. 7, {name}: one denoising step of a clip of {options.frames} frames, "
         title += f"latent {size}x{size}, without guidance"

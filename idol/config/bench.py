@@ -16,8 +16,9 @@ class ModelBenchConfig:
 
     Attributes:
         presets: presets to count, on the meta device; this needs no memory.
-        time: presets to run forward and backward; add sd14 on a machine with 40 GB or more of
-            memory (float32 weights and gradients alone are 11 GB).
+        time: those of the presets to run forward and backward; tiny, where it is one, unless given.
+            Add sd14 on a machine with 40 GB or more of memory (float32 weights and gradients alone
+            are 11 GB).
         size: latent height and width; the default is the preset's own (256 pixels for sd14).
         frames: frames of a clip in the video stage.
         device: where to run; "auto" takes a GPU if there is one.
@@ -33,7 +34,7 @@ class ModelBenchConfig:
     """
 
     presets: tuple[PresetName, ...] = ("sd14", "tiny")
-    time: tuple[PresetName, ...] = ("tiny",)
+    time: tuple[PresetName, ...] | None = None
     size: Annotated[int | None, at_least(1)] = None
     frames: Annotated[int, at_least(1)] = 8
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -48,8 +49,18 @@ class ModelBenchConfig:
         mistakes = [f"--{name} {fault}" for name, fault in mistakes_in(self)]
         if self.table not in (None, 7):
             mistakes.append(f"--table must be 7, the paper's one table of costs, not {self.table}")
+        if others := [name for name in self.time or () if name not in self.presets]:
+            mistakes.append(f"--time {' '.join(others)} is none of --presets: name it there too")
+        if self.table is not None:
+            unused = {"--checkpoint": self.checkpoint, "--channels-last": self.channels_last}
+            mistakes += [f"{name} does nothing to --table" for name, on in unused.items() if on]
         if mistakes:
             raise ConfigError("; ".join(mistakes))
+
+    @property
+    def timed(self) -> tuple[PresetName, ...]:
+        """The presets that are run."""
+        return ("tiny",) if self.time is None else self.time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,24 @@ def test_a_number_out_of_range_is_told_in_one_line(
     assert err == f"idol-bench: {option} must be from 1 to 2147483647, not {number}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--presets", "tiny", "--time", "sd14"], "--time sd14 is none of --presets: name it"),
+        (["--table", "7", "--channels-last"], "--channels-last does nothing to --table"),
+        (["--table", "7", "--checkpoint"], "--checkpoint does nothing to --table"),
+    ],
+)
+def test_what_would_do_nothing_is_told_in_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["model", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"idol-bench: {said}")
+    assert ModelBenchConfig(presets=("sd14",)).timed == ("tiny",)  # which is not among them
+
+
 def test_a_gpu_that_is_not_there_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
