@@ -17,16 +17,27 @@ from shards.command import BAD_INPUT, run
 
 __all__ = ["loss_curves", "main", "smoothed"]
 
-# Rows of the image: their axis, and which values they show.
-_PANELS: tuple[tuple[str, Mapping[str, str]], ...] = (
-    ("denoising loss", {"denoise_video": "video", "denoise_depth": "depth"}),
+_BLUE, _RED = "#1f6fb4", "#d1495b"
+
+# Rows of the image: their axis, and which values they show, under which name in which colour.
+_PANELS: tuple[tuple[str, Mapping[str, tuple[str, str]]], ...] = (
+    (
+        "the stage's own loss",
+        {
+            "denoise_video": ("denoising, video", _BLUE),
+            "denoise_depth": ("denoising, depth", _RED),
+            "distill_video": ("to the teacher, video", _BLUE),
+            "distill_depth": ("to the teacher, depth", _RED),
+            "reconstruction": ("reconstruction", _BLUE),
+        },
+    ),
     (
         "consistency loss, unweighted",
-        {"motion": "motion", "cross_attention": "cross-attention"},
+        {"motion": ("motion", _BLUE), "cross_attention": ("cross-attention", _RED)},
     ),
-    ("learning rate", {"learning_rate": "learning rate"}),
+    ("learning rate", {"learning_rate": ("learning rate", _BLUE)}),
 )
-_COLOURS = ("#1f6fb4", "#d1495b")
+_PART = 30  # averages are of about a thirtieth of the steps
 
 
 def loss_curves(folders: Sequence[str | Path]) -> bytes:
@@ -53,8 +64,7 @@ def loss_curves(folders: Sequence[str | Path]) -> bytes:
                 axes.set_ylabel(axis)
         grid[0, column].set_title(folder.name)
         grid[-1, column].set_xlabel("step")
-    length = max(_time_constant(len(rows)) for _, rows in runs)
-    note = f"thin: each step · thick: average of about {length} steps · dots: validation"
+    note = "thin: each step · thick: average of about a thirtieth of the stage · dots: validation"
     figure.supxlabel(note, fontsize=9, color="#666666")
     png = io.BytesIO()
     figure.savefig(png, format="png")
@@ -93,9 +103,9 @@ def _panel(
     axes: Any,
     rows: list[dict[str, Any]],
     validation: list[dict[str, Any]],
-    names: Mapping[str, str],
+    names: Mapping[str, tuple[str, str]],
 ) -> None:
-    for colour, (name, label) in zip(_COLOURS, names.items(), strict=False):
+    for name, (label, colour) in names.items():
         points = [(row["step"], row[name]) for row in rows if row.get(name)]
         if not points:  # zero throughout: this stage has no such loss
             continue
@@ -118,7 +128,7 @@ def _panel(
 
 
 def _time_constant(steps: int) -> int:
-    return max(2, steps // 30)
+    return max(2, steps // _PART)
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from idol.train.curves import loss_curves, main, smoothed
 from idol.train.stopping import TrainError
@@ -47,6 +48,22 @@ def test_curves_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture
     one, two = decoded(loss_curves(stages[:1])), decoded(path.read_bytes())
     assert one.shape[0] == two.shape[0]
     assert two.shape[1] > 1.5 * one.shape[1]
+
+
+@pytest.mark.parametrize("names", [("distill_video", "distill_depth"), ("reconstruction",)])
+def test_every_stage_has_a_loss_to_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    lines = [{"step": n, "total": 1.0, **dict.fromkeys(names, 1 / n)} for n in (1, 2, 3)]
+    (tmp_path / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: figures.append(self))
+    loss_curves([tmp_path])
+    [figure] = figures
+    own, consistency, _ = figure.axes
+    assert not own.texts
+    assert len(own.lines) == 2 * len(names)  # each step, and the average
+    assert [text.get_text() for text in consistency.texts] == ["none in this stage"]
 
 
 def test_curves_without_losses_are_one_clear_line(
