@@ -25,8 +25,8 @@ SHAPES: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]
     "lognormal, sigma 0.5": (lambda rng, n: rng.lognormal(0, 0.5, n), float(np.exp(0.125))),
     "exponential": (lambda rng, n: rng.exponential(size=n), 1.0),
 }
-COUNTS = (5, 10, 20, 30, 100)
-FRECHET_COUNTS = (10, 30)
+COUNTS = (2, 3, 4, 5, 10, 20, 30, 100)
+FRECHET_COUNTS = (2, 3, 10, 30)
 FEATURES, FRAMES = 32, 4
 TRUTH_DRAWS = 1000
 OUT = Path(__file__).parents[1] / "idol" / "evaluate" / "coverage.json"

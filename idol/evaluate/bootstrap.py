@@ -1,10 +1,11 @@
 """Intervals over videos: what a number would have been with other videos of the same kind.
 
 Videos are resampled, never frames or snippets, which are not independent. Of a mean the interval
-is a bootstrap-t. A Frechet distance is biased upward by few videos, and resampled ones, some of
-them twice, bias it further, so that quantiles of resampled distances lie beside it: its interval is
-the value plus and minus Student's quantile times their deviation, and speaks of the distance that
-is expected at this number of videos, not of the limit of many.
+is a bootstrap-t; of two videos, which too few resamples can be drawn of, Student's. A Frechet
+distance is biased upward by few videos, and resampled ones, some of them twice, bias it further, so
+that quantiles of resampled distances lie beside it: its interval is the value plus and minus
+Student's quantile times their deviation, and speaks of the distance that is expected at this number
+of videos, not of the limit of many.
 `coverage.json` beside this file has how often such intervals covered in simulations
 (`bench/coverage.py` measures it); what is printed beside an interval is read from there.
 """
@@ -53,7 +54,7 @@ _GROUPS = 64
 # Up to so many rows a decomposition of the rows is as fast as one of the features.
 _FEW = 400
 
-Method = Literal["bootstrap-t", "bootstrap error"]
+Method = Literal["bootstrap-t", "bootstrap error", "Student's t"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Interval:
         low: None, as `high`, where one video is all there is.
         high: the upper end.
         videos: that were resampled.
-        samples: how many times.
-        method: how the interval comes of the samples.
+        samples: how many times; 0 where none were needed.
+        method: how the interval comes of the samples, or of two values without any.
         coverage: the share of intervals of this kind that covered the truth in simulations,
             lowest and highest; None for means over `ENOUGH` videos, where it is 0.95 within 0.03.
         groups: of videos, resampled as wholes; None where each video was by itself.
@@ -89,11 +90,12 @@ class Interval:
 def mean_interval(
     values: ArrayLike, *, samples: int = 2000, seed: int = 0, weights: ArrayLike | None = None
 ) -> Interval:
-    """The mean over videos, and its bootstrap-t interval.
+    """The mean over videos, and its bootstrap-t interval; Student's of two videos.
 
     Each sample's deviation from the mean is divided by the sample's own standard error, so that
     skewed values have a skewed interval. The standard error of a sample is averaged with a part of
-    the whole's: few values, some of them alike, would otherwise divide by nearly nothing.
+    the whole's: few values, some of them alike, would otherwise divide by nearly nothing. Of two
+    values only three samples differ, which reach 1.4 standard errors where 12.7 are needed.
 
     Args:
         values: (V,), one a video: of differences between two methods this is a paired interval.
@@ -117,6 +119,11 @@ def mean_interval(
         return Interval(float(value[0]), None, None, videos, 0, "bootstrap-t")
     if error[0] == 0:
         return Interval(float(value[0]), float(value[0]), float(value[0]), videos, 0, "bootstrap-t")
+    coverage = measured_coverage("mean", videos)
+    if videos == 2:
+        reach = _student(1) * float(error[0])
+        low, high = float(value[0]) - reach, float(value[0]) + reach
+        return Interval(float(value[0]), low, high, videos, 0, "Student's t", coverage)
     rng = np.random.default_rng(seed)
     deviations = np.empty(samples)
     for start in range(0, samples, 500):
@@ -132,7 +139,7 @@ def mean_interval(
         videos,
         samples,
         "bootstrap-t",
-        measured_coverage("mean", videos),
+        coverage,
     )
 
 
@@ -224,20 +231,23 @@ def frechet_difference(
 @cache
 def measured_coverage(kind: str, videos: int) -> tuple[float, float] | None:
     """How often intervals of a kind covered the truth in simulations: the lowest and the highest
-    share over what was simulated, at the largest simulated number of videos up to `videos`, or
-    the smallest.
+    share over what was simulated, at the largest simulated number of videos up to `videos`.
 
     None for means over `ENOUGH` videos and more, which cover in 0.95 +- 0.03.
 
     Args:
         kind: "mean", "frechet" or "frechet difference".
         videos: that were resampled.
+
+    Raises ValueError for fewer than were simulated: two, since one has no interval.
     """
     if kind == "mean" and videos >= ENOUGH:
         return None
     text = resources.files("idol.evaluate").joinpath("coverage.json").read_text(encoding="utf-8")
     measured = {int(number): shares for number, shares in json.loads(text)["shares"][kind].items()}
-    known = [number for number in measured if number <= videos] or [min(measured)]
+    known = [number for number in measured if number <= videos]
+    if not known:
+        raise ValueError(f"intervals of {videos} video(s) were not simulated: bench/coverage.py")
     shares = measured[max(known)].values()
     return min(shares), max(shares)
 

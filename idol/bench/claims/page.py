@@ -28,10 +28,11 @@ _WEIGHTS = {"motion_weight", "cross_attention_weight"}
 def page_of(tables: Tables) -> str:
     """What was found, as Markdown."""
     lines = [
-        "Written by `idol-bench claims`; claims.json has all numbers.",
+        "Written by `idol-bench claims`; claims.json has all numbers of these tables.",
         "",
         "A difference is the second row's value minus the first's, paired by seed and video, with "
-        "intervals of 95 % over videos and over seeds. *Shown* is what both exclude 0 for; "
+        "intervals of 95 % over videos and over seeds (Student's t of two). *Shown* is what both "
+        "exclude 0 for; "
         "everything else is *not shown*, which does not say that it is false. *Inactive*: the "
         "weighted gradient of the loss that the second row adds is under 1 % of the denoising "
         "loss's, so that the row cannot differ by what it is meant to. *Too few videos*: fewer "

@@ -32,6 +32,21 @@ def test_intervals_of_means_over_thirty_videos_cover(shape: str, truth: float) -
     assert abs(hits / 400 - 0.95) <= 0.03
 
 
+@pytest.mark.parametrize("videos", [2, 3, 4])
+@pytest.mark.parametrize(("shape", "truth"), [("standard_normal", 0), ("standard_exponential", 1)])
+def test_intervals_of_few_values_cover_as_often_as_is_printed_beside_them(
+    videos: int, shape: str, truth: float
+) -> None:
+    rng = np.random.default_rng(100 + videos)
+    found = [
+        mean_interval(getattr(rng, shape)(videos), samples=600, seed=seed) for seed in range(400)
+    ]
+    share = np.mean([one.low <= truth <= one.high for one in found])
+    least, most = measured_coverage("mean", videos)
+    assert found[0].coverage == (least, most)
+    assert least - 0.04 <= share <= most + 0.04
+
+
 def test_frames_of_one_video_are_not_samples() -> None:
     """Weights are counts of frames: repeating each frame leaves the interval as it was."""
     rng = np.random.default_rng(0)
@@ -56,6 +71,9 @@ def test_few_or_equal_videos() -> None:
     assert (one.value, one.low, one.high) == (2.5, None, None)
     same = mean_interval([2.5] * 4)
     assert (same.low, same.high) == (2.5, 2.5)
+    two = mean_interval([1, 3])
+    assert (two.low, two.high) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-4)
+    assert two.method == "Student's t"
     nearly = mean_interval([0, 0, 0, 0, 5 + 1e-9])
     assert -50 < nearly.low < 1 < nearly.high < 50
     for bad in ([], [1, np.nan], [[1, 2]]):
@@ -72,6 +90,13 @@ def test_few_videos_and_distances_say_how_often_such_intervals_covered() -> None
         for kind in ("frechet", "frechet difference"):
             least, most = measured_coverage(kind, videos)
             assert 0.8 < least <= most <= 1
+
+
+def test_what_was_simulated_for_more_videos_is_not_said_of_fewer() -> None:
+    for kind in ("mean", "frechet", "frechet difference"):
+        measured_coverage(kind, 2)  # the fewest that have an interval
+        with pytest.raises(ValueError, match="1 video"):
+            measured_coverage(kind, 1)
 
 
 def sides(videos: int, frames: int, features: int, seed: int = 0) -> tuple[VideoRows, VideoRows]:
