@@ -67,7 +67,7 @@ def _of_recipe(recipe: Recipe) -> Iterator[tuple[str, str]]:
     looking = {m: made[m].spec for m in ("person", "mask", "pose") if m in made}
     networks = {m for m, spec in looking.items() if not spec.reads}
     # The source's own masks and poses say themselves whose they are.
-    choosing = any(
+    choosing = "mask" not in looking.keys() - networks and any(
         m == "person" or looking[m].finds_people or looking[m].needs_boxes for m in networks
     )
     densepose = any(c.spec.reads and c.spec.reads.of == "densepose" for c in made.values())
@@ -91,8 +91,8 @@ def _of_recipe(recipe: Recipe) -> Iterator[tuple[str, str]]:
             ("check_poses",),
         ),
         ("pose" not in made, "no pose is made", ("pose_style", "smooth")),
-        (recipe.people == "all", "--people all takes everybody", ("person",)),
         (bool(looking) and not choosing, "the source says who the person is", ("person",)),
+        (recipe.people == "all", "--people all takes everybody", ("person",)),
         (not looking, "nothing here looks for people", ("person", "min_person_frames")),
         # Where people are looked for, 0 still keeps clips whose reference shows nobody.
         (

@@ -113,22 +113,26 @@ def _subject(
 ) -> tuple[Identity | None, dict[int, PersonFrame | None]]:
     """Who the subject is, and what the tracker gives for them in each frame where it found all.
 
-    Where the source's masks say who is meant, it is who is in them.
+    Where the source's masks say who is meant, it is who is in them, whatever the rule.
     """
     finder, rule = annotators.finder, annotators.choice.person
     if annotators.choice.people == "all" or not (finder or annotators.tracker):
         return None, {}
     everybody = _found(finder, frames) if finder else {}
+    masks = [_meant(video, annotators, frame) for frame in frames]
+    told = any(mask is not None for mask in masks)
+    if told:
+        rule = "largest"  # who fits best
     found: list[list[Sighting]] = []
     bodies: dict[tuple[int, int], Body] = {}
-    for frame in frames:
+    for frame, meant in zip(frames, masks, strict=True):
         width, height = frame.size
-        meant = _meant(video, annotators, frame)
         here: list[Sighting] = []
         for n, (box, colours, body) in enumerate(_everybody(annotators, frame, everybody)):
-            weight = prominence(box, width, height, rule)
-            if meant is not None:
-                weight = _fits(box, meant)
+            if told:
+                weight = 0.0 if meant is None else _fits(box, meant)
+            else:
+                weight = prominence(box, width, height, rule)
             boxed = colours_in_box(frame.rgb, box)
             here.append(
                 Sighting(frame.index, box, boxed if colours is None else colours, boxed, weight)

@@ -173,6 +173,11 @@ _TRUE = {"mask": "source", "pose": "source", "depth": ("source",)}
         ),
         ("people", _TRUE | {"person": "2"}, "--person 2: the source says who the person is"),
         (
+            "tiktok",
+            {"mask": "source", "pose": "openpose", "person": "2"},
+            "--person 2: the source says who the person is",
+        ),
+        (
             "people",
             _TRUE | {"mask": "none", "check_poses": False},
             "--no-check-poses: no mask is made, and no network makes a pose",
