@@ -12,7 +12,9 @@ __all__ = [
     "around",
     "as_box",
     "centre_crop",
+    "main_box",
     "mask_box",
+    "mask_parts",
     "rescaled",
     "subject_crop",
     "whole_frame",
@@ -22,6 +24,8 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
 
 PADDING = 0.1  # of the person's longer side, added on each side
 _PERSON = 127  # values of masks above this are the person
+# A mask's parts smaller than this fraction of its largest are specks, and widen no box.
+_SPECK = 0.002
 SAME_SHAPE = 0.02  # pictures whose ratios of width to height differ by less have one shape
 
 
@@ -92,8 +96,23 @@ def as_box(corners: np.ndarray) -> Box:
     return float(x0), float(y0), float(x1), float(y1)
 
 
+def main_box(mask: np.ndarray) -> Box | None:
+    """Around the person in a mask, (H, W) uint8 or bool, without specks; None when it is empty."""
+    return around(mask_parts(mask))
+
+
+def mask_parts(mask: np.ndarray) -> list[Box]:
+    """Around each connected part of a mask that is not a speck."""
+    person = (mask if mask.dtype == bool else mask > _PERSON).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(person, connectivity=8)
+    x, y, width, height, area = stats[1:].T.astype(np.float64)
+    kept = area >= _SPECK * area.max(initial=0)
+    corners = np.stack([x, y, x + width, y + height], 1)[kept]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in corners.tolist()]
+
+
 def mask_box(mask: np.ndarray) -> Box | None:
-    """Around whoever is in a mask, (H, W) uint8: people in one mask are not told apart."""
+    """Around all of a mask, (H, W) uint8, that is right to the pixel, as of rendered people."""
     person = mask > _PERSON
     if not person.any():
         return None

@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from preprocess.annotators.tracked import PersonFrame, person_box
-from preprocess.crop import Box, Crop, around, rescaled, subject_crop, whole_frame
+from preprocess.crop import (
+    Box,
+    Crop,
+    around,
+    main_box,
+    mask_parts,
+    rescaled,
+    subject_crop,
+    whole_frame,
+)
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.pixels import pixels_in
@@ -25,15 +33,12 @@ __all__ = [
     "cut_reference",
     "filled",
     "foreground_crop",
-    "main_box",
     "seen_joints",
     "subject_box",
     "wholeness",
 ]
 
 PERSON = 127  # masks above this are the person
-# A mask's parts smaller than this fraction of its largest are specks, and widen no box.
-_SPECK = 0.002
 # The first frame this fraction as good as the best is the reference.
 _GOOD_ENOUGH = 0.9
 # A whole person fills more of the square around them; less is a fragment, or a thin mask.
@@ -69,21 +74,6 @@ class Seen:
     def size(self) -> tuple[int, int]:
         """The picture's width and height."""
         return self.frame.size
-
-
-def main_box(mask: np.ndarray) -> Box | None:
-    """Around the person in a mask, (H, W) uint8, without specks; None when it is empty."""
-    return around(_parts(mask))
-
-
-def _parts(mask: np.ndarray) -> list[Box]:
-    """Around each connected part of a mask that is not a speck."""
-    person = (mask > PERSON).astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(person, connectivity=8)
-    x, y, width, height, area = stats[1:].T.astype(np.float64)
-    kept = area >= _SPECK * area.max(initial=0)
-    corners = np.stack([x, y, x + width, y + height], 1)[kept]
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in corners.tolist()]
 
 
 def subject_box(
@@ -160,7 +150,7 @@ def filled(seen: Seen) -> float | None:
     if seen.mask is None:
         return None
     squares = [foreground_crop(seen, 1).side]
-    if seen.several and (parts := _parts(seen.mask)):
+    if seen.several and (parts := mask_parts(seen.mask)):
         squares = [subject_crop([part], *seen.size, 1).side for part in parts]
     return min(1.0, float((seen.mask > PERSON).sum()) / sum(side * side for side in squares))
 

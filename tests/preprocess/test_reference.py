@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from preprocess.crop import Crop, centre_crop, subject_crop, whole_frame
+from preprocess.crop import Crop, centre_crop, main_box, subject_crop, whole_frame
 from preprocess.errors import ClipError
 from preprocess.frames import Frame
 from preprocess.reference import (
@@ -12,7 +12,6 @@ from preprocess.reference import (
     cut_reference,
     filled,
     foreground_crop,
-    main_box,
     wholeness,
 )
 

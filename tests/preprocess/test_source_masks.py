@@ -107,3 +107,10 @@ def test_the_pose_is_that_of_whom_the_mask_shows(who, person, without):
     x, y = clip.keypoints[:, 0, :18, :2].round().astype(int).T
     assert (clip.mask[0, y, x] == 255).all()
     assert clip.info["subject"]["number"] == 1
+
+
+@pytest.mark.parametrize("who", PLACES)
+def test_a_stray_pixel_in_the_masks_changes_nothing(who):
+    clean, stray = make(who), make(who, speck=True)
+    assert stray.info == clean.info | {"key": "k"}
+    np.testing.assert_array_equal(stray.keypoints, clean.keypoints)

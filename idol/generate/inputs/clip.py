@@ -9,7 +9,7 @@ from idol.generate.errors import GenerationError
 from idol.generate.generator import FPS, arrays_of
 from idol.generate.inputs.values import Motion, Person
 from preprocess.annotators.sanity import joints_in_mask
-from preprocess.crop import mask_box
+from preprocess.crop import main_box
 from shards import Clip, open_dataset
 from shards.sample.keypoints import COCO_18, OPENPOSE_134
 from shards.sample.skeleton import MIN_SCORE
@@ -86,7 +86,7 @@ def _as_in_reference(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
     shows best, in the mask's place: the reference is another moment than most of the clip's."""
     inside = [joints_in_mask(mask, pose[None]) or 0.0 for pose in points]
     best = int(np.argmax(inside))
-    box = mask_box(mask)
+    box = main_box(mask)
     ordered = np.concatenate([points[best : best + 1], np.delete(points, best, axis=0)])
     if box is None or inside[best] >= _IN_PLACE:
         return ordered

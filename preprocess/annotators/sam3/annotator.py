@@ -15,7 +15,7 @@ from preprocess.annotators.huggingface.pretrained import load_network, load_proc
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.spec import Hardware, PeopleMode
 from preprocess.annotators.torch.loading import needed_packages
-from preprocess.crop import Box
+from preprocess.crop import Box, main_box
 from preprocess.identity import choose_track, nth_person, prominence
 
 __all__ = ["PROMPT", "Sam3", "VideoSegmenter"]
@@ -94,9 +94,10 @@ def _one(found: Found, person: str) -> set[int]:
 
 
 def _box(mask: np.ndarray) -> Box:
-    """x0, y0, x1, y1 around a mask that is not empty; x1 and y1 are exclusive."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+    """Around a mask, (H, W) bool, that is not empty."""
+    box = main_box(mask)
+    assert box is not None
+    return box
 
 
 PROMPT = "person"

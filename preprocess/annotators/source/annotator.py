@@ -6,7 +6,7 @@ import numpy as np
 
 from preprocess.annotators.scene import Masks, Scene
 from preprocess.annotators.spec import PeopleMode
-from preprocess.crop import Box, mask_box
+from preprocess.crop import Box, main_box
 from preprocess.errors import ClipError
 
 __all__ = ["SourceMask"]
@@ -36,6 +36,6 @@ class SourceMask:
             if (height, width) != (rows, columns):
                 raise ClipError(f"a mask of {columns}x{rows} for a frame of {width}x{height}")
             cut.append(scene.crop.apply(mask))
-            box = mask_box(mask)
+            box = main_box(mask)
             boxes.append(() if box is None else (box,))
         return Masks(np.stack(cut), tuple(boxes))

@@ -74,6 +74,15 @@ def test_an_empty_mask_is_nobody(person):
     assert everybody.boxes == ((SMALL,),)
 
 
+def test_a_stray_pixel_widens_no_box():
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[20:70, 50:80] = mask[0, 0] = True
+    annotator = Sam3(lambda frames: [{0: mask}] * len(frames), people="one", person="largest")
+    assert annotator.find([image]) == [[LARGE]]
+    assert annotator.masks(Scene((image,), (), CROP, 30.0)).boxes == ((LARGE,),)
+
+
 def test_nobody_is_empty():
     masks = run({}, {})
     assert not masks.clip.any()
