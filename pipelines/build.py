@@ -20,7 +20,7 @@ from pipelines.plan import Plan, Task, make_plan
 from pipelines.progress_file import told
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter, Several, Standing
-from pipelines.retry import forget, remember, set_aside
+from pipelines.retry import forget, given_densepose, remember, set_aside
 from pipelines.scan import Scan
 from pipelines.spread import spread_over
 from pipelines.worker import Made, Outcome, Setup, Worker
@@ -101,10 +101,12 @@ def plan_build(
     on_frames: Callable[[int], None] = lambda frames: None,
     out: str | None = None,
     extend: bool = False,
+    retry: bool = False,
 ) -> Plan:
     """List the source and plan its clips; where `out` holds a dataset already, as it was planned.
 
-    `extend`: videos that the dataset has not are added, in shards that follow its own.
+    `extend`: videos that the dataset has not are added, in shards that follow its own. `retry`:
+    they are left out.
 
     A large source is listed, and cuts are looked for, in so many processes, one being this one, or
     on the cluster at `address`; `on_frames` is called with the number of further frames that have
@@ -134,7 +136,7 @@ def plan_build(
     if earlier is None:
         plan = make_plan(recipe, source, listing, scan)
     else:
-        plan = plan_generations(recipe, source, listing, scan, earlier, extend=extend)
+        plan = plan_generations(recipe, source, listing, scan, earlier, extend=extend, retry=retry)
     failed = [replace(f, reason=without_source(f.reason, source)) for f in scan.failed]
     return replace(
         plan,
@@ -468,5 +470,6 @@ def _open(store: Store, plan: Plan, setup: Setup) -> Build:
             "shots": plan.shots.as_json(),
             "notices": list(notices(plan)),
             "environment": environment,
+            **given_densepose(plan.recipe),
         },
     )

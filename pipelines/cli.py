@@ -4,11 +4,11 @@ import json as json_
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -28,6 +28,7 @@ from shards.options import Given, options_of, replaced
 
 if TYPE_CHECKING:
     from pipelines.metrics import Metrics
+    from pipelines.status import Status
     from shards.manifest import Quarantined
 
 __all__ = ["main"]
@@ -41,6 +42,8 @@ _UNMIXED = (
 )
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 _Sources = Annotated[
@@ -118,19 +121,23 @@ def build(
     from pipelines.metrics import exported
 
     with exported(metrics if not dry_run else None) as numbers:
+        on = replaced(file.compute, compute)
+        check = partial(_check, compute=on, weights=weights, dry_run=dry_run)
         make = partial(
             _make,
             metrics=numbers,
-            compute=replaced(file.compute, compute),
+            compute=on,
             weights=weights,
             again=None,
             extend=extend,
             dry_run=dry_run,
         )
         if file.sources:
-            failed = _make_mixture(file, settings, source, out, make, dry_run=dry_run)
+            failed = _make_mixture(file, settings, source, out, check, make, dry_run=dry_run)
         else:
-            failed = make(*_single(file, settings, source), out)
+            recipe_here, place = _single(file, settings, source)
+            check(recipe_here, place, out)
+            failed = make(recipe_here, place, out)
     if failed > max_quarantine:
         from pipelines import show
 
@@ -143,7 +150,8 @@ def retry(
     out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")],
     compute: _Compute,
     reason: str | None = None,
-    source: str | None = None,
+    source: _Sources = (),
+    densepose: str | None = None,
     weights: Path | None = None,
 ) -> int:
     """Try quarantined clips again, those alone, and commit their shards anew.
@@ -155,12 +163,14 @@ def retry(
         out: Folder or URL (s3://...) of a dataset, or of a mixture, that is built.
         compute: What to run on. Default: as when it was built.
         reason: Those clips alone whose reason is of this kind (clip, error, memory, timeout,
-            killed) or holds this text.
-        source: Folder or URL of the dataset's source, where another built it or it was moved.
+            killed) or, where it is no kind, holds this text.
+        source: Folder or URL of the dataset's source, where another built it or it was moved; of
+            a mixture NAME=PATH for each.
+        densepose: The folder or program that `build --densepose` was given, likewise.
         weights: Folder of external files. Default: as when it was built.
     """
     from pipelines.metrics import Metrics
-    from pipelines.retry import matcher, recall
+    from pipelines.retry import Remembered, matcher, recall
     from pipelines.status import lacks_mix, statuses
     from shards.dataset import read_info
     from shards.files.storage import Store
@@ -183,24 +193,35 @@ def retry(
             f"--reason {reason}: no quarantined clip has it (kinds that are there: {there}): "
             f"`idol-prep status {out}` shows all reasons"
         )
-    for each in found:
-        if not any(map(again, each.clips_quarantined)):
-            continue
+    wanted = [each for each in found if any(map(again, each.clips_quarantined))]
+    if densepose is not None and len(wanted) > 1:
+        raise InputError(f"--densepose is of one dataset: {_one_of(out, wanted)}")
+    alone = found[0].out == Store.at(out).url()
+    moved = _moved(out, [] if alone else found, wanted or found, source)
+
+    def remembered(each: Status) -> Remembered:
         store = Store.at(each.out)
         info = read_info(store)
         assert info is not None  # it is complete
-        built = recall(store, info, source)
-        _make(
-            built.recipe,
-            located(built.source),
-            each.out,
-            compute=replaced(built.compute, compute),
-            weights=weights or (built.weights and Path(built.weights)) or None,
-            again=again,
-            extend=False,
-            metrics=Metrics(),
-            dry_run=False,
+        name = "" if alone else f"{_name(each)}="
+        return recall(store, info, moved.get(each.out), densepose, name)
+
+    what = f"datasets of {out} cannot be tried again:"
+    built = _each(what, {_name(each): partial(remembered, each) for each in wanted})
+    jobs: dict[str, tuple[tuple[Recipe, Path, str], dict[str, Any]]] = {
+        _name(each): (
+            (one.recipe, located(one.source), each.out),
+            {
+                "compute": replaced(one.compute, compute),
+                "weights": weights or (one.weights and Path(one.weights)) or None,
+                "dry_run": False,
+            },
         )
+        for each, one in zip(wanted, built, strict=True)
+    }
+    _each(what, {name: partial(_check, *job, **options) for name, (job, options) in jobs.items()})
+    for job, options in jobs.values():
+        _make(*job, **options, again=again, extend=False, metrics=Metrics())
     if not any(s.clips_quarantined for s in found):
         _log.warning(f"{out}: no clip is quarantined: there is nothing to try again")
     still = [clip for s in statuses(out) for clip in s.clips_quarantined if again(clip)]
@@ -239,6 +260,41 @@ def status(
     return 0 if whole else EXIT_DOES_NOT_ADD_UP
 
 
+def _check(
+    recipe: Recipe,
+    source: Path,
+    out: str,
+    *,
+    compute: Compute,
+    weights: Path | None,
+    dry_run: bool,
+) -> None:
+    """Find what would stop `_make`, as far as the source need not be read for it."""
+    from pipelines.build import check_out
+
+    check_out(recipe, source, out, compute, weights, dry_run=dry_run)
+
+
+def _each(what: str, checks: Mapping[str, Callable[[], _T]]) -> list[_T]:
+    """What each of the checks gives, by the name of what is checked.
+
+    Raises InputError with what is wrong with any of them, under their names where there are
+    several.
+    """
+    given: list[_T] = []
+    mistakes: list[str] = []
+    for name, check in checks.items():
+        try:
+            given.append(check())
+        except (InputError, ShardsError) as error:
+            if len(checks) == 1:
+                raise
+            mistakes.append(f"{name}: {error}".replace("\n", "\n    "))
+    if mistakes:
+        raise InputError("\n  ".join([what, *mistakes]))
+    return given
+
+
 def _make(
     recipe: Recipe,
     source: Path,
@@ -254,11 +310,10 @@ def _make(
     """Plan, build and show one dataset; the number of clips and files that could not be used."""
     from pipelines import show
     from pipelines.build import build as build_dataset
-    from pipelines.build import check_out, plan_build
+    from pipelines.build import plan_build
     from pipelines.notices import unused
     from pipelines.reporter import Several
 
-    check_out(recipe, source, out, compute, weights, dry_run=dry_run)
     if compute.address is None and (address := os.environ.get("RAY_ADDRESS")):
         _log.warning("RAY_ADDRESS=%s is ignored: --address joins a cluster", address)
     for line in unused(recipe, compute):
@@ -273,6 +328,7 @@ def _make(
             on_frames=listing.frames,
             out=out,
             extend=extend,
+            retry=again is not None,
         )
     show.plan(plan)
     if dry_run:
@@ -289,6 +345,52 @@ def _make(
         )
     show.summary(plan, summary, out)
     return len(summary.quarantined) + len(plan.unreadable)
+
+
+def _name(status: "Status") -> str:
+    """Of a dataset in a mixture."""
+    return status.out.rpartition("/")[2]
+
+
+def _one_of(out: str, wanted: Sequence["Status"]) -> str:
+    each = " and ".join(f"`idol-prep retry {out.rstrip('/')}/{_name(one)}`" for one in wanted)
+    return f"try one at a time ({each})"
+
+
+def _moved(
+    out: str, parts: Sequence["Status"], wanted: Sequence["Status"], given: Sequence[str]
+) -> dict[str, str]:
+    """Where the sources of datasets lie, by these datasets' places, as `given`: NAME=PATH of a
+    mixture's `parts`, and PATH where one alone is `wanted`.
+
+    Raises InputError for a PATH that could be that of several.
+    """
+    places = {_name(part): part.out for part in parts}
+    moved: dict[str, str] = {}
+    mistakes = []
+    for text in given:
+        name, _, path = text.partition("=")
+        if name in places:
+            place = places[name]
+        elif len(wanted) == 1:
+            place, path = wanted[0].out, text
+        else:
+            names = ", ".join(places)
+            mistakes.append(
+                f"--source {text} is not NAME=PATH with one of {names}: say whose it is, or "
+                f"{_one_of(out, wanted)}"
+            )
+            continue
+        if place in moved:
+            mistakes.append(f"--source {text}: its path was given before: give each once")
+        if not path:
+            mistakes.append(f"--source {text} names no folder (`.` is this folder)")
+        elif not located(path).exists():
+            mistakes.append(f"--source {text}: {path} does not exist")
+        moved[place] = path
+    if mistakes:
+        raise InputError("\n  ".join(["the sources cannot be used:", *mistakes]))
+    return moved
 
 
 def _single(file: RecipeFile, settings: Given, source: Sequence[str]) -> tuple[Recipe, Path]:
@@ -309,6 +411,7 @@ def _make_mixture(
     settings: Given,
     source: Sequence[str],
     out: str,
+    check: Callable[[Recipe, Path, str], None],
     make: Callable[[Recipe, Path, str], int],
     *,
     dry_run: bool,
@@ -316,7 +419,8 @@ def _make_mixture(
     """A dataset for each source in OUT/{name}, then OUT/mix.json with their weights.
 
     Returns the number of clips and files that could not be used, over all sources.
-    Raises InputError for sources without a path, before anything is built.
+    Raises InputError for sources without a path, and for what `check` finds of any of them, before
+    anything is built.
     """
     from pipelines import show
     from shards.files.storage import Store
@@ -331,11 +435,19 @@ def _make_mixture(
     if store.size("dataset.json") is not None:
         raise InputError(f"{store.url()} holds one dataset: choose another --out for a mixture")
     recipes = [replace(entry.recipe, **settings) for entry in file.sources]
+    jobs = {
+        entry.name: (recipe, paths[entry.name], store.url(entry.name))
+        for entry, recipe in zip(file.sources, recipes, strict=True)
+    }
+    _each(
+        f"sources of {file.title} cannot be built:",
+        {name: partial(check, *job) for name, job in jobs.items()},
+    )
     total = sum(entry.weight for entry in file.sources)
     failed = 0
-    for entry, recipe in zip(file.sources, recipes, strict=True):
+    for entry in file.sources:
         show.heading(entry.name, entry.weight / total)
-        failed += make(recipe, paths[entry.name], store.url(entry.name))
+        failed += make(*jobs[entry.name])
     if not dry_run:
         write_mix(store, {entry.name: entry.weight for entry in file.sources})
         show.mixed(store.url(MIX))

@@ -6,12 +6,21 @@ those of the next follow. A video that was there stays on its side of the split.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.plan import FindBreaks, Generation, Plan, PlannedClip, ShotCount, make_plan
+from pipelines.plan import (
+    FindBreaks,
+    Generation,
+    NoClip,
+    Plan,
+    PlannedClip,
+    ShotCount,
+    make_plan,
+)
 from pipelines.recipe import Recipe
 from pipelines.splits import Splits, split_more
 from preprocess.errors import InputError
@@ -23,6 +32,8 @@ from shards.videos import VIDEOS, SourceVideo, read_videos
 __all__ = ["Earlier", "earlier_in", "plan_generations"]
 
 _NAMED = 5
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,8 +76,10 @@ def plan_generations(
     earlier: Earlier,
     *,
     extend: bool,
+    retry: bool = False,
 ) -> Plan:
-    """The plan of a dataset that exists: its generations as they were made, then what is new.
+    """The plan of a dataset that exists: its generations as they were made, then what is new,
+    unless it gives no clip or this is a `retry`.
 
     Raises InputError naming videos that are gone or have changed, and new ones without `extend`;
     and as `make_plan`.
@@ -80,6 +93,10 @@ def plan_generations(
     for video in listing.videos:
         here = known.get(video.id)
         (new if here is None else by_generation[here.generation]).append(video)
+    if retry:
+        new = []
+        there = tuple(u for u in listing.unreadable if u.id in earlier.videos)
+        listing = replace(listing, unreadable=there)
     if new and not extend:
         raise InputError(
             f"{source} has {_counted([v.id for v in new], 'video')} of which {earlier.url} was not "
@@ -97,13 +114,24 @@ def plan_generations(
         if recipe.limit is not None:
             left = recipe.limit - sum(plan.clips for plan in plans)
             if left < 1:
-                raise InputError(
-                    f"--limit {recipe.limit} is reached by the videos that {earlier.url} was made "
-                    "of: what is new would add nothing to it"
-                )
+                _leave(new, source, f"--limit {recipe.limit} is reached by those there were")
+                continue
         part = replace(listing, videos=tuple(videos), unreadable=())
-        plans.append(make_plan(recipe, source, part, find_breaks, splits=splits, limit=left))
+        try:
+            plans.append(make_plan(recipe, source, part, find_breaks, splits=splits, limit=left))
+        except NoClip as error:
+            if videos is not new:
+                raise
+            _leave(new, source, error.why)
     return _joined(plans, listing, earlier)
+
+
+def _leave(new: Sequence[Video], source: Path, why: str) -> None:
+    """A generation without a clip is none: the same videos are new again next time."""
+    _log.warning(
+        f"{source}: {_counted([v.id for v in new], 'new video')} would give no clip ({why}): left "
+        "for the next --extend"
+    )
 
 
 def _refuse_changes(

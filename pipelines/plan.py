@@ -27,6 +27,7 @@ __all__ = [
     "CLIPS_PER_TASK",
     "FindBreaks",
     "Generation",
+    "NoClip",
     "Plan",
     "PlannedClip",
     "ShortShots",
@@ -226,6 +227,15 @@ def _row(video: Video, reads: tuple[Literal["masks", "densepose", "truth"], ...]
     return [video.id, video.frames, round(video.fps, 6), video.group, video.split, *prints]
 
 
+class NoClip(InputError):
+    """The videos give no clip; `why`, and whether `shorter` clips might be had."""
+
+    def __init__(self, why: str, *, shorter: bool) -> None:
+        hint = "; --clip-length and --frame-step make clips shorter" if shorter else ""
+        super().__init__(f"the source gives no clip ({why}){hint}")
+        self.why = why
+
+
 FindBreaks = Callable[[Sequence[Video]], Iterable[Sequence[Break]]]
 """What ends shots within each of the videos, in their order; one is looked at when it is due."""
 
@@ -242,8 +252,7 @@ def make_plan(
     """Cut every video's shots into clips and those of each split into shards, in source order.
 
     Without `find_breaks` gaps in time alone end shots. `splits` of the videos, with the rules in
-    words, and `limit` take the place of the recipe's. Raises InputError when there is no clip at
-    all.
+    words, and `limit` take the place of the recipe's. Raises NoClip when there is none at all.
     """
     sides, rules = splits or split_videos(listing.videos, recipe)
     limit = recipe.limit if limit is None else limit
@@ -281,11 +290,10 @@ def make_plan(
         if count.short:
             than = "that" if short else f"{recipe.span} frames"
             reasons.append(f"{count.short} shots shorter than {than}")
+        if left_out := sides.count(None):
+            reasons.append(f"{left_out} on neither side of the split")
         reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
-        shorter = (
-            "; --clip-length and --frame-step make clips shorter" if short or short_shots else ""
-        )
-        raise InputError("the source gives no clip (" + "; ".join(reasons) + f"){shorter}")
+        raise NoClip("; ".join(reasons) or "no video in it", shorter=bool(short or short_shots))
     size = recipe.clips_per_shard
     shards = {
         (split, start // size): tuple(clips[start : start + size])

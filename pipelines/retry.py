@@ -23,11 +23,19 @@ from shards.files.digest import digests, sha256
 from shards.files.home import expanded
 from shards.files.storage import Store
 from shards.files.tars import read_members
-from shards.manifest import Manifest, Quarantined
+from shards.manifest import KINDS, Manifest, Quarantined
 from shards.sample.codec import Members
 from shards.waiting import WaitingClips
 
-__all__ = ["Remembered", "forget", "matcher", "recall", "remember", "set_aside"]
+__all__ = [
+    "Remembered",
+    "forget",
+    "given_densepose",
+    "matcher",
+    "recall",
+    "remember",
+    "set_aside",
+]
 
 # Clips of a shard that are set aside in one file.
 _GROUP = 8
@@ -35,10 +43,12 @@ _GROUP = 8
 
 def matcher(reason: str | None) -> Callable[[Quarantined], bool]:
     """Whether a quarantined clip is to be tried again: all for None, else those of the kind
-    `reason`, and those in whose reason the text occurs, in any case of letters."""
+    `reason`; where it names none, those in whose reason the text occurs, in any case of letters."""
     if reason is None:
         return lambda clip: True
     wanted = reason.casefold()
+    if wanted in KINDS:
+        return lambda clip: wanted == clip.kind
     return lambda clip: wanted == clip.kind or wanted in clip.reason.casefold()
 
 
@@ -113,24 +123,38 @@ def forget(store: Store) -> None:
     _path(store).unlink(missing_ok=True)
 
 
-def recall(store: Store, info: DatasetInfo, source: str | None) -> Remembered:
-    """How the dataset in `store` was built, with another `source` where one is given.
+def recall(
+    store: Store,
+    info: DatasetInfo,
+    source: str | None,
+    densepose: str | None = None,
+    name: str = "",
+) -> Remembered:
+    """How the dataset in `store` was built, with another `source` and DensePose where they are
+    given. `name` is "NAME=" where `--source` wants it.
 
-    Raises InputError where this user has not built it, and no source is given.
+    Raises InputError where this user has not built it, and what only its builder knows is not
+    given.
     """
     content = kept(_path(store))
     try:
         if content is not None:
             found: Remembered = _PLAIN.validate_json(content)
-            return found if source is None else _moved(found, source)
+            return _moved(found, source, densepose)
     except (ValidationError, InputError):
         pass  # of another version: as if it were not there
-    if source is None:
+    lacking = {"source": source is None, "densepose": densepose is None and _used_densepose(info)}
+    if any(lacking.values()):
+        called = {"source": "its source", "densepose": "the DensePose that it was built with"}
+        lacks = [what for what in lacking if lacking[what]]
+        lie = " and ".join(called[what] for what in lacks) + (" lies" if len(lacks) < 2 else " lie")
+        options = " ".join(f"--{what} {name if what == 'source' else ''}PATH" for what in lacks)
         raise InputError(
-            f"{store.url()}: where its source lies is known to the user and machine that built it "
-            "alone, and this is another: give --source PATH"
+            f"{store.url()}: where {lie} is known to the user and machine that built it alone, and "
+            f"this is another: give {options}"
         )
-    names = {field.name for field in fields(Recipe)}
+    assert source is not None
+    names = [field.name for field in fields(Recipe)]
     given = {name: value for name, value in info.recipe.items() if name in names}
     try:
         recipe: Recipe = TypeAdapter(Recipe).validate_python(given)
@@ -139,8 +163,21 @@ def recall(store: Store, info: DatasetInfo, source: str | None) -> Remembered:
             f"{store.url()}: its recipe cannot be read back ({error.errors()[0]['msg']}): if "
             "another version of idol-prep built it, build it anew with this one"
         ) from error
-    return _moved(Remembered(recipe, source, None, Compute()), source)
+    return _moved(Remembered(recipe, source, None, Compute()), source, densepose)
 
 
-def _moved(found: Remembered, source: str) -> Remembered:
-    return Remembered(found.recipe, source, found.weights, found.compute)
+def given_densepose(recipe: Recipe) -> dict[str, str]:
+    """What a dataset says of a folder of DensePose that it was built with: that there was one."""
+    read = any(images.of == "densepose" for images in recipe.reads)
+    return {"densepose": "a folder"} if read and recipe.densepose is not None else {}
+
+
+def _used_densepose(info: DatasetInfo) -> bool:
+    """Whether a dataset was built with `--densepose`, a program or a folder."""
+    return "densepose" in info.recipe.get("annotators", {}) or bool(info.extras.get("densepose"))
+
+
+def _moved(found: Remembered, source: str | None, densepose: str | None) -> Remembered:
+    if densepose is not None:
+        found = replace(found, recipe=replace(found.recipe, densepose=densepose))
+    return found if source is None else replace(found, source=source)

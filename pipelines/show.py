@@ -12,6 +12,7 @@ from types import TracebackType
 
 import rich.progress
 from rich.markup import escape
+from rich.rule import Rule
 from rich.table import Table
 
 from pipelines.build import BuildSummary, estimate
@@ -41,6 +42,8 @@ console = QuietConsole()
 
 # Most reasons of one kind that are shown one by one.
 REASONS = 8
+# Columns of a heading that goes into a file.
+HEADING = 80
 # Seconds between the lines of a build that nobody watches: at first, and after some minutes.
 FIRST_LINES, LAST_LINES = 5.0, 60.0
 
@@ -336,7 +339,8 @@ def _show_left_out(plan: Plan, quarantined: Sequence[Quarantined]) -> None:
 
 def heading(name: str, fraction: float) -> None:
     """Before a source of a mixture."""
-    console.rule(f"{escape(name)}, {fraction:.1%} of the mixture", align="left")
+    rule = Rule(f"{escape(name)}, {fraction:.1%} of the mixture", align="left")
+    console.print(rule, width=None if console.is_terminal else HEADING)
 
 
 def mixed(path: str) -> None:

@@ -16,6 +16,7 @@ from shards.sample.modalities import parse_suffix, split_name
 from shards.sample.reference import described
 
 __all__ = [
+    "KINDS",
     "SCHEMA",
     "Manifest",
     "Quarantined",
@@ -47,6 +48,10 @@ _REASONS = 100  # counted by name
 # Bytes of a sample, which is read at once.
 MOST_SAMPLE = 1 << 32
 _TAR_END = 1024  # even a tar without members ends in two blocks of zeros
+
+
+# Of reasons why a clip is quarantined.
+KINDS = ("clip", "error", "memory", "timeout", "killed")
 
 
 @dataclass(frozen=True)

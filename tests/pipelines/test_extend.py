@@ -150,6 +150,33 @@ def test_new_videos_ask_for_the_option(videos, made, make_video, capfd):
     assert tree(made) == before
 
 
+def test_what_gives_no_clip_is_left_for_the_next_time(videos, made, make_video, caplog):
+    before = tree(made)
+    make_video(videos / "b.mp4", 5)
+    for file in (made / "train").glob("shard-00000.*"):
+        file.unlink()  # as if the build had been killed
+    assert build(videos, made, "--extend") == 0
+    assert tree(made) == before
+    (warning,) = (r.message for r in caplog.records if "no clip" in r.message)
+    assert "1 new video (b) would give no clip (1 shorter than 8 frames)" in warning
+    make_video(videos / "c.mp4", 16)
+    assert build(videos, made, "--extend") == 0
+    assert {"c"} == set(sides(made)) - {"one", "deep er/two.v2", "three"}
+    info = read_info(made)
+    assert info.extras["short_videos"] == ["b"]
+    assert info.recipe["source"]["videos"] == 5
+
+
+def test_what_the_limit_leaves_no_room_for_is_left(videos, tmp_path, make_video, caplog):
+    out = tmp_path / "out"
+    assert build(videos, out, "--limit", "3") == 0
+    before = tree(out)
+    make_video(videos / "b.mp4", 24)
+    assert build(videos, out, "--limit", "3", "--extend") == 0
+    assert "--limit 3 is reached by those there were" in caplog.text
+    assert tree(out) == before
+
+
 def test_another_recipe_is_refused_all_the_same(videos, made, make_video, capfd):
     make_video(videos / "b.mp4", 24)
     assert build(videos, made, "--extend", "--size", "48") == 2

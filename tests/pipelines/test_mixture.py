@@ -87,6 +87,24 @@ def test_what_is_missing_is_said_before_anything_is_built(mixture, capsys):
     assert not (mixture / "out").exists()
 
 
+def test_what_a_later_source_lacks_is_said_before_an_earlier_one_is_built(
+    mixture, capsys, monkeypatch
+):
+    monkeypatch.setenv("IDOL_WEIGHTS", str(mixture / "no-weights"))
+    lacking = MIX.replace("size: 48", "depth: midas").replace("weight: 3", "weight: 3, size: 64")
+    (mixture / "mix.yaml").write_text(lacking)
+    (mixture / "out" / "photos").mkdir(parents=True)
+    (mixture / "out" / "photos" / "notes.txt").write_text("mine")
+    before = tree(mixture)
+    assert build(mixture, "--source", f"films={mixture / 'films'}") == 2
+    error = capsys.readouterr().err
+    assert "photos: " in error  # which is not empty
+    assert "notes.txt" in error
+    assert "films: " in error
+    assert "idol-prep weights fetch" in error
+    assert tree(mixture) == before
+
+
 def test_a_source_that_is_given_twice_is_refused(mixture, capsys):
     films = mixture / "films"
     assert build(mixture, "--source", f"films={films}", "--source", f"films={mixture}") == 2
@@ -106,6 +124,51 @@ def test_a_mixture_whose_last_source_was_never_begun_is_not_whole(mixture, capsy
     assert main(["retry", str(out)]) == 2
     assert "there is no mix.json" in capsys.readouterr().err
     assert main(["status", str(out / "photos")]) == 0
+
+
+def test_a_mixture_that_moved_is_retried_by_the_names_of_its_sources(mixture, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(mixture / "cache"))
+    late = ("--source", f"films={mixture / 'films'}", "--clip-timeout", "1e-9")
+    assert build(mixture, *late) == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(mixture / "another"))
+    out, moved = mixture / "out", mixture / "moved"
+    moved.mkdir()
+    for name in ("images", "films"):
+        (mixture / name).rename(moved / name)
+    before = tree(out)
+
+    def retry(of, *more):
+        capsys.readouterr()
+        code = main(["retry", str(of), *more, "--workers", "0", "--clip-timeout", "300"])
+        return code, capsys.readouterr().err
+
+    code, error = retry(out, "--source", f"photos={moved / 'images'}")
+    assert code == 2
+    assert "give --source films=PATH" in error
+    code, error = retry(out, "--source", str(moved / "images"))
+    assert code == 2
+    assert "is not NAME=PATH with one of films, photos" in error
+    assert f"`idol-prep retry {out}/films`" in error
+    code, error = retry(out, "--source", f"films={moved / 'gone'}", "--source", "photos=")
+    assert code == 2
+    assert "gone does not exist" in error
+    assert "--source photos= names no folder" in error
+    assert tree(out) == before
+    assert retry(out / "films", "--source", str(moved / "films"))[0] == 0
+    assert retry(out, "--source", str(moved / "images"))[0] == 0  # that of photos alone is left
+    assert main(["status", str(out)]) == 0
+    assert "0 quarantined" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_all_sources_of_a_mixture_are_retried_at_once(mixture, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(mixture / "cache"))
+    films = ("--source", f"films={mixture / 'films'}")
+    assert build(mixture, *films, "--clip-timeout", "1e-9") == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(mixture / "another"))
+    more = (*films, "--source", f"photos={mixture / 'images'}", "--workers", "0")
+    assert main(["retry", str(mixture / "out"), *more]) == 0
+    assert main(["retry", str(mixture / "out")]) == 0
 
 
 def test_failures_of_all_sources_count_and_the_mixture_is_whole(mixture, capsys):

@@ -216,3 +216,11 @@ def test_every_mistake_of_a_recipe_is_named_at_once():
     with pytest.raises(InputError, match="images"):
         Recipe("images", clip_length=8)
     assert Recipe("images").frames == 1
+
+
+def test_a_source_whose_videos_are_on_neither_side_says_so():
+    videos = (video("a", 40), video("b", 40))
+    with pytest.raises(InputError, match=r"no clip \(2 on neither side of the split\)$"):
+        make_plan(Recipe("videos"), Path("source"), Listing(videos), splits=((None, None), ()))
+    with pytest.raises(InputError, match=r"no clip \(no video in it\)$"):
+        plan()

@@ -11,7 +11,9 @@ from pipelines.compute import Compute
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
 from pipelines.reporter import Reporter
-from pipelines.retry import matcher, recall, remember
+from pipelines.retry import given_densepose, matcher, recall, remember
+from preprocess.errors import InputError
+from shards.dataset import DatasetInfo
 from shards.files.storage import Store
 from shards.manifest import Quarantined
 from tests.pipelines.conftest import tree
@@ -79,6 +81,48 @@ def test_the_command_knows_how_the_dataset_was_built(videos, tmp_path, capsys, m
     assert "no clip is quarantined: there is nothing to try again" in capsys.readouterr().err
 
 
+def test_what_the_source_has_gained_since_is_left_for_extend(
+    videos, make_video, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out, videos = tmp_path / "out", videos / "deep er"
+    assert main(command(videos, tmp_path / "calm")) == 0
+    assert main(command(videos, out, "--clip-timeout", "1e-9")) == 1
+    make_video(videos / "new.mp4", 20)
+    (videos / "broken.mp4").write_bytes(b"broken")
+    assert main(["retry", str(out), "--clip-timeout", "300"]) == 0
+    assert "2 planned = 2 committed + 0 quarantined" in capsys.readouterr().out
+    assert tree(out) == tree(tmp_path / "calm")
+    assert main(command(videos, out, "--extend", "--max-quarantine", "1")) == 0
+    assert "4 planned = 4 committed" in capsys.readouterr().out
+
+
+def test_another_user_gives_the_densepose(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "iuv").mkdir()
+    iuv = str(tmp_path / "iuv")
+    recipe = Recipe("videos", depth=("hdnet",), densepose=iuv)
+    told = given_densepose(recipe)
+    assert told == {"densepose": "a folder"}
+    assert given_densepose(Recipe("videos", depth=("hdnet",))) == {}
+    assert given_densepose(Recipe("videos", densepose=iuv)) == {}  # nobody reads it
+    store, plain = Store.at(tmp_path / "out"), recipe.as_json({})
+    assert recall(store, DatasetInfo(plain), "films").recipe.densepose is None
+    info = DatasetInfo(plain, extras=told)
+    with pytest.raises(InputError, match=r"was built with lies .*: give --densepose PATH"):
+        recall(store, info, "films")
+    with pytest.raises(InputError, match=r"lie .*: give --source PATH --densepose PATH"):
+        recall(store, info, None)
+    program = {"annotators": {"densepose": {}}}
+    with pytest.raises(InputError, match="give --densepose PATH"):
+        recall(store, DatasetInfo(plain | program), "films")
+    found = recall(store, info, "films", iuv)
+    assert (found.recipe.densepose, found.source) == (iuv, "films")
+    remember(store, Plan(recipe, tmp_path / "films", (), (), {}, (), ()), None, Compute())
+    assert recall(store, info, None).recipe.densepose == iuv
+    assert recall(store, info, None, "moved").recipe.densepose == "moved"
+
+
 @pytest.mark.slow
 def test_another_user_gives_the_source(videos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -124,3 +168,9 @@ def test_a_reason_is_a_kind_or_a_text():
     assert matcher("memory")(clip)
     assert matcher("NO MORE")(clip)
     assert not matcher("timeout")(clip)
+    late = Quarantined("k", "v", "took longer than 1800 s (--clip-timeout)", "timeout")
+    dead = Quarantined("k", "v", "killed 3 times, as when memory is exhausted", "killed")
+    assert matcher("timeout")(late)
+    assert matcher("clip-timeout")(late)
+    assert not matcher("clip")(late)  # which is another kind
+    assert not matcher("Memory")(dead)

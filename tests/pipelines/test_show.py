@@ -58,6 +58,13 @@ def test_what_is_left_out_is_one_table(videos, make_video, tmp_path, said):
     assert result.info.extras["short_shots"] == [{"id": "paused", "reason": reason}]
 
 
+def test_a_heading_in_a_pipe_is_no_wider_than_a_page(said):
+    show.heading("photos [a]", 0.75)
+    (line,) = said().splitlines()
+    assert line.startswith("photos [a], 75.0% of the mixture ─")
+    assert len(line) == show.HEADING
+
+
 def test_an_estimate_counts_what_is_paid_once(videos):
     plan = plan_build(Recipe("videos", **BARE, clip_length=8, stride=1), videos)
     here = estimate(plan, Compute(workers=0))
