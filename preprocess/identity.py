@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -88,7 +89,7 @@ class Person:
 
     def similarity(self, colours: np.ndarray, *, boxed: bool = False) -> float:
         """Of colours with those of the most similar sightings, in [0, 1]."""
-        known = np.array([s.boxed if boxed else s.colours for s in self.sightings])
+        known = self._boxed if boxed else self._colours
         alike = np.sort(np.sqrt(known * colours).sum(1))[-CLOSEST:]
         return float(alike.mean())
 
@@ -109,11 +110,28 @@ class Person:
 
     def _expected(self, frame: int, fps: float) -> tuple[np.ndarray, float, float]:
         """Where, how large, and how many seconds from the nearest sighting."""
-        frames = np.array([s.frame for s in self.sightings], np.float64)
-        middles = np.array([_middle(s.box) for s in self.sightings])
+        frames, middles, sizes = self._places
         x, y = (float(np.interp(frame, frames, middles[:, axis])) for axis in (0, 1))
-        size = float(np.interp(frame, frames, [_size(s.box) for s in self.sightings]))
+        size = float(np.interp(frame, frames, sizes))
         return np.array([x, y]), size, float(np.abs(frames - frame).min()) / fps
+
+    # Stacked once: each frame of each clip asks everybody.
+    @cached_property
+    def _colours(self) -> np.ndarray:
+        return np.array([s.colours for s in self.sightings])
+
+    @cached_property
+    def _boxed(self) -> np.ndarray:
+        return np.array([s.boxed for s in self.sightings])
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Frames, (N,), the boxes' middles, (N, 2), and their sizes, (N,)."""
+        return (
+            np.array([s.frame for s in self.sightings], np.float64),
+            np.array([_middle(s.box) for s in self.sightings]),
+            np.array([_size(s.box) for s in self.sightings]),
+        )
 
 
 class Likeness(NamedTuple):

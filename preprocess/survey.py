@@ -224,7 +224,7 @@ def _look(
     joints = seen_joints(tracked, width, height) if tracked else 1.0
     square = whole_frame(width, height, max(width, height))
     scene = make_scene(
-        video, annotators, [frame], people, square, video.fps, identity=identity, depth=False
+        video, annotators, [frame], people, square, video.fps, identity=identity, densepose=False
     )
     if annotators.mask is not None:
         found = annotators.mask.masks(scene)
@@ -322,7 +322,10 @@ def _depth_scene(
         mode = "none" if by.spec.whole_frame else "subject" if seen.people else "video"
     boxes = subject_boxes(video, annotators, [seen.frame], seen.people)
     crop = choose_crop(mode, seen.size, boxes, extent, size)
-    scene = make_scene(video, annotators, [seen.frame], seen.people, crop, video.fps)
+    reads = by.spec.reads is not None and by.spec.reads.of == "densepose"
+    scene = make_scene(
+        video, annotators, [seen.frame], seen.people, crop, video.fps, densepose=reads
+    )
     masks = None
     if seen.mask is not None and not by.spec.whole_frame:
         masks = crop.apply(seen.mask)[None]
@@ -388,17 +391,18 @@ def make_scene(
     fps: float,
     *,
     identity: Identity | None = None,
-    depth: bool = True,
+    densepose: bool = True,
 ) -> Scene:
-    """The frames with what the source has of them, as far as the annotators want it.
+    """The frames with what the source has of them, as far as the annotators want it; without
+    DensePose where nobody who looks at them reads it.
 
     Raises ClipError when the source's DensePose or masks cannot be read.
     """
     indices = [frame.index for frame in frames]
     iuv: tuple[np.ndarray | None, ...] = ()
-    if depth and annotators.densepose is not None:
+    if densepose and annotators.densepose is not None:
         iuv = tuple(annotators.densepose.iuv([frame.rgb for frame in frames]))
-    elif depth and annotators.reads("densepose") and video.densepose is not None:
+    elif densepose and annotators.reads("densepose") and video.densepose is not None:
         iuv = tuple(image.rgb for image in video.densepose.read(indices))
     masks: tuple[np.ndarray, ...] = ()
     if annotators.reads("masks") and video.masks is not None:

@@ -6,6 +6,8 @@ import pytest
 from preprocess.annotators.spec import person_mistake
 from preprocess.errors import ClipError
 from preprocess.identity import (
+    Identity,
+    Person,
     Sighting,
     choose_track,
     colours_in_box,
@@ -64,6 +66,32 @@ def test_people_are_told_apart_whatever_their_order():
         [(t, 10 + t) for t in survey],
         [(t, 150 - t) for t in survey],
     ]
+
+
+def test_what_is_known_of_a_person_is_stacked_once():
+    survey = {t: [(RED, 10 + t, 20, 90), (BLUE, 150 - t, 20, 50)] for t in range(0, 60, 10)}
+    read = []
+
+    class Counted(tuple):
+        def __iter__(self):
+            read.append(len(self))
+            return super().__iter__()
+
+    found = identity(survey)
+    counted = Identity(
+        found.rule, found.number, tuple(Person(Counted(p.sightings)) for p in found.people), FPS
+    )
+    (asked,) = seen(65, (RED, 70, 20, 90))
+    likeness = counted.likeness(65, asked.box, asked.colours)
+    assert likeness == found.likeness(65, asked.box, asked.colours)
+    read.clear()
+    for _ in range(5):
+        assert counted.likeness(65, asked.box, asked.colours) == likeness
+        there = counted.subject.similarity(asked.colours, boxed=True)
+        stacked = np.array([s.boxed for s in found.subject.sightings])
+        plain = np.sort(np.sqrt(stacked * asked.colours).sum(1))[-3:].mean()
+        assert there == float(plain)
+        assert len(read) == 1  # those in boxes, which nobody had asked for
 
 
 def test_the_largest_over_all_frames_is_the_subject_not_that_of_any_one():

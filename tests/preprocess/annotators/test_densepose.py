@@ -79,6 +79,34 @@ def test_an_annotator_that_does_not_want_it_costs_no_reading(folder):
     assert depth.seen == [[]] * 4
 
 
+def test_a_program_runs_for_those_who_read_it_alone(folder):
+    looked = []
+
+    def iuv(frames):
+        looked.append(len(frames))
+        return [np.zeros_like(frame) for frame in frames]
+
+    reads, other = Made(densepose=True), Made(densepose=False)
+    choice = AnnotatorChoice("lite", "none", (reads.name, other.name), crop="center")
+    both = tuple(
+        Depth(chosen.spec, RECORD, made)
+        for chosen, made in zip(choice.depths, (reads, other), strict=True)
+    )
+    made = Annotators(
+        choice,
+        choice.chosen,
+        {},
+        mask=annotators(reads).mask,
+        densepose=SimpleNamespace(iuv=iuv),
+        depths=both,
+    )
+    (video,) = list_videos("tiktok", folder).videos
+    survey(video, Shot(0, 2), made, SIZE)
+    assert looked == [1, 1, 1]  # once for each of three frames
+    assert [len(seen) for seen in reads.seen] == [1, 1, 1]
+    assert other.seen == [[], [], []]
+
+
 def test_a_missing_image_costs_the_clip_and_is_named(folder):
     depth = Made(densepose=True)
     (folder / "00001" / "densepose" / "0003.png").unlink()
