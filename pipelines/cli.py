@@ -199,7 +199,7 @@ def retry(
     alone = found[0].out == Store.at(out).url()
     moved = _moved(out, [] if alone else found, wanted or found, source)
 
-    def remembered(each: Status) -> Remembered:
+    def remembered(each: "Status") -> Remembered:
         store = Store.at(each.out)
         info = read_info(store)
         assert info is not None  # it is complete
