@@ -37,7 +37,7 @@ from idol.errors import IdolError
 from idol.generate.folder import write_index
 from idol.losses import training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
-from idol.model.initial_weights import start_from_nothing, widened
+from idol.model.initial_weights import start_from_nothing, widened, with_settings
 from idol.model_info import DepthMeaning, ModelInfo, find_model
 from idol.saved import Trained, frozen_parts, load_trained, write_frozen, write_model
 from shards import command
@@ -235,7 +235,7 @@ class Run:
 
 def _start(setting: Setting, before: Run | None) -> tuple[Trained, DualModalUNetConfig]:
     """What a run begins with, and the settings of its model of clips."""
-    config = with_patches(dataclasses.replace(preset("tiny"), **setting.model), setting.patch)
+    config = dataclasses.replace(with_patches(preset("tiny"), setting.patch), **setting.model)
     if setting.vae:
         config = with_latents(config, read_latents(Path(setting.vae)))
     encoder, codec = frozen_parts("tiny", vae=setting.vae, image_encoder=None, settings=config)
@@ -247,6 +247,9 @@ def _start(setting: Setting, before: Run | None) -> tuple[Trained, DualModalUNet
         denoiser, encoder = given.denoiser.train(), given.image_encoder.train()
         if denoiser.settings.latent_channels < config.latent_channels:
             denoiser = widened(denoiser, config).train()
+        if config.matte and not denoiser.settings.matte:
+            changed = dataclasses.replace(denoiser.settings, matte=True)
+            denoiser = with_settings(denoiser, changed).train()
     else:
         denoiser = DualModalDenoiser.from_config(config.for_single_frames())
         start_from_nothing(denoiser)

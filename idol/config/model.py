@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from idol.config.checks import POSITIVE, ConfigError, at_least, mistakes_in
+from idol.config.patches import PATCH, patch_of
 
 __all__ = [
     "CLIP_STAGES",
@@ -119,6 +120,8 @@ class DualModalUNetConfig:
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.
+        matte: of `change` in patches of 8x8 alone: the model also gives where the background's fine
+            detail is covered.
         change_spread: standard deviation of the change in each latent channel, for `change` alone.
         far_latent: each channel of the farthest depth's latent, for `change` alone.
 
@@ -157,6 +160,7 @@ class DualModalUNetConfig:
     unconditional: Unconditional = "zero_tokens"
     background_init: BackgroundInit = "copy"
     prediction: Prediction = "noise"
+    matte: bool = False
     change_spread: Annotated[tuple[float, ...], POSITIVE] = ()
     far_latent: tuple[float, ...] = ()
 
@@ -247,6 +251,17 @@ class DualModalUNetConfig:
                 raise ConfigError(
                     f"{name} has {found} numbers, and prediction={self.prediction!r} takes "
                     f"{wanted}" + (", one a latent channel" if wanted else "")
+                )
+        if self.matte:
+            if self.prediction != "change":
+                raise ConfigError(
+                    f"matte=True covers the origin of prediction='change', and "
+                    f"prediction={self.prediction!r} has none: leave one of them out"
+                )
+            if patch_of(self.latent_channels) == PATCH:
+                raise ConfigError(
+                    f"matte=True covers what is finer than patches of {PATCH}x{PATCH} have, and "
+                    "these are: take larger ones (--patch 8), or leave it out"
                 )
         if not any(self.attention_levels) and self.cross_modal_attention != "none":
             raise ConfigError(

@@ -4,7 +4,6 @@ The cosine transform of patches as latents, and a small image encoder, trained w
 """
 
 import math
-from functools import lru_cache
 from os import PathLike
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from idol.config.model import IMAGE_ENCODER_HEADS
 from idol.config.patches import PATCH, PATCHES, channels_of
 from idol.config_json import Placeless
+from idol.model.waves import coded, pictured
 
 __all__ = ["PatchCodec", "TinyEncoder"]
 
@@ -73,35 +73,11 @@ class PatchCodec(Placeless, ModelMixin, ConfigMixin):
                 f"an image of {tuple(pixels_NCHW.shape[-2:])} pixels has no whole "
                 f"{self.factor}x{self.factor} patches"
             )
-        patches = F.pixel_unshuffle(pixels_NCHW, self.factor)
-        basis, scale = _basis(self.factor, patches.device), PATCH / self.factor
-        # Rounding in what comes after depends on how latents lie in memory.
-        return torch.einsum("kp,nphw->nkhw", basis * scale, patches).contiguous()
+        return coded(pixels_NCHW, self.factor)
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """See `LatentCodec`; the inverse of `encode`, but for rounding."""
-        basis, scale = _basis(self.factor, latents_NCHW.device), self.factor / PATCH
-        patches = torch.einsum("kp,nkhw->nphw", basis * scale, latents_NCHW)
-        return F.pixel_shuffle(patches, self.factor)
-
-
-@lru_cache
-def _basis(size: int, device: torch.device) -> Tensor:
-    """The orthonormal (channels, channels) matrix from a patch's pixels to its latent.
-
-    Waves that 4x4 patches have as well come first, in their order.
-    """
-    at = torch.arange(size, dtype=torch.float64)
-    cosines = torch.cos(math.pi * (2 * at + 1) * at[:, None] / (2 * size))
-    colours = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
-    cosines, colours = (
-        m / torch.linalg.vector_norm(m, dim=1, keepdim=True) for m in (cosines, colours)
-    )
-    basis = torch.einsum("dc,ih,jw->dijchw", colours, cosines, cosines)
-    waves = torch.arange(size)
-    fine = torch.maximum(waves[:, None], waves).expand(len(colours), -1, -1) >= PATCH
-    order = fine.flatten().long().argsort(stable=True)
-    return basis.reshape(len(order), -1)[order].float().to(device)
+        return pictured(latents_NCHW, self.factor)
 
 
 class TinyEncoder(Placeless, ModelMixin, ConfigMixin):

@@ -5,6 +5,10 @@ network that must pass them on through its norms does so with errors, which samp
 So both, the origins, are subtracted before the network and added after it. In units of its spread
 (one number a channel) each channel of the change is about as large as any other.
 
+Where a person covers the background all of its detail would have to be predicted, to be taken away,
+and patches of 8x8 have much of it. So a model of those may give a matte besides: where the origin's
+fine detail, which patches of 4x4 have not, is covered.
+
 Shape suffixes: `idol.model.layout`. Ours; the paper's model predicts the noise.
 """
 
@@ -14,9 +18,14 @@ import torch
 from torch import Tensor
 
 from idol.config.model import DEPTH, DualModalUNetConfig
+from idol.config.patches import PATCH, channels_of, patch_of
 from idol.diffusion.schedule import signal_fraction
+from idol.model.waves import coded, pictured
 
 __all__ = ["change_of", "noise_of_change"]
+
+# A code of nothing is a matte of 2 %, and that of 1 in all pixels is one of a half.
+_MATTE_SCALE = 4.0
 
 
 def change_of(
@@ -46,14 +55,20 @@ def noise_of_change(
     background_BCHW: Tensor,
     modalities: tuple[int, ...],
     config: DualModalUNetConfig,
+    matte_BMFPHW: Tensor | None = None,
 ) -> Tensor:
     """Turn a prediction of the clean change, in units of its spread, into the noise in z_t.
 
-    z_0 = origin + spread x prediction, and the noise is what z_t has besides; float32.
+    z_0 = origin + spread x prediction, and the noise is what z_t has besides; float32. A matte
+    takes fine detail from the origin, pixel by pixel; it is given by the code of what is covered,
+    in the waves of a patch's P pixels (`idol.model.waves`).
     """
     fraction = _fraction(timesteps_B)
     spread_C11 = _channels(config.change_spread, latents_BMFCHW.device)
-    clean = _origin(background_BCHW, modalities, config) + spread_C11 * predicted_BMFCHW.float()
+    origin = _origin(background_BCHW, modalities, config)
+    if matte_BMFPHW is not None:
+        origin = _uncovered(origin, matte_BMFPHW.float(), config)
+    clean = origin + spread_C11 * predicted_BMFCHW.float()
     return (latents_BMFCHW.float() - fraction.sqrt() * clean) / (1 - fraction).sqrt()
 
 
@@ -68,6 +83,24 @@ def _origin(
     background = background_BCHW.float()
     far = _channels(config.far_latent, background.device).expand_as(background)
     return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)[:, :, None]
+
+
+def _uncovered(origin_BM1CHW: Tensor, matte_BMFPHW: Tensor, config: DualModalUNetConfig) -> Tensor:
+    """(B, M, F, C, H, W): the origin, in each frame, without fine detail where the matte is."""
+    patch, shared = patch_of(config.latent_channels), channels_of(PATCH)
+    coarse = origin_BM1CHW.clone()
+    coarse[:, :, :, shared:] = 0
+    fine = origin_BM1CHW - coarse
+    # A matte is smooth, as lightness is: its waves count as much as those differ from person to
+    # place. The mean of a patch, the first of them, counts wholly.
+    spread, waves = config.change_spread, PATCH**2
+    lightness = (*spread[:waves], *spread[shared : shared + patch**2 - waves])
+    weights = tuple(PATCH * deviation / lightness[0] for deviation in lightness)
+    weighed = matte_BMFPHW * _channels(weights, matte_BMFPHW.device)
+    covered = pictured(weighed.flatten(0, 2), patch)
+    left = torch.sigmoid(_MATTE_SCALE * (1 - covered)).unflatten(0, matte_BMFPHW.shape[:3])
+    pixels = pictured(fine.flatten(0, 2), patch).unflatten(0, fine.shape[:3])
+    return coarse + coded((left * pixels).flatten(0, 2), patch).unflatten(0, left.shape[:3])
 
 
 @lru_cache

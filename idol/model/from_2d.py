@@ -19,8 +19,10 @@ __all__ = ["from_pretrained_2d", "is_new", "load_2d_weights", "read_weights"]
 
 logger = logging.getLogger(__name__)
 
-_NEW_IN_UNET = ("modality_embed.", "background_conv.")
-_CROSS_MODAL = (".cross_modal.", ".cross_modal_layers.")
+_NEW_IN_UNET = (
+    *(".modality_embed.", ".background_conv.", ".matte_conv."),
+    *(".cross_modal.", ".cross_modal_layers."),
+)
 
 
 def from_pretrained_2d(
@@ -104,11 +106,7 @@ def read_weights(folder: Path, stem: str) -> dict[str, Tensor]:
 
 def is_new(key: str) -> bool:
     """Whether a parameter of the U-Net, by its name in it, is none of the 2D model's."""
-    return (
-        key.startswith(_NEW_IN_UNET)
-        or is_temporal(key)
-        or any(part in key for part in _CROSS_MODAL)
-    )
+    return is_temporal(key) or any(part in f".{key}" for part in _NEW_IN_UNET)
 
 
 def _visual_projection(folder: Path) -> Tensor:

@@ -9,7 +9,7 @@ from idol.model.denoiser import DualModalDenoiser
 __all__ = ["is_trained", "set_trainable", "stage_config"]
 
 # Human attribute outpainting pre-training freezes the ResBlocks and has neither pose nor depth.
-_PRETRAINED = ("unet.background_conv.", "foreground_projection.")
+_PRETRAINED = ("unet.background_conv.", "unet.matte_conv.", "foreground_projection.")
 
 
 def stage_config(config: DualModalUNetConfig, stage: StageName) -> DualModalUNetConfig:
@@ -25,7 +25,7 @@ def is_trained(
 
     `pretrain`: the U-Net's spatial attention blocks, or of them the transformer blocks alone,
     without the GroupNorm and the projections around each (DisCo's code); besides these, what the
-    2D model has not: background convolution and foreground projection.
+    2D model has not: background convolution, matte and foreground projection.
     `image`, `video` and `distill`: everything; the VAE and CLIP are outside the model.
     """
     if stage != "pretrain":

@@ -73,6 +73,10 @@ class DualModalUNet(DualModalEncoder):
         )
         self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels[0], eps=NORM_EPS)
         self.conv_out = nn.Conv2d(channels[0], config.latent_channels, kernel_size=3, padding=1)
+        if config.matte:
+            matte_channels = config.latent_channels // 3
+            self.matte_conv = nn.Conv2d(channels[0], matte_channels, kernel_size=3, padding=1)
+            zero_(self.matte_conv)
 
     # Sec. 3.1: "adding the background latent to the input noise", as a convolution (we).
     def reset_background_conv(self) -> None:
@@ -169,7 +173,8 @@ class DualModalUNet(DualModalEncoder):
         hidden = group_norm(
             self.conv_norm_out, hidden, layout, self.settings.group_norm_across_frames
         )
-        predicted_BMFCHW = layout.split(self.conv_out(F.silu(hidden)))
+        hidden = F.silu(hidden)
+        predicted_BMFCHW = layout.split(self.conv_out(hidden))
         if self.settings.prediction == "v":
             predicted_BMFCHW = noise_of_v(predicted_BMFCHW, latents_BMFCHW, timesteps_B)
         elif self.settings.prediction == "change":
@@ -180,6 +185,7 @@ class DualModalUNet(DualModalEncoder):
                 background_BCHW,
                 modalities,
                 self.settings,
+                layout.split(self.matte_conv(hidden)) if self.settings.matte else None,
             )
         return predicted_BMFCHW
 

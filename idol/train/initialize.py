@@ -226,6 +226,8 @@ def _continued(
     take_average(folder, denoiser=denoiser)
     if config.patch and denoiser.settings.latent_channels < config.model.latent_channels:
         denoiser = widened(denoiser, config.model)
+    if config.model.matte and not denoiser.settings.matte:
+        denoiser = with_settings(denoiser, dataclasses.replace(denoiser.settings, matte=True))
     if config.stage == "video" and before.stage == "image":
         return denoiser.with_temporal_layers(config.model)
     if before.stage in ("pretrain", "video"):
@@ -251,6 +253,10 @@ def _codec_mistakes(config: TrainConfig) -> list[str]:
         )
     if (config.model.streams == "joint") != (pictures == JOINT_CHANNELS):
         mistakes.append(f"--vae {config.vae}: {_JOINT_CODEC}")
+    if config.model.matte:
+        mistakes.append(
+            f"a matte is of patches of pixels: leave out --model.matte, or --vae {config.vae}"
+        )
     if config.model.prediction == "change" and _is_of_another_codec(config):
         mistakes.append(
             f"--vae {config.vae} is another autoencoder than that of --init-from "

@@ -292,7 +292,9 @@ def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
     assert first[0] != first[1]
 
 
-def test_a_model_goes_on_with_larger_patches_and_resumes(boxes: Path, tmp_path: Path) -> None:
+def test_a_model_goes_on_with_larger_patches_and_a_matte_and_resumes(
+    boxes: Path, tmp_path: Path
+) -> None:
     """What is saved says how large they are: it is sampled without being told."""
     small = micro("image", boxes, tmp_path / "small", model=CHANGE)
     train(small)
@@ -300,12 +302,13 @@ def test_a_model_goes_on_with_larger_patches_and_resumes(boxes: Path, tmp_path: 
         "size": 32,
         "patch": 8,
         "init_from": tmp_path / "small",
-        "model": with_patches(CHANGE, 8),
+        "model": dataclasses.replace(with_patches(CHANGE, 8), matte=True),
     }
     config = micro("image", boxes, tmp_path / "whole", **settings, checkpoint_every=2)
     model = train(config)
     trained, info = load_trained(model)
     assert (info.size, info.vae_factor, trained.codec.factor) == (32, 8, 8)
+    assert trained.denoiser.unet.matte_conv.weight.any()
     assert load_pipeline(model).vae.factor == 8
     halved = shutil.copytree(config.output, tmp_path / "halved")
     shutil.rmtree(halved / "model")
