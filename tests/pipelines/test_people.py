@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from preprocess.errors import ClipError, InputError
-from preprocess.sources.people import reader
+from pipelines.build import build, plan_build
+from pipelines.compute import Compute
+from pipelines.recipe import Recipe
+from pipelines.reporter import Reporter
+from preprocess.errors import InputError
 from preprocess.sources.people.reader import RenderedVideo
-from preprocess.sources.people.render import Renderer
 from preprocess.sources.people.spec import load_spec
 from shards.inspect.verify import verify
 from shards.reader import open_dataset
@@ -159,22 +161,11 @@ def test_workers_and_stops_change_no_byte(spec, run, tmp_path, ray_is_up):
 
 
 @pytest.mark.slow
-def test_clips_tried_again_have_the_bytes_of_clips_that_never_failed(
-    spec, run, tmp_path, monkeypatch
-):
+def test_clips_tried_again_have_the_bytes_of_clips_that_never_failed(spec, run, tmp_path):
     run(spec, tmp_path / "well", **TRUE)
-    rendered = Renderer.pictures
-
-    def failing(self, frames):
-        if self.world.about["video"] == 1:
-            raise ClipError("the lamp is broken")
-        return rendered(self, frames)
-
-    reader._pictures.clear()
-    with monkeypatch.context() as broken:
-        broken.setattr(Renderer, "pictures", failing)
-        summary = run(spec, tmp_path / "again", **TRUE)
-    (bad,) = summary.quarantined
-    assert "the lamp is broken" in bad.reason
+    recipe = Recipe(**{name: value for name, value in TRUE.items() if name != "bare"})
+    late = Compute(workers=0, clip_timeout=1e-9)
+    summary = build(plan_build(recipe, spec), str(tmp_path / "again"), Reporter(), compute=late)
+    assert {clip.kind for clip in summary.quarantined} == {"timeout"}
     assert run(spec, tmp_path / "again", retry=True, **TRUE).quarantined == ()
     assert tree(tmp_path / "again") == tree(tmp_path / "well")
