@@ -22,6 +22,7 @@ clip that was kept and is lost is made again in another pass. `_Ledger` remember
 worker died on, so that one that kills every worker is given up instead of killing them for ever.
 """
 
+import logging
 import pickle
 import socket
 import time
@@ -288,13 +289,18 @@ def _fitting(workers: int, fraction: float, gpus: float) -> int:
 
 
 def _quieten_ray_data(ray: Any) -> None:
-    import logging
-
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     for name in ("ray.data", "ray.data._internal"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # An actor that keeps Ray's figures forgets them with its process, and then fails every 5
+    # seconds. Nothing here reads them.
+    logging.getLogger("ray._private.worker").addFilter(_is_ours)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return "_StatsActor" not in record.getMessage()
 
 
 class _RayWorker:
