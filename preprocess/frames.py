@@ -221,7 +221,9 @@ def frame_rate(times: Sequence[float] | np.ndarray) -> float:
     if not len(steps):
         return 0.0
     median = np.median(steps)
-    usual = steps[np.abs(steps - median) <= max(median / 10, _ROUNDED)]
+    off = np.abs(steps - median)
+    # The median of two kinds of steps, half each, is neither: then both are usual.
+    usual = steps[off <= max(median / 10, _ROUNDED, off.min() * (1 + 1e-6))]
     return float(len(usual) / usual.sum())
 
 

@@ -204,6 +204,11 @@ def test_rounded_time_stamps_give_the_rate():
     """Matroska counts milliseconds: steps of 33, 33 and 34."""
     assert frame_rate([round(i / 30, 3) for i in range(61)]) == pytest.approx(30, abs=1e-6)
     assert frame_rate([0.0, 0.0]) == 0
+
+
+def test_a_film_whose_steps_are_half_of_one_length_and_half_of_another_has_their_mean_rate():
+    film = np.cumsum([0, *[2, 3] * 8]) / 60  # 24 a second, told as 2 and 3 fields
+    assert frame_rate(film) == pytest.approx(24)
     assert gaps([0.0, 0.0, 0.0], 4) == []
 
 
