@@ -57,12 +57,11 @@ def show(frame: Any, aspect: float) -> tuple[Pixels, tuple[str, ...]]:
     becomes RGB only where it is looked at. Raises ClipError for colours that cannot be shown.
     """
     notes: list[str] = []
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    turn = Turn.of_frame(frame)
     if frame.interlaced_frame:
         frame = _top_field(frame)
         notes.append(_DEINTERLACED)
     conversion = _conversion(frame, notes)
-    turn = Turn.of(matrix)
     if aspect == 1 and conversion.cost(frame) >= _LARGE and ByParts.fits(frame):
         picture: Pixels = ByParts(frame, conversion, turn)
     else:

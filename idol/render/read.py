@@ -249,24 +249,27 @@ def _listed(folder: Path) -> Iterator[np.ndarray]:
     files = _numbered(folder, _IMAGES)
     if not files:
         raise RenderError(f"{folder} holds no images: PNG or JPEG, one a frame")
-    for file in files:
-        image = _image(file)
-        if image.dtype != np.uint8:
-            raise RenderError(f"{file} has 16 bits a channel: frames have 8")
-        yield np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
+    yield from map(_picture, files)
+
+
+def _picture(file: Path) -> np.ndarray:
+    """(H, W, 3) uint8 of an image file."""
+    image = _image(file)
+    if image.dtype != np.uint8:
+        raise RenderError(f"{file} has 16 bits a channel: frames have 8")
+    return np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
 
 
 def _decoded(path: Path) -> Iterator[np.ndarray]:
     if path.suffix.lower() in _IMAGES:
-        yield _image(path)
+        yield _picture(path)
         return
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise RenderError(f"{path} has no video in it")
             for frame in container.decode(video=0):
-                turn = Turn.of(frame.side_data.get("DISPLAYMATRIX"))
-                yield turn.apply(frame.to_ndarray(format="rgb24"))
+                yield Turn.of_frame(frame).apply(frame.to_ndarray(format="rgb24"))
     except av.FFmpegError as error:
         raise RenderError(f"{path} cannot be read as a video: {error.strerror or error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ class Turn:
             return cls()
         a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])
         return cls.by(a, b, c, d)
+
+    @classmethod
+    def of_frame(cls, frame: Any) -> Turn:
+        """By what a frame says that PyAV decoded."""
+        try:
+            return cls.of(frame.side_data.get("DISPLAYMATRIX"))
+        except ValueError:  # PyAV has no name for other things that it says, such as EXIF
+            angle = math.radians(frame.rotation)
+            cos, sin = round(math.cos(angle)), round(math.sin(angle))
+            return cls.by(cos, -sin, sin, cos)
 
     @classmethod
     def by(cls, a: int, b: int, c: int, d: int) -> Turn:

@@ -184,6 +184,27 @@ def test_photos_are_shown_upright(tmp_path):
     np.testing.assert_array_equal(found.background, upright.frames[0])
 
 
+@pytest.mark.parametrize("photo", ["grey.png", "grey.jpg", "colour.tif", "colour.webp"])
+def test_a_photo_in_grey_or_of_another_kind_and_its_mask_in_one_file(photo, tmp_path):
+    made = footage(1, 96, 64)
+    grey = np.ascontiguousarray(made.frames[0, ..., 1])
+    exif = Image.Exif()
+    exif[0x112] = 1
+    image = Image.fromarray(grey if "grey" in photo else made.frames[0])
+    image.save(tmp_path / photo, exif=exif)
+    cv2.imwrite(str(tmp_path / "mask.png"), made.mask[0])
+    np.save(tmp_path / "depth.npy", np.nan_to_num(made.depth, nan=4))
+    found = read(str(tmp_path / photo), depth=tmp_path / "depth.npy", mask=tmp_path / "mask.png")
+    assert found.frames.shape == made.frames.shape
+    np.testing.assert_array_equal(found.mask, made.mask)
+
+
+def test_a_photo_of_16_bits_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 96, 3), np.uint16))
+    with pytest.raises(RenderError, match=r"a\.png has 16 bits a channel: frames have 8"):
+        read(str(tmp_path / "a.png"), depth=tmp_path / "a.png")
+
+
 def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
     out = tmp_path / "out"
     line = [f"{PEOPLE}::people-00000", "--out", str(out), "--frames", "2"]

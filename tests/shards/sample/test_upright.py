@@ -2,6 +2,7 @@
 
 import io
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -27,3 +28,15 @@ def test_all_eight_orientations_of_exif(orientation):
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe1\0\x10Exif\0\0MM"])
 def test_what_says_nothing_is_left_as_it_is(content):
     assert Turn.of_image(content) == Turn()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_frame_that_says_more_than_pyav_has_names_for_is_turned(orientation):
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "TIFF", exif=exif)
+    with av.open(io.BytesIO(file.getvalue())) as container:
+        frame = next(container.decode(video=0))
+    assert Turn.of_frame(frame) == Turn.of_image(file.getvalue())
