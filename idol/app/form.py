@@ -77,6 +77,8 @@ class Setting:
             return []
         if self.kind == "whole number" and not text.removeprefix("-").isdecimal():
             raise FormError(f"{self.label} must be a whole number, not {text}")
+        if self.kind == "number" and not _is_number(text):
+            raise FormError(f"{self.label} must be a number, as in 1.5, not {text}")
         if self.kind == "text" and text.startswith("-"):
             raise FormError(f"{self.label} cannot be {text}")
         return [self.option, text]
@@ -93,6 +95,14 @@ class Settings:
     @property
     def all(self) -> tuple[Setting, ...]:
         return self.first + self.more + self.annotators
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def settings() -> Settings:

@@ -32,7 +32,11 @@ _T = TypeVar("_T")
 _PHOTO, _VIDEO, _CLIP = "A photo", "A video", "A clip of a dataset"
 _FILES = ("photo", "person_mask", "background", "background_mask", "driving")
 _EVERY = 0.25  # seconds between two looks at how far the work is
-_IMAGES, _VIDEOS = ["upload", "clipboard"], ["upload"]
+_VIDEOS = ["upload"]
+# As they were uploaded: made RGB, 16 bits would be cut off, and what is transparent be shown.
+_IMAGE: dict[str, Any] = {
+    "type": "filepath", "image_mode": None, "sources": ["upload", "clipboard"],
+}  # fmt: skip
 _MISTAKES = (IdolError, ShardsError, OSError, ValueError)  # as for the command
 _EVENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -73,23 +77,21 @@ class Page:
             person_kind = gr.Radio([_PHOTO, _CLIP], value=start, label="Who is to move")
             with gr.Column(visible=not offered) as of_photo:
                 photo = gr.Image(
-                    label="Photo that shows them whole", type="filepath", sources=_IMAGES,
-                    height=240, alt_text="The photo",
+                    label="Photo that shows them whole", height=240, alt_text="The photo", **_IMAGE
                 )  # fmt: skip
                 with gr.Accordion("Mask and another background", open=False):
                     mask = gr.Image(
                         label="Mask of the photo's size, white where the person is; found unless "
                         "given",
-                        type="filepath", sources=_IMAGES, height=160, alt_text="The mask",
+                        height=160, alt_text="The mask", **_IMAGE,
                     )  # fmt: skip
                     background = gr.Image(
-                        label="Background; the photo's own unless given", type="filepath",
-                        sources=_IMAGES, height=160, alt_text="The background",
+                        label="Background; the photo's own unless given", height=160,
+                        alt_text="The background", **_IMAGE,
                     )  # fmt: skip
                     hole = gr.Image(
                         label="Of the background, white where it is not to be shown",
-                        type="filepath", sources=_IMAGES, height=160,
-                        alt_text="The background's mask",
+                        height=160, alt_text="The background's mask", **_IMAGE,
                     )  # fmt: skip
             with gr.Column(visible=bool(offered)) as of_clip:
                 person_clip = self._dropdown("Clip, as DATASET::KEY", person)
@@ -203,10 +205,14 @@ class Page:
         self._jobs[request.session_hash] = job
         if before is not None:
             before.stop()
-        with closing(_followed(job)) as followed:
-            for *shown, made in followed:
-                is_last = self._jobs[request.session_hash] is job
-                yield *(shown if is_last else [gr.update()] * len(shown)), made
+        try:
+            with closing(_followed(job)) as followed:
+                for *shown, made in followed:
+                    is_last = self._jobs.get(request.session_hash) is job
+                    yield *(shown if is_last else [gr.update()] * len(shown)), made
+        finally:
+            if self._jobs.get(request.session_hash) is job:  # what it made takes memory
+                del self._jobs[request.session_hash]
 
     def _cancel(self, request: gr.Request) -> None:
         if (job := self._jobs.get(request.session_hash)) is not None:

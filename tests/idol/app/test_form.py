@@ -72,6 +72,7 @@ def test_a_command_is_quoted_for_a_shell() -> None:
         (Form(person_clip="--help::x", driving_clip="b::two"), "named as DATASET::KEY"),
         (Form(**CLIPS, settings={"seed": 1.5}), "Seed must be a whole number"),
         (Form(**CLIPS, settings={"frames": "many"}), "Frames must be a whole number, not many"),
+        (Form(**CLIPS, settings={"guidance": "1,5"}), "Guidance must be a number, .* not 1,5"),
         (Form(**CLIPS, settings={"fps": "--help"}), "Fps cannot be --help"),
     ],
 )

@@ -92,6 +92,7 @@ def test_of_two_clicks_soon_after_each_other_the_last_counts(tmp_path: Path) -> 
     for *shown, nothing in first:
         assert nothing is None
         assert all(each == gr.update() for each in shown)
+    assert page._jobs == {}
 
 
 @pytest.mark.slow

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from idol.config.app import AppConfig
+from idol.model_info import read_info
+from idol.pretrained import PRETRAINED
+
 pytest.importorskip("gradio", reason="gradio is not installed: make install-app")
 # Gradio leaves files open when it looks what kind of image they are.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -66,3 +70,21 @@ def test_an_upload_is_read_and_leaves_nothing(client: Any, out: Path) -> None:
     assert "was not uploaded" not in said
     assert "How are they to move?" in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("mode", "name"), [("I;16", "a.png"), ("RGBA", "a.png"), ("L", "a.jpg")])
+def test_images_are_taken_as_they_were_uploaded(mode: str, name: str, tmp_path: Path) -> None:
+    import gradio as gr
+    from gradio.data_classes import ImageData
+
+    from idol.app.page import Page
+    from idol.app.shelf import Shelf
+
+    page = Page(AppConfig(out=tmp_path), read_info(PRETRAINED), "model", Shelf())
+    Image.new(mode, (8, 8)).save(tmp_path / name)
+    images = [block for block in page.blocks().blocks.values() if isinstance(block, gr.Image)]
+    assert len(images) == 4
+    for image in images:
+        given = ImageData(path=str(tmp_path / name), orig_name=name)
+        assert image.preprocess(given) == str(tmp_path / name)
+    gc.collect()
