@@ -53,6 +53,7 @@ class Remains:
         is removed."""
         path = self._folder / _SETTINGS
         if not path.is_file():
+            self.remove()  # nobody knows of what the rest is, which a removal that was stopped left
             return
         try:
             found = json.loads(path.read_bytes())

@@ -22,6 +22,7 @@ from idol.generate.checks import check_length, check_poses, check_stage
 from idol.generate.continuity import drift, seam
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions, ClipGenerator, Generated
+from idol.generate.inputs.clip import clip_sha256
 from idol.generate.inputs.estimate import depth_estimate
 from idol.generate.inputs.options import Annotation
 from idol.generate.inputs.prepare import FrameChoice, Placement, prepare
@@ -196,7 +197,7 @@ def _settings(
     for name in ("photo", "driving"):
         given = getattr(config, name)
         if given is not None and name not in inputs:
-            inputs[name] = {"clip": given}
+            inputs[name] = {"clip": given, "sha256": clip_sha256(given)}
     assert config.model is not None
     model = _model_folder(config.model)
     average = average_beside(model)

@@ -11,10 +11,13 @@ from idol.generate.inputs.values import Motion, Person
 from preprocess.annotators.sanity import joints_in_mask
 from preprocess.crop import main_box
 from shards import Clip, open_dataset
+from shards.files.digest import canonical_json, sha256
+from shards.reader import read_sample
+from shards.sample.codec import decode_clip
 from shards.sample.keypoints import COCO_18, OPENPOSE_134
 from shards.sample.skeleton import MIN_SCORE
 
-__all__ = ["motion_of_clip", "person_of_clip", "read_clip"]
+__all__ = ["clip_sha256", "motion_of_clip", "person_of_clip", "read_clip"]
 
 _BODY = len(COCO_18)
 _IN_PLACE = 0.8  # of the joints that lie in a mask of the same moment, at least
@@ -26,12 +29,24 @@ def read_clip(text: str) -> Clip:
 
     Raises GenerationError for other text, and ShardsError where there is no such clip.
     """
+    return decode_clip(_members(text))
+
+
+def clip_sha256(text: str) -> str:
+    """Of the names and bytes of a clip's members. A dataset that was built again has the same keys.
+
+    Raises as `read_clip`.
+    """
+    return sha256(canonical_json([[name, sha256(data)] for name, data in _members(text)]))
+
+
+def _members(text: str) -> list[tuple[str, bytes]]:
     dataset, _, key = text.rpartition(BETWEEN)
     if not dataset or not key:
         raise GenerationError(
             f"{text}: a clip is named as DATASET::KEY; `idol-shards ls` lists keys"
         )
-    return open_dataset(dataset).read(key)
+    return read_sample(open_dataset(dataset).find(key))
 
 
 def person_of_clip(clip: Clip) -> Person:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +178,36 @@ def test_what_is_there_is_not_made_twice_nor_overwritten(
     after = files_of(out)
     assert after.keys() == before.keys()
     assert after["depth/00003.png"] != before["depth/00003.png"]
+
+
+def test_a_clip_that_was_built_again_is_another_one(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people, shard = Path(__file__).parents[3] / "examples" / "people.tar", tmp_path / "a.tar"
+    shard.write_bytes(people.read_bytes())
+    command = replace(given, "--driving", f"{shard}::people-00000")
+    assert main([*command, "--frames", "8"]) == 0
+    with tarfile.open(people) as old, tarfile.open(shard, "w") as new:
+        for member in old.getmembers():
+            data = old.extractfile(member).read()  # type: ignore[union-attr]
+            if member.name == "people-00000-0.keypoints.npy":
+                data = data[:-4] + bytes(4)
+            new.addfile(member, io.BytesIO(data))
+    said = one_line([*command, "--frames", "8"], capsys)
+    assert "holds another video (inputs.driving.sha256: " in said
+
+
+def test_remains_of_nobody_knows_what_are_not_taken_up(
+    given: list[str], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process leaves them that is killed while it removes them."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Remains, "remove", lambda self: None)
+        assert main([*given, "--seed", "3"]) == 0
+    out = tmp_path / "out"
+    (out / ".resume" / "settings.json").unlink()
+    assert main([*given, "--overwrite"]) == 0
+    assert files_of(out) == files_of(made)
 
 
 def test_a_video_that_is_to_be_signed_is_not_taken_for_one_that_was_not(
