@@ -10,10 +10,12 @@ from idol.evaluate.clips import ClipSet, Pair
 from idol.evaluate.metrics import METRICS, Metric
 from idol.evaluate.protocols import Protocol
 
-__all__ = ["LONG", "Plan", "check_names", "plan"]
+__all__ = ["LONG", "Plan", "check_names", "plan", "plan_of"]
 
 LONG = 17
 """Clips of fewer frames have no seam: two windows of eight, and one more."""
+
+_NO_POSE = "--pose none was given"
 
 
 @dataclass
@@ -66,7 +68,7 @@ def plan(
         "truth's depth": lambda: _lacking(every, "reference", "depth"),
         "person": lambda: _person(every),
         "pose": lambda: _lacking(every, "reference", "keypoints"),
-        "annotator": lambda: "" if annotator else "--pose none was given",
+        "annotator": lambda: "" if annotator else _NO_POSE,
         "long": lambda: _long(every),
     }
     found = {need: reason() for need, reason in reasons.items()}
@@ -82,6 +84,21 @@ def plan(
             planned.absent[name] = why
         else:
             planned.chosen.append(metric)
+    return planned
+
+
+def plan_of(protocol: Protocol, names: Iterable[str], *, annotator: bool) -> Plan:
+    """What can be computed of these metrics, as far as it is known without any clip."""
+    planned = Plan([])
+    for name in names:
+        needs = METRICS[name].needs
+        why = _by_protocol(name, protocol)
+        if "annotator" in needs and not annotator:
+            why = _NO_POSE
+        if why:
+            planned.absent[name] = why
+        else:
+            planned.chosen.append(METRICS[name])
     return planned
 
 

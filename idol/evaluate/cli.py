@@ -116,6 +116,8 @@ def watermark(
     """Look for the mark that generated videos carry; the exit code is 1 if any file has none."""
     from idol.evaluate.watermark import print_watermarks
 
+    if not files:
+        raise ConfigError("give the videos and images to look at, or folders of them")
     return 0 if print_watermarks(files, as_json=json) else 1
 
 

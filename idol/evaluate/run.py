@@ -25,6 +25,7 @@ import numpy as np
 from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.protocols import protocol
 from idol.evaluate.shard_clips import ShardClip, open_shards
 from shards.files.atomic import atomic_file, publish, sync, temporary_path
 from shards.files.digest import canonical_json, parse_json, sha256_file
@@ -33,6 +34,7 @@ from shards.sample.images import encode_png
 
 if TYPE_CHECKING:
     from idol.generate.generator import Generated
+    from idol.model_info import ModelInfo
 
 __all__ = ["RUN", "clip_seed", "generate", "run", "score_config"]
 
@@ -53,16 +55,20 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
     Raises:
         ConfigError: an unknown protocol or metric.
         EvaluationError: `out` holds clips of another model, dataset or settings; an unknown
-            annotator.
+            annotator; a metric that is required needs what is absent; the protocol compares no
+            frames of the model's size with the clips'.
         NotAModelError, GenerationError, ShardsError: as generation and reading say.
     """
     from idol.evaluate.output import OutInUse
     from idol.evaluate.score import check, score
 
-    config = _as_the_model_is(config)
+    info = _info(config.model)
+    config = _as_the_model_is(config, info)
     if config.score:
         check(score_config(config))
     clips = _clips(config)
+    if config.score:
+        _check_size(config, clips, info)
     _settle(config, clips)
     generate(config, clips[config.part], generated)
     lacking = [clip.name for clip in clips if not _row(config.out, clip.name).is_file()]
@@ -77,13 +83,17 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
         return None
 
 
-def _as_the_model_is(config: EvaluateRunConfig) -> EvaluateRunConfig:
+def _info(model: Path) -> ModelInfo:
+    from idol.model_info import FILE, find_model, read_info
+
+    return read_info(model if (model / FILE).is_file() else find_model(model))
+
+
+def _as_the_model_is(config: EvaluateRunConfig, info: ModelInfo) -> EvaluateRunConfig:
     """The same with the model's own scheduler, steps and guidance where none are given."""
     from idol.generate.checks import check_generates
-    from idol.model_info import FILE, find_model, read_info, sampling_by
+    from idol.model_info import sampling_by
 
-    folder = config.model if (config.model / FILE).is_file() else find_model(config.model)
-    info = read_info(folder)
     check_generates(config.model, info)
     own = sampling_by(
         info,
@@ -118,6 +128,20 @@ def score_config(config: EvaluateRunConfig) -> ScoreConfig:
 def _clips(config: EvaluateRunConfig) -> list[ShardClip]:
     found = open_shards(config.shards, config.split, None, config.limit)
     return [clip for clip in found.clips.values() if isinstance(clip, ShardClip)]
+
+
+def _check_size(config: EvaluateRunConfig, clips: Sequence[ShardClip], info: ModelInfo) -> None:
+    """Raise EvaluationError where scoring would refuse frames of the model's size."""
+    if protocol(config.protocol).images.other_size != "error":
+        return
+    for clip in clips:
+        if clip.size not in (None, (info.size, info.size)):
+            height, width = clip.size
+            raise EvaluationError(
+                f"{config.model} makes frames of {info.size}x{info.size}, {clip.where} has "
+                f"{width}x{height}, and protocol {config.protocol} resizes none: give shards of "
+                "that size, another --protocol, or --no-score"
+            )
 
 
 def _settle(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from idol.config.evaluate import ScoreConfig
-from idol.evaluate.availability import Plan, check_names, plan
+from idol.evaluate.availability import Plan, check_names, plan, plan_of
 from idol.evaluate.clips import ClipSet, Pair, digest, paired
 from idol.evaluate.depth import Alignment
 from idol.evaluate.devices import device_of
@@ -115,12 +115,17 @@ def check(config: ScoreConfig) -> None:
 
     Raises:
         ConfigError: an unknown protocol or metric.
-        EvaluationError: an unknown annotator.
+        EvaluationError: an unknown annotator, or what a metric needs that is required is absent.
     """
     _check_names(config)
     for annotator in ({"pose": config.pose}, {"depth": config.estimate_depth}):
         with contextlib.suppress(MissingNetwork):  # which scoring tells, and leaves out
             _Estimated(config, **annotator)
+    chosen = protocol(config.protocol)
+    required = plan_of(chosen, config.require, annotator=config.pose != "none")
+    _tools(config, required)
+    FrechetFeatures.load(config, chosen, required, config.out)
+    _required(config, required)
 
 
 def _check_names(config: ScoreConfig) -> None:

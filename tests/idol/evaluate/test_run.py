@@ -122,6 +122,10 @@ def test_clips_made_from_another_dataset_of_the_same_keys_are_refused(
         (("--metrics", "beauty"), "beauty"),
         (("--require", "beauty"), "beauty"),
         (("--protocol", "none"), "none"),
+        (("--require", "lpips", "--weights", "nowhere"), "vgg16-397923af.pth is not there"),
+        (("--require", "fid", "--weights", "nowhere"), "required, and cannot be computed"),
+        (("--require", "dtssd_frames"), "has it of depth alone"),
+        (("--require", "akd", "--pose", "none"), "--pose none was given"),
     ],
 )
 def test_how_clips_are_scored_is_looked_at_before_they_are_generated(
@@ -131,6 +135,19 @@ def test_how_clips_are_scored_is_looked_at_before_they_are_generated(
     assert main([*command, "--out", str(world / "never"), *given]) == 2
     assert said in capsys.readouterr().err
     assert not (world / "never").exists()
+
+
+def test_frames_of_a_size_that_is_not_compared_are_not_generated(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(size=2 * SIZE).save_pretrained(tmp_path / "model")
+    command = ["run", "--model", str(tmp_path / "model"), "--shards", str(world / "shards")]
+    command += ["--limit", "1", "--metrics", "psnr", "--pose", "none", "--steps", "1"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert f"makes frames of {2 * SIZE}x{2 * SIZE}, " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    others = ["--protocol", "disco-image-16", "--out", str(tmp_path / "out")]
+    assert main([*command, *others]) == 0
 
 
 def test_a_model_of_pretraining_is_refused_before_anything_is_read(

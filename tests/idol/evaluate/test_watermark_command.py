@@ -85,6 +85,11 @@ def test_what_cannot_be_read_is_one_line(tmp_path, capsys, name, content, messag
     assert said.count("\n") == 1
 
 
+def test_no_file_at_all_is_not_taken_for_files_that_are_all_marked(capsys):
+    assert main(["watermark"]) == 2
+    assert "give the videos and images to look at" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 64, 100, 1000])
 def test_frames_are_spread_evenly_and_meet_marks_every_eight(count):
     frames = spread((np.full((1, 1, 3), i % 256) + i // 256 * 256 for i in range(count)), 8)
