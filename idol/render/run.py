@@ -34,6 +34,8 @@ REPORT = "render.json"
 _LIBRARIES = {
     "turntable": "warp", "ply": "plyfile", "glb": "trimesh", "exr": "OpenEXR",
 }  # fmt: skip
+# What there may be in --out. A report that a stranger made may name anything.
+_WRITTEN = {"relief.html", "turntable.mp4", "rgbd.mp4", "ply", "relief.glb", "exr"}
 _ASIDE = ("out", "overwrite", "video", "depth", "mask", "background")
 _SHAPE = tuple(field.name for field in dataclasses.fields(Shape))
 
@@ -159,8 +161,8 @@ def _entries(out: Path) -> set[str]:
     """What an earlier run of this command wrote there."""
     try:
         report = parse_json((out / REPORT).read_bytes())
-        return {Path(name).parts[0] for name in report["files"] if ".." not in Path(name).parts}
-    except (OSError, ValueError, KeyError, TypeError):
+        return _WRITTEN & {name.split("/")[0] for name in report["files"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
 
 

@@ -18,6 +18,7 @@ from idol.mp4 import mp4_writer
 from idol.render.cli import main
 from idol.render.errors import RenderError
 from idol.render.read import coverage, read_footage
+from idol.render.run import _entries
 from shards.files.digest import sha256_file
 from tests.idol.generate.pictures import generated_clip
 from tests.idol.render.scenes import footage
@@ -226,6 +227,22 @@ def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
     assert "give --overwrite" in capsys.readouterr().err
     assert main([*line, "--write", "exr", "--overwrite"]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["exr", "render.json"]
+
+
+def test_nothing_is_removed_that_this_command_does_not_write(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    (out / "relief.glb").write_text("an earlier run's")
+    (out / "render.json").write_text('{"files": {"mine.txt": {}, "relief.glb": {}}}')
+    assert main([f"{PEOPLE}::people-00000", "--out", str(out), *QUICK, "--overwrite"]) == 0
+    assert {path.name for path in out.iterdir()} == {"mine.txt", "relief.html", "render.json"}
+
+
+@pytest.mark.parametrize("name", ["/home/me", "../ply", "./ply", "", ".", "mine.txt"])
+def test_a_strangers_report_names_nothing_to_be_removed(name, tmp_path):
+    (tmp_path / "render.json").write_text(json.dumps({"files": {name: {}, "ply/0.ply": {}}}))
+    assert _entries(tmp_path) == {"ply"}
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
