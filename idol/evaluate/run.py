@@ -127,6 +127,9 @@ def score_config(config: EvaluateRunConfig) -> ScoreConfig:
 
 def _clips(config: EvaluateRunConfig) -> list[ShardClip]:
     found = open_shards(config.shards, config.split, None, config.limit)
+    for key in found.clips:  # folders are called by it, and a stranger's manifest may say anything
+        if not key or key.startswith(".") or Path(key).name != key:
+            raise EvaluationError(f"{found.path}: the key {key!r} of a clip is no plain name")
     return [clip for clip in found.clips.values() if isinstance(clip, ShardClip)]
 
 

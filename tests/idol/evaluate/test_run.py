@@ -137,6 +137,23 @@ def test_how_clips_are_scored_is_looked_at_before_they_are_generated(
     assert not (world / "never").exists()
 
 
+@pytest.mark.parametrize("key", ["../../victim", "/home/me", "..", ""])
+def test_a_manifest_cannot_name_folders_elsewhere(
+    world: Path, tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(world / "shards", tmp_path / "shards")
+    for file in (tmp_path / "shards").rglob("shard-*.json"):
+        said = json.loads(file.read_text())
+        said["samples"][0]["key"] = key
+        file.write_text(json.dumps(said))
+    given = ("--shards", str(tmp_path / "shards"), "--no-score")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("idol.evaluate.run.generate", lambda *_: None)  # which would remove folders
+        assert run(world, "never", *given) == 2
+    assert "of a clip is no plain name" in capsys.readouterr().err
+    assert not (world / "never").exists()
+
+
 def test_frames_of_a_size_that_is_not_compared_are_not_generated(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
