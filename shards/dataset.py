@@ -156,6 +156,10 @@ def read_info(root: str | os.PathLike[str] | Store) -> DatasetInfo | None:
         kind = str if name in ("status", "fingerprint") else dict
         if not isinstance(value.get(name), kind):
             raise _damaged(store, f"its field {name} is missing or of another type")
+    try:
+        canonical_json(value)
+    except ValueError as error:
+        raise _damaged(store, "it holds a number that is not finite") from error
     info = DatasetInfo(**{name: value[name] for name in _FIELDS})
     if value["fingerprint"] != info.fingerprint:
         raise NotADataset(

@@ -367,8 +367,8 @@ def describe_sample(
     """The manifest's entry of a sample.
 
     `info`: its json, of which nothing is required (another's tar may have none); `sizes`: bytes by
-    member's name; `offset`, `length`: its range in the tar. Fields of other types than ours count
-    as not said.
+    member's name; `offset`, `length`: its range in the tar. Fields of other types than ours, and
+    numbers that are not finite, count as not said.
     """
     by_modality: dict[str, int] = {}
     for name, size in sizes.items():
@@ -465,7 +465,8 @@ def count_reasons(quarantined: Iterable[Quarantined]) -> dict[str, int]:
 
 
 def _typed(value: Any, *kinds: type) -> Any:
-    return value if type(value) in kinds else None
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return value if type(value) in kinds and finite else None
 
 
 def _subject(said: Any) -> str | None:
@@ -484,4 +485,4 @@ def _pair(size: Any) -> tuple[int | None, int | None]:
 
 def _mean(values: Any) -> float | None:
     numbers = [v for v in values if isinstance(v, int | float)] if isinstance(values, list) else []
-    return round(sum(numbers) / len(numbers), 6) if numbers else None
+    return _typed(round(sum(numbers) / len(numbers), 6), float) if numbers else None

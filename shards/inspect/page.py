@@ -37,8 +37,9 @@ class Page:
         self._pixels = np.full((height, width, 3), colour, np.uint8)
 
     def paste(self, x: int, y: int, tile: np.ndarray) -> None:
-        """Put a (h, w, 3) uint8 RGB image at (x, y)."""
-        self._pixels[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+        """Put a (h, w, 3) uint8 RGB image at (x, y); what lies beyond the page is cut off."""
+        part = self._pixels[y : y + tile.shape[0], x : x + tile.shape[1]]
+        part[...] = tile[: part.shape[0], : part.shape[1]]
 
     def text(
         self,

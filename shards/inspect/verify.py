@@ -1,9 +1,10 @@
 """`idol-shards verify`: every fault of a dataset, each with its file and key."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ __all__ = ["Fault", "verify"]
 _Shard = tuple[str, int]
 
 _CHUNK = 1 << 20
+_MISSING = 1000  # shards of a split that are named one by one
 # A clip of uneven times has steps of up to this multiple of what its rate says.
 _RATE_SLACK = 2
 _AGAIN = ": run the same build command again to make it again"
@@ -100,7 +102,7 @@ def verify(
         sound = sound and not faults
     homes: dict[str, str] = {}
     for (split, index), manifest in manifests.items():
-        name = f"{split}/{shard_name(index)}.tar"
+        name = f"{split}/{shard_name(index)}.tar".removeprefix("/")
         for key in (sample.key for sample in manifest.samples):
             if homes.setdefault(key, name) != name:
                 yield Fault(name, key, f"is in {homes[key]} too")
@@ -133,13 +135,28 @@ def _lone_tar(file: Store) -> Iterator[Fault]:
 def _missing_shards(info: DatasetInfo, shards: list[_Shard]) -> Iterator[Fault]:
     if info.status != "complete":
         yield Fault(FILE, "", f"status is {info.status}: run the build again to finish it")
-    planned = {split: t["shards"] for split, t in info.totals.get("splits", {}).items()}
+    planned = _planned(info)
     for split in sorted({*planned, *(split for split, _ in shards)}):
         have = {index for other, index in shards if other == split}
-        for index in sorted(set(range(planned.get(split, max(have, default=-1) + 1))) - have):
+        end = planned.get(split, max(have, default=-1) + 1)
+        missing = (index for index in range(end) if index not in have)
+        for index in islice(missing, _MISSING):
             yield Fault(
                 f"{split}/{shard_name(index)}.tar", "", "is missing, and so is its manifest"
             )
+        more = end - sum(index < end for index in have) - _MISSING
+        if more > 0:  # as many as a name, or a number in a file, may claim
+            yield Fault(split, "", f"{more} shards more are missing")
+
+
+def _planned(info: DatasetInfo) -> dict[str, int]:
+    """Shards of each split by the totals, where these are such numbers."""
+    splits = info.totals.get("splits")
+    counts = {
+        split: totals.get("shards") if isinstance(totals, dict) else None
+        for split, totals in (splits.items() if isinstance(splits, dict) else ())
+    }
+    return {split: count for split, count in counts.items() if type(count) is int}
 
 
 def _summary_faults(
@@ -363,8 +380,8 @@ def _time_faults(key: str, info: dict[str, Any]) -> Iterator[str]:
         yield "json: frame_indices are not evenly spaced"
     if not isinstance(times, list) or len(times) != len(indices):
         return
-    if not all(isinstance(time, int | float) for time in times):
-        yield "json: timestamps are not numbers"
+    if not all(isinstance(time, int | float) and math.isfinite(time) for time in times):
+        yield "json: timestamps are not finite numbers"
         return
     steps = sorted(b - a for a, b in pairwise(times))
     if steps and steps[0] <= 0:
@@ -378,7 +395,7 @@ def _time_faults(key: str, info: dict[str, Any]) -> Iterator[str]:
 def _overlap_faults(info: DatasetInfo, manifests: Mapping[_Shard, Manifest]) -> Iterator[Fault]:
     """Clips of one video that share frames though the recipe keeps them apart."""
     length, step, stride = (info.recipe.get(n) for n in ("clip_length", "frame_step", "stride"))
-    if not isinstance(length, int) or not isinstance(step, int):
+    if not (isinstance(length, int) and isinstance(step, int) and isinstance(stride or 0, int)):
         return
     apart = min(stride or length * step, (length - 1) * step + 1)
     by_video: dict[str, list[tuple[int, str, str]]] = {}

@@ -129,6 +129,8 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
         ({"recipe": {"size": 33}}, "edited"),
         ({"schema": "x"}, "damaged: it names no schema"),
         ({"totals": None}, "damaged: its field totals is missing or of another type: delete"),
+        ({"recipe": {"a": float("nan")}}, "damaged: it holds a number that is not finite: delete"),
+        ({"weights": {"a": float("inf")}}, "damaged: it holds a number that is not finite"),
         ({"fingerprint": 3}, "its field fingerprint .*run the same build command again"),
     ],
 )

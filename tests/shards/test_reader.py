@@ -116,6 +116,15 @@ def test_tars_of_others_are_listed(tmp_path: Path) -> None:
     assert set(opened.entries["cat"].sample.sizes) == {"cls", "txt"}
 
 
+def test_numbers_of_others_that_are_not_finite_count_as_not_said(tmp_path: Path) -> None:
+    said = b'{"fps": NaN, "person_frames": [1e999], "keypoints": {"mean_score": [1e308, 1e308]}}'
+    with (tmp_path / "theirs.tar").open("wb") as file, webdataset.TarWriter(file) as writer:
+        writer.write({"__key__": "cat", "json": said})
+    [entry] = open_dataset(tmp_path / "theirs.tar").entries.values()
+    sample = entry.sample
+    assert (sample.fps, sample.person_coverage, sample.keypoint_score) == (None, None, None)
+
+
 def test_a_tar_with_a_hostile_member_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "evil.tar", "w") as tar:
         for name in ("k.json", "../../k.txt"):

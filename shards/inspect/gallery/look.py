@@ -167,7 +167,7 @@ def _fps(info: Mapping[str, Any], count: int, shown: int) -> float:
     real = float(fps) if isinstance(fps, int | float) else 10.0
     if not 0 < real < float("inf"):
         real = 10.0
-    return round(real / max(step, 1) * shown / count, 3)
+    return round(real / max(step, 1) * (shown / count), 3)
 
 
 def _panel(info: dict[str, Any], name: str, drawn: Strip) -> dict[str, Any]:

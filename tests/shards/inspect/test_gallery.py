@@ -14,7 +14,7 @@ import pytest
 from shards.dataset import open_for_build
 from shards.inspect.cli import main
 from shards.inspect.gallery.file import gallery
-from shards.inspect.gallery.look import look
+from shards.inspect.gallery.look import _fps, look
 from shards.inspect.gallery.strip import JPEG, spread, strip
 from shards.manifest import Quarantined
 from shards.reader import Dataset, open_dataset
@@ -239,6 +239,10 @@ def test_what_is_damaged_is_told_and_the_rest_is_shown(
     assert {"rgb", "depth_person", "background"} <= seen.strips.keys()
     [fault] = seen.told["faults"]
     assert "mask.001.png" in fault
+
+
+def test_a_rate_beyond_all_numbers_is_a_number_still() -> None:
+    assert 0 < _fps({"fps": 1e308, "frame_indices": list(range(24))}, 24, 16) < float("inf")
 
 
 def test_curves_are_those_of_the_clip(dataset: Path) -> None:

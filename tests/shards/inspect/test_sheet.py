@@ -88,6 +88,14 @@ def test_a_sheet_is_an_image_whatever_the_names(make_clip: Callable[..., Clip], 
     assert np.ptp(page) > 200
 
 
+def test_notes_too_long_for_the_page_are_cut_off(make_clip: Callable[..., Clip]) -> None:
+    clip = make_clip()
+    said = {"label": "measured " * 60, "near": 0, "far": 1e308}
+    arrays = {name: clip[name] for name in ("rgb", "depth_person")}
+    sheet = contact_sheet(Clip.of(clip.key, arrays, {"depth": {"depth_person": said}}))
+    assert decode_image(sheet).ndim == 3
+
+
 def test_a_clip_of_one_frame_and_no_words(make_clip: Callable[..., Clip]) -> None:
     page = decode_image(contact_sheet(Clip("k-a-0", make_clip().rgb[:1])))
     assert page.shape[2] == 3

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from shards.dataset import FILE, open_for_build
+from shards.dataset import FILE, fingerprint, open_for_build
 from shards.errors import NotADataset
 from shards.files.digest import canonical_json
 from shards.inspect.verify import _time_faults, verify
@@ -117,6 +117,33 @@ def test_damaged_books(dataset: Path) -> None:
     assert (MANIFEST, "", "is not JSON (nested too deep)") in _faults(dataset)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("totals", {"splits": []}),
+        ("totals", {"splits": {"train": 3}}),
+        ("totals", {"splits": {"train": {"shards": "x"}}}),
+        ("recipe", {"clip_length": 3, "frame_step": 1, "stride": "x"}),
+    ],
+)
+def test_books_of_another_shape(dataset: Path, name: str, value: dict) -> None:
+    said = json.loads((dataset / FILE).read_bytes()) | {name: value}
+    said["fingerprint"] = fingerprint(said["recipe"])
+    (dataset / FILE).write_text(json.dumps(said))
+    faults = _faults(dataset)
+    assert faults
+    assert all(file == FILE or "another recipe" in what for file, _, what in faults)
+
+
+def test_totals_that_claim_more_shards_than_anybody_has(dataset: Path) -> None:
+    said = json.loads((dataset / FILE).read_bytes())
+    said["totals"]["splits"]["train"]["shards"] = 100_000
+    (dataset / FILE).write_text(json.dumps(said))
+    faults = _faults(dataset)
+    assert ("train", "", "98998 shards more are missing") in faults
+    assert len(faults) < 1010
+
+
 def test_a_shard_of_another_recipe(dataset: Path) -> None:
     commit_shard(dataset, "val", 0, [], fingerprint="0" * 64)
     assert [(file, what.partition(" than ")[0]) for file, _, what in _faults(dataset)] == [
@@ -193,6 +220,7 @@ def test_a_key_in_two_shards(dataset: Path, make_clip: MakeClip) -> None:
     commit_shard(dataset, "train", 1, [(clip.key, encode_clip(clip))])
     build.finish({"train": 2, "val": 1})
     assert _faults(dataset)[0] == ("train/shard-00001.tar", KEY, f"is in {TAR} too")
+    assert ("shard-00001.tar", KEY, "is in shard-00000.tar too") in _faults(dataset / "train")
 
 
 def test_an_unfinished_build(dataset: Path) -> None:
@@ -311,7 +339,8 @@ def test_a_reference_that_shows_nobody_though_the_json_says_so(
         ({"frame_indices": [16, 17, 19]}, "not evenly spaced"),
         ({"timestamps": [1.6, 1.8, 1.7]}, "timestamps do not rise"),
         ({"timestamps": [1.6, 1.6, 1.7]}, "timestamps do not rise"),
-        ({"timestamps": [1.6, "a", 1.8]}, "timestamps are not numbers"),
+        ({"timestamps": [1.6, "a", 1.8]}, "timestamps are not finite numbers"),
+        ({"timestamps": [float("nan"), 1.6, 1.6]}, "timestamps are not finite numbers"),
         ({"fps": 0.016}, "fps is 0.016, timestamps are 10 a second"),
     ],
 )
