@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
@@ -13,10 +14,14 @@ from shards.files.locks import Taken, exclusive
 __all__ = ["FileCache"]
 
 _PART = ".part"
+_OURS = re.compile(r"[0-9a-f]{64}(\.[^.]*)?(\.part)?")
 
 
 class FileCache:
     """A folder of files whose names tell their contents, at most `limit` bytes of them.
+
+    A name is a SHA-256, and a suffix if there is one. What else is in the folder is somebody's: it
+    is left alone, and does not count.
 
     A file that has its name is whole: it is filled under another name, and renamed. Any number of
     processes may share the folder: a file is filled by one while the others wait for it, and the
@@ -88,7 +93,7 @@ class FileCache:
         found = []
         used = 0
         for path in self.folder.iterdir():
-            if path.name.startswith("."):
+            if not _OURS.fullmatch(path.name):
                 continue
             if path.suffix == _PART:
                 used += _sweep(path)

@@ -129,6 +129,18 @@ def test_the_least_recently_used_make_room(
     assert len(downloads) == 3
 
 
+def test_what_else_is_in_the_folder_is_left_alone(remote: str, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tar").write_bytes(bytes(1000))
+    (tmp_path / "film.mp4.part").write_bytes(bytes(1000))
+    (tmp_path / "photos").mkdir()
+    shards = entries(remote)
+    cache = ShardCache(tmp_path, limit=1)
+    for shard in shards[:2]:
+        cache.open(shard).close()
+    names = {path.name for path in tmp_path.glob("[!.]*")}
+    assert names == {"thesis.tar", "film.mp4.part", "photos", f"{shards[1].sha256}.tar"}
+
+
 def test_who_has_a_shard_open_keeps_it(remote: str, tmp_path: Path) -> None:
     shards = entries(remote)
     cache = ShardCache(tmp_path, limit=1)
