@@ -1,12 +1,13 @@
 """What the depth of a run's clips means, for those who will read the depth that a model makes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from idol.data.datasets import DataError, Datasets
 from idol.model_info import DepthMeaning, ModelInfo
 from shards.reader import Entry, read_sample
 from shards.sample.codec import decode_info
+from shards.sample.traces import depth_said
 from shards.stream.request import DEPTH_SCORES
 
 __all__ = ["check_depth_scores", "clip_infos", "depth_meaning", "other_depth"]
@@ -35,9 +36,12 @@ def depth_meaning(data: Datasets) -> DepthMeaning:
     near_white, units, ranges = set(), set(), set()
     for described in _descriptions(data, f"depth_{kind}"):
         near_white.add(described.get("grey") == "near-white")
-        units.add(described.get("unit"))
+        unit = described.get("unit")
+        units.add(unit if isinstance(unit, str) else None)
         if described.get("near") is not None:  # else nobody is in it
-            ranges.add(tuple(described[name] for name in ("near", "far", "far_at")))
+            numbers = tuple(described.get(name) for name in ("near", "far", "far_at"))
+            whole = all(isinstance(number, int | float) for number in numbers)
+            ranges.add(numbers if whole else None)
     if len(near_white) > 1:
         raise DataError(
             "depth_frame is near-white in some clips and near-black in others, and a model of both "
@@ -45,7 +49,7 @@ def depth_meaning(data: Datasets) -> DepthMeaning:
         )
     unit = units.pop() if len(units) == 1 else None
     metric = unit is not None and unit.startswith(_METRES) and len(ranges) == 1
-    near, far, far_at = ranges.pop() if metric else (None, None, None)
+    near, far, far_at = (ranges.pop() if metric else None) or (None, None, None)
     return DepthMeaning(
         kind=kind,
         near_white=near_white == {True},
@@ -62,7 +66,7 @@ def check_depth_scores(data: Datasets) -> None:
         return
     modality = f"depth_{data.config.data.depth}"
     for info in clip_infos(data):
-        if "scores" not in info.get("depth", {}).get(modality, {}):
+        if "scores" not in depth_said(info, modality):
             raise DataError(
                 f"--depth-scores: the json of clip {info.get('key')} has no scores of {modality} "
                 "(depth, scores), and no annotator of this project writes any: leave it out"
@@ -88,11 +92,10 @@ def _kind(depth: DepthMeaning) -> str:
     return "the person" if depth.kind == "person" else f"the whole frame, near is {grey}"
 
 
-def _descriptions(data: Datasets, modality: str) -> Iterator[dict[str, Any]]:
+def _descriptions(data: Datasets, modality: str) -> Iterator[Mapping[str, Any]]:
     """What jsons say of a depth, a few of each dataset."""
     for info in clip_infos(data):
-        described = info.get("depth", {}).get(modality)
-        if described is not None:
+        if described := depth_said(info, modality):
             yield described
 
 

@@ -115,8 +115,12 @@ def _data(config: TrainConfig, data: Datasets) -> Iterator[str]:
         name = dataset.url + (f" (weight {weight:g})" if weight is not None else "")
         counts = ", ".join(str(_clips(dataset, split)) for split in ("train", "val"))
         recipe: Mapping[str, Any] = dataset.info.recipe if dataset.info else {}
-        annotators = recipe.get("annotators", {})
-        made = "; ".join(f"{what}: {a.get('name')}" for what, a in sorted(annotators.items()))
+        annotators = recipe.get("annotators")
+        made = "; ".join(
+            f"{what}: {made_by.get('name')}"
+            for what, made_by in sorted(annotators.items() if isinstance(annotators, dict) else ())
+            if isinstance(made_by, dict)
+        )
         print_ = dataset.info.fingerprint[:12] if dataset.info else ""
         yield f"| {_cell(name)} | {counts} | {_cell(made)} | {print_} |\n"
     yield (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from shards.sample.modalities import MODALITIES
+from shards.sample.traces import depth_said
 
 __all__ = ["BACKGROUND_DEPTH", "FOREGROUND_DEPTH_END", "Clip"]
 
@@ -101,8 +102,8 @@ class Clip:
         video were clamped to it. `modality`: depth_person or depth_frame, either way round.
         Raises KeyError where the clip has no such depth, or its json does not say of which range.
         """
-        depth, described = self[modality], self.info.get("depth", {}).get(modality)
-        if depth is None or described is None:
+        depth, described = self[modality], depth_said(self.info, modality)
+        if depth is None or not described:
             raise KeyError(f"clip {self.key} has no {modality} with a range in its json")
         if described["near"] is None:
             return np.full(depth.shape, np.nan, np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["confidence", "depth_range", "depth_unit", "share"]
+__all__ = ["confidence", "depth_range", "depth_said", "depth_unit", "share"]
 
 _PERSON = 127  # masks above this are the person
 _BACKGROUND = 1.0
@@ -62,12 +62,16 @@ def depth_unit(modality: str) -> Callable[[Mapping[str, Any]], str]:
     return unit
 
 
-def _range(info: Mapping[str, Any], modality: str) -> Mapping[str, Any]:
-    """What the json says of a depth's range; empty unless all of it is there."""
+def depth_said(info: Mapping[str, Any], modality: str) -> Mapping[str, Any]:
+    """What the json says of a depth; empty where it says nothing."""
     depth = info.get("depth")
     said = depth.get(modality) if isinstance(depth, dict) else None
-    if not isinstance(said, dict):
-        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _range(info: Mapping[str, Any], modality: str) -> Mapping[str, Any]:
+    """What the json says of a depth's range; empty unless all of it is there."""
+    said = depth_said(info, modality)
     numbers = [said.get(name) for name in ("near", "far", "far_at")]
     whole = all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
     return said if whole and numbers[2] else {}

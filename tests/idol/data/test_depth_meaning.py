@@ -10,6 +10,7 @@ import pytest
 
 from idol.data.datasets import DataError, open_datasets
 from idol.data.depth_meaning import check_depth_scores, depth_meaning, other_depth
+from idol.data.pose_style import check_poses
 from idol.model_info import DepthMeaning, read_info
 from idol.train.train import train
 from shards.sample.clip import Clip
@@ -51,6 +52,23 @@ def test_units_that_differ_are_none(tmp_path: Path) -> None:
 
 def test_clips_that_say_nothing_give_relative_depth(tmp_path: Path) -> None:
     assert meaning_of(tmp_path, [clip(0)]) == DepthMeaning()
+
+
+@pytest.mark.parametrize("said", [None, [], {"depth_person": "metres"}])
+def test_jsons_of_another_shape_say_nothing(tmp_path: Path, said: Any) -> None:
+    one = clip(0)
+    one = replace(one, info={**one.info, "depth": said, "pose": said})
+    data = open_datasets(micro("image", write_shards(tmp_path / "shards", [one]), tmp_path / "run"))
+    assert depth_meaning(data) == DepthMeaning()
+    check_poses(data, "dwpose")
+    with pytest.raises(KeyError, match="no depth_person with a range"):
+        one.depth_in_unit("depth_person")
+
+
+def test_half_a_range_is_none(tmp_path: Path) -> None:
+    clips = [with_depth(0, far=None), with_depth(1, far=None)]
+    assert meaning_of(tmp_path / "far", clips) == DepthMeaning(unit=METRES)
+    assert meaning_of(tmp_path / "unit", [with_depth(0, unit=3)]) == DepthMeaning()
 
 
 def test_grey_both_ways_round_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import pytest
 import yaml
 
 from idol.config import TrainConfig, defaults
-from idol.train.card import command_of
+from idol.data.datasets import open_datasets
+from idol.train.card import _data, command_of
 from idol.train.cli import parse
 from idol.train.train import train
+from shards.dataset import DatasetInfo
+from shards.mix import Mixture
 from tests.idol.train.micro import losses_of, micro
 
 
@@ -46,6 +49,16 @@ def test_it_says_data_command_settings_scores_limits_and_use(card: str, boxes: P
     assert "after 2 steps" in card
     assert "Of stage image" in card
     assert "IdolPipeline.from_pretrained" in card
+
+
+def test_a_recipe_of_somebody_elses_is_no_error(boxes: Path, tmp_path: Path) -> None:
+    config = micro("image", boxes, tmp_path)
+    data = open_datasets(config)
+    [dataset] = data.mixture.datasets
+    for annotators in (["lite"], {"mask": "lite"}, None):
+        theirs = dataclasses.replace(dataset, info=DatasetInfo({"annotators": annotators}))
+        [row] = list(_data(config, dataclasses.replace(data, mixture=Mixture((theirs,)))))[1:-1]
+        assert row.startswith(f"| {boxes} | 7, 2 |  |")
 
 
 def test_its_scores_are_the_last_validation(config: TrainConfig, card: str) -> None:
