@@ -144,7 +144,8 @@ class Datasets:
     def first_clips(self, split: str, count: int, *, images: bool = False) -> Iterator[ClipBatch]:
         """The first `count` clips of a split, always the same, as tensors, in small batches.
 
-        Of a mixture those of the datasets that have the split, by their weights.
+        Of a mixture those of the datasets that have the split, by their weights; `train` is what a
+        run trains on, also where a dataset has but one split, of another name.
         `images`: also where the run takes cached latents.
         """
         data = self.config.data
@@ -158,7 +159,7 @@ class Datasets:
         stream = ClipStream(
             self.mixture if split == "train" else self.mixture.having(split),
             **{**asdict(as_stored), "latents": self.mixture.latents is not None and not images},
-            split=split,
+            split=None if split == "train" else split,
             shuffle=False,
             cache=data.cache,
             cache_limit=data.cache_limit,

@@ -156,7 +156,7 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
                 run.save_final(
                     config.output / "model", lambda info: model_card(told, data, info, processes)
                 )
-            if accelerator.is_main_process:
+            if caches and accelerator.is_main_process:
                 shutil.rmtree(config.output / FOLDER, ignore_errors=True)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, accelerator.num_processes, error) from error

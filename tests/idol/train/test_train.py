@@ -24,6 +24,8 @@ from idol.train.initialize import build
 from idol.train.loop import step_losses
 from idol.train.stopping import DivergedError, TrainError
 from idol.train.train import train
+from shards.sample.codec import encode_clip
+from shards.writer import commit_shard
 from tests.idol.train.micro import (
     MODEL,
     clip,
@@ -274,6 +276,22 @@ def test_held_out_clips_are_checked_as_well(tmp_path: Path) -> None:
 def test_first_clips_are_as_many_as_asked_for(boxes: Path, tmp_path: Path, count: int) -> None:
     batches = open_datasets(micro("image", boxes, tmp_path)).first_clips("train", count)
     assert sum(len(batch) for batch in batches) == count
+
+
+@pytest.mark.parametrize("split", ["all", "val"])
+def test_first_clips_are_of_the_only_split_there_is(tmp_path: Path, split: str) -> None:
+    clips = [clip(seed) for seed in range(2)]
+    commit_shard(tmp_path / "shards", split, 0, [(c.key, encode_clip(c)) for c in clips])
+    data = open_datasets(micro("image", tmp_path / "shards", tmp_path / "run"))
+    [batch] = data.first_clips("train", 2)
+    assert batch.key == ("videos-box-0", "videos-box-1")
+
+
+def test_a_folder_that_a_run_has_not_made_stays(boxes: Path, tmp_path: Path) -> None:
+    (tmp_path / "latents").mkdir()
+    (tmp_path / "latents" / "mine").touch()
+    train(micro("image", boxes, tmp_path, steps=1))
+    assert (tmp_path / "latents" / "mine").exists()
 
 
 def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
