@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -177,6 +178,10 @@ class Store:
         """Remove a folder with all that is in it, if it is there."""
         path = self._path(name)
         with self.translated("remove", name):
+            if has_magic(path) and not self.is_local:  # which `rm` would take for a pattern
+                for file in self.fs.find(path):
+                    self.fs.rm_file(file)
+                return
             try:
                 self.fs.rm(path, recursive=True)
             except FileNotFoundError:

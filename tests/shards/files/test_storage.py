@@ -96,6 +96,15 @@ def test_s3_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPa
         Store.at("s3://bucket")
 
 
+def test_brackets_in_a_name_are_no_pattern() -> None:
+    stores = [Store.at(f"memory://brackets/run{name}") for name in ("[1]", "1")]
+    for store in stores:
+        store.write_bytes("folder/a/b", b"1")
+    stores[0].remove_folder("folder")
+    stores[0].remove_folder("folder")  # is gone
+    assert [store.read_if_there("folder/a/b") for store in stores] == [None, b"1"]
+
+
 def test_a_store_travels_to_other_processes(store: Store) -> None:
     store.write_bytes("x", b"1")
     assert pickle.loads(pickle.dumps(store)).read("x") == b"1"
