@@ -21,7 +21,7 @@ from shards.errors import BadSample, BadTar
 from shards.mix import DataPath, Mixture, open_mixture
 from shards.reader import Dataset
 from shards.sample.codec import decode_clip
-from shards.sample.modalities import JSON
+from shards.sample.modalities import MODALITIES
 from shards.stream.cache import ShardCache
 from shards.stream.catalogue import Catalogue, make_catalogue
 from shards.stream.order import SourceOrder
@@ -88,7 +88,7 @@ def clips(
     shards = [shard for dataset in mixture.datasets for shard in dataset.shards_of(split)]
     if modalities is None:
         first = next(sample for shard in shards for sample in shard.manifest.samples)
-        modalities = first.sizes.keys() - {JSON}
+        modalities = first.sizes.keys() & MODALITIES.keys()  # others' tars may hold more
     wanted = {"rgb", *modalities}
     catalogue = make_catalogue([shards], frames=frames or 1, stored=wanted)
     source = _Source(

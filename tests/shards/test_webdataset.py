@@ -57,6 +57,14 @@ def test_samples_are_the_clips_of_the_dataset(dataset: Path) -> None:
     assert seen == set(opened.entries)
 
 
+def test_what_else_a_tar_holds_is_left_out(tmp_path: Path, make_clip: Make) -> None:
+    clip = make_clip("videos-walk-0")
+    members = [*encode_clip(clip), (f"{clip.key}.txt", b"a walk")]
+    commit_shard(tmp_path, "train", 0, [(clip.key, members)])
+    [sample] = clips(tmp_path)
+    assert {name for name in sample if not name.startswith("__")} == {"json", *clip.modalities}
+
+
 def test_modalities_and_frames_may_be_chosen(dataset: Path) -> None:
     for sample in clips(dataset, split="train", modalities=["pose"], frames=2):
         assert sample.keys() == {"__key__", "__url__", "json", "rgb", "pose"}
