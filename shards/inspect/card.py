@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,14 @@ from shards.sample.codec import decode_clip, decode_info
 from shards.sample.images import decode_image, encode_jpeg
 from shards.sample.modalities import MODALITIES
 
-__all__ = ["Card", "card"]
+__all__ = ["Card", "card", "is_card"]
 
 _EXAMPLES = 3
 _BARS = 24
 _LIMIT = 200  # clips that are read for the scores: the others are said not to be
 _REASONS = 20
+
+_LAST = "`idol-shards serve path/to/dataset` shows all of it in a browser."
 
 _Track = Callable[[list[Entry]], Iterable[Entry]]
 
@@ -73,6 +76,11 @@ def card(
         *_loading(),
     ]
     return Card("\n".join(parts), images)
+
+
+def is_card(file: Path) -> bool:
+    """Whether a file is a card that `card` made, maybe one that was edited since."""
+    return file.is_file() and _LAST in file.read_text("utf-8", errors="replace")
 
 
 def _header(dataset: Dataset, licence: str, title: str) -> str:
@@ -284,7 +292,7 @@ def _loading() -> Iterator[str]:
         'for sample in webdataset.WebDataset("path/to/dataset/train/shard-00000.tar"):\n'
         '    print(sample["__key__"], sorted(sample))\n```\n'
     )
-    yield "`idol-shards serve path/to/dataset` shows all of it in a browser.\n"
+    yield f"{_LAST}\n"
 
 
 def _sheets(some: list[Entry]) -> Iterator[bytes]:

@@ -106,12 +106,15 @@ def gallery(path: str, output: Path, *, clips: int, max_mb: float, as_json: bool
 
 def card(path: str, output: Path, *, licence: str, name: str, as_json: bool) -> int:
     from shards.inspect.card import card as make
+    from shards.inspect.card import is_card
 
     target = expanded(output)
     if target.suffix.lower() != ".md":
         raise ShardsError(f"{output}: the card is Markdown; name it {output.stem}.md")
     if not target.parent.is_dir():
         raise StorageError(f"cannot write {target}: there is no folder {target.parent}; make it")
+    if target.exists() and not is_card(target):
+        raise StorageError(f"{target}: is there already, and no card of a dataset; name another")
     dataset = open_dataset(path)
     folder = f"{target.stem}-images"
     with native_errors_hidden():

@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from shards.dataset import open_for_build
+from shards.inspect.card import is_card
 from shards.inspect.cli import main
 from shards.manifest import Quarantined
 from shards.sample.clip import Clip
@@ -62,6 +63,7 @@ def test_it_says_what_the_dataset_is(licensed: Path, tmp_path: Path, capsys: Any
 def test_texts_of_a_dataset_are_no_markup(licensed: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.md"
     assert main(["card", str(licensed), "-o", str(out), "--name", HOSTILE]) == 0
+    assert is_card(out)  # and may be written over
     prose, _, rest = out.read_text().split("---\n", 2)[2].partition("json\n{")
     settings, _, end = rest.partition("\n````\n")
     assert HOSTILE.splitlines()[0] in settings  # in a fence longer than any of its own
@@ -77,6 +79,10 @@ def test_what_cannot_be_written_is_one_line(licensed: Path, tmp_path: Path, caps
     for output in ("a.txt", "no/folder/a.md"):
         assert main(["card", str(licensed), "-o", str(tmp_path / output)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "README.md").write_text("# A project\n")
+    assert main(["card", str(licensed), "-o", str(tmp_path / "README.md")]) == 2
+    assert "is there already, and no card" in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == "# A project\n"
     build = open_for_build(tmp_path / "empty", {})
     build.finish({})
     assert main(["card", str(tmp_path / "empty"), "-o", str(tmp_path / "a.md")]) == 2
