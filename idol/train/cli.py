@@ -21,6 +21,7 @@ from idol.variants import variant_called
 from shards.command import ALSO, INTERRUPTED, run, say
 from shards.environment import limit_threads
 from shards.errors import ShardsError
+from shards.files.home import expanded
 from shards.heap import keep_freed_memory, made_to_stay
 from shards.options import Given, options_of, replaced, shown
 
@@ -59,13 +60,19 @@ def parse(argv: Sequence[str] | None = None) -> TrainConfig:
         args=arguments,
         config=(tyro.conf.DisallowNone,),
     )
-    if given.get("run", {}).keys() >= {"accumulation", "clips_per_step"}:
+    division = {"accumulation", "clips_per_step"} & given.get("run", {}).keys()
+    if len(division) > 1:
         raise ConfigError("--clips-per-step says what --accumulation is: leave one of them out")
     if path := given.pop("config", None):
-        given = laid_over(given, read_settings(path))
+        below = read_settings(path)
+        for name in {"accumulation", "clips_per_step"} if division else ():
+            below.get("run", {}).pop(name, None)  # what is given decides both
+        given = laid_over(given, below)
         absent = [f"--{name}" for name in _REQUIRED if name not in given]
         if absent:
             raise ConfigError(f"--config {path} leaves out {', '.join(absent)}: give them as well")
+    # The shell expands few of them, and nothing those of a file.
+    given |= {name: expanded(value) for name, value in given.items() if isinstance(value, Path)}
     variant = given.get("variant", TrainConfig.variant)
     start = defaults(
         given["stage"],

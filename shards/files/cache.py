@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from shards.files.home import expanded
 from shards.files.locks import Taken, exclusive
 
 __all__ = ["FileCache"]
@@ -33,7 +34,7 @@ class FileCache:
     def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
         if limit < 1:
             raise ValueError(f"the cache's limit must be positive, not {limit} bytes")
-        self.folder = Path(folder)
+        self.folder = expanded(folder)
         self.limit = limit
 
     def path(self, name: str) -> Path:

@@ -43,6 +43,28 @@ def test_a_runs_own_file_trains_the_same_and_the_command_line_goes_before_it(
     assert {k for k in first if first[k] != second[k]} == {"output", "report"}
 
 
+@pytest.mark.parametrize(
+    ("run", "given", "batch"),
+    [
+        ({"batch_size": 1, "accumulation": 2}, "--clips-per-step 4", 4),
+        ({"batch_size": 1, "clips_per_step": 4}, "--accumulation 2", 2),
+    ],
+)
+def test_of_two_settings_of_the_batch_the_one_that_is_typed_counts(
+    tmp_path: Path, run: dict[str, int], given: str, batch: int
+) -> None:
+    file = write(tmp_path / "c.json", {"stage": "image", "preset": "tiny", "run": run})
+    typed = ["--config", str(file), "--shards", "a", "--output", "o", *given.split()]
+    assert parse(typed).global_batch(1) == batch
+
+
+def test_homes_take_the_place_of_tildes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    start = {"stage": "image", "preset": "tiny", "shards": ["a"], "output": "~/run"}
+    file = write(tmp_path / "c.json", start)
+    assert parse(["--config", str(file)]).output == Path("/home/ann/run")
+
+
 def test_what_a_file_leaves_out_is_the_stage_and_presets_own(tmp_path: Path) -> None:
     file = write(
         tmp_path / "c.json",
