@@ -1,5 +1,6 @@
 """What every command shares: exit codes, errors in one line, signals, `--version`, stderr."""
 
+import io
 import logging
 import os
 import re
@@ -72,6 +73,9 @@ def run(
             say(name, f"--completion takes the name of a shell: {', '.join(_SHELLS)}")
             return BAD_INPUT
         arguments[0] = "--tyro-print-completion"
+    # Names of files may be any bytes, and the terminal of any codec: what it lacks is written out.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Schedulers stop jobs by SIGTERM: leave as orderly as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     mistakes: tuple[type[Exception], ...] = (RefusedVariable, *errors)
@@ -86,7 +90,8 @@ def run(
                 if os.environ.get("RANK", "0") == "0":
                     _log.warning(line)
             code = _print_version(name) if arguments == ["--version"] else _code(command, arguments)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as where it was closed from the start
+                sys.stdout.flush()
             return code
     except KeyboardInterrupt:
         if interrupted:
@@ -176,10 +181,14 @@ def native_errors_hidden() -> Iterator[None]:
     For commands only: the whole process is affected.
     """
     with open(os.devnull, "w") as nowhere, stderr_to(nowhere.fileno()) as shown:
-        if shown is None or sys.stderr is not sys.__stderr__:
+        own = sys.__stderr__
+        if shown is None or own is None or sys.stderr is not own:
             yield
             return
-        with os.fdopen(shown, "w", buffering=1, closefd=False) as stderr, redirect_stderr(stderr):
+        with (
+            open(shown, "w", 1, own.encoding, "backslashreplace", closefd=False) as stderr,
+            redirect_stderr(stderr),
+        ):
             yield
 
 

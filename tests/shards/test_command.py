@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import logging
 import os
 import signal
@@ -49,6 +50,29 @@ def test_other_errors_keep_their_traceback() -> None:
 
     with pytest.raises(KeyError):
         run("try", command, [], errors=(ValueError,))
+
+
+def test_what_a_terminal_lacks_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(arguments: Sequence[str]) -> int:
+        print("M\u00fcller \ud800")
+        return 0
+
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii"))
+    assert run("try", command, [], errors=()) == 0
+    assert out.getvalue() == b"M\\xfcller \\ud800\n"
+    monkeypatch.setattr(sys, "stdout", None)  # closed from the start
+    assert run("try", command, [], errors=()) == 0
+
+
+def test_so_is_what_is_told_beside_codecs() -> None:
+    program = (
+        "import sys; from shards.command import native_errors_hidden\n"
+        "with native_errors_hidden(): print('M\u00fcller \\ud800', file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"M\\xfcller \\ud800\n")
 
 
 def test_sigterm_is_as_ctrl_c() -> None:
