@@ -117,19 +117,25 @@ def _open_existing(place: Path) -> BinaryIO | None:
         file = place.open("rb")
     except FileNotFoundError:
         return None
-    # The time of last use, for eviction; through the handle, for the name may go meanwhile.
-    os.utime(file.fileno())
+    # The time of last use, for eviction; through the handle, for the name may go meanwhile. Of
+    # another user's file it cannot be told.
+    with suppress(PermissionError):
+        os.utime(file.fileno())
     return file
 
 
 def _remove_unheld(path: Path) -> bool:
+    """Whether the file is gone now; those that are held, or another user's, stay."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except PermissionError:  # another user's
+            return False
     return True
 
 

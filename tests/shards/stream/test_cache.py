@@ -141,6 +141,27 @@ def test_what_else_is_in_the_folder_is_left_alone(remote: str, tmp_path: Path) -
     assert names == {"thesis.tar", "film.mp4.part", "photos", f"{shards[1].sha256}.tar"}
 
 
+def test_another_users_shard_is_read_and_stays(
+    remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object, **kwargs: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    shards = entries(remote)
+    cache = ShardCache(tmp_path, limit=1)
+    cache.open(shards[0]).close()
+    theirs = tmp_path / f"{shards[0].sha256}.tar"
+    unlink = Path.unlink
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(
+        Path, "unlink", lambda p, **how: refused() if p == theirs else unlink(p, **how)
+    )
+    for shard in shards[:2]:
+        with cache.open(shard) as file:
+            assert len(file.read()) == shard.bytes
+    assert theirs.exists()
+
+
 def test_who_has_a_shard_open_keeps_it(remote: str, tmp_path: Path) -> None:
     shards = entries(remote)
     cache = ShardCache(tmp_path, limit=1)
