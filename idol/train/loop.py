@@ -57,13 +57,14 @@ def train_steps(
     Raises:
         InterruptedRun: the process was asked to stop; it left a checkpoint.
         DivergedError: too many steps in a row were not finite; it left a checkpoint.
-        ShardsError: clips cannot be read; one process alone left a checkpoint.
+        ShardsError, BrokenPipeError: clips cannot be read, or whoever was shown progress has left;
+            one process alone left a checkpoint.
     """
     config, accelerator, progress = run.config, run.accelerator, run.progress
     rank, processes = accelerator.process_index, accelerator.num_processes
     passes = config.run.accumulation
     with (
-        run.saved_on(ShardsError, checkpoints),
+        run.saved_on((ShardsError, BrokenPipeError), checkpoints),
         Interrupt() as interrupt,
         monitor,
     ):

@@ -116,14 +116,16 @@ class Stepping:
         self.optimizer.zero_grad(set_to_none=True)
 
     @contextmanager
-    def saved_on(self, kind: type[Exception], checkpoints: Checkpoints) -> Iterator[None]:
-        """Write a checkpoint of the last step on an error of this kind, and raise it.
+    def saved_on(
+        self, kinds: tuple[type[Exception], ...], checkpoints: Checkpoints
+    ) -> Iterator[None]:
+        """Write a checkpoint of the last step on an error of these kinds, and raise it.
 
         Of several processes an error stops but one, and the others cannot be asked.
         """
         try:
             yield
-        except kind:
+        except kinds:
             if self.accelerator.num_processes == 1 and self.progress.step > self.progress.saved:
                 self.save(checkpoints)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from idol.checkpoint import Checkpoints
+from idol.checkpoint import Checkpoints, step_of
 from idol.data.datasets import Datasets
 from idol.model_info import ModelInfo, model_digest
 from idol.train.cli import parse, run_config
@@ -129,6 +130,23 @@ def test_a_read_error_leaves_a_checkpoint_of_the_last_step(
     train(config)
     assert losses_of(config.output) == losses_of(whole.output)
     assert weights_of(config.output / "model") == weights_of(whole.output / "model")
+
+
+def test_a_reader_of_progress_who_leaves_costs_no_step(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    config = micro("image", boxes, tmp_path, steps=3, checkpoint_every=3, progress=True)
+    with open(writer, "w") as gone, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", gone)
+        with pytest.raises(BrokenPipeError):
+            train(config)
+        with contextlib.suppress(BrokenPipeError):
+            gone.close()
+    newest = Checkpoints(tmp_path / "checkpoints").newest()
+    assert newest is not None
+    assert step_of(newest) == 1
 
 
 def test_a_run_resumes_when_its_initial_weights_are_gone(
