@@ -17,6 +17,7 @@ __all__ = [
     "TIMESTEPS",
     "VIDEO",
     "Background",
+    "BackgroundHole",
     "BackgroundInit",
     "ConsistencyLayers",
     "CrossModalPlacement",
@@ -37,6 +38,7 @@ CrossModalPlacement = Literal["block_end", "layer_end", "none"]
 MotionFeature = Literal["temporal_attention", "spatial_attention"]
 ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
+BackgroundHole = Literal["grey", "filled"]
 Prediction = Literal["noise", "v", "change"]
 TemporalNorm = Literal["own", "cross_attention"]
 Unconditional = Literal["zero_tokens", "zeroed_image"]
@@ -117,6 +119,8 @@ class DualModalUNetConfig:
             (DisCo's code).
         background_init: the background convolution starts as a copy of `conv_in` without bias
             (adds the latents) or as zero (the plain base model).
+        background_hole: where the person was the background is mid grey, whose outline is the
+            person's (the paper), or what surrounds them (`shards.stream.foreground.holed`).
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.
@@ -159,6 +163,7 @@ class DualModalUNetConfig:
     shared_maps: SharedMaps = "none"
     unconditional: Unconditional = "zero_tokens"
     background_init: BackgroundInit = "copy"
+    background_hole: BackgroundHole = "grey"
     prediction: Prediction = "noise"
     matte: bool = False
     change_spread: Annotated[tuple[float, ...], POSITIVE] = ()

@@ -285,6 +285,8 @@ class TrainConfig:
             yield "--latents are of a VAE, and preset tiny has none without --vae: leave it out"
         if data.latents and self.model.streams == "joint":
             yield "--latents are of colours alone, and variant ldm3d's hold depth: leave it out"
+        if data.latents and self.model.background_hole != "grey":
+            yield "--latents are of backgrounds with a grey hole: leave them out, or --model's"
         if data.depth_scores and self.model.streams in ("joint", "video"):
             yield f"--depth-scores weighs a stream that variant {self.variant} has not"
         if self.stage == "autoencoder":

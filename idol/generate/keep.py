@@ -14,6 +14,7 @@ import numpy as np
 
 from idol.generate.errors import GenerationError
 from idol.generate.generator import DepthKind, Generated
+from shards.stream.foreground import filled
 
 __all__ = ["background_psnr", "check_depth_kind", "keep_background", "person_mask"]
 
@@ -27,8 +28,6 @@ _WITHIN_DEVIATION = 0.68
 
 # A background's mask is soft; what is above this fraction of it has the person's colours in it.
 _HOLE = 0.05
-
-_RADIUS = 3  # pixels from which a hole that is filled takes colours
 
 # One pixel of 64: as far as pixels reach that show the person, whose depth is the background's.
 _MARGIN = 1 / 64
@@ -64,7 +63,7 @@ def keep_background(
     if fill_hole:
         margin = max(1, round(_MARGIN * len(known)))
         known = ~_grown(~known[None], margin)[0]  # its border is soft
-        place, shown = _filled(background, ~known), nobody
+        place, shown = filled(background, (~known).astype(np.uint8)), nobody
     frames = np.where(shown[..., None], place, generated.frames)
     return dataclasses.replace(generated, frames=frames), nobody & known
 
@@ -137,12 +136,6 @@ def _grown(masks: np.ndarray, pixels: int) -> np.ndarray:
     """Masks (F, H, W) bool, wider by so many pixels in all eight directions."""
     around = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return np.stack([cv2.dilate(mask.astype(np.uint8), around) for mask in masks]).astype(bool)
-
-
-def _filled(background: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The background with what surrounds a hole in it."""
-    mask = hole.astype(np.uint8)
-    return cv2.inpaint(np.ascontiguousarray(background), mask, _RADIUS, cv2.INPAINT_TELEA)
 
 
 def _known(background_mask: np.ndarray) -> np.ndarray:

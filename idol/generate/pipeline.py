@@ -48,7 +48,7 @@ from idol.model_info import DepthMeaning, ModelInfo, sampling_by
 from idol.tensors import into_memory
 from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
-from shards.stream.foreground import hole
+from shards.stream.foreground import holed
 
 __all__ = ["IdolPipeline", "IdolPipelineOutput", "OutputType"]
 
@@ -399,11 +399,12 @@ class IdolPipeline(PlacedPipeline):
             pixels = (scale_images(piece, (height, width)).to(device) for piece in pieces)
             return torch.cat([codec.encode(piece).to(dtype) for piece in pixels])
 
-        backgrounds = []
+        backgrounds, hole = [], self.unet.settings.background_hole
         for clip in clips:
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
-            backgrounds.append(encoded(hole(clip.background, clip.background_mask)[None]))
+            background = holed(clip.background, clip.background_mask, hole)
+            backgrounds.append(encoded(background[None]))
         if self.unet.settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]
             poses = torch.stack(images).to(device, dtype)

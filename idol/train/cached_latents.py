@@ -43,6 +43,7 @@ def caches_latents(config: TrainConfig, data: Datasets, processes: int) -> bool:
         and not asked.moves_images
         and config.stage in ("image", "video", "distill")
         and model.streams != "joint"
+        and model.background_hole == "grey"
         and model.pose_control == "controlnet"
         and config.vae is not None
         and is_vae(config.vae)

@@ -226,8 +226,14 @@ def _continued(
     take_average(folder, denoiser=denoiser)
     if config.patch and denoiser.settings.latent_channels < config.model.latent_channels:
         denoiser = widened(denoiser, config.model)
-    if config.model.matte and not denoiser.settings.matte:
-        denoiser = with_settings(denoiser, dataclasses.replace(denoiser.settings, matte=True))
+    denoiser = with_settings(
+        denoiser,
+        dataclasses.replace(
+            denoiser.settings,
+            background_hole=config.model.background_hole,
+            matte=config.model.matte or denoiser.settings.matte,
+        ),
+    )
     if config.stage == "video" and before.stage == "image":
         return denoiser.with_temporal_layers(config.model)
     if before.stage in ("pretrain", "video"):

@@ -87,8 +87,8 @@ class ClipSample(_Content):
                      surroundings, which the mask removes after CLIP's normalisation.
     `background`, `background_mask`
                      (H, W, 3), (H, W) uint8: the place, under the frames pixel by pixel, with a
-                     mid-grey hole (128) where the mask is 255. Both parts show one reference frame,
-                     or see `cut`.
+                     mid-grey hole (128) where the mask is 255, or see `hole`. Both parts show one
+                     reference frame, or see `cut`.
     `rgb_latents`, `pose_latents`, `depth_latents`
                      (T, 2C, h, w) float16: the frames' moments, means before logarithms of
                      variances, unscaled, in place of the images; `background_latents`

@@ -11,7 +11,7 @@ from shards.sample.modalities import Depth
 from shards.stream.batch import ClipBatch, ClipSample
 from shards.stream.cache import Prefetcher, ShardCache
 from shards.stream.catalogue import attach_latents, make_catalogue
-from shards.stream.foreground import Cut
+from shards.stream.foreground import Cut, Hole
 from shards.stream.order import Order, SourceOrder, samples_in_block
 from shards.stream.recycle import Recycler
 from shards.stream.request import Request, depth_there, modalities_there
@@ -47,6 +47,8 @@ class ClipStream:
     depth           person or frame; unless given, the one that is there, person of both.
     cut             foreground and background are those stored ("reference"), or are cut from the
                     image itself, by the rules of "hap" or "haop" pre-training.
+    hole            what a background has where the person is: mid grey ("grey", the paper), or what
+                    surrounds the person ("filled"), which has no outline of theirs.
     max_frame_step  largest distance between successive frames of a sample, in frames of the clip;
                     drawn from 1 up to it for each sample.
     crop_area, mirror
@@ -86,6 +88,7 @@ class ClipStream:
         modalities: Collection[str] | None = None,
         depth: Depth | None = None,
         cut: Cut = "reference",
+        hole: Hole = "grey",
         max_frame_step: int = 4,
         crop_area: tuple[float, float] = (1.0, 1.0),
         mirror: float = 0.0,
@@ -118,6 +121,7 @@ class ClipStream:
             ),
             depth=depth,
             cut=cut,
+            hole=hole,
             max_frame_step=max_frame_step,
             crop_area=crop_area,
             mirror=mirror,

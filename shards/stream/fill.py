@@ -13,10 +13,11 @@ from shards.sample.images import decode_into
 from shards.sample.modalities import JSON, MODALITIES, Modality, member_name
 from shards.stream.catalogue import ClipEntry
 from shards.stream.foreground import (
+    Hole,
     around_person,
     draw_dilation,
     draw_outpainting_crop,
-    hole,
+    holed,
     widen,
 )
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
@@ -66,10 +67,10 @@ def fill_sample(
         if streamed.hole and streamed.array in out:
             mask = MODALITIES[streamed.hole].streamed
             assert mask is not None
-            out[streamed.array][...] = hole(out[streamed.array], out[mask.array])
+            out[streamed.array][...] = holed(out[streamed.array], out[mask.array], request.hole)
     if request.cut != "reference" and "foreground" in out:
         outpainting = Draws(*(draw or ()), "haop") if request.cut == "haop" else None
-        _cut_frame(out, members, clip.key, window[0], geometry, outpainting)
+        _cut_frame(out, members, clip.key, window[0], geometry, outpainting, request.hole)
     for name, stored in request.cached.items():
         _fill_latents(out[name], members, clip, stored, window)
     if DEPTH_SCORES in out:
@@ -107,7 +108,7 @@ def stored_images(
     if row.streamed is not None and row.streamed.hole:
         mask = np.empty((height, width), np.uint8)
         _decode(mask, members, key, row.streamed.hole)
-        images[0] = hole(images[0], mask)
+        images[0] = holed(images[0], mask)
     return images
 
 
@@ -130,6 +131,7 @@ def _cut_frame(
     frame: int,
     geometry: Geometry,
     outpainting: Draws | None,
+    hole: Hole,
 ) -> None:
     """Foreground and background of pre-training, both of one frame; `outpainting` draws HAOP's.
 
@@ -157,7 +159,7 @@ def _cut_frame(
     geometry.apply(mask, exact=True)
     if radius:
         mask[...] = widen(mask, radius)
-    image[...] = hole(image, mask)
+    image[...] = holed(image, mask, hole)
 
 
 def _fill_latents(

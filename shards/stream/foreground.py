@@ -18,14 +18,17 @@ from shards.stream.random import Draws
 __all__ = [
     "MID_GREY",
     "Cut",
+    "Hole",
     "around_person",
     "draw_dilation",
     "draw_outpainting_crop",
-    "hole",
+    "filled",
+    "holed",
     "widen",
 ]
 
 Cut = Literal["reference", "hap", "haop"]
+Hole = Literal["grey", "filled"]
 
 # Black is -1 and white 1 to the model: a hole of 0 is 127.5, of which 8 bits keep this.
 MID_GREY = 128
@@ -35,6 +38,9 @@ LEAST_EXTENT = 8  # pixels, as there
 DILATION_RADIUS = (2, 15)  # discs of 5 to 31 pixels widen the hole of a 256-pixel image
 CROP_AREA = (0.5, 1.0)  # fraction of the image that is left of the foreground
 _PERSON = 127  # masks above this are the person
+_SOFT = 13  # a twentieth: masks above this have some of the person's colours
+_BORDER = 1 / 64  # of the height: as far as the person's colours reach beyond their mask
+_RADIUS = 3  # pixels from which a hole that is filled takes colours
 
 
 def around_person(mask: np.ndarray) -> Geometry:
@@ -72,12 +78,24 @@ def widen(mask: np.ndarray, radius: int) -> np.ndarray:
     return cv2.dilate(mask, disc)
 
 
-def hole(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """`image` (H, W, 3) uint8 with mid grey where `mask` (H, W) uint8 is 255, mixed in between.
+def holed(image: np.ndarray, mask: np.ndarray, hole: Hole = "grey") -> np.ndarray:
+    """`image` (H, W, 3) uint8 without what `mask` (H, W) uint8 covers, where it is 255.
 
-    In [-1, 1] this is image * (1 - mask), to the rounding of 8 bits.
+    `grey`: with mid grey there, mixed in between: in [-1, 1] image * (1 - mask), to the rounding of
+    8 bits. `filled`: with what surrounds it there, which has no outline of the person.
     """
+    if hole == "filled":
+        border = max(1, round(_BORDER * len(mask)))
+        return filled(image, widen((mask >= _SOFT).astype(np.uint8), border))
     opaque = mask[..., None] * np.float32(1 / 255)
     return (image + (MID_GREY - image.astype(np.float32)) * opaque + np.float32(0.5)).astype(
         np.uint8
     )
+
+
+def filled(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`image` (H, W, 3) uint8 with what surrounds it where `mask` (H, W) uint8 is not 0, by Telea's
+    method (2004); mid grey where that is everywhere."""
+    if mask.all():
+        return np.full_like(image, MID_GREY)
+    return cv2.inpaint(np.ascontiguousarray(image), mask, _RADIUS, cv2.INPAINT_TELEA)

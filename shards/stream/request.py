@@ -15,7 +15,7 @@ from shards.sample.modalities import (
     Streamed,
     streamed_rows,
 )
-from shards.stream.foreground import Cut
+from shards.stream.foreground import Cut, Hole
 
 __all__ = ["DEPTH_SCORES", "Request", "depth_there", "modalities_there"]
 
@@ -31,6 +31,7 @@ class Request:
 
     `modalities`      arrays wanted, as the table's rows are streamed; `reference` stands for
                       foreground, background and their masks; `depth_scores` are in the json.
+    `hole`            what a background has where the person is: mid grey, or what surrounds it.
     `max_frame_step`  largest distance between successive frames of a sample, in frames of the clip.
     `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
     `mirror`          probability of a mirror image.
@@ -42,6 +43,7 @@ class Request:
     modalities: frozenset[str]
     depth: Depth
     cut: Cut
+    hole: Hole
     max_frame_step: int
     crop_area: tuple[float, float]
     mirror: float
@@ -50,7 +52,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.frames < 1 or self.max_frame_step < 1:
             raise ValueError("frames and max_frame_step must be at least 1")
-        for value, choices in ((self.depth, Depth), (self.cut, Cut)):
+        for value, choices in ((self.depth, Depth), (self.cut, Cut), (self.hole, Hole)):
             if value not in get_args(choices):
                 raise ValueError(f"{value!r} is not one of {', '.join(get_args(choices))}")
         if unknown := sorted(set(self.modalities) - {*_names(), DEPTH_SCORES}):
@@ -68,6 +70,8 @@ class Request:
                 "cached latents are those of whole, unchanged images: stream without crop_area "
                 "and mirror, or without latents"
             )
+        if self.hole != "grey" and self.latents is not None:
+            raise ValueError("cached latents are of backgrounds with a grey hole: leave one out")
         still = [row.name for row, streamed in self.rows if streamed.moves == "never"]
         if self.moves and still:
             raise ValueError(

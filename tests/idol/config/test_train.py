@@ -56,6 +56,13 @@ def test_only_what_is_given_goes_before_the_defaults_of_stage_and_preset() -> No
     assert (off.report.tensorboard, off.report.progress, off.data.latents) == (False, True, True)
 
 
+def test_cached_latents_have_grey_holes() -> None:
+    options = ["--stage", "video", *REQUIRED, "--model.background-hole", "filled"]
+    assert parse(options).model.background_hole == "filled"
+    with pytest.raises(ConfigError, match="backgrounds with a grey hole"):
+        parse([*options, "--latents"])
+
+
 def test_larger_patches_are_of_larger_pictures() -> None:
     """The same model but for its first and last convolutions: its latents are as many."""
     tiny = ["--stage", "image", "--preset", "tiny", *REQUIRED]

@@ -31,7 +31,7 @@ from idol.model import DualModalDenoiser
 from idol.model_info import DepthMeaning
 from idol.variants import VARIANTS
 from shards.stream import ClipBatch, to_tensors
-from shards.stream.foreground import hole
+from shards.stream.foreground import holed
 from tests.idol.generate.small import FRAMES, given, sd14, seeded, tiny
 from tests.idol.train.micro import MODEL, SIZE
 
@@ -40,6 +40,20 @@ def call(pipe: IdolPipeline, inputs: dict[str, Any] | None = None, **options: An
     pipe.set_progress_bar_config(disable=True)
     defaults = {"num_inference_steps": 3, "generator": seeded(), "output_type": "np"}
     return pipe(**(inputs or given(pipe.size)), **{**defaults, **options})
+
+
+def test_a_model_of_filled_holes_is_given_them() -> None:
+    """The same as if the hole had been filled before, and there were none."""
+    grey, inputs = tiny(), given()
+    pipe = tiny(dataclasses.replace(MODEL, background_hole="filled"))
+    mask = inputs["background_mask"]
+    whole = {
+        "background": holed(inputs["background"], mask, "filled"),
+        "background_mask": np.zeros_like(mask),
+    }
+    frames = call(pipe, inputs).frames
+    np.testing.assert_array_equal(frames, call(grey, {**inputs, **whole}).frames)
+    assert not np.array_equal(frames, call(grey, inputs).frames)
 
 
 def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
@@ -55,7 +69,7 @@ def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
         depth=inputs["poses"][None],
         foreground=inputs["foreground"][None],
         foreground_mask=inputs["foreground_mask"][None],
-        background=hole(inputs["background"], inputs["background_mask"])[None],
+        background=holed(inputs["background"], inputs["background_mask"])[None],
         background_mask=inputs["background_mask"][None],
     )
     with torch.no_grad():

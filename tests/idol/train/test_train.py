@@ -19,6 +19,7 @@ from idol.model.stages import is_trained
 from idol.model_info import read_info
 from idol.saved import load_trained
 from idol.train import loop
+from idol.train.cli import parse
 from idol.train.distributed import make_accelerator
 from idol.train.initialize import build
 from idol.train.loop import step_losses
@@ -308,6 +309,21 @@ def test_pretraining_needs_masks_alone(tmp_path: Path) -> None:
         train(micro("pretrain", enough, tmp_path / cut, steps=1, cut=cut, variant=name))
     first = [losses_of(tmp_path / cut)[0]["total"] for cut in ("haop", "hap")]
     assert first[0] != first[1]
+
+
+def test_a_model_goes_on_with_holes_that_are_filled(boxes: Path, tmp_path: Path) -> None:
+    """What it was before is said by its own settings; what follows is as it is unless told."""
+    train(micro("image", boxes, tmp_path / "grey"))
+    filled = dataclasses.replace(MODEL, background_hole="filled")
+    runs = {}
+    for name, model in (("same", MODEL), ("other", filled)):
+        train(micro("video", boxes, tmp_path / name, model=model, init_from=tmp_path / "grey"))
+        runs[name] = losses_of(tmp_path / name)[0]["total"]
+    assert runs["same"] != runs["other"]
+    assert read_info(tmp_path / "other" / "model").settings.background_hole == "filled"
+    options = f"--stage video --preset tiny --shards {boxes} --output {tmp_path / 'next'}"
+    following = parse([*options.split(), "--init-from", str(tmp_path / "other")])
+    assert following.model.background_hole == "filled"
 
 
 def test_a_model_goes_on_with_larger_patches_and_a_matte_and_resumes(

@@ -18,7 +18,7 @@ from shards.sample.colormap import depth_to_hot
 from shards.sample.keypoints import COCO_18, Keypoints
 from shards.sample.skeleton import draw_poses
 from shards.stream import ClipSample, ClipStream
-from shards.stream.foreground import MID_GREY
+from shards.stream.foreground import MID_GREY, holed, widen
 from shards.stream.geometry import Geometry, draw_geometry
 from shards.stream.random import Draws
 from shards.writer import commit_shard
@@ -70,6 +70,43 @@ def test_the_background_is_its_own_image_with_a_mid_grey_hole(full: Path) -> Non
         person = clip.background_mask > 127
         assert (sample.background[person] == MID_GREY).all()
         np.testing.assert_array_equal(sample.background[~person], clip.background[~person])
+
+
+def test_a_filled_hole_continues_what_surrounds_it(full: Path) -> None:
+    """Nothing in it is the person's, not even its outline; beyond its border nothing changes."""
+    dataset = open_dataset(full)
+    for sample in ClipStream(full, hole="filled").samples():
+        clip = dataset.read(sample.key)
+        known = cv2.dilate(clip.background_mask, np.ones((3, 3), np.uint8)) < 13
+        np.testing.assert_array_equal(sample.background[known], clip.background[known])
+        # The place is a ramp to the right, and one downwards.
+        ramp = np.linspace(0, 255, SIZE)
+        off = sample.background[..., 0] - ramp, sample.background[..., 1] - ramp[:, None]
+        assert np.abs(off).max() < 40
+        assert np.abs(off).mean() < 5
+    with pytest.raises(ValueError, match="'white' is not one of grey, filled"):
+        ClipStream(full, hole="white")  # type: ignore[arg-type]
+
+
+def test_the_border_of_a_filled_hole_is_soft_and_nothing_is_made_of_nothing() -> None:
+    image = np.full((128, 128, 3), 50, np.uint8)
+    mask = np.zeros((128, 128), np.uint8)
+    mask[40:80, 40:80] = 255
+    mask[39, 40:80] = 20
+    image[widen(mask, 1) > 0] = 250  # the person's colours reach beyond
+    assert np.abs(holed(image, mask, "filled").astype(int) - 50).max() <= 5
+    everywhere = holed(image, np.full_like(mask, 255), "filled")
+    assert (everywhere == MID_GREY).all()
+    np.testing.assert_array_equal(holed(image, np.zeros_like(mask), "filled"), image)
+
+
+def test_the_hole_of_pre_training_is_filled_too(full: Path) -> None:
+    for cut in ("hap", "haop"):
+        stream = ClipStream(full, frames=1, cut=cut, hole="filled")  # type: ignore[arg-type]
+        for sample in stream.samples():
+            hole = sample.background_mask == 255
+            assert hole.any()
+            assert not (sample.background[hole] == MID_GREY).all(-1).any()
 
 
 def test_a_crop_moves_the_background_with_the_frames_and_not_the_foreground(full: Path) -> None:

@@ -134,6 +134,11 @@ def test_crop_and_mirror_are_refused(encoded: Path) -> None:
             ClipStream(encoded, latents=True, **options)
 
 
+def test_another_hole_than_the_grey_one_is_refused(encoded: Path) -> None:
+    with pytest.raises(ValueError, match="cached latents are of backgrounds with a grey hole"):
+        ClipStream(encoded, latents=True, hole="filled")
+
+
 def test_what_is_missing_is_named_with_its_command(
     encoded: Path, full: Path, tmp_path: Path
 ) -> None:
