@@ -124,7 +124,7 @@ class EvaluateRunConfig:
     low_memory: bool = False
     """Generate with less memory, slower."""
     score: bool = True
-    """Score when all clips are there."""
+    """Score once all clips are there; --no-score generates them alone."""
     pose: str = "lite"
     """As for idol-eval score."""
     metrics: tuple[str, ...] = ()

@@ -17,7 +17,8 @@ class LossConfig:
     """Weights and switches of Eq. 7; the defaults are the paper's (appendix B).
 
     Attributes:
-        motion_weight, cross_attention_weight: w_mo and w_xattn; 0 leaves the loss out.
+        motion_weight: w_mo, of the motion consistency loss; 0 leaves it out.
+        cross_attention_weight: w_xattn, of the cross-attention consistency loss; 0 leaves it out.
         motion_reduction: Eq. 5's mean over targets, or their sum.
         motion_divisor: mean over a clip's L - 1 frame pairs, or their sum divided by its L frames,
             as Eq. 5 is printed.

@@ -87,13 +87,14 @@ class DualModalUNetConfig:
         norm_groups: groups of every GroupNorm; divides the channels of every level.
         cross_attention_dim: channels of a foreground token as the U-Net reads it.
         foreground_dim: channels of a foreground token as the image encoder writes it.
-        foreground_patch, foreground_depth: of preset tiny's image encoder the pixels of a patch's
-            side, of an image of 64x64, and the layers; CLIP has its own.
+        foreground_patch: pixels of the side of a patch of preset tiny's image encoder, which sees
+            images of 64x64; CLIP has its own.
+        foreground_depth: layers of preset tiny's image encoder; CLIP has its own.
         temporal_layers: temporal convolution and attention; off in the one-frame stages.
         temporal_modules: which those are: ours, or AnimateDiff's in the U-Net alone (Tab. 3), which
             `idol.variants` builds.
-        motion_frames, motion_mid_block: the longest clip that AnimateDiff's modules know, and
-            whether the middle block has one.
+        motion_frames: the longest clip that AnimateDiff's modules know, in frames.
+        motion_mid_block: whether the middle block has one of AnimateDiff's modules.
         pose_control: a ControlNet, or a T2I-Adapter (Tab. 3), which `idol.variants` builds.
         pose_downscale: pixels of a pose image's side for one of the latent's, of a T2I-Adapter.
         modality_embedding: the label y_v, y_d added to the time embedding.

@@ -99,12 +99,16 @@ def _default_of(name: str) -> str:
     if "." not in name:
         return shown(getattr(TrainConfig, name, None))
     part, field = name.split(".")
+    values = {
+        run: shown(getattr(getattr(config, part), field)) for run, config in _starts().items()
+    }
+    if not any(values.values()):
+        return ""  # then the help's own words say what holds
     texts = {}
     for preset in get_args(PresetName):
         stages_of: dict[str, list[str]] = {}
         for stage in get_args(StageName):
-            value = shown(getattr(getattr(_starts()[preset, stage], part), field))
-            stages_of.setdefault(value, []).append(stage)
+            stages_of.setdefault(values[preset, stage] or "none", []).append(stage)
         each = [f"{value} in {' and '.join(stages)}" for value, stages in stages_of.items()]
         texts[preset] = ", ".join(stages_of if len(stages_of) == 1 else each)
     first, *others = get_args(PresetName)

@@ -105,6 +105,17 @@ def test_help_shows_the_defaults_of_all_stages_and_presets(
         "autoencoder; tiny: 150 in pretrain, 2400 in image, 300 in video and distill, 3000 in "
         "autoencoder)" in text
     )
+    # Where a stage or preset has none, that is said; and each setting is explained by itself.
+    assert "32 in video; tiny: none)" in text
+    assert "(default: none; tiny: 1.99" in text
+    assert "(default: ;" not in text
+    for own in (
+        "--loss.motion-weight FLOAT w_mo,",
+        "--loss.cross-attention-weight FLOAT w_xattn,",
+        "--model.foreground-depth INT layers of",
+        "--model.motion-frames INT the longest clip",
+    ):
+        assert own in text
 
 
 def test_all_mistakes_are_named(capsys: pytest.CaptureFixture[str]) -> None:
