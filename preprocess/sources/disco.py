@@ -178,15 +178,17 @@ def _split(name: str) -> Split | None:
 
 
 def _distinct(videos: list[tuple[str, Video]]) -> Iterator[Video]:
-    """The videos under ids of their own; one that is in a val file is val in every file."""
+    """The videos under ids of their own; one that is in a val file is val in every file, and one
+    that is in a train file is train in those that name no side."""
     counts = Counter(video.id for _, video in videos)
-    held_out = {video.id for _, video in videos if video.split == "val"}
+    sides: dict[str, Split | None] = {}
+    for _, video in videos:
+        sides[video.id] = "val" if video.split == "val" else sides.get(video.id) or video.split
     for name, video in videos:
         if counts[video.id] == 1:
             yield video
             continue
-        split: Split | None = "val" if video.id in held_out else video.split
-        yield replace(video, id=f"{name}/{video.id}", split=split)
+        yield replace(video, id=f"{name}/{video.id}", split=sides[video.id])
 
 
 MISSING = -1  # the offset of a line that is not there

@@ -136,6 +136,17 @@ def test_held_out_videos_are_never_trained_on(tmp_path, write_tsv, encoded):
     ]
 
 
+def test_a_video_of_two_files_is_on_the_side_that_one_of_them_names(tmp_path, write_tsv, encoded):
+    numbered(write_tsv, encoded, tmp_path / "train_images.tsv", ["TiktokDance_7_1.png"])
+    numbered(write_tsv, encoded, tmp_path / "more_images.tsv", ["TiktokDance_7_1.png", "8_1.png"])
+    listing = list_videos("disco", tmp_path)
+    assert [(v.id, v.split) for v in listing.videos] == [
+        ("more/7", "train"),
+        ("8", None),
+        ("train/7", "train"),
+    ]
+
+
 def test_a_folder_of_other_tables_is_not_this_layout(tmp_path):
     (tmp_path / "table.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(InputError, match=r"not in DisCo's layout: expected .*train_images\.tsv"):
