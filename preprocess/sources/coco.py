@@ -224,11 +224,15 @@ def _single_people(path: Path) -> Iterator[tuple[_Image, _Person]]:
         for person in content["annotations"]:
             if person is not None:
                 people.setdefault(person.image, []).append(person)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        known = sorted(people.keys() & images.keys())
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise InputError(
             f"{path} cannot be read as COCO's annotations: {type(error).__name__}: {error}"
         ) from error
-    for image_id in sorted(people.keys() & images.keys()):
+    for image_id in known:
         image, (person, *others) = images[image_id], people[image_id]
         if others or person.crowd or person.area < MIN_AREA * image.width * image.height:
             continue
@@ -256,9 +260,11 @@ def _lighten(entry: dict[str, Any]) -> Any:
         )
     if "file_name" in entry:
         size = entry["width"], entry["height"]
-        if not all(isinstance(side, int | float) and side > 0 for side in size):
+        if not all(isinstance(side, int | float) and 0 < side == side // 1 for side in size):
             raise ValueError(f"{entry['file_name']} is {size[0]!r} by {size[1]!r} pixels")
-        return _Image(entry["id"], entry["file_name"], *size)
+        if not isinstance(entry["file_name"], str):
+            raise ValueError(f"an image's file_name is {entry['file_name']!r}, not a name")
+        return _Image(entry["id"], entry["file_name"], *map(int, size))
     return entry
 
 

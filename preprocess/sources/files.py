@@ -200,7 +200,7 @@ def _size(entry: os.DirEntry[str], left: Leftovers) -> int | None:
     try:
         if entry.is_file():
             return entry.stat().st_size
-        if not entry.is_symlink():
+        if not entry.is_symlink() or os.path.exists(entry.path):
             left.pass_over("neither file nor folder", entry.path)
             return None
         reason = f"is a link to {os.readlink(entry.path)}, which does not exist"

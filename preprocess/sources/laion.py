@@ -10,6 +10,7 @@ import csv
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -185,9 +186,11 @@ def _find(source: Path, folder: Path, value: str) -> tuple[str, int] | str:
         if not value or not path.startswith(os.path.join(root, "")):
             return "has no path in the source for"
         try:
-            return os.path.relpath(path, root), os.stat(path).st_size
+            there = os.stat(path)
         except (OSError, ValueError):
             continue
+        if stat.S_ISREG(there.st_mode):  # reading a pipe or a device may never end
+            return os.path.relpath(path, root), there.st_size
     return "names missing"
 
 
@@ -303,8 +306,8 @@ def image_column(schema: Any) -> str | None:
         return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
     for name in _COLUMNS:
-        if name in schema.names:
-            kind = schema.field(name).type
+        if (place := schema.get_field_index(name)) >= 0:  # of two of one name neither
+            kind = schema.field(place).type
             if binary(kind):
                 return name
             has_bytes = types.is_struct(kind) and kind.get_field_index("bytes") >= 0

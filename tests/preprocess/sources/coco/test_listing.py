@@ -176,6 +176,31 @@ def test_values_that_say_nothing_are_refused_by_name(coco, change, reason):
         list_videos("coco", root)
 
 
+def written(area=5000, **changes):
+    """Annotations of one person."""
+    content = {"images": [image(1) | changes], "annotations": [person(1, area=area)]}
+    return json.dumps({**content, "categories": CATEGORIES})
+
+
+def test_sizes_in_floating_point_are_sizes(coco, tmp_path, read):
+    root = coco("train", [person(1)])
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(
+        written(width=float(WIDTH), height=float(HEIGHT))
+    )
+    (video,) = list_videos("coco", root).videos
+    assert read(video.masks).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_images_without_one_kind_of_ids_are_told(coco, tmp_path):
+    root = coco("train", [person(1)])
+    content = json.loads(written())
+    content["images"].append(image(2) | {"id": "2"})
+    content["annotations"].append(person(2, image_id="2"))
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="cannot be read as COCO's annotations: TypeError"):
+        list_videos("coco", root)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -183,6 +208,11 @@ def test_values_that_say_nothing_are_refused_by_name(coco, change, reason):
         ('{"images": []}', "KeyError: 'categories'"),
         ('{"images": [], "annotations": [], "categories": []}', "category 1 is not `person`"),
         ("[]", "cannot be read as COCO's annotations"),
+        pytest.param("[" * 100_000, "RecursionError", id="deep"),
+        pytest.param(written(area=10**400), "OverflowError", id="huge"),
+        (written(file_name=["a.jpg"]), r"file_name is \['a.jpg'\], not a name"),
+        (written(width=float("inf")), "is inf by 160 pixels"),
+        (written(height=160.5), "is 90 by 160.5 pixels"),
     ],
 )
 def test_annotations_that_cannot_be_used(coco, tmp_path, text, reason):

@@ -1,6 +1,7 @@
 """Whatever img2dataset writes is read, and lists of files; addresses alone are not."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def test_parquet_that_is_damaged_costs_what_it_held(tmp_path, images):
     assert [u.id for u in again.unreadable] == ["a.parquet"]
 
 
+def test_two_columns_of_one_name_are_no_column_of_images(tmp_path, images):
+    twice = pa.Table.from_arrays([pa.array(images[:1])] * 2, names=["jpg", "jpg"])
+    pq.write_table(twice, tmp_path / "a.parquet")
+    pq.write_table(pa.table({"jpg": images[:1]}), tmp_path / "b.parquet")
+    listing = list_videos("laion", tmp_path)
+    assert ids(listing) == ["b/000000"]
+    what = ".parquet without a column of images or paths"
+    assert listing.passed_over == (PassedOver(what, 1, "a.parquet"),)
+
+
 def test_row_groups_too_large_to_hold_are_told(tmp_path, images, monkeypatch):
     pq.write_table(pa.table({"jpg": images}), tmp_path / "a.parquet")
     monkeypatch.setattr("preprocess.sources.laion._LARGEST_GROUP", 100)
@@ -152,6 +163,18 @@ def test_lists_of_paths(tmp_path, images, kind):
         f"list.{kind} has no path in the source for 2 images, the first is '../outside.png'",
         f"list.{kind} names twice 1 images, the first is 'images/0.png'",
     ]
+
+
+def test_what_is_listed_and_is_no_file_is_missing(tmp_path, images):
+    (tmp_path / "0.png").write_bytes(images[0])
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "1.png")
+    (tmp_path / "2.png").symlink_to("/dev/zero")
+    (tmp_path / "list.csv").write_text("path\n0.png\n1.png\n2.png\nfolder\n")
+    listing = list_videos("laion", tmp_path)
+    assert ids(listing) == ["0"]
+    reasons = [u.reason for u in listing.unreadable]
+    assert reasons == ["list.csv names missing 3 images, the first is '1.png'"]
 
 
 def test_a_caption_that_begins_with_a_quote_swallows_no_lines(tmp_path, images):
