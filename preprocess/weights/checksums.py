@@ -12,6 +12,7 @@ from pathlib import Path
 
 from preprocess.errors import InputError
 from shards.files.atomic import write_atomically
+from shards.files.digest import parse_json
 from shards.files.locks import exclusive
 
 __all__ = ["NAME", "Recorded", "forget", "read", "record"]
@@ -44,7 +45,7 @@ def read(root: Path) -> dict[str, Recorded]:
     """
     path = root / NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
         if content["version"] != _VERSION:
             raise ValueError(f"version {content['version']}")
         return {name: Recorded(**values) for name, values in content["files"].items()}

@@ -39,7 +39,12 @@ def test_records_of_processes_at_the_same_time_are_all_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"version": 2, "files": {}}', '{"version": 1, "files": {"a": 1}}']
+    "content",
+    [
+        *("", "[]", "{}"),
+        pytest.param("[" * 100_000, id="deep"),
+        *('{"version": 2, "files": {}}', '{"version": 1, "files": {"a": 1}}'),
+    ],
 )
 def test_a_damaged_file_says_so(content, tmp_path):
     (tmp_path / checksums.NAME).write_text(content)
