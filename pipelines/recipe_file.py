@@ -22,6 +22,8 @@ __all__ = ["RecipeFile", "SourceEntry", "load_recipe", "packaged", "parse_recipe
 _GPUS = ("mask", "pose", "depth")
 _PAPER = {"tiktok": "paper-tiktok", "ntu120": "paper-ntu120"}
 _LARGEST = 1 << 20
+# Values of a file, of which aliases may make more than it has bytes.
+_MOST_VALUES = 100_000
 
 _Path = tuple[str | int, ...]  # keys and positions that lead to a value of the file
 
@@ -135,6 +137,8 @@ class _Yaml:
         self.lines: dict[_Path, int] = {(): 1}
         self.duplicates: list[tuple[int, str]] = []
         self.content: dict[str, Any] = {}
+        self._values = 0
+        self._title = title
         try:
             self._loader = yaml.SafeLoader(text)
         except yaml.YAMLError as error:  # a character that no YAML may have
@@ -162,6 +166,9 @@ class _Yaml:
 
     def _value(self, node: yaml.Node, at: _Path) -> Any:
         self.lines.setdefault(at, node.start_mark.line + 1)
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise InputError(f"{self._title} has more than {_MOST_VALUES} values: no recipe has")
         if isinstance(node, yaml.SequenceNode):
             return tuple(self._value(item, (*at, n)) for n, item in enumerate(node.value))
         if not isinstance(node, yaml.MappingNode):

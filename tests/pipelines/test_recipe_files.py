@@ -1,6 +1,7 @@
 """Recipe files: every mistake at once with its line; packaged ones say what they should."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -105,10 +106,17 @@ def test_mistakes_of_sources():
     assert mistakes(common + twice) == ["line 4: name a is that of another source as well"]
 
 
+# A kilobyte of aliases that stands for hundreds of millions of values.
+MANY = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(10))}]\n" for a, b in pairwise("abcdefghi")
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a: [1", "mine.yaml, line 1: is not YAML"),
+        (MANY, "mine.yaml has more than 100000 values"),
         ("a: 1\n\tb: 2", "mine.yaml, line 2: is not YAML"),
         ("- a\n- b", "must hold lines of `name: value`"),
         ("a: !!python/name:os.system", "is not YAML: could not determine"),
