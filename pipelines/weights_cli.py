@@ -170,7 +170,7 @@ def to_safetensors(
     except ModuleNotFoundError as error:
         raise _needs_training(error, "to-safetensors") from error
 
-    path = output or file.with_suffix(".safetensors")
+    path = output or file.parent / f"{file.stem}.safetensors"
     if path.exists():
         raise InputError(f"{path} exists already: remove it, or name another by --output")
     state = load_state(file, nested)

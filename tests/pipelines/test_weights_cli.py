@@ -96,3 +96,5 @@ def test_to_safetensors_takes_what_needs_no_code(tmp_path, capsys):
     assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], state["a"])
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
+    assert main(["weights", "to-safetensors", "."]) == 2
+    assert "there is no file of weights at ." in capsys.readouterr().err
