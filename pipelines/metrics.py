@@ -6,6 +6,7 @@ has ended, with its last numbers.
 
 import http.server
 import logging
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -100,6 +101,7 @@ def _family(name: str, kind: str, said: str, rows: _Rows) -> Iterator[str]:
 
 
 def _escaped(value: str) -> str:
+    value = os.fsencode(value).decode(errors="replace")  # a folder's name may be no text
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 

@@ -6,6 +6,7 @@ would have had without the failure.
 """
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ _PLAIN: Any = TypeAdapter(Remembered)
 
 
 def _path(store: Store) -> Path:
-    return cache_folder("builds") / f"{sha256(store.url().encode())}.json"
+    return cache_folder("builds") / f"{sha256(os.fsencode(store.url()))}.json"
 
 
 def remember(store: Store, plan: Plan, weights: Path | None, compute: Compute) -> None:

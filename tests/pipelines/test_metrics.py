@@ -1,5 +1,6 @@
 """`--metrics`: Prometheus' text format, over HTTP and in a file."""
 
+import os
 import re
 import socket
 import urllib.error
@@ -76,3 +77,8 @@ def test_names_are_escaped():
     out = 'a "b"\\\nc'
     found = values(text({out: Counts().now()}))
     assert found[r'idol_build_clips_planned{out="a \"b\"\\\nc"}'] == "0"
+
+
+def test_a_name_that_is_no_text_is_written_as_one():
+    out = os.fsdecode(b"a\xff")
+    assert 'idol_build_clips_planned{out="a\ufffd"} 0' in text({out: Counts().now()})

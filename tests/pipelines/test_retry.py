@@ -1,6 +1,7 @@
 """`idol-prep retry`: what failed is made again alone; the bytes are as if it never had."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,12 @@ def test_the_command_knows_how_the_dataset_was_built(videos, tmp_path, capsys, m
     assert tree(out) == tree(tmp_path / "calm")
     assert main(["retry", str(out)]) == 0  # there is nothing left to do
     assert "no clip is quarantined: there is nothing to try again" in capsys.readouterr().err
+
+
+def test_an_output_whose_name_is_no_text_is_built(videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / os.fsdecode(b"a\xff")
+    assert main(command(videos / "deep er", out)) == 0
 
 
 def test_what_the_source_has_gained_since_is_left_for_extend(
