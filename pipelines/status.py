@@ -165,12 +165,31 @@ def _said(store: Store) -> dict[str, Any] | None:
         "began": _NUMBER,
         "seen": _NUMBER,
     }
-    needed |= {"state": str, "every": _NUMBER, "counts": dict}
-    fits = isinstance(value, dict) and all(isinstance(value.get(n), k) for n, k in needed.items())
+    needed |= {"state": str, "every": _NUMBER, "counts": dict, "why": (str, type(None))}
+    if not isinstance(value, dict):
+        return None
+    fits = all(isinstance(value.get(n), k) for n, k in needed.items())
+    fits = fits and 0 < value["pid"] <= _MOST_PID and _are_counts(value["counts"])
     return value if fits else None
 
 
 _NUMBER = (int, float)
+_MOST_PID = (1 << 31) - 1
+
+
+def _are_counts(counts: Mapping[str, Any]) -> bool:
+    """Whether what is read of a builder's counts is numbers, as far as it is there."""
+    whole = ("planned", "shards_planned", "workers", "kept", "made")
+    rates = ("clips_per_second", "frames_per_clip", "seconds_left")
+    return (
+        all(isinstance(counts.get(name, 0), int) for name in whole)
+        and all(isinstance(counts.get(name) or 0, _NUMBER) for name in rates)
+        and all(_by_name(counts.get(name, {})) for name in ("committed", "quarantined"))
+    )
+
+
+def _by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(number, int) for number in value.values())
 
 
 def _builder(said: Mapping[str, Any] | None) -> Builder | None:
@@ -181,7 +200,7 @@ def _builder(said: Mapping[str, Any] | None) -> Builder | None:
         alive = False
     elif said["host"] == socket.gethostname():
         start = process_start(said["pid"])
-        alive = start == said["process_start"] if start else _answers(said)
+        alive = start == said.get("process_start") if start else _answers(said)
     else:
         alive = abs(seen) < _SILENT * said["every"] + _SLACK
     return Builder(
@@ -224,7 +243,11 @@ def _state(
 def _planned(info: DatasetInfo | None, counts: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Clips and shards of the plan."""
     planned = info.extras.get("planned") if info is not None else None
-    if isinstance(planned, dict):
+    if (
+        isinstance(planned, dict)
+        and isinstance(planned.get("clips"), int)
+        and _by_name(planned.get("shards"))
+    ):
         return planned["clips"], sum(planned["shards"].values())
     if counts.get("planned"):
         return counts["planned"], counts.get("shards_planned")

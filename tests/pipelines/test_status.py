@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -150,6 +151,26 @@ def test_a_status_file_that_lies_is_no_error(run, videos, tmp_path, capsys):
     for content in (b"", b"[]", b'{"host": 3}', b"\xff\xfe", b'{"counts": {}}'):
         (tmp_path / "out" / BUILDING).write_bytes(content)
         assert status(tmp_path / "out", capsys)["state"] == "complete"
+
+
+def test_what_another_version_may_have_written_is_no_error(run, videos, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(videos, out)
+    said = {"host": socket.gethostname(), "user": "ann", "pid": os.getpid(), "began": 0, "seen": 0}
+    said |= {"state": "building", "every": 1, "counts": {}}  # and not when its process began
+    rates = {"clips_per_second": "fast"}
+    for change in (
+        *({}, {"why": {"a": 1}}, {"pid": 10**18}, {"counts": {"workers": "many"}}),
+        *({"counts": rates}, {"counts": {"committed": [1]}}),
+    ):
+        (out / BUILDING).write_text(json.dumps(said | change))
+        assert main(["status", str(out)]) == 0
+        assert status(out, capsys)["state"] == "complete"
+    info = json.loads((out / "dataset.json").read_text())
+    for planned in ({}, {"clips": "x", "shards": {}}, {"clips": 1, "shards": [1]}):
+        info["extras"]["planned"] = planned
+        (out / "dataset.json").write_text(json.dumps(info))
+        assert status(out, capsys)["planned"] is None
 
 
 def test_a_process_is_known_by_its_start():
