@@ -298,7 +298,8 @@ def image_of_line(line: bytes, name: str) -> bytes:
     The columns are a key, base64, and of masks perhaps whether it is valid: `False` where nobody
     was found.
     """
-    columns = line.rstrip(b"\r\n").split(b"\t")[1:]
+    # A `.lineidx` may leave lines out, which then follow here.
+    columns = line.partition(b"\n")[0].rstrip(b"\r").split(b"\t")[1:]
     if len(columns) > 1 and columns[-1].strip() == b"False":
         raise ClipError(f"{name} is marked as not valid")
     text = max(columns, key=len, default=b"").strip()

@@ -62,6 +62,15 @@ def test_lineidx_that_does_not_fit_is_not_believed(tmp_path, write_tsv, rows):
         assert numbers(images(index_tsv(path))) == [0, 1, 2, 3, 4]
 
 
+def test_lines_that_lineidx_leaves_out_are_nobodys_image(tmp_path, write_tsv, encoded):
+    large = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    contents = [encoded(numbered_frame(0)), encoded(large), encoded(numbered_frame(2))]
+    path = write_tsv(tmp_path / "a.tsv", [(f"v_{i}.png", c) for i, c in enumerate(contents)])
+    first, _, third = path.with_suffix(".lineidx").read_text().split()
+    path.with_suffix(".lineidx").write_text(f"{first}\n{third}\n")
+    assert numbers(images(index_tsv(path))) == [0, 2]
+
+
 def test_the_last_line_needs_no_end(tmp_path, write_tsv, rows):
     path = write_tsv(tmp_path / "a.tsv", rows, lineidx=False)
     path.write_bytes(path.read_bytes()[:-1])
