@@ -37,8 +37,8 @@ def shhq(source: Path, on_file: Callable[[], None]) -> Listing:
     One video of one frame an image; no split is published. `source` is `SHHQ-1.0` or the folder
     that holds it. Raises InputError when there is no `no_segment` folder with images.
     """
-    root = next((path.parent for path in (source / "no_segment", *source.glob("*/no_segment"))
-                 if path.is_dir()), source)  # fmt: skip
+    inner = sorted(source.glob("[!.]*/no_segment"))
+    root = next((path.parent for path in (source / "no_segment", *inner) if path.is_dir()), source)
     left = Leftovers(source)
     found = find_images(root / "no_segment", left) if (root / "no_segment").is_dir() else []
     if not found:

@@ -23,7 +23,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     """
     root = source / "TikTok_dataset" if (source / "TikTok_dataset").is_dir() else source
     folders = sorted(
-        (path.parent for path in root.glob("*/images") if path.is_dir()),
+        (p.parent for p in root.glob("*/images") if p.is_dir() and p.parent.name[0] != "."),
         key=lambda folder: numerically(folder.name),
     )
     if not folders:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preprocess.errors import ClipError, InputError
-from preprocess.sources.files import numerically
+from preprocess.sources.files import file_of, numerically
 from preprocess.sources.ntu120 import NtuName, parse_name
 from preprocess.sources.registry import DATASETS, list_videos
 from tests.conftest import numbered_frame, read_number
@@ -32,6 +32,15 @@ def test_tiktok(tmp_path, write_image):
     (empty,) = listing.unreadable
     assert (empty.id, "no frames" in empty.reason) == ("00336", True)
     assert list_videos("tiktok", tmp_path / "TikTok_dataset").videos == listing.videos
+
+
+@pytest.mark.parametrize("dataset", ["tiktok", "shhq"])
+def test_hidden_folders_are_none_of_the_dataset(tmp_path, write_image, dataset):
+    frames = {"tiktok": "images", "shhq": "no_segment"}[dataset]
+    for folder in (".00000", "00002"):
+        write_image(tmp_path / folder / frames / "1.png", numbered_frame(0))
+    (video,) = list_videos(dataset, tmp_path).videos
+    assert file_of(video.reader).startswith(str(tmp_path / "00002"))
 
 
 def test_tiktok_has_masks_and_densepose_where_their_folders_are(
