@@ -464,7 +464,10 @@ def _members(path: Path) -> Iterator[tuple[str, int, int]]:
                 if kind == b"L":
                     renamed = _text(content)
                 else:
-                    renamed, resized = _pax(content, renamed)
+                    try:
+                        renamed, resized = _pax(content, renamed)
+                    except ValueError:
+                        raise ValueError(f"has a damaged pax header at byte {position}") from None
             else:
                 if kind in b"0\0":
                     yield renamed or _name(header), data, size
@@ -501,6 +504,6 @@ def _pax(content: bytes, name: str | None) -> tuple[str | None, int | None]:
         elif keyword == b"size":
             size = int(value)
         if length <= 0:
-            raise ValueError("has a damaged pax header")
+            raise ValueError(length)
         content = content[length:]
     return name, size

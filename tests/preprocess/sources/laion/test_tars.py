@@ -116,3 +116,13 @@ def test_numbers_survive_a_size_in_binary(tmp_path, encoded):
     path.write_bytes(block)
     ((image,), fault) = scan_tar(path)
     assert (image.size, fault) == (len(content), None)
+
+
+@pytest.mark.parametrize("said", [b"abc path\n", b"0 path=a\n", b"18 size=one\n"])
+def test_a_damaged_pax_header_is_told(tmp_path, said):
+    info = tarfile.TarInfo("header")
+    info.type, info.size = tarfile.XHDTYPE, len(said)
+    (tmp_path / "a.tar").write_bytes(info.tobuf() + said.ljust(512, b"\0"))
+    images, fault = scan_tar(tmp_path / "a.tar")
+    assert images == []
+    assert "a.tar has a damaged pax header at byte 0; 0 images before that are used" in fault
