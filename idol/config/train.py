@@ -286,7 +286,10 @@ class TrainConfig:
         if data.latents and self.model.streams == "joint":
             yield "--latents are of colours alone, and variant ldm3d's hold depth: leave it out"
         if data.latents and self.model.background_hole != "grey":
-            yield "--latents are of backgrounds with a grey hole: leave them out, or --model's"
+            yield (
+                "--latents are of backgrounds with a grey hole, and the model takes filled ones: "
+                "leave them out, or --model.background-hole"
+            )
         if data.depth_scores and self.model.streams in ("joint", "video"):
             yield f"--depth-scores weighs a stream that variant {self.variant} has not"
         if self.stage == "autoencoder":

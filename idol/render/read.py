@@ -21,6 +21,7 @@ from shards.files.digest import parse_json
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
 from shards.sample.colormap import grey_to_depth
 from shards.sample.images import decode_image
+from shards.sample.traces import depth_said
 from shards.sample.upright import Turn
 
 __all__ = ["coverage", "read_footage"]
@@ -165,7 +166,7 @@ def _clip(config: RenderConfig) -> Footage:
 
 def _depth_of(clip: Clip, name: str) -> tuple[np.ndarray, str]:
     """(T, S, S) float32, NaN where not known, smaller nearer; and its unit in the clip's words."""
-    described = clip.info.get("depth", {}).get(name) or {}
+    described = depth_said(clip.info, name)
     if described.get("near") is not None and str(described.get("unit")).startswith("metres"):
         return clip.depth_in_unit(name), str(described["unit"])
     depth = clip[name]
@@ -179,9 +180,11 @@ def _depth_of(clip: Clip, name: str) -> tuple[np.ndarray, str]:
 
 def _comparable(clip: Clip) -> bool:
     """Whether both depths of a clip are in one unit, so that the place can be put behind."""
-    both = [clip.info.get("depth", {}).get(name) or {} for name in ("depth_person", "depth_frame")]
+    names = "depth_person", "depth_frame"
+    both = [depth_said(clip.info, name) for name in names]
     units = {str(described.get("unit")) for described in both}
-    who = [clip.info.get("annotators", {}).get(n) for n in ("depth_person", "depth_frame")]
+    annotators = clip.info.get("annotators")
+    who = [annotators.get(n) if isinstance(annotators, dict) else None for n in names]
     metres = all(d.get("near") is not None for d in both) and units.pop().startswith("metres")
     return metres and not units and who[0] == who[1]
 

@@ -323,6 +323,12 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
             f"--init-from {config.init_from} has larger patches than --patch {config.patch}, and "
             "a model goes on with its own or larger ones: leave that out"
         )
+    hole = before.settings.background_hole
+    if config.stage == "distill" and hole != config.model.background_hole:
+        mistakes.append(
+            f"--init-from {config.init_from} teaches what it makes of {hole} holes: leave out "
+            "--model.background-hole"
+        )
     if before.preset != config.preset:
         mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")
     if before.stage not in _COMES_AFTER[config.stage]:

@@ -92,7 +92,8 @@ def motion_of_clip(clip: Clip) -> Motion:
                 f"clip {clip.key} has no keypoints and no pose: build with a pose annotator"
             )
         return Motion(None, size, fps or FPS, clip.key, clip.pose, info=info, frames=shown)
-    least = clip.info.get("keypoints", {}).get("min_score", MIN_SCORE)
+    said = clip.info.get("keypoints")
+    least = said.get("min_score", MIN_SCORE) if isinstance(said, dict) else MIN_SCORE
     return Motion(points, size, fps or FPS, clip.key, None, least, info, shown)
 
 

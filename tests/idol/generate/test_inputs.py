@@ -156,6 +156,15 @@ def test_a_clip_without_a_person_says_what_it_lacks() -> None:
         person_of_clip(own)
 
 
+def test_a_clip_whose_json_says_nothing_of_its_key_points_has_a_motion() -> None:
+    own = clip(3)
+    points = np.zeros((3, 1, 134, 3), np.float32)
+    object.__setattr__(own, "keypoints", points)
+    for said in (None, "openpose"):
+        own.info["keypoints"] = said
+        assert motion_of_clip(own).keypoints is not None
+
+
 def test_what_does_not_fit_is_refused_unless_forced() -> None:
     back = motion(np.repeat(figure(BONES, turned=np.pi)[None], 10, 0))
     with pytest.raises(CannotRetargetError, match=r"driving.mp4 does not fit photo.png.*--force"):

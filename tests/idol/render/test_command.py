@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import av
@@ -62,6 +64,23 @@ def test_a_clip_of_shards_with_metres_and_its_camera():
     assert not found.generated
     assert np.nanmin(found.depth) > 1
     assert read(f"{PEOPLE}::people-00000-0", view=50.0).focal is None
+
+
+@pytest.mark.parametrize("said", [None, "nothing", {"depth_person": None}])
+def test_a_strangers_json_may_say_something_else_of_its_depth(said, tmp_path):
+    path = tmp_path / "theirs.tar"
+    with tarfile.open(PEOPLE) as ours, tarfile.open(path, "w") as theirs:
+        for member in ours:
+            if not member.name.startswith("people-00000-0."):
+                continue
+            data = ours.extractfile(member).read()
+            if member.name.endswith(".json"):
+                data = json.dumps(json.loads(data) | {"depth": said, "annotators": said}).encode()
+                member.size = len(data)
+            theirs.addfile(member, io.BytesIO(data))
+    found = read(f"{path}::people-00000-0", frames=2)
+    assert found.unit == "relative"
+    assert np.isfinite(found.depth).any()
 
 
 def test_an_output_of_generation(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -203,6 +204,9 @@ def test_a_teacher_is_needed_the_same_one_to_the_end(
 ) -> None:
     with pytest.raises(TrainError, match="a teacher"):
         train(micro("distill", boxes, tmp_path / "none", **SETTINGS))
+    filled = dataclasses.replace(read_info(teacher).settings, background_hole="filled")
+    with pytest.raises(TrainError, match="teaches what it makes of grey holes"):
+        train(students(boxes, tmp_path / "filled", teacher, model=filled))
     own = shutil.copytree(teacher, tmp_path / "own")
     config = students(boxes, tmp_path / "run", own, steps=2)
     train(config)
