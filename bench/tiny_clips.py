@@ -16,7 +16,7 @@ from shards import Clip, open_dataset
 from shards.sample.colormap import depth_to_hot
 from shards.sample.keypoints import JOINT_SETS, Keypoints
 from shards.sample.skeleton import draw_poses
-from shards.stream.foreground import hole
+from shards.stream.foreground import holed
 
 
 class Clips:
@@ -105,7 +105,7 @@ def _arrays(clip: Clip, size: int) -> dict[str, np.ndarray]:
         "pose_mirrored": poses[1],
         "foreground": clip["reference"][None],
         "foreground_mask": clip["reference_mask"][None],
-        "background": hole(clip.background, clip.background_mask)[None],
+        "background": holed(clip.background, clip.background_mask)[None],
     }
     return {name: np.stack([_fit(image, size) for image in a]) for name, a in arrays.items()}
 

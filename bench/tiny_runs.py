@@ -38,7 +38,7 @@ from idol.generate.folder import write_index
 from idol.losses import training_losses
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from idol.model.initial_weights import start_from_nothing, widened, with_settings
-from idol.model_info import DepthMeaning, ModelInfo, find_model
+from idol.model_info import DepthMeaning, ModelInfo, find_model, read_info
 from idol.saved import Trained, frozen_parts, load_trained, write_frozen, write_model
 from shards import command
 from shards.errors import ShardsError
@@ -119,8 +119,13 @@ def settings_in(file: Path, out: Path) -> list[Setting]:
             mistakes.append(f"{name} would begin with its own end, by init_from")
     ConfigError.raise_if_any(mistakes, str(file))
     for setting in settings:
+        hole = setting.model.get("background_hole", "grey")
         if setting.init_from and setting.init_from not in before:
-            find_model(setting.init_from)
+            hole = read_info(find_model(setting.init_from)).settings.background_hole
+        if hole != "grey":
+            raise ConfigError(
+                f"{setting.name} is of {hole} holes, and the clips here have grey ones"
+            )
         if setting.vae:
             read_latents(Path(setting.vae))
     return settings
