@@ -8,13 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Streams, Unconditional
+from idol.config.model import (
+    DEPTH,
+    VIDEO,
+    BackgroundHole,
+    PoseControl,
+    StageName,
+    Streams,
+    Unconditional,
+)
 from idol.config.train import TrainConfig
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness, sent
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
+from shards.stream.foreground import holed
 from shards.stream.request import DEPTH_SCORES
 
 __all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images", "weighs"]
@@ -60,6 +69,7 @@ class Preparation:
         size: height and width of the images that are encoded, in pixels.
         unconditional: what the model is given in place of a foreground, for guidance.
         pose_control: whether poses become latents, or a T2I-Adapter sees their images.
+        background_hole: with `both`, backgrounds with their holes filled are latents besides.
         streams: what the model's streams are: of a model of one, latents of colour and depth
             together, or of video alone.
     """
@@ -70,6 +80,7 @@ class Preparation:
     unconditional: Unconditional = "zero_tokens"
     pose_control: PoseControl = "controlnet"
     streams: Streams = "shared"
+    background_hole: BackgroundHole = "grey"
 
     @classmethod
     def of(cls, config: TrainConfig, codec: LatentCodec, encode_image: ImageEncoder) -> Self:
@@ -82,6 +93,7 @@ class Preparation:
             unconditional=model.unconditional,
             pose_control=model.pose_control,
             streams=model.streams,
+            background_hole=model.background_hole,
         )
 
     def __call__(
@@ -101,6 +113,7 @@ class Preparation:
             dropout: fraction of foregrounds dropped.
             together: drop all of a batch or none.
         """
+        origin = self._filled_background(clips)
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
         kinds = {"rgb": VIDEO} if self.streams in ("joint", "video") else _STREAMS
         streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
@@ -108,6 +121,11 @@ class Preparation:
         def encode(name: str, purpose: str) -> Tensor:
             return self._encode(clips, name, f"posterior-{purpose}", random)
 
+        background = encode("background", "background")[:, 0]
+        if origin is not None:
+            filled = replace(clips, background=origin.to(device))
+            latent = self._encode(filled, "background", "posterior-origin", random)[:, 0]
+            background = torch.cat([background, latent], dim=1)
         latents = [encode(name, str(label)) for name, label in streams.items()]
         dropped = None
         if random is not None and dropout:
@@ -119,7 +137,7 @@ class Preparation:
             mask, dropped = mask.masked_fill(dropped[:, None, None], 0), None
         conditions = Conditions(
             encoded_foreground_BTD=self.encode_image(clips.foreground, mask),
-            background_BCHW=encode("background", "background")[:, 0],
+            background_BCHW=background,
             pose_BFCHW=self._pose(clips, random) if _is_there(clips, "pose") else None,
         )
         if random is None and self.unconditional == "zeroed_image":
@@ -135,6 +153,14 @@ class Preparation:
             clips.positions,
             clips.more[DEPTH_SCORES].float() / 255 if DEPTH_SCORES in clips.more else None,
         )
+
+    def _filled_background(self, clips: ClipBatch) -> Tensor | None:
+        """(B, H, W, 3) uint8, for a model of `both` holes."""
+        if self.background_hole != "both":
+            return None
+        pairs = zip(clips.background, clips.background_mask, strict=True)
+        images = [holed(np.asarray(image), np.asarray(mask), "filled") for image, mask in pairs]
+        return torch.from_numpy(np.stack(images))
 
     def _pose(self, clips: ClipBatch, random: Randomness | None) -> Tensor:
         if self.pose_control == "controlnet":

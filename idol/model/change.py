@@ -9,6 +9,9 @@ Where a person covers the background all of its detail would have to be predicte
 and patches of 8x8 have much of it. So a model of those may give a matte besides: where the origin's
 fine detail, which patches of 4x4 have not, is covered.
 
+The hole that the person left in the background has their outline, and what is subtracted with it is
+to be mended with it. So of `both` holes the grey one is shown, and the filled one is the origin.
+
 Shape suffixes: `idol.model.layout`. Ours; the paper's model predicts the noise.
 """
 
@@ -79,8 +82,11 @@ def _fraction(timesteps_B: Tensor) -> Tensor:
 def _origin(
     background_BCHW: Tensor, modalities: tuple[int, ...], config: DualModalUNetConfig
 ) -> Tensor:
-    """(B, M, 1, C, H, W) float32: the background of video, the farthest depth of depth."""
-    background = background_BCHW.float()
+    """(B, M, 1, C, H, W) float32: the background of video, the farthest depth of depth.
+
+    Of a background with `both` holes the second, which is filled.
+    """
+    background = background_BCHW[:, -config.latent_channels :].float()
     far = _channels(config.far_latent, background.device).expand_as(background)
     return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)[:, :, None]
 

@@ -109,7 +109,8 @@ class DualModalUNet(DualModalEncoder):
             latents_BMFCHW: noisy latents z_t; H and W of any size the down blocks can halve.
             timesteps_B: one timestep per clip, 0 to 999.
             foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
-            background_BCHW: one background latent per clip; it feeds both streams.
+            background_BCHW: one background latent per clip; it feeds both streams. Of `both`
+                holes (B, 2 C, H, W): shown, and to tell the change from.
             control: what `PoseControlNet` returned for the same latents; absent in pre-training.
             modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
             return_features: also return what the consistency losses compare.
@@ -155,7 +156,8 @@ class DualModalUNet(DualModalEncoder):
         hidden = self.conv_in(seen_BMFCHW.flatten(0, 2).to(dtype))
         if self.settings.background == "latent":
             layout = embeddings.layout
-            background_BCHW = self.background_conv(background_BCHW.to(dtype))
+            shown_BCHW = background_BCHW[:, : self.settings.latent_channels]
+            background_BCHW = self.background_conv(shown_BCHW.to(dtype))
             hidden = (layout.split(hidden) + background_BCHW[:, None, None]).flatten(0, 2)
         return hidden
 

@@ -139,6 +139,29 @@ def test_of_the_change_it_makes_the_noise(config: DualModalUNetConfig, inputs: I
     )
 
 
+def test_of_both_holes_the_first_is_shown_and_the_second_the_origin(
+    config: DualModalUNetConfig, inputs: Inputs
+) -> None:
+    change = dataclasses.replace(
+        config, prediction="change", change_spread=(1.0,) * 4, far_latent=(0.0,) * 4
+    )
+    one = DualModalDenoiser.from_config(change)
+    both = DualModalDenoiser.from_config(dataclasses.replace(change, background_hole="both"))
+    both.load_state_dict(one.state_dict())
+    shown, origin = inputs["background_BCHW"], torch.randn(2, 4, 8, 8)
+    twice = {**inputs, "background_BCHW": torch.cat([shown, shown], dim=1)}
+    assert torch.equal(predict(both, twice), predict(one, inputs))
+    # Latents and origin moved alike are the same change, and so the same noise.
+    shift = origin - shown
+    fraction = signal_fraction(inputs["timesteps_B"])[:, None, None, None, None, None]
+    moved = inputs["latents_BMFCHW"].clone()
+    moved[:, :1] += fraction.sqrt() * shift[:, None, None]
+    other = {"background_BCHW": torch.cat([shown, origin], dim=1), "latents_BMFCHW": moved}
+    torch.testing.assert_close(predict(both, {**inputs, **other}), predict(one, inputs))
+    swapped = {"background_BCHW": torch.cat([origin, shown], dim=1)}
+    assert not torch.allclose(predict(both, {**inputs, **swapped}), predict(one, inputs))
+
+
 def test_what_it_sees_of_the_change_has_unit_variance(config: DualModalUNetConfig) -> None:
     spread = (4.0, 0.5, 0.01, 1.0)
     config = dataclasses.replace(
