@@ -94,10 +94,10 @@ def compare(
     for option, value, allowed in (("samples", samples, SAMPLES), ("seed", seed, SEED)):
         if value not in allowed:
             raise ConfigError(f"--{option} must be {allowed}, not {value}")
-    from idol.evaluate.compare import compare, read_scores
+    from idol.evaluate.compare import compare, read_result
     from idol.evaluate.compare_report import print_comparison, print_paper
 
-    read = [read_scores(path) for path in results]
+    read = [read_result(path) for path in results]
     if paper:
         print_paper(paper, read, as_json=json)
     else:

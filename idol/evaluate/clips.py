@@ -19,6 +19,7 @@ __all__ = [
     "Kind",
     "Pair",
     "ScoredClip",
+    "annotation_digest",
     "digest",
     "lacking",
     "paired",
@@ -211,10 +212,16 @@ def _raise(mistakes: Sequence[str], what: str) -> None:
 
 def digest(arrays: ClipArrays) -> dict[str, str]:
     """SHA-256 of the frames and the depth as they were decoded, whatever files held them."""
-    sums = {"frames": _array_digest(arrays.frames)}
-    if arrays.depth is not None:
-        sums["depth"] = _array_digest(arrays.depth)
-    return sums
+    return _digests({"frames": arrays.frames, "depth": arrays.depth})
+
+
+def annotation_digest(arrays: ClipArrays) -> dict[str, str]:
+    """The same of what says where the person is: the mask, and the driving pose."""
+    return _digests({"mask": arrays.mask, "keypoints": arrays.keypoints})
+
+
+def _digests(arrays: Mapping[str, np.ndarray | None]) -> dict[str, str]:
+    return {name: _array_digest(array) for name, array in arrays.items() if array is not None}
 
 
 def _array_digest(array: np.ndarray) -> str:

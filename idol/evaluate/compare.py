@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idol.evaluate.errors import EvaluationError
-from idol.evaluate.metrics import METRICS
+from idol.evaluate.metrics import METRICS, Metric
 from idol.evaluate.report import SCORES
 from shards.files.digest import parse_json, sha256_file
 
 if TYPE_CHECKING:
     from idol.evaluate.features import VideoRows
 
-__all__ = ["compare", "read_scores"]
+__all__ = ["compare", "read_result", "read_scores"]
+
+# What `--stride` and `--depth` change; `--depth` says of folders whether the person alone counts.
+_OF_WINDOWS = ("seam", "seam_truth")
+_ALIGNED = ("absrel", "rmse_aligned", "delta1")
+# What a comparison reads of a result.
+_DICTIONARIES = (
+    *("protocol", "metrics", "not_computed", "counts", "networks", "annotators", "settings"),
+    *("generated", "reference", "videos"),
+)
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -38,6 +47,17 @@ def read_scores(path: Path) -> dict[str, Any]:
     return said | {"folder": str(file.parent)}
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """The same, of a result that is compared. Raises EvaluationError, too, where parts are gone."""
+    said = read_scores(path)
+    lacking = [name for name in _DICTIONARIES if not isinstance(said.get(name), dict)]
+    if lacking or not isinstance(said.get("name"), str):
+        raise EvaluationError(
+            f"{path}: {SCORES} is damaged, it has no {', '.join(lacking) or 'name'}: score it again"
+        )
+    return said
+
+
 def compare(results: Sequence[Mapping[str, Any]], *, samples: int, seed: int) -> dict[str, Any]:
     """Each later result against the first: paired differences over the videos of both.
 
@@ -48,6 +68,7 @@ def compare(results: Sequence[Mapping[str, Any]], *, samples: int, seed: int) ->
     """
     if not results:
         raise EvaluationError("give the folders of the results that are to be compared")
+    results = _told_apart(results)
     first = results[0]
     _check_alike(results)
     return {
@@ -64,6 +85,15 @@ def compare(results: Sequence[Mapping[str, Any]], *, samples: int, seed: int) ->
             for other in results[1:]
         ],
     }
+
+
+def _told_apart(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of one name called by their folders too."""
+    names = [result["name"] for result in results]
+    return [
+        {**result, "name": f"{name} ({result['folder']})"} if names.count(name) > 1 else result
+        for name, result in zip(names, results, strict=True)
+    ]
 
 
 def _check_alike(results: Sequence[Mapping[str, Any]]) -> None:
@@ -96,6 +126,9 @@ def _differences(
         if lacking:
             absent[name] = f"not computed of {' and '.join(lacking)}"
             continue
+        if why := _measured_otherwise(metric, first, other):
+            absent[name] = why
+            continue
         if metric.sums is not None:
             pairs = [
                 (values[name], other["videos"][video][name], values.get(metric.weighed, 1.0))
@@ -110,11 +143,38 @@ def _differences(
                 theirs - ours, weights=weights, samples=samples, seed=seed
             ).as_json()
             continue
-        if first["networks"][name]["sha256"] != other["networks"][name]["sha256"]:
-            absent[name] = "its network had other weights"
-            continue
         found[name] = _frechet_difference(name, first, other, samples, seed)
     return {"metrics": found, "not_compared": absent}
+
+
+def _measured_otherwise(metric: Metric, first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Why values of two results are not of one measure; "" where they are."""
+
+    def differs(*path: str) -> bool:
+        ours, theirs = first, other
+        for key in path:
+            ours, theirs = ours.get(key) or {}, theirs.get(key) or {}
+        return ours != theirs
+
+    if metric.sums is None:
+        return "its network had other weights" if differs("networks", metric.name, "sha256") else ""
+    needs = {*metric.needs}
+    if "annotator" in needs and differs("annotators", "pose"):
+        return "another annotator looked for key points (--pose)"
+    if "lpips" in needs and differs("annotators", "lpips"):
+        return "its network had other weights"
+    if metric.name in _OF_WINDOWS and differs("settings", "stride"):
+        return "--stride was another"
+    aligned = metric.name in _ALIGNED
+    whole = {result["settings"].get("depth") == "frame" for result in (first, other)}
+    # Of shards the checksums tell.
+    if aligned and first["reference"].get("kind") == "folders" and len(whole) > 1:
+        return "--depth was another"
+    # Older results do not say it.
+    sums = {result["reference"].get("annotations_sha256") for result in (first, other)} - {None}
+    if (aligned or {"person", "pose"} & needs) and len(sums) > 1:
+        return "the reference had other masks or key points"
+    return ""
 
 
 def _frechet_difference(

@@ -16,7 +16,7 @@ import numpy as np
 
 from idol.config.evaluate import ScoreConfig
 from idol.evaluate.availability import Plan, check_names, plan, plan_of
-from idol.evaluate.clips import ClipSet, Pair, digest, paired
+from idol.evaluate.clips import ClipSet, Pair, annotation_digest, digest, paired
 from idol.evaluate.depth import Alignment
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError, MissingNetwork
@@ -165,6 +165,7 @@ class _Measured:
         self._tools, self.features = tools, features
         self.sums: dict[str, dict[str, Sums]] = {}
         self.digests: dict[str, dict[str, dict[str, str]]] = {}
+        self.annotations: dict[str, dict[str, str]] = {}  # of the reference
         self.thumbnails: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.frames = 0
         self.resized = 0
@@ -199,6 +200,7 @@ class _Measured:
             "generated": digest(one.generated),
             "reference": digest(one.reference),
         }
+        self.annotations[name] = annotation_digest(one.reference)
         self.thumbnails[name] = (thumbnail(one.generated.frames), thumbnail(one.reference.frames))
         self.frames += len(one.reference.frames)
         if one.generated.frames.shape != one.reference.frames.shape:
@@ -325,6 +327,19 @@ def _result(
     }
     _required(config, planned)
     sides = {"generated": generated, "reference": reference}
+    said: dict[str, dict[str, Any]] = {
+        side: {
+            "path": clips.path,
+            "kind": clips.kind,
+            "ignored_files": dict(clips.ignored),
+            "datasets": _datasets(clips),
+            "sha256": sha256(
+                canonical_json({n: d[side] for n, d in sorted(measured.digests.items())})
+            ),
+        }
+        for side, clips in sides.items()
+    }
+    said["reference"]["annotations_sha256"] = sha256(canonical_json(measured.annotations))
     return {
         "schema": 1,
         "name": config.name or Path(config.generated).name,
@@ -341,18 +356,7 @@ def _result(
         "depth_estimated_by": config.estimate_depth if "depth" in annotators else None,
         "networks": measured.features.networks(),
         "annotators": dict(annotators),
-        **{
-            side: {
-                "path": clips.path,
-                "kind": clips.kind,
-                "ignored_files": dict(clips.ignored),
-                "datasets": _datasets(clips),
-                "sha256": sha256(
-                    canonical_json({n: d[side] for n, d in sorted(measured.digests.items())})
-                ),
-            }
-            for side, clips in sides.items()
-        },
+        **said,
         "settings": _settings(config),
         "videos": values,
         "clips": measured.digests,

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -249,6 +250,86 @@ def test_protocols_and_references_are_not_mixed(
     assert "give the folders" in capsys.readouterr().err
     assert main(["compare", str(sets)]) == 2
     assert "has no scores.json" in capsys.readouterr().err
+
+
+def edited(sets: Path, **changes: dict | str) -> Path:
+    """A copy of the scores of `near` that says otherwise in parts."""
+    said = json.loads((sets / "scores-near" / "scores.json").read_text())
+    for name, change in changes.items():
+        said[name] = said[name] | change if isinstance(change, dict) else change
+    (sets / "edited").mkdir()
+    (sets / "edited" / "scores.json").write_text(json.dumps(said))
+    return sets / "edited"
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone", "why"),
+    [
+        ({"annotators": {"pose": {"version": 2}}}, "akd", "another annotator"),
+        ({"annotators": {"lpips": {"vgg.pth": "0"}}}, "lpips", "its network had other weights"),
+        ({"settings": {"stride": 2}}, "seam", "--stride was another"),
+        ({"settings": {"depth": "frame"}}, "absrel", "--depth was another"),
+        ({"reference": {"annotations_sha256": "0"}}, "akd", "other masks or key points"),
+        ({"reference": {"annotations_sha256": "0"}}, "depth_rmse_person", "other masks"),
+        ({"reference": {"annotations_sha256": "0"}}, "absrel", "other masks"),
+    ],
+)
+def test_what_was_measured_otherwise_is_not_compared(
+    sets: Path, changes: dict[str, dict], gone: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = scored(sets, "near", "--metrics", "psnr", "depth_rmse_person", "absrel")
+    for name in ("akd", "lpips", "seam"):  # as if it had been there
+        result["metrics"][name] = result["metrics"]["psnr"]
+        for values in result["videos"].values():
+            values[name] = 1.0
+    result["reference"]["kind"] = "folders"
+    (sets / "scores-near" / "scores.json").write_text(json.dumps(result))
+    capsys.readouterr()
+    first, other = str(sets / "scores-near"), str(edited(sets, **changes))
+    for against, absent in ((first, False), (other, True)):
+        assert main(["compare", first, against, "--json"]) == 0
+        (found,) = json.loads(capsys.readouterr().out)["differences"]
+        assert (gone in found["metrics"]) is not absent
+        assert "psnr" in found["metrics"]
+    assert why in found["not_compared"][gone]
+
+
+def test_other_masks_of_the_same_frames_are_told_apart(tmp_path: Path) -> None:
+    sums = []
+    for name, light in (("a", 255), ("b", 0)):
+        for side in ("truth", "ours"):
+            folder = write_folder(tmp_path / f"{side}-{name}" / "clip", frames(0))
+            (folder / "mask").mkdir()
+            for number in range(8):
+                cv2.imwrite(str(folder / "mask" / f"{number}.png"), np.full((32, 32), light, "u1"))
+        reference = str(tmp_path / f"truth-{name}")
+        result = scored(tmp_path, f"ours-{name}", "--reference", reference, "--metrics", "psnr")
+        sums.append(result["reference"])
+    assert sums[0]["sha256"] == sums[1]["sha256"]
+    assert sums[0]["annotations_sha256"] != sums[1]["annotations_sha256"]
+
+
+def test_results_of_one_name_are_called_by_their_folders(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+    for name in ("near", "far"):
+        scored(sets, name, "--metrics", "psnr", "--name", "final")
+        folders.append(str(sets / f"scores-{name}"))
+    capsys.readouterr()
+    assert main(["compare", *folders, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["against"] == f"final ({folders[0]})"
+    assert said["differences"][0]["name"] == f"final ({folders[1]})"
+
+
+def test_a_result_that_lacks_a_part_is_one_line(
+    sets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored(sets, "near", "--metrics", "psnr")
+    other = edited(sets, videos="gone")
+    assert main(["compare", str(sets / "scores-near"), str(other)]) == 2
+    assert "is damaged, it has no videos" in capsys.readouterr().err
 
 
 def test_the_papers_rows_are_set_beside_ours_and_ours_marked(
