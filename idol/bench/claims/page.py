@@ -54,8 +54,9 @@ def _section(table: Mapping[str, Any], *, with_grid: bool) -> list[str]:
         else f"{settings['image_steps']} and {settings['video_steps']} steps of stages image and "
         "video a row"
     )
+    clips = table.get("reference", {}).get("clips", settings["clips"])  # there may be fewer
     lines = [
-        f"Preset `tiny`, {trained}, {len(pairs[0]['seeds'])} seeds, {settings['clips']} held-out "
+        f"Preset `tiny`, {trained}, {len(pairs[0]['seeds'])} seeds, {clips} held-out "
         f"clips by {settings['sampling_steps']} steps of {settings['scheduler']} with a guidance "
         f"of {table['guidance']:g}, on "
         f"{'a GPU' if settings['device'] == 'cuda' else 'CPUs'}; commit `{table['commit']}`."
@@ -87,7 +88,8 @@ def _section(table: Mapping[str, Any], *, with_grid: bool) -> list[str]:
         cells = [f"{np.mean(values[n]):.4g}" if n in values else "not computed" for n in PRINTED]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     if with_grid and (tried := table.get("grid")):
-        names = [name for name in dict.fromkeys((*PRIMARY, *PRINTED)) if name in tried[0]]
+        measures = dict.fromkeys((*PRIMARY, *PRINTED))
+        names = [name for name in measures if any(name in one for one in tried)]
         lines += [
             "",
             "The grid; share is the consistency losses' gradient over the denoising loss's:",
@@ -96,7 +98,7 @@ def _section(table: Mapping[str, Any], *, with_grid: bool) -> list[str]:
             "|---" * (len(names) + 2) + "|",
         ]
         for one in tried:
-            cells = [f"{one[name]:.4g}" for name in names]
+            cells = [f"{one[name]:.4g}" if name in one else "not computed" for name in names]
             share = f"{one['consistency_gradient']:.2%}"
             lines.append(f"| {one['weight']:g} | {share} | {' | '.join(cells)} |")
     return lines

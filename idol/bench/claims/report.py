@@ -131,10 +131,10 @@ def made(
 def _written(config: ClaimsConfig, found: Tables) -> Tables:
     """What was found, beside the runs and in the document, with what these have of other tables."""
     said: Tables = {}
-    for file in _files(config):
+    for file, document in _files(config).items():
         said = dict(sorted({**_read(file), **found}.items()))
         told: dict[str, Any] = {"schema": _SCHEMA, "tables": said}
-        page, document = page_of(said), file.with_suffix(".md")
+        page = page_of(said)
         if document == config.write:
             text = written_between(document.read_text(), NAME, page)
         else:
@@ -145,10 +145,11 @@ def _written(config: ClaimsConfig, found: Tables) -> Tables:
     return said
 
 
-def _files(config: ClaimsConfig) -> list[Path]:
-    """Where numbers go: beside the runs, and beside the document that is written into."""
-    beside_page = [config.write.with_suffix(".json")] if config.write else []
-    return [config.out / "claims.json", *beside_page]
+def _files(config: ClaimsConfig) -> dict[Path, Path]:
+    """Where numbers go, beside the runs and beside the document that is written into; and the page
+    of each."""
+    beside_page = {config.write.with_suffix(".json"): config.write} if config.write else {}
+    return {config.out / "claims.json": config.out / "claims.md", **beside_page}
 
 
 def _read(file: Path) -> Tables:
@@ -312,8 +313,9 @@ def _pair(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, A
     }
 
 
-def _reference(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, str]:
-    """A checksum of the true clips that a pair's rows were scored on, and by which protocol.
+def _reference(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[str, Any]:
+    """A checksum of the true clips that a pair's rows were scored on, how many they are, and by
+    which protocol.
 
     Raises ClaimsError: they are not the same.
     """
@@ -327,8 +329,9 @@ def _reference(config: ClaimsConfig, pair: Pair, seeds: Sequence[int]) -> dict[s
             f"{pair.first} and {pair.other} were scored on different true clips: --dwpose-shards "
             "must be the people of --shards, of the same size and length"
         )
-    protocol = by_row[pair.first, seeds[0]]["protocol"]["name"]
-    return {"sha256": sums.pop(), "protocol": protocol}
+    one = by_row[pair.first, seeds[0]]
+    clips, protocol = one["counts"]["clips"], one["protocol"]["name"]
+    return {"sha256": sums.pop(), "clips": clips, "protocol": protocol}
 
 
 def _added(pair: Pair) -> list[str]:

@@ -16,7 +16,7 @@ from idol.bench.claims.commands import Commands, Step
 from idol.bench.claims.errors import ClaimsError
 from idol.bench.claims.finished import check_trained
 from idol.bench.claims.page import page_of
-from idol.bench.claims.report import NAME, asked, compared, made, verdict
+from idol.bench.claims.report import NAME, _written, asked, compared, made, verdict
 from idol.bench.claims.rows import DETAILS, HEADLINE, SYSTEMS, rows_of, variant_of
 from idol.bench.claims.runs import _grid, _plan, shards_of, trained_alike
 from idol.bench.marked import marks, written_between
@@ -201,6 +201,40 @@ def test_the_document_is_what_its_numbers_say() -> None:
     tables = json.loads((docs / "claims.json").read_bytes())["tables"]
     document = (docs / "claims.md").read_text()
     assert written_between(document, NAME, page_of(tables)) == document
+
+
+def table(number: int, **changes: Any) -> dict[str, Any]:
+    """One of the document's, with changes."""
+    file = Path(__file__).parents[3] / "docs/claims.json"
+    found: dict[str, Any] = json.loads(file.read_bytes())["tables"][f"Tab. {number}"]
+    return {f"Tab. {number}": found | changes}
+
+
+def test_a_measure_that_one_weight_of_the_grid_lacks_is_not_computed() -> None:
+    one = {"weight": 0.01, "consistency_gradient": 0.1, "depth_rmse": 0.5}
+    without, with_it = one, {**one, "weight": 10.0, "akd": 4.0}
+    for grid in ([without, with_it], [with_it, without]):
+        page = page_of(table(5, grid=grid))
+        assert "| weight | share | depth_rmse | akd |" in page
+        assert "| 0.01 | 10.00% | 0.5 | not computed |" in page
+        assert "| 10 | 10.00% | 0.5 | 4 |" in page
+
+
+def test_the_page_says_how_many_clips_there_were() -> None:
+    assert "32 held-out clips" in page_of(table(5))
+    assert "7 held-out clips" in page_of(table(5, reference={"sha256": "", "clips": 7}))
+
+
+def test_a_document_of_any_name_is_written_into_and_no_other(tmp_path: Path) -> None:
+    document, mine = tmp_path / "page.markdown", tmp_path / "page.md"
+    document.write_text("\n".join(("before", *marks(NAME))))
+    mine.write_text("mine")
+    config = ClaimsConfig(shards=tmp_path, out=tmp_path / "out", write=document)
+    _written(config, table(5))
+    assert mine.read_text() == "mine"
+    assert "### Tab. 5" in document.read_text()
+    assert "### Tab. 5" in (tmp_path / "out/claims.md").read_text()
+    assert "Tab. 5" in json.loads((tmp_path / "page.json").read_bytes())["tables"]
 
 
 def test_differences_of_ratios_are_those_of_the_rows() -> None:
