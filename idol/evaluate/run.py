@@ -66,6 +66,7 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
     config = _as_the_model_is(config, info)
     if config.score:
         check(score_config(config))
+        _check_scores(config)
     clips = _clips(config)
     if config.score:
         _check_size(config, clips, info)
@@ -133,6 +134,21 @@ def _clips(config: EvaluateRunConfig) -> list[ShardClip]:
     return [clip for clip in found.clips.values() if isinstance(clip, ShardClip)]
 
 
+def _check_scores(config: EvaluateRunConfig) -> None:
+    """Raise EvaluationError where `out` has the clips' scores by another protocol."""
+    from idol.evaluate.compare import read_scores
+
+    try:
+        before = str(read_scores(config.out)["protocol"]["name"])
+    except (EvaluationError, KeyError, TypeError):
+        return  # there are none, or nothing to keep
+    if before != config.protocol:
+        raise EvaluationError(
+            f"{config.out} has scores by protocol {before}: to keep them, score the clips by "
+            f"another with `idol-eval score --generated {config.out / _CLIPS}` and another --out"
+        )
+
+
 def _check_size(config: EvaluateRunConfig, clips: Sequence[ShardClip], info: ModelInfo) -> None:
     """Raise EvaluationError where scoring would refuse frames of the model's size."""
     if protocol(config.protocol).images.other_size != "error":
@@ -153,7 +169,7 @@ def _settle(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> None:
     said = _said(config, clips)
     if file.is_file():
         # Runs that began before this was written down are taken at their keys' word.
-        before = {_SHARDS: said[_SHARDS]} | parse_json(file.read_bytes())
+        before = {_SHARDS: said[_SHARDS]} | _before(file)
         differs = [name for name in said if before.get(name) != said[name]]
         if differs:
             was = ", ".join(f"{n} was {before.get(n)}, is {said[n]}" for n in differs[:3])
@@ -161,8 +177,23 @@ def _settle(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> None:
                 f"{config.out}: holds a run with other settings ({was}); give another --out"
             )
         return
+    there = config.out / _CLIPS
+    if there.is_dir() and any(there.iterdir()):
+        raise EvaluationError(
+            f"{there} has clips, and there is no {RUN} that says whose they are: give another --out"
+        )
     with atomic_file(file) as temporary:
         temporary.write_bytes(canonical_json(said, indent=1))
+
+
+def _before(file: Path) -> dict[str, Any]:
+    try:
+        said = parse_json(file.read_bytes())
+    except ValueError as error:
+        raise EvaluationError(f"{file} is not JSON ({error}): give another --out") from error
+    if not isinstance(said, dict):
+        raise EvaluationError(f"{file} does not say what the run is: give another --out")
+    return said
 
 
 def _said(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> dict[str, Any]:

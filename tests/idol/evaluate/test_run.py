@@ -99,6 +99,32 @@ def test_a_run_with_other_settings_is_refused(
     assert "a run with other settings (seed was 0, is 3)" in capsys.readouterr().err
 
 
+def test_clips_of_which_nothing_says_whose_they_are_are_kept(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(world, "whose", "--limit", "1", "--no-score") == 0
+    (world / "whose" / "run.json").unlink()
+    before = rows(world, "whose")
+    assert run(world, "whose", "--limit", "1", "--seed", "3") == 2
+    assert "there is no run.json that says whose they are" in capsys.readouterr().err
+    assert rows(world, "whose") == before
+    for content, said in (("null", "does not say what the run is"), ("{", "is not JSON")):
+        (world / "whose" / "run.json").write_text(content)
+        assert run(world, "whose", "--limit", "1") == 2
+        assert f"run.json {said}" in capsys.readouterr().err
+
+
+def test_scores_by_another_protocol_are_not_replaced(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(world, "scored", "--limit", "1") == 0
+    before = (world / "scored" / "scores.json").read_bytes()
+    assert run(world, "scored", "--limit", "1", "--protocol", "disco-image-16") == 2
+    assert "has scores by protocol clean-8: to keep them" in capsys.readouterr().err
+    assert (world / "scored" / "scores.json").read_bytes() == before
+    assert run(world, "scored", "--limit", "1") == 0
+
+
 def test_clips_made_from_another_dataset_of_the_same_keys_are_refused(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
