@@ -199,11 +199,12 @@ class ClipWithDepth:
         return read_depth_pictures(self.files)
 
 
-def open_folder(path: Path, *, videos: bool) -> ClipSet:
+def open_folder(path: Path, *, videos: bool, apart: Path | None = None) -> ClipSet:
     """The clips in a folder.
 
     Args:
         videos: whether the protocol says that video files may be scored.
+        apart: a folder that may lie in it and is no clip, as that of the scores.
 
     Raises:
         EvaluationError: it is no folder, has no frames, or has them in more ways than one; a clip
@@ -211,7 +212,10 @@ def open_folder(path: Path, *, videos: bool) -> ClipSet:
     """
     if not path.is_dir():
         raise EvaluationError(f"{path}: is no folder")
-    entries = sorted(e for e in path.iterdir() if not e.name.startswith("."))
+    here, left = path.resolve(), None if apart is None else apart.resolve()
+    entries = sorted(
+        e for e in path.iterdir() if not e.name.startswith(".") and here / e.name != left
+    )
     images = [e for e in entries if e.suffix.lower() in _IMAGES]
     files = [e for e in entries if e.suffix.lower() in _VIDEOS]
     folders = [f for e in entries if e.is_dir() and (f := _frames_in(e)) is not None]
@@ -237,8 +241,13 @@ def open_folder(path: Path, *, videos: bool) -> ClipSet:
                 f"{path}: holds video files, but this protocol measures frames, never a container: "
                 "give the frames as .png files"
             )
-        clips = [VideoClip(file.stem, _video_of(file.stem, None), file) for file in files]
-        return ClipSet(str(path), "videos", {c.name: c for c in clips}, dict(ignored))
+        clips: dict[str, VideoClip] = {}
+        for file in files:
+            if file.stem in clips:
+                before = clips[file.stem].file.name
+                raise EvaluationError(f"{file}: {before} is of clip {file.stem} as well")
+            clips[file.stem] = VideoClip(file.stem, _video_of(file.stem, None), file)
+        return ClipSet(str(path), "videos", clips, dict(ignored))
     made = [_clip(e, f) for e, f in folders] if folders else _grouped(images)
     return ClipSet(str(path), "folders", {c.name: c for c in made}, dict(ignored))
 

@@ -57,7 +57,8 @@ def open_set(path: str, config: ScoreConfig, protocol_: Protocol) -> ClipSet:
         raise EvaluationError(f"{path}: does not exist")
     if local.is_dir() and any(local.glob("shard-*.tar")):
         return open_shards(path, config.split, config.depth, config.limit)
-    folder = open_folder(Path(path), videos=protocol_.snippets.container != "none")
+    videos = protocol_.snippets.container != "none"
+    folder = open_folder(Path(path), videos=videos, apart=config.out)
     return folder if config.depth is None else of_depth(folder, config.depth)
 
 
@@ -268,8 +269,8 @@ class _Estimated:
 
         content = hashlib.sha256(f"{what} {self._key} {frames.shape}".encode() + frames.tobytes())
         file = self._folder / f"{content.hexdigest()[:32]}.npy"
-        if file.is_file():
-            return np.load(file, allow_pickle=False)
+        if (kept := _kept(file, len(frames))) is not None:
+            return kept
         found = self._estimator(name, frames)
         if found.lost:
             _log.info(f"{name}: nobody was found: {found.lost}")
@@ -278,6 +279,20 @@ class _Estimated:
         with atomic_file(file) as temporary, temporary.open("wb") as opened:
             np.save(opened, array)
         return array
+
+
+def _kept(file: Path, frames: int) -> np.ndarray | None:
+    """What was found before; None where nothing was, or the file is damaged."""
+    if not file.is_file():
+        return None
+    try:
+        array: np.ndarray = np.load(file, allow_pickle=False)
+        if len(array) == frames:
+            return array
+    except (ValueError, TypeError, EOFError, OSError):
+        pass
+    _log.warning(f"{file} is damaged: what it holds is looked for again")
+    return None
 
 
 def _required(config: ScoreConfig, planned: Plan) -> None:
@@ -342,7 +357,7 @@ def _result(
     said["reference"]["annotations_sha256"] = sha256(canonical_json(measured.annotations))
     return {
         "schema": 1,
-        "name": config.name or Path(config.generated).name,
+        "name": config.name or _last_name(config.generated),
         "protocol": {"name": chosen.name, "hash": chosen.hash, "title": chosen.title},
         "metrics": {name: metrics[name] for name in METRICS if name in metrics},
         "not_computed": {name: planned.absent[name] for name in METRICS if name in planned.absent},
@@ -361,6 +376,11 @@ def _result(
         "videos": values,
         "clips": measured.digests,
     }
+
+
+def _last_name(path: str) -> str:
+    """Of a folder or URL; that of the folder here for `.`."""
+    return Path(path).name or Path(path).resolve().name
 
 
 def _datasets(clips: ClipSet) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from idol.evaluate.cli import main
 from idol.evaluate.protocols import protocol
+from idol.evaluate.score import _kept
 from idol.evaluate.snippets import Cutter, segments
 from tests.idol.evaluate.made import dataset, depth, frames, person, write_depth, write_folder
 
@@ -105,6 +106,17 @@ def test_a_still_truth_neither_rules_the_ratio_of_motion_nor_is_left_out(
     assert main(["compare", *folders, "--json"]) == 0
     (difference,) = json.loads(capsys.readouterr().out)["differences"]
     assert -2.1 < difference["metrics"]["motion"]["value"] < -1.9
+
+
+def test_scores_may_lie_among_the_clips(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sets / "near")
+    given = ["score", "--generated", ".", "--reference", str(sets / "shards"), "--out", "scores"]
+    said = []
+    for _ in range(2):  # the folder is made by the first
+        assert main([*given, "--protocol", "clean-8", "--metrics", "psnr", "--pose", "none"]) == 0
+        said.append((sets / "near" / "scores" / "scores.json").read_bytes())
+    assert said[0] == said[1]
+    assert json.loads(said[0])["name"] == "near"
 
 
 def test_the_same_command_gives_the_same_bytes(sets: Path) -> None:
@@ -330,6 +342,20 @@ def test_a_result_that_lacks_a_part_is_one_line(
     other = edited(sets, videos="gone")
     assert main(["compare", str(sets / "scores-near"), str(other)]) == 2
     assert "is damaged, it has no videos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", [0, 60, 200])
+def test_damaged_findings_are_looked_for_again(tmp_path: Path, left: int) -> None:
+    file = tmp_path / "found.npy"
+    points = np.ones((8, 1, 18, 3), np.float32)
+    assert _kept(file, 8) is None
+    np.save(file, points)
+    kept = _kept(file, 8)
+    assert kept is not None
+    assert np.array_equal(kept, points)
+    assert _kept(file, 7) is None
+    file.write_bytes(file.read_bytes()[:left])
+    assert _kept(file, 8) is None
 
 
 def test_the_papers_rows_are_set_beside_ours_and_ours_marked(

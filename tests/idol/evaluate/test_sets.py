@@ -320,3 +320,10 @@ def test_clips_that_lie_under_each_others_names_are_noticed() -> None:
         check_swapped({"a": (c, a), "b": (b, b), "c": (a, c)})
     # A bad generator is not an exchange.
     check_swapped({"a": (b, a), "b": (a + b, b), "c": (b, c)})
+
+
+def test_two_videos_of_one_clip_are_refused(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.MP4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(EvaluationError, match=r"a\.mp4: a\.MP4 is of clip a as well"):
+        open_folder(tmp_path, videos=True)
