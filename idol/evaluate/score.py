@@ -267,7 +267,10 @@ class _Estimated:
     def _found(self, name: str, frames: np.ndarray, what: str) -> np.ndarray:
         from shards.files.atomic import atomic_file
 
-        content = hashlib.sha256(f"{what} {self._key} {frames.shape}".encode() + frames.tobytes())
+        head = f"{what} {self._key} {frames.shape}"
+        if frames.shape[1] != frames.shape[2]:
+            head += " without bars"  # which findings that were kept before had beside them
+        content = hashlib.sha256(head.encode() + frames.tobytes())
         file = self._folder / f"{content.hexdigest()[:32]}.npy"
         if (kept := _kept(file, len(frames))) is not None:
             return kept

@@ -45,7 +45,7 @@ class Found:
 
 
 class Estimator:
-    """Annotators that look at square frames, a clip at a time, as a build does.
+    """Annotators that look at frames, a clip at a time, as a build does.
 
     Args:
         pose: who finds key points; "none" for nobody.
@@ -78,42 +78,50 @@ class Estimator:
         return {name: record.as_json() for name, record in self._annotators.records.items()}
 
     def __call__(self, name: str, frames: np.ndarray, fps: float = 25.0) -> Found:
-        """What is found in (F, S, S, 3) uint8 RGB frames of one video."""
-        side = frames.shape[1]
-        large = max(side, LEAST_SIZE)
-        if large != side:
-            size = (large, large)
+        """What is found in (F, H, W, 3) uint8 RGB frames of one video."""
+        height, width = frames.shape[1:3]
+        tall = max(height, LEAST_SIZE)
+        wide = max(round(width * tall / height), 1)
+        if tall != height:
+            size = (wide, tall)
             frames = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_CUBIC) for f in frames])
+        side = max(wide, tall)
         video = _video(name, frames, fps)
         shot = Shot(0, len(frames) - 1)
         request = ClipRequest(name, "generated", "val", tuple(range(len(frames))), shot)
         try:
-            seen = survey(video, shot, self._annotators, large)
+            seen = survey(video, shot, self._annotators, side)
             clip = annotate(
                 request,
                 video,
                 [*video.reader.read(request.frame_indices)],
                 seen,
                 self._annotators,
-                size=large,
+                size=side,
             )
         except ClipError as error:
-            return self._nothing(len(frames), side, str(error))
+            return self._nothing((len(frames), height, width), str(error))
+        # The clip is square: bars lie beside the frames where they are not.
+        left, top = (side - wide + 1) // 2, (side - tall + 1) // 2
         points = clip.keypoints
         if points is not None:
             points = points.copy()
-            points[..., :2] = (points[..., :2] + 0.5) * (side / large) - 0.5
+            bars = np.array([left, top], np.float32)
+            shrunk = np.array([width / wide, height / tall], np.float32)
+            points[..., :2] = (points[..., :2] - bars + 0.5) * shrunk - 0.5
         depth = clip.depth_person if clip.depth_person is not None else clip.depth_frame
-        if depth is not None and large != side:
-            small = [cv2.resize(d, (side, side), interpolation=cv2.INTER_NEAREST) for d in depth]
+        if depth is not None:
+            depth = depth[:, top : top + tall, left : left + wide]
+        if depth is not None and tall != height:
+            small = [cv2.resize(d, (width, height), interpolation=cv2.INTER_NEAREST) for d in depth]
             depth = np.stack(small)
         return Found(points, depth)
 
-    def _nothing(self, frames: int, side: int, why: str) -> Found:
+    def _nothing(self, shape: tuple[int, int, int], why: str) -> Found:
         chosen = self._annotators.choice
-        points = np.zeros((frames, 1, 134, 3), np.float32) if chosen.pose != "none" else None
+        points = np.zeros((shape[0], 1, 134, 3), np.float32) if chosen.pose != "none" else None
         wanted = chosen.depth != ("none",)
-        depth = np.full((frames, side, side), BACKGROUND_DEPTH, np.float32) if wanted else None
+        depth = np.full(shape, BACKGROUND_DEPTH, np.float32) if wanted else None
         return Found(points, depth, why)
 
 

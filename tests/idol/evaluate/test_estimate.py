@@ -12,6 +12,10 @@ import pytest
 from idol.evaluate.annotate.estimate import estimator
 from idol.evaluate.container import read_video
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.pose import pose_error
+from shards import open_dataset
+
+_PEOPLE = Path(__file__).parents[3] / "examples/people-128.tar"
 
 
 @pytest.mark.slow
@@ -34,6 +38,34 @@ def test_key_points_of_small_frames_are_those_of_large_ones(
         assert (body[..., 2] > 0.3).mean() > 0.8
         found.append(body[..., :2] / side)
     assert np.median(np.linalg.norm(found[0] - found[1], axis=-1)) < 0.02
+
+
+@pytest.mark.parametrize("beside", [(0, 70), (70, 0)])
+def test_what_is_found_in_frames_that_are_not_square_is_where_it_is(
+    beside: tuple[int, int],
+) -> None:
+    """(down, right): how much of nothing lies beside a person of the examples."""
+    clip = next(open_dataset(_PEOPLE).clips(modalities=["keypoints"]))
+    down, right = beside
+    grey = cv2.BORDER_CONSTANT
+    sides = (down // 5, down - down // 5, right // 5, right - right // 5)
+    frames = np.stack(
+        [cv2.copyMakeBorder(f, *sides, grey, value=(90, 90, 90)) for f in clip.rgb[:2]]
+    )
+    assert clip.keypoints is not None
+    driving = clip.keypoints[:2].copy()
+    driving[..., :2] += (right // 5, down // 5)
+    found = estimator("lite", "lite", root=None, device="cpu")("person", frames)
+    assert found.keypoints is not None
+    error = pose_error(found.keypoints, driving, len(frames[0]))
+    assert error.of_body < 0.03
+    assert found.depth is not None
+    assert found.depth.shape == frames.shape[:3]
+    inside = driving[:, 0, :18][driving[:, 0, :18, 2] > 0.3]
+    x0, y0, x1, y1 = *inside[:, :2].min(0), *inside[:, :2].max(0)
+    _, y, x = np.nonzero(found.depth < 0.875)
+    assert x0 < x.mean() < x1
+    assert y0 < y.mean() < y1
 
 
 def test_nobody_is_no_error_and_an_unknown_name_is() -> None:
