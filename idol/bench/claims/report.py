@@ -140,6 +140,7 @@ def _written(config: ClaimsConfig, found: Tables) -> Tables:
         else:
             text = f"# The paper's claims\n{page}"
             told["scored"] = str(config.held_out or config.shards)  # for figures
+            told["scored_split"] = "train" if config.held_out else "val"
         write_atomically(file, (json.dumps(told, indent=2) + "\n").encode())
         write_atomically(document, text.encode())
     return said

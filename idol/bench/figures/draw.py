@@ -30,6 +30,7 @@ from idol.config.figures import FiguresConfig
 from idol.evaluate.clips import ClipArrays, ScoredClip
 from idol.evaluate.folders import open_folder
 from idol.evaluate.shard_clips import ShardClip, open_shards
+from shards import open_dataset
 from shards.files.atomic import write_atomically
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
@@ -81,7 +82,8 @@ class _Runs:
                 "--seed one of its seeds"
             )
         self.shards = str(config.shards or self._shards())
-        opened = open_shards(self.shards, None, None)
+        self.split = self._split()
+        opened = open_shards(self.shards, self.split, None)
         self.truths = {n: c for n, c in opened.clips.items() if isinstance(c, ShardClip)}
 
     def video(self, row: str) -> Path | None:
@@ -124,6 +126,16 @@ class _Runs:
                 f"{file} does not say which dataset was scored ({error!r}): name it by --shards"
             ) from error
 
+    def _split(self) -> str | None:
+        """That which was scored, as far as the claims say it and the dataset has it: a dataset of
+        people held out may have a split val, and is scored by the other."""
+        try:
+            said = json.loads((self._config.claims / "claims.json").read_bytes())["scored_split"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        there = isinstance(said, str) and open_dataset(self.shards).has_split(said)
+        return said if there else None
+
 
 def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
     names = {"without": _WITHOUT, "with": _WITH}
@@ -131,7 +143,9 @@ def _features(config: FiguresConfig, runs: _Runs) -> dict[str, Any]:
     if absent := [names[word] for word, output in outputs.items() if output is None]:
         return _not_drawn(absent)
     seen = {
-        word: seen_by(output, runs.shards) for word, output in outputs.items() if output is not None
+        word: seen_by(output, runs.shards, split=runs.split)
+        for word, output in outputs.items()
+        if output is not None
     }
     first = next(iter(seen.values()))
     rows: list[Row] = [("frames", _spread(first.frames_FHW3, config.frames))]

@@ -45,20 +45,21 @@ class Seen:
 
 
 @torch.no_grad()
-def seen_by(output: Path, shards: str, count: int = 4) -> Seen:
+def seen_by(output: Path, shards: str, count: int = 4, *, split: str | None = None) -> Seen:
     """The first held-out clip as the model of a run of stage video sees it; numbers of several.
 
     Args:
         output: the run's `--output`.
-        shards: what was held out, its split val if it has one.
+        shards: what was held out.
         count: of clips that are measured.
+        split: of the shards; val if they have it, unless given.
     """
     config = parse(["--config", str(output / "config.json")])
     config = dataclasses.replace(config, shards=(shards,))
     trained, _ = load_trained(output)
     prepare = Preparation.of(config, trained.codec, trained.image_encoder)
     data = open_datasets(config)
-    split = "train" if data.without_val else "val"
+    split = split or ("train" if data.without_val else "val")
     batches = list(data.first_clips(split, count))
     prepared = [prepare(clips, torch.device("cpu")) for clips in batches]
     features = [of_clip for batch in prepared for of_clip in _features(trained, batch)]

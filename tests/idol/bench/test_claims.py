@@ -232,6 +232,7 @@ def test_a_document_of_any_name_is_written_into_and_no_other(tmp_path: Path) -> 
     config = ClaimsConfig(shards=tmp_path, out=tmp_path / "out", write=document)
     _written(config, table(5))
     assert mine.read_text() == "mine"
+    assert json.loads((tmp_path / "out/claims.json").read_bytes())["scored_split"] == "val"
     assert "### Tab. 5" in document.read_text()
     assert "### Tab. 5" in (tmp_path / "out/claims.md").read_text()
     assert "Tab. 5" in json.loads((tmp_path / "page.json").read_bytes())["tables"]

@@ -24,7 +24,7 @@ from idol.train.train import train
 from idol.variants import variant_called
 from shards.options import replaced
 from shards.sample.clip import Clip
-from tests.idol.evaluate.made import dataset, depth, frames, write_folder
+from tests.idol.evaluate.made import dataset, depth, frames, shard_clip, write_folder
 from tests.idol.train.micro import MODEL, clip, micro, write_shards
 
 HOLE = np.zeros((16, 16), bool)
@@ -176,6 +176,17 @@ def test_what_is_not_drawn_is_said_and_its_old_picture_is_removed(
     error = capsys.readouterr().err
     assert f"{shards} has none of the clips in {rows / 'hap'}" in error
     assert "videos-elsewhere-0" in error
+
+
+def test_clips_are_those_of_the_split_that_was_scored(tmp_path: Path) -> None:
+    claims, rows = tmp_path / "claims", tmp_path / "claims/runs/0"
+    shards = write_shards(tmp_path / "shards", [shard_clip(0, "a")], [shard_clip(1, "b")])
+    for name in ("separate-unets", "idol"):  # of the people held out, which have a split val too
+        write_folder(rows / name / "scored/clips/videos-a-0", frames(1), depth())
+    said = {"schema": 3, "tables": {}, "scored": str(shards), "scored_split": "train"}
+    (claims / "claims.json").write_text(json.dumps(said))
+    found = drawn(FiguresConfig(claims=claims, out=tmp_path / "out"))
+    assert found["fig8"]["clips"] == ["videos-a-0"]
 
 
 @pytest.mark.parametrize("said", ["{}", "{", "[]"])
