@@ -138,18 +138,16 @@ def dtssd(depth: np.ndarray, reference: np.ndarray) -> float:
     return float(np.sqrt((change**2).mean((1, 2))).mean())
 
 
-def edge_f1(frames: np.ndarray, depth: np.ndarray) -> float:
-    """How well edges of depth lie on edges of the video, in [0, 1]; mean over frames.
+def edge_f1(frames: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """How well edges of depth lie on edges of the video, in [0, 1], (F,) float64.
 
     frames: (F, H, W, 3) uint8 RGB. Edges of depth are steps of a tenth within three pixels, edges
     of frames are Canny's. Precision is the fraction of depth's edges within 2 pixels (of 256) of
     the frame's; recall the fraction of the frame's within 2 pixels of depth's, among those within
     16 pixels: texture elsewhere has no edge in depth.
-    Frames without an edge in depth are left out; NaN where all are.
+    NaN of frames without an edge in depth.
     """
-    values = [_frame_f1(frame, one) for frame, one in zip(frames, depth, strict=True)]
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    return np.array([_frame_f1(frame, one) for frame, one in zip(frames, depth, strict=True)])
 
 
 def _frame_f1(frame: np.ndarray, depth: np.ndarray) -> float:

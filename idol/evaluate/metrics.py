@@ -233,14 +233,20 @@ def _dtssd_frames(seen: Seen) -> Sums:
     return seen.dtssd_frames or (0.0, 0.0)
 
 
+def _over_known(values: np.ndarray) -> Sums:
+    """Of the frames alone that have a value: each counts once, in whichever clip it is."""
+    known = values[~np.isnan(values)]
+    return float(known.sum()), float(len(known))
+
+
 def _edges(seen: Seen) -> Sums:
     assert seen.generated.depth is not None
     depth = resized_depth(seen.generated.depth, seen.generated.frames.shape[1:3])
-    return _mean(edge_f1(seen.generated.frames, depth), len(depth))
+    return _over_known(edge_f1(seen.generated.frames, depth))
 
 
 def _edges_truth(seen: Seen) -> Sums:
-    return _mean(edge_f1(seen.reference.frames, seen.true_depth), len(seen.true_depth))
+    return _over_known(edge_f1(seen.reference.frames, seen.true_depth))
 
 
 def _akd(error: PoseError | None) -> Sums:

@@ -142,12 +142,31 @@ def test_edges_that_lie_apart_lower_the_f1() -> None:
     values = []
     for shift in (0, 2, 4, 8):
         depth = np.where(square(20 + shift)[1], 0.3, 1.0)
-        values.append(edge_f1(frame[None], depth[None]))
+        values.append(edge_f1(frame[None], depth[None])[0])
     assert values[0] == 1
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.5
-    assert np.isnan(edge_f1(frame[None], np.ones((1, 64, 64))))
+    assert np.isnan(edge_f1(frame[None], np.ones((1, 64, 64))))[0]
     assert edge_f1(np.zeros((1, 64, 64, 3), np.uint8), np.where(there, 0.3, 1.0)[None]) == 0
+
+
+@pytest.mark.parametrize("cut", [1, 2, 4])
+def test_edges_count_by_frame_however_a_video_is_cut(cut: int) -> None:
+    wide, there = np.zeros((2, 64, 64), bool)
+    wide[16:48, 20:44], there[16:48, 26:50] = True, True
+    picture = np.where(wide[..., None], 200, 40).astype(np.uint8).repeat(3, 2)
+    good, bad, none = (np.where(m, 0.3, 1.0) for m in (wide, there, np.zeros_like(wide)))
+    frames, depth = np.stack([picture] * 4), np.stack([good, bad, good, none]).astype(np.float32)
+    apart = edge_f1(picture[None], bad[None])[0]
+    total = weight = 0.0
+    for start in range(0, 4, cut):
+        arrays = ClipArrays(frames[start : start + cut], depth[start : start + cut])
+        for name in ("edge_f1", "edge_f1_truth"):
+            sums = METRICS[name].sums
+            assert sums is not None
+            found = sums(Seen(arrays, arrays, protocol("clean-8")))
+            total, weight = total + found[0], weight + found[1]
+    assert total / weight == pytest.approx((2 + apart) / 3)
 
 
 def test_a_stray_joint_in_its_place_is_no_person() -> None:
