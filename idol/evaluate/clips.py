@@ -80,10 +80,6 @@ class ScoredClip(Protocol):
         """Raises EvaluationError, or ShardsError, naming the file that cannot be used."""
         ...
 
-    def read_depth(self) -> np.ndarray | None:
-        """The depth alone; raises as `read`."""
-        ...
-
 
 @dataclass(frozen=True)
 class ClipSet:

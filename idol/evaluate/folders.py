@@ -70,12 +70,12 @@ class FolderClip:
 
     def read(self) -> ClipArrays:
         frames = np.stack([read_frame(file) for file in self.files])
-        depth = self.read_depth()
+        depth = self._depth()
         mask = self._masks()
         kind = _kind_said(self.folder) or self.depth_kind
         return ClipArrays(frames, depth, kind, mask, self._keypoints())
 
-    def read_depth(self) -> np.ndarray | None:
+    def _depth(self) -> np.ndarray | None:
         file = None if self.folder is None else self.folder / "depth.npy"
         if not self.depth_files and file is not None and file.is_file():
             if (file.parent / "depth").exists():
@@ -157,9 +157,6 @@ class VideoClip:
     def read(self) -> ClipArrays:
         return ClipArrays(read_video(self.file))
 
-    def read_depth(self) -> np.ndarray | None:
-        return None
-
 
 @dataclass(frozen=True)
 class ClipWithDepth:
@@ -193,10 +190,7 @@ class ClipWithDepth:
         return self.clip.has | {"depth"}
 
     def read(self) -> ClipArrays:
-        return replace(self.clip.read(), depth=self.read_depth())
-
-    def read_depth(self) -> np.ndarray:
-        return read_depth_pictures(self.files)
+        return replace(self.clip.read(), depth=read_depth_pictures(self.files))
 
 
 def open_folder(path: Path, *, videos: bool, apart: Path | None = None) -> ClipSet:

@@ -55,9 +55,6 @@ class StripClip:
             strip = np.repeat(strip[..., None], 3, axis=2)
         return ClipArrays(np.stack(np.split(strip, len(self.numbers), axis=1)))
 
-    def read_depth(self) -> np.ndarray | None:
-        return None
-
 
 def open_published(path: Path, layout: Layout) -> ClipSet:
     """The clips in a folder that one of `LAYOUTS` wrote.

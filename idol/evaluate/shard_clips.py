@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from idol.evaluate.clips import ClipArrays, ClipSet, DepthKind
 from idol.evaluate.errors import EvaluationError
 from shards.reader import Dataset, Entry, open_dataset, read_sample
@@ -60,11 +58,6 @@ class ShardClip:
             mask=None if clip.mask is None else clip.mask > _MASK,
             keypoints=clip.keypoints,
         )
-
-    def read_depth(self) -> np.ndarray | None:
-        if self._modality not in self.entry.sample.sizes:
-            return None
-        return decode_clip(read_sample(self.entry), modalities=[self._modality])[self._modality]
 
     @property
     def _modality(self) -> str:

@@ -53,7 +53,7 @@ def test_depth_pictures_are_grey_or_hot(tmp_path: Path) -> None:
         cv2.imwrite(str(file), depth_to_hot(one)[..., ::-1])
     clips = open_folder(tmp_path / "rgb", videos=False)
     for kind, within in (("grey", 1e-5), ("hot", 7.6e-4)):
-        read = with_depth(clips, tmp_path / kind).clips["a"].read_depth()
+        read = with_depth(clips, tmp_path / kind).clips["a"].read().depth
         assert read is not None
         assert np.abs(read - depth()).max() < within
 
@@ -67,7 +67,7 @@ def test_depth_in_other_colours_than_hot_is_refused(tmp_path: Path, colours: str
     cv2.imwrite(str(file), cv2.applyColorMap(grey, getattr(cv2, f"COLORMAP_{colours}")))
     clip = open_folder(tmp_path, videos=False).clips["a"]
     with pytest.raises(EvaluationError, match=r"0.png: is in other colours than those of `hot`"):
-        clip.read_depth()
+        clip.read()
 
 
 @pytest.mark.parametrize("damage", ["noise", "blur", "jpeg"])
@@ -85,7 +85,7 @@ def test_hot_depth_as_models_make_it_is_read(tmp_path: Path, damage: str) -> Non
     file = tmp_path / "a" / "depth" / f"0.{'jpg' if damage == 'jpeg' else 'png'}"
     image = np.clip(hot, 0, 255).astype(np.uint8)
     cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, 20])
-    read = open_folder(tmp_path, videos=False).clips["a"].read_depth()
+    read = open_folder(tmp_path, videos=False).clips["a"].read().depth
     assert read is not None
     assert np.abs(read - depth(1, size=64)).mean() < 0.05
 
@@ -117,7 +117,7 @@ def test_depth_apart_is_of_the_same_frames(tmp_path: Path) -> None:
             if number != missing:
                 cv2.imwrite(str(tmp_path / kind / f"v_{number:04d}.png"), frames(0)[0][..., 0])
     clips = open_folder(tmp_path / "rgb", videos=False)
-    assert with_depth(clips, tmp_path / "right").clips["v"].read_depth() is not None
+    assert with_depth(clips, tmp_path / "right").clips["v"].read().depth is not None
     with pytest.raises(EvaluationError, match=r"7 depth pictures of 7 frames \(lacking: 6\)"):
         with_depth(clips, tmp_path / "depth")
 
@@ -273,14 +273,14 @@ def test_depth_that_does_not_fit_is_named(both: tuple[Path, Path]) -> None:
     ):
         np.save(both[0] / "a" / "depth.npy", array)
         with pytest.raises(EvaluationError, match=said):
-            clip.read_depth()
+            clip.read()
     (both[0] / "a" / "depth.npy").write_bytes(b"pickle")
     with pytest.raises(EvaluationError, match="is no array"):
-        clip.read_depth()
+        clip.read()
     with (both[0] / "a" / "depth.npy").open("wb") as file:
         np.savez(file, depth=depth())
     with pytest.raises(EvaluationError, match=r"depth.npy: holds several arrays \(.npz\)"):
-        clip.read_depth()
+        clip.read()
 
 
 def test_two_depths_of_one_clip_are_refused(both: tuple[Path, Path]) -> None:
@@ -289,7 +289,7 @@ def test_two_depths_of_one_clip_are_refused(both: tuple[Path, Path]) -> None:
     with pytest.raises(EvaluationError, match=r"depth.npy: lies beside .*a/depth, another depth"):
         clips.clips["a"].read()
     shutil.rmtree(both[0] / "a" / "depth")
-    assert clips.clips["a"].read_depth() is not None
+    assert clips.clips["a"].read().depth is not None
 
 
 @pytest.mark.parametrize("white", [1, 255])
