@@ -84,12 +84,34 @@ def open_shards(
     # Frames are numbered as a dataset takes them: every second one of a video is the next.
     indices = decode_info(read_sample(entries[0]))["frame_indices"]
     step = max(1, indices[1] - indices[0]) if len(indices) > 1 else 1
+    firsts = _numbered(entries, step)
     clips = {}
     for entry in entries:
-        first = (entry.sample.first_frame or 0) // step
+        first = firsts[entry.key]
         numbers = tuple(range(first, first + entry.sample.frames))
-        clips[entry.key] = ShardClip(entry, kind, numbers, entry.sample.video or entry.key)
+        clips[entry.key] = ShardClip(entry, kind, numbers, _video_of(entry))
     return ClipSet(dataset.url, "shards", clips)
+
+
+def _numbered(entries: list[Entry], step: int) -> dict[str, int]:
+    """The number of each clip's first frame, by its key.
+
+    A shot may begin at a frame between two that are taken: its clips do not go on with the numbers
+    of those before, and share none with them.
+    """
+    firsts: dict[str, int] = {}
+    before: dict[str, tuple[int, int]] = {}  # of each video's last clip: first frame, its number
+    for entry in sorted(entries, key=lambda entry: entry.sample.first_frame or 0):
+        video, frame = _video_of(entry), entry.sample.first_frame or 0
+        last, number = before.get(video, (frame % step, 0))
+        taken, between = divmod(frame - last, step)
+        firsts[entry.key] = number + taken + (2 if between else 0)
+        before[video] = frame, firsts[entry.key]
+    return firsts
+
+
+def _video_of(entry: Entry) -> str:
+    return entry.sample.video or entry.key
 
 
 def entries_of(dataset: Dataset, split: str | None) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,20 @@ import pytest
 from idol.evaluate.clips import ClipSet, paired
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.folders import open_folder, with_depth
+from idol.evaluate.protocols import protocol
 from idol.evaluate.shard_clips import open_shards
+from idol.evaluate.snippets import Cutter
 from idol.evaluate.swapped import check_swapped, thumbnail
-from tests.idol.evaluate.made import dataset, depth, frames, person, write_depth, write_folder
+from tests.idol.evaluate.made import (
+    dataset,
+    depth,
+    frames,
+    person,
+    shard_clip,
+    write_depth,
+    write_folder,
+)
+from tests.idol.train.micro import write_shards
 
 
 @pytest.fixture
@@ -327,3 +339,17 @@ def test_two_videos_of_one_clip_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(EvaluationError, match=r"a\.mp4: a\.MP4 is of clip a as well"):
         open_folder(tmp_path, videos=True)
+
+
+def test_clips_of_a_shot_between_two_frames_that_are_taken_go_on_with_none(tmp_path: Path) -> None:
+    made = []
+    for first in (0, 16, 31, 47, 62):  # of every second frame; 31 and 62 begin a shot
+        clip = shard_clip(0, "v", first)
+        info = {**clip.info, "frame_indices": list(range(first, first + 16, 2))}
+        made.append(replace(clip, info=info))
+    clips = open_shards(str(write_shards(tmp_path, [], made)), None, None).clips
+    numbers = [clip.numbers for clip in clips.values()]
+    assert sorted(n[0] for n in numbers) == [0, 8, 17, 25, 34]
+    cutter = Cutter[int](protocol("disco-image-16").snippets, 1)
+    cut = [s for n in sorted(numbers) for s in cutter.push(n, n)]
+    assert [(s[0], s[-1]) for s in cut] == [(0, 15), (17, 32)]
