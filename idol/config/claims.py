@@ -10,6 +10,7 @@ from idol.config.checks import ConfigError, at_least, mistakes_in
 __all__ = ["ClaimsConfig"]
 
 _Count = Annotated[int, at_least(1)]
+_Seeds = Annotated[tuple[int, ...], at_least(0)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class ClaimsConfig:
     Tab. 3; unjudged."""
     tables: tuple[Literal[1, 3, 4, 5, 6, 8], ...] = ()
     """Of these rows only those of the paper's tables with these numbers; all unless given."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: _Seeds = (0, 1, 2, 3, 4)
     """Each row is trained once with each."""
     few_seeds: _Count = 2
     """How many of them the unjudged rows take."""
@@ -59,7 +60,7 @@ class ClaimsConfig:
     """The same for stage autoencoder."""
     grid: tuple[float, ...] = ()
     """Weights of the consistency losses to choose from; none: the paper's 0.01."""
-    grid_seeds: tuple[int, ...] = (100, 101)
+    grid_seeds: _Seeds = (100, 101)
     """Seeds that they are chosen on, which are not reported."""
     held_out: Path | None = None
     """Dataset whose clips are scored, those of its split train, in place of the split val of
@@ -86,14 +87,15 @@ class ClaimsConfig:
             mistakes.append("--held-out replaces --shards alone: leave it or --dwpose-shards out")
         if self.rows == "headline" and (details := sorted({1, 3, 6, 8} & set(self.tables))):
             mistakes.append(f"--tables {' '.join(map(str, details))} is of --rows all: give that")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            mistakes.append("--seeds must be one or more, each once")
+        for name, seeds in (("seeds", self.seeds), ("grid-seeds", self.grid_seeds)):
+            if not seeds or len(set(seeds)) < len(seeds):
+                mistakes.append(f"--{name} must be one or more, each once")
         if both := set(self.seeds) & set(self.grid_seeds) if self.grid else set():
             mistakes.append(f"--grid-seeds are not to be reported, and {min(both)} is of --seeds")
         if any(not 0 < weight < math.inf for weight in self.grid):
             mistakes.append("--grid must be above 0")
-        if len(set(self.grid)) < len(self.grid):
-            mistakes.append("--grid must name each weight once")
+        if len({f"{weight:g}" for weight in self.grid}) < len(self.grid):  # folders' names
+            mistakes.append("--grid must name each weight once, told apart by six digits")
         if self.grid and self.metrics and "depth_rmse" not in self.metrics:
             mistakes.append("--grid chooses by depth_rmse: name it among --metrics")
         if mistakes:

@@ -143,6 +143,22 @@ def test_mistakes_are_named_at_once(tmp_path: Path) -> None:
         ClaimsConfig(shards=tmp_path, out=tmp_path, seeds=(1, 1), grid=(0.1,), grid_seeds=(1,))
 
 
+@pytest.mark.parametrize(
+    ("option", "seeds", "mistake"),
+    [
+        ("grid_seeds", (), "--grid-seeds must be one or more, each once"),
+        ("grid_seeds", (100, 100), "--grid-seeds must be one or more, each once"),
+        ("grid_seeds", (-1,), "--grid-seeds must be from 0"),
+        ("seeds", (-1,), "--seeds must be from 0"),
+    ],
+)
+def test_seeds_are_some_of_their_own(
+    tmp_path: Path, option: str, seeds: tuple[int, ...], mistake: str
+) -> None:
+    with pytest.raises(ConfigError, match=mistake):
+        ClaimsConfig(shards=tmp_path, out=tmp_path, grid=(0.1,), **{option: seeds})
+
+
 def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     dataset(tmp_path / "shards", videos=2, clips=1)
     (tmp_path / "page.md").write_text("no marks")
@@ -184,6 +200,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
         ((0.1, 0.0), (), "--grid must be above 0"),
         ((0.1, float("nan")), (), "--grid must be above 0"),
         ((0.1, 0.1), (), "each weight once"),
+        ((0.1234567, 0.1234568), (), "each weight once, told apart by six digits"),
         ((0.1,), ("psnr",), "--grid chooses by depth_rmse"),
     ):
         with pytest.raises(ConfigError, match=mistake):
