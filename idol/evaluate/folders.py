@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,21 @@ from shards.files.digest import parse_json
 from shards.sample.images import declared_size
 from shards.sample.keypoints import COCO_18
 
-__all__ = ["FolderClip", "VideoClip", "of_depth", "open_folder", "size_of", "with_depth"]
+__all__ = [
+    "CLIP",
+    "ESTIMATED_BY",
+    "FolderClip",
+    "VideoClip",
+    "of_depth",
+    "open_folder",
+    "size_of",
+    "with_depth",
+]
+
+CLIP = "clip.json"
+"""What `idol-eval run` says of a clip, in its folder."""
+ESTIMATED_BY = "depth_estimated_by"
+"""There: who looked for the depth in the generated frames, where a model generates none."""
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 _VIDEOS = (".mp4",)
@@ -74,6 +89,12 @@ class FolderClip:
         mask = self._masks()
         kind = _kind_said(self.folder) or self.depth_kind
         return ClipArrays(frames, depth, kind, mask, self._keypoints())
+
+    @property
+    def depth_estimated_by(self) -> str | None:
+        """Who estimated the depth from the frames, as far as the folder says it."""
+        by = None if self.depth_files else _said(self.folder).get(ESTIMATED_BY)
+        return by if isinstance(by, str) else None
 
     def _depth(self) -> np.ndarray | None:
         file = None if self.folder is None else self.folder / "depth.npy"
@@ -393,12 +414,17 @@ def _size(files: Sequence[Path]) -> tuple[int, int]:
 
 def _kind_said(folder: Path | None) -> DepthKind | None:
     """Which depth it is, where `clip.json` of `idol-eval run` says it."""
-    file = None if folder is None else folder / "clip.json"
+    kind = _said(folder).get("depth_kind")
+    return kind if kind in ("person", "frame") else None
+
+
+def _said(folder: Path | None) -> dict[str, Any]:
+    """What `clip.json` says, where there is one."""
+    file = None if folder is None else folder / CLIP
     if file is None or not file.is_file():
-        return None
+        return {}
     try:
         said = parse_json(file.read_bytes())
     except ValueError as error:
         raise EvaluationError(f"{file}: is not JSON ({error})") from error
-    kind = said.get("depth_kind") if isinstance(said, dict) else None
-    return kind if kind in ("person", "frame") else None
+    return said if isinstance(said, dict) else {}

@@ -25,6 +25,7 @@ import numpy as np
 from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
+from idol.evaluate.folders import CLIP, ESTIMATED_BY
 from idol.evaluate.protocols import protocol
 from idol.evaluate.shard_clips import ShardClip, open_shards
 from shards.files.atomic import atomic_file, publish, sync, temporary_path
@@ -40,7 +41,6 @@ __all__ = ["RUN", "clip_seed", "generate", "run", "score_config"]
 
 RUN = "run.json"
 _CLIPS = "clips"
-_CLIP = "clip.json"
 _SHARDS = "shards_sha256"
 _log = logging.getLogger(__name__)
 
@@ -245,6 +245,7 @@ def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Pr
     streams = generator.pipeline.unet.settings.streams
     estimate = depth_estimate(streams, device_of(config.device))
     generator = dataclasses.replace(generator, estimate=estimate)
+    by = {} if estimate is None else {ESTIMATED_BY: estimate.name}
     generator.pipeline.set_progress_bar_config(disable=True)  # clips are told instead
     for done, clip in enumerate(waiting):
         progress(done, len(waiting))
@@ -252,12 +253,12 @@ def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Pr
         start = time.perf_counter()
         made = generator(conditions_of(clip.clip()), seed)
         _log.info(f"{clip.name}: {time.perf_counter() - start:.1f} s")
-        _write(_row(config.out, clip.name).parent, made, {"key": clip.name, "seed": seed})
+        _write(_row(config.out, clip.name).parent, made, {"key": clip.name, "seed": seed} | by)
     progress(len(waiting), len(waiting))
 
 
 def _row(out: Path, key: str) -> Path:
-    return out / _CLIPS / key / _CLIP
+    return out / _CLIPS / key / CLIP
 
 
 def _is_whole(row: Path) -> bool:
@@ -298,7 +299,7 @@ def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:
         **({"depth_lost": made.lost} if made.lost else {}),
         "sha256": sums,
     }
-    (unfinished / _CLIP).write_bytes(canonical_json(row, indent=1))
+    (unfinished / CLIP).write_bytes(canonical_json(row, indent=1))
     for entry in unfinished.rglob("*"):
         sync(entry)
     publish(unfinished, folder)

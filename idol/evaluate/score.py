@@ -20,7 +20,7 @@ from idol.evaluate.clips import ClipSet, Pair, annotation_digest, digest, paired
 from idol.evaluate.depth import Alignment
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError, MissingNetwork
-from idol.evaluate.folders import of_depth, open_folder, with_depth
+from idol.evaluate.folders import FolderClip, of_depth, open_folder, with_depth
 from idol.evaluate.measure import Tools, Watched, measure_clip, read_pair, video_alignment
 from idol.evaluate.metrics import METRICS, Sums, value_of
 from idol.evaluate.output import features_folder
@@ -344,6 +344,7 @@ def _result(
         for name, found in measured.features.distances(planned).items()
     }
     _required(config, planned)
+    estimated = config.estimate_depth if "depth" in annotators else _estimated_before(generated)
     sides = {"generated": generated, "reference": reference}
     said: dict[str, dict[str, Any]] = {
         side: {
@@ -371,7 +372,7 @@ def _result(
             "frames_resized": measured.resized,
             **measured.features.counts(),
         },
-        "depth_estimated_by": config.estimate_depth if "depth" in annotators else None,
+        "depth_estimated_by": estimated,
         "networks": measured.features.networks(),
         "annotators": dict(annotators),
         **said,
@@ -379,6 +380,13 @@ def _result(
         "videos": values,
         "clips": measured.digests,
     }
+
+
+def _estimated_before(generated: ClipSet) -> str | None:
+    """Who estimated the depth that lies with the clips, where they say that somebody did."""
+    folders = [clip for clip in generated.clips.values() if isinstance(clip, FolderClip)]
+    by = {clip.depth_estimated_by for clip in folders if "depth" in clip.has}
+    return ", ".join(sorted(filter(None, by))) or None
 
 
 def _last_name(path: str) -> str:

@@ -131,6 +131,7 @@ class LiteDepth:
     Raises GenerationError where their files are absent.
     """
 
+    name = "lite"
     kind: Literal["person", "frame"] = "person"
 
     def __init__(self, device: str = "cpu") -> None:

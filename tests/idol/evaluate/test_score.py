@@ -306,6 +306,20 @@ def test_what_was_measured_otherwise_is_not_compared(
     assert why in found["not_compared"][gone]
 
 
+def test_depth_that_was_estimated_before_is_marked(sets: Path) -> None:
+    for name in ("near", "far"):
+        for folder in (sets / name).iterdir():
+            said = {"depth_kind": "person"} | (
+                {"depth_estimated_by": "lite"} if name == "far" else {}
+            )
+            (folder / "clip.json").write_text(json.dumps(said))
+    assert scored(sets, "near", "--metrics", "depth_rmse")["depth_estimated_by"] is None
+    assert scored(sets, "far", "--metrics", "depth_rmse")["depth_estimated_by"] == "lite"
+    table = (sets / "scores-far" / "table.md").read_text()
+    assert "§ |" in table
+    assert "Depth was estimated afterwards, by lite" in table
+
+
 def test_other_masks_of_the_same_frames_are_told_apart(tmp_path: Path) -> None:
     sums = []
     for name, light in (("a", 255), ("b", 0)):

@@ -155,6 +155,8 @@ def test_a_variant_is_trained_resumed_generated_from_and_scored(
     assert evaluate(["run", *scored, "--metrics", "depth_rmse", "psnr"]) == 0
     scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
     assert scores["metrics"]["depth_rmse"]["value"] > 0
+    estimated = variant.model.get("streams") == "video"
+    assert scores["depth_estimated_by"] == ("lite" if estimated else None)
 
 
 def test_an_adapter_sees_pictures_of_the_codecs_size(tmp_path: Path) -> None:
