@@ -231,11 +231,13 @@ def open_folder(path: Path, *, videos: bool, apart: Path | None = None) -> ClipS
     entries = sorted(
         e for e in path.iterdir() if not e.name.startswith(".") and here / e.name != left
     )
-    images = [e for e in entries if e.suffix.lower() in _IMAGES]
-    files = [e for e in entries if e.suffix.lower() in _VIDEOS]
+    # A clip's folder may be called after its video's file.
+    plain = [e for e in entries if e.is_file()]
+    images = [e for e in plain if e.suffix.lower() in _IMAGES]
+    files = [e for e in plain if e.suffix.lower() in _VIDEOS]
     folders = [f for e in entries if e.is_dir() and (f := _frames_in(e)) is not None]
     without = [e for e in entries if e.is_dir() and e not in {folder for folder, _ in folders}]
-    ignored = Counter(e.suffix.lower() for e in entries if e.is_file()) - Counter(
+    ignored = Counter(e.suffix.lower() for e in plain) - Counter(
         e.suffix.lower() for e in [*images, *files]
     )
     if without:
@@ -397,6 +399,8 @@ def size_of(file: Path) -> tuple[int, int]:
         width, height = declared_size(head)
     except ValueError as error:
         raise EvaluationError(f"{file}: {error}" if head else f"{file}: is empty") from error
+    if not height or not width:
+        raise EvaluationError(f"{file}: says that it is {width}x{height}, which is no picture")
     return height, width
 
 

@@ -122,6 +122,16 @@ def test_what_no_such_program_leaves_is_refused(
         open_published(tmp_path, layout)
 
 
+@pytest.mark.parametrize(("layout", "name"), [("fomm", "a.png"), ("dreampose", "a/pred_#1.png")])
+def test_a_picture_of_no_size_is_refused(tmp_path: Path, layout: Layout, name: str) -> None:
+    write_png(tmp_path / name, np.zeros((4, 8, 3), np.uint8))
+    data = bytearray((tmp_path / name).read_bytes())
+    data[20:24] = bytes(4)  # its height
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(EvaluationError, match=r"says that it is 8x0, which is no picture"):
+        open_published(tmp_path, layout)
+
+
 def test_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
     for number, side in ((1, 64), (2, 32)):
         write_png(tmp_path / "a" / f"pred_#{number}.png", np.zeros((side, side, 3), np.uint8))

@@ -353,3 +353,9 @@ def test_clips_of_a_shot_between_two_frames_that_are_taken_go_on_with_none(tmp_p
     cutter = Cutter[int](protocol("disco-image-16").snippets, 1)
     cut = [s for n in sorted(numbers) for s in cutter.push(n, n)]
     assert [(s[0], s[-1]) for s in cut] == [(0, 15), (17, 32)]
+
+
+def test_a_folder_called_after_a_file_is_a_clip(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.png"):
+        write_folder(tmp_path / name, frames(0))
+    assert list(open_folder(tmp_path, videos=True).clips) == ["a.mp4", "b.png"]
