@@ -56,14 +56,24 @@ def _check_same_sets(config: ScoreConfig) -> None:
             "--reference": (str(there["reference"]["path"]), config.reference),
             "--protocol": (str(there["protocol"]["name"]), config.protocol),
         }
-    except (EvaluationError, KeyError, TypeError) as error:
+        before = {name: there.get("settings", {}).get(name) for name in ("split", "limit")}
+    except (EvaluationError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
             f"{config.out / SCORES} is damaged, or no result of this version: give another --out, "
             "or --overwrite to replace it"
         ) from error
-    for option, (before, now) in pairs.items():
-        if before != now and Path(before).resolve() != Path(now).resolve():
-            raise EvaluationError(
-                f"{config.out} has the scores of {option} {before}: give another --out, or "
-                "--overwrite to replace them"
-            )
+    differs = [
+        f"of {option} {was}"
+        for option, (was, now) in pairs.items()
+        if was != now and Path(was).resolve() != Path(now).resolve()
+    ]
+    differs += [
+        f"without --{name}" if was is None else f"of --{name} {was}"
+        for name, was in before.items()
+        if was != getattr(config, name)
+    ]
+    if differs:
+        raise EvaluationError(
+            f"{config.out} has the scores {differs[0]}: give another --out, or --overwrite to "
+            "replace them"
+        )

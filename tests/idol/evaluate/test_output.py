@@ -58,6 +58,21 @@ def test_scores_of_other_sets_are_replaced_if_asked_to_alone(tmp_path: Path, opt
         pass  # the same by another path
 
 
+def test_scores_of_another_split_or_number_of_clips_are_kept(tmp_path: Path) -> None:
+    there(tmp_path)
+    file = tmp_path / "scores.json"
+    settings = {"split": "val", "limit": None}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"settings": settings}))
+    for other, said in (
+        ({"split": "train"}, "of --split val"),
+        ({"split": "val", "limit": 3}, "without --limit"),
+    ):
+        with pytest.raises(EvaluationError, match=rf"has the scores {said}: .*--overwrite"):
+            features_folder(config(tmp_path, **other)).__enter__()
+    with features_folder(config(tmp_path, split="val")):
+        pass
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": 9}', '{"schema": 1, "protocol": 0}'])
 def test_damaged_scores_are_replaced_if_asked_to(tmp_path: Path, content: str) -> None:
     (tmp_path / "scores.json").write_text(content)
