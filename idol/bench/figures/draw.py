@@ -63,10 +63,12 @@ def drawn(config: FiguresConfig) -> dict[str, Any]:
     number = 6 if kind == {"frame"} else 5
     for name, rows in ((f"fig{number}", _SYSTEMS), ("fig7", _MODULES), ("fig8", _PARTS)):
         said[name] = _side_by_side(config, runs, name, rows)
+    file = config.out / "figures.json"
     for name in (f"fig{number}" for number in range(3, 9)):
-        if "why" in said.get(name, {"why": ""}):
+        # Pictures in a folder without ours are somebody's.
+        if "why" in said.get(name, {"why": ""}) and file.is_file():
             (config.out / f"{name}.png").unlink(missing_ok=True)
-    write_atomically(config.out / "figures.json", (json.dumps(said, indent=2) + "\n").encode())
+    write_atomically(file, (json.dumps(said, indent=2) + "\n").encode())
     return said
 
 

@@ -163,6 +163,9 @@ def test_what_is_not_drawn_is_said_and_its_old_picture_is_removed(
         (out / f"fig{number}.png").touch()
     command = ["figures", "--claims", str(claims), "--out", str(out), "--shards", str(shards)]
     assert main(command) == 0
+    assert len(list(out.iterdir())) == 4  # these are not its own
+    capsys.readouterr()
+    assert main(command) == 0
     printed = capsys.readouterr().out
     assert "fig3: not drawn, for there is no cross-modal-attention, idol\n" in printed
     assert "fig8: not drawn, for no clip is in all rows\n" in printed
