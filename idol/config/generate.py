@@ -1,6 +1,7 @@
 """Options of `idol-generate` besides those of annotators."""
 
 import dataclasses
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import tyro
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 
-__all__ = ["BETWEEN", "GenerateConfig", "is_clip"]
+__all__ = ["BETWEEN", "GenerateConfig", "is_clip", "read_fps"]
 
 BETWEEN = "::"
 """Stands between a dataset and the key of a clip in it."""
@@ -18,6 +19,27 @@ BETWEEN = "::"
 def is_clip(text: str) -> bool:
     """Whether a path on the command line names a clip."""
     return BETWEEN in text
+
+
+_SLOWEST, _FASTEST = 1.0, 240.0
+
+
+def read_fps(text: str) -> float:
+    """Frames a second, as a number or a fraction: 25, 29.97, 30000/1001.
+
+    Raises ConfigError for what is no such number, or not between 1 and 240.
+    """
+    try:
+        fps = float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise ConfigError(
+            f"--fps {text}: is no number of frames a second, as in 25, 29.97 or 30000/1001"
+        ) from error
+    if not _SLOWEST <= fps <= _FASTEST:
+        raise ConfigError(
+            f"--fps {text}: must be between {_SLOWEST:g} and {_FASTEST:g} frames a second"
+        )
+    return fps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +130,14 @@ class GenerateConfig:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
         if (self.driving is None) == (self.skeletons is None):
             mistakes.append("give the motion, either as --driving or as --skeletons")
+        if self.fps is not None:
+            try:
+                read_fps(self.fps)
+            except ConfigError as error:
+                mistakes.append(str(error))
+        window, overlap = self.window, self.overlap
+        if window is not None and overlap is not None and overlap >= window:
+            mistakes.append(f"--overlap {overlap} must be below --window {window}")
         if self.fill_hole and not self.keep_background:
             mistakes.append("--fill-hole is of --keep-background: give that as well")
         if self.background_mask is not None and self.background is None:

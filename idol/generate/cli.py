@@ -8,6 +8,7 @@ import tyro
 
 from idol.config.generate import GenerateConfig
 from idol.errors import IdolError
+from idol.generate.inputs.files import check_given
 from idol.generate.inputs.options import (
     Annotation,
     annotation,
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     config, annotators = parse(arguments)
+    check_given(config)  # before seconds of imports
     limit_threads()
     keep_freed_memory()
     with made_to_stay():

@@ -24,10 +24,11 @@ from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions, ClipGenerator, Generated
 from idol.generate.inputs.clip import clip_sha256
 from idol.generate.inputs.estimate import depth_estimate
+from idol.generate.inputs.files import check_given, input_files
 from idol.generate.inputs.options import Annotation
 from idol.generate.inputs.prepare import FrameChoice, Placement, prepare
 from idol.generate.inputs.preview import preview_sheet
-from idol.generate.inputs.read import input_files, read_motion, read_person
+from idol.generate.inputs.read import read_motion, read_person
 from idol.generate.inputs.values import Motion, Person
 from idol.generate.keep import background_psnr, check_depth_kind, keep_background, person_mask
 from idol.generate.loading import load_pipeline
@@ -114,6 +115,7 @@ def generate(
     """
     if config.model is None:
         config = dataclasses.replace(config, model=PRETRAINED)
+    check_given(config)
     files = input_files(config)
     device = _device(config)
     for library in (diffusers_logging, transformers_logging):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,35 +21,15 @@ from shards.sample.keypoints import COCO_18, OPENPOSE_134
 __all__ = [
     "motion_of_keypoints",
     "motion_of_skeletons",
-    "read_fps",
     "resampled",
     "trimmed",
 ]
 
-_SLOWEST, _FASTEST = 1.0, 240.0
 _FARTHEST = 20  # times the picture's longer side, from its corner
 _BLACK = 24  # of 255: darker is background
 _LEAST_BLACK = 0.6  # of a drawing, that is black
 _SUREST = 2  # of scores: some that mean 1 for the surest go beyond it now and then
 _MOST_PIXELS = 4e9  # of all drawings together, in bytes
-
-
-def read_fps(text: str) -> float:
-    """Frames a second, as a number or a fraction: 25, 29.97, 30000/1001.
-
-    Raises GenerationError for what is no such number, or not between 1 and 240.
-    """
-    try:
-        fps = float(Fraction(text.strip()))
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise GenerationError(
-            f"--fps {text}: is no number of frames a second, as in 25, 29.97 or 30000/1001"
-        ) from error
-    if not _SLOWEST <= fps <= _FASTEST:
-        raise GenerationError(
-            f"--fps {text}: must be between {_SLOWEST:g} and {_FASTEST:g} frames a second"
-        )
-    return fps
 
 
 def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None) -> Motion:

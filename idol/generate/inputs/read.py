@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from idol.config.generate import GenerateConfig, is_clip
+from idol.config.generate import GenerateConfig, is_clip, read_fps
 from idol.generate.errors import GenerationError
 from idol.generate.inputs.clip import motion_of_clip, person_of_clip, read_clip
 from idol.generate.inputs.motion import (
     motion_of_keypoints,
     motion_of_skeletons,
-    read_fps,
     resampled,
     trimmed,
 )
@@ -22,35 +21,7 @@ from idol.generate.inputs.video import motion_of_video
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.spec import Hardware
 
-__all__ = ["input_files", "read_motion", "read_person"]
-
-
-def input_files(config: GenerateConfig) -> dict[str, Path]:
-    """The files and folders that are given, by option; clips of shards are none.
-
-    Raises GenerationError naming one that is absent.
-    """
-    given: dict[str, str | Path | None] = {
-        "photo": config.photo,
-        "driving": config.driving,
-        "skeletons": config.skeletons,
-        "person_mask": config.person_mask,
-        "background": config.background,
-        "background_mask": config.background_mask,
-    }
-    files = {
-        name: Path(value)
-        for name, value in given.items()
-        if value is not None and not is_clip(str(value))
-    }
-    for name, path in files.items():
-        if not path.exists():
-            option = "" if name == "photo" else f"--{name.replace('_', '-')}: "
-            raise GenerationError(f"{option}{path}: there is no such file")
-        if path.is_dir() and name != "skeletons":
-            other = "; drawn skeletons are given as --skeletons" if name == "driving" else ""
-            raise GenerationError(f"{path} is a folder, and a file is asked for{other}")
-    return files
+__all__ = ["read_motion", "read_person"]
 
 
 def read_person(config: GenerateConfig, choice: AnnotatorChoice, *, device: str = "cpu") -> Person:

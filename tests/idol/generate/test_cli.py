@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from tests.idol.generate.small import sd14, tiny
 from tests.idol.train.micro import MODEL
 
 Write = Callable[[Path, np.ndarray], Path]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +348,25 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
     assert not out.exists()
 
 
+def test_all_that_is_absent_is_told_before_anything_slow_is_loaded(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = (
+        "import sys; from idol.generate.cli import main; code = main(); "
+        "print(*{'torch', 'cv2', 'diffusers'} & set(sys.modules)); sys.exit(code)"
+    )
+    given = ["no.jpg", "--driving", "d::k", "--background", "pipe", "--model", "m", "--out", "o"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given, "--c2pa", "a.pem", "b.pem"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (2, "")
+    assert done.stderr.strip() == (
+        "idol-generate: no.jpg: there is no such file; --background: pipe is a pipe or a device, "
+        "and a file is asked for; d::k: there is no dataset d; --model: m: there is no such "
+        "folder; --c2pa: a.pem: there is no such file; --c2pa: b.pem: there is no such file"
+    )
+
+
 def test_a_folder_with_something_else_is_left_alone(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,6 +422,8 @@ def test_options_that_contradict_each_other_are_named_together(given: list[str])
         parse([*given, "--background-mask", "x.png"])
     with pytest.raises(ConfigError, match="--no-watermark wants none"):
         parse([*given, "--watermark-every", "4"])
+    with pytest.raises(ConfigError, match=r"--fps fast: is no number.*; --overlap 4 must be below"):
+        parse([*given, "--fps", "fast", "--window", "4", "--overlap", "4"])
     with pytest.raises(ConfigError, match=r"--seed.*; .*a clip has its own"):
         parse(["data::key", *given[1:], "--seed", "-1"])
 

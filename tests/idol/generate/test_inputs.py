@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idol.config.generate import GenerateConfig
+from idol.config.checks import ConfigError
+from idol.config.generate import GenerateConfig, read_fps
 from idol.generate.errors import CannotRetargetError, GenerationError
 from idol.generate.inputs.clip import motion_of_clip, person_of_clip
 from idol.generate.inputs.frame import box_of_motion, fit, hole_in, square_around
 from idol.generate.inputs.motion import (
     motion_of_keypoints,
     motion_of_skeletons,
-    read_fps,
     resampled,
     trimmed,
 )
@@ -301,7 +301,7 @@ def test_frame_rates_are_numbers_or_fractions(text: str, fps: float) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-25", "nan", "inf", "1/0", "fast", "", "1e9"])
 def test_other_frame_rates_are_refused(text: str) -> None:
-    with pytest.raises(GenerationError, match="--fps"):
+    with pytest.raises(ConfigError, match="--fps"):
         read_fps(text)
 
 
@@ -349,7 +349,7 @@ def test_frames_are_counted_from_the_files_first_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fps", ["0", "1e400", "nan", "30/0", "1e-9"])
 def test_what_is_no_rate_is_one_clear_line(fps: str) -> None:
-    with pytest.raises(GenerationError, match="--fps"):
+    with pytest.raises(ConfigError, match="--fps"):
         read_fps(fps)
 
 
