@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 
 _PHOTO, _VIDEO, _CLIP = "A photo", "A video", "A clip of a dataset"
 _FILES = ("photo", "person_mask", "background", "background_mask", "driving")
+# Seconds between two looks at uploads, and for how long they are there to be used.
+_SWEPT, _KEPT = 600, 24 * 3600
 _EVERY = 0.25  # seconds between two looks at how far the work is
 _VIDEOS = ["upload"]
 # As they were uploaded: made RGB, 16 bits would be cut off, and what is transparent be shown.
@@ -59,7 +61,10 @@ class Page:
 
     def blocks(self) -> gr.Blocks:
         """The page, for Gradio to show."""
-        with gr.Blocks(title="IDOL: a moving person with depth", analytics_enabled=False) as page:
+        with gr.Blocks(
+            title="IDOL: a moving person with depth", analytics_enabled=False,
+            delete_cache=(_SWEPT, _KEPT),
+        ) as page:  # fmt: skip
             gr.HTML(f"<h1>A moving person, with depth</h1>{self._model}")
             with gr.Row():
                 with gr.Column(scale=5, min_width=320):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from idol.app.server import application
 from idol.config.app import AppConfig
 from idol.model_info import read_info
 from idol.pretrained import PRETRAINED
@@ -70,6 +72,27 @@ def test_an_upload_is_read_and_leaves_nothing(client: Any, out: Path) -> None:
     assert "was not uploaded" not in said
     assert "How are they to move?" in said
     assert not out.exists()
+
+
+def test_an_upload_goes_while_the_server_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastapi.testclient import TestClient
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    monkeypatch.setattr("idol.app.page._SWEPT", 1)
+    monkeypatch.setattr("idol.app.page._KEPT", 1)
+    app = application(AppConfig(out=tmp_path / "out"))
+    files = {"files": ("p.png", b"a picture", "image/png")}
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        [path] = client.post("/gradio_api/upload", files=files).json()
+        assert Path(path).is_file()
+        for _ in range(100):
+            time.sleep(0.1)
+            if not Path(path).exists():
+                break
+        assert not Path(path).exists()
+    gc.collect()
 
 
 @pytest.mark.parametrize(("mode", "name"), [("I;16", "a.png"), ("RGBA", "a.png"), ("L", "a.jpg")])
