@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from idol.render.relief import Relief, Shape, relief_of
 from idol.render.turntable import write_turntable
 from shards.files.atomic import filled_folder
 from shards.files.digest import canonical_json, parse_json, sha256_file
+from shards.files.locks import LOCK, Taken, alone_in
 from shards.inspect.console import QuietConsole
 
 __all__ = ["REPORT", "render"]
@@ -62,6 +63,14 @@ def render(config: RenderConfig) -> list[Path]:
             f"--mesh-frame {frame} is beyond the {len(footage.frames)} frames that are taken"
         )
     relief = relief_of(footage, _shape(config))
+    with _alone_in(config.out):
+        return _filled(config, settings, relief, frame)
+
+
+def _filled(
+    config: RenderConfig, settings: dict[str, Any], relief: Relief, frame: int
+) -> list[Path]:
+    """Write all into the folder; the paths."""
     old = _entries(config.out)
     with filled_folder(config.out, REPORT) as folder, _bars() as bar:
         written = _write(folder, relief, config, frame, bar)
@@ -81,6 +90,19 @@ def render(config: RenderConfig) -> list[Path]:
     return [config.out / name for name in sorted(new - {REPORT})]
 
 
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(out))
+        except Taken as error:
+            raise RenderError(
+                f"{out} is in use by another idol-render: wait for it, stop it, or give another "
+                "--out"
+            ) from error
+        yield
+
+
 def _check(config: RenderConfig) -> None:
     """What can be told before anything is read."""
     there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
@@ -93,7 +115,8 @@ def _check(config: RenderConfig) -> None:
         )
     out = config.out
     if out.is_dir() and not config.overwrite and not (out / REPORT).is_file():
-        left = sorted(e.name for e in out.iterdir() if not e.name.startswith(".unfinished-"))
+        names = sorted(entry.name for entry in out.iterdir())
+        left = [name for name in names if name != LOCK and not name.startswith(".unfinished-")]
         if left:
             raise RenderError(
                 f"{out} is not empty (it holds {left[0]}): choose another --out, or give "
@@ -138,7 +161,8 @@ def _digest(footage: Footage) -> str:
 
 
 def _made_already(config: RenderConfig, settings: dict[str, Any]) -> list[Path] | None:
-    """The paths, where these very renderings are there. Raises RenderError where others are."""
+    """The paths, where these very renderings are there, whole. Raises RenderError where others
+    are."""
     report = config.out / REPORT
     if config.overwrite or not report.is_file():
         return None
@@ -149,8 +173,13 @@ def _made_already(config: RenderConfig, settings: dict[str, Any]) -> list[Path] 
     here = parse_json(canonical_json(settings))
     same = isinstance(there, dict) and all(there.get(name) == here[name] for name in here)
     files = there.get("files", {}) if isinstance(there, dict) else {}
-    if same and all((config.out / name).is_file() for name in files):
-        return [config.out / name for name in sorted({n.split("/")[0] for n in files})]
+    if same:
+        whole = all(
+            (config.out / name).is_file() and (config.out / name).stat().st_size == said["bytes"]
+            for name, said in files.items()
+        )
+        names = sorted({name.split("/")[0] for name in files})
+        return [config.out / name for name in names] if whole else None
     raise RenderError(
         f"{config.out} holds renderings of another input or with other settings: choose another "
         "--out, or give --overwrite"

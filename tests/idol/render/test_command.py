@@ -22,6 +22,7 @@ from idol.render.errors import RenderError
 from idol.render.read import coverage, read_footage
 from idol.render.run import _entries
 from shards.files.digest import sha256_file
+from shards.files.locks import alone_in
 from tests.idol.generate.pictures import generated_clip
 from tests.idol.render.scenes import footage
 
@@ -242,10 +243,28 @@ def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
     before = (out / "relief.html").stat().st_mtime_ns
     assert main([*line, *everything, "--seconds", "0.1"]) == 0
     assert (out / "relief.html").stat().st_mtime_ns == before
+    with (out / "rgbd.mp4").open("ab") as file:
+        file.write(b"more")
+    (out / "ply" / "00001.ply").unlink()
+    assert main([*line, *everything, "--seconds", "0.1"]) == 0
+    for name, file in report["files"].items():
+        assert file["sha256"] == sha256_file(out / name)
     assert main([*line, "--write", "page"]) == 2
     assert "give --overwrite" in capsys.readouterr().err
     assert main([*line, "--write", "exr", "--overwrite"]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["exr", "render.json"]
+
+
+def test_a_folder_has_one_rendering_at_a_time(tmp_path, capsys):
+    line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path / "out"), *QUICK]
+    with alone_in(tmp_path / "out"):
+        assert main(line) == 2
+        assert "is in use by another idol-render" in capsys.readouterr().err
+        assert not [*(tmp_path / "out").glob(".unfinished-*")]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".lock").write_text("")  # of one that was killed
+    assert main(line) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["relief.html", "render.json"]
 
 
 def test_nothing_is_removed_that_this_command_does_not_write(tmp_path):
