@@ -237,12 +237,17 @@ def _digest(path: Path) -> str:
 
 
 def _check_preview(config: GenerateConfig) -> None:
-    """Raise GenerationError where a video is, finished or not, whose own preview is beside it."""
-    _check_no_file(config.out)
-    if not config.overwrite and ((config.out / REPORT).exists() or Remains.there(config.out)):
+    """Raise GenerationError where a video is, finished or not, whose own preview is beside it, or
+    something else."""
+    out = config.out
+    _check_no_file(out)
+    if config.overwrite or not out.exists():
+        return
+    if (out / REPORT).exists() or Remains.there(out):
         raise GenerationError(
-            f"{config.out} holds a video, and its preview: give another --out, or --overwrite"
+            f"{out} holds a video, and its preview: give another --out, or --overwrite"
         )
+    _check_ours(out)
 
 
 def _check_no_file(out: Path) -> None:
@@ -274,13 +279,19 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
             )
     if Remains.there(out):
         return None
+    _check_ours(out)
+    return None
+
+
+def _check_ours(out: Path) -> None:
+    """Raise GenerationError where a folder without a video holds what no preview or stopped command
+    leaves."""
     left = [entry.name for entry in out.iterdir() if entry.name not in (PREVIEW, ".resume", LOCK)]
     if left:
         raise GenerationError(
             f"{out} is not empty (it holds {sorted(left)[0]}): choose another --out, or give "
             "--overwrite"
         )
-    return None
 
 
 def _is_whole(out: Path, report: dict[str, Any]) -> bool:

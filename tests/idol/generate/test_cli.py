@@ -372,7 +372,10 @@ def test_a_folder_with_something_else_is_left_alone(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    assert "is not empty (it holds thesis.tex)" in one_line(given, capsys)
+    (tmp_path / "out" / "preview.png").write_text("of something else")
+    for more in ([], ["--preview"]):
+        assert "is not empty (it holds thesis.tex)" in one_line([*given, *more], capsys)
+    assert (tmp_path / "out" / "preview.png").read_text() == "of something else"
     (tmp_path / "file").write_text("")
     assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
 
