@@ -9,7 +9,7 @@ import numpy as np
 
 from idol.render.errors import RenderError
 
-__all__ = ["Footage", "Unit"]
+__all__ = ["Footage", "Unit", "of_one_shape", "picked"]
 
 Unit = Literal["relative", "metres"]
 
@@ -83,11 +83,35 @@ class Footage:
             if array is None:
                 continue
             h, w = array.shape[:2] if name.startswith("background") else array.shape[1:3]
-            # Within a pixel: sides that were halved are rounded.
-            if abs(h * width - w * height) > max(h, w, height, width):
+            if not of_one_shape((h, w), (height, width)):
                 mistakes.append(
                     f"{name} is {w}x{h}, of another shape than the video's {width}x{height}"
                 )
         if not 0 < self.fps < float("inf"):
             mistakes.append(f"{self.fps} frames a second are not a rate")
         RenderError.raise_if_any(mistakes, f"{self.name} cannot be rendered")
+
+
+def of_one_shape(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether pictures of (height, width, ...) are as wide for their height as each other.
+
+    Within a pixel: sides that were halved are rounded.
+    """
+    return abs(a[0] * b[1] - a[1] * b[0]) <= max(*a[:2], *b[:2])
+
+
+def picked(depth: np.ndarray, most: int) -> np.ndarray:
+    """Depth (..., H, W) of a smaller grid, its longer side `most` at most: picked, not averaged,
+    since a mean of near and far is neither."""
+    height, width = depth.shape[-2:]
+    factor = most / max(height, width)
+    if factor >= 1:
+        return depth
+    rows, columns = (
+        ((np.arange(n) + 0.5) * side / n).astype(int)
+        for n, side in (
+            (max(1, round(height * factor)), height),
+            (max(1, round(width * factor)), width),
+        )
+    )
+    return depth[..., rows[:, None], columns]

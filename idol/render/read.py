@@ -4,7 +4,7 @@ videos with depth. The one file of this room that knows files."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from idol.config.render import RenderConfig
 from idol.render.errors import RenderError
-from idol.render.footage import Footage
+from idol.render.footage import Footage, of_one_shape, picked
 from shards import Clip, open_dataset
 from shards.files.digest import parse_json
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
@@ -196,7 +196,7 @@ def _other(path: Path, config: RenderConfig) -> Footage:
         missing = "" if path.is_file() else f"holds no {_REPORT} of idol-generate, and "
         raise RenderError(f"{path} {missing}brings no depth: give it as --depth")
     frames = _frames(path, config)
-    depth, files = _depth_files(config.depth, config, len(frames))
+    depth, files = _depth_files(config.depth, config, frames.shape)
     unit = "relative"
     if config.depth_unit == "inverse":
         depth = -depth
@@ -229,23 +229,44 @@ def _chosen(count: int, config: RenderConfig, what: object) -> range:
 
 
 def _frames(path: Path, config: RenderConfig) -> np.ndarray:
-    """(F, H, W, 3) uint8: the chosen frames of a video or a folder of images, made smaller as they
-    come."""
+    """(F, H, W, 3) uint8: the chosen frames of a video or a folder of images."""
+    return _stacked((_fitted(picture, config.picture) for picture in _taken(path, config)), path)
+
+
+def _taken(path: Path, config: RenderConfig) -> Iterator[np.ndarray]:
+    """The chosen frames, (H, W, 3) uint8, as they come. Raises RenderError where there are none."""
     pictures = _listed(path) if path.is_dir() else _decoded(path)
     last = None if config.frames is None else config.start_frame + config.frames
-    frames: list[np.ndarray] = []
+    count = 0
     for picture in islice(pictures, config.start_frame, last):
-        height, width = picture.shape[:2]
-        factor = config.picture / max(height, width)
-        if factor < 1:
-            size = max(1, round(width * factor)), max(1, round(height * factor))
-            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        if frames and picture.shape != frames[0].shape:
-            raise RenderError(f"{path}: its images are of different sizes")
-        frames.append(picture)
-    if not frames:
+        count += 1
+        yield picture
+    if not count:
         raise RenderError(f"{path} has no frames from --start-frame {config.start_frame} on")
-    return np.stack(frames)
+
+
+def _fitted(picture: np.ndarray, most: int) -> np.ndarray:
+    """The picture, made smaller where a side is longer."""
+    height, width = picture.shape[:2]
+    factor = most / max(height, width)
+    if factor >= 1:
+        return picture
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _stacked(arrays: Iterable[np.ndarray], path: Path) -> np.ndarray:
+    """One array of one or more, which do not stay beside it. Raises RenderError where they differ
+    in size."""
+    found: list[np.ndarray] = []
+    for array in arrays:
+        if found and array.shape != found[0].shape:
+            raise RenderError(f"{path}: its images are of different sizes")
+        found.append(array)
+    whole = np.empty((len(found), *found[0].shape), found[0].dtype)
+    for index in reversed(range(len(found))):
+        whole[index] = found.pop()
+    return whole
 
 
 def _listed(folder: Path) -> Iterator[np.ndarray]:
@@ -284,37 +305,50 @@ def _rate(path: Path) -> float:
         return float(container.streams.video[0].average_rate or _FPS)
 
 
-def _depth_files(path: Path, config: RenderConfig, count: int) -> tuple[np.ndarray, str]:
-    """(F, h, w) float32 of the chosen frames, as it is in the files; and what they are."""
+def _depth_files(
+    path: Path, config: RenderConfig, shape: tuple[int, ...]
+) -> tuple[np.ndarray, str]:
+    """(F, h, w) float32 of the chosen frames, (F, H, W, 3), as it is in the files, but no finer
+    than --grid; and what they are."""
     if not path.exists():
         raise RenderError(f"--depth {path} does not exist")
     end = None if config.frames is None else config.start_frame + config.frames
+    read: Iterable[np.ndarray]
     if path.suffix.lower() == ".npy":
-        depth, kind = _npy(path)[config.start_frame : end], "npy"
+        read, kind = _npy(path)[config.start_frame : end], "npy"
     elif path.is_dir():
         files = _numbered(path, (".exr",)) or _numbered(path, (".png",))
         if not files:
             raise RenderError(f"--depth {path} holds no .exr and no .png, one a frame")
         chosen = files[config.start_frame : end]
-        if len(chosen) == count:
+        if len(chosen) == shape[0]:
             _check_numbers("--depth", path, chosen, config)
-        read = [_exr(f) if f.suffix.lower() == ".exr" else _grey(f) for f in chosen]
-        if len({depth.shape for depth in read}) > 1:
-            raise RenderError(f"--depth {path}: its files are of different sizes")
-        depth, kind = np.stack(read) if read else np.zeros((0, 1, 1)), files[0].suffix[1:].lower()
+        read, kind = map(_depth_file, chosen), files[0].suffix[1:].lower()
     elif path.suffix.lower() in (".exr", ".png"):
-        depth = (_exr(path) if path.suffix.lower() == ".exr" else _grey(path))[None]
-        kind = path.suffix[1:].lower()
+        read, kind = [_depth_file(path)], path.suffix[1:].lower()
     else:
-        depth, kind = _frames(path, config).mean(axis=-1) / 255, "video, 8 bits"
-    if len(depth) != count:
+        read, kind = (p.mean(axis=-1) / 255 for p in _taken(path, config)), "video, 8 bits"
+    depth, sizes = [], set()
+    for one in read:
+        sizes.add(one.shape)
+        if len(sizes) > 1:
+            raise RenderError(f"--depth {path}: its files are of different sizes")
+        depth.append(picked(one, config.grid).astype(np.float32))
+    if len(depth) != shape[0]:
         raise RenderError(
-            f"--depth {path} has {len(depth)} frames, and the video {count}: give one a frame"
+            f"--depth {path} has {len(depth)} frames, and the video {shape[0]}: give one a frame"
         )
-    return depth.astype(np.float32), kind
+    ((height, width),) = sizes
+    if not of_one_shape((height, width), shape[1:]):
+        raise RenderError(
+            f"--depth {path} is {width}x{height}, of another shape than the video's "
+            f"{shape[2]}x{shape[1]}"
+        )
+    return np.stack(depth), kind
 
 
 def _npy(path: Path) -> np.ndarray:
+    """(F, h, w) numbers, which stay in the file until they are looked at."""
     try:
         array = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
@@ -332,7 +366,11 @@ def _npy(path: Path) -> np.ndarray:
         raise RenderError(
             f"--depth {path} is {array.dtype}{array.shape}: it must be (frames, height, width)"
         )
-    return np.asarray(array, np.float32)
+    return array
+
+
+def _depth_file(path: Path) -> np.ndarray:
+    return _exr(path) if path.suffix.lower() == ".exr" else _grey(path)
 
 
 def _grey(path: Path) -> np.ndarray:
@@ -373,7 +411,8 @@ def _masks(path: Path, config: RenderConfig) -> np.ndarray:
     if path.is_dir():
         end = None if config.frames is None else config.start_frame + config.frames
         _check_numbers("--mask", path, _numbered(path, _IMAGES)[config.start_frame : end], config)
-    masks: np.ndarray = np.rint(_frames(path, config).mean(axis=-1)).astype(np.uint8)
+    fitted = (_fitted(picture, config.picture) for picture in _taken(path, config))
+    masks = _stacked((np.rint(one.mean(axis=-1)).astype(np.uint8) for one in fitted), path)
     # Of 0 and 1 alone: what others mean by a mask, too.
     return masks * np.uint8(255) if masks.max() == 1 else masks
 

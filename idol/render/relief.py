@@ -20,7 +20,7 @@ import numpy as np
 from idol.render.backdrop import Backdrop, backdrop_of
 from idol.render.camera import Camera, Orbit
 from idol.render.errors import RenderError
-from idol.render.footage import Footage
+from idol.render.footage import Footage, picked
 from idol.render.nearest import nearest
 from idol.render.place import place_behind
 
@@ -129,7 +129,7 @@ def relief_of(footage: Footage, shape: Shape) -> Relief:
         RenderError: no frame has a person of known depth.
     """
     frames = _smaller(footage.frames, shape.picture, cv2.INTER_AREA)
-    depth = _picked(footage.depth, shape.grid)
+    depth = picked(footage.depth, shape.grid)
     size = depth.shape[2], depth.shape[1]
     mask, masked_by = _mask(footage, size, depth)
     known = np.isfinite(depth) & (mask > 0)
@@ -184,7 +184,9 @@ def relief_of(footage: Footage, shape: Shape) -> Relief:
         },
         "frames_without_person": int((~known.any(axis=(1, 2))).sum()),
     }
-    colours = np.stack([_own_colours(f, m) for f, m in zip(frames, large, strict=True)])
+    colours = np.empty_like(frames)  # with a list beside it a long video would take twice as much
+    for t, (frame, solid) in enumerate(zip(frames, large, strict=True)):
+        colours[t] = _own_colours(frame, solid)
     return Relief(
         frames, colours, filled, mask, hidden, cut, backdrop, camera,
         _pivot(camera, mask, middle), unit, footage.fps, footage.name, footage.generated,
@@ -239,22 +241,6 @@ def _smaller(frames: np.ndarray, most: int, how: int) -> np.ndarray:
     return np.stack([cv2.resize(frame, size, interpolation=how) for frame in frames])
 
 
-def _picked(depth: np.ndarray, most: int) -> np.ndarray:
-    """Depth of a smaller grid: picked, not averaged, since a mean of near and far is neither."""
-    height, width = depth.shape[1:]
-    factor = most / max(height, width)
-    if factor >= 1:
-        return depth
-    rows, columns = (
-        ((np.arange(n) + 0.5) * side / n).astype(int)
-        for n, side in (
-            (max(1, round(height * factor)), height),
-            (max(1, round(width * factor)), width),
-        )
-    )
-    return depth[:, rows[:, None], columns]
-
-
 def _resized(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if masks.shape[2:0:-1] == size:
         return masks
@@ -304,7 +290,7 @@ def _placed(
     mask: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray | None, str, dict[str, Any]]:
     """Depth from the camera, of the person and of all that is seen; its unit; what to tell."""
-    around = None if footage.surroundings is None else _picked(footage.surroundings, shape.grid)
+    around = None if footage.surroundings is None else picked(footage.surroundings, shape.grid)
     values = depth[known]
     if footage.unit == "metres" and float(values.min()) > 0.1:
         return depth, around, "metres", {"depth": {"unit": "metres", "from": "the camera"}}

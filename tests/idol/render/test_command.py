@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import av
@@ -139,6 +140,41 @@ def test_other_peoples_depth_in_all_its_forms(video):
     assert len(inverse.frames) == 2
     np.testing.assert_array_equal(inverse.mask, footage(3).mask[1:])
     assert inverse.depth.max() == 0
+
+
+@pytest.mark.parametrize("kind", ["png", "npy"])
+def test_a_long_video_is_read_without_its_pictures_in_full_size(tmp_path, kind):
+    grey = np.full((480, 640), 90, np.uint8)
+    grey[100:400, 200:440] = 30
+    for folder in ("video", "mask", "png"):
+        (tmp_path / folder).mkdir()
+        for t in range(16):
+            cv2.imwrite(str(tmp_path / folder / f"{t}.png"), grey)
+    np.save(tmp_path / "npy", np.stack([grey.astype(np.float32)] * 16))
+    depth = tmp_path / ("depth.npy" if kind == "npy" else kind)
+    if kind == "npy":
+        (tmp_path / "npy.npy").rename(depth)
+
+    def peak(frames: int) -> int:
+        tracemalloc.start()
+        found = read(
+            str(tmp_path / "video"), depth=depth, mask=tmp_path / "mask", frames=frames,
+            picture=64, grid=64,
+        )  # fmt: skip
+        assert found.depth.shape == (frames, 48, 64)
+        assert sorted(np.unique(found.depth)) == [30, 90]
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)
+    assert peak(16) < 1.5 * peak(2)
+
+
+def test_depth_of_another_shape_than_the_video_is_refused(video):
+    np.save(video / "wide.npy", np.ones((3, 96, 100), np.float32))
+    with pytest.raises(RenderError, match=r"wide.npy is 100x96, of another shape than the video's"):
+        read(str(video / "video.mp4"), depth=video / "wide.npy", grid=16)
 
 
 def numbered(folder: Path, numbers: tuple[int, ...]) -> Path:
