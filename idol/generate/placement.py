@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from diffusers import DiffusionPipeline
@@ -30,6 +30,10 @@ class PlacedPipeline(DiffusionPipeline):
     _takes_graphs = False
     _graphed: GraphedDenoiser | None = None
     _graphed_weights: tuple[int, ...] = ()
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """As all pipelines do; these run in half precision on a CPU too, so that nothing warns."""
+        return super().to(*args, **{"silence_dtype_warnings": True, **kwargs})
 
     def enable_cuda_graphs(self) -> None:
         """Let a GPU have all launches of a denoising step at once.

@@ -513,6 +513,14 @@ def test_what_is_known_of_a_model_is_no_part_to_be_moved() -> None:
     assert np.isfinite(call(pipe, num_inference_steps=1).frames).all()
 
 
+def test_half_precision_on_a_cpu_is_not_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr("diffusers.pipelines.pipeline_utils.logger.warning", said.append)
+    pipe = tiny(frames=8).to(dtype=torch.float16).to("cpu")
+    assert pipe.unet.dtype == torch.float16
+    assert not said
+
+
 def test_what_does_nothing_says_so(caplog: pytest.LogCaptureFixture) -> None:
     pipe = tiny()
     with caplog.at_level(logging.WARNING):
