@@ -94,7 +94,7 @@ def motion_of_skeletons(
 ) -> Motion:
     """Of a folder of images in the order of their names, or of a video: skeletons on black.
 
-    Frames a second are the video's, or 25, unless given.
+    Frames a second are the video's; images have `fps` of them, 25 unless given.
     Raises GenerationError for drawings on white or grey, for what is no drawing, for images that
     differ in size, and for what cannot be read.
     """
@@ -112,8 +112,7 @@ def motion_of_skeletons(
         "fps_from": "the video" if rate else "--fps" if fps else "the default",
     }
     height, width = drawn.shape[1:3]
-    motion = Motion(None, (width, height), rate or fps or FPS, path.name, drawn, info=info)
-    return resampled(motion, fps) if rate and fps else motion
+    return Motion(None, (width, height), rate or fps or FPS, path.name, drawn, info=info)
 
 
 def _images(folder: Path, on_frames: Callable[[int], None]) -> np.ndarray:

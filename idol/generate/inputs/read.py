@@ -53,11 +53,10 @@ def read_motion(
     """
     fps = None if config.fps is None else read_fps(config.fps)
     if config.skeletons is not None:
-        return _part(motion_of_skeletons(config.skeletons, fps), config)
+        return _at(fps, _part(motion_of_skeletons(config.skeletons, fps), config))
     assert config.driving is not None
     if is_clip(config.driving):
-        motion = _part(motion_of_clip(read_clip(config.driving)), config)
-        return motion if fps is None else resampled(motion, fps)
+        return _at(fps, _part(motion_of_clip(read_clip(config.driving)), config))
     path = Path(config.driving)
     if path.suffix.lower() == ".npy":
         return _part(motion_of_keypoints(path, picture, fps), config)
@@ -72,6 +71,11 @@ def read_motion(
         hardware=Hardware(device),
         on_frames=on_frames,
     )
+
+
+def _at(fps: float | None, motion: Motion) -> Motion:
+    """At the rate that is asked for, if it has another."""
+    return motion if fps in (None, motion.fps) else resampled(motion, fps)
 
 
 def _part(motion: Motion, config: GenerateConfig) -> Motion:

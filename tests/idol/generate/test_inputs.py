@@ -26,6 +26,7 @@ from idol.generate.inputs.preview import preview_sheet
 from idol.generate.inputs.read import read_motion
 from idol.generate.inputs.values import Motion, Person
 from idol.generate.inputs.video import motion_of_video
+from idol.mp4 import mp4_writer
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.crop import Crop
 from preprocess.video import VideoFile
@@ -345,6 +346,22 @@ def test_frames_are_counted_from_the_files_first_one(tmp_path: Path) -> None:
     assert found.keypoints is not None
     assert np.array_equal(found.keypoints, points[8:16])
     assert (found.info["first_frame"], found.info["frames_before_the_person"]) == (6, 2)
+
+
+def test_drawn_frames_are_counted_before_they_are_put_at_another_rate(tmp_path: Path) -> None:
+    with mp4_writer(tmp_path / "s.mp4", 96, 96, 25, "x", None) as add:
+        for frame in drawings(20):
+            add(frame)
+    drawn = motion_of_skeletons(tmp_path / "s.mp4", None).skeletons
+    config = GenerateConfig(
+        photo="p.png", skeletons=tmp_path / "s.mp4", out=tmp_path, start_frame=6, frames=10,
+        fps="12.5",
+    )  # fmt: skip
+    found = read_motion(config, AnnotatorChoice(), (WIDTH, HEIGHT))
+    assert drawn is not None
+    assert found.skeletons is not None
+    assert found.fps == 12.5
+    assert np.array_equal(found.skeletons, drawn[6:16:2])
 
 
 @pytest.mark.parametrize("fps", ["0", "1e400", "nan", "30/0", "1e-9"])
