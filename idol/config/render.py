@@ -12,6 +12,18 @@ __all__ = ["Output", "RenderConfig"]
 
 Output = Literal["page", "turntable", "rgbd", "ply", "glb", "exr"]
 
+# Settings that change nothing where none of these is written.
+_OF: dict[str, tuple[Output, ...]] = {
+    "quality": ("page",),
+    "swing": ("turntable",),
+    "seconds": ("turntable",),
+    "size": ("turntable",),
+    "samples": ("turntable",),
+    "depth_scale": ("turntable", "ply", "glb"),
+    "rgbd_style": ("rgbd",),
+    "mesh_frame": ("glb",),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RenderConfig:
@@ -89,8 +101,11 @@ class RenderConfig:
         mistakes = [f"--{name.replace('_', '-')} {fault}" for name, fault in mistakes_in(self)]
         if not self.video:
             mistakes.append("the path of the video is empty")
-        if self.mesh_frame is not None and "glb" not in self.write:
-            mistakes.append("--mesh-frame is of a glb, and --write has none")
+        for name, outputs in _OF.items():
+            changed = getattr(self, name) != getattr(RenderConfig, name)
+            if changed and not set(outputs) & set(self.write):
+                option = f"--{name.replace('_', '-')}"
+                mistakes.append(f"{option} is of a {' or '.join(outputs)}, and --write has none")
         if not self.write:
             mistakes.append("--write is empty: name what is to be written")
         if self.depth is None and self.depth_unit != "relative":

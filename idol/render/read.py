@@ -27,8 +27,9 @@ from shards.sample.upright import Turn
 __all__ = ["coverage", "read_footage"]
 
 _BETWEEN = "::"
-_REPORT = "report.json"  # of `idol-generate`
+_REPORT, _VIDEO = "report.json", "video.mp4"  # of `idol-generate`
 _FPS = 25.0
+_LEAST = 0.1  # metres from a camera: what is nearer is a sensor's mistake
 _IMAGES = (".png", ".jpg", ".jpeg")
 _PERSON_END = (FOREGROUND_DEPTH_END + BACKGROUND_DEPTH) / 2
 # A generated edge is as soft as this at most; beyond, what is not quite background is noise.
@@ -94,7 +95,7 @@ def _generated(folder: Path, config: RenderConfig) -> Footage:
             f"{folder / _REPORT} is damaged, or not what idol-generate wrote: generate again"
         ) from error
     chosen = _chosen(count, config, folder)
-    frames = _frames(folder / "video.mp4", config)
+    frames = _frames(folder / _VIDEO, config)
     files = [folder / "depth" / f"{t:05d}.png" for t in chosen]
     relative = np.stack([grey_to_depth(_image(file)) for file in files])
     if len(frames) != len(relative):
@@ -195,6 +196,11 @@ def _other(path: Path, config: RenderConfig) -> Footage:
     if config.depth is None:
         missing = "" if path.is_file() else f"holds no {_REPORT} of idol-generate, and "
         raise RenderError(f"{path} {missing}brings no depth: give it as --depth")
+    if (path / _REPORT).is_file() and (path / _VIDEO).is_file():
+        raise RenderError(
+            f"{path} is an output of idol-generate, which has its own depth: leave out --depth, or "
+            f"give {path / _VIDEO}"
+        )
     frames = _frames(path, config)
     depth, files = _depth_files(config.depth, config, frames.shape)
     unit = "relative"
@@ -202,9 +208,14 @@ def _other(path: Path, config: RenderConfig) -> Footage:
         depth = -depth
     elif config.depth_unit != "relative":
         unit = "metres"
-        depth = np.where(depth > 0, depth, np.nan)
         if config.depth_unit == "millimetres":
             depth = depth / 1000
+        if not (depth > _LEAST).any():
+            raise RenderError(
+                f"--depth {config.depth}: nothing in it is farther than {_LEAST} m, as "
+                f"--depth-unit {config.depth_unit} has it: give another"
+            )
+        depth = np.where(depth > _LEAST, depth, np.nan)
     depth = np.where(np.isfinite(depth), depth, np.nan).astype(np.float32)
     mask = None
     told: dict[str, Any] = {"from": path.name, "depth_from": files, "depth_unit": config.depth_unit}

@@ -292,7 +292,13 @@ def _placed(
     """Depth from the camera, of the person and of all that is seen; its unit; what to tell."""
     around = None if footage.surroundings is None else picked(footage.surroundings, shape.grid)
     values = depth[known]
-    if footage.unit == "metres" and float(values.min()) > 0.1:
+    from_camera = footage.unit == "metres" and float(values.min()) > 0.1
+    if shape.distance is not None and (from_camera or footage.unit != "metres"):
+        raise RenderError(
+            "--distance is of metres that are not counted from the camera, and this depth is "
+            f"{'counted from it' if from_camera else 'relative'}: leave it out"
+        )
+    if from_camera:
         return depth, around, "metres", {"depth": {"unit": "metres", "from": "the camera"}}
     if footage.unit == "metres":
         distance, why = shape.distance, "given"

@@ -62,7 +62,10 @@ def render(config: RenderConfig) -> list[Path]:
         raise RenderError(
             f"--mesh-frame {frame} is beyond the {len(footage.frames)} frames that are taken"
         )
-    relief = relief_of(footage, _shape(config))
+    shape = _shape(config)
+    if footage.unit == "metres" and shape.thickness != Shape.thickness:
+        raise RenderError("--thickness is of relative depth, and this is in metres: leave it out")
+    relief = relief_of(footage, shape)
     with _alone_in(config.out):
         return _filled(config, settings, relief, frame)
 

@@ -21,6 +21,7 @@ from idol.mp4 import mp4_writer
 from idol.render.cli import main
 from idol.render.errors import RenderError
 from idol.render.read import coverage, read_footage
+from idol.render.relief import Shape, relief_of
 from idol.render.run import _entries
 from shards.files.digest import sha256_file
 from shards.files.locks import alone_in
@@ -140,6 +141,19 @@ def test_other_peoples_depth_in_all_its_forms(video):
     assert len(inverse.frames) == 2
     np.testing.assert_array_equal(inverse.mask, footage(3).mask[1:])
     assert inverse.depth.max() == 0
+
+
+def test_a_sensors_mistake_is_no_sign_that_metres_are_counted_from_elsewhere(video):
+    depth = np.load(video / "depth.npy")
+    y, x = np.argwhere(footage(3).mask[0] > 0).mean(0).astype(int)
+    depth[0, y, x] = 0.05
+    np.save(video / "mistaken.npy", depth)
+    found = read(
+        str(video / "video.mp4"), depth=video / "mistaken.npy", mask=video / "mask",
+        depth_unit="metres",
+    )  # fmt: skip
+    assert np.isnan(found.depth[0, y, x])
+    assert relief_of(found, Shape()).told["depth"] == {"unit": "metres", "from": "the camera"}
 
 
 @pytest.mark.parametrize("kind", ["png", "npy"])
@@ -336,6 +350,13 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         ([f"{PEOPLE}::people-00000", "--mesh-frame", "9", "--write", "glb"], "--mesh-frame 9"),
         ([f"{PEOPLE}::people-00000", "--mesh-frame", "1", "--write", "page"], "is of a glb"),
         ([""], "the path of the video is empty"),
+        ([f"{PEOPLE}::people-00000", "--swing", "9", "--depth-scale", "2"], "is of a turntable"),
+        ([f"{PEOPLE}::people-00000", "--rgbd-style", "record3d"], "--rgbd-style is of a rgbd"),
+        ([f"{PEOPLE}::people-00000", "--quality", "9", "--write", "glb"], "is of a page, and"),
+        ([f"{PEOPLE}::people-00000", "--distance", "9"], "--distance is of metres that are not"),
+        ([f"{PEOPLE}::people-00000", "--thickness", ".5"], "--thickness is of relative depth"),
+        (["VIDEO/generated", "--depth", "VIDEO/depth.npy"], "an output of idol-generate, which"),
+        (["VIDEO/mask", "--depth", "VIDEO/near.npy", "--depth-unit", "metres"], "farther than 0.1"),
         ([f"{PEOPLE}::people-00000", "--mask", "none.png"], "--mask none.png does not exist"),
         ([f"{PEOPLE}::people-00000", "--background", "none.png"], "does not exist"),
         ([f"{PEOPLE}::people-00000", "--depth", "d.npy"], "a clip has its own"),
@@ -364,7 +385,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, video, capsys, line,
     (video / "text.npy").write_text("no")
     with (video / "several.npy").open("wb") as file:
         np.savez(file, depth=np.ones((2, 96, 96), np.float32))
-    for name in ("dataset/dataset.json", "damaged/report.json"):
+    np.save(video / "near.npy", np.full((2, 96, 96), 0.002, np.float32))
+    for name in (
+        *("dataset/dataset.json", "damaged/report.json"),
+        *("generated/report.json", "generated/video.mp4"),
+    ):
         (video / name).parent.mkdir(exist_ok=True)
         (video / name).write_text("{")
     out = tmp_path / "out"
