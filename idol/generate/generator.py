@@ -15,6 +15,7 @@ from idol.generate.errors import GenerationError
 from idol.model_info import sampling_by
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
+from shards.sample.traces import number_said
 
 if TYPE_CHECKING:
     import torch
@@ -337,7 +338,7 @@ def conditions_of(clip: Clip) -> ClipConditions:
     """
     names = ("reference", "reference_mask", "background", "background_mask", "pose")
     foreground, mask, background, hole, pose = arrays_of(clip, names, "a mask and a pose")
-    fps = float(clip.info.get("fps") or FPS)
+    fps = number_said(clip.info, "fps") or FPS
     return ClipConditions(foreground, mask, background, hole, pose, fps)
 
 

@@ -21,7 +21,7 @@ from shards.files.digest import parse_json
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
 from shards.sample.colormap import grey_to_depth
 from shards.sample.images import decode_image
-from shards.sample.traces import depth_said
+from shards.sample.traces import depth_said, number_said, range_said
 from shards.sample.upright import Turn
 
 __all__ = ["coverage", "read_footage"]
@@ -148,27 +148,35 @@ def _clip(config: RenderConfig) -> Footage:
         surroundings = depth[chosen]
     elif clip.depth_frame is not None and _comparable(clip):
         surroundings = _depth_of(clip, "depth_frame")[0][chosen]
-    camera = clip.info.get("camera") or {}
     background, hole = clip.background, clip.background_mask
     if config.background is not None:
         background, hole = _place(config, None)
-    focal, centre = camera.get("focal"), camera.get("centre")
-    if config.view is not None:
-        focal = centre = None
+    focal, centre = (None, None) if config.view is not None else _camera_said(clip)
     return Footage(
-        clip.rgb[chosen], depth[chosen], config.fps or float(clip.info.get("fps") or _FPS),
+        clip.rgb[chosen], depth[chosen], config.fps or number_said(clip.info, "fps") or _FPS,
         "metres" if unit.startswith("metres") else "relative",
         mask, background, hole, surroundings,
-        focal=None if focal is None else float(focal),
-        centre=None if centre is None else (float(centre[0]), float(centre[1])),
-        name=clip.key, told=told,
+        focal=focal, centre=centre, name=clip.key, told=told,
     )  # fmt: skip
+
+
+def _camera_said(clip: Clip) -> tuple[float | None, tuple[float, float] | None]:
+    """The focal length and the centre that the clip's json has of its camera."""
+    camera = clip.info.get("camera")
+    focal = number_said(camera, "focal")
+    if focal is None or focal <= 0:
+        return None, None
+    centre = camera.get("centre") if isinstance(camera, dict) else None
+    if not isinstance(centre, list) or len(centre) != 2:
+        return focal, None
+    x, y = (number_said({"at": at}, "at") for at in centre)
+    return focal, None if x is None or y is None else (x, y)
 
 
 def _depth_of(clip: Clip, name: str) -> tuple[np.ndarray, str]:
     """(T, S, S) float32, NaN where not known, smaller nearer; and its unit in the clip's words."""
     described = depth_said(clip.info, name)
-    if described.get("near") is not None and str(described.get("unit")).startswith("metres"):
+    if range_said(clip.info, name) and str(described.get("unit")).startswith("metres"):
         return clip.depth_in_unit(name), str(described["unit"])
     depth = clip[name]
     assert depth is not None
@@ -186,7 +194,7 @@ def _comparable(clip: Clip) -> bool:
     units = {str(described.get("unit")) for described in both}
     annotators = clip.info.get("annotators")
     who = [annotators.get(n) if isinstance(annotators, dict) else None for n in names]
-    metres = all(d.get("near") is not None for d in both) and units.pop().startswith("metres")
+    metres = all(range_said(clip.info, name) for name in names) and units.pop().startswith("metres")
     return metres and not units and who[0] == who[1]
 
 

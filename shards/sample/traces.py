@@ -5,12 +5,21 @@ float64, NaN where there is nothing. What the json leaves unsaid, or says otherw
 no error.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["confidence", "depth_range", "depth_said", "depth_unit", "share"]
+__all__ = [
+    "confidence",
+    "depth_range",
+    "depth_said",
+    "depth_unit",
+    "number_said",
+    "range_said",
+    "share",
+]
 
 _PERSON = 127  # masks above this are the person
 _BACKGROUND = 1.0
@@ -35,7 +44,7 @@ def depth_range(modality: str) -> Callable[[Mapping[str, Any], np.ndarray], np.n
 
     def compute(info: Mapping[str, Any], depth: np.ndarray) -> np.ndarray:
         flat = depth.reshape(len(depth), -1).astype(np.float64)
-        said = _range(info, modality)
+        said = range_said(info, modality)
         if said.get("grey") == "near-white":
             flat = 1 - flat
         far_at = said.get("far_at", _BACKGROUND)
@@ -56,7 +65,7 @@ def depth_unit(modality: str) -> Callable[[Mapping[str, Any]], str]:
     """The unit of `depth_range`, as the json calls it."""
 
     def unit(info: Mapping[str, Any]) -> str:
-        said = _range(info, modality)
+        said = range_said(info, modality)
         return str(said.get("unit") or "") if said else "of the depth map, 0 to 1"
 
     return unit
@@ -69,9 +78,16 @@ def depth_said(info: Mapping[str, Any], modality: str) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _range(info: Mapping[str, Any], modality: str) -> Mapping[str, Any]:
+def range_said(info: Mapping[str, Any], modality: str) -> Mapping[str, Any]:
     """What the json says of a depth's range; empty unless all of it is there."""
     said = depth_said(info, modality)
-    numbers = [said.get(name) for name in ("near", "far", "far_at")]
-    whole = all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
-    return said if whole and numbers[2] else {}
+    numbers = [number_said(said, name) for name in ("near", "far", "far_at")]
+    return said if None not in numbers and numbers[2] else {}
+
+
+def number_said(said: object, name: str) -> float | None:
+    """The finite number of this name in what the json says of something, where there is one."""
+    value = said.get(name) if isinstance(said, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= sys.float_info.max else None

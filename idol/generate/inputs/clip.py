@@ -16,6 +16,7 @@ from shards.reader import read_sample
 from shards.sample.codec import decode_clip
 from shards.sample.keypoints import COCO_18, OPENPOSE_134
 from shards.sample.skeleton import MIN_SCORE
+from shards.sample.traces import number_said
 
 __all__ = ["clip_sha256", "motion_of_clip", "person_of_clip", "read_clip"]
 
@@ -77,7 +78,7 @@ def motion_of_clip(clip: Clip) -> Motion:
     Of several people it is the first. Raises GenerationError where it has neither.
     """
     size = (clip.rgb.shape[2], clip.rgb.shape[1])
-    fps = clip.info.get("fps")
+    fps = number_said(clip.info, "fps")
     info = {
         "kind": "clip",
         "size": list(size),
@@ -92,9 +93,10 @@ def motion_of_clip(clip: Clip) -> Motion:
                 f"clip {clip.key} has no keypoints and no pose: build with a pose annotator"
             )
         return Motion(None, size, fps or FPS, clip.key, clip.pose, info=info, frames=shown)
-    said = clip.info.get("keypoints")
-    least = said.get("min_score", MIN_SCORE) if isinstance(said, dict) else MIN_SCORE
-    return Motion(points, size, fps or FPS, clip.key, None, least, info, shown)
+    least = number_said(clip.info.get("keypoints"), "min_score")
+    return Motion(
+        points, size, fps or FPS, clip.key, None, MIN_SCORE if least is None else least, info, shown
+    )
 
 
 def _as_in_reference(points: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 from idol.config.checks import ConfigError
 from idol.config.generate import GenerateConfig, read_fps
 from idol.generate.errors import CannotRetargetError, GenerationError
+from idol.generate.generator import conditions_of
 from idol.generate.inputs.clip import motion_of_clip, person_of_clip
 from idol.generate.inputs.frame import box_of_motion, fit, hole_in, square_around
 from idol.generate.inputs.motion import (
@@ -161,9 +162,12 @@ def test_a_clip_whose_json_says_nothing_of_its_key_points_has_a_motion() -> None
     own = clip(3)
     points = np.zeros((3, 1, 134, 3), np.float32)
     object.__setattr__(own, "keypoints", points)
-    for said in (None, "openpose"):
-        own.info["keypoints"] = said
-        assert motion_of_clip(own).keypoints is not None
+    for said in (None, "openpose", {"min_score": None}, 10**400):
+        own.info["keypoints"] = own.info["fps"] = said
+        found = motion_of_clip(own)
+        assert found.keypoints is not None
+        assert (found.fps, found.min_score) == (25, 0.3)
+    assert conditions_of(own).fps == 25
 
 
 def test_what_does_not_fit_is_refused_unless_forced() -> None:

@@ -20,9 +20,10 @@ from idol.generate.outputs import write_outputs
 from idol.mp4 import mp4_writer
 from idol.render.cli import main
 from idol.render.errors import RenderError
-from idol.render.read import coverage, read_footage
+from idol.render.read import _camera_said, coverage, read_footage
 from idol.render.relief import Shape, relief_of
 from idol.render.run import _entries
+from shards import open_dataset
 from shards.files.digest import sha256_file
 from shards.files.locks import alone_in
 from tests.idol.generate.pictures import generated_clip
@@ -69,7 +70,10 @@ def test_a_clip_of_shards_with_metres_and_its_camera():
     assert read(f"{PEOPLE}::people-00000-0", view=50.0).focal is None
 
 
-@pytest.mark.parametrize("said", [None, "nothing", {"depth_person": None}])
+@pytest.mark.parametrize(
+    "said",
+    [None, "nothing", {"depth_person": None}, {"depth_person": {"near": 1, "unit": "metres"}}],
+)
 def test_a_strangers_json_may_say_something_else_of_its_depth(said, tmp_path):
     path = tmp_path / "theirs.tar"
     with tarfile.open(PEOPLE) as ours, tarfile.open(path, "w") as theirs:
@@ -78,12 +82,29 @@ def test_a_strangers_json_may_say_something_else_of_its_depth(said, tmp_path):
                 continue
             data = ours.extractfile(member).read()
             if member.name.endswith(".json"):
-                data = json.dumps(json.loads(data) | {"depth": said, "annotators": said}).encode()
+                names = ("depth", "annotators", "camera", "fps")
+                data = json.dumps(json.loads(data) | dict.fromkeys(names, said)).encode()
                 member.size = len(data)
             theirs.addfile(member, io.BytesIO(data))
     found = read(f"{path}::people-00000-0", frames=2)
-    assert found.unit == "relative"
+    assert (found.unit, found.focal, found.fps) == ("relative", None, 25)
     assert np.isfinite(found.depth).any()
+
+
+@pytest.mark.parametrize(
+    ("camera", "focal", "centre"),
+    [
+        ({"focal": 80, "centre": [3, 4.5]}, 80, (3, 4.5)),
+        ({"focal": 80, "centre": [3, None]}, 80, None),
+        ({"focal": 80, "centre": {"x": 3}}, 80, None),
+        ({"focal": "80", "centre": [3, 4]}, None, None),
+        ({"focal": 0}, None, None),
+    ],
+)
+def test_of_a_camera_that_is_taken_which_a_strangers_json_says(camera, focal, centre):
+    clip = open_dataset(str(PEOPLE)).read("people-00000-0")
+    clip.info["camera"] = camera
+    assert _camera_said(clip) == (focal, centre)
 
 
 def test_an_output_of_generation(tmp_path):
