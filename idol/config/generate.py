@@ -66,7 +66,7 @@ class GenerateConfig:
     background: Path | None = None
     """Image of the place; the photo's own, with a hole where the person is, unless given."""
     background_mask: Path | None = None
-    """White where --background is not to be shown."""
+    """White where --background is not to be shown; where it is transparent, unless given."""
     retarget: Literal["none", "similarity", "proportions"] | None = None
     """none: the motion lies over the background as it was filmed; similarity: moved and scaled to
     the person; proportions: each bone as long as the person's. Drawn skeletons: none; all else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from idol.generate.errors import GenerationError
 from idol.generate.inputs.frame import Fit, fit, from_square
@@ -18,6 +19,7 @@ from preprocess.annotators.registry import NONE
 from preprocess.annotators.spec import Hardware
 from preprocess.frames import ImageFile, read_image
 from preprocess.load import load
+from preprocess.picture import ON_WHITE
 from preprocess.reference import Seen, foreground_crop
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
@@ -49,7 +51,8 @@ def person_of_photo(
         mask: an image of the photo's size, white where the person is.
         background: another picture to move before; the person stands in it as in the photo, which
             is laid over it as large as it goes into it.
-        background_mask: its hole, white where it is not to be shown; none unless given.
+        background_mask: its hole, white where it is not to be shown; unless given, where the
+            background is transparent.
         weights, hardware: of annotators, as `preprocess.load.load` takes them.
 
     Raises:
@@ -154,17 +157,21 @@ def _cut(seen: Seen, points: np.ndarray | None, name: str, info: dict[str, Any])
 def _before(person: Person, background: Path, mask: Path | None) -> Person:
     """The same person, in another place."""
     with as_generation_errors():
-        picture, _ = read_image(background)
+        picture, notes = read_image(background)
         hole = np.zeros(picture.shape[:2], np.uint8)
-        if mask is not None:
-            image, _ = read_image(mask, data=True)
-            if image.shape != picture.shape:
+        if mask is None and ON_WHITE in notes:
+            with Image.open(background) as image:
+                alpha = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+            hole = 255 - np.asarray(alpha)
+        elif mask is not None:
+            drawn, _ = read_image(mask, data=True)
+            if drawn.shape != picture.shape:
                 raise GenerationError(
-                    f"{mask} has {image.shape[1]}x{image.shape[0]} pixels, {background} has "
+                    f"{mask} has {drawn.shape[1]}x{drawn.shape[0]} pixels, {background} has "
                     f"{picture.shape[1]}x{picture.shape[0]}: a mask must have the size of its "
                     "picture"
                 )
-            hole = image.max(-1)
+            hole = drawn.max(-1)
     there = fit(person.size, (picture.shape[1], picture.shape[0]))
     points = None if person.keypoints is None else _moved(person.keypoints, there)
     info = {**person.info, "background": background.name, "photo_over_it": there.as_json()}

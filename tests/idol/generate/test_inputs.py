@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from idol.config.checks import ConfigError
 from idol.config.generate import GenerateConfig, read_fps
@@ -21,7 +22,7 @@ from idol.generate.inputs.motion import (
     trimmed,
 )
 from idol.generate.inputs.options import annotation
-from idol.generate.inputs.photo import person_of_photo
+from idol.generate.inputs.photo import _before, person_of_photo
 from idol.generate.inputs.prepare import prepare
 from idol.generate.inputs.preview import preview_sheet
 from idol.generate.inputs.read import read_motion
@@ -488,6 +489,21 @@ def test_another_background_takes_the_person_as_they_stand_in_the_photo(
         there.keypoints[0, :18, 1] + 0.5, (alone.keypoints[0, :18, 1] + 0.5) * scale, atol=0.01
     )
     assert np.array_equal(alone.foreground, there.foreground)
+
+
+def test_where_a_background_is_transparent_it_is_hole(tmp_path: Path, write_image: Write) -> None:
+    rgba = np.full((60, 90, 4), 80, np.uint8)
+    rgba[..., 3] = 255
+    rgba[:20, :, 3] = 0
+    exif = Image.Exif()
+    exif[0x112] = 3  # upside down
+    Image.fromarray(rgba).save(tmp_path / "place.png", exif=exif)
+    mask = write_image(tmp_path / "mask.png", np.zeros((60, 90, 3), np.uint8))
+    there = _before(person(), tmp_path / "place.png", None)
+    assert np.array_equal(np.unique(there.background_mask[40:]), [255])
+    assert not there.background_mask[:40].any()
+    assert np.array_equal(np.unique(there.background[:40]), [80])
+    assert not _before(person(), tmp_path / "place.png", mask).background_mask.any()
 
 
 def test_a_driving_video_is_annotated_at_its_own_rate(footage: Callable[[str], Path]) -> None:
