@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,9 +89,7 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
     return Motion(whole, picture, fps or FPS, path.name, info=info)
 
 
-def motion_of_skeletons(
-    path: Path, fps: float | None, on_frames: Callable[[int], None] = lambda frames: None
-) -> Motion:
+def motion_of_skeletons(path: Path, fps: float | None) -> Motion:
     """Of a folder of images in the order of their names, or of a video: skeletons on black.
 
     Frames a second are the video's; images have `fps` of them, 25 unless given.
@@ -100,9 +98,9 @@ def motion_of_skeletons(
     """
     with as_generation_errors():
         if path.is_dir():
-            drawn, rate = _images(path, on_frames), None
+            drawn, rate = _images(path), None
         elif path.exists():
-            drawn, rate = _video(path, on_frames)
+            drawn, rate = _video(path)
         else:
             raise GenerationError(f"{path}: there is no such folder or video of skeletons")
     _check_drawings(path, drawn)
@@ -115,7 +113,7 @@ def motion_of_skeletons(
     return Motion(None, (width, height), rate or fps or FPS, path.name, drawn, info=info)
 
 
-def _images(folder: Path, on_frames: Callable[[int], None]) -> np.ndarray:
+def _images(folder: Path) -> np.ndarray:
     paths = sorted(
         (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES),
         key=lambda p: numerically(p.name),
@@ -130,11 +128,10 @@ def _images(folder: Path, on_frames: Callable[[int], None]) -> np.ndarray:
             sizes = [f"{f.shape[1]}x{f.shape[0]}" for f in (frames[0], rgb)]
             raise GenerationError(f"{path} has {sizes[1]} pixels, {paths[0].name} has {sizes[0]}")
         _check_memory(folder, rgb, len(paths))
-        on_frames(1)
     return np.stack(frames)
 
 
-def _video(path: Path, on_frames: Callable[[int], None]) -> tuple[np.ndarray, float]:
+def _video(path: Path) -> tuple[np.ndarray, float]:
     listing = probe_videos([path], [path.name], [path.name], lambda: None)
     if not listing.videos:
         raise GenerationError(listing.unreadable[0].reason)
@@ -145,7 +142,6 @@ def _video(path: Path, on_frames: Callable[[int], None]) -> tuple[np.ndarray, fl
             raise frame
         _check_memory(path, frame.rgb, video.frames)
         frames.append(frame.rgb)
-        on_frames(1)
     return np.stack(frames), video.fps
 
 
