@@ -131,6 +131,8 @@ def generate(
     if (made := _made_already(config, settings)) is not None:
         return made
     with _alone_in(out):
+        if (made := _made_already(config, settings)) is not None:  # by another, meanwhile
+            return made
         watermark = Watermark.load(config.watermark_every) if config.watermark else None
         generator = _generator(config, annotators, device, load)
         if config.keep_background:

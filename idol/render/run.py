@@ -67,6 +67,8 @@ def render(config: RenderConfig) -> list[Path]:
         raise RenderError("--thickness is of relative depth, and this is in metres: leave it out")
     relief = relief_of(footage, shape)
     with _alone_in(config.out):
+        if (made := _made_already(config, settings)) is not None:  # by another, meanwhile
+            return made
         return _filled(config, settings, relief, frame)
 
 

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -386,6 +387,27 @@ def test_a_folder_has_one_generation_at_a_time(
     with alone_in(tmp_path / "out"):
         assert "in use by another idol-generate" in one_line(given, capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_another_command_finished_meanwhile_is_not_overwritten(
+    given: list[str],
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @contextmanager
+    def late(folder: Path) -> Iterator[None]:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        with alone_in(folder):
+            yield
+
+    monkeypatch.setattr("idol.generate.run.alone_in", late)
+    assert "holds another video (settings.seed: 0 there" in one_line(
+        [*given, "--seed", "3"], capsys
+    )
+    assert main(given) == 0
+    assert files_of(tmp_path / "out") == files_of(made)
 
 
 def test_a_model_without_its_parts_is_named_with_what_it_lacks(
