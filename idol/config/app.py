@@ -27,7 +27,8 @@ class AppConfig:
     out: Path = Path("generated")
     """Folder of the videos, one folder each, and of what was uploaded for them."""
     weights: Path | None = None
-    """Folder of the annotators' files; $IDOL_WEIGHTS, else the user's cache, unless given."""
+    """Folder of the annotators' files, and the mark's; $IDOL_WEIGHTS, else the user's cache, unless
+    given."""
     host: str = "127.0.0.1"
     """Who may open the page: this machine alone. 0.0.0.0: whoever can reach it; there is no
     password."""

@@ -122,7 +122,8 @@ class GenerateConfig:
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the model's weights."""
     weights: Path | None = None
-    """Folder of the annotators' files; $IDOL_WEIGHTS, else the user's cache, unless given."""
+    """Folder of the annotators' files, and the mark's; $IDOL_WEIGHTS, else the user's cache, unless
+    given."""
     overwrite: bool = False
     """Begin anew where --out holds another video."""
 

@@ -243,7 +243,7 @@ def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Pr
         low_memory=config.low_memory,
     )
     streams = generator.pipeline.unet.settings.streams
-    estimate = depth_estimate(streams, device_of(config.device))
+    estimate = depth_estimate(streams, device_of(config.device), config.weights)
     generator = dataclasses.replace(generator, estimate=estimate)
     by = {} if estimate is None else {ESTIMATED_BY: estimate.name}
     generator.pipeline.set_progress_bar_config(disable=True)  # clips are told instead

@@ -120,7 +120,7 @@ def _read_back(folder: Path, watermark: Watermark) -> dict[str, Any]:
     with av.open(str(folder / _VIDEO)) as container:
         pictures = container.decode(video=0)
         frames = spread((p.to_ndarray(format="rgb24") for p in pictures), _LOOKS)
-    found = detect(frames)
+    found = detect(frames, watermark.root)
     if not found.marked:
         _log.warning(
             f"the invisible mark cannot be read in {_VIDEO} ({found.agreeing} of 32 bits): its "

@@ -133,7 +133,9 @@ def generate(
     with _alone_in(out):
         if (made := _made_already(config, settings)) is not None:  # by another, meanwhile
             return made
-        watermark = Watermark.load(config.watermark_every) if config.watermark else None
+        watermark = None
+        if config.watermark:
+            watermark = Watermark.load(config.watermark_every, config.weights)
         generator = _generator(config, annotators, device, load)
         if config.keep_background:
             check_depth_kind((generator.estimate or generator.pipeline.depth).kind)
@@ -342,7 +344,7 @@ def _generator(
     overlap = length // 2 if config.overlap is None else config.overlap
     return ClipGenerator(
         pipeline,
-        estimate=depth_estimate(pipeline.unet.settings.streams, device),
+        estimate=depth_estimate(pipeline.unet.settings.streams, device, config.weights),
         steps=config.steps,
         guidance=config.guidance,
         temperature=config.temperature,

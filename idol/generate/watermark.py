@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -82,19 +83,21 @@ class Detection:
 class Watermark:
     """Writes the mark into the frames of a video."""
 
-    def __init__(self, encoder: Any, every: int) -> None:
-        """`encoder`: an onnxruntime session. `every`: as for `load`."""
+    def __init__(self, encoder: Any, every: int, root: Path | None = None) -> None:
+        """`encoder`: an onnxruntime session. `every`, `root`: as for `load`."""
         self._encoder = encoder
         self.every = every
+        self.root = root
 
     @classmethod
-    def load(cls, every: int | None = None) -> Watermark:
+    def load(cls, every: int | None = None, root: Path | None = None) -> Watermark:
         """The mark's writer, on a GPU where onnxruntime has one.
 
         Args:
             every: a mark is computed for the first frame and every so many, and for what has
                 become another picture since, and written into those that follow as well; 1 on a
                 GPU and 8 on a CPU unless it is given.
+            root: folder of external files; `idol-prep weights`'s by default.
 
         Raises:
             GenerationError: the network is not there, `every` is below 1, or onnxruntime is not
@@ -102,8 +105,8 @@ class Watermark:
         """
         if every is not None and every < 1:
             raise GenerationError(f"a mark for every {every} frames: give 1 or more")
-        encoder = _session("rivagan/rivagan_encoder.onnx")
-        return cls(encoder, every or (1 if _on_gpu(encoder) else _EVERY_ON_CPU))
+        encoder = _session("rivagan/rivagan_encoder.onnx", root)
+        return cls(encoder, every or (1 if _on_gpu(encoder) else _EVERY_ON_CPU), root)
 
     def mark(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Each frame with its mark, as it comes.
@@ -137,26 +140,27 @@ class Watermark:
         return change + tiles[:height, :width, None]
 
 
-def detect(frames: Sequence[np.ndarray]) -> Detection:
+def detect(frames: Sequence[np.ndarray], root: Path | None = None) -> Detection:
     """Look for the mark in the frames of one video, or in one picture: `judge` of what is `read`.
 
     Args:
         frames: one or more of (H, W, 3) uint8 RGB, of any one size.
+        root: as for `Watermark.load`.
 
     Raises:
         GenerationError: the network is not there, or onnxruntime is not installed.
         ValueError: there is no frame.
     """
-    return judge([read(frame) for frame in frames])
+    return judge([read(frame, root) for frame in frames])
 
 
-def read(frame: np.ndarray) -> np.ndarray:
+def read(frame: np.ndarray, root: Path | None = None) -> np.ndarray:
     """What the network says of a frame, (views, 32) float32: each bit is 1 where it is positive.
 
     There are three views of a long frame, the whole and its square ends, and else one.
     Raises GenerationError as `detect`.
     """
-    decoder = _decoder()
+    decoder = _decoder(root)
     return np.concatenate(
         [decoder.run(None, {"frame": _network_input(view)})[0] for view in _views(frame)]
     )
@@ -208,11 +212,11 @@ def _network_input(frame: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _decoder() -> Any:
-    return _session("rivagan/rivagan_decoder.onnx")
+def _decoder(root: Path | None) -> Any:
+    return _session("rivagan/rivagan_decoder.onnx", root)
 
 
-def _session(name: str) -> Any:
+def _session(name: str, root: Path | None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -224,7 +228,7 @@ def _session(name: str) -> Any:
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
     gpu = "CUDAExecutionProvider"
     providers = [gpu] if gpu in onnxruntime.get_available_providers() else []
-    path = str(external_file(name))
+    path = str(external_file(name, root))
     return onnxruntime.InferenceSession(path, options, providers=[*providers, _CPU])
 
 

@@ -126,7 +126,8 @@ class Estimator:
 
 
 class LiteDepth:
-    """The depth of a person in generated frames by the lite annotators, for models without one.
+    """The depth of a person in generated frames by the lite annotators, for models without one;
+    `root` as of `Estimator`.
 
     Raises GenerationError where their files are absent.
     """
@@ -134,9 +135,9 @@ class LiteDepth:
     name = "lite"
     kind: Literal["person", "frame"] = "person"
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", root: Path | None = None) -> None:
         try:
-            self._estimator = Estimator(depth="lite", root=None, device=device)
+            self._estimator = Estimator(depth="lite", root=root, device=device)
         except InputError as error:
             raise GenerationError(
                 f"this model generates no depth, which is then estimated: {error}"
@@ -151,9 +152,11 @@ class LiteDepth:
         return found.depth
 
 
-def depth_estimate(streams: Streams, device: str = "cpu") -> LiteDepth | None:
+def depth_estimate(
+    streams: Streams, device: str = "cpu", root: Path | None = None
+) -> LiteDepth | None:
     """Who estimates depth for a model of these streams; None where it generates its own."""
-    return LiteDepth(device) if streams == "video" else None
+    return LiteDepth(device, root) if streams == "video" else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,11 +20,12 @@ def as_generation_errors() -> Iterator[None]:
         raise GenerationError(str(error)) from error
 
 
-def external_file(name: str) -> Path:
-    """The path of a registered file, `GROUP/FILE`, whose checksum is right.
+def external_file(name: str, root: Path | None = None) -> Path:
+    """The path of a registered file, `GROUP/FILE`, whose checksum is right; `root` as of
+    `preprocess.load.load`.
 
     Raises GenerationError naming the file, where it belongs, and the command that fetches it.
     """
     with as_generation_errors():
-        weights.require(weights.files(name))
-        return weights.locate(name)
+        weights.require(weights.files(name), root)
+        return weights.locate(name, root)

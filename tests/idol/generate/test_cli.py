@@ -26,6 +26,7 @@ from idol.generate.generator import ClipGenerator
 from idol.generate.resume import Remains
 from idol.model_info import DepthMeaning
 from idol.pretrained import PRETRAINED
+from preprocess import weights
 from shards.files.locks import alone_in
 from tests.idol.generate.certificates import MAIL, certificate
 from tests.idol.generate.figures import BONES, walk
@@ -293,6 +294,17 @@ def test_without_a_model_it_takes_the_one_of_the_package(given: list[str], tmp_p
     report = json.loads((tmp_path / "out" / "report.json").read_bytes())
     there = [path for path in PRETRAINED.rglob("*") if path.is_file()]
     assert report["model"]["files"] == len(there)
+
+
+def test_the_marks_network_is_taken_from_the_folder_of_weights(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = weights.folder()
+    monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path / "nothing"))
+    marked = [part for part in given if part != "--no-watermark"]
+    assert main([*replace(marked, "--steps", "1"), "--frames", "8", "--weights", str(root)]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert report["watermark"]["message"] == "IDOL"
 
 
 def replace(arguments: list[str], option: str, value: str) -> list[str]:

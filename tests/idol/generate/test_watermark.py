@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from idol.generate.errors import GenerationError
+from idol.generate.inputs.estimate import LiteDepth
+from idol.generate.outputs import write_outputs
 from idol.generate.watermark import ALARM, MESSAGE, Detection, Watermark, detect, p_value
-from tests.idol.generate.pictures import pictures
+from preprocess.weights import folder
+from tests.idol.generate.pictures import generated_clip, pictures
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,16 @@ def test_an_absent_network_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path))
     with pytest.raises(GenerationError, match="idol-prep weights fetch rivagan"):
         Watermark.load()
+
+
+def test_networks_are_taken_from_the_folder_that_is_given(tmp_path, monkeypatch):
+    root = folder()
+    monkeypatch.setenv("IDOL_WEIGHTS", str(tmp_path))
+    written = write_outputs(
+        tmp_path / "out", generated_clip(1), {}, watermark=Watermark.load(root=root)
+    )
+    assert written["watermark"]["read_back"]["frames"] == 1
+    assert LiteDepth(root=root).kind == "person"
 
 
 def coded(frames: np.ndarray, crf: str) -> list[np.ndarray]:
