@@ -47,15 +47,22 @@ class AddressTakenError(IdolError):
     """Another program has the page's address."""
 
 
+class NoFolderError(IdolError):
+    """Videos cannot be put where they are to go."""
+
+
 def serve(config: AppConfig) -> None:
     """Serve the page until it is interrupted.
 
     Raises:
         NotAModelError: there is no model; ShardsError: a dataset cannot be read.
-        AddressTakenError: the port is another program's.
+        AddressTakenError: the port is another program's; NoFolderError: `out` is a file.
     """
     import uvicorn
 
+    there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NoFolderError(f"{there} is a file: give a folder as --out")
     with uploads_kept_until_the_end(), _listening(config) as listening:
         app = application(config)
         host, port = listening.getsockname()[:2]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from idol.app.cli import main
 from idol.app.server import application
 from idol.config.app import AppConfig
 from idol.model_info import read_info
@@ -93,6 +94,14 @@ def test_an_upload_goes_while_the_server_runs(
                 break
         assert not Path(path).exists()
     gc.collect()
+
+
+def test_an_out_that_lies_in_a_file_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["--out", str(tmp_path / "file" / "x"), "--port", "0"]) == 2
+    assert f"{tmp_path / 'file'} is a file: give a folder as --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("mode", "name"), [("I;16", "a.png"), ("RGBA", "a.png"), ("L", "a.jpg")])
