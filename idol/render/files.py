@@ -91,9 +91,8 @@ def write_rgbd(path: Path, relief: Relief, style: Style) -> dict[str, object]:
                 grey = 1 - np.clip((depth - near) / (far - near), 0, 1)
                 shown = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
             how = cv2.INTER_NEAREST if style == "record3d" else cv2.INTER_LINEAR
-            depth_side = cv2.resize(shown, (width, height), interpolation=how)
-            colour_side = _even(frame, height, width)
-            sides = [colour_side, depth_side]
+            depth_side = cv2.resize(shown, frame.shape[1::-1], interpolation=how)
+            sides = [_even(side, height, width) for side in (frame, depth_side)]
             add(np.concatenate(sides if style == "looking-glass" else sides[::-1], axis=1))
     return {
         "style": style,

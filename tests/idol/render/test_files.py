@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager
 
 import av
 import numpy as np
@@ -22,6 +23,23 @@ def decoded(path) -> tuple[np.ndarray, dict[str, str], float]:
         rate = float(container.streams.video[0].average_rate)
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
         return np.stack(frames), dict(container.metadata), rate
+
+
+def test_depth_lies_under_colours_of_odd_sides(tmp_path, monkeypatch):
+    made = relief(footage(2, 97, 65))
+    shown = []
+
+    @contextmanager
+    def kept(*_):
+        yield shown.append
+
+    monkeypatch.setattr("idol.render.files.mp4_writer", kept)
+    write_rgbd(tmp_path / "a.mp4", made, "record3d")
+    assert len(shown) == 2
+    for frame, alpha in zip(shown, made.alpha, strict=True):
+        assert frame.shape == (66, 2 * 98, 3)
+        assert alpha.shape == (65, 97)
+        assert np.array_equal(frame[:65, :97].max(-1) > 0, alpha >= 128)
 
 
 def test_a_ply_holds_the_person_in_metres(tmp_path):
