@@ -1,5 +1,6 @@
 """Depth as files that other programs read: 16-bit PNG and OpenEXR, a file a frame."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,18 @@ from idol.generate.generator import Generated
 from shards.sample.colormap import depth_to_grey
 from shards.sample.images import encode_png
 
-__all__ = ["write_depth"]
+__all__ = ["check_library", "write_depth"]
 
 _UNITS = {
     "person": "Z: relative, 0 near to .75 far of the person's range, 1 is background",
     "frame": "Z: relative, 0 near to 1 far of the frame's range",
 }
+
+
+def check_library() -> None:
+    """Raise GenerationError where depth could not be written: hours before it is there."""
+    if find_spec("OpenEXR") is None:
+        raise GenerationError("depth is written by OpenEXR: `make install-generate` installs it")
 
 
 def write_depth(folder: Path, generated: Generated) -> None:
@@ -26,12 +33,9 @@ def write_depth(folder: Path, generated: Generated) -> None:
 
     Raises GenerationError where OpenEXR is not installed.
     """
-    try:
-        import OpenEXR
-    except ImportError as error:
-        raise GenerationError(
-            "depth is written by OpenEXR: `make install-generate` installs it"
-        ) from error
+    check_library()
+    import OpenEXR
+
     for index, depth in enumerate(generated.depth):
         (folder / f"{index:05d}.png").write_bytes(encode_png(depth_to_grey(depth)))
         channels = {"Z": depth, "confidence": generated.confidence[index]}

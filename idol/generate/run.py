@@ -20,6 +20,7 @@ from idol.config.generate import GenerateConfig, is_clip
 from idol.generate.c2pa import Signer
 from idol.generate.checks import check_length, check_poses, check_stage
 from idol.generate.continuity import drift, seam
+from idol.generate.depth_files import check_library
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions, ClipGenerator, Generated
 from idol.generate.inputs.clip import clip_sha256
@@ -46,6 +47,7 @@ from idol.model_info import (
     read_info,
     sampling_by,
 )
+from idol.mp4 import check_codec
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
 from shards.files.atomic import write_atomically
@@ -130,6 +132,8 @@ def generate(
     settings = _settings(config, annotators, files, device, signer)
     if (made := _made_already(config, settings)) is not None:
         return made
+    check_library()
+    check_codec()
     with _alone_in(out):
         if (made := _made_already(config, settings)) is not None:  # by another, meanwhile
             return made

@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from idol.config.render import RenderConfig
+from idol.mp4 import check_codec
 from idol.render.errors import RenderError
 from idol.render.files import write_exr, write_rgbd
 from idol.render.footage import Footage
@@ -118,6 +119,8 @@ def _check(config: RenderConfig) -> None:
         raise RenderError(
             f"--write {' '.join(absent)} needs more: `pip install 'idol-video[render]'` installs it"
         )
+    if {"turntable", "rgbd"} & set(config.write):
+        check_codec()
     out = config.out
     if out.is_dir() and not config.overwrite and not (out / REPORT).is_file():
         names = sorted(entry.name for entry in out.iterdir())

@@ -393,6 +393,20 @@ def test_a_folder_with_something_else_is_left_alone(
     assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
 
 
+def test_what_writes_depth_and_videos_is_missed_before_anything_is_done(
+    given: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "OpenEXR", None)
+        assert "depth is written by OpenEXR" in one_line(given, capsys)
+    monkeypatch.setattr("av.codecs_available", set())
+    assert "this build of PyAV has no x264" in one_line(given, capsys)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_has_one_generation_at_a_time(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
