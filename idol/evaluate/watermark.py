@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from idol.evaluate.errors import EvaluationError
@@ -100,14 +101,14 @@ def print_watermarks(
         table.add_column(column, overflow="fold")
     for each in found:
         table.add_row(
-            each.file,
+            escape(each.file),
             "yes" if each.mark.marked else "no",
             each.mark.bits,
             f"{each.mark.agreeing}/32",
             f"{each.mark.p_value:.1e}",
             str(each.mark.frames),
             "generated" if each.generated else "",
-            _signer(each.signed),
+            escape(_signer(each.signed)),
         )
     console.print(table)
     console.print(
@@ -116,7 +117,7 @@ def print_watermarks(
         f"{alarms['bound'] * 100:.2g} % are."
     )
     if left_out:
-        console.print(f"left out, neither video nor image: {', '.join(left_out)}")
+        console.print(escape(f"left out, neither video nor image: {', '.join(left_out)}"))
     return all(each.mark.marked for each in found)
 
 

@@ -53,6 +53,17 @@ def test_a_folder_is_looked_through_and_the_rate_of_false_alarms_is_said(made, t
     assert f"Of {alarms['frames']} unmarked frames {alarms['false_alarms']}" in said
 
 
+def test_names_and_signers_are_shown_as_they_are(made, tmp_path, capsys, monkeypatch):
+    shutil.copy(made / "marked.mp4", tmp_path / "a[bold]b.mp4")
+    (tmp_path / "c[bold]d.txt").write_text("no picture")
+    claim = {"issuer": "[/somebody]", "state": "Valid", "generated": True}
+    monkeypatch.setattr("idol.evaluate.watermark.signed_by", lambda file: claim)
+    assert main(["watermark", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    for shown in ("a[bold]b.mp4", "c[bold]d.txt", "[/somebody]"):
+        assert shown in said
+
+
 @pytest.mark.slow
 def test_images_of_all_kinds_are_read(tmp_path):
     grey = np.full((40, 40), 128, np.uint8)
