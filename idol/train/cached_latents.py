@@ -6,8 +6,10 @@ Whether there are any is a function of configuration and data, and the same when
 """
 
 import dataclasses
+import json
 import logging
 import shutil
+from pathlib import Path
 
 from accelerate import Accelerator
 
@@ -16,6 +18,7 @@ from idol.config.train import TrainConfig
 from idol.data.datasets import DataError, Datasets
 from idol.data.latents import encode_shards
 from idol.encoders.vae_identity import identify_vae, is_vae
+from idol.train.resume import STATE, check_frozen
 from idol.train.stopping import TrainError
 from shards.files.storage import Store
 from shards.inspect.console import human_bytes
@@ -23,7 +26,7 @@ from shards.latents import folder_name, latents_rows, open_latents, sidecars_of
 from shards.manifest import Sample
 from shards.reader import Dataset, Shard
 
-__all__ = ["FOLDER", "caches_latents", "with_own_latents"]
+__all__ = ["FOLDER", "caches_latents", "check_latents", "frozen_latents", "with_own_latents"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,17 @@ def caches_latents(config: TrainConfig, data: Datasets, processes: int) -> bool:
     identified = all(shard.manifest.sha256 for shard in shards)
     shown = config.optimizer.steps * config.global_batch(processes) * config.frames
     return identified and shown > _SHOWN * sum(map(_frames, shards))
+
+
+def check_latents(config: TrainConfig, checkpoint: Path) -> None:
+    """`check_frozen` of the VAE whose latents stand for images, before any are made."""
+    check_frozen(json.loads((checkpoint / STATE).read_bytes())["frozen"], frozen_latents(config))
+
+
+def frozen_latents(config: TrainConfig) -> dict[str, str]:
+    """The digest of the VAE whose latents stand for images; its network is not loaded for them."""
+    assert config.vae is not None
+    return {"latents": identify_vae(config.vae).sha256}
 
 
 def with_own_latents(

@@ -14,6 +14,7 @@ from shards.mix import Mixture
 from shards.stream.order import samples_in_block
 
 __all__ = [
+    "STATE",
     "check_frozen",
     "check_same_run",
     "described",
@@ -23,8 +24,16 @@ __all__ = [
     "write_config",
 ]
 
+STATE = "run.json"
+"""In a checkpoint: all of a run but tensors."""
+
 _FILE = "config.json"
-_FROZEN = {"vae": "--vae", "image_encoder": "--image-encoder", "teacher": "--init-from"}
+_FROZEN = {
+    "vae": "--vae",
+    "latents": "--vae",
+    "image_encoder": "--image-encoder",
+    "teacher": "--init-from",
+}
 
 # What changes neither weights nor losses, or only moves the files they come from. The batch of a
 # step may be divided otherwise: `global_batch` says what it is together.

@@ -20,6 +20,7 @@ from idol.model import DenoiserOutput
 from idol.model_info import DepthMeaning, ModelInfo
 from idol.saved import Trained, digest, frozen_digests, write_frozen, write_model
 from idol.tensors import read_tensors, write_tensors
+from idol.train.cached_latents import frozen_latents
 from idol.train.card import CARD
 from idol.train.distributed import (
     by_autocast,
@@ -37,13 +38,12 @@ from idol.train.optimizer import (
     make_optimizer,
     optimizer_state,
 )
-from idol.train.resume import check_frozen
+from idol.train.resume import STATE, check_frozen
 from shards.files.atomic import atomic_folder
 
 __all__ = ["Progress", "Run", "Stepping"]
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_STATE = "run.json"
 
 
 @dataclasses.dataclass
@@ -151,14 +151,14 @@ class Stepping:
                 write_tensors(folder / "optimizer.safetensors", tensors)
                 if average is not None:
                     write_tensors(folder / "average.safetensors", average)
-                (folder / _STATE).write_text(json.dumps(state, indent=2) + "\n")
+                (folder / STATE).write_text(json.dumps(state, indent=2) + "\n")
 
             checkpoints.write(self.progress.step, fill)
         self.accelerator.wait_for_everyone()
 
     def load(self, checkpoint: Path) -> None:
         """Go on from a checkpoint of this run, whose weights are loaded already."""
-        state = json.loads((checkpoint / _STATE).read_bytes())
+        state = json.loads((checkpoint / STATE).read_bytes())
         check_frozen(state["frozen"], self._frozen())
         for field in dataclasses.fields(Progress):
             setattr(self.progress, field.name, state[field.name])
@@ -223,6 +223,8 @@ class Run(Stepping):
         free, processes = free_memory(accelerator), accelerator.num_processes
         trained = build(config, checkpoint)
         frozen, teacher = frozen_digests(trained), None
+        if config.data.latents:
+            frozen |= frozen_latents(config)
         if config.stage == "distill":
             teacher = teacher_of(config)
             frozen["teacher"] = digest(teacher)

@@ -24,7 +24,7 @@ from idol.train.autoencoder import (
     check_autoencoder_sources,
 )
 from idol.train.batch import divided
-from idol.train.cached_latents import FOLDER, caches_latents, with_own_latents
+from idol.train.cached_latents import FOLDER, caches_latents, check_latents, with_own_latents
 from idol.train.card import model_card
 from idol.train.distill import DistillMonitor, distillation_losses
 from idol.train.distributed import free_memory, make_accelerator
@@ -132,6 +132,8 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     if accelerator.is_main_process:
         write_config(config.output, settings)
     if caches and not finished:
+        if checkpoint is not None:
+            check_latents(config, checkpoint)
         config, data = with_own_latents(config, data, accelerator)
     try:
         if config.stage == "autoencoder":

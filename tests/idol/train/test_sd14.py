@@ -221,6 +221,25 @@ def test_a_run_that_shows_images_often_encodes_them_once(
     assert losses_of(run) == whole
 
 
+def test_another_vae_is_refused_too_where_latents_stand_for_images(
+    boxes: Path, base: Path, tmp_path: Path
+) -> None:
+    run, other, copied = tmp_path / "run", tmp_path / "other", tmp_path / "copied"
+    settings: dict[str, Any] = {"batch_size": 14, "steps": 4, "checkpoint_every": 2}
+    train(config("image", boxes, run, base=base, **settings))
+    for folder in (copied, other):
+        shutil.copytree(base / "vae", folder)
+    [weights] = other.glob("*.safetensors")
+    tensors = load_file(weights)
+    save_file({name: tensor * 1.001 for name, tensor in tensors.items()}, weights, {"format": "pt"})
+    for gone in ("checkpoints/step-00000004", "model"):
+        shutil.rmtree(run / gone)
+    with pytest.raises(TrainError, match="--vae: give the one that it began with"):
+        train(config("image", boxes, run, base=base, vae=other, **settings))
+    assert not (run / "latents").exists()  # nor were any made
+    train(config("image", boxes, run, base=base, vae=copied, **settings))
+
+
 def test_latents_for_which_there_is_no_room_stop_the_run(
     boxes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
