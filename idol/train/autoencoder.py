@@ -41,6 +41,9 @@ __all__ = ["AutoencoderMonitor", "AutoencoderRun", "check_autoencoder_sources"]
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 
+# Options that name what other stages start from.
+_OTHERS = ("init_from", "vae", "patch", "image_encoder", "motion_adapter", "pose_adapter")
+
 # What a step's picture is, one of a clip: frames are the hardest, and what is looked at.
 _KINDS = (*("frame",) * 5, "depth", "background", "pose")
 
@@ -57,7 +60,7 @@ def check_autoencoder_sources(config: TrainConfig) -> None:
         mistakes.append("--base is for preset sd14; tiny starts from fresh weights")
     mistakes += [
         f"--{name.replace('_', '-')} is nothing that stage autoencoder starts from: leave it out"
-        for name in ("init_from", "vae", "image_encoder")
+        for name in _OTHERS
         if getattr(config, name)
     ]
     if config.model.streams == "video":

@@ -1,7 +1,7 @@
 """What a user should know when a run starts: options that mean nothing in it, or less."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +12,14 @@ from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
 from idol.data.preparation import weighs
 from idol.model_info import find_model, read_info
+from idol.variants import variant_called
 from shards.options import not_used
 
 __all__ = ["notices"]
 
 _BEFORE = {"image": "pretrain", "video": "image"}
 _PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
+_NO_DENOISER = "stage autoencoder trains no denoiser"
 # The last timestep that a model is trained with.
 _LAST = TIMESTEPS - 1
 
@@ -44,9 +46,10 @@ def notices(
         vae=config.vae,
         patch=config.patch,
     )
-    lines = not_used(config, usual, _rules(config, data), _PREFIXES)
+    lines = not_used(config, usual, _asked(_rules(config, data), config), _PREFIXES)
     if checkpoint is None and (model := _model_before(config)) is not None:
-        lines += not_used(config, SimpleNamespace(model=model), _model_rules(config), _PREFIXES)
+        rules = _asked(_model_rules(config), config)
+        lines += not_used(config, SimpleNamespace(model=model), rules, _PREFIXES)
     lines += _start(config, checkpoint, saved or {})
     lines += _frame_steps(config, data)
     lines += _only_val(data)
@@ -60,6 +63,13 @@ def notices(
             "from pure noise: numbers that divide 1000 begin in time, or --sample-spacing trailing"
         )
     return lines
+
+
+def _asked(rules: Iterable[tuple[str, str]], config: TrainConfig) -> list[tuple[str, str]]:
+    """The rules but those of settings that come with the variant."""
+    parts = variant_called(config.variant).settings(config.stage)
+    own = {f"{part}.{name}" for part, settings in parts.items() for name in settings}
+    return [rule for rule in rules if rule[0] not in own]
 
 
 def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
@@ -132,6 +142,11 @@ def _model_before(config: TrainConfig) -> DualModalUNetConfig | None:
 def _model_rules(config: TrainConfig) -> Iterator[tuple[str, str]]:
     """Settings of the model that mean nothing beside others of it."""
     model = config.model
+    if config.stage == "autoencoder":
+        # The hole is in backgrounds, of which it learns.
+        fields = {field.name for field in dataclasses.fields(model)} - {"background_hole"}
+        yield from ((f"model.{name}", _NO_DENOISER) for name in sorted(fields))
+        return
     if model.temporal_modules != "animatediff":
         why = f"variant {config.variant} has no motion modules of AnimateDiff"
         yield from ((f"model.{name}", why) for name in ("motion_frames", "motion_mid_block"))
@@ -155,14 +170,11 @@ def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:
 
 
 def _denoisers_alone(config: TrainConfig) -> Iterator[tuple[str, str]]:
-    why = "stage autoencoder trains no denoiser"
-    for part in ("loss", "model"):
-        yield from (
-            (f"{part}.{field.name}", why) for field in dataclasses.fields(getattr(config, part))
-        )
-    yield from ((f"optimizer.{n}", why) for n in ("foreground_dropout", "dropout_draw"))
+    yield "variant", "a codec is of no variant"
+    yield from ((f"loss.{field.name}", _NO_DENOISER) for field in dataclasses.fields(config.loss))
+    yield from ((f"optimizer.{n}", _NO_DENOISER) for n in ("foreground_dropout", "dropout_draw"))
     names = ("sample_steps", "sample_spacing", "guidance", "gradient_norms_every")
-    yield from ((f"report.{name}", why) for name in names)
+    yield from ((f"report.{name}", _NO_DENOISER) for name in names)
 
 
 def _start(config: TrainConfig, checkpoint: Path | None, saved: Mapping[str, Any]) -> Iterator[str]:

@@ -181,6 +181,8 @@ def test_a_model_goes_on_with_the_codec_whose_latents_it_learnt(
     ("settings", "message"),
     [
         ({"init_from": Path("before")}, "--init-from"),
+        ({"patch": 4}, "--patch is nothing that stage autoencoder starts from"),
+        ({"motion_adapter": Path("m")}, "--motion-adapter is nothing that"),
         ({"base": Path("base")}, "--base is for preset sd14"),
         (
             {

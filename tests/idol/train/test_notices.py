@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from idol.config import ConfigError, LossConfig
+from idol.config import ConfigError, LossConfig, preset
 from idol.data.datasets import open_datasets
 from idol.model import DualModalUNetConfig
 from idol.train.cli import main, run_config
@@ -98,6 +98,29 @@ def test_an_option_that_means_nothing_is_told(
     lines = told(stage, boxes, **settings)
     assert len(lines) == 1
     assert lines[0].startswith(line)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "image", "distill"])
+@pytest.mark.parametrize("variant", ["ldm3d", "disco", "motion-loss"])
+def test_what_comes_with_a_variant_was_not_asked_for(boxes: Path, stage: Any, variant: str) -> None:
+    own = VARIANTS[variant].loss
+    loss = dataclasses.replace(LossConfig(denoise_error="v"), **own)
+    lines = told(stage, boxes, variant=variant, model=of_variant(variant), loss=loss)
+    assert [line for line in lines if "loss." in line] == []
+    loss = dataclasses.replace(loss, motion_divisor="frames")
+    lines = told(stage, boxes, variant=variant, model=of_variant(variant), loss=loss)
+    assert [line for line in lines if "loss.motion-divisor frames is not used" in line]
+
+
+def test_stage_autoencoder_has_no_use_for_settings_of_a_denoiser(boxes: Path) -> None:
+    usual = preset("tiny")
+    assert told("autoencoder", boxes, model=usual) == []
+    filled = dataclasses.replace(usual, background_hole="filled")  # it learns of backgrounds
+    assert told("autoencoder", boxes, model=filled) == []
+    [line] = told("autoencoder", boxes, model=dataclasses.replace(usual, attention_heads=4))
+    assert line == "--model.attention-heads 4 is not used: stage autoencoder trains no denoiser"
+    [line] = told("autoencoder", boxes, model=usual, variant="dwpose")
+    assert line == "--variant dwpose is not used: a codec is of no variant"
 
 
 def test_a_step_that_no_clip_has_room_for_is_told(tmp_path: Path) -> None:
