@@ -48,7 +48,7 @@ from idol.model_info import DepthMeaning, ModelInfo, sampling_by
 from idol.tensors import into_memory
 from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
-from shards.stream.foreground import Hole, holed
+from shards.stream.foreground import holed
 
 __all__ = ["IdolPipeline", "IdolPipelineOutput", "OutputType"]
 
@@ -403,8 +403,10 @@ class IdolPipeline(PlacedPipeline):
         for clip in clips:
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
-            kinds: tuple[Hole, ...] = ("grey", "filled") if hole == "both" else (hole,)
-            holes = [holed(clip.background, clip.background_mask, kind) for kind in kinds]
+            first = holed(clip.background, clip.background_mask, "grey" if hole == "both" else hole)
+            holes = [first]
+            if hole == "both":  # as in training, of the grey one: a mask may end softly
+                holes.append(holed(first, clip.background_mask, "filled"))
             backgrounds.append(encoded(np.stack(holes)).flatten(0, 1)[None])
         if self.unet.settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]

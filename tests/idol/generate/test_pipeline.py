@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -27,6 +28,7 @@ from idol.diffusion.schedulers import own_scheduler, scheduler_for
 from idol.encoders import PatchCodec
 from idol.generate import IdolPipeline
 from idol.generate.errors import GenerationError
+from idol.generate.given import given_clips
 from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
 from idol.model.attention import zero_
@@ -95,6 +97,19 @@ def test_a_model_of_both_holes_is_shown_the_grey_one_and_tells_the_change_from_t
     zero_(pipe.unet.conv_out)
     unchanged = np.broadcast_to(holes[1] / 255, frames[0].shape)
     np.testing.assert_allclose(call(pipe, inputs).frames[0], unchanged, atol=0.01)
+
+
+def test_both_holes_of_a_mask_that_ends_softly_are_those_of_training() -> None:
+    pipe, inputs = tiny(dataclasses.replace(CHANGE, background_hole="both")), given()
+    inputs["background_mask"] = cv2.GaussianBlur(inputs["background_mask"], (0, 0), 2)
+    prepare = Preparation(PatchCodec(), pipe.image_encoder, SIZE, background_hole="both")
+    names = ("foreground", "foreground_mask", "background", "background_mask", "poses")
+    clips = given_clips(*(inputs[name] for name in names))
+    with torch.no_grad():
+        trained = prepare(to_tensors(clip_batch(inputs)), torch.device("cpu")).conditions
+        torch.testing.assert_close(
+            pipe.encode_conditions(clips, SIZE, SIZE).background_BCHW, trained.background_BCHW
+        )
 
 
 def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
