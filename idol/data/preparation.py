@@ -26,7 +26,14 @@ from shards.stream import ClipBatch
 from shards.stream.foreground import holed
 from shards.stream.request import DEPTH_SCORES
 
-__all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images", "weighs"]
+__all__ = [
+    "MODALITIES",
+    "LatentBatch",
+    "Preparation",
+    "filled_backgrounds",
+    "scale_images",
+    "weighs",
+]
 
 # What each stage asks of the shards: pre-training has neither depth nor pose.
 MODALITIES: dict[StageName, frozenset[str]] = {
@@ -113,7 +120,7 @@ class Preparation:
             dropout: fraction of foregrounds dropped.
             together: drop all of a batch or none.
         """
-        origin = self._filled_background(clips)
+        origin = filled_backgrounds(clips) if self.background_hole == "both" else None
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
         kinds = {"rgb": VIDEO} if self.streams in ("joint", "video") else _STREAMS
         streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
@@ -154,14 +161,6 @@ class Preparation:
             clips.more[DEPTH_SCORES].float() / 255 if DEPTH_SCORES in clips.more else None,
         )
 
-    def _filled_background(self, clips: ClipBatch) -> Tensor | None:
-        """(B, H, W, 3) uint8, for a model of `both` holes."""
-        if self.background_hole != "both":
-            return None
-        pairs = zip(clips.background, clips.background_mask, strict=True)
-        images = [holed(np.asarray(image), np.asarray(mask), "filled") for image, mask in pairs]
-        return torch.from_numpy(np.stack(images))
-
     def _pose(self, clips: ClipBatch, random: Randomness | None) -> Tensor:
         if self.pose_control == "controlnet":
             return self._encode(clips, "pose", "posterior-pose", random)
@@ -195,6 +194,13 @@ class Preparation:
             return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
         assert isinstance(self.codec, PosteriorCodec)
         return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
+
+
+def filled_backgrounds(clips: ClipBatch) -> Tensor:
+    """Backgrounds whose grey holes are filled, (B, H, W, 3) uint8 on the CPU, where clips are."""
+    pairs = zip(clips.background, clips.background_mask, strict=True)
+    images = [holed(np.asarray(image), np.asarray(mask), "filled") for image, mask in pairs]
+    return torch.from_numpy(np.stack(images))
 
 
 def weighs(config: TrainConfig) -> bool:
