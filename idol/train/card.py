@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from idol.config.presets import defaults
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
+from idol.errors import IdolError
 from idol.model_info import ModelInfo
+from idol.train.cli import settings_before
 from idol.train.log import VALIDATION, read_json_lines
 from idol.variants import variant_called
 from shards.reader import Dataset
@@ -52,11 +55,16 @@ def model_card(config: TrainConfig, data: Datasets, info: ModelInfo, processes: 
 
 def command_of(config: TrainConfig) -> list[str]:
     """The command line that a run's configuration is, without the command's name: what is as the
-    stage and preset have it is left out, and so is how it is reported."""
+    stage, the preset and what it starts from have it is left out, and so is how it is reported."""
+    before = None
+    with suppress(IdolError, OSError):  # it may be gone by the end
+        before = settings_before(config.init_from, config.base, config.variant)
     start = defaults(
         config.stage, config.preset, shards=config.shards, output=config.output,
-        patch=config.patch,
+        model=before, patch=config.patch,
     )  # fmt: skip
+    # Without it the preset's own clips a step would hold.
+    told = {"accumulation"} if start.run.clips_per_step and not config.run.clips_per_step else set()
     given = ["--stage", config.stage, "--preset", config.preset]
     if config.variant != TrainConfig.variant:
         given += ["--variant", config.variant]
@@ -67,7 +75,8 @@ def command_of(config: TrainConfig) -> list[str]:
         now, usual = getattr(config, part), getattr(start, part)
         for field in dataclasses.fields(now):
             option = _PREFIXES.get(part, "") + field.name
-            given += _option(option, getattr(now, field.name), getattr(usual, field.name))
+            left_out = None if option in told else getattr(usual, field.name)
+            given += _option(option, getattr(now, field.name), left_out)
     return [*given, "--output", str(config.output)]
 
 

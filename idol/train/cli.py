@@ -25,7 +25,7 @@ from shards.files.home import expanded
 from shards.heap import keep_freed_memory, made_to_stay
 from shards.options import Given, options_of, replaced, shown
 
-__all__ = ["main", "parse", "run_config"]
+__all__ = ["main", "parse", "run_config", "settings_before"]
 
 EXIT_DIVERGED = 1
 
@@ -166,26 +166,37 @@ def _train(config: TrainConfig) -> int:
     return 0
 
 
-def _settings_of(
-    output: Path | None, init_from: Path | None, base: Path | None, variant: str
+def settings_before(
+    init_from: Path | None, base: Path | None, variant: str
 ) -> DualModalUNetConfig | None:
-    """The sizes and switches of a run that resumes, of the stage before, or of --base."""
+    """The sizes and switches of the stage before, or of --base; None where there is neither.
+
+    Raises NotAModelError, ConfigError, OSError: there is none, or a damaged one.
+    """
     if base and not init_from and (base / "unet" / "config.json").is_file():
         return DualModalUNetConfig.from_dict(read_base(base))
     if not init_from:
         return None
-    from idol.checkpoint import Checkpoints
     from idol.model_info import find_model, read_info
-    from idol.train.resume import read_config
 
-    begun = output and (Checkpoints(output / "checkpoints").listed() or (output / "model").is_dir())
-    if output and begun and (saved := read_config(output)):
-        # What it started from may be gone by now.
-        return DualModalUNetConfig.from_dict(saved["model"])
     before = read_info(find_model(init_from))
     if before.variant == variant:
         return before.settings
     return variant_called(before.variant).taken_out_of(before.settings)
+
+
+def _settings_of(
+    output: Path | None, init_from: Path | None, base: Path | None, variant: str
+) -> DualModalUNetConfig | None:
+    """`settings_before`; of a run that resumes its own, for what it started from may be gone."""
+    if output and init_from:
+        from idol.checkpoint import Checkpoints
+        from idol.train.resume import read_config
+
+        begun = Checkpoints(output / "checkpoints").listed() or (output / "model").is_dir()
+        if begun and (saved := read_config(output)):
+            return DualModalUNetConfig.from_dict(saved["model"])
+    return settings_before(init_from, base, variant)
 
 
 def _name() -> str:

@@ -11,6 +11,8 @@ import yaml
 
 from idol.config import TrainConfig, defaults
 from idol.data.datasets import open_datasets
+from idol.model_info import read_info
+from idol.pretrained import PEOPLE128
 from idol.train.card import _data, command_of
 from idol.train.cli import parse
 from idol.train.train import train
@@ -84,6 +86,26 @@ def test_a_command_says_what_is_not_usual_alone(preset: str) -> None:
         loss=dataclasses.replace(usual.loss, motion_weight=0.25),
     )
     assert dataclasses.replace(parse(command_of(changed)), report=usual.report) == changed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--preset sd14 --batch-size 4 --accumulation 1",  # the preset has 32 clips a step
+        "--preset tiny --init-from {} --size 64",
+        "--preset tiny --init-from {} --model.background-hole grey",
+    ],
+)
+def test_a_command_says_what_is_as_the_preset_has_it_and_not_as_its_start(
+    options: str, tmp_path: Path
+) -> None:
+    info = read_info(PEOPLE128)
+    filled = dataclasses.replace(info.settings, background_hole="filled")
+    content = dataclasses.replace(info, settings=filled).as_json()
+    (tmp_path / "idol.json").write_text(json.dumps(content))
+    start = f"--stage video --shards a --output out {options.format(tmp_path)}"
+    config = parse(start.split())
+    assert parse(command_of(config)) == config
 
 
 def test_the_command_of_larger_patches_has_one_option_for_them() -> None:
