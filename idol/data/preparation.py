@@ -111,6 +111,7 @@ class Preparation:
         random: Randomness | None = None,
         dropout: float = 0.0,
         together: bool = False,
+        guided: bool = False,
     ) -> LatentBatch:
         """Encode images of clips, or draw from their cached latents; with depth both modalities.
 
@@ -119,6 +120,8 @@ class Preparation:
                 positions; without it modes are taken and none is dropped.
             dropout: fraction of foregrounds dropped.
             together: drop all of a batch or none.
+            guided: guidance will be taken, which asks for no foreground as well; always so without
+                `random`.
         """
         origin = filled_backgrounds(clips) if self.background_hole == "both" else None
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
@@ -147,7 +150,7 @@ class Preparation:
             background_BCHW=background,
             pose_BFCHW=self._pose(clips, random) if _is_there(clips, "pose") else None,
         )
-        if random is None and self.unconditional == "zeroed_image":
+        if (guided or random is None) and self.unconditional == "zeroed_image":
             without = self.encode_image(clips.foreground, torch.zeros_like(mask))
             conditions = replace(conditions, unconditional_BTD=without)
         if dropped is not None:

@@ -123,7 +123,7 @@ def distillation_losses(run: Run) -> PassLosses:
         clips: ClipBatch, *, gradient_norms: bool
     ) -> tuple[Tensor, dict[str, Tensor], dict[str, float]]:
         device = run.accelerator.device
-        batch = run.prepare(clips, device, random=random)
+        batch = run.prepare(clips, device, random=random, guided=True)
         latents, positions = batch.latents_BMFCHW, batch.positions
         noise = random.normal("noise", positions, latents.shape[1:]).to(device)
         index = random.timesteps(positions, objective.config.solver_steps).to(device)

@@ -17,6 +17,8 @@ from diffusers import LCMScheduler
 from idol.config.checks import ConfigError
 from idol.config.distill import DistillConfig
 from idol.data.preparation import LatentBatch
+from idol.diffusion.conditions import Conditions
+from idol.diffusion.sampling import guided_noise
 from idol.evaluate.cli import main as evaluate
 from idol.generate.cli import main as generate
 from idol.generate.errors import GenerationError
@@ -24,13 +26,15 @@ from idol.generate.generator import ClipGenerator, conditions_of
 from idol.generate.loading import load_pipeline
 from idol.model import DEPTH, VIDEO, DualModalDenoiser, DualModalUNetConfig
 from idol.model_info import NotAModelError, read_info
+from idol.saved import load_trained
+from idol.train import distill
 from idol.train.distill import Distillation, held_out_errors
 from idol.train.monitor import Monitor
 from idol.train.stopping import InterruptedRun, TrainError
 from idol.train.train import train
 from tests.idol.diffusion.stubs import conditions, draw
 from tests.idol.small import SMALL, randomise
-from tests.idol.train.micro import clip, losses_of, micro, weights_of
+from tests.idol.train.micro import MODEL, SIZE, clip, losses_of, micro, weights_of
 
 SETTINGS: dict[str, Any] = {"batch_size": 1, "checkpoint_every": 50}
 
@@ -127,6 +131,27 @@ def test_the_commands_take_it_as_it_is(boxes: Path, student: Path, tmp_path: Pat
     assert evaluate(["run", *scoring, "--no-score"]) == 0
     said = json.loads((tmp_path / "scored" / "run.json").read_text())
     assert (said["scheduler"], said["steps"], said["guidance"]) == ("lcm", 4, 1.0)
+
+
+def test_a_teacher_that_knows_no_foreground_by_an_image_of_zeros_is_asked_so(
+    boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = dataclasses.replace(MODEL, unconditional="zeroed_image")
+    before = train(micro("video", boxes, tmp_path / "teacher", model=model, steps=1))
+    asked: list[Conditions] = []
+
+    def guided(*inputs: Any, **options: Any) -> torch.Tensor:
+        asked.append(inputs[3])
+        return guided_noise(*inputs, **options)
+
+    monkeypatch.setattr(distill, "guided_noise", guided)
+    train(students(boxes, tmp_path / "student", before, model=model, steps=2))
+    encoder = load_trained(before)[0].image_encoder
+    image, mask = torch.zeros(1, SIZE, SIZE, 3), torch.zeros(1, SIZE, SIZE)
+    assert asked
+    for given in asked:
+        assert given.unconditional_BTD is not None
+        torch.testing.assert_close(given.unconditional_BTD, encoder(image, mask))
 
 
 def test_it_is_validated_and_drawn(student: Path) -> None:
