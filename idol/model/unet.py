@@ -149,7 +149,15 @@ class DualModalUNet(DualModalEncoder):
         modalities: tuple[int, ...],
         embeddings: Embeddings,
     ) -> Tensor:
-        """The first convolutions: noisy latents, with the background, as features (N, C, H, W)."""
+        """The first convolutions: noisy latents, with the background, as features (N, C, H, W).
+
+        Raises ValueError for the background of a model of other holes.
+        """
+        if background_BCHW.shape[1] != (wanted := self.settings.background_channels):
+            raise ValueError(
+                f"the background must have {wanted} channels, of background_hole="
+                f"{self.settings.background_hole!r}, not {background_BCHW.shape[1]}"
+            )
         seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
         # In half precision latents may come in float32.
         dtype = self.conv_in.weight.dtype

@@ -160,6 +160,9 @@ def test_of_both_holes_the_first_is_shown_and_the_second_the_origin(
     torch.testing.assert_close(predict(both, {**inputs, **other}), predict(one, inputs))
     swapped = {"background_BCHW": torch.cat([origin, shown], dim=1)}
     assert not torch.allclose(predict(both, {**inputs, **swapped}), predict(one, inputs))
+    for model, given, wanted in ((both, inputs, "8 channels"), (one, twice, "4 channels")):
+        with pytest.raises(ValueError, match=wanted):
+            predict(model, given)
 
 
 def test_what_it_sees_of_the_change_has_unit_variance(config: DualModalUNetConfig) -> None:
