@@ -73,17 +73,23 @@ def _units(model: nn.Module) -> Iterator[list[_Slot]]:
 
 
 def _slots(modules: list[nn.Module]) -> list[_Slot]:
-    return [(m, name) for m in modules for name, _ in m.named_parameters(recurse=False)]
+    return [(m, name) for m in modules for name, x in _own(m).items() if x.is_floating_point()]
+
+
+def _own(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters, and buffers such as the positions of motion modules."""
+    own = (*module._parameters.items(), *module._buffers.items())
+    return {name: tensor for name, tensor in own if tensor is not None}
 
 
 def _put_in_place(unit: list[_Slot], dtype: torch.dtype) -> None:
-    weights = [dict(module.named_parameters(recurse=False))[name] for module, name in unit]
+    weights = [_own(module)[name] for module, name in unit]
     # An attribute of the object goes before the parameter of the same name, which stays.
     for (module, name), half in zip(unit, _halves(weights, dtype), strict=True):
         vars(module)[name] = half
 
 
-def _halves(weights: list[nn.Parameter], dtype: torch.dtype) -> list[Tensor]:
+def _halves(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     trained = [w for w in weights if w.requires_grad]
     copies = dict(zip(map(id, trained), _Halves.apply(dtype, *trained), strict=True))
     frozen = [w for w in weights if not w.requires_grad]

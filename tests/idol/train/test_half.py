@@ -11,6 +11,8 @@ import torch
 from idol.model import DualModalDenoiser, DualModalUNetConfig
 from idol.model.attention import zero_
 from idol.train.half import run_in_half
+from idol.variants import VARIANTS, denoiser_class
+from tests.idol.small import randomise
 
 Inputs = dict[str, torch.Tensor]
 
@@ -37,6 +39,29 @@ def test_gradients_are_as_near_to_those_of_float32_as_autocasts(
     exact = gradients(trained, inputs, autocast=False)
     by_autocast = far(gradients(cast, inputs, autocast=True), exact)
     assert 0 < far(gradients(halved, inputs, autocast=False), exact) < max(1.5 * by_autocast, 0.02)
+
+
+@pytest.mark.parametrize("name", ["animatediff", "mm-diffusion", "t2i-adapter"])
+def test_variants_of_the_network_compute_in_half_too(
+    name: str, config: DualModalUNetConfig, inputs: Inputs
+) -> None:
+    """Positions of motion modules are no parameters, and are copied with them."""
+    config = dataclasses.replace(config, **VARIANTS[name].model, pose_downscale=1)
+    model = denoiser_class(name, "video").from_config(config)
+    randomise(model)
+    if name == "t2i-adapter":
+        inputs["pose_BFCHW"] = inputs["pose_BFCHW"][:, :, :3]
+    halved, cast = copy.deepcopy(model), copy.deepcopy(model)
+    run_in_half(halved, torch.bfloat16)
+    with torch.no_grad():
+        exact = model(**inputs).noise_pred_BMFCHW
+        with torch.autocast("cpu", torch.bfloat16):
+            by_autocast = far(cast(**inputs).noise_pred_BMFCHW, exact)
+    made = halved(**inputs).noise_pred_BMFCHW
+    assert 0 < far(made, exact) < max(1.5 * by_autocast, 0.02)
+    made.float().square().mean().backward()
+    before = model.state_dict()
+    assert all(torch.equal(value, before[key]) for key, value in halved.state_dict().items())
 
 
 def test_noise_of_an_early_timestep_is_made_of_exact_latents(
