@@ -191,19 +191,20 @@ def displacements(features_BFHWC: Tensor) -> Tensor:
     The expected target under the motion field of Eq. 4, the loss's own, with its temperature. At
     that temperature a field is wide, and an expectation over it leans to the middle of the
     image, forward in time as well as backward. So this is half the difference of the two: what
-    stands still has none. The unit is a position of the feature map.
+    stands still has none. The unit is a position of the feature map. Float32, also in autocast.
     """
     features_BFHWC = features_BFHWC.float()
     height, width, channels = features_BFHWC.shape[2:]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     positions_L2 = torch.stack([x, y], dim=-1).flatten(0, 1).to(features_BFHWC)
     moved = []
-    for clip_FHWC in features_BFHWC:  # one at a time: a field has (HW)^2 entries a frame pair
-        forward, backward = (
-            motion_field(frames_FHWC[None], channels**-0.5)[0] @ positions_L2
-            for frames_FHWC in (clip_FHWC, clip_FHWC.flip(0))
-        )
-        moved.append(((forward - backward.flip(0)) / 2).unflatten(1, (height, width)))
+    with torch.autocast(features_BFHWC.device.type, enabled=False):
+        for clip_FHWC in features_BFHWC:  # one at a time: a field has (HW)^2 entries a frame pair
+            forward, backward = (
+                motion_field(frames_FHWC[None], channels**-0.5)[0] @ positions_L2
+                for frames_FHWC in (clip_FHWC, clip_FHWC.flip(0))
+            )
+            moved.append(((forward - backward.flip(0)) / 2).unflatten(1, (height, width)))
     return torch.stack(moved)
 
 

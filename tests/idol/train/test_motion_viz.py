@@ -27,6 +27,13 @@ def test_a_shift_of_features_is_their_displacement() -> None:
     torch.testing.assert_close(inside, shift, rtol=0, atol=0.1)
 
 
+def test_it_is_float32_where_a_model_is_run_by_autocast() -> None:
+    given = features()
+    with torch.autocast("cpu", torch.bfloat16):
+        moved = displacements(given)
+    torch.testing.assert_close(moved, displacements(given), rtol=0, atol=0)
+
+
 def test_what_stands_still_does_not_move_however_wide_the_field() -> None:
     still = torch.randn(1, 1, 5, 7, 4).expand(1, 3, 5, 7, 4)
     field = motion_field(still, 4**-0.5)
