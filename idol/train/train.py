@@ -127,10 +127,6 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     settings["cached_latents"] = caches
     asked, done = config.data, 0 if checkpoint is None else step_of(checkpoint)
     finished = done == config.optimizer.steps and (config.output / "model").exists()
-    # All have read before the first one writes.
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        write_config(config.output, settings)
     if caches and not finished:
         if checkpoint is not None:
             check_latents(config, checkpoint)
@@ -138,12 +134,14 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     try:
         if config.stage == "autoencoder":
             codec = AutoencoderRun.start(config, accelerator, checkpoint, data)
+            _record(config.output, settings, accelerator)
             watch = AutoencoderMonitor(codec, data)
             train_steps(codec, data, checkpoints, watch, codec.pass_losses)
             if not finished:
                 codec.save_final(config.output / "model")
         else:
             run = Run.start(config, accelerator, checkpoint, depth)
+            _record(config.output, settings, accelerator)
             distills = config.stage == "distill"
             monitor = (DistillMonitor if distills else DenoisingMonitor)(run, data)
             losses = (distillation_losses if distills else denoising_losses)(run)
@@ -165,6 +163,13 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     finally:
         accelerator.end_training()
     return config.output / "model"
+
+
+def _record(output: Path, settings: dict[str, Any], accelerator: Accelerator) -> None:
+    """Save the configuration of a run that has started, once all processes have read the last."""
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        write_config(output, settings)
 
 
 def _newest(checkpoints: Checkpoints, accelerator: Accelerator) -> Path | None:
@@ -197,8 +202,9 @@ def _complete(
         check_same_run(saved, settings, config.output)
         if accelerator.is_main_process:
             _log.info("resuming from %s", checkpoint)
-        # The origin of the weights is no longer used, but is reported.
-        settings |= {name: settings[name] or saved.get(name) for name in ("init_from", "base")}
+        # The origin of the weights is reported, whatever is given now; a teacher may have moved.
+        moved = settings["init_from"] if config.stage == "distill" else None
+        settings |= {"init_from": moved or saved.get("init_from"), "base": saved.get("base")}
         # Of an autoencoder the base says what it is, not only what it started from.
         config = resumed(config, saved) if config.stage != "autoencoder" else config
     elif (config.output / "model").exists():

@@ -13,6 +13,7 @@ from idol.data.datasets import open_datasets
 from idol.model import DualModalUNetConfig
 from idol.train.cli import main, run_config
 from idol.train.notices import notices
+from idol.train.resume import read_config
 from idol.train.train import train
 from idol.variants import VARIANTS
 from shards.dataset import open_for_build
@@ -163,6 +164,11 @@ def test_weights_that_are_not_what_was_asked_for_are_told(
     train(dataclasses.replace(config, init_from=Path("/nowhere")))
     assert "--init-from /nowhere is not used: the run resumes from" in caplog.text
     assert f"began with {tmp_path / 'pretrain'}" in caplog.text
+    # Nor is it said to be where it began.
+    told = (config.output / "model/README.md").read_text()
+    assert (f"{tmp_path / 'pretrain'}" in told, "/nowhere" in told) == (True, False)
+    saved = read_config(config.output) or {}
+    assert saved["init_from"] == str(tmp_path / "pretrain")
 
 
 def test_what_needs_a_gpu_is_refused_without_one(

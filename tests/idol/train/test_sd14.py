@@ -144,6 +144,8 @@ def test_other_frozen_networks_are_refused_when_a_run_resumes(
     save_file({name: tensor * 1.001 for name, tensor in tensors.items()}, weights, {"format": "pt"})
     with pytest.raises(TrainError, match=f"--{option.replace('_', '-')}: give the one that it"):
         train(config("pretrain", boxes, tmp_path / "run", **settings, **{option: other}))
+    # What was refused has left no trace, and the first command goes on.
+    train(config("pretrain", boxes, tmp_path / "run", **settings))
 
 
 def test_a_run_resumes_without_the_folders_it_started_from(
