@@ -5,7 +5,7 @@
 | what is done, from the command to the final model | `cli`, `train` |
 | what is one step, and the whole loop | `loop` |
 | what changes while it trains, and is saved and loaded as one | `run`, `optimizer` |
-| what does a stage start from | `initialize` |
+| what does a stage start from | `initialize`, `before` |
 | how do several processes share the work | `distributed` |
 | what must be the same for a run to resume | `resume` (checkpoints: `idol.checkpoint`) |
 | what if something goes wrong, or it is stopped | `stopping`, `memory` |

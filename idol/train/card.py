@@ -17,7 +17,7 @@ from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
 from idol.errors import IdolError
 from idol.model_info import ModelInfo
-from idol.train.cli import settings_before
+from idol.train.before import settings_before
 from idol.train.log import VALIDATION, read_json_lines
 from idol.variants import variant_called
 from shards.reader import Dataset

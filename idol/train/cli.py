@@ -9,7 +9,6 @@ from typing import Annotated, get_args
 
 import tyro
 
-from idol.config.base import read_base
 from idol.config.checks import ConfigError
 from idol.config.file import laid_over, read_settings
 from idol.config.model import DualModalUNetConfig, PresetName, StageName
@@ -25,7 +24,7 @@ from shards.files.home import expanded
 from shards.heap import keep_freed_memory, made_to_stay
 from shards.options import Given, options_of, replaced, shown
 
-__all__ = ["main", "parse", "run_config", "settings_before"]
+__all__ = ["main", "parse", "run_config"]
 
 EXIT_DIVERGED = 1
 
@@ -166,29 +165,14 @@ def _train(config: TrainConfig) -> int:
     return 0
 
 
-def settings_before(
-    init_from: Path | None, base: Path | None, variant: str
-) -> DualModalUNetConfig | None:
-    """The sizes and switches of the stage before, or of --base; None where there is neither.
-
-    Raises NotAModelError, ConfigError, OSError: there is none, or a damaged one.
-    """
-    if base and not init_from and (base / "unet" / "config.json").is_file():
-        return DualModalUNetConfig.from_dict(read_base(base))
-    if not init_from:
-        return None
-    from idol.model_info import find_model, read_info
-
-    before = read_info(find_model(init_from))
-    if before.variant == variant:
-        return before.settings
-    return variant_called(before.variant).taken_out_of(before.settings)
-
-
 def _settings_of(
     output: Path | None, init_from: Path | None, base: Path | None, variant: str
 ) -> DualModalUNetConfig | None:
-    """`settings_before`; of a run that resumes its own, for what it started from may be gone."""
+    """Those of a run that resumes, for what it started from may be gone; else of its start."""
+    if not (init_from or base):
+        return None
+    from idol.train.before import settings_before
+
     if output and init_from:
         from idol.checkpoint import Checkpoints
         from idol.train.resume import read_config
