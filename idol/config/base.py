@@ -1,6 +1,9 @@
 """What a Stable Diffusion folder in diffusers' layout is: its sizes, and what it predicts."""
 
 import json
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,27 @@ def read_base(folder: Path) -> dict[str, Any]:
     path = folder / "unet" / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: the folder is not in diffusers' format")
+    with _damage_of(path):
+        sizes = _sizes(path)
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    with _damage_of(scheduler):
+        sizes["prediction"] = _prediction(scheduler)
+    encoder = folder / "image_encoder" / "config.json"
+    with _damage_of(encoder):
+        return {**sizes, **_foreground(encoder)}
+
+
+@contextmanager
+def _damage_of(path: Path) -> Iterator[None]:
+    """Raise ConfigError where a file has not what is read of it, or something else in its place."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ConfigError(f"{path} is damaged: {type(error).__name__} ({error})") from error
+
+
+def _sizes(path: Path) -> dict[str, Any]:
+    """Of the U-Net's config.json."""
     found = _read(path)
     for key, wanted in _REQUIRED.items():
         if found.get(key, wanted) != wanted:
@@ -74,15 +98,13 @@ def read_base(folder: Path) -> dict[str, Any]:
         )
     return {
         "latent_channels": found["in_channels"],
-        "block_out_channels": tuple(found["block_out_channels"]),
+        "block_out_channels": tuple(map(operator.index, found["block_out_channels"])),
         "attention_levels": tuple(name == "CrossAttnDownBlock2D" for name in downs),
         "layers_per_block": found["layers_per_block"],
         **_heads(path, found),
         "linear_projection": found.get("use_linear_projection", False),
         "norm_groups": found["norm_num_groups"],
         "cross_attention_dim": found["cross_attention_dim"],
-        "prediction": _prediction(folder / "scheduler" / "scheduler_config.json"),
-        **_foreground(folder / "image_encoder" / "config.json"),
     }
 
 
@@ -124,7 +146,5 @@ def _foreground(path: Path) -> dict[str, int]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
+    with _damage_of(path):
         return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
