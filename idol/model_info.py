@@ -31,6 +31,13 @@ FILE = "idol.json"
 # What a saved model's numbers mean; 1 had patches of pixels as preset tiny's latents, and 2 did not
 # say what depth means.
 FORMAT = 3
+_TEXT, _COUNT, _NONE = (str,), (int,), (type(None),)
+_KINDS = {
+    **dict.fromkeys(("stage", "preset", "variant"), _TEXT),
+    **dict.fromkeys(("size", "frames", "step"), _COUNT),
+    "vae_factor": _COUNT + _NONE,
+    **dict.fromkeys(("vae", "image_encoder"), _TEXT + _NONE),
+}
 # Beside the model of a checkpoint, where its run averages weights.
 _AVERAGE = "average.safetensors"
 
@@ -117,7 +124,11 @@ class ModelInfo:
             settings = DualModalUNetConfig.from_dict(values.pop("settings"))
             if distilled := values.pop("distilled", None):
                 values["distilled"] = Distilled(**distilled)
-            return cls(settings=settings, depth=DepthMeaning(**values.pop("depth")), **values)
+            info = cls(settings=settings, depth=DepthMeaning(**values.pop("depth")), **values)
+            for name, kinds in _KINDS.items():
+                if not isinstance(value := getattr(info, name), kinds):
+                    raise TypeError(f"{name} is {value!r}")
+            return info
         except (KeyError, TypeError, AttributeError) as error:
             raise NotAModelError(f"{where} is damaged: {error}") from error
 

@@ -101,7 +101,9 @@ def factor_of(config: Mapping[str, Any]) -> int:
     Raises KeyError, TypeError or ValueError where it does not say.
     """
     if "patch" in config:
-        return int(config["patch"])
+        if (patch := int(config["patch"])) < 1:
+            raise ValueError(f"patch is {patch}")
+        return patch
     return int(2 ** (len(config["block_out_channels"]) - 1))
 
 
@@ -135,7 +137,8 @@ def read_latents(folder: Path) -> Latents:
         values = json.loads(path.read_bytes())
         if values.pop("format") != _FORMAT:
             raise ConfigError(f"{path} was written by another version: train that codec again")
-        return Latents(**{**values, "spread": (*values["spread"],), "far": (*values["far"],)})
+        numbers = {name: tuple(map(float, values[name])) for name in ("spread", "far")}
+        return Latents(**{**values, **numbers})
     except OSError as error:
         raise ConfigError(
             f"{folder} has no {LATENTS}: give the model/ that idol-train --stage autoencoder left"

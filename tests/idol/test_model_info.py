@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +59,13 @@ def test_averaged_weights_beside_a_checkpoints_model_are_part_of_what_it_is(
     assert model_digest(model) != without
     monkeypatch.chdir(model)
     assert average_beside(".") == average
+
+
+@pytest.mark.parametrize("wrong", [{"variant": [1]}, {"vae": 3}, {"size": "x"}, {"stage": None}])
+def test_what_is_of_another_kind_is_damage(wrong: dict[str, Any], folder: Path) -> None:
+    content = json.loads((folder / FILE).read_bytes())
+    (folder / FILE).write_text(json.dumps(content | wrong))
+    [(name, value)] = wrong.items()
+    with pytest.raises(NotAModelError, match=rf"is damaged: {name} is ") as refused:
+        read_info(folder)
+    assert str(refused.value).endswith(repr(value))

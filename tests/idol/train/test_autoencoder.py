@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from idol.config.autoencoder import AutoencoderConfig, read_latents
+from idol.config.autoencoder import AutoencoderConfig, factor_of, read_latents
 from idol.config.checks import ConfigError
 from idol.config.presets import with_latents
 from idol.data.datasets import open_datasets
@@ -256,3 +256,15 @@ def test_a_square_that_does_not_divide_is_refused(shards: Path, tmp_path: Path) 
 def test_a_codec_without_what_was_measured_of_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="autoencoder left"):
         read_latents(tmp_path)
+
+
+@pytest.mark.parametrize("spread", [None, ["x"], [[1.0]]])
+def test_what_was_measured_of_it_must_be_numbers(
+    trained: Path, tmp_path: Path, spread: Any
+) -> None:
+    told = json.loads((trained / "latents.json").read_text())
+    (tmp_path / "latents.json").write_text(json.dumps({**told, "spread": spread}))
+    with pytest.raises(ConfigError, match=r"latents\.json is damaged"):
+        read_latents(tmp_path)
+    with pytest.raises(ValueError, match="patch is 0"):
+        factor_of({"patch": 0})
