@@ -122,7 +122,7 @@ class DualModalUNetConfig:
             (adds the latents) or as zero (the plain base model).
         background_hole: where the person was the background is mid grey, whose outline is the
             person's (the paper), or what surrounds them (`shards.stream.foreground.holed`). With
-            `both` the network is shown the one, and `change` is told from the other.
+            `both` the network is shown both, and `change` is told from what is filled.
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.

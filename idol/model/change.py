@@ -10,7 +10,8 @@ and patches of 8x8 have much of it. So a model of those may give a matte besides
 fine detail, which patches of 4x4 have not, is covered.
 
 The hole that the person left in the background has their outline, and what is subtracted with it is
-to be mended with it. So of `both` holes the grey one is shown, and the filled one is the origin.
+to be mended with it. So of `both` holes the filled one is the origin, and the grey one tells where
+it is guessed.
 
 Shape suffixes: `idol.model.layout`. Ours; the paper's model predicts the noise.
 """

@@ -57,7 +57,7 @@ class DualModalUNet(DualModalEncoder):
         channels = config.block_out_channels
         if config.background == "latent":
             self.background_conv = nn.Conv2d(
-                config.latent_channels, channels[0], kernel_size=3, padding=1
+                config.background_channels, channels[0], kernel_size=3, padding=1
             )
             self.reset_background_conv()
         self.up_blocks = nn.ModuleList(
@@ -89,7 +89,8 @@ class DualModalUNet(DualModalEncoder):
         zero_(self.background_conv)
         if self.settings.background_init == "copy":
             with torch.no_grad():
-                self.background_conv.weight.copy_(self.conv_in.weight)
+                origin = self.background_conv.weight[:, -self.settings.latent_channels :]
+                origin.copy_(self.conv_in.weight)
 
     # epsilon_theta(z_t, t, f, b, p; y) of Eq. 2.
     def forward(
@@ -110,7 +111,7 @@ class DualModalUNet(DualModalEncoder):
             timesteps_B: one timestep per clip, 0 to 999.
             foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
             background_BCHW: one background latent per clip; it feeds both streams. Of `both`
-                holes (B, 2 C, H, W): shown, and to tell the change from.
+                holes (B, 2 C, H, W): grey, and filled, from which the change is told.
             control: what `PoseControlNet` returned for the same latents; absent in pre-training.
             modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
             return_features: also return what the consistency losses compare.
@@ -164,8 +165,7 @@ class DualModalUNet(DualModalEncoder):
         hidden = self.conv_in(seen_BMFCHW.flatten(0, 2).to(dtype))
         if self.settings.background == "latent":
             layout = embeddings.layout
-            shown_BCHW = background_BCHW[:, : self.settings.latent_channels]
-            background_BCHW = self.background_conv(shown_BCHW.to(dtype))
+            background_BCHW = self.background_conv(background_BCHW.to(dtype))
             hidden = (layout.split(hidden) + background_BCHW[:, None, None]).flatten(0, 2)
         return hidden
 
