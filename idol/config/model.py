@@ -279,12 +279,12 @@ class DualModalUNetConfig:
             if self.prediction != "change":
                 raise ConfigError(
                     f"background_hole='both' fills that from which prediction='change' is told, "
-                    f"and prediction={self.prediction!r} has none: leave one of them out"
+                    f"and prediction={self.prediction!r} has none: take another of them"
                 )
             if self.background != "latent":
                 raise ConfigError(
                     "background_hole='both' is of background='latent', and "
-                    f"{self.background!r} takes one: leave one of them out"
+                    f"{self.background!r} takes one: take background_hole 'grey' or 'filled'"
                 )
         if not any(self.attention_levels) and self.cross_modal_attention != "none":
             raise ConfigError(
