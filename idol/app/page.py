@@ -62,9 +62,10 @@ class Page:
     def blocks(self) -> gr.Blocks:
         """The page, for Gradio to show."""
         with gr.Blocks(
-            title="IDOL: a moving person with depth", analytics_enabled=False,
+            title="IDOL: a moving person with depth",
+            analytics_enabled=False,
             delete_cache=(_SWEPT, _KEPT),
-        ) as page:  # fmt: skip
+        ) as page:
             gr.HTML(f"<h1>A moving person, with depth</h1>{self._model}")
             with gr.Row():
                 with gr.Column(scale=5, min_width=320):

@@ -38,7 +38,7 @@ CrossModalPlacement = Literal["block_end", "layer_end", "none"]
 MotionFeature = Literal["temporal_attention", "spatial_attention"]
 ConsistencyLayers = Literal["last", "all"]
 BackgroundInit = Literal["copy", "zero"]
-BackgroundHole = Literal["grey", "filled", "both"]
+BackgroundHole = Literal["grey", "filled"]
 Prediction = Literal["noise", "v", "change"]
 TemporalNorm = Literal["own", "cross_attention"]
 Unconditional = Literal["zero_tokens", "zeroed_image"]
@@ -121,8 +121,7 @@ class DualModalUNetConfig:
         background_init: the background convolution starts as a copy of `conv_in` without bias
             (adds the latents) or as zero (the plain base model).
         background_hole: where the person was the background is mid grey, whose outline is the
-            person's (the paper), or what surrounds them (`shards.stream.foreground.holed`). With
-            `both` the network is shown both, and `change` is told from what is filled.
+            person's (the paper), or what surrounds them (`shards.stream.foreground.holed`).
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.
@@ -192,11 +191,6 @@ class DualModalUNetConfig:
     def heads(self, channels: int) -> int:
         """Heads of the 2D model's attentions at a level of so many channels."""
         return channels // self.head_channels if self.head_channels else self.attention_heads
-
-    @property
-    def background_channels(self) -> int:
-        """Channels of what stands for a background: of one latent or, of `both` holes, of two."""
-        return self.latent_channels * (2 if self.background_hole == "both" else 1)
 
     @property
     def modalities(self) -> tuple[int, ...]:
@@ -274,17 +268,6 @@ class DualModalUNetConfig:
                 raise ConfigError(
                     f"matte=True covers what is finer than patches of {PATCH}x{PATCH} have, and "
                     "these are: take larger ones (--patch 8), or leave it out"
-                )
-        if self.background_hole == "both":
-            if self.prediction != "change":
-                raise ConfigError(
-                    f"background_hole='both' fills that from which prediction='change' is told, "
-                    f"and prediction={self.prediction!r} has none: take another of them"
-                )
-            if self.background != "latent":
-                raise ConfigError(
-                    "background_hole='both' is of background='latent', and "
-                    f"{self.background!r} takes one: take background_hole 'grey' or 'filled'"
                 )
         if not any(self.attention_levels) and self.cross_modal_attention != "none":
             raise ConfigError(

@@ -69,7 +69,7 @@ class Datasets:
             modalities=self._modalities,
             depth=data.depth,
             cut=data.cut if self.config.stage == "pretrain" else "reference",
-            hole="filled" if self.config.model.background_hole == "filled" else "grey",
+            hole=self.config.model.background_hole,
             max_frame_step=data.max_frame_step,
             crop_area=data.crop_area,
             mirror=data.mirror,

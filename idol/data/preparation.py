@@ -8,32 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from idol.config.model import (
-    DEPTH,
-    VIDEO,
-    BackgroundHole,
-    PoseControl,
-    StageName,
-    Streams,
-    Unconditional,
-)
+from idol.config.model import DEPTH, VIDEO, PoseControl, StageName, Streams, Unconditional
 from idol.config.train import TrainConfig
 from idol.diffusion.conditions import Conditions
 from idol.diffusion.noise import Randomness, sent
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
-from shards.stream.foreground import holed
 from shards.stream.request import DEPTH_SCORES
 
-__all__ = [
-    "MODALITIES",
-    "LatentBatch",
-    "Preparation",
-    "filled_backgrounds",
-    "scale_images",
-    "weighs",
-]
+__all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images", "weighs"]
 
 # What each stage asks of the shards: pre-training has neither depth nor pose.
 MODALITIES: dict[StageName, frozenset[str]] = {
@@ -76,7 +60,6 @@ class Preparation:
         size: height and width of the images that are encoded, in pixels.
         unconditional: what the model is given in place of a foreground, for guidance.
         pose_control: whether poses become latents, or a T2I-Adapter sees their images.
-        background_hole: with `both`, backgrounds with their holes filled are latents besides.
         streams: what the model's streams are: of a model of one, latents of colour and depth
             together, or of video alone.
     """
@@ -87,7 +70,6 @@ class Preparation:
     unconditional: Unconditional = "zero_tokens"
     pose_control: PoseControl = "controlnet"
     streams: Streams = "shared"
-    background_hole: BackgroundHole = "grey"
 
     @classmethod
     def of(cls, config: TrainConfig, codec: LatentCodec, encode_image: ImageEncoder) -> Self:
@@ -100,7 +82,6 @@ class Preparation:
             unconditional=model.unconditional,
             pose_control=model.pose_control,
             streams=model.streams,
-            background_hole=model.background_hole,
         )
 
     def __call__(
@@ -123,7 +104,6 @@ class Preparation:
             guided: guidance will be taken, which asks for no foreground as well; always so without
                 `random`.
         """
-        origin = filled_backgrounds(clips) if self.background_hole == "both" else None
         clips = clips.map(lambda array: array.to(device, non_blocking=True))
         kinds = {"rgb": VIDEO} if self.streams in ("joint", "video") else _STREAMS
         streams = {name: label for name, label in kinds.items() if _is_there(clips, name)}
@@ -131,11 +111,6 @@ class Preparation:
         def encode(name: str, purpose: str) -> Tensor:
             return self._encode(clips, name, f"posterior-{purpose}", random)
 
-        background = encode("background", "background")[:, 0]
-        if origin is not None:
-            filled = replace(clips, background=origin.to(device))
-            latent = self._encode(filled, "background", "posterior-origin", random)[:, 0]
-            background = torch.cat([background, latent], dim=1)
         latents = [encode(name, str(label)) for name, label in streams.items()]
         dropped = None
         if random is not None and dropout:
@@ -147,7 +122,7 @@ class Preparation:
             mask, dropped = mask.masked_fill(dropped[:, None, None], 0), None
         conditions = Conditions(
             encoded_foreground_BTD=self.encode_image(clips.foreground, mask),
-            background_BCHW=background,
+            background_BCHW=encode("background", "background")[:, 0],
             pose_BFCHW=self._pose(clips, random) if _is_there(clips, "pose") else None,
         )
         if (guided or random is None) and self.unconditional == "zeroed_image":
@@ -197,13 +172,6 @@ class Preparation:
             return self.codec.encode(pixels, noise).unflatten(0, (-1, frames))
         assert isinstance(self.codec, PosteriorCodec)
         return self.codec.sample(given.flatten(0, 1), noise).unflatten(0, (-1, frames))
-
-
-def filled_backgrounds(clips: ClipBatch) -> Tensor:
-    """Backgrounds whose grey holes are filled, (B, H, W, 3) uint8 on the CPU, where clips are."""
-    pairs = zip(clips.background, clips.background_mask, strict=True)
-    images = [holed(np.asarray(image), np.asarray(mask), "filled") for image, mask in pairs]
-    return torch.from_numpy(np.stack(images))
 
 
 def weighs(config: TrainConfig) -> bool:

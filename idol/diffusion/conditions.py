@@ -16,8 +16,7 @@ class Conditions:
     """Conditions of B clips; shape suffixes as in `idol.model.layout`.
 
     `encoded_foreground_BTD`  tokens of the foreground image as the image encoder wrote them.
-    `background_BCHW`         latents of the background with its hole, mid grey or filled; or both,
-                              one behind the other in 2 C channels.
+    `background_BCHW`         latents of the background with its hole, mid grey or filled.
     `pose_BFCHW`              latents of the drawn skeletons, or for a T2I-Adapter these themselves,
                               in [-1, 1]; None: pre-training has no pose.
     `unconditional_BTD`       tokens that stand for no foreground; None: tokens of zeros.

@@ -403,11 +403,8 @@ class IdolPipeline(PlacedPipeline):
         for clip in clips:
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
-            first = holed(clip.background, clip.background_mask, "grey" if hole == "both" else hole)
-            holes = [first]
-            if hole == "both":  # as in training, of the grey one: a mask may end softly
-                holes.append(holed(first, clip.background_mask, "filled"))
-            backgrounds.append(encoded(np.stack(holes)).flatten(0, 1)[None])
+            background = holed(clip.background, clip.background_mask, hole)
+            backgrounds.append(encoded(background[None]))
         if self.unet.settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]
             poses = torch.stack(images).to(device, dtype)

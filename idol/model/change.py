@@ -9,10 +9,6 @@ Where a person covers the background all of its detail would have to be predicte
 and patches of 8x8 have much of it. So a model of those may give a matte besides: where the origin's
 fine detail, which patches of 4x4 have not, is covered.
 
-The hole that the person left in the background has their outline, and what is subtracted with it is
-to be mended with it. So of `both` holes the filled one is the origin, and the grey one tells where
-it is guessed.
-
 Shape suffixes: `idol.model.layout`. Ours; the paper's model predicts the noise.
 """
 
@@ -83,11 +79,8 @@ def _fraction(timesteps_B: Tensor) -> Tensor:
 def _origin(
     background_BCHW: Tensor, modalities: tuple[int, ...], config: DualModalUNetConfig
 ) -> Tensor:
-    """(B, M, 1, C, H, W) float32: the background of video, the farthest depth of depth.
-
-    Of a background with `both` holes the second, which is filled.
-    """
-    background = background_BCHW[:, -config.latent_channels :].float()
+    """(B, M, 1, C, H, W) float32: the background of video, the farthest depth of depth."""
+    background = background_BCHW.float()
     far = _channels(config.far_latent, background.device).expand_as(background)
     return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)[:, :, None]
 

@@ -71,7 +71,7 @@ def example_inputs(
         "latents_BMFCHW": draw(1, len(modalities), frames, *latent),
         "timesteps_B": torch.full((1,), 500, device=device),
         "encoded_foreground_BTD": draw(1, tokens, config.foreground_dim),
-        "background_BCHW": draw(1, config.background_channels, size, size),
+        "background_BCHW": draw(1, *latent),
         "pose_BFCHW": None if stage == "pretrain" else draw(1, frames, *pose),
         "modalities": modalities,
     }

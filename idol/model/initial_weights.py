@@ -18,8 +18,6 @@ __all__ = ["start_from_nothing", "widened", "with_settings"]
 # convolutions between the levels, reaches their attention through them.
 _FROM_BELOW = 0.1
 
-_BACKGROUND = "unet.background_conv.weight"
-
 # Around here SiLU is nearly straight for normalised values.
 _STRAIGHT = 2.0
 
@@ -107,8 +105,6 @@ def with_settings(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> D
     other = type(denoiser).from_config(config)
     own = other.state_dict()
     given = denoiser.state_dict()
-    if _BACKGROUND in own and _BACKGROUND in given:
-        given[_BACKGROUND] = _for_holes(given[_BACKGROUND], denoiser.settings, config)
     missing = [key for key in own.keys() - given.keys() if not is_new(_inside(key))]
     extra = [key for key in given.keys() - own.keys() if not is_new(_inside(key))]
     differing = [k for k in own.keys() & given.keys() if own[k].shape != given[k].shape]
@@ -117,21 +113,6 @@ def with_settings(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> D
     )
     other.load_state_dict({k: v for k, v in given.items() if k in own}, strict=False)
     return other
-
-
-def _for_holes(
-    weight_OIHW: torch.Tensor, before: DualModalUNetConfig, config: DualModalUNetConfig
-) -> torch.Tensor:
-    """The background convolution for other holes: what it has not read before counts nothing."""
-    if before.background_channels == config.background_channels:
-        return weight_OIHW
-    channels, hole = before.latent_channels, before.background_hole
-    if hole == "both":  # only one is given
-        first = config.background_hole == "grey"
-        return weight_OIHW[:, :channels] if first else weight_OIHW[:, channels:]
-    other = torch.zeros_like(weight_OIHW)
-    pair = (weight_OIHW, other) if hole == "grey" else (other, weight_OIHW)
-    return torch.cat(pair, dim=1)
 
 
 def widened(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> DualModalDenoiser:
@@ -157,18 +138,11 @@ def widened(denoiser: DualModalDenoiser, config: DualModalUNetConfig) -> DualMod
     with torch.no_grad():
         for key, tensor in other.state_dict().items():
             # Convolutions have the latent's channels first or second, and biases first.
-            latents = 2 if key == _BACKGROUND and settings.background_hole == "both" else 1
-            for to, of in zip(_parts(tensor, latents), _parts(given[key], latents), strict=True):
-                part = to[tuple(slice(n) for n in of.shape)]
-                if part.shape != to.shape:
-                    to.zero_()
-                part.copy_(of)
+            part = tensor[tuple(slice(n) for n in given[key].shape)]
+            if part.shape != tensor.shape:
+                tensor.zero_()
+            part.copy_(given[key])
     return other
-
-
-def _parts(weight: torch.Tensor, latents: int) -> tuple[torch.Tensor, ...]:
-    """Of a convolution of several latents, one behind the other, the weights of each."""
-    return weight.chunk(latents, dim=1) if latents > 1 else (weight,)
 
 
 def _inside(key: str) -> str:

@@ -57,7 +57,7 @@ class DualModalUNet(DualModalEncoder):
         channels = config.block_out_channels
         if config.background == "latent":
             self.background_conv = nn.Conv2d(
-                config.background_channels, channels[0], kernel_size=3, padding=1
+                config.latent_channels, channels[0], kernel_size=3, padding=1
             )
             self.reset_background_conv()
         self.up_blocks = nn.ModuleList(
@@ -89,8 +89,7 @@ class DualModalUNet(DualModalEncoder):
         zero_(self.background_conv)
         if self.settings.background_init == "copy":
             with torch.no_grad():
-                origin = self.background_conv.weight[:, -self.settings.latent_channels :]
-                origin.copy_(self.conv_in.weight)
+                self.background_conv.weight.copy_(self.conv_in.weight)
 
     # epsilon_theta(z_t, t, f, b, p; y) of Eq. 2.
     def forward(
@@ -110,8 +109,7 @@ class DualModalUNet(DualModalEncoder):
             latents_BMFCHW: noisy latents z_t; H and W of any size the down blocks can halve.
             timesteps_B: one timestep per clip, 0 to 999.
             foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
-            background_BCHW: one background latent per clip; it feeds both streams. Of `both`
-                holes (B, 2 C, H, W): grey, and filled, from which the change is told.
+            background_BCHW: one background latent per clip; it feeds both streams.
             control: what `PoseControlNet` returned for the same latents; absent in pre-training.
             modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
             return_features: also return what the consistency losses compare.
@@ -150,15 +148,7 @@ class DualModalUNet(DualModalEncoder):
         modalities: tuple[int, ...],
         embeddings: Embeddings,
     ) -> Tensor:
-        """The first convolutions: noisy latents, with the background, as features (N, C, H, W).
-
-        Raises ValueError for the background of a model of other holes.
-        """
-        if background_BCHW.shape[1] != (wanted := self.settings.background_channels):
-            raise ValueError(
-                f"the background must have {wanted} channels, of background_hole="
-                f"{self.settings.background_hole!r}, not {background_BCHW.shape[1]}"
-            )
+        """The first convolutions: noisy latents, with the background, as features (N, C, H, W)."""
         seen_BMFCHW = self.seen(latents_BMFCHW, timesteps_B, background_BCHW, modalities)
         # In half precision latents may come in float32.
         dtype = self.conv_in.weight.dtype

@@ -21,7 +21,7 @@ from idol.config.autoencoder import LATENTS, Latents, factor_of
 from idol.config.train import TrainConfig
 from idol.config_json import write_config_json
 from idol.data.datasets import Datasets
-from idol.data.preparation import filled_backgrounds, scale_images
+from idol.data.preparation import scale_images
 from idol.diffusion.noise import Randomness
 from idol.encoders import VAEModel, load_vae
 from idol.encoders.autoencoder import Reconstruction, new_autoencoder, with_depth_channel
@@ -182,11 +182,9 @@ class AutoencoderRun(Stepping):
         white = None
         for clips in self.data.first_clips("train", _MEASURED):
             pictures = self.pictures(clips)
-            frame = self._modes(pictures["frame"])
+            frame, background = self._modes(pictures["frame"]), self._modes(pictures["background"])
             given.append(frame)
-            origin.append(
-                self._modes(self.pictures(_with_origin(clips, self.config))["background"])
-            )
+            origin.append(background)
             content.append(frame)
             white = self._modes(torch.ones_like(pictures["frame"][:1]))
             if "depth" in pictures:
@@ -289,13 +287,6 @@ def _pictures(clips: ClipBatch, config: TrainConfig) -> dict[str, Tensor]:
         "background": with_farthest(background),
         "pose": with_farthest(pose),
     }
-
-
-def _with_origin(clips: ClipBatch, config: TrainConfig) -> ClipBatch:
-    """The clips with the backgrounds from which the change is told."""
-    if config.model.background_hole != "both":
-        return clips
-    return dataclasses.replace(clips, background=filled_backgrounds(clips))
 
 
 def _first_pictures(config: TrainConfig, data: Datasets) -> Tensor:

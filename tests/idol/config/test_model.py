@@ -31,17 +31,6 @@ from idol.config import ConfigError, DualModalUNetConfig, preset
             {"modality_embedding": False, "cross_modal_attention": "none"},
             "depth could not be told from video",
         ),
-        ({"background_hole": "both"}, "'both' fills that from which prediction='change' is told"),
-        (
-            {
-                "background_hole": "both",
-                "prediction": "change",
-                "background": "controlnet",
-                "change_spread": (1.0,) * 4,
-                "far_latent": (0.0,) * 4,
-            },
-            "is of background='latent', and 'controlnet' takes one",
-        ),
     ],
 )
 def test_refuses_with_the_reason(settings: dict, reason: str) -> None:

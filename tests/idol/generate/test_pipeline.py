@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,46 +20,26 @@ from diffusers import (
 from diffusers.callbacks import MultiPipelineCallbacks, SDCFGCutoffCallback
 from PIL import Image
 
-from idol.data.preparation import Preparation, scale_images
+from idol.data.preparation import Preparation
 from idol.diffusion.sampling import sample
 from idol.diffusion.schedule import ddim_scheduler
 from idol.diffusion.schedulers import own_scheduler, scheduler_for
-from idol.encoders import PatchCodec
 from idol.generate import IdolPipeline
 from idol.generate.errors import GenerationError
-from idol.generate.given import given_clips
 from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
-from idol.model.attention import zero_
 from idol.model_info import DepthMeaning
 from idol.variants import VARIANTS
 from shards.stream import ClipBatch, to_tensors
 from shards.stream.foreground import holed
 from tests.idol.generate.small import FRAMES, given, sd14, seeded, tiny
-from tests.idol.train.micro import CHANGE, MODEL, SIZE
+from tests.idol.train.micro import MODEL, SIZE
 
 
 def call(pipe: IdolPipeline, inputs: dict[str, Any] | None = None, **options: Any) -> Any:
     pipe.set_progress_bar_config(disable=True)
     defaults = {"num_inference_steps": 3, "generator": seeded(), "output_type": "np"}
     return pipe(**(inputs or given(pipe.size)), **{**defaults, **options})
-
-
-def clip_batch(inputs: dict[str, Any]) -> ClipBatch:
-    """What `given` gives, as training reads it."""
-    return ClipBatch(
-        key=("a",),
-        positions=(0,),
-        consumed=1,
-        frame_indices=np.arange(FRAMES)[None],
-        pose=inputs["poses"][None],
-        rgb=inputs["poses"][None],
-        depth=inputs["poses"][None],
-        foreground=inputs["foreground"][None],
-        foreground_mask=inputs["foreground_mask"][None],
-        background=holed(inputs["background"], inputs["background_mask"])[None],
-        background_mask=inputs["background_mask"][None],
-    )
 
 
 def test_a_model_of_filled_holes_is_given_them() -> None:
@@ -77,47 +56,25 @@ def test_a_model_of_filled_holes_is_given_them() -> None:
     assert not np.array_equal(frames, call(grey, inputs).frames)
 
 
-def test_a_model_of_both_holes_is_shown_the_grey_one_and_tells_the_change_from_the_other() -> None:
-    """As training encodes them; with no change the filled background comes out."""
-    pipe, inputs = tiny(dataclasses.replace(CHANGE, background_hole="both")), given()
-    clip = clip_batch(inputs)
-    place, mask = inputs["background"], inputs["background_mask"]
-    holes = np.stack([holed(place, mask), holed(place, mask, "filled")])
-    assert (holes[0] != holes[1]).any()
-    codec = PatchCodec()
-    wanted = codec.encode(scale_images(holes, SIZE)).flatten(0, 1)[None]
-    prepare = Preparation(codec, pipe.image_encoder, SIZE, background_hole="both")
-    with torch.no_grad():
-        torch.testing.assert_close(
-            prepare(to_tensors(clip), torch.device("cpu")).conditions.background_BCHW, wanted
-        )
-    frames = call(pipe, inputs).frames
-    grey = {"background": holes[0]}
-    np.testing.assert_array_equal(frames, call(pipe, {**inputs, **grey}).frames)
-    zero_(pipe.unet.conv_out)
-    unchanged = np.broadcast_to(holes[1] / 255, frames[0].shape)
-    np.testing.assert_allclose(call(pipe, inputs).frames[0], unchanged, atol=0.01)
-
-
-def test_both_holes_of_a_mask_that_ends_softly_are_those_of_training() -> None:
-    pipe, inputs = tiny(dataclasses.replace(CHANGE, background_hole="both")), given()
-    inputs["background_mask"] = cv2.GaussianBlur(inputs["background_mask"], (0, 0), 2)
-    prepare = Preparation(PatchCodec(), pipe.image_encoder, SIZE, background_hole="both")
-    names = ("foreground", "foreground_mask", "background", "background_mask", "poses")
-    clips = given_clips(*(inputs[name] for name in names))
-    with torch.no_grad():
-        trained = prepare(to_tensors(clip_batch(inputs)), torch.device("cpu")).conditions
-        torch.testing.assert_close(
-            pipe.encode_conditions(clips, SIZE, SIZE).background_BCHW, trained.background_BCHW
-        )
-
-
 def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
     pipe, inputs = tiny(), given()
     noise = torch.randn(1, 2, FRAMES, 48, SIZE // 4, SIZE // 4, generator=seeded(1))
+    clip = ClipBatch(
+        key=("a",),
+        positions=(0,),
+        consumed=1,
+        frame_indices=np.arange(FRAMES)[None],
+        pose=inputs["poses"][None],
+        rgb=inputs["poses"][None],
+        depth=inputs["poses"][None],
+        foreground=inputs["foreground"][None],
+        foreground_mask=inputs["foreground_mask"][None],
+        background=holed(inputs["background"], inputs["background_mask"])[None],
+        background_mask=inputs["background_mask"][None],
+    )
     with torch.no_grad():
         prepare = Preparation(pipe.vae, pipe.image_encoder, SIZE)
-        batch = prepare(to_tensors(clip_batch(inputs)), torch.device("cpu"))
+        batch = prepare(to_tensors(clip), torch.device("cpu"))
     plain = sample(
         DualModalDenoiser(pipe.unet, pipe.controlnet, pipe.foreground_projection),
         batch.conditions,

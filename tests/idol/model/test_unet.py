@@ -16,7 +16,6 @@ from idol.model import (
     DualModalUNet,
     DualModalUNetConfig,
 )
-from idol.model.initial_weights import with_settings
 from tests.idol.small import randomise
 
 Inputs = dict[str, torch.Tensor]
@@ -138,40 +137,6 @@ def test_of_the_change_it_makes_the_noise(config: DualModalUNetConfig, inputs: I
     torch.testing.assert_close(
         fraction.sqrt() * clean + (1 - fraction).sqrt() * predict(model, inputs), noisy
     )
-
-
-def test_of_both_holes_the_second_is_the_origin(
-    config: DualModalUNetConfig, inputs: Inputs
-) -> None:
-    """A model of one goes on with both: what it has not read before counts nothing."""
-    change = dataclasses.replace(
-        config, prediction="change", change_spread=(1.0,) * 4, far_latent=(0.0,) * 4
-    )
-    told = dataclasses.replace(change, background_hole="both")
-    one, filled = inputs["background_BCHW"], torch.randn(2, 4, 8, 8)
-    twice = {**inputs, "background_BCHW": torch.cat([one, filled], dim=1)}
-
-    grey = DualModalDenoiser.from_config(change)
-    both = with_settings(grey, told)
-    same = {"background_BCHW": torch.cat([one, one], dim=1)}
-    assert torch.equal(predict(both, {**inputs, **same}), predict(grey, inputs))
-    # Latents and origin moved alike are the same change, and so the same noise.
-    fraction = signal_fraction(inputs["timesteps_B"])[:, None, None, None, None, None]
-    moved = inputs["latents_BMFCHW"].clone()
-    moved[:, :1] += fraction.sqrt() * (filled - one)[:, None, None]
-    torch.testing.assert_close(
-        predict(both, {**twice, "latents_BMFCHW": moved}), predict(grey, inputs)
-    )
-    assert not torch.allclose(predict(both, twice), predict(grey, inputs))
-
-    other = with_settings(grey, dataclasses.replace(change, background_hole="filled"))
-    alone = {**inputs, "background_BCHW": filled}
-    both = with_settings(other, told)
-    assert torch.equal(predict(both, twice), predict(other, alone))
-    back = with_settings(both, other.settings)
-    assert torch.equal(predict(back, alone), predict(other, alone))
-    with pytest.raises(ValueError, match="must have 8 channels, of background_hole='both', not 4"):
-        predict(both, inputs)
 
 
 def test_what_it_sees_of_the_change_has_unit_variance(config: DualModalUNetConfig) -> None:

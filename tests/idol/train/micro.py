@@ -18,7 +18,6 @@ from accelerate.state import AcceleratorState
 
 from idol.config import TrainConfig, defaults
 from idol.config.model import PresetName, StageName
-from idol.config.patches import far_of, spread_of
 from idol.model import DualModalUNetConfig
 from idol.train.cli import run_config
 from idol.train.monitor import Monitor
@@ -41,11 +40,6 @@ MODEL = DualModalUNetConfig(
     foreground_dim=8,
     pose_downscale=4,
     prediction="v",
-)
-
-# The same model, predicting the change.
-CHANGE = dataclasses.replace(
-    MODEL, prediction="change", change_spread=spread_of(4), far_latent=far_of(4)
 )
 
 

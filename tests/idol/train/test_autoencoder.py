@@ -13,7 +13,6 @@ from idol.config.autoencoder import AutoencoderConfig, factor_of, read_latents
 from idol.config.checks import ConfigError
 from idol.config.presets import with_latents
 from idol.data.datasets import open_datasets
-from idol.data.preparation import scale_images
 from idol.encoders import SmallAutoencoder, VAECodec
 from idol.encoders.autoencoder import new_autoencoder, with_depth_channel
 from idol.encoders.joint import joined, parted
@@ -25,16 +24,7 @@ from idol.train.stopping import TrainError
 from idol.train.train import train
 from idol.variants import VARIANTS
 from tests.idol.generate.small import vae
-from tests.idol.train.micro import (
-    CHANGE,
-    MODEL,
-    SIZE,
-    clip,
-    losses_of,
-    micro,
-    weights_of,
-    write_shards,
-)
+from tests.idol.train.micro import MODEL, clip, losses_of, micro, weights_of, write_shards
 
 SMALL = AutoencoderConfig(latent_channels=5, patch=4, width=8, blocks=1, crop=16)
 
@@ -76,34 +66,6 @@ def test_it_is_a_small_autoencoder_whose_latents_have_a_deviation_of_one(
         ]
     )
     assert codec.encode(pictures).std() == pytest.approx(1, rel=0.1)
-
-
-def test_of_both_holes_the_change_is_measured_from_the_filled_one(
-    shards: Path, tmp_path: Path
-) -> None:
-    spreads = {}
-    for hole in ("grey", "both"):
-        model = dataclasses.replace(CHANGE, background_hole=hole)
-        spreads[hole] = read_latents(run_of(shards, tmp_path / hole, model=model)).spread
-    assert weights_of(tmp_path / "both/model") == weights_of(tmp_path / "grey/model")
-    codec = VAECodec.from_pretrained(tmp_path / "both/model")
-    data = open_datasets(
-        micro(
-            "autoencoder",
-            shards,
-            tmp_path,
-            model=dataclasses.replace(CHANGE, background_hole="filled"),
-        )
-    )
-    changes = []
-    for clips in data.first_clips("train", 64):
-        place = codec.encode(scale_images(clips.background, SIZE))
-        changes.append(codec.encode(scale_images(clips.rgb[:, 0], SIZE)) - place)
-        depth = codec.encode(scale_images(clips.depth[:, 0], SIZE))
-        changes.append(depth - codec.encode(torch.ones(1, 3, SIZE, SIZE)))
-    spread = torch.cat(changes).square().mean(dim=(0, 2, 3)).sqrt()
-    assert spreads["both"] == pytest.approx(spread.tolist(), rel=0.02)
-    assert spreads["grey"] != pytest.approx(spread.tolist(), rel=0.02)
 
 
 @pytest.mark.parametrize("depth", [False, True])
