@@ -83,7 +83,7 @@ class GenerateConfig:
     clip's own unless given. Key points and images are taken to have so many, 25 unless given."""
     start_frame: Annotated[int, at_least(0)] = 0
     """First frame of the driving video that is taken."""
-    frames: Annotated[int | None, at_least(1)] = None
+    frames: Annotated[int | None, at_least(2)] = None
     """How many frames of the motion are taken; all unless given."""
     steps: Steps = None
     """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models

@@ -471,6 +471,8 @@ def test_options_that_contradict_each_other_are_named_together(given: list[str])
         parse([*given, "--skeletons", "x"])
     with pytest.raises(ConfigError, match="--background-mask is of a --background"):
         parse([*given, "--background-mask", "x.png"])
+    with pytest.raises(ConfigError, match=r"--frames must be from 2 .*, not 1"):
+        parse([*given, "--frames", "1"])
     with pytest.raises(ConfigError, match="--no-watermark wants none"):
         parse([*given, "--watermark-every", "4"])
     with pytest.raises(ConfigError, match=r"--fps fast: is no number.*; --overlap 4 must be below"):
