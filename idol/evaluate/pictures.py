@@ -40,14 +40,15 @@ def read_depth_pictures(files: Sequence[Path]) -> np.ndarray:
 
 
 def read_masks(files: Sequence[Path]) -> np.ndarray:
-    """(F, H, W) bool: where masks are light; of masks of 0 and 1 alone, where they are 1.
+    """(F, H, W) bool: where masks are light; 16 bits may hold 8, and either 0 and 1 alone.
 
     Raises EvaluationError where there is no such image, or they are of several sizes.
     """
     masks = _alike([_image(file) for file in files], files)
     grey = [mask if mask.ndim == 2 else mask.max(-1) for mask in masks]
     stack = np.stack(grey)
-    there: np.ndarray = stack > (0 if stack.max() == 1 else np.iinfo(stack.dtype).max // 2)
+    white = next(top for top in (1, 255, 65535) if stack.max() <= top)
+    there: np.ndarray = stack > white // 2
     return there
 
 

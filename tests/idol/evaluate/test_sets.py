@@ -304,12 +304,16 @@ def test_two_depths_of_one_clip_are_refused(both: tuple[Path, Path]) -> None:
     assert clips.clips["a"].read().depth is not None
 
 
-@pytest.mark.parametrize("white", [1, 255])
-def test_masks_of_ones_are_read_as_white_ones(both: tuple[Path, Path], white: int) -> None:
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_masks_of_ones_are_read_as_white_ones(
+    both: tuple[Path, Path], white: int, bits: int
+) -> None:
     folder = both[1] / "a" / "mask"
     folder.mkdir()
     for number, inside in enumerate(person()):
-        cv2.imwrite(str(folder / f"{number}.png"), inside.astype(np.uint8) * white)
+        mask = np.where(inside, min(white, 2**bits - 1), 0).astype(f"u{bits // 8}")
+        cv2.imwrite(str(folder / f"{number}.png"), mask)
     read = open_folder(both[1], videos=False).clips["a"].read()
     assert read.mask is not None
     assert np.array_equal(read.mask, person())
