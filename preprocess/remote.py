@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path, PosixPath
 from typing import Any, BinaryIO
@@ -50,6 +51,9 @@ _HELD = 32  # copies that cannot make room, as somebody may be about to open the
 _AT_A_TIME = 16
 _LISTINGS = 4096  # folders whose listings are held
 _OFTEN = 8  # files of a folder that are asked for before the folder is listed
+_SECOND = 1_000_000_000  # nanoseconds
+# Where stores' clients say when a file changed.
+_CHANGED = ("LastModified", "mtime", "created", "last_modified", "Last-Modified")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -101,9 +105,12 @@ class RemotePath(PosixPath):
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         entry = _entry(self)
         kind = stat.S_IFDIR if entry.is_folder else stat.S_IFREG
-        seconds = entry.changed
+        seconds = entry.changed_ns // _SECOND
         size = entry.size or 0
-        return os.stat_result((kind | 0o444, 0, 0, 1, 0, 0, size, seconds, seconds, seconds))
+        return os.stat_result(
+            (kind | 0o444, 0, 0, 1, 0, 0, size, seconds, seconds, seconds),
+            {"st_mtime_ns": entry.changed_ns},
+        )
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:
         try:
@@ -175,21 +182,21 @@ def read_exactly(file: BinaryIO, size: int) -> bytes:
 
 
 class Entry:
-    """What a listing says of a file or folder: bytes, and when it changed, in whole seconds."""
+    """What a listing says of a file or folder: bytes, and when it changed, in nanoseconds."""
 
-    __slots__ = ("changed", "is_folder", "size", "version")
+    __slots__ = ("changed_ns", "is_folder", "size", "version")
 
     def __init__(self, info: dict[str, Any]) -> None:
         self.is_folder = info.get("type") == "directory"
         self.size: int | None = 0 if self.is_folder else info.get("size")
-        changed = next(
-            (info[k] for k in ("LastModified", "mtime", "created", "last_modified") if info.get(k)),
-            0,
-        )
+        changed = next((info[key] for key in _CHANGED if info.get(key)), 0)
         self.version = str(info.get("ETag") or info.get("etag") or changed)
+        if isinstance(changed, str):  # over HTTP
+            with suppress(ValueError):
+                changed = parsedate_to_datetime(changed)
         if isinstance(changed, datetime):
             changed = changed.timestamp()
-        self.changed = int(changed) if isinstance(changed, int | float) else 0
+        self.changed_ns = int(changed * _SECOND) if isinstance(changed, int | float) else 0
 
 
 def entries(folder: Path) -> dict[str, Entry]:

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from preprocess import remote
+from preprocess.cut_scan import cuts_of, known_cuts
 from preprocess.errors import ClipError, InputError
 from preprocess.remote import RemotePath, located
 from preprocess.sources.registry import list_videos
 from tests.conftest import numbered_frame
 from tests.preprocess.sources.test_builds import images, parquet, tar, tsv
+from tests.preprocess.video_files import encode, numbered
 from tests.s3 import bucket, s3_server  # noqa: F401
 
 
@@ -128,7 +130,10 @@ def test_videos_from_s3(videos, bucket):  # noqa: F811
     same_videos(videos, copied(videos, f"{bucket}/some/where"))
 
 
-def test_videos_over_http(videos):
+@pytest.fixture
+def web(videos):
+    """The videos' address on a server that gives them no version but the time of change."""
+
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
@@ -136,11 +141,38 @@ def test_videos_over_http(videos):
     handler = functools.partial(Quiet, directory=str(videos))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        same_videos(videos, located(f"http://127.0.0.1:{server.server_port}"))
-    finally:
-        server.shutdown()
-        server.server_close()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_videos_over_http(videos, web):
+    same_videos(videos, located(web))
+
+
+def test_a_file_of_the_same_size_that_changed_is_fetched_anew_over_http(videos, web):
+    file, far = videos / "broken.mp4", located(web)
+    before = Path(os.fspath(far / file.name))
+    file.write_bytes(b"NOTHING")
+    os.utime(file, (1e9, 1e9))
+    remote.forget_listings()
+    assert before.read_bytes() == b"nothing"
+    assert Path(os.fspath(far / file.name)).read_bytes() == b"NOTHING"
+
+
+def test_what_is_kept_of_a_file_is_not_that_of_one_that_differs_in_the_middle(tmp_path, memory):
+    here = encode(tmp_path / "source" / "a.avi", numbered(40), "rawvideo")
+    far = copied(here.parent, memory)
+    (video,) = list_videos("videos", far).videos
+    cuts_of(video)
+    assert known_cuts(video) == []
+    content = bytearray(here.read_bytes())
+    content[len(content) // 2] ^= 255
+    here.write_bytes(content)
+    copied(here.parent, memory)
+    (again,) = list_videos("videos", far).videos
+    assert again.reader.fingerprint() == video.reader.fingerprint()
+    assert known_cuts(again) is None
 
 
 def test_copies_are_shared_and_bounded(videos, memory, cache, monkeypatch):
