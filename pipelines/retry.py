@@ -18,7 +18,7 @@ from pipelines.compute import Compute
 from pipelines.plan import Plan
 from pipelines.recipe import Recipe
 from preprocess.errors import InputError
-from preprocess.user_cache import cache_folder, keep, kept
+from preprocess.user_cache import cache_folder, drop, keep, kept
 from shards.dataset import DatasetInfo
 from shards.files.digest import digests, sha256
 from shards.files.home import expanded
@@ -121,7 +121,7 @@ def _from_anywhere(recipe: Recipe) -> Recipe:
 
 def forget(store: Store) -> None:
     """Nothing of it is left to be tried again."""
-    _path(store).unlink(missing_ok=True)
+    drop(_path(store))
 
 
 def recall(

@@ -8,7 +8,7 @@ from shards.files.atomic import write_atomically
 from shards.files.digest import sha256
 from shards.files.home import expanded
 
-__all__ = ["cache_folder", "keep", "kept"]
+__all__ = ["cache_folder", "drop", "keep", "kept"]
 
 
 def cache_folder(name: str) -> Path:
@@ -36,3 +36,10 @@ def keep(path: Path, content: bytes) -> None:
     """
     with contextlib.suppress(OSError):
         write_atomically(path, sha256(content).encode() + b"\n" + content)
+
+
+def drop(path: Path) -> None:
+    """Remove what `keep` wrote there, if that can be: in a home that cannot be written to nothing
+    was kept."""
+    with contextlib.suppress(OSError):
+        path.unlink()

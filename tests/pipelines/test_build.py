@@ -357,3 +357,10 @@ def test_two_builds_in_one_folder_are_refused(run, videos, tmp_path):
     build(plan, str(out), first, compute=Compute(workers=0))
     assert first.tried
     assert run(videos, out).shards_made == 0
+
+
+def test_a_home_that_cannot_be_written_to_spoils_no_build(run, videos, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    assert run(videos, tmp_path / "out", clip_length=8).info.totals["clips"] == 11
