@@ -23,6 +23,7 @@ from preprocess.remote import RemotePath, located, read_exactly
 from preprocess.sources.files import (
     IMAGE_SUFFIXES,
     Leftovers,
+    file_of,
     find_files,
     find_images,
     kind_of,
@@ -36,6 +37,9 @@ from shards.files.digest import sha256
 __all__ = ["listing", "scan_tar"]
 
 Named = tuple[str, FrameReader]
+
+# Files that may hold images, or name them.
+_HOLDING = (".tar", ".parquet", ".csv", ".tsv")
 
 _EXPECTED = (
     "expected what img2dataset writes (00000.tar, 00000.parquet with images, or 00000/*.jpg), "
@@ -52,7 +56,7 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
     urls: list[Path] = []
     named: list[Named] = []
     left = Leftovers(source)
-    for path in find_files(source, (".tar", ".parquet", ".csv", ".tsv"), left):
+    for path in find_files(source, _HOLDING):
         local = path.relative_to(source).with_suffix("").as_posix()
         try:
             named += _images(source, path, local, unreadable, urls, left)
@@ -64,6 +68,8 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         found = find_images(source, left)
         names = unique_names([p for p, _ in found])
         named = [(name, image) for name, (_, image) in zip(names, found, strict=True)]
+    else:
+        _pass_over_others(source, named, left)
     if not named and urls:
         raise InputError(
             f"{urls[0]} lists addresses, not images: download them with img2dataset first "
@@ -75,6 +81,15 @@ def listing(source: Path, on_file: Callable[[], None]) -> Listing:
         raise InputError(f"{source} holds no LAION-style images: {_EXPECTED}{reasons}")
     videos = [Video(name, 1, 1.0, reader, name) for name, reader in _once(named, unreadable)]
     return left.beside(Listing(tuple(videos), tuple(unreadable)))
+
+
+def _pass_over_others(source: Path, named: list[Named], left: Leftovers) -> None:
+    """Tell `left` of all that is neither a list, tar or parquet file nor an image of a list."""
+    readers = (reader for _, reader in named if isinstance(reader, ImageFile))
+    listed = {os.path.relpath(file_of(reader), str(source)) for reader in readers}
+    for relative, image in find_images(source, left, (*_HOLDING, *IMAGE_SUFFIXES)):
+        if relative not in listed and not relative.lower().endswith(_HOLDING):
+            left.pass_over(kind_of(image.name), str(source / relative))
 
 
 def _images(

@@ -276,6 +276,19 @@ def test_every_source_names_what_it_does_not_read(tmp_path, video, write_image):
     )
 
 
+def test_images_that_a_list_names_are_read_and_others_beside_it_counted(tmp_path, write_image):
+    for name in ("a.png", "b.png", "c.png"):
+        write_image(tmp_path / "pictures" / name, np.zeros((8, 8, 3), np.uint8))
+    put(tmp_path / "list.csv", b"path\npictures/a.png\npictures/c.png\n")
+    put(tmp_path / "notes.txt", b"x")
+    listing = list_videos("laion", tmp_path)
+    assert ids(listing) == ["pictures/a", "pictures/c"]
+    assert listing.passed_over == (
+        PassedOver(".png", 1, "pictures/b.png"),
+        PassedOver(".txt", 1, "notes.txt"),
+    )
+
+
 def test_members_of_tars_that_are_not_images_are_counted(tmp_path):
     import tarfile
 
