@@ -26,14 +26,17 @@ def cuts_of(video: Video, on_frames: Callable[[int], None] = lambda frames: None
     """What ends shots within a video but for gaps in time; `on_frames` is told how many more
     frames have been looked at.
 
-    Frames that cannot be read are passed over: their clips will be quarantined.
+    Frames that cannot be read are passed over: their clips will be quarantined. Where the disk or
+    the network failed, and not the video, nothing is kept.
     """
     known = known_cuts(video)
     if known is not None:
         on_frames(video.frames)
         return known
-    found = find_breaks(_glances(video, on_frames))
-    keep(_kept_at(video), canonical_json([[b.before, b.after, b.why] for b in found]))
+    failures: list[ClipError] = []
+    found = find_breaks(_glances(video, on_frames, failures))
+    if not any(isinstance(failure.__cause__, OSError) for failure in failures):
+        keep(_kept_at(video), canonical_json([[b.before, b.after, b.why] for b in found]))
     return found
 
 
@@ -59,13 +62,17 @@ def _stamps(video: Video) -> list[tuple[str, int]]:
     return named + [("", f.stat().st_mtime_ns) for f in found]
 
 
-def _glances(video: Video, on_frames: Callable[[int], None]) -> Iterator[Glance]:
+def _glances(
+    video: Video, on_frames: Callable[[int], None], failures: list[ClipError]
+) -> Iterator[Glance]:
     told = 0
     for done, (_, glance) in enumerate(read_each(_Glances(video.reader), range(video.frames)), 1):
         if done % _STEP == 0 or done == video.frames:
             on_frames(done - told)
             told = done
-        if not isinstance(glance, ClipError):
+        if isinstance(glance, ClipError):
+            failures.append(glance)
+        else:
             yield glance
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from preprocess.cut_scan import cuts_of
+from preprocess.errors import ClipError
 from preprocess.frames import FrameFolder
 from preprocess.shots import Break
 from preprocess.sources.values import Video
@@ -41,6 +42,16 @@ def test_cuts_are_kept_in_the_users_cache(video):
     again = replace(video, reader=Unread(video.reader.path))
     assert cuts_of(again, looked.append) == [Break(19, 20, "cut")]
     assert sum(looked) == 80
+
+
+class Offline(VideoFile):
+    def glances(self, indices):
+        raise ClipError(f"{self.path}: Input/output error") from OSError(5, "Input/output error")
+
+
+def test_what_is_found_while_the_disk_fails_is_not_kept(video):
+    assert cuts_of(replace(video, reader=Offline(video.reader.path))) == []
+    assert cuts_of(video) == [Break(19, 20, "cut")]
 
 
 def test_what_was_kept_and_is_damaged_is_made_again(video):
