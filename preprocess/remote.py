@@ -12,7 +12,6 @@ import errno
 import fnmatch
 import os
 import re
-import shutil
 import stat
 import threading
 from collections import Counter, OrderedDict
@@ -47,6 +46,7 @@ __all__ = [
 _CACHE_VARIABLE = "IDOL_SOURCE_CACHE"
 _CACHE_BYTES = 20 << 30
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+")
+_PART = 1 << 22  # bytes that are copied at a time
 _HELD = 32  # copies that cannot make room, as somebody may be about to open them
 _AT_A_TIME = 16
 _LISTINGS = 4096  # folders whose listings are held
@@ -99,6 +99,7 @@ class RemotePath(PosixPath):
         """The path of a copy on this machine. It may make room for others after many more calls.
 
         The cache, `~/.cache/idol/sources`, holds 20 GB, or $IDOL_SOURCE_CACHE (as in `500G`).
+        Raises StorageError where the copy cannot be written: that is no fault of the file.
         """
         return str(_copy(self))
 
@@ -332,19 +333,36 @@ def _copy(path: RemotePath) -> Path:
     def fill(file: BinaryIO) -> None:
         with _as_os_errors(path):
             client, inside = _client(path)
-            with client.open(inside, "rb") as far:
-                shutil.copyfileobj(far, file, 1 << 22)
-            file.flush()
+            far = client.open(inside, "rb")
+        with far:
+            while part := _part(far, path):
+                file.write(part)
+        file.flush()
         if entry.size is not None and file.tell() != entry.size:
             raise OSError(errno.EIO, f"received {file.tell()} of {entry.size} bytes", str(path))
 
-    with cache.hold(name, entry.size or 0, fill) as file, _holding:
+    try:
+        held = cache.hold(name, entry.size or 0, fill)
+    except OSError as error:
+        if error.filename == str(path):
+            raise  # of the store
+        raise StorageError(
+            f"{path} cannot be copied to {cache.folder}: {explain(error, named=True)} "
+            "(XDG_CACHE_HOME names another folder for caches)"
+        ) from error
+    with held as file, _holding:
         if place in _held:
             os.close(_held.pop(place))
         _held[place] = os.dup(file.fileno())
         while len(_held) > _HELD:
             os.close(_held.popitem(last=False)[1])
     return place
+
+
+def _part(far: BinaryIO, path: RemotePath) -> bytes:
+    """The next bytes of a file at a URL; b"" at its end."""
+    with _as_os_errors(path):
+        return far.read(_PART)
 
 
 def _limit() -> int:

@@ -65,7 +65,8 @@ class VideoFile:
     path: Path
 
     def index(self) -> PictureIndex:
-        """Raises InputError when the file cannot be opened or has no video."""
+        """Raises InputError when the file cannot be opened or has no video; StorageError when one
+        at a URL cannot be copied to this machine."""
         try:
             return picture_index(self.path)
         except (av.FFmpegError, OSError) as error:

@@ -19,6 +19,7 @@ from preprocess.cut_scan import cuts_of, known_cuts
 from preprocess.errors import ClipError, InputError
 from preprocess.remote import RemotePath, located
 from preprocess.sources.registry import list_videos
+from shards.errors import StorageError
 from tests.conftest import numbered_frame
 from tests.preprocess.sources.test_builds import images, parquet, tar, tsv
 from tests.preprocess.video_files import encode, numbered
@@ -188,6 +189,16 @@ def test_copies_are_shared_and_bounded(videos, memory, cache, monkeypatch):
     monkeypatch.setenv("IDOL_SOURCE_CACHE", "lots")
     with pytest.raises(InputError, match="IDOL_SOURCE_CACHE=LOTS"):
         os.fspath(far / "broken.mp4")
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_fault_of_the_videos(
+    videos, memory, tmp_path, monkeypatch
+):
+    far = copied(videos, memory)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match=r"cannot be copied to \S+/file/idol/sources: Not a"):
+        list_videos("videos", far)
 
 
 def test_a_file_that_changed_is_fetched_anew(videos, memory):
