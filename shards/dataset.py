@@ -77,6 +77,16 @@ class DatasetInfo:
             for number in range(len(summaries) - 1)
         ) + (self.fingerprint,)
 
+    @property
+    def shards_by_split(self) -> dict[str, int]:
+        """Shards of each split by the totals, where these are such numbers."""
+        splits = self.totals.get("splits")
+        counts = {
+            split: totals.get("shards") if isinstance(totals, dict) else None
+            for split, totals in (splits.items() if isinstance(splits, dict) else ())
+        }
+        return {split: count for split, count in counts.items() if type(count) is int}
+
     def as_json(self) -> dict[str, Any]:
         """What the file says, as plain JSON."""
         return {"schema": SCHEMA, "fingerprint": self.fingerprint, **vars(self)}

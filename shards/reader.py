@@ -2,10 +2,10 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import groupby, islice
 
 from shards.collected import read_collected
 from shards.dataset import DatasetInfo, read_info
@@ -27,6 +27,9 @@ from shards.sample.codec import decode_clip
 from shards.sample.modalities import JSON, split_name
 
 __all__ = ["Dataset", "Entry", "Shard", "open_dataset", "read_sample", "scan_tar"]
+
+# Shards of a split that are not there and are named: as many as a file's number may claim.
+_MISSING = 1000
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def read_sample(entry: Entry) -> list[tuple[str, bytes]]:
 class Dataset:
     """The committed shards of a dataset, of one split of it, or a single tar; see `open_dataset`.
 
-    `ignored` says why other shards found there do not exist: no valid manifest.
+    `ignored` says why other shards do not exist: no valid manifest, or no file at all where a
+    complete dataset has them.
     """
 
     url: str
@@ -185,7 +189,23 @@ def open_dataset(path: str | os.PathLike[str] | Store) -> Dataset:
         else:
             name = f"{split}/{manifest.tar}" if split else manifest.tar
             shards.append(Shard(store, name, manifest))
+    if info is not None and complete:
+        ignored += _not_there(store, info, found)
     return Dataset(store.url(), info, tuple(shards), tuple(ignored))
+
+
+def _not_there(
+    store: Store, info: DatasetInfo, found: Collection[tuple[str, int]]
+) -> Iterator[BadManifest]:
+    """What a complete dataset lacks wholly: a copy of it may have been cut short."""
+    for split, count in info.shards_by_split.items():
+        missing = (index for index in range(count) if (split, index) not in found)
+        for index in islice(missing, _MISSING):
+            yield BadManifest(
+                f"{store.url(f'{split}/{shard_name(index)}.tar')} is missing, and so is its "
+                "manifest, of a dataset that was complete: copy them too, or run the build's "
+                "command again"
+            )
 
 
 def _open_tar(file: Store) -> Dataset:

@@ -135,7 +135,7 @@ def _lone_tar(file: Store) -> Iterator[Fault]:
 def _missing_shards(info: DatasetInfo, shards: list[_Shard]) -> Iterator[Fault]:
     if info.status != "complete":
         yield Fault(FILE, "", f"status is {info.status}: run the build again to finish it")
-    planned = _planned(info)
+    planned = info.shards_by_split
     for split in sorted({*planned, *(split for split, _ in shards)}):
         have = {index for other, index in shards if other == split}
         end = planned.get(split, max(have, default=-1) + 1)
@@ -147,16 +147,6 @@ def _missing_shards(info: DatasetInfo, shards: list[_Shard]) -> Iterator[Fault]:
         more = end - sum(index < end for index in have) - _MISSING
         if more > 0:  # as many as a name, or a number in a file, may claim
             yield Fault(split, "", f"{more} shards more are missing")
-
-
-def _planned(info: DatasetInfo) -> dict[str, int]:
-    """Shards of each split by the totals, where these are such numbers."""
-    splits = info.totals.get("splits")
-    counts = {
-        split: totals.get("shards") if isinstance(totals, dict) else None
-        for split, totals in (splits.items() if isinstance(splits, dict) else ())
-    }
-    return {split: count for split, count in counts.items() if type(count) is int}
 
 
 def _summary_faults(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import webdataset
 
 from shards.errors import BadTar, NotADataset, UnknownKey, UnsafeMember
 from shards.manifest import Quarantined
+from shards.mix import open_mixture
 from shards.reader import open_dataset, read_sample
 from shards.sample.clip import Clip
 
@@ -54,6 +56,22 @@ def test_shards_that_do_not_exist_are_ignored_and_named(dataset: Path) -> None:
     opened = open_dataset(dataset)
     assert list(opened.entries) == KEYS[2:]
     assert "train/shard-00000.json" in str(opened.ignored[0])
+
+
+def test_what_a_copy_of_a_complete_dataset_lacks_is_named(
+    dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for extension in ("tar", "json"):
+        (dataset / f"train/shard-00001.{extension}").unlink()
+    (missing,) = open_dataset(dataset).ignored
+    assert "train/shard-00001.tar is missing, and so is its manifest" in str(missing)
+    (opened,) = open_mixture(dataset).datasets
+    assert list(opened.entries) == KEYS[:2]
+    assert f"left out: {missing}" in caplog.text
+    info = json.loads((dataset / "dataset.json").read_bytes())
+    info["totals"]["splits"]["train"]["shards"] = 10**12  # as many as a number may claim
+    (dataset / "dataset.json").write_text(json.dumps(info))
+    assert len(open_dataset(dataset).ignored) == 1000
 
 
 def test_keys_may_be_cut_short_if_only_one_fits(dataset: Path) -> None:
