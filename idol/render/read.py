@@ -34,6 +34,8 @@ _IMAGES = (".png", ".jpg", ".jpeg")
 _PERSON_END = (FOREGROUND_DEPTH_END + BACKGROUND_DEPTH) / 2
 # A generated edge is as soft as this at most; beyond, what is not quite background is noise.
 _EDGE = 2
+# Of 255, between the channels of a grey film: more, in more than this share of a frame, is colour.
+_TINT, _TINTED = 16, 0.01
 _NOISE = 0.1
 
 
@@ -346,7 +348,7 @@ def _depth_files(
     elif path.suffix.lower() in (".exr", ".png"):
         read, kind = [_depth_file(path)], path.suffix[1:].lower()
     else:
-        read, kind = (p.mean(axis=-1) / 255 for p in _taken(path, config)), "video, 8 bits"
+        read, kind = (_grey_of_film(p, path) for p in _taken(path, config)), "video, 8 bits"
     depth, sizes = [], set()
     for one in read:
         sizes.add(one.shape)
@@ -400,6 +402,13 @@ def _grey(path: Path) -> np.ndarray:
             raise RenderError(f"{path} is coloured: depth has to be grey, or EXR, or .npy")
         image = image[..., 0]
     return image.astype(np.float32)
+
+
+def _grey_of_film(picture: np.ndarray, path: Path) -> np.ndarray:
+    """(H, W) in [0, 1] of a frame whose colours compression alone may have left."""
+    if (np.ptp(picture, axis=-1) > _TINT).mean() > _TINTED:
+        raise RenderError(f"--depth {path} is coloured: depth has to be grey, or EXR, or .npy")
+    return picture.mean(axis=-1) / 255
 
 
 def _exr(path: Path, channel: str | None = None) -> np.ndarray:
