@@ -10,7 +10,7 @@ import tyro
 from idol.config.checks import ConfigError, at_least, mistakes_in
 from idol.config.sampling import Guidance, SamplerName, Steps, Temperature
 
-__all__ = ["BETWEEN", "GenerateConfig", "is_clip", "read_fps"]
+__all__ = ["BETWEEN", "GenerateConfig", "is_clip", "is_dataset", "read_fps"]
 
 BETWEEN = "::"
 """Stands between a dataset and the key of a clip in it."""
@@ -19,6 +19,11 @@ BETWEEN = "::"
 def is_clip(text: str) -> bool:
     """Whether a path on the command line names a clip."""
     return BETWEEN in text
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether there are shards at a path, of which a clip has to be named."""
+    return (path.suffix.lower() == ".tar" and path.is_file()) or (path / "dataset.json").is_file()
 
 
 _SLOWEST, _FASTEST = 1.0, 240.0

@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 
+from idol.config.generate import is_dataset
 from idol.config.render import RenderConfig
 from idol.render.errors import RenderError
 from idol.render.footage import Footage, of_one_shape, picked
@@ -201,7 +202,7 @@ def _comparable(clip: Clip) -> bool:
 
 
 def _other(path: Path, config: RenderConfig) -> Footage:
-    if (path / "dataset.json").is_file():
+    if is_dataset(path):
         raise RenderError(f"{path} is a dataset: name a clip of it, as {path}::KEY")
     if config.depth is None:
         missing = "" if path.is_file() else f"holds no {_REPORT} of idol-generate, and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from idol.config.generate import BETWEEN, GenerateConfig, is_clip
+from idol.config.generate import BETWEEN, GenerateConfig, is_clip, is_dataset
 from idol.generate.errors import GenerationError
 from shards.files.home import expanded
 
@@ -41,7 +41,10 @@ def _mistakes(config: GenerateConfig) -> Iterator[str]:
     for name, path in files.items():
         option = "" if name == "photo" else f"--{name.replace('_', '-')}: "
         if not path.exists():
-            yield f"{option}{path}: there is no such file"
+            far = ", and URLs are not read: download what lies there" if ":/" in str(path) else ""
+            yield f"{option}{path}: there is no such file{far}"
+        elif name in ("photo", "driving") and is_dataset(path):
+            yield f"{option}{path} is a dataset: name a clip of it, as {path}{BETWEEN}KEY"
         elif path.is_dir() and name != "skeletons":
             other = "; drawn skeletons are given as --skeletons" if name == "driving" else ""
             yield f"{path} is a folder, and a file is asked for{other}"

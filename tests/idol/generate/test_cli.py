@@ -21,8 +21,11 @@ import torch
 from cryptography.hazmat.primitives.asymmetric import ec
 from diffusers import AutoencoderKL
 
+from idol.config.generate import GenerateConfig
 from idol.generate.cli import main, parse
+from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipGenerator
+from idol.generate.inputs.files import check_given
 from idol.generate.resume import Remains
 from idol.model_info import DepthMeaning
 from idol.pretrained import PRETRAINED
@@ -378,6 +381,19 @@ def test_all_that_is_absent_is_told_before_anything_slow_is_loaded(tmp_path: Pat
         "and a file is asked for; d::k: there is no dataset d; --model: m: there is no such "
         "folder; --c2pa: a.pem: there is no such file; --c2pa: b.pem: there is no such file"
     )
+
+
+def test_a_dataset_without_a_key_and_what_is_far_away_are_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("{}")
+    tar = ROOT / "examples" / "people.tar"
+    with pytest.raises(GenerationError) as told:
+        check_given(GenerateConfig(photo=str(tar), driving=str(tmp_path), out=tmp_path))
+    assert str(told.value) == (
+        f"{tar} is a dataset: name a clip of it, as {tar}::KEY; "
+        f"--driving: {tmp_path} is a dataset: name a clip of it, as {tmp_path}::KEY"
+    )
+    with pytest.raises(GenerationError, match="URLs are not read: download what lies there"):
+        check_given(GenerateConfig(photo="https://a.b/c.jpg", driving="d.npy", out=tmp_path))
 
 
 def test_a_folder_with_something_else_is_left_alone(

@@ -384,6 +384,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         (["VIDEO/video.mp4"], "give it as --depth"),
         (["VIDEO"], "give it as --depth"),
         (["VIDEO/dataset"], "is a dataset: name a clip of it"),
+        ([f"{PEOPLE}"], "is a dataset: name a clip of it"),
         (["VIDEO/video.mp4", "--depth", "VIDEO/video.mp4"], "is coloured: depth has to be grey"),
         (["VIDEO/damaged"], "is damaged, or not what idol-generate wrote"),
         (["VIDEO/depth.npy", "--depth", "VIDEO/depth.npy"], "cannot be read as a video"),
