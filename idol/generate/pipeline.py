@@ -92,7 +92,7 @@ class IdolPipeline(PlacedPipeline):
     ```python
     pipe = IdolPipeline.from_pretrained("runs/video/model").to("cuda")
     output = pipe(person, place, skeletons, foreground_mask=mask, background_mask=hole)
-    export_to_video(output.frames[0], "video.mp4", fps=25)
+    output.frames[0], output.prediction[0]  # PIL images, and their depth
     ```
 
     Args:

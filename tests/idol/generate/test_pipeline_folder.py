@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -63,6 +64,25 @@ def latents_of(pipe: IdolPipeline) -> bytes:
 def tensors_of(pipe: IdolPipeline) -> list[torch.Tensor]:
     parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
     return [tensor for part in parts for tensor in (*part.parameters(), *part.buffers())]
+
+
+def test_the_example_of_the_page_makes_a_video(tmp_path: Path, monkeypatch: Any) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "generation.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    tiny().save_pretrained(tmp_path / "runs/video/model")
+    monkeypatch.chdir(tmp_path)
+    here = given()
+    names = {
+        "person": here["foreground"],
+        "place": here["background"],
+        "skeletons": list(here["poses"]),
+        "person_mask": here["foreground_mask"],
+        "hole": here["background_mask"],
+    }
+    exec(code.replace(', dtype=torch.float16).to("cuda")', ")"), names)
+    with av.open("video.mp4") as video:
+        assert len([*video.decode(video=0)]) == len(here["poses"])
+    assert names["depth"].shape == names["confidence"].shape == here["poses"].shape[:3]
 
 
 @pytest.mark.parametrize("make", [tiny, sd14])
