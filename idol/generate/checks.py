@@ -52,12 +52,15 @@ def check_poses(config: GenerateConfig, annotators: Annotation, pipeline: IdolPi
 
 def check_length(config: GenerateConfig, motion: Motion, windows: Windows) -> None:
     """Raise GenerationError for a motion too short for its windows, or too short to overlap."""
+    name, advice = motion.name, "give a longer motion"
+    if config.frames is not None or config.start_frame:
+        name, advice = f"the part of {name} that is taken", "take more of it"
     if len(motion) == 1:
-        raise GenerationError(f"{motion.name} has one frame: a motion needs several")
+        raise GenerationError(f"{name} has one frame: a motion needs several")
     if len(motion) < windows.length:
         raise GenerationError(
-            f"{motion.name} has {len(motion)} frames, and {windows.length} pass through the model "
-            "at a time: give a longer motion, or a smaller --window"
+            f"{name} has {len(motion)} frames, and {windows.length} pass through the model at a "
+            f"time: {advice}, or a smaller --window"
         )
     if config.overlap is not None and len(motion) == windows.length:
         raise GenerationError(

@@ -358,6 +358,10 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
         )
     for rate in ("0", "-1", "nan", "25fps"):
         assert "--fps" in one_line([*given, f"--fps={rate}"], capsys)
+    for part in (("--frames", "3"), ("--start-frame", "11")):
+        assert "the part of motion.npy that is taken has 3 frames, and 8 pass" in one_line(
+            [*given, *part], capsys
+        )
     assert "absent.png: there is no such file" in one_line(
         [str(tmp_path / "absent.png"), *given[1:]], capsys
     )
