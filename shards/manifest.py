@@ -415,7 +415,7 @@ class Totals:
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = {}
-        self._videos: dict[str, set[str | None]] = {}
+        self._videos: dict[str, set[str]] = {}
         self._quarantined: list[Quarantined] = []
 
     def add(self, manifest: Manifest) -> None:
@@ -429,7 +429,7 @@ class Totals:
             bytes=manifest.bytes,
         )
         videos = self._videos.setdefault(manifest.split, set())
-        videos.update(sample.video for sample in manifest.samples)
+        videos.update(sample.video for sample in manifest.samples if sample.video is not None)
         self._quarantined += manifest.quarantined
 
     def as_json(self) -> dict[str, Any]:

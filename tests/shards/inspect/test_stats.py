@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from shards.dataset import open_for_build
+from shards.files.digest import canonical_json
 from shards.files.storage import Store
 from shards.index import read_index
 from shards.inspect.cli import main
 from shards.inspect.stats import dataset_stats
+from shards.manifest import count_totals
 from shards.reader import open_dataset
 from shards.sample.clip import Clip
 from shards.sample.codec import encode_clip
@@ -101,3 +103,12 @@ def test_index_and_manifest_have_coverage_and_subject(told: Path) -> None:
     assert {row["subject"] for row in rows} == {"1 of 2, largest"}
     for entry in open_dataset(told).entries.values():
         assert entry.sample.subject == "1 of 2, largest"
+
+
+def test_clips_that_name_no_video_are_not_counted_as_one(tmp_path: Path) -> None:
+    nameless: dict[str, Any] = {"key": "a", "frame_indices": [0]}
+    named = {"key": "b", "frame_indices": [0], "video": "walk"}
+    for index, infos in enumerate(([nameless], [nameless, named])):
+        clips = [(info["key"], [(f"{info['key']}.json", canonical_json(info))]) for info in infos]
+        manifest = commit_shard(tmp_path / str(index), "train", 0, clips)
+        assert count_totals([manifest])["videos"] == index
