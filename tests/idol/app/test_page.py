@@ -55,10 +55,10 @@ def test_a_preview_fits_the_window(browse: Browse, address: str, out: Path, widt
 
 def test_a_mistake_is_told_and_leaves_nothing(browse: Browse, address: str, out: Path) -> None:
     page = opened(browse, address)
-    fill(page, "Frames", "1")
+    fill(page, "Frames", "3")
     page.click("#generate")
     until(
-        page, "document.querySelector('#stage [role=alert]')?.innerText.includes('one frame')", 120
+        page, "document.querySelector('#stage [role=alert]')?.innerText.includes('3 frames')", 120
     )
     until(page, lambda: page.is_enabled("#generate"))
     assert list(out.glob("*")) == []

@@ -107,8 +107,8 @@ def test_what_is_stopped_leaves_nothing(workshop: Workshop, made: Made, stage: s
 
 def test_an_error_leaves_nothing_and_is_the_commands(workshop: Workshop, made: Made) -> None:
     before = sorted(workshop.out.iterdir())
-    job = Job[Made](lambda job: workshop.make(command(frames=1), job))
-    with pytest.raises(GenerationError, match="has one frame: a motion needs several"):
+    job = Job[Made](lambda job: workshop.make(command(frames=3), job))
+    with pytest.raises(GenerationError, match=r"taken has 3 frames.*: take more of it"):
         job.result()
     assert sorted(workshop.out.iterdir()) == before
 
