@@ -22,6 +22,7 @@ from tests.browser import Browse, serious_faults, until
 
 pytest.importorskip("gradio", reason="gradio is not installed: make install-app")
 FITS = "document.documentElement.scrollWidth <= innerWidth"
+STILL = "document.getAnimations().every((one) => one.playState != 'running')"
 
 
 def fill(page: Any, setting: str, value: str) -> None:
@@ -140,4 +141,5 @@ def test_a_video_is_cancelled_then_made_and_turned(browse: Browse, address: str,
             page.set_viewport_size({"width": width, "height": 1000})
             page.emulate_media(color_scheme=scheme)
             until(page, FITS)
+            until(page, STILL)  # else a link has the colour of the scheme before
             assert serious_faults(page) == [], (width, scheme)
