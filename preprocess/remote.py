@@ -183,11 +183,15 @@ def read_exactly(file: BinaryIO, size: int) -> bytes:
 
 
 class Entry:
-    """What a listing says of a file or folder: bytes, and when it changed, in nanoseconds."""
+    """What a listing says of a file or folder: bytes, and when it changed, in nanoseconds.
 
-    __slots__ = ("changed_ns", "is_folder", "size", "version")
+    `fault` is why nothing is known of a file that is listed; None where it is.
+    """
 
-    def __init__(self, info: dict[str, Any]) -> None:
+    __slots__ = ("changed_ns", "fault", "is_folder", "size", "version")
+
+    def __init__(self, info: dict[str, Any], fault: OSError | None = None) -> None:
+        self.fault = fault
         self.is_folder = info.get("type") == "directory"
         self.size: int | None = 0 if self.is_folder else info.get("size")
         changed = next((info[key] for key in _CHANGED if info.get(key)), 0)
@@ -230,19 +234,46 @@ def _list(at: RemotePath) -> dict[str, Entry]:
         client, path = _client(at)
         infos = client.ls(path, detail=True)
         unknown = [i for i in infos if i.get("size") is None and i.get("type") != "directory"]
-        if unknown:  # over HTTP a listing tells names alone
-            with ThreadPoolExecutor(_AT_A_TIME) as pool:
-                told = pool.map(lambda info: client.info(info["name"]), unknown)
-                for info, more in zip(unknown, told, strict=True):
-                    info.update({**more, "name": info["name"]})
+    faults = _ask_of_each(client, unknown)
     found = {}
     for info in infos:
         if info["name"].strip("/") == path.strip("/"):
             continue  # some stores list the folder itself
         name = info["name"].rstrip("/").rpartition("/")[2]
-        found[unquote(name) if _quoted(at) else name] = Entry(info)
+        found[unquote(name) if _quoted(at) else name] = Entry(info, faults.get(info["name"]))
     # Stores have names that no path can have.
     return {name: found[name] for name in sorted(found) if name not in ("", ".", "..")}
+
+
+def _ask_of_each(client: Any, infos: list[dict[str, Any]]) -> dict[str, OSError]:
+    """Complete what a listing tells of files, over HTTP names alone; why of some it cannot be told.
+
+    Raises OSError where nothing is told of any.
+    """
+
+    def ask(info: dict[str, Any]) -> OSError | None:
+        name = info["name"]
+        try:
+            with _as_os_errors(name):
+                try:
+                    info.update({**client.info(name), "name": name})
+                except FileNotFoundError as error:  # so fsspec calls all that a server answers
+                    answer = getattr(error.__cause__, "status", None)
+                    if answer is None:
+                        raise
+                    raise OSError(errno.EIO, f"the server answers {answer}", name) from error
+        except OSError as error:
+            return error
+        return None
+
+    if not infos:
+        return {}
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        told = [*pool.map(ask, infos)]
+    faults = {info["name"]: error for info, error in zip(infos, told, strict=True) if error}
+    if len(faults) == len(infos):
+        raise next(iter(faults.values()))
+    return faults
 
 
 def _entry(path: RemotePath) -> Entry:
@@ -254,7 +285,7 @@ def _entry(path: RemotePath) -> Entry:
     if listed is None and often and len(path.parts) > 2:
         with suppress(OSError):
             listed = entries(folder)
-    if listed is not None and path.name in listed:
+    if listed is not None and path.name in listed and not listed[path.name].fault:
         return listed[path.name]
     with _as_os_errors(path):
         client, inside = _client(path)
@@ -296,7 +327,7 @@ def _client_of(url: str, thread: int) -> Any:
 
 
 @contextmanager
-def _as_os_errors(path: Path) -> Iterator[None]:
+def _as_os_errors(path: Path | str) -> Iterator[None]:
     """Clients of stores raise errors of their own making: these become OSError, with the path."""
     try:
         yield

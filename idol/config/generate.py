@@ -63,7 +63,8 @@ class GenerateConfig:
     """A run of idol-train, one of its checkpoints, or a pipeline's folder; the small one that comes
     with the package (64x64 pixels) unless given."""
     driving: str | None = None
-    """How they are to move: a video of somebody, a .npy of key points, or DATASET::KEY."""
+    """How they are to move: a video of somebody or a folder of its frames, a .npy of key points, or
+    DATASET::KEY."""
     skeletons: Path | None = None
     """In place of --driving, skeletons drawn on black: a folder of images, or a video."""
     person_mask: Path | None = None

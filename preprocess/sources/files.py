@@ -182,6 +182,8 @@ def _walk_remote(
                 left.pass_over("hidden", str(path / name))
             elif entry.is_folder:
                 folders.append(f"{folder}{name}/")
+            elif entry.fault:
+                left.fail(str(path / name), f"cannot be read: {entry.fault.strerror}")
             elif name.lower().endswith(suffixes):
                 yield folder, name, entry.size or 0
             else:

@@ -45,9 +45,10 @@ def _mistakes(config: GenerateConfig) -> Iterator[str]:
             yield f"{option}{path}: there is no such file{far}"
         elif name in ("photo", "driving") and is_dataset(path):
             yield f"{option}{path} is a dataset: name a clip of it, as {path}{BETWEEN}KEY"
-        elif path.is_dir() and name != "skeletons":
-            other = "; drawn skeletons are given as --skeletons" if name == "driving" else ""
-            yield f"{path} is a folder, and a file is asked for{other}"
+        elif path.is_dir() and name not in ("driving", "skeletons"):
+            yield f"{option}{path} is a folder, and a file is asked for"
+        elif path.is_dir() and not any(child.is_file() for child in path.iterdir()):
+            yield f"{option}{path} is a folder without files: name the one of the images"
         elif not path.is_dir() and not path.is_file():
             yield f"{option}{path} is a pipe or a device, and a file is asked for"
     for given in dict.fromkeys((config.photo, config.driving)):

@@ -1,4 +1,5 @@
-"""A motion from a raw driving video: annotated as a build annotates training data.
+"""A motion from a raw driving video, or the images of its frames: annotated as a build annotates
+training data.
 
 The picture is letterboxed, not cropped: whoever walks through it is seen all the way. It is looked
 at a piece at a time, so that memory does not grow with its length; what goes over frames (what
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 
 from idol.generate.errors import GenerationError
+from idol.generate.generator import FPS
 from idol.generate.inputs.frame import from_square
 from idol.generate.inputs.motion import resampled, trimmed
 from idol.generate.inputs.preprocessing import as_generation_errors
@@ -28,9 +30,11 @@ from preprocess.annotators.smoothing import one_euro
 from preprocess.annotators.spec import Hardware
 from preprocess.cut_scan import cuts_of
 from preprocess.errors import ClipError
-from preprocess.frames import Frame, frame_times, read_each
+from preprocess.frames import Frame, FrameFolder, frame_times, read_each
 from preprocess.load import Annotators, load
 from preprocess.shots import Shot, gap_breaks, shots_of
+from preprocess.sources.files import IMAGE_SUFFIXES, natural_order
+from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Video
 from preprocess.sources.videos import probe_videos
 from preprocess.survey import Survey, survey
@@ -62,8 +66,11 @@ def motion_of_video(
     """The subject's key points in all frames of a video's longest shot.
 
     Args:
+        path: a video, or a folder of its frames as images, in the order of their names' numbers;
+            missing numbers are frames that were left out.
         choice: who finds key points, and of whom; as for a build.
-        fps: frames a second of the motion; the video's own unless given.
+        fps: frames a second of the motion; the video's own unless given. Images are taken to have
+            so many, 25 unless given.
         start, frames: of the video, the first to be taken and how many.
         force: take a video that hardly shows anybody.
         weights, hardware: of annotators, as `preprocess.load.load` takes them.
@@ -74,7 +81,7 @@ def motion_of_video(
             of its frames.
     """
     with as_generation_errors():
-        video, faults = _open(path)
+        video, faults = _folder(path, fps or FPS) if path.is_dir() else _open(path)
         shot, others = _shot(path, video, start, frames)
         quiet = replace(
             choice, mask=NONE, depth=(NONE,), normals=NONE, flow=NONE, crop="none", people="one",
@@ -89,7 +96,7 @@ def motion_of_video(
         if looked.reference.box is None:
             raise GenerationError(
                 f"{path}: no person was found in {_in_words(shot, video)}; --pose names other "
-                "annotators"
+                "annotators, and drawn skeletons are given as --skeletons"
             )
         points, shown, failed = _points(video, shot, looked, annotators, on_frames)
     points, found = _over_time(points, video.fps, choice)
@@ -104,7 +111,7 @@ def motion_of_video(
         "of_frames": video.frames,
         "shots_left_out": others,
         "fps": round(video.fps, 6),
-        "fps_from": "the video",
+        "fps_from": "the video" if path.is_file() else "--fps" if fps else "the default",
         "frames_with_person": int(seen.sum()),
         "frames_failed": failed,
         "faults": faults,
@@ -137,15 +144,29 @@ def _open(path: Path) -> tuple[Video, list[str]]:
     """The video, and what is wrong with it all the same."""
     if not path.exists():
         raise GenerationError(f"{path}: there is no such file")
-    if path.is_dir():
-        raise GenerationError(
-            f"{path} is a folder: give a video as --driving, or drawn skeletons as --skeletons"
-        )
     listing = probe_videos([path], [path.name], [path.name], lambda: None)
     faults = [one.reason for one in listing.unreadable]
     if not listing.videos:
         raise GenerationError(faults[0])
     return listing.videos[0], faults
+
+
+def _folder(path: Path, fps: float) -> tuple[Video, list[str]]:
+    """As `_open`, of images whose names number them."""
+    names = natural_order(
+        p.name
+        for p in path.iterdir()
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
+    if not names:
+        raise GenerationError(f"{path} holds no image ({', '.join(IMAGE_SUFFIXES[:6])} …)")
+    stems = [Path(name).stem for name in names]
+    kept, doubles = distinct(stems)
+    faults = [f"{path}: {a} left out, whose number {b} has" for a, b in doubles]
+    files = tuple(path / names[place] for place in kept)
+    numbers = frame_numbers([stems[place] for place in kept])
+    reader = FrameFolder(files, fps, numbers)
+    return Video(path.name, len(files), fps, reader, path.name), faults
 
 
 def _shot(

@@ -139,6 +139,11 @@ def web(videos):
         def log_message(self, *_: object) -> None:
             pass
 
+        def send_head(self):
+            if self.path.endswith("forbidden.mp4"):
+                return self.send_error(403)
+            return super().send_head()
+
     handler = functools.partial(Quiet, directory=str(videos))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -149,6 +154,26 @@ def web(videos):
 
 def test_videos_over_http(videos, web):
     same_videos(videos, located(web))
+
+
+def test_a_file_that_a_server_does_not_give_is_named_and_the_others_are_read(videos, web):
+    (videos / "forbidden.mp4").write_bytes(b"nothing")
+    (videos / "gone.mp4").symlink_to("nowhere")
+    found = list_videos("videos", located(web))
+    reasons = {one.id: one.reason for one in found.unreadable}
+    assert reasons["forbidden"].endswith("forbidden.mp4 cannot be read: the server answers 403")
+    assert reasons["gone"].endswith("gone.mp4 cannot be read: the server answers 404")
+    assert len(found.videos) == 3
+    with pytest.raises(OSError, match=r"forbidden\.mp4"):
+        (located(web) / "forbidden.mp4").stat()
+
+
+def test_where_a_server_gives_nothing_of_a_folder_it_is_named(videos, web):
+    for path in videos.iterdir():
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    (videos / "forbidden.mp4").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"cannot be read: the server answers 403"):
+        list_videos("videos", located(web))
 
 
 def test_a_file_of_the_same_size_that_changed_is_fetched_anew_over_http(videos, web):
