@@ -26,10 +26,12 @@ from shards.sample.clip import Clip
 from shards.sample.codec import decode_clip
 from shards.sample.modalities import JSON, split_name
 
-__all__ = ["Dataset", "Entry", "Shard", "open_dataset", "read_sample", "scan_tar"]
+__all__ = ["Dataset", "Entry", "Shard", "check_tar", "open_dataset", "read_sample", "scan_tar"]
 
 # Shards of a split that are not there and are named: as many as a file's number may claim.
 _MISSING = 1000
+
+_PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -209,16 +211,23 @@ def _not_there(
 
 
 def _open_tar(file: Store) -> Dataset:
+    check_tar(file)
     folder, _, name = file.root.rpartition("/")
     store = Store(file.fs, folder)
-    if not name.endswith(".tar"):
-        raise NotADataset(f"{file.url()}: is no folder and no .tar")
     for index in list_shards(store, ""):
         if name == f"{shard_name(index)}.tar":
             manifest = find_manifest(store, "", index)
             if manifest is not None:
                 return Dataset(file.url(), None, (Shard(store, name, manifest),))
     return Dataset(file.url(), None, (Shard(store, name, scan_tar(store, name)),))
+
+
+def check_tar(file: Store) -> None:
+    """Raise NotADataset for what is not named as a plain tar."""
+    if not file.root.endswith(".tar"):
+        packed = file.root.endswith(_PACKED)
+        what = "is compressed: unpack it first" if packed else "is no folder and no .tar"
+        raise NotADataset(f"{file.url()}: {what}")
 
 
 def scan_tar(store: Store, name: str) -> Manifest:

@@ -103,6 +103,11 @@ def iter_headers(file: BinaryIO, *, label: str) -> Iterator[Member]:
                 end = member.end
                 yield member
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        if not end and (by := _compressed_by(file)):
+            raise BadTar(
+                f"{label}: is compressed by {by}, and clips are read where they lie: unpack it "
+                "first, to a plain .tar"
+            ) from error
         raise BadTar(f"{label}: is no tar, or cut short, near byte {end} ({error})") from error
     file.seek(end)
     if any(file.read(_BLOCK)):
@@ -124,6 +129,12 @@ def read_members(data: bytes, *, label: str) -> list[tuple[str, bytes]]:
     return members
 
 
+def _compressed_by(file: BinaryIO) -> str | None:
+    file.seek(0)
+    first = file.read(6)
+    return next((by for by, magic in _COMPRESSED.items() if first.startswith(magic)), None)
+
+
 def _check_safe(info: tarfile.TarInfo, label: str) -> None:
     fault = None
     if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
@@ -134,11 +145,20 @@ def _check_safe(info: tarfile.TarInfo, label: str) -> None:
         fault = "named to leave its folder"
     elif not info.name or info.name.startswith(".") or set(info.name) & set("/\\:"):
         fault = "not named as a plain file"
+        if info.name.startswith("./"):
+            fault += " (pack the files by their names alone: tar --sort=name -cf NEW.tar *)"
     elif not info.name.isprintable():
         fault = "named with unprintable characters"
     if fault is not None:
         raise UnsafeMember(f"{label}: member {info.name!r} is {fault}; refused")
 
+
+_COMPRESSED = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\0",
+    "zstd": b"\x28\xb5\x2f\xfd",
+}
 
 # Name, size, checksum, type, magic, prefix of a folder (POSIX 1003.1, ustar interchange format).
 _HEADER = struct.Struct("100s24x12s12x8sc100x5s83x155s12x")

@@ -34,7 +34,7 @@ from shards.manifest import (
     parse_manifest,
     shard_name,
 )
-from shards.reader import scan_tar
+from shards.reader import check_tar, scan_tar
 from shards.sample.codec import Members, decode_info
 from shards.sample.keys import parse_key
 from shards.sample.modalities import JSON, MODALITIES, member_name, parse_suffix, split_name
@@ -121,10 +121,9 @@ def verify(
 
 
 def _lone_tar(file: Store) -> Iterator[Fault]:
+    check_tar(file)
     folder, _, name = file.root.rpartition("/")
     store = Store(file.fs, folder)
-    if not name.endswith(".tar"):
-        raise NotADataset(f"{file.url()}: is no folder and no .tar")
     for index, have in list_shards(store, "").items():
         if name == f"{shard_name(index)}.tar" and "json" in have:
             yield from _check_shard(store, "", index)[1]

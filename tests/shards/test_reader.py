@@ -103,6 +103,9 @@ def test_nothing_there(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     with pytest.raises(NotADataset, match=r"no \.tar"):
         open_dataset(tmp_path / "a.zip")
+    (tmp_path / "a.tar.gz").write_bytes(b"")
+    with pytest.raises(NotADataset, match=r"a\.tar\.gz: is compressed: unpack it first"):
+        open_dataset(tmp_path / "a.tar.gz")
 
 
 @LEAKS

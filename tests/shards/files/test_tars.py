@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
 from typing import Any
 
@@ -136,3 +139,19 @@ def hostile(name: str = "k.x", kind: bytes = tarfile.REGTYPE, link: str = "") ->
 def test_hostile_members_are_refused(blob: bytes) -> None:
     with pytest.raises(UnsafeMember, match=r"member '.*refused"):
         list(iter_headers(io.BytesIO(blob), label="t"))
+
+
+def test_a_tar_that_is_packed_or_named_from_its_folder_is_told_as_such() -> None:
+    blob, _ = _tar([("k.json", b"{}")])
+    packed = {
+        "gzip": gzip.compress(blob),
+        "bzip2": bz2.compress(blob),
+        "xz": lzma.compress(blob),
+        "zstd": bytes.fromhex("28b52ffd") + b"\0" * 600,
+    }
+    for by, data in packed.items():
+        with pytest.raises(BadTar, match=rf"is compressed by {by}.*unpack it first"):
+            list(iter_headers(io.BytesIO(data), label="t"))
+    dotted, _ = _tar([("./k.json", b"{}")])
+    with pytest.raises(UnsafeMember, match=r"by their names alone: tar --sort=name -cf NEW.tar"):
+        list(iter_headers(io.BytesIO(dotted), label="t"))
