@@ -17,6 +17,7 @@ from idol.config.app import AppConfig
 from idol.errors import IdolError
 from idol.model_info import find_model, read_info
 from idol.pretrained import PRETRAINED
+from shards.files.atomic import file_in_the_way
 
 __all__ = ["application", "serve"]
 
@@ -60,9 +61,8 @@ def serve(config: AppConfig) -> None:
     """
     import uvicorn
 
-    there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise NoFolderError(f"{there} is a file: give a folder as --out")
+    if (file := file_in_the_way(config.out)) is not None:
+        raise NoFolderError(f"{file} is a file: give a folder as --out")
     with uploads_kept_until_the_end(), _listening(config) as listening:
         app = application(config)
         host, port = listening.getsockname()[:2]

@@ -169,8 +169,6 @@ def _alone_in(out: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(alone_in(out))
-        except NotADirectoryError as error:
-            raise GenerationError(f"{out} lies in a file: give a folder as --out") from error
         except Taken as error:
             raise GenerationError(
                 f"{out} is in use by another idol-generate: wait for it, stop it, or give another "
@@ -248,7 +246,6 @@ def _check_preview(config: GenerateConfig) -> None:
     """Raise GenerationError where a video is, finished or not, whose own preview is beside it, or
     something else."""
     out = config.out
-    _check_no_file(out)
     if config.overwrite or not out.exists():
         return
     if (out / REPORT).exists() or Remains.there(out):
@@ -258,16 +255,10 @@ def _check_preview(config: GenerateConfig) -> None:
     _check_ours(out)
 
 
-def _check_no_file(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise GenerationError(f"{out} is a file: give a folder as --out")
-
-
 def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | None:
     """The report, where this very video is there. Raises GenerationError where something else is
     that is not to be overwritten."""
     out = config.out
-    _check_no_file(out)
     if config.overwrite or not out.exists():
         return None
     report = out / REPORT

@@ -24,7 +24,7 @@ from idol.render.page import write_page
 from idol.render.read import read_footage
 from idol.render.relief import Relief, Shape, relief_of
 from idol.render.turntable import write_turntable
-from shards.files.atomic import filled_folder
+from shards.files.atomic import file_in_the_way, filled_folder
 from shards.files.digest import canonical_json, parse_json, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 from shards.inspect.console import QuietConsole
@@ -111,9 +111,8 @@ def _alone_in(out: Path) -> Iterator[None]:
 
 def _check(config: RenderConfig) -> None:
     """What can be told before anything is read."""
-    there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise RenderError(f"{there} is a file: give a folder as --out")
+    if (file := file_in_the_way(config.out)) is not None:
+        raise RenderError(f"{file} is a file: give a folder as --out")
     absent = [what for what in config.write if what in _LIBRARIES and not _there(_LIBRARIES[what])]
     if absent:
         raise RenderError(

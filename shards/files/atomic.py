@@ -12,6 +12,7 @@ __all__ = [
     "TEMPORARY",
     "atomic_file",
     "atomic_folder",
+    "file_in_the_way",
     "filled_folder",
     "publish",
     "sync",
@@ -73,6 +74,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+def file_in_the_way(folder: Path) -> Path | None:
+    """The file that lies where a folder is to be, or where one above it is; None without any."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return None if there.is_dir() else there
 
 
 @contextmanager

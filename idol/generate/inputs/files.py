@@ -7,6 +7,7 @@ from pathlib import Path
 
 from idol.config.generate import BETWEEN, GenerateConfig, is_clip, is_dataset
 from idol.generate.errors import GenerationError
+from shards.files.atomic import file_in_the_way
 from shards.files.home import expanded
 
 __all__ = ["check_given", "input_files"]
@@ -31,7 +32,7 @@ def input_files(config: GenerateConfig) -> dict[str, Path]:
 
 def check_given(config: GenerateConfig) -> None:
     """Raise GenerationError naming all that is absent of what is given: files, local datasets, the
-    model, those to sign with; and what is none of these."""
+    model, those to sign with; what is none of these; and an --out that can be no folder."""
     if mistakes := [*_mistakes(config)]:
         raise GenerationError("; ".join(mistakes))
 
@@ -60,3 +61,5 @@ def _mistakes(config: GenerateConfig) -> Iterator[str]:
     for path in config.c2pa or ():
         if not path.is_file():
             yield f"--c2pa: {path}: there is no such file"
+    if (file := file_in_the_way(config.out)) is not None:
+        yield f"{file} is a file: give a folder as --out"

@@ -375,7 +375,9 @@ def test_all_that_is_absent_is_told_before_anything_slow_is_loaded(tmp_path: Pat
         "import sys; from idol.generate.cli import main; code = main(); "
         "print(*{'torch', 'cv2', 'diffusers'} & set(sys.modules)); sys.exit(code)"
     )
-    given = ["no.jpg", "--driving", "d::k", "--background", "pipe", "--model", "m", "--out", "o"]
+    (tmp_path / "file").touch()
+    given = ["no.jpg", "--driving", "d::k", "--background", "pipe", "--model", "m"]
+    given += ["--out", "file/o"]
     done = subprocess.run(
         [sys.executable, "-c", code, *given, "--c2pa", "a.pem", "b.pem"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
@@ -384,7 +386,8 @@ def test_all_that_is_absent_is_told_before_anything_slow_is_loaded(tmp_path: Pat
     assert done.stderr.strip() == (
         "idol-generate: no.jpg: there is no such file; --background: pipe is a pipe or a device, "
         "and a file is asked for; d::k: there is no dataset d; --model: m: there is no such "
-        "folder; --c2pa: a.pem: there is no such file; --c2pa: b.pem: there is no such file"
+        "folder; --c2pa: a.pem: there is no such file; --c2pa: b.pem: there is no such file; "
+        "file is a file: give a folder as --out"
     )
 
 
