@@ -14,11 +14,12 @@ from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Motion
 from preprocess.errors import ClipError
 from preprocess.frames import read_each, read_image
-from preprocess.sources.files import IMAGE_SUFFIXES, numerically
+from preprocess.sources.files import IMAGE_SUFFIXES, natural_order
 from preprocess.sources.videos import probe_videos
 from shards.sample.keypoints import COCO_18, OPENPOSE_134
 
 __all__ = [
+    "images_of",
     "motion_of_keypoints",
     "motion_of_skeletons",
     "resampled",
@@ -113,13 +114,23 @@ def motion_of_skeletons(path: Path, fps: float | None) -> Motion:
     return Motion(None, (width, height), rate or fps or FPS, path.name, drawn, info=info)
 
 
-def _images(folder: Path) -> np.ndarray:
-    paths = sorted(
-        (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES),
-        key=lambda p: numerically(p.name),
+def images_of(folder: Path) -> list[Path]:
+    """The images in a folder, in the order of their names' numbers; hidden ones are none.
+
+    Raises GenerationError where there is none.
+    """
+    names = natural_order(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
-    if not paths:
+    if not names:
         raise GenerationError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES[:6])} …)")
+    return [folder / name for name in names]
+
+
+def _images(folder: Path) -> np.ndarray:
+    paths = images_of(folder)
     frames = []
     for path in paths:
         rgb, _ = read_image(path)

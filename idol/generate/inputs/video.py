@@ -19,7 +19,7 @@ import numpy as np
 from idol.generate.errors import GenerationError
 from idol.generate.generator import FPS
 from idol.generate.inputs.frame import from_square
-from idol.generate.inputs.motion import resampled, trimmed
+from idol.generate.inputs.motion import images_of, resampled, trimmed
 from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Motion
 from preprocess.annotate import ClipRequest, annotate
@@ -33,7 +33,6 @@ from preprocess.errors import ClipError
 from preprocess.frames import Frame, FrameFolder, frame_times, read_each
 from preprocess.load import Annotators, load
 from preprocess.shots import Shot, gap_breaks, shots_of
-from preprocess.sources.files import IMAGE_SUFFIXES, natural_order
 from preprocess.sources.numbers import distinct, frame_numbers
 from preprocess.sources.values import Video
 from preprocess.sources.videos import probe_videos
@@ -153,19 +152,11 @@ def _open(path: Path) -> tuple[Video, list[str]]:
 
 def _folder(path: Path, fps: float) -> tuple[Video, list[str]]:
     """As `_open`, of images whose names number them."""
-    names = natural_order(
-        p.name
-        for p in path.iterdir()
-        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-    )
-    if not names:
-        raise GenerationError(f"{path} holds no image ({', '.join(IMAGE_SUFFIXES[:6])} …)")
-    stems = [Path(name).stem for name in names]
-    kept, doubles = distinct(stems)
+    images = images_of(path)
+    kept, doubles = distinct(image.stem for image in images)
     faults = [f"{path}: {a} left out, whose number {b} has" for a, b in doubles]
-    files = tuple(path / names[place] for place in kept)
-    numbers = frame_numbers([stems[place] for place in kept])
-    reader = FrameFolder(files, fps, numbers)
+    files = tuple(images[place] for place in kept)
+    reader = FrameFolder(files, fps, frame_numbers([file.stem for file in files]))
     return Video(path.name, len(files), fps, reader, path.name), faults
 
 

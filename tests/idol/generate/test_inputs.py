@@ -264,6 +264,7 @@ def test_skeletons_are_read_in_the_order_of_their_numbers(
     drawn = drawings(12)
     for number, image in enumerate(drawn):
         write_image(tmp_path / f"{number}.png", image)
+    (tmp_path / "._0.png").write_text("of another system")
     found = motion_of_skeletons(tmp_path, None)
     assert np.array_equal(found.skeletons, drawn)
     assert found.fps == 25
@@ -530,6 +531,7 @@ def test_a_folder_of_a_videos_frames_is_annotated_as_the_video_is(
     for number, rgb in enumerate(frames, 95):  # 95.png to 106.png: 100 does not come first
         write_image(folder / f"f{number}.png", rgb)
     (folder / "notes.txt").write_text("")
+    (folder / "._f95.png").write_text("of another system")
     found = motion_of_video(folder, CHOICE, fps=60)
     video = motion_of_video(footage("cam01.mp4"), CHOICE, start=10, frames=12)
     assert found.keypoints is not None
