@@ -125,7 +125,10 @@ def images_of(folder: Path) -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
     if not names:
-        raise GenerationError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES[:6])} …)")
+        raise GenerationError(
+            f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES[:6])} …): give a folder of "
+            "images, or one video"
+        )
     return [folder / name for name in names]
 
 
