@@ -32,6 +32,7 @@ from preprocess.survey import (
     make_scene,
     subject_boxes,
     survey,
+    with_boxes,
 )
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END, Clip
 from shards.sample.keypoints import Keypoints
@@ -104,7 +105,9 @@ def annotate(
     masks = made.clip if made else None
     keypoints = None
     if annotators.pose:
-        keypoints = annotators.pose.keypoints(_boxed(annotators, scene, made))
+        keypoints = annotators.pose.keypoints(
+            with_boxes(annotators, scene, made.boxes if made else None)
+        )
     masks, keypoints, nonsense = _checked(annotators, masks, keypoints)
     found = _person_frames(annotators, scene, masks, keypoints)
     if found is not None:
@@ -115,7 +118,7 @@ def annotate(
             + f"; --min-person-frames asks for a fraction of {limits.min_person_frames:g}"
         )
     subject = _subject(scene, annotators, made, keypoints, found)
-    reference = cut_reference(survey.reference, square, frames[0].size)
+    reference = cut_reference(survey.reference, square, frames[0].size, survey.joints)
     if found and any(found):
         reference.check(limits.min_reference)
     rgb = np.stack([square.apply(pixels_in(picture, square.box)) for picture in pictures])
@@ -322,15 +325,6 @@ def _masks(annotators: Annotators, scene: Scene, survey: Survey, alone: bool) ->
     if alone and annotators.mask_of_frame and seen.mask is not None:  # looked for already
         return Masks(scene.crop.apply(seen.mask)[None], (seen.boxes,))
     return annotators.mask.masks(scene) if annotators.mask else None
-
-
-def _boxed(annotators: Annotators, scene: Scene, masks: Masks | None) -> Scene:
-    """The scene with people's boxes, where the pose annotator asks for them."""
-    if not annotators.chosen["pose"].spec.needs_boxes:
-        return scene
-    return replace(
-        scene, boxes=masks.boxes if masks else person_boxes(scene.people, scene.pictures)
-    )
 
 
 def _frame_rate(frames: Sequence[Frame], video_fps: float) -> float:

@@ -191,9 +191,20 @@ class Reference:
             )
 
 
-def cut_reference(seen: Seen, crop: Crop, size: tuple[int, int]) -> Reference:
+def _in_crop(joints: np.ndarray, crop: Crop) -> list[list[float]]:
+    """Joints (18, 3) of the source, as the json has them: in pixels of the crop."""
+    moved = joints[:, :2].astype(np.float64) @ crop.to_clip[:, :2].T + crop.to_clip[:, 2]
+    return [
+        [round(float(x), 2), round(float(y), 2), round(float(score), 4)]
+        for (x, y), score in zip(moved, joints[:, 2], strict=True)
+    ]
+
+
+def cut_reference(
+    seen: Seen, crop: Crop, size: tuple[int, int], joints: np.ndarray | None = None
+) -> Reference:
     """Foreground and background of a clip with the square `crop` in a picture of `size`, (width,
-    height).
+    height). `joints` (18, 3) are the subject's in the reference frame, in its own pixels.
 
     Raises ClipError where the clip's picture has another shape than the reference frame's.
     """
@@ -211,10 +222,12 @@ def cut_reference(seen: Seen, crop: Crop, size: tuple[int, int]) -> Reference:
         arrays["reference_mask"] = own.apply(seen.mask)
         arrays["background_mask"] = same.apply(seen.mask)
         covered = round(float((arrays["reference_mask"] > PERSON).mean()), 4)
-    info = {
+    info: dict[str, Any] = {
         "frame": seen.frame.index,
         "person": seen.person,
         "box": list(own.box),
         "coverage": covered,
     }
+    if joints is not None:
+        info["joints"] = _in_crop(joints, own)
     return Reference(arrays, info, filled(seen))

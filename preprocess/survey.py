@@ -12,7 +12,12 @@ import numpy as np
 
 from preprocess.annotators.scene import PeopleFinder, Scene, SeparateDepth
 from preprocess.annotators.spec import CropMode
-from preprocess.annotators.tracked import PersonFrame, person_box, person_colours
+from preprocess.annotators.tracked import (
+    PersonFrame,
+    person_box,
+    person_boxes,
+    person_colours,
+)
 from preprocess.crop import (
     Box,
     Crop,
@@ -31,11 +36,20 @@ from preprocess.reference import PERSON, Seen, choose_reference, seen_joints, su
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.truth import Truth
+from shards.sample.keypoints import COCO_18
 
 if TYPE_CHECKING:
     from preprocess.annotators.lite.body import Body
 
-__all__ = ["SURVEY_FRAMES", "Survey", "choose_crop", "make_scene", "subject_boxes", "survey"]
+__all__ = [
+    "SURVEY_FRAMES",
+    "Survey",
+    "choose_crop",
+    "make_scene",
+    "subject_boxes",
+    "survey",
+    "with_boxes",
+]
 
 SURVEY_FRAMES = 16
 # Depth of a whole frame changes little between frames of a video.
@@ -54,6 +68,8 @@ class Survey:
     `ranges` are the depth annotators', from frames spread over the shot: None where none of them
     showed anybody, and the annotator's scale has no zero of its own. `depths` are theirs of a
     single image, (1, S, S) each in the clip's crop, which is not looked at twice; else empty.
+    `joints` are the subject's in the reference frame, (18, 3) of `COCO_18` in the source's pixels
+    with scores; None where nobody gives points, and of a single image, which is its own clip.
     """
 
     reference: Seen
@@ -61,6 +77,7 @@ class Survey:
     ranges: tuple[tuple[float, float] | None, ...]
     depths: tuple[np.ndarray, ...] = ()
     identity: Identity | None = None
+    joints: np.ndarray | None = None
 
 
 def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Survey:
@@ -105,7 +122,8 @@ def survey(video: Video, shot: Shot, annotators: Annotators, size: int) -> Surve
     # Metres are surveyed in a crop of their own.
     again = shot.frames > 1 or any(by.annotator.metres for by in annotators.depths)
     depths = () if again else tuple(found[0] for found in raw)
-    return Survey(reference, extent, ranges, depths, identity)
+    joints = None if shot.frames == 1 else _joints(video, annotators, reference, identity)
+    return Survey(reference, extent, ranges, depths, identity, joints)
 
 
 def _subject(
@@ -240,6 +258,34 @@ def _look(
         return Seen(frame, people, None, box, (), joints, box is not None)
     box = subject_box(None, tracked, width, height)
     return Seen(frame, people, None, box, (), joints, box is not None if people else None)
+
+
+def _joints(
+    video: Video, annotators: Annotators, seen: Seen, identity: Identity | None
+) -> np.ndarray | None:
+    """Where the subject's joints are in a frame, (18, 3) in the source's pixels, with scores.
+
+    None where there is no pose annotator, or it finds nobody.
+    """
+    if annotators.pose is None or seen.person is False:
+        return None
+    width, height = seen.size
+    square = whole_frame(width, height, max(width, height))
+    scene = make_scene(
+        video, annotators, [seen.frame], seen.people, square, video.fps, identity=identity,
+        densepose=False,
+    )  # fmt: skip
+    boxes = (seen.boxes,) if seen.boxes else None
+    try:
+        found = annotators.pose.keypoints(with_boxes(annotators, scene, boxes))
+    except ClipError:
+        return None
+    body = found.select(COCO_18)[0]
+    if not len(body) or not (body[0, :, 2] >= annotators.pose.min_score).any():
+        return None
+    joints: np.ndarray = body[0].copy()
+    joints[:, :2] += (square.x, square.y)
+    return joints
 
 
 def _looks_for_people(annotators: Annotators) -> bool:
@@ -422,6 +468,18 @@ def make_scene(
         truths=truths,
         known=video.truth,
     )
+
+
+def with_boxes(
+    annotators: Annotators, scene: Scene, boxes: tuple[tuple[Box, ...], ...] | None
+) -> Scene:
+    """The scene with people's boxes, where the pose annotator asks for them: those that the mask
+    annotator found in each frame, or the tracker's where there is none."""
+    if not annotators.chosen["pose"].spec.needs_boxes:
+        return scene
+    if boxes is None:
+        boxes = person_boxes(scene.people, scene.pictures)
+    return replace(scene, boxes=boxes)
 
 
 def _source_masks(video: Video, indices: Sequence[int]) -> tuple[np.ndarray, ...]:

@@ -1,7 +1,10 @@
 """What a clip's json says of its reference frame, and whether its images agree.
 
 "reference": {"frame": 12, "person": true, "box": [80, 4, 320, 244], "coverage": 0.31,
-              "background_shift": [1.5, 0.0], "background_match": 0.98}
+              "background_shift": [1.5, 0.0], "background_match": 0.98,
+              "joints": [[61.2, 30.5, 0.98], ...]}
+
+`joints` are those of `COCO_18`: x, y in pixels of the foreground, and a score in [0, 1].
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,6 +23,7 @@ __all__ = [
 
 _PERSON = 127  # masks above this are the person
 _TOLERANCE = 0.005  # of a coverage, which the json has rounded
+_JOINTS = 18  # of `shards.sample.keypoints.COCO_18`
 _NAN = float("nan")
 
 
@@ -85,6 +89,9 @@ def reference_faults(info: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
         yield f"json: reference says {person!r} of the person, not true, false or null"
     if "box" in reference and not _is_square(reference["box"]):
         yield f"json: reference box {reference['box']} is no square"
+    joints = reference.get("joints")
+    if joints is not None and not _are_joints(joints):
+        yield "json: reference joints are not 18 times x, y and a score"
     shift = reference.get("background_shift")
     if shift is not None and not _numbers(shift, 2):
         yield f"json: background_shift {shift} is no pair of numbers"
@@ -104,6 +111,11 @@ def _coverage_faults(reference: Mapping[str, Any], mask: np.ndarray | None) -> I
         yield f"json: reference coverage is {said}, reference_mask covers {covered:.4f}"
     elif abs(covered - said) > _TOLERANCE:
         yield f"json: reference coverage is {said:.4f}, reference_mask covers {covered:.4f}"
+
+
+def _are_joints(joints: Any) -> bool:
+    rows = joints if isinstance(joints, list) else []
+    return len(rows) == _JOINTS and all(_numbers(row, 3) for row in rows)
 
 
 def _is_square(box: Any) -> bool:

@@ -10,7 +10,9 @@ import numpy as np
 from shards.errors import BadSample
 from shards.latents import decode_moments, latents_member
 from shards.sample.images import decode_into
+from shards.sample.keypoints import COCO_18, Keypoints
 from shards.sample.modalities import JSON, MODALITIES, Modality, member_name
+from shards.sample.posed import lay_over, pose_of, reference_joints
 from shards.stream.catalogue import ClipEntry
 from shards.stream.foreground import (
     Hole,
@@ -20,9 +22,9 @@ from shards.stream.foreground import (
     holed,
     widen,
 )
-from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, redraw_pose
+from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, moved_keypoints, redraw_pose
 from shards.stream.random import Draws
-from shards.stream.request import DEPTH_SCORES, Request
+from shards.stream.request import DEPTH_SCORES, POSED, Request
 
 __all__ = ["fill_sample", "stored_images"]
 
@@ -73,6 +75,8 @@ def fill_sample(
         _cut_frame(out, members, clip.key, window[0], geometry, outpainting, request.hole)
     for name, stored in request.cached.items():
         _fill_latents(out[name], members, clip, stored, window)
+    if POSED in out:
+        _fill_posed(out, _keypoints(members, clip), info, geometry, window, clip.key)
     if DEPTH_SCORES in out:
         out[DEPTH_SCORES][...] = _depth_scores(info, clip, f"depth_{request.depth}")[list(window)]
     return [info["frame_indices"][frame] for frame in window]
@@ -171,6 +175,45 @@ def _fill_latents(
         return
     moments = decode_moments(name, members.get(name), (clip.frames, *out.shape[1:]))
     out[...] = moments[window.start : window.stop : window.step]
+
+
+def _fill_posed(
+    out: Mapping[str, np.ndarray],
+    points: np.ndarray,
+    info: Mapping[str, Any],
+    geometry: Geometry,
+    window: range,
+    key: str,
+) -> None:
+    """Lay the foreground over the background, both as `geometry` moved them, in each frame's pose.
+
+    points: (T, people, J, 3) of the whole clip.
+    """
+    height, width = out[POSED].shape[1:3]
+    try:
+        poses, min_score = pose_of(points, info)
+    except ValueError as error:
+        raise BadSample(f"{key}: {error}: stream it without {POSED}") from error
+    joints = reference_joints(info, poses, width)
+    if joints is None:
+        raise BadSample(
+            f"{member_name(key, JSON)}: does not say where the foreground's joints are "
+            f"(reference, joints): build it again, or stream it without {POSED}"
+        )
+    one = Keypoints(joints[None, None], COCO_18)
+    if geometry.mirrored:
+        one = one.flipped(width)
+    several = Keypoints(poses[list(window), None], COCO_18)
+    moved = moved_keypoints(several, geometry, height, width)
+    lay_over(
+        out["background"],
+        out["foreground"],
+        out["foreground_mask"],
+        one.points[0, 0],
+        moved.points[:, 0],
+        min_score=min_score,
+        out=out[POSED],
+    )
 
 
 def _decode(

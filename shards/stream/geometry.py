@@ -10,7 +10,7 @@ from shards.sample.keypoints import JOINT_SETS, Keypoints
 from shards.sample.skeleton import MIN_SCORE, draw_poses
 from shards.stream.random import Draws
 
-__all__ = ["IDENTITY", "Geometry", "draw_geometry", "redraw_pose"]
+__all__ = ["IDENTITY", "Geometry", "draw_geometry", "moved_keypoints", "redraw_pose"]
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,14 @@ def redraw_pose(
         )
     height, width = out.shape[1:3]
     try:
-        moved = _moved(Keypoints(points, joints), geometry, height, width)
+        moved = moved_keypoints(Keypoints(points, joints), geometry, height, width)
         out[...] = draw_poses(moved, (height, width), style, min_score=float(min_score))
     except (TypeError, ValueError) as error:
         raise BadSample(f"{label}: {error}") from error
 
 
-def _moved(keypoints: Keypoints, geometry: Geometry, height: int, width: int) -> Keypoints:
+def moved_keypoints(keypoints: Keypoints, geometry: Geometry, height: int, width: int) -> Keypoints:
+    """The joints in an image of this size once `geometry` has moved it."""
     upright = Geometry(geometry.x, geometry.y, geometry.side)
     moved = keypoints.transformed(upright.affine(height, width))
     return moved.flipped(width) if geometry.mirrored else moved

@@ -17,11 +17,16 @@ from shards.sample.modalities import (
 )
 from shards.stream.foreground import Cut, Hole
 
-__all__ = ["DEPTH_SCORES", "Request", "depth_there", "modalities_there"]
+__all__ = ["DEPTH_SCORES", "POSED", "Request", "depth_there", "modalities_there"]
 
 DEPTH_SCORES = "depth_scores"
 """How far the annotator trusts the depth of each frame, (T,) uint8, 255 wholly: from the json."""
 
+POSED = "posed"
+"""The background under each frame with the foreground's person over it, limb by limb in the frame's
+pose, (T, H, W, 3) uint8: made of reference and key points, `shards.sample.posed`."""
+
+_DERIVED = (DEPTH_SCORES, POSED)
 _OF_FRAME = frozenset({"rgb", "mask"})  # what pre-training cuts foreground and background from
 
 
@@ -30,7 +35,8 @@ class Request:
     """The content of a sample. Raises ValueError naming the first mistake.
 
     `modalities`      arrays wanted, as the table's rows are streamed; `reference` stands for
-                      foreground, background and their masks; `depth_scores` are in the json.
+                      foreground, background and their masks; `depth_scores` are in the json, and
+                      `posed` is made of the reference, which is then wanted too.
     `hole`            what a background has where the person is: mid grey, or what surrounds it.
     `max_frame_step`  largest distance between successive frames of a sample, in frames of the clip.
     `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
@@ -55,8 +61,8 @@ class Request:
         for value, choices in ((self.depth, Depth), (self.cut, Cut), (self.hole, Hole)):
             if value not in get_args(choices):
                 raise ValueError(f"{value!r} is not one of {', '.join(get_args(choices))}")
-        if unknown := sorted(set(self.modalities) - {*_names(), DEPTH_SCORES}):
-            known = ", ".join((*_names(), DEPTH_SCORES))
+        if unknown := sorted(set(self.modalities) - {*_names(), *_DERIVED}):
+            known = ", ".join((*_names(), *_DERIVED))
             raise ValueError(f"no such modality: {', '.join(unknown)}; there are {known}")
         if self.cut != "reference" and self.frames != 1:
             raise ValueError(f"{self.cut} is for single images: frames must be 1")
@@ -70,6 +76,11 @@ class Request:
                 "cached latents are those of whole, unchanged images: stream without crop_area "
                 "and mirror, or without latents"
             )
+        if POSED in self.modalities:
+            if REFERENCE not in self.modalities or self.cut != "reference":
+                raise ValueError(f"{POSED} is made of the reference: ask for {REFERENCE} too")
+            if self.latents is not None:
+                raise ValueError(f"cached latents have no {POSED} foreground: leave one out")
         if self.hole != "grey" and self.latents is not None:
             raise ValueError("cached latents are of backgrounds with a grey hole: leave one out")
         still = [row.name for row, streamed in self.rows if streamed.moves == "never"]
@@ -109,7 +120,8 @@ class Request:
     def stored(self) -> frozenset[str]:
         """Modalities that the tars must have, by their names in the table."""
         stored = {"rgb", *(row.name for row, _ in self.rows)}
-        if self.moves and any(streamed.moves == "redrawn" for _, streamed in self.rows):
+        redrawn = any(streamed.moves == "redrawn" for _, streamed in self.rows)
+        if (self.moves and redrawn) or POSED in self.modalities:
             stored.add("keypoints")
         if self.cut != "reference" and REFERENCE in self.modalities:
             stored |= _OF_FRAME
@@ -141,6 +153,8 @@ class Request:
                 shapes[streamed.array] = (*time, height, width, *colours)
         if DEPTH_SCORES in self.modalities:
             shapes[DEPTH_SCORES] = (self.frames,)
+        if POSED in self.modalities:
+            shapes[POSED] = (self.frames, height, width, 3)
         return {name: shape for name, shape in shapes.items() if name not in needless}
 
 

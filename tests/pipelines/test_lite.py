@@ -12,6 +12,7 @@ from preprocess.video import VideoFile
 from shards.reader import open_dataset
 from shards.sample.colormap import depth_to_hot
 from shards.sample.keypoints import COCO_18
+from shards.sample.posed import pose_of, reference_joints
 from tests.pipelines.conftest import tree
 
 
@@ -122,6 +123,21 @@ def test_the_foreground_is_the_same_in_all_clips_and_holds_the_person_whole(data
     edges[4:-4, 4:-4] = 0  # a tenth of the person is around them
     assert not (edges > 127).any()
     assert 0.05 < described["coverage"] < 0.5
+
+
+def test_the_joints_of_the_foreground_are_those_of_its_frame(dataset):
+    """In the json of every clip; where the reference is a frame of the clip, as its key points
+    say, to what another crop and smoothing make of them."""
+    first, second = dataset.clips()
+    poses, least = pose_of(first.keypoints, first.info)
+    size = first.reference.shape[1]
+    said = reference_joints(first.info, None, size)
+    silent = {k: v for k, v in first.info["reference"].items() if k != "joints"}
+    own = reference_joints({**first.info, "reference": silent}, poses, size)
+    both = (said[:, 2] >= least) & (own[:, 2] >= least)
+    assert both.sum() > 9
+    assert np.abs(said - own)[both, :2].max() < 0.06 * size
+    np.testing.assert_array_equal(reference_joints(second.info, None, size), said)
 
 
 def test_a_camera_that_stands_still_has_a_background_that_does(dataset):

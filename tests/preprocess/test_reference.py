@@ -1,5 +1,7 @@
 """Which frame is the reference, what is cut out of it, and when it does not show the person."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,21 @@ def test_where_nobody_is_looked_for_the_foreground_is_the_whole_picture():
     assert cut.info == {"frame": 0, "person": None, "box": [0, -70, 320, 250], "coverage": None}
     assert set(cut.arrays) == {"reference", "background"}
     cut.check(0.5)
+
+
+def test_the_joints_are_said_in_pixels_of_the_foreground():
+    """At the same places of the picture, which the crop makes smaller."""
+    one = seen((100, 40, 140, 140))
+    joints = np.zeros((18, 3), np.float32)
+    joints[0] = 120, 60, 0.87654321
+    cut = cut_reference(one, foreground_crop(one, SIZE), one.size, joints)
+    x0, y0, x1, _ = cut.info["box"]
+    x, y, score = cut.info["joints"][0]
+    zoom = SIZE / (x1 - x0)
+    assert (x, y) == pytest.approx(((120.5 - x0) * zoom - 0.5, (60.5 - y0) * zoom - 0.5), abs=0.01)
+    assert score == 0.8765
+    assert len(cut.info["joints"]) == 18
+    json.dumps(cut.info)
 
 
 def test_specks_of_a_mask_widen_no_box_but_a_hand_beside_the_body_does():

@@ -302,6 +302,8 @@ def test_a_json_that_contradicts_its_sample(rewritten: Callable[..., list]) -> N
         ({"box": [0, 0, 24, 20]}, "", "reference box [0, 0, 24, 20] is no square"),
         ({"box": 5}, "", "reference box 5 is no square"),
         ({"background_shift": [1, "2"]}, "", "is no pair of numbers"),
+        ({"joints": [[1, 2, 3]] * 17}, "", "reference joints are not 18 times x, y and a score"),
+        ({"joints": [[1, 2, None]] * 18}, "", "reference joints are not 18 times"),
     ],
 )
 def test_a_json_that_contradicts_its_reference(

@@ -16,6 +16,7 @@ from shards.reader import open_dataset
 from shards.sample.codec import encode_clip
 from shards.sample.colormap import depth_to_hot
 from shards.sample.keypoints import COCO_18, Keypoints
+from shards.sample.posed import lay_over
 from shards.sample.skeleton import draw_poses
 from shards.stream import ClipSample, ClipStream
 from shards.stream.foreground import MID_GREY, holed, widen
@@ -330,3 +331,63 @@ def test_a_clip_whose_depth_has_no_scores_is_none_where_they_are_asked_for(
     assert {sample.key for sample in found} == {"b"}
     lines = [line for sample in found for line in sample.skipped]
     assert "score in [0, 1]" in lines[0]
+
+
+def posed(root: Path) -> Path:
+    """Two clips; the json of the first alone tells where its foreground's joints are."""
+    build = open_for_build(root, {})
+    one, other = full_clip("a", seed=1), full_clip("b", seed=2)
+    joints = np.random.default_rng(3).uniform(10, 54, (18, 3)).round(2)
+    joints[:, 2] = 1
+    told = replace(one, info={**one.info, "reference": {"joints": joints.tolist()}})
+    commit_shard(root, "train", 0, [(clip.key, encode_clip(clip)) for clip in (told, other)])
+    build.finish({"train": 1})
+    return root
+
+
+@pytest.mark.parametrize(
+    "geometry", [Geometry(), Geometry(mirrored=True), Geometry(0.2, 0.1, 0.7, mirrored=True)]
+)
+def test_the_foreground_is_posed_over_the_background_as_it_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, geometry: Geometry
+) -> None:
+    root = posed(tmp_path / "d")
+    monkeypatch.setattr("shards.stream.fill.draw_geometry", lambda *_: geometry)
+    stream = ClipStream(root, modalities=["posed", "reference"], hole="filled", mirror=0.5)
+    sample = next(s for s in stream.samples() if s.key == "a")
+    clip = open_dataset(root).read("a", frames=sample.frame_indices.tolist())
+    poses = Keypoints(clip.keypoints, COCO_18).transformed(
+        replace(geometry, mirrored=False).affine(SIZE, SIZE)
+    )
+    own = np.array(clip.info["reference"]["joints"], np.float32)[None, None]
+    joints = Keypoints(own, COCO_18)
+    if geometry.mirrored:
+        poses, joints = poses.flipped(SIZE), joints.flipped(SIZE)
+    expected = lay_over(
+        sample.background,
+        sample.foreground,
+        sample.foreground_mask,
+        joints.points[0, 0],
+        poses.points[:, 0],
+    )
+    np.testing.assert_array_equal(sample["posed"], expected)
+    assert (sample["posed"] != sample.background).any(axis=(1, 2, 3)).all()
+
+
+def test_a_clip_that_does_not_tell_its_foregrounds_joints_is_none_where_they_are_needed(
+    tmp_path: Path,
+) -> None:
+    root = posed(tmp_path / "d")
+    found = list(ClipStream(root, modalities=["posed", "reference"]).samples())
+    assert {sample.key for sample in found} == {"a"}
+    assert "does not say where the foreground's joints are" in found[1].skipped[0]
+    assert {sample.key for sample in ClipStream(root, modalities=["reference"]).samples()} == {
+        *"ab"
+    }
+
+
+def test_what_is_posed_is_made_of_the_reference(full: Path) -> None:
+    with pytest.raises(ValueError, match="ask for reference too"):
+        ClipStream(full, modalities=["posed"])
+    with pytest.raises(ValueError, match="ask for reference too"):
+        ClipStream(full, modalities=["posed", "reference"], cut="hap", frames=1)
