@@ -122,6 +122,8 @@ class DualModalUNetConfig:
             (adds the latents) or as zero (the plain base model).
         background_hole: where the person was the background is mid grey, whose outline is the
             person's (the paper), or what surrounds them (`shards.stream.foreground.holed`).
+        posed_foreground: the background under each frame shows the foreground's person too, limb by
+            limb in the frame's pose (`shards.sample.posed`), in place of one background a clip.
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.
@@ -165,6 +167,7 @@ class DualModalUNetConfig:
     unconditional: Unconditional = "zero_tokens"
     background_init: BackgroundInit = "copy"
     background_hole: BackgroundHole = "grey"
+    posed_foreground: bool = False
     prediction: Prediction = "noise"
     matte: bool = False
     change_spread: Annotated[tuple[float, ...], POSITIVE] = ()

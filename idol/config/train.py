@@ -104,6 +104,9 @@ class OptimizerConfig:
     """Largest norm of the gradient; a larger one is scaled down. 0 is none, as in DisCo's code."""
     foreground_dropout: Annotated[float, FRACTION] = 0.05
     """Fraction of samples that lose their foreground, for guidance."""
+    posed_dropout: Annotated[float, FRACTION] = 0.1
+    """Fraction of samples whose background shows nobody, of a model with --model.posed-foreground:
+    it can then generate also where joints are not known."""
     dropout_draw: Literal["sample", "batch"] = "sample"
     """Drawn for each sample; or once for all samples of a pass in one process, as in DisCo's code:
     a run then resumes with the same batch size alone."""
@@ -290,6 +293,8 @@ class TrainConfig:
                 "--latents are of backgrounds with a grey hole, and the model takes filled ones: "
                 "leave them out, or --model.background-hole"
             )
+        if data.latents and self.model.posed_foreground:
+            yield "--latents have no posed foreground: leave them out, or --model.posed-foreground"
         if data.depth_scores and self.model.streams in ("joint", "video"):
             yield f"--depth-scores weighs a stream that variant {self.variant} has not"
         if self.stage == "autoencoder":

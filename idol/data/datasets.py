@@ -23,7 +23,7 @@ from shards.mix import Mixture, open_mixture
 from shards.reader import Shard
 from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
 from shards.stream.catalogue import sizes_of
-from shards.stream.request import DEPTH_SCORES, Request
+from shards.stream.request import DEPTH_SCORES, POSED, Request
 
 __all__ = ["DataError", "Datasets", "open_datasets"]
 
@@ -42,6 +42,10 @@ _MADE_BY = {
     "background": "`idol-prep build --mask lite`, which keeps a reference frame",
     "background_mask": "`idol-prep build --mask lite`",
 }
+
+
+# Stages that are given poses, and denoise.
+_POSED = ("image", "video", "distill")
 
 
 class DataError(IdolError):
@@ -81,6 +85,8 @@ class Datasets:
         wanted = MODALITIES[config.stage]
         if config.model.streams == "video":
             wanted -= {"depth"}
+        if config.model.posed_foreground and config.stage in _POSED:
+            wanted |= {POSED}
         return wanted | {DEPTH_SCORES} if config.data.depth_scores and weighs(config) else wanted
 
     @property

@@ -15,7 +15,7 @@ from idol.diffusion.noise import Randomness, sent
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
-from shards.stream.request import DEPTH_SCORES
+from shards.stream.request import DEPTH_SCORES, POSED
 
 __all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images", "weighs"]
 
@@ -91,6 +91,7 @@ class Preparation:
         *,
         random: Randomness | None = None,
         dropout: float = 0.0,
+        posed_dropout: float = 0.0,
         together: bool = False,
         guided: bool = False,
     ) -> LatentBatch:
@@ -100,6 +101,7 @@ class Preparation:
             random: samples the VAE's posteriors and the foregrounds dropped, by the clips'
                 positions; without it modes are taken and none is dropped.
             dropout: fraction of foregrounds dropped.
+            posed_dropout: fraction of clips whose background shows nobody, where one is posed.
             together: drop all of a batch or none.
             guided: guidance will be taken, which asks for no foreground as well; always so without
                 `random`.
@@ -124,10 +126,16 @@ class Preparation:
             encoded_foreground_BTD=self.encode_image(clips.foreground, mask),
             background_BCHW=encode("background", "background")[:, 0],
             pose_BFCHW=self._pose(clips, random) if _is_there(clips, "pose") else None,
+            posed_BFCHW=encode(POSED, "background") if POSED in clips.more else None,
         )
         if (guided or random is None) and self.unconditional == "zeroed_image":
             without = self.encode_image(clips.foreground, torch.zeros_like(mask))
             conditions = replace(conditions, unconditional_BTD=without)
+        if random is not None and posed_dropout and conditions.posed_BFCHW is not None:
+            drawn = random.dropped(
+                clips.positions, posed_dropout, together=together, purpose="posed-dropout"
+            )
+            conditions = conditions.without_posed(sent(drawn, device))
         if dropped is not None:
             conditions = conditions.without_foreground(dropped)
         return LatentBatch(
@@ -153,7 +161,7 @@ class Preparation:
         random: Randomness | None,
     ) -> Tensor:
         """Latents of images, or drawn from their moments where those were cached."""
-        moments = clips[f"{name}_latents"]
+        moments = clips[f"{name}_latents"] if name != POSED else None
         given: Tensor = clips[name] if moments is None else moments
         if name == "background":
             given = given[:, None]

@@ -10,6 +10,8 @@ from torch import Tensor
 
 __all__ = ["Conditions"]
 
+_OF_FRAMES = frozenset({"pose_BFCHW", "posed_BFCHW"})
+
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
@@ -20,12 +22,21 @@ class Conditions:
     `pose_BFCHW`              latents of the drawn skeletons, or for a T2I-Adapter these themselves,
                               in [-1, 1]; None: pre-training has no pose.
     `unconditional_BTD`       tokens that stand for no foreground; None: tokens of zeros.
+    `posed_BFCHW`             latents of the background under each frame with the foreground's
+                              person over it in the frame's pose; None: the model is not given it.
     """
 
     encoded_foreground_BTD: Tensor
     background_BCHW: Tensor
     pose_BFCHW: Tensor | None = None
     unconditional_BTD: Tensor | None = None
+    posed_BFCHW: Tensor | None = None
+
+    @property
+    def place(self) -> Tensor:
+        """The background as the denoiser takes it: (B, C, H, W), or (B, F, C, H, W) with the person
+        posed in it."""
+        return self.background_BCHW if self.posed_BFCHW is None else self.posed_BFCHW
 
     def to(self, device: torch.device) -> Conditions:
         """The same on another device."""
@@ -34,32 +45,44 @@ class Conditions:
 
     def of_windows(self, windows: Sequence[slice]) -> Conditions:
         """The same for windows of the clips' frames, B clips each, one window after the other."""
-        pose, count = self.pose_BFCHW, len(windows)
-        if count == 1:
-            return self if pose is None else replace(self, pose_BFCHW=pose[:, windows[0]])
+        count = len(windows)
         several = {k: torch.cat([x] * count) for k, x in vars(self).items() if x is not None}
-        if pose is not None:
-            several["pose_BFCHW"] = torch.cat([pose[:, window] for window in windows])
+        for name in _OF_FRAMES & several.keys():
+            frames = vars(self)[name]
+            several[name] = torch.cat([frames[:, window] for window in windows])
         return Conditions(**several)
 
     def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
         """The unconditional branch of classifier-free guidance.
 
-        dropped_B: bool, which clips lose theirs; all of them unless given.
+        dropped_B: bool, which clips lose theirs; all of them unless given. What is posed goes too.
         """
         tokens_BTD, without_BTD = self.encoded_foreground_BTD, self.unconditional_BTD
         if without_BTD is None:
             without_BTD = torch.zeros_like(tokens_BTD)
         if dropped_B is not None:
             without_BTD = torch.where(dropped_B[:, None, None], without_BTD, tokens_BTD)
-        return replace(self, encoded_foreground_BTD=without_BTD)
+        return replace(self.without_posed(dropped_B), encoded_foreground_BTD=without_BTD)
+
+    def without_posed(self, dropped_B: Tensor | None = None) -> Conditions:
+        """The same with the background alone in each frame, where somebody was posed in it.
+
+        dropped_B: bool, of which clips; of all of them unless given.
+        """
+        posed = self.posed_BFCHW
+        if posed is None:
+            return self
+        nobody = self.background_BCHW[:, None].expand_as(posed)
+        if dropped_B is not None:
+            nobody = torch.where(dropped_B[:, None, None, None, None], nobody, posed)
+        return replace(self, posed_BFCHW=nobody)
 
     def with_unconditional(self) -> Conditions:
         """Of 2B clips: all without their foreground, then all with it, for guidance."""
-        dropped = self.without_foreground()
-        background, pose = self.background_BCHW, self.pose_BFCHW
-        return Conditions(
-            torch.cat([dropped.encoded_foreground_BTD, self.encoded_foreground_BTD]),
-            torch.cat([background, background]),
-            None if pose is None else torch.cat([pose, pose]),
-        )
+        dropped = vars(self.without_foreground())
+        both = {
+            name: torch.cat([dropped[name], x])
+            for name, x in vars(self).items()
+            if x is not None and name != "unconditional_BTD"
+        }
+        return Conditions(**both)

@@ -38,15 +38,20 @@ class Randomness:
         return torch.tensor(draws)
 
     def dropped(
-        self, positions: Sequence[int], probability: float, *, together: bool = False
+        self,
+        positions: Sequence[int],
+        probability: float,
+        *,
+        together: bool = False,
+        purpose: str = "dropout",
     ) -> Tensor:
-        """(B,) bool: which samples lose their foreground, for guidance.
+        """(B,) bool: which samples lose their foreground, for guidance, or something else.
 
         together: all of them or none, by the first one's draw.
         """
         if together:
             positions = [positions[0]] * len(positions)
-        draws = [Draws(self.seed, "dropout", p).chance(probability) for p in positions]
+        draws = [Draws(self.seed, purpose, p).chance(probability) for p in positions]
         return torch.tensor(draws)
 
     def normal(self, purpose: str, positions: Sequence[int], shape: Sequence[int]) -> Tensor:

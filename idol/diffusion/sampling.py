@@ -44,7 +44,7 @@ def predict(
         latents_BMFCHW,
         timesteps_B,
         conditions.encoded_foreground_BTD,
-        conditions.background_BCHW,
+        conditions.place,
         conditions.pose_BFCHW,
         modalities=modalities,
         return_features=return_features,

@@ -15,6 +15,8 @@ from idol.generate.errors import GenerationError
 from idol.model_info import sampling_by
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
+from shards.sample.keypoints import COCO_18
+from shards.sample.posed import pose_of, reference_joints
 from shards.sample.traces import number_said
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ __all__ = [
     "Generated",
     "arrays_of",
     "conditions_of",
+    "joints_of",
+    "seen_joints",
 ]
 
 DepthKind = Literal["person", "frame"]
@@ -53,6 +57,10 @@ class ClipConditions:
                  by the pipeline.
     `skeletons`  (F, S, S, 3) uint8: the motion, drawn on black as `shards.sample.skeleton` does.
     `fps`        frames a second, above 0.
+    `foreground_joints`, `joints`
+                 (18, 3) in pixels of the foreground, and (F, 18, 3) in pixels of the frames,
+                 float32: of the joints of `COCO_18` x, y, and 1 where it is seen, else 0. None
+                 where they are not known. Models with a posed foreground take them.
 
     Raises GenerationError, naming everything of another shape or dtype.
     """
@@ -63,6 +71,8 @@ class ClipConditions:
     background_mask: np.ndarray
     skeletons: np.ndarray
     fps: float
+    foreground_joints: np.ndarray | None = None
+    joints: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shapes = {
@@ -79,6 +89,13 @@ class ClipConditions:
             if not fits or any(w not in (None, n) for n, w in zip(array.shape, shape, strict=True)):
                 wanted = " x ".join("any" if n is None else str(n) for n in shape)
                 mistakes.append(f"{name} is {array.dtype}{array.shape}, not uint8 of {wanted}")
+        for name, shape in {
+            "foreground_joints": (len(COCO_18), 3),
+            "joints": (len(self.skeletons), len(COCO_18), 3),
+        }.items():
+            joints = getattr(self, name)
+            if joints is not None and (joints.dtype != np.float32 or joints.shape != shape):
+                mistakes.append(f"{name} is {joints.dtype}{joints.shape}, not float32{shape}")
         if not self.fps > 0:
             mistakes.append(f"fps is {self.fps}, and must be above 0")
         GenerationError.raise_if_any(mistakes, "no clip can be generated from this")
@@ -87,6 +104,11 @@ class ClipConditions:
     def frames(self) -> int:
         """F."""
         return len(self.skeletons)
+
+    @property
+    def posed(self) -> bool:
+        """Whether the person can be laid over the background in each pose."""
+        return self.foreground_joints is not None and self.joints is not None
 
     @property
     def size(self) -> int:
@@ -253,6 +275,8 @@ class ClipGenerator:
             conditions.skeletons,
             foreground_mask=conditions.foreground_mask,
             background_mask=conditions.background_mask,
+            foreground_joints=conditions.foreground_joints,
+            joints=conditions.joints,
             num_inference_steps=sampling.steps,
             guidance_scale=sampling.guidance,
             temperature=self.temperature,
@@ -339,7 +363,29 @@ def conditions_of(clip: Clip) -> ClipConditions:
     names = ("reference", "reference_mask", "background", "background_mask", "pose")
     foreground, mask, background, hole, pose = arrays_of(clip, names, "a mask and a pose")
     fps = number_said(clip.info, "fps") or FPS
-    return ClipConditions(foreground, mask, background, hole, pose, fps)
+    own, joints = joints_of(clip)
+    return ClipConditions(foreground, mask, background, hole, pose, fps, own, joints)
+
+
+def joints_of(clip: Clip) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The joints of a clip's foreground, and of its frames, as `ClipConditions` has them; None
+    where it does not tell."""
+    if clip.keypoints is None:
+        return None, None
+    try:
+        poses, least = pose_of(clip.keypoints, clip.info)
+    except ValueError:
+        return None, None
+    size = clip.rgb.shape[1] if clip.reference is None else clip.reference.shape[1]
+    own = reference_joints(clip.info, poses, size)
+    return None if own is None else seen_joints(own, least), seen_joints(poses, least)
+
+
+def seen_joints(joints: np.ndarray, min_score: float) -> np.ndarray:
+    """Joints (..., 3) with 1 for a score where they are seen, else 0; float32."""
+    seen: np.ndarray = joints.astype(np.float32)
+    seen[..., 2] = joints[..., 2] >= min_score
+    return seen
 
 
 def arrays_of(clip: Clip, modalities: Sequence[str], annotators: str) -> list[np.ndarray]:

@@ -9,23 +9,35 @@ from torch import Tensor
 
 from idol.generate.errors import GenerationError
 from idol.generate.pictures import mask_of, picture_of, pictures_of
+from shards.sample.keypoints import COCO_18
 
 __all__ = ["GivenClip", "check_shape", "given_clips"]
 
 
 @dataclass(frozen=True, eq=False)
 class GivenClip:
-    """A clip's images, uint8: (H, W, 3), masks (H, W), poses (F, H, W, 3)."""
+    """A clip's images, uint8: (H, W, 3), masks (H, W), poses (F, H, W, 3).
+
+    `foreground_joints` (18, 3) and `joints` (F, 18, 3) float32, in pixels of foreground and poses.
+    """
 
     foreground: np.ndarray
     foreground_mask: np.ndarray
     background: np.ndarray
     background_mask: np.ndarray
     poses: np.ndarray
+    foreground_joints: np.ndarray | None = None
+    joints: np.ndarray | None = None
 
 
 def given_clips(
-    foreground: Any, foreground_mask: Any, background: Any, background_mask: Any, poses: Any
+    foreground: Any,
+    foreground_mask: Any,
+    background: Any,
+    background_mask: Any,
+    poses: Any,
+    foreground_joints: Any = None,
+    joints: Any = None,
 ) -> list[GivenClip]:
     """The clips of a call: one, or of a list of each as many as there are foregrounds.
 
@@ -42,6 +54,8 @@ def given_clips(
         "background": background,
         "background_mask": background_mask,
         "poses": poses,
+        "foreground_joints": foreground_joints,
+        "joints": joints,
     }
     if not isinstance(foreground, list):
         return [_clip(given)]
@@ -72,7 +86,26 @@ def _clip(given: dict[str, Any]) -> GivenClip:
         if mask is None:
             mask = np.full(picture.shape[:2], 255 if name == "foreground" else 0, np.uint8)
         pictures[name], masks[f"{name}_mask"] = picture, mask
-    return GivenClip(**pictures, **masks, poses=pictures_of(given["poses"], "poses"))
+    poses = pictures_of(given["poses"], "poses")
+    return GivenClip(
+        **pictures,
+        **masks,
+        poses=poses,
+        foreground_joints=_joints(given, "foreground_joints", (len(COCO_18), 3)),
+        joints=_joints(given, "joints", (len(poses), len(COCO_18), 3)),
+    )
+
+
+def _joints(given: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    if given[name] is None:
+        return None
+    joints = np.asarray(given[name], np.float32)
+    if joints.shape != shape or not np.isfinite(joints).all():
+        raise GenerationError(
+            f"{name} must be finite numbers of shape {shape}, the joints of COCO_18 with x, y and "
+            f"a score, and are of shape {joints.shape}"
+        )
+    return joints
 
 
 def check_shape(shape: Sequence[int], height: int, width: int, name: str) -> None:

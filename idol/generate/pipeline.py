@@ -41,6 +41,7 @@ from idol.generate.folder import complete_folder
 from idol.generate.given import GivenClip, check_shape, given_clips
 from idol.generate.pictures import Picture, pad_to_square
 from idol.generate.placement import PlacedPipeline
+from idol.generate.posing import posed_frames
 from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model.saving import ConfiguredModel
@@ -214,6 +215,8 @@ class IdolPipeline(PlacedPipeline):
         *,
         foreground_mask: Picture | list[Picture] | None = None,
         background_mask: Picture | list[Picture] | None = None,
+        foreground_joints: np.ndarray | list[np.ndarray] | None = None,
+        joints: np.ndarray | list[np.ndarray] | None = None,
         height: int | None = None,
         width: int | None = None,
         num_inference_steps: int | None = None,
@@ -243,6 +246,10 @@ class IdolPipeline(PlacedPipeline):
                 all of it.
             background_mask: where the background is a hole, under the person or beyond a photo;
                 unless given, where its alpha is 0, else nowhere.
+            foreground_joints, joints: (18, 3) in pixels of the foreground, and (F, 18, 3) in pixels
+                of `poses`: x, y and a score of the joints of `shards.sample.keypoints.COCO_18`. A
+                model with `posed_foreground` lays the person over the background by them; without
+                them it is given the background alone, and others ignore them.
             height, width: of the frames; unless given, those that the model was trained with.
             num_inference_steps: denoising steps; unless given 50, but by UniPC and DPM-Solver++ 10.
                 For models of preset tiny 50 by DDIM and 2 by any other scheduler; for a distilled
@@ -294,7 +301,9 @@ class IdolPipeline(PlacedPipeline):
         )
         self._guidance_scale, self._interrupt = guidance_scale, False
         device = self._execution_device
-        clips = given_clips(foreground, foreground_mask, background, background_mask, poses)
+        clips = given_clips(foreground, foreground_mask, background, background_mask, poses,
+            foreground_joints, joints,
+        )  # fmt: skip
         if isinstance(generator, list) and len(generator) != len(clips):
             raise GenerationError(f"{len(generator)} generators for {len(clips)} clips")
         conditions = self.encode_conditions(clips, height, width, low_memory=low_memory)
@@ -399,13 +408,19 @@ class IdolPipeline(PlacedPipeline):
             pixels = (scale_images(piece, (height, width)).to(device) for piece in pieces)
             return torch.cat([codec.encode(piece).to(dtype) for piece in pixels])
 
-        backgrounds, hole = [], self.unet.settings.background_hole
+        settings = self.unet.settings
+        backgrounds, posed, hole = [], [], settings.background_hole
         for clip in clips:
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
             background = holed(clip.background, clip.background_mask, hole)
             backgrounds.append(encoded(background[None]))
-        if self.unet.settings.pose_control == "t2i_adapter":
+            laid = posed_frames(clip, background, height, width)
+            if settings.posed_foreground and laid is not None:
+                posed.append(encoded(laid))
+            elif settings.posed_foreground:
+                posed.append(backgrounds[-1].expand(len(clip.poses), -1, -1, -1))
+        if settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]
             poses = torch.stack(images).to(device, dtype)
         else:
@@ -416,6 +431,7 @@ class IdolPipeline(PlacedPipeline):
             torch.cat(backgrounds),
             poses,
             torch.cat(without).to(dtype) if without else None,
+            torch.stack(posed) if posed else None,
         )
 
     def prepare_latents(

@@ -33,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 _FOLDER = ".resume"
 _SETTINGS, _INPUTS, _LATENTS = "settings.json", "inputs.npz", "latents.npz"
-_ARRAYS = ("foreground", "foreground_mask", "background", "background_mask", "skeletons")
+_ARRAYS = (
+    *("foreground", "foreground_mask", "background", "background_mask", "skeletons"),
+    *("foreground_joints", "joints"),
+)
 
 
 class Remains:
@@ -76,7 +79,8 @@ class Remains:
     def keep_inputs(self, conditions: ClipConditions, info: Mapping[str, Any]) -> None:
         """Keep what is generated from, and what the report says of it: plain JSON."""
         write_atomically(self._folder / _SETTINGS, canonical_json(self._settings, indent=1))
-        arrays = {name: getattr(conditions, name) for name in _ARRAYS}
+        of = vars(conditions)
+        arrays = {name: of[name] for name in _ARRAYS if of[name] is not None}
         text = np.frombuffer(canonical_json({**info, "fps": conditions.fps}), np.uint8)
         self._write(_INPUTS, {**arrays, "json": text})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -55,6 +56,8 @@ from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 
 __all__ = ["PREVIEW", "Read", "generate", "read_inputs"]
+
+_log = logging.getLogger(__name__)
 
 PREVIEW = "preview.png"
 _PREVIEW_SIZE = 256  # pixels
@@ -360,13 +363,21 @@ def _inputs(
     person, motion = given
     check_length(config, motion, generator.windows_in_force)
     conditions, placement = _prepared(config, annotators, person, motion, generator.pipeline.size)
-    told = {
+    told: dict[str, Any] = {
         "person": {"name": person.name, **person.info},
         "motion": {
             "name": motion.name, "frames_used": len(motion), "fps_used": motion.fps, **motion.info,
         },
         "placement": placement.as_json(),
     }  # fmt: skip
+    if generator.pipeline.unet.settings.posed_foreground:
+        told["posed"] = conditions.posed
+        if not conditions.posed:
+            unknown = motion.name if conditions.joints is None else person.name
+            _log.warning(
+                f"the joints in {unknown} are not known, so the model is not shown the person in "
+                "each pose, and draws them more loosely"
+            )
     _write_preview(config, annotators, person, motion)
     remains.keep_inputs(conditions, told)
     return conditions, told

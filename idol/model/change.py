@@ -20,6 +20,7 @@ from torch import Tensor
 from idol.config.model import DEPTH, DualModalUNetConfig
 from idol.config.patches import PATCH, channels_of, patch_of
 from idol.diffusion.schedule import signal_fraction
+from idol.model.layout import of_frames
 from idol.model.waves import coded, pictured
 
 __all__ = ["change_of", "noise_of_change"]
@@ -79,18 +80,18 @@ def _fraction(timesteps_B: Tensor) -> Tensor:
 def _origin(
     background_BCHW: Tensor, modalities: tuple[int, ...], config: DualModalUNetConfig
 ) -> Tensor:
-    """(B, M, 1, C, H, W) float32: the background of video, the farthest depth of depth."""
-    background = background_BCHW.float()
+    """(B, M, F or 1, C, H, W) float32: the background of video, the farthest depth of depth."""
+    background = of_frames(background_BCHW).float()
     far = _channels(config.far_latent, background.device).expand_as(background)
-    return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)[:, :, None]
+    return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)
 
 
-def _uncovered(origin_BM1CHW: Tensor, matte_BMFPHW: Tensor, config: DualModalUNetConfig) -> Tensor:
+def _uncovered(origin_BMFCHW: Tensor, matte_BMFPHW: Tensor, config: DualModalUNetConfig) -> Tensor:
     """(B, M, F, C, H, W): the origin, in each frame, without fine detail where the matte is."""
     patch, shared = patch_of(config.latent_channels), channels_of(PATCH)
-    coarse = origin_BM1CHW.clone()
+    coarse = origin_BMFCHW.clone()
     coarse[:, :, :, shared:] = 0
-    fine = origin_BM1CHW - coarse
+    fine = origin_BMFCHW - coarse
     # A matte is smooth, as lightness is: its waves count as much as those differ from person to
     # place. The mean of a patch, the first of them, counts wholly.
     spread, waves = config.change_spread, PATCH**2

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["ClipLayout"]
+__all__ = ["ClipLayout", "of_frames"]
 
 
 class ClipLayout(NamedTuple):
@@ -50,3 +50,9 @@ class ClipLayout(NamedTuple):
         """Repeat what a modality has once, (M, ...), for each of its images: (N, ...)."""
         x_BM = x_M.unsqueeze(0).expand(self.clips, *x_M.shape).flatten(0, 1)
         return x_BM.repeat_interleave(self.frames, dim=0)
+
+
+def of_frames(background_BCHW: Tensor) -> Tensor:
+    """A background of each clip, (B, C, H, W), or of each frame, (B, F, C, H, W), as the latter;
+    F is 1 for the former."""
+    return background_BCHW if background_BCHW.ndim == 5 else background_BCHW[:, None]

@@ -17,7 +17,7 @@ from idol.model.blocks import Embeddings, UpBlock
 from idol.model.change import change_of, noise_of_change
 from idol.model.controlnet import ControlResiduals
 from idol.model.encoder import DualModalEncoder
-from idol.model.layout import ClipLayout
+from idol.model.layout import ClipLayout, of_frames
 from idol.model.resblock import NORM_EPS, group_norm
 
 __all__ = ["ConsistencyFeatures", "DenoiserOutput", "DualModalUNet"]
@@ -109,7 +109,8 @@ class DualModalUNet(DualModalEncoder):
             latents_BMFCHW: noisy latents z_t; H and W of any size the down blocks can halve.
             timesteps_B: one timestep per clip, 0 to 999.
             foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
-            background_BCHW: one background latent per clip; it feeds both streams.
+            background_BCHW: one background latent per clip, or (B, F, C, H, W), one per frame,
+                of models with a posed foreground; it feeds both streams.
             control: what `PoseControlNet` returned for the same latents; absent in pre-training.
             modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
             return_features: also return what the consistency losses compare.
@@ -155,8 +156,10 @@ class DualModalUNet(DualModalEncoder):
         hidden = self.conv_in(seen_BMFCHW.flatten(0, 2).to(dtype))
         if self.settings.background == "latent":
             layout = embeddings.layout
-            background_BCHW = self.background_conv(background_BCHW.to(dtype))
-            hidden = (layout.split(hidden) + background_BCHW[:, None, None]).flatten(0, 2)
+            place_BFCHW = of_frames(background_BCHW.to(dtype))
+            added = self.background_conv(place_BFCHW.flatten(0, 1))
+            added = added.unflatten(0, place_BFCHW.shape[:2])[:, None]
+            hidden = (layout.split(hidden) + added).flatten(0, 2)
         return hidden
 
     def leave(

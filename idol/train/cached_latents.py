@@ -47,6 +47,7 @@ def caches_latents(config: TrainConfig, data: Datasets, processes: int) -> bool:
         and config.stage in ("image", "video", "distill")
         and model.streams != "joint"
         and model.background_hole == "grey"
+        and not model.posed_foreground
         and model.pose_control == "controlnet"
         and config.vae is not None
         and is_vae(config.vae)

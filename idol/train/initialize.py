@@ -231,6 +231,7 @@ def _continued(
         dataclasses.replace(
             denoiser.settings,
             background_hole=config.model.background_hole,
+            posed_foreground=config.model.posed_foreground,
             matte=config.model.matte or denoiser.settings.matte,
         ),
     )
@@ -328,6 +329,12 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
         mistakes.append(
             f"--init-from {config.init_from} teaches what it makes of {hole} holes: leave out "
             "--model.background-hole"
+        )
+    posed = before.settings.posed_foreground
+    if config.stage == "distill" and posed != config.model.posed_foreground:
+        mistakes.append(
+            f"--init-from {config.init_from} teaches what it makes of a background with"
+            f"{'' if posed else 'out'} a posed foreground: leave out --model.posed-foreground"
         )
     if before.preset != config.preset:
         mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")

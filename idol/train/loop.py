@@ -142,6 +142,7 @@ def denoising_losses(run: Run, record: Recorder = cuda_graph) -> PassLosses:
             run.accelerator.device,
             random=random,
             dropout=config.optimizer.foreground_dropout,
+            posed_dropout=config.optimizer.posed_dropout,
             together=config.optimizer.dropout_draw == "batch",
         )
         if graphed is not None and not gradient_norms:

@@ -19,6 +19,7 @@ __all__ = ["notices"]
 
 _BEFORE = {"image": "pretrain", "video": "image"}
 _PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
+_DROPOUTS = ("foreground_dropout", "posed_dropout", "dropout_draw")
 _NO_DENOISER = "stage autoencoder trains no denoiser"
 # The last timestep that a model is trained with.
 _LAST = TIMESTEPS - 1
@@ -115,6 +116,8 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
         yield "loss.average_heads", "--loss.cross-attention-weight is 0"
     if not loss.compares:
         yield "report.gradient_norms_every", "no consistency loss is taken"
+    if not config.model.posed_foreground:
+        yield "optimizer.posed_dropout", "the model has no posed foreground"
     if not config.optimizer.foreground_dropout:
         yield "optimizer.dropout_draw", "--foreground-dropout is 0"
     if config.run.fsdp:
@@ -161,7 +164,7 @@ def _model_rules(config: TrainConfig) -> Iterator[tuple[str, str]]:
 def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:
     why = "stage distill follows its teacher, whatever that learnt from"
     yield from ((f"loss.{field.name}", why) for field in dataclasses.fields(config.loss))
-    yield from ((f"optimizer.{n}", why) for n in ("foreground_dropout", "dropout_draw"))
+    yield from ((f"optimizer.{n}", why) for n in _DROPOUTS)
     yield "report.gradient_norms_every", why
     yield "report.guidance", "a student has the teacher's in it"
     yield "report.sample_spacing", "a student's steps are the solver's"
@@ -172,7 +175,7 @@ def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:
 def _denoisers_alone(config: TrainConfig) -> Iterator[tuple[str, str]]:
     yield "variant", "a codec is of no variant"
     yield from ((f"loss.{field.name}", _NO_DENOISER) for field in dataclasses.fields(config.loss))
-    yield from ((f"optimizer.{n}", _NO_DENOISER) for n in ("foreground_dropout", "dropout_draw"))
+    yield from ((f"optimizer.{n}", _NO_DENOISER) for n in _DROPOUTS)
     names = ("sample_steps", "sample_spacing", "guidance", "gradient_norms_every")
     yield from ((f"report.{name}", _NO_DENOISER) for name in names)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from idol.config.model import VIDEO, DualModalUNetConfig
 from idol.model.controlnet import ControlResiduals, PoseControlNet
 from idol.model.denoiser import DualModalDenoiser, ForegroundProjection, Parts
+from idol.model.layout import of_frames
 from idol.model.saving import ConfiguredModel
 from idol.model.unet import DualModalUNet
 
@@ -43,7 +44,7 @@ class DiscoControlNets(ConfiguredModel):
         modalities: tuple[int, ...] = (VIDEO,),
     ) -> ControlResiduals:
         """As `PoseControlNet`; the background is the hint of every frame."""
-        still_BFCHW = background_BCHW[:, None].expand_as(pose_BFCHW)
+        still_BFCHW = of_frames(background_BCHW).expand_as(pose_BFCHW)
         given = latents_BMFCHW, timesteps_B, foreground_BTD
         pose = self.pose_network(*given, pose_BFCHW, modalities=modalities)
         background = self.background_network(*given, still_BFCHW, modalities=modalities)

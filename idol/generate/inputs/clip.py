@@ -6,7 +6,7 @@ import numpy as np
 
 from idol.config.generate import BETWEEN
 from idol.generate.errors import GenerationError
-from idol.generate.generator import FPS, arrays_of
+from idol.generate.generator import FPS, arrays_of, joints_of
 from idol.generate.inputs.values import Motion, Person
 from preprocess.annotators.sanity import joints_in_mask
 from preprocess.crop import main_box
@@ -69,6 +69,7 @@ def person_of_clip(clip: Clip) -> Person:
         seen if seen is not None and len(seen) else None,
         clip.key,
         {"kind": "clip", "size": [clip.rgb.shape[2], clip.rgb.shape[1]]},
+        joints_of(clip)[0],
     )
 
 

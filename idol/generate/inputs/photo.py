@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from idol.generate.errors import GenerationError
+from idol.generate.generator import seen_joints
 from idol.generate.inputs.frame import Fit, fit, from_square
 from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Person
@@ -24,12 +25,15 @@ from preprocess.reference import Seen, foreground_crop
 from preprocess.shots import Shot
 from preprocess.sources.values import Video
 from preprocess.survey import survey
+from shards.sample.keypoints import COCO_18, Keypoints
+from shards.sample.skeleton import MIN_SCORE
 
 __all__ = ["person_of_photo"]
 
 _MOST = 2048  # pixels of the square in which annotators give what they find
 _LARGEST = 1024  # pixels of the foreground's square: no image encoder looks at more
 _MOST_OF_PICTURE = 0.97  # that a mask may cover: more is a mask of the background
+_BODY = len(COCO_18)
 _SEEN = 4  # joints: fewer say nothing of a body
 
 
@@ -95,7 +99,7 @@ def person_of_photo(
     points = None
     if clip.keypoints is not None:
         points = from_square(clip.keypoints[:, 0], clip.info["crop"]["box"], side)
-        if int((points[0, :18, 2] >= 0.3).sum()) < _SEEN:
+        if int((points[0, :_BODY, 2] >= MIN_SCORE).sum()) < _SEEN:
             points = None
     people = len(looked.identity.people) if looked.identity else None
     info: dict[str, Any] = {
@@ -108,7 +112,8 @@ def person_of_photo(
         "annotators": clip.info["annotators"],
         "coverage": round(float((seen.mask > 127).mean()), 4),
     }
-    person = _cut(seen, points, photo.name, info)
+    joints = None if points is None else seen_joints(points[0, :_BODY], MIN_SCORE)
+    person = _cut(seen, points, joints, photo.name, info)
     if background is None:
         return person
     return _before(person, background, background_mask)
@@ -139,7 +144,14 @@ def _check_mask(mask: Path, photo: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def _cut(seen: Seen, points: np.ndarray | None, name: str, info: dict[str, Any]) -> Person:
+def _cut(
+    seen: Seen,
+    points: np.ndarray | None,
+    joints: np.ndarray | None,
+    name: str,
+    info: dict[str, Any],
+) -> Person:
+    """The person's square; `points` and `joints` are in pixels of the photo."""
     assert seen.mask is not None
     crop = foreground_crop(seen, 1)
     crop = replace(crop, size=min(crop.side, _LARGEST))
@@ -151,6 +163,9 @@ def _cut(seen: Seen, points: np.ndarray | None, name: str, info: dict[str, Any])
         points,
         name,
         {**info, "box": list(crop.box)},
+        None
+        if joints is None
+        else Keypoints(joints[None, None], COCO_18).transformed(crop.to_clip).points[0, 0],
     )
 
 

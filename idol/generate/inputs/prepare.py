@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from idol.generate.errors import CannotRetargetError, GenerationError
-from idol.generate.generator import ClipConditions
+from idol.generate.generator import ClipConditions, seen_joints
 from idol.generate.inputs.frame import (
     box_of_drawings,
     box_of_motion,
@@ -22,7 +22,7 @@ from idol.generate.inputs.values import Motion, Person
 from idol.generate.retarget import RetargetMethod, retarget
 from idol.generate.retarget_check import misfits
 from preprocess.crop import Crop
-from shards.sample.keypoints import OPENPOSE_134, Keypoints
+from shards.sample.keypoints import COCO_18, OPENPOSE_134, Keypoints
 from shards.sample.skeleton import PoseStyle, draw_poses
 
 __all__ = ["FrameChoice", "Placement", "prepare"]
@@ -131,7 +131,8 @@ def prepare(
     inside = Keypoints(moved.keypoints[:, None], OPENPOSE_134).transformed(crop.to_clip)
     drawn = draw_poses(inside, (size, size), pose_style, min_score=motion.min_score)
     report = {"method": method, **(over.as_json() if method == "none" else moved.as_json())}
-    return _conditions(person, crop, drawn, motion.fps), Placement(
+    joints = seen_joints(inside.points[:, 0, : len(COCO_18)], motion.min_score)
+    return _conditions(person, crop, drawn, motion.fps, joints), Placement(
         crop.mode, crop.box, report, reasons, _outside(crop, person.size), inside.points[:, 0]
     )
 
@@ -196,7 +197,9 @@ def _warped(image: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
     return warped
 
 
-def _conditions(person: Person, crop: Crop, drawn: np.ndarray, fps: float) -> ClipConditions:
+def _conditions(
+    person: Person, crop: Crop, drawn: np.ndarray, fps: float, joints: np.ndarray | None = None
+) -> ClipConditions:
     same = crop.box == (0, 0, *person.size) and person.size == (crop.size, crop.size)
     return ClipConditions(
         person.foreground,
@@ -205,6 +208,8 @@ def _conditions(person: Person, crop: Crop, drawn: np.ndarray, fps: float) -> Cl
         person.background_mask if same else hole_in(crop, person.background_mask),
         np.ascontiguousarray(drawn),
         fps,
+        person.joints,
+        joints,
     )
 
 

@@ -25,6 +25,8 @@ class Person:
     `keypoints`        (N, 134, 3) float32, x, y in pixels of `background` and a score in [0, 1]:
                        the person as one photo shows them, or as several frames do; None where
                        nobody was looked for.
+    `joints`           (18, 3) float32, of `COCO_18`: x, y in pixels of `foreground`, and 1 where a
+                       joint is seen, else 0; None where it is not known where they are.
     `name`             of the file or clip; `info` what the report says of how it was read.
     """
 
@@ -35,6 +37,7 @@ class Person:
     keypoints: np.ndarray | None
     name: str
     info: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    joints: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:

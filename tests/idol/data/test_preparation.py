@@ -112,6 +112,36 @@ def test_foregrounds_are_dropped_sample_by_sample() -> None:
     )
 
 
+def test_what_is_posed_becomes_the_place_of_each_frame() -> None:
+    clips = batch()
+    posed = clips.pose.flip(1)
+    clips = dataclasses.replace(clips, more={"posed": posed}, positions=(32, 33, 34))
+    prepare, random = Preparation(PatchCodec(), tokens, size=8), Randomness(1)
+    conditions = prepare(clips, CPU).conditions
+    torch.testing.assert_close(images_of(conditions.place), posed.float(), rtol=0, atol=1e-3)
+    background = conditions.background_BCHW[:, None].expand_as(conditions.place)
+
+    # Without the foreground nobody is posed; and of some clips nobody, foreground and all.
+    dropped = random.dropped(clips.positions, 0.5)
+    lost = random.dropped(clips.positions, 0.5, purpose="posed-dropout")
+    assert dropped.tolist() != lost.tolist()
+    assert 0 < lost.sum() < 3
+    without = prepare(clips, CPU, random=random, dropout=0.5).conditions
+    bare = prepare(clips, CPU, random=random, posed_dropout=0.5).conditions
+    for i in range(3):
+        expected = background if dropped[i] else conditions.place
+        assert torch.equal(without.place[i], expected[i])
+        expected = background if lost[i] else conditions.place
+        assert torch.equal(bare.place[i], expected[i])
+        assert bare.encoded_foreground_BTD[i].any()
+    assert torch.equal(conditions.without_foreground().place, background)
+    both = conditions.with_unconditional()
+    assert torch.equal(both.place, torch.cat([background, conditions.place]))
+    windows = conditions.of_windows([slice(0, 1), slice(1, 2)])
+    assert torch.equal(windows.place, torch.cat([conditions.place[:, :1], conditions.place[:, 1:]]))
+    assert torch.equal(windows.background_BCHW, torch.cat([conditions.background_BCHW] * 2))
+
+
 @pytest.mark.parametrize(("side", "expected"), [(4, [[50.0, 150.0], [200.0, 0.0]])])
 def test_smaller_images_are_averages(side: int, expected: list[list[float]]) -> None:
     image = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)

@@ -34,7 +34,7 @@ from preprocess.crop import Crop
 from preprocess.video import VideoFile
 from shards.sample.images import decode_image
 from shards.sample.keypoints import OPENPOSE_134, Keypoints
-from shards.sample.skeleton import draw_poses
+from shards.sample.skeleton import MIN_SCORE, draw_poses
 from tests.idol.generate.figures import BONES, figure, walk
 from tests.idol.train.micro import clip
 
@@ -61,6 +61,26 @@ def person(**changes: object) -> Person:
 
 def motion(points: np.ndarray, size: tuple[int, int] = (640, 360), fps: float = 25.0) -> Motion:
     return Motion(points, size, fps, "driving.mp4")
+
+
+def test_the_joints_are_those_that_are_drawn() -> None:
+    """In pixels of the output, 1 where they are seen; and the person's own as they are given."""
+    points = np.repeat(figure(BONES)[None], 3, 0)
+    points[1, 4, 2] = 0.1
+    own = np.ones((18, 3), np.float32)
+    conditions, placement = prepare(person(joints=own), motion(points), size=64, method="none")
+    assert conditions.joints is not None
+    assert placement.keypoints is not None
+    np.testing.assert_array_equal(conditions.joints[..., :2], placement.keypoints[:, :18, :2])
+    seen = placement.keypoints[:, :18, 2] >= MIN_SCORE
+    np.testing.assert_array_equal(conditions.joints[..., 2], seen)
+    assert not seen[1, 4]
+    assert conditions.foreground_joints is own
+    assert conditions.posed
+    drawings = np.zeros((3, 64, 64, 3), np.uint8)
+    drawings[:, 20:40, 30:33] = 255
+    drawn = Motion(None, (64, 64), 25.0, "drawn", drawings)
+    assert not prepare(person(joints=own), drawn, size=64)[0].posed
 
 
 def test_the_square_holds_the_motion_and_a_tenth_and_lies_in_the_picture_where_it_can() -> None:
@@ -425,6 +445,10 @@ def test_a_raw_photo_is_cut_by_an_annotator(photo: Path) -> None:
     seen = body[body[:, 2] > 0.5, :2].round().astype(int)
     assert (found.background_mask[seen[:, 1], seen[:, 0]] > 127).mean() > 0.8
     assert 0.05 < (found.foreground_mask > 127).mean() < 0.6
+    assert found.joints is not None
+    x, y = found.joints[found.joints[:, 2] > 0, :2].round().astype(int).T
+    assert len(x) > 12
+    assert (found.foreground_mask[y, x] > 127).mean() > 0.8
 
 
 def test_a_given_mask_is_taken_as_it_is_and_names_the_person(

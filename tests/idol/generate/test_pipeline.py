@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,16 +21,18 @@ from diffusers import (
 from diffusers.callbacks import MultiPipelineCallbacks, SDCFGCutoffCallback
 from PIL import Image
 
-from idol.data.preparation import Preparation
+from idol.data.preparation import Preparation, scale_images
 from idol.diffusion.sampling import sample
 from idol.diffusion.schedule import ddim_scheduler
 from idol.diffusion.schedulers import own_scheduler, scheduler_for
 from idol.generate import IdolPipeline
 from idol.generate.errors import GenerationError
+from idol.generate.given import given_clips
 from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
 from idol.model_info import DepthMeaning
 from idol.variants import VARIANTS
+from shards.sample.posed import lay_over
 from shards.stream import ClipBatch, to_tensors
 from shards.stream.foreground import holed
 from tests.idol.generate.small import FRAMES, given, sd14, seeded, tiny
@@ -54,6 +57,86 @@ def test_a_model_of_filled_holes_is_given_them() -> None:
     frames = call(pipe, inputs).frames
     np.testing.assert_array_equal(frames, call(grey, {**inputs, **whole}).frames)
     assert not np.array_equal(frames, call(grey, inputs).frames)
+
+
+def bodies(frames: int = FRAMES) -> dict[str, np.ndarray]:
+    """Joints within `given`'s person, and others in its poses."""
+    rng = np.random.default_rng(5)
+    low, high = SIZE // 4, SIZE // 2
+    own, poses = rng.uniform(low, high, (18, 3)), rng.uniform(4, SIZE - 4, (frames, 18, 3))
+    own[:, 2] = poses[..., 2] = 1
+    return {"foreground_joints": own.astype(np.float32), "joints": poses.astype(np.float32)}
+
+
+def test_a_model_of_a_posed_foreground_is_given_it_as_in_training() -> None:
+    plain, pipe = tiny(), tiny(dataclasses.replace(MODEL, posed_foreground=True))
+    inputs, joints = given(), bodies()
+    background = holed(inputs["background"], inputs["background_mask"])
+    posed = lay_over(
+        background,
+        inputs["foreground"],
+        inputs["foreground_mask"],
+        joints["foreground_joints"],
+        joints["joints"],
+    )
+    frames = call(pipe, {**inputs, **joints}).frames
+    clips = given_clips(**inputs, **joints)
+    found = pipe.encode_conditions(clips, SIZE, SIZE)
+    expected = pipe.vae.encode(scale_images(posed, SIZE))
+    assert torch.equal(found.place[0], expected)
+
+    # Without joints of both it is given the background alone, and another model never sees them.
+    bare = call(pipe, inputs).frames
+    assert not np.array_equal(frames, bare)
+    for name in joints:
+        np.testing.assert_array_equal(bare, call(pipe, {**inputs, name: joints[name]}).frames)
+    np.testing.assert_array_equal(
+        call(plain, inputs).frames, call(plain, {**inputs, **joints}).frames
+    )
+
+    # Guidance compares with nobody there; windows take their own frames.
+    guided = found.with_unconditional()
+    nobody = found.background_BCHW[:, None].expand_as(found.place)
+    assert torch.equal(guided.place, torch.cat([nobody, found.place]))
+    assert torch.equal(found.of_windows([slice(1, 3)]).place, found.place[:, 1:3])
+
+
+def test_pictures_of_other_sizes_are_posed_as_those_of_the_frames_are() -> None:
+    """A larger foreground, in a picture that is no square, and larger skeletons."""
+    pipe = tiny(dataclasses.replace(MODEL, posed_foreground=True))
+    inputs, joints = given(), bodies()
+    # Blurred, so that halving what was doubled gives it again.
+    for name in ("foreground", "background", "foreground_mask"):
+        inputs[name] = cv2.GaussianBlur(inputs[name], None, 2)
+    expected = pipe.encode_conditions(given_clips(**inputs, **joints), SIZE, SIZE).place
+    larger = {
+        name: cv2.resize(inputs[name], None, fx=2, fy=2) for name in inputs if name != "poses"
+    }
+    cut = 2 * SIZE - 8
+    other = {
+        **larger,
+        "foreground": larger["foreground"][:, 4 : 4 + cut],
+        "foreground_mask": larger["foreground_mask"][:, 4 : 4 + cut],
+        "poses": np.repeat(np.repeat(inputs["poses"], 2, 1), 2, 2),
+    }
+    doubled = {name: points * (2, 2, 1) + (0.5, 0.5, 0) for name, points in joints.items()}
+    doubled["foreground_joints"] -= (4, 0, 0)
+    found = pipe.encode_conditions(given_clips(**other, **doubled), SIZE, SIZE).place
+    pictures = [(pipe.vae.decode(x[0]) + 1) * 127.5 for x in (expected, found)]
+    assert (pictures[0] - pictures[1]).abs().mean() < 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"joints": np.zeros((FRAMES + 1, 18, 3))},
+        {"joints": np.full((FRAMES, 18, 3), np.nan)},
+        {"foreground_joints": np.zeros((17, 3))},
+    ],
+)
+def test_joints_of_another_shape_are_told(wrong: dict[str, np.ndarray]) -> None:
+    with pytest.raises(GenerationError, match="joints must be finite numbers of shape"):
+        call(tiny(), {**given(), **wrong})
 
 
 def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from idol.config.model import Prediction
 from idol.diffusion.schedule import noise_of_v, noise_schedule, signal_fraction
 from idol.model import (
     DEPTH,
@@ -100,6 +101,28 @@ def test_zero_background_convolution_is_the_base_model(
     model = DualModalDenoiser.from_config(dataclasses.replace(config, background_init="zero"))
     other = {**inputs, "background_BCHW": torch.randn(2, 4, 8, 8)}
     assert torch.equal(predict(model, inputs), predict(model, other))
+
+
+@pytest.mark.parametrize("prediction", ["noise", "change"])
+def test_a_background_of_each_frame_is_that_frames(
+    config: DualModalUNetConfig, inputs: Inputs, prediction: Prediction
+) -> None:
+    """The same in all frames it is the clip's; another one in a frame is seen by the clip."""
+    numbers = (1.0,) * 4 if prediction == "change" else ()
+    model = DualModalDenoiser.from_config(
+        dataclasses.replace(
+            config, prediction=prediction, change_spread=numbers, far_latent=numbers
+        )
+    )
+    frames = inputs["latents_BMFCHW"].shape[2]
+    still = inputs["background_BCHW"][:, None].repeat(1, frames, 1, 1, 1)
+    expected = predict(model, inputs)
+    got = predict(model, {**inputs, "background_BCHW": still})
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    moved = still.clone()
+    moved[:, 1] += 1
+    changed = predict(model, {**inputs, "background_BCHW": moved}) - expected
+    assert changed[:, :, 1].abs().mean() > changed[:, :, 0].abs().mean()
 
 
 def test_of_v_it_makes_the_noise(config: DualModalUNetConfig, inputs: Inputs) -> None:
