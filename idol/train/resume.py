@@ -1,10 +1,11 @@
 """What must be as it was for a run to resume: its settings, its shards, its frozen networks."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from idol.config.train import TrainConfig
 from idol.train.stopping import TrainError
@@ -151,9 +152,29 @@ def check_frozen(before: Mapping[str, str], now: Mapping[str, str]) -> None:
     )
 
 
+def _default_of(name: str) -> Any:
+    """What `section.setting` is where nobody sets it, as JSON has it; None for what is none."""
+    kind: Any = TrainConfig
+    for part in name.split("."):
+        field = next((f for f in _fields(kind) if f.name == part), None)
+        if field is None:
+            return None
+        kind = get_type_hints(kind)[part]
+    if field is None or field.default is dataclasses.MISSING:
+        return None
+    return json.loads(json.dumps(field.default, default=str))
+
+
+def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+
+
 def _differences(saved: Any, given: Any, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(saved, dict) and isinstance(given, dict):
         for key in sorted(saved.keys() | given.keys()):
-            yield from _differences(saved.get(key), given.get(key), f"{name}.{key}".lstrip("."))
+            of = f"{name}.{key}".lstrip(".")
+            # A run that an earlier version began has not all settings, and is as these are unset.
+            if key in saved or given[key] != _default_of(of):
+                yield from _differences(saved.get(key), given.get(key), of)
     elif saved != given:
         yield name, f"{name}: saved {json.dumps(saved)}, given {json.dumps(given)}"
