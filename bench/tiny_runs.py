@@ -120,8 +120,14 @@ def settings_in(file: Path, out: Path) -> list[Setting]:
     ConfigError.raise_if_any(mistakes, str(file))
     for setting in settings:
         hole = setting.model.get("background_hole", "grey")
+        posed = setting.model.get("posed_foreground", False)
         if setting.init_from and setting.init_from not in before:
-            hole = read_info(find_model(setting.init_from)).settings.background_hole
+            theirs = read_info(find_model(setting.init_from)).settings
+            hole, posed = theirs.background_hole, theirs.posed_foreground
+        if posed:
+            raise ConfigError(
+                f"{setting.name} has a posed foreground, and the clips here have none"
+            )
         if hole != "grey":
             raise ConfigError(
                 f"{setting.name} is of {hole} holes, and the clips here have grey ones"

@@ -34,7 +34,8 @@ _MADE_BY = {
     "rgb": "`idol-prep build`",
     "mask": "`idol-prep build --mask lite`",
     "pose": "`idol-prep build --pose lite`",
-    "keypoints": "`idol-prep build --pose lite`, or leave out --mirror and --crop-area",
+    "keypoints": "`idol-prep build --pose lite`, or leave out --mirror, --crop-area and "
+    "--model.posed-foreground",
     "depth_person": "`idol-prep build --depth lite` (or train with --depth frame, if it is there)",
     "depth_frame": "`idol-prep build --depth midas` (or train with --depth person, if it is there)",
     "reference": "`idol-prep build --mask lite`, which keeps a reference frame",

@@ -301,7 +301,8 @@ class IdolPipeline(PlacedPipeline):
         )
         self._guidance_scale, self._interrupt = guidance_scale, False
         device = self._execution_device
-        clips = given_clips(foreground, foreground_mask, background, background_mask, poses,
+        clips = given_clips(
+            foreground, foreground_mask, background, background_mask, poses,
             foreground_joints, joints,
         )  # fmt: skip
         if isinstance(generator, list) and len(generator) != len(clips):
@@ -415,11 +416,10 @@ class IdolPipeline(PlacedPipeline):
             check_shape(clip.poses.shape[1:], height, width, "poses")
             background = holed(clip.background, clip.background_mask, hole)
             backgrounds.append(encoded(background[None]))
-            laid = posed_frames(clip, background, height, width)
-            if settings.posed_foreground and laid is not None:
-                posed.append(encoded(laid))
-            elif settings.posed_foreground:
-                posed.append(backgrounds[-1].expand(len(clip.poses), -1, -1, -1))
+            if settings.posed_foreground:
+                laid = posed_frames(clip, background, height, width)
+                nobody = backgrounds[-1].expand(len(clip.poses), -1, -1, -1)
+                posed.append(nobody if laid is None else encoded(laid))
         if settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]
             poses = torch.stack(images).to(device, dtype)

@@ -39,6 +39,7 @@ def tiny_runs(monkeypatch: pytest.MonkeyPatch) -> Any:
         ([{"name": "a", "init_from": "absent"}], "absent holds no trained model", NotAModelError),
         ([{"name": "a", "vae": "absent"}], "absent", ConfigError),
         ([{"name": "a", "model": {"background_hole": "filled"}}], "a is of filled", ConfigError),
+        ([{"name": "a", "model": {"posed_foreground": True}}], "a has a posed", ConfigError),
         ({"name": "a"}, "must be a list of objects", ConfigError),
     ],
 )
