@@ -130,6 +130,8 @@ class DualModalUNetConfig:
         matte: of `change` in patches of 8x8 alone: the model also gives where the background's fine
             detail is covered.
         change_spread: standard deviation of the change in each latent channel, for `change` alone.
+        posed_spread: a video's change from a background with the posed foreground, as a fraction
+            of that.
         far_latent: each channel of the farthest depth's latent, for `change` alone.
 
     Raises:
@@ -171,6 +173,7 @@ class DualModalUNetConfig:
     prediction: Prediction = "noise"
     matte: bool = False
     change_spread: Annotated[tuple[float, ...], POSITIVE] = ()
+    posed_spread: Annotated[float, POSITIVE] = 0.3
     far_latent: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

@@ -104,9 +104,10 @@ class OptimizerConfig:
     """Largest norm of the gradient; a larger one is scaled down. 0 is none, as in DisCo's code."""
     foreground_dropout: Annotated[float, FRACTION] = 0.05
     """Fraction of samples that lose their foreground, for guidance."""
-    posed_dropout: Annotated[float, FRACTION] = 0.1
-    """Fraction of samples whose background shows nobody, of a model with --model.posed-foreground:
-    it can then generate also where joints are not known."""
+    posed_dropout: Annotated[float, FRACTION] = 0.0
+    """Fraction of samples whose background shows nobody, of a model with --model.posed-foreground,
+    for motions whose joints are not known. Their change is many times that of the others, and
+    outweighs it in the loss."""
     dropout_draw: Literal["sample", "batch"] = "sample"
     """Drawn for each sample; or once for all samples of a pass in one process, as in DisCo's code:
     a run then resumes with the same batch size alone."""

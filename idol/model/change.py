@@ -3,7 +3,9 @@
 A video's latents are mostly its background's, and a depth picture's mostly the farthest depth. A
 network that must pass them on through its norms does so with errors, which samples show as grain.
 So both, the origins, are subtracted before the network and added after it. In units of its spread
-(one number a channel) each channel of the change is about as large as any other.
+(one number a channel) each channel of the change is about as large as any other. Where the origin
+shows the foreground's person too, posed, a video's change is a fraction of that, and so is its
+spread: else what is wrong in every prediction, in its units, would outweigh the change itself.
 
 Where a person covers the background all of its detail would have to be predicted, to be taken away,
 and patches of 8x8 have much of it. So a model of those may give a matte besides: where the origin's
@@ -42,9 +44,9 @@ def change_of(
     of the latents.
     """
     fraction = _fraction(timesteps_B)
-    spread_C11 = _channels(config.change_spread, latents_BMFCHW.device)
+    spread_M1C11 = _spread(modalities, config, latents_BMFCHW.device)
     origin = _origin(background_BCHW, modalities, config)
-    variance = fraction * spread_C11.square() + (1 - fraction)
+    variance = fraction * spread_M1C11.square() + (1 - fraction)
     change = (latents_BMFCHW.float() - fraction.sqrt() * origin) / variance.sqrt()
     return change.to(latents_BMFCHW.dtype)
 
@@ -65,16 +67,25 @@ def noise_of_change(
     in the waves of a patch's P pixels (`idol.model.waves`).
     """
     fraction = _fraction(timesteps_B)
-    spread_C11 = _channels(config.change_spread, latents_BMFCHW.device)
+    spread_M1C11 = _spread(modalities, config, latents_BMFCHW.device)
     origin = _origin(background_BCHW, modalities, config)
     if matte_BMFPHW is not None:
         origin = _uncovered(origin, matte_BMFPHW.float(), config)
-    clean = origin + spread_C11 * predicted_BMFCHW.float()
+    clean = origin + spread_M1C11 * predicted_BMFCHW.float()
     return (latents_BMFCHW.float() - fraction.sqrt() * clean) / (1 - fraction).sqrt()
 
 
 def _fraction(timesteps_B: Tensor) -> Tensor:
     return signal_fraction(timesteps_B)[:, None, None, None, None, None]
+
+
+def _spread(
+    modalities: tuple[int, ...], config: DualModalUNetConfig, device: torch.device
+) -> Tensor:
+    """(M, 1, C, 1, 1): of each modality's change."""
+    spread_C11 = _channels(config.change_spread, device)
+    posed = config.posed_spread if config.posed_foreground else 1.0
+    return torch.stack([spread_C11 * (1.0 if m == DEPTH else posed) for m in modalities])[:, None]
 
 
 def _origin(

@@ -232,6 +232,7 @@ def _continued(
             denoiser.settings,
             background_hole=config.model.background_hole,
             posed_foreground=config.model.posed_foreground,
+            posed_spread=config.model.posed_spread,
             matte=config.model.matte or denoiser.settings.matte,
         ),
     )

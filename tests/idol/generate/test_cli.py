@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -97,6 +98,19 @@ def test_help_answers_at_once() -> None:
     heavy = ("torch", "cv2", "diffusers")
     assert not any(line.split("|")[-1].strip() in heavy for line in done.stderr.splitlines())
     assert time.monotonic() - began < 60
+
+
+def test_unknown_joints_are_said_where_the_model_would_take_them(
+    inputs: list[str], made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without an annotator nothing is known of the photo's; other models do not ask."""
+    settings = dataclasses.replace(MODEL, posed_foreground=True)
+    tiny(settings, frames=8).save_pretrained(tmp_path / "posed")
+    assert main([*inputs, "--model", str(tmp_path / "posed"), "--out", str(tmp_path / "out")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("the joints in photo.png are not known") == 1
+    assert json.loads((tmp_path / "out" / "report.json").read_bytes())["posed"] is False
+    assert "posed" not in json.loads((made / "report.json").read_bytes())
 
 
 def test_a_video_its_depth_and_a_report(given: list[str], tmp_path: Path) -> None:

@@ -140,18 +140,26 @@ def test_of_v_it_makes_the_noise(config: DualModalUNetConfig, inputs: Inputs) ->
     )
 
 
-def test_of_the_change_it_makes_the_noise(config: DualModalUNetConfig, inputs: Inputs) -> None:
-    """What it sees and what it says are the change; the background is added to video alone."""
+@pytest.mark.parametrize("posed", [False, True])
+def test_of_the_change_it_makes_the_noise(
+    config: DualModalUNetConfig, inputs: Inputs, posed: bool
+) -> None:
+    """What it sees and what it says are the change; the background is added to video alone.
+
+    Video's is smaller against a background with the posed person; depth's is as it was.
+    """
     spread, far = (2.0, 0.5, 0.1, 1.0), (3.0, 0.0, 0.0, 1.0)
     noise_model = DualModalDenoiser.from_config(config)
+    told = {"prediction": "change", "change_spread": spread, "far_latent": far}
     model = DualModalDenoiser.from_config(
-        dataclasses.replace(config, prediction="change", change_spread=spread, far_latent=far)
+        dataclasses.replace(config, posed_foreground=posed, posed_spread=0.25, **told)
     )
     model.load_state_dict(noise_model.state_dict())
     origin = torch.stack(
         [inputs["background_BCHW"], torch.tensor(far)[:, None, None].expand(2, 4, 8, 8)], dim=1
     )[:, :, None]
-    units = torch.tensor(spread)[:, None, None]
+    of_stream = torch.tensor([0.25 if posed else 1.0, 1.0])[:, None, None, None, None]
+    units = of_stream * torch.tensor(spread)[:, None, None]
     fraction = signal_fraction(inputs["timesteps_B"])[:, None, None, None, None, None]
     noisy = inputs["latents_BMFCHW"]
     seen = (noisy - fraction.sqrt() * origin) / (fraction * units**2 + 1 - fraction).sqrt()
