@@ -53,16 +53,16 @@ class Conditions:
         return Conditions(**several)
 
     def without_foreground(self, dropped_B: Tensor | None = None) -> Conditions:
-        """The unconditional branch of classifier-free guidance.
+        """The unconditional branch of classifier-free guidance: other tokens, the same place.
 
-        dropped_B: bool, which clips lose theirs; all of them unless given. What is posed goes too.
+        dropped_B: bool, which clips lose theirs; all of them unless given.
         """
         tokens_BTD, without_BTD = self.encoded_foreground_BTD, self.unconditional_BTD
         if without_BTD is None:
             without_BTD = torch.zeros_like(tokens_BTD)
         if dropped_B is not None:
             without_BTD = torch.where(dropped_B[:, None, None], without_BTD, tokens_BTD)
-        return replace(self.without_posed(dropped_B), encoded_foreground_BTD=without_BTD)
+        return replace(self, encoded_foreground_BTD=without_BTD)
 
     def without_posed(self, dropped_B: Tensor | None = None) -> Conditions:
         """The same with the background alone in each frame, where somebody was posed in it.
