@@ -24,6 +24,7 @@ from pipelines.plan import (
 from pipelines.recipe import Recipe
 from pipelines.splits import Splits, split_more
 from preprocess.errors import InputError
+from preprocess.sources.files import stem
 from preprocess.sources.values import Listing, Split, Video
 from shards.dataset import read_info, summaries_of
 from shards.files.storage import Store
@@ -138,6 +139,13 @@ def _refuse_changes(
     known: Mapping[str, SourceVideo], digests: Mapping[str, str], source: Path, url: str
 ) -> None:
     gone = [video for video in known if video not in digests]
+    # Two files of one stem keep their suffixes, and the one that was there is known without.
+    beside = [other for other in digests if other not in known and stem(other) in gone]
+    if beside:
+        raise InputError(
+            f"{source}: {', '.join(beside[:_NAMED])} are alike but for their suffixes, and one of "
+            f"them is in {url} as {stem(beside[0])}: give the new one another name"
+        )
     changed = [i for i, v in known.items() if i in digests and digests[i] != v.digest]
     faults = []
     if gone:

@@ -140,6 +140,19 @@ def test_what_is_gone_or_changed_is_named_in_a_line(videos, made, make_video, ca
     assert tree(made) == before
 
 
+def test_a_new_video_of_the_same_stem_is_to_be_renamed(videos, made, make_video, capfd):
+    """The two would be known by their whole names, and the one that was there would be gone."""
+    was, before = next(iter(sorted(videos.glob("*.mp4")))), tree(made)
+    make_video(videos / f"{was.stem}.MKV", 30)
+    assert build(videos, made, "--extend") == 2
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert f"{was.stem}.MKV" in line
+    assert f"as {was.stem}: give the new one another name" in line
+    assert tree(made) == before
+    (videos / f"{was.stem}.MKV").rename(videos / f"{was.stem} again.MKV")
+    assert build(videos, made, "--extend") == 0
+
+
 def test_new_videos_ask_for_the_option(videos, made, make_video, capfd):
     before = tree(made)
     make_video(videos / "b.mp4", 24)
