@@ -109,7 +109,7 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people-128.tar::people-00009 --driving examples/people-128.tar::people-00007 \
-		--model idol/pretrained/people128 --temperature 0.7 --keep-background --fill-hole --out $(DEMO)/generated
+		--model idol/pretrained/posed128 --temperature 0.7 --keep-background --fill-hole --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 app: .venv/app  ## A page in the browser that generates, on this machine alone
@@ -200,7 +200,7 @@ demo-generate-footage: .venv/generate  ## Generate with the demo's model: the he
 	@$(BIN)/idol-generate $(WALKS) --model $(DEMO)/train/video --out $(DEMO)/generate/man-walks
 	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-160 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
 		--keep-background --fill-hole --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
-	@echo "and the man by the model that comes with the package, which has seen 1400 people"
+	@echo "and the man by the model that comes with the package, which has seen 5200 people"
 	@$(BIN)/idol-generate $(WALKS) --out $(DEMO)/generate/man-walks-packaged
 	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4
 	@echo "videos beside their depth: $(DEMO)/generate/*/side_by_side.mp4; as images: $(DEMO)/generate/*/sheet.png"

@@ -48,7 +48,7 @@ from idol.generate.pipeline import IdolPipeline
 from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
 from idol.model_info import ModelInfo
-from idol.pretrained import PRETRAINED
+from idol.pretrained import PEOPLE64
 from shards import Clip, open_dataset
 from shards.command import run
 from shards.environment import limit_threads
@@ -297,7 +297,7 @@ def print_peak(frames: int) -> None:
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=PRETRAINED, help="default: the package's own")
+    parser.add_argument("--model", type=Path, default=PEOPLE64, help="default: the package's own")
     parser.add_argument("--shards", help="dataset whose clips are long enough")
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--clips", type=int, default=4, help="so many clips of the dataset at most")

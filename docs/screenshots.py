@@ -20,7 +20,7 @@ from tests.browser import started, until
 
 BIN = Path(sys.executable).parent
 CLIP = "videos-cam01-16"
-PEOPLE = "examples/people.tar"
+PEOPLE = "examples/people-128.tar"
 MOST = 200_000  # bytes of a picture
 
 

@@ -146,7 +146,10 @@ def sampling_by(
         ConfigError: the model cannot be sampled so; the message says why.
     """
     preset, distilled = (info.preset, info.distilled) if info else ("sd14", None)
-    return sampling_of(preset, distilled, scheduler=scheduler, steps=steps, guidance=guidance)
+    posed = info is not None and info.settings.posed_foreground
+    return sampling_of(
+        preset, distilled, scheduler=scheduler, steps=steps, guidance=guidance, posed=posed
+    )
 
 
 def find_model(folder: str | PathLike[str]) -> Path:

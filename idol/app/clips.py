@@ -17,7 +17,7 @@ from shards.sample.images import encode_png
 
 __all__ = ["clip_name", "example_clips", "motion_strip", "offered_clips", "person_picture"]
 
-_EXAMPLES = Path("examples/people.tar")
+_EXAMPLES = Path("examples/people-128.tar")
 _MOST = 500  # clips of a dataset that are listed; others are typed
 _SIDE = 96  # pixels of a small picture
 

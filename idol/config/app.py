@@ -21,9 +21,10 @@ class AppConfig:
 
     model: Path | None = None
     """A run of idol-train, one of its checkpoints, or a pipeline's folder; the small one that comes
-    with the package (64x64 pixels) unless given."""
+    with the package (128x128 pixels) unless given."""
     clips: tuple[str, ...] = ()
-    """Datasets whose clips are offered as persons and motions; examples/people.tar unless given."""
+    """Datasets whose clips are offered as persons and motions; examples/people-128.tar unless
+    given."""
     out: Path = Path("generated")
     """Folder of the videos, one folder each, and of what was uploaded for them."""
     weights: Path | None = None

@@ -103,7 +103,7 @@ class EvaluateRunConfig:
     """Split of the shards."""
     steps: Steps = None
     """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
-    of preset tiny take 2."""
+    of preset tiny take 2, and those with a posed foreground 1."""
     guidance: Guidance = None
     """Weight of the foreground, at most 100; 1 is none. Unless given 1.5, and 1 for models of
     preset tiny; distilled models have it in them."""

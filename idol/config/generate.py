@@ -61,7 +61,7 @@ class GenerateConfig:
     """Folder of the video, its depth and report.json; new, or left by this same command."""
     model: Path | None = None
     """A run of idol-train, one of its checkpoints, or a pipeline's folder; the small one that comes
-    with the package (64x64 pixels) unless given."""
+    with the package (128x128 pixels) unless given."""
     driving: str | None = None
     """How they are to move: a video of somebody or a folder of its frames, a .npy of key points, or
     DATASET::KEY."""
@@ -93,7 +93,7 @@ class GenerateConfig:
     """How many frames of the motion are taken; all unless given."""
     steps: Steps = None
     """Denoising steps. Unless given 50 with ddim, 4 with lcm, and 10 with the others, where models
-    of preset tiny take 2."""
+    of preset tiny take 2, and those with a posed foreground 1."""
     scheduler: SamplerName | None = None
     """How steps are taken: ddim, which resumes at the step where it was stopped, or unipc and dpm,
     which need few. Unless given ddim, and unipc for models of preset tiny. lcm is for distilled

@@ -42,6 +42,7 @@ class Sampling(NamedTuple):
 # For the paper's model; and for preset tiny, which sees at once what it can, and with more steps
 # adds up its errors (docs/laptop-model.md, Sampling).
 _OWN = {"sd14": Sampling("ddim", 50, 1.5), "tiny": Sampling("unipc", 2, 1.0)}
+_OF_POSED = 1  # step of tiny, which is given most of the picture (A posed foreground)
 _MANY_STEPS = 50  # of ddim
 _FEW_STEPS = {"sd14": 10, "tiny": 2}  # of the others
 
@@ -53,13 +54,14 @@ def sampling_of(
     scheduler: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    posed: bool = False,
 ) -> Sampling:
     """What is asked for, and else the model's own.
 
     That is 50 steps of DDIM with a guidance of 1.5, and for preset tiny 2 steps of UniPC without
     guidance. Of DDIM, where it is asked for, preset tiny takes 50 steps too; of other schedulers
-    sd14 takes 10, and tiny 2. A distilled model has guidance in it: 4 steps of its scheduler, or as
-    many as it can.
+    sd14 takes 10, and tiny 2, or 1 with a `posed` foreground. A distilled model has guidance in it:
+    4 steps of its scheduler, or as many as it can.
 
     Raises:
         ConfigError: the model cannot be sampled so; the message says why.
@@ -72,7 +74,8 @@ def sampling_of(
             )
         own = _OWN[preset]
         scheduler = scheduler or own.scheduler
-        usual = _MANY_STEPS if scheduler == "ddim" else _FEW_STEPS[preset]
+        few = _OF_POSED if posed and preset == "tiny" else _FEW_STEPS[preset]
+        usual = _MANY_STEPS if scheduler == "ddim" else few
         return Sampling(scheduler, steps or usual, own.guidance if guidance is None else guidance)
     mistakes = []
     if scheduler not in (None, CONSISTENCY):

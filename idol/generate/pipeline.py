@@ -252,8 +252,8 @@ class IdolPipeline(PlacedPipeline):
                 them it is given the background alone, and others ignore them.
             height, width: of the frames; unless given, those that the model was trained with.
             num_inference_steps: denoising steps; unless given 50, but by UniPC and DPM-Solver++ 10.
-                For models of preset tiny 50 by DDIM and 2 by any other scheduler; for a distilled
-                model 4.
+                For models of preset tiny 50 by DDIM and 2 by any other scheduler, 1 with a posed
+                foreground; for a distilled model 4.
             guidance_scale: weight of the foreground; 1 is none, and half the work. Unless given
                 1.5, and 1 for models of preset tiny; a distilled model has it in it, and takes
                 none.

@@ -24,7 +24,7 @@ KNOWN = settings()
 [CLIPS] = example_clips()
 FORM = Form(
     person_clip=f"{CLIPS}::people-00002",
-    driving_clip=f"{CLIPS}::people-00000",
+    driving_clip=f"{CLIPS}::people-00007",
     settings={"steps": 2, "frames": 8, "seed": 5, "watermark": False, "device": "cpu"},
 )
 

@@ -13,7 +13,7 @@ import pytest
 
 from idol.config import ConfigError, preset
 from idol.diffusion.schedule import noise_schedule
-from idol.pretrained import PRETRAINED
+from idol.pretrained import PEOPLE64
 from idol.train.cli import main, parse
 from idol.train.stopping import TrainError
 from tests.idol.train.micro import configured, micro
@@ -72,7 +72,7 @@ def test_larger_patches_are_of_larger_pictures() -> None:
     assert large.model.change_spread[:48] == config.model.change_spread
     adapter = parse([*tiny, "--patch", "8", "--variant", "t2i-adapter"])
     assert adapter.model.pose_downscale == 8
-    goes_on = parse([*tiny[2:], "--stage", "video", "--patch", "8", "--init-from", str(PRETRAINED)])
+    goes_on = parse([*tiny[2:], "--stage", "video", "--patch", "8", "--init-from", str(PEOPLE64)])
     assert goes_on.model.latent_channels == 192
 
 

@@ -150,6 +150,8 @@ def test_a_model_is_sampled_as_it_is_and_no_other_way() -> None:
     assert sampling_of("sd14", scheduler="unipc") == Sampling("unipc", 10, 1.5)
     assert sampling_of("tiny") == Sampling("unipc", 2, 1.0)
     assert sampling_of("tiny", scheduler="dpm", guidance=1.5) == Sampling("dpm", 2, 1.5)
+    assert sampling_of("tiny", posed=True) == Sampling("unipc", 1, 1.0)
+    assert sampling_of("sd14", posed=True) == sampling_of("sd14")
     assert sampling_of("tiny", scheduler="ddim") == Sampling("ddim", 50, 1.0)
     assert sampling_of("tiny", TOLD) == sampling_of("sd14", TOLD) == Sampling("lcm", 4, 1.0)
     assert sampling_of("sd14", dataclasses.replace(TOLD, solver_steps=2)) == ("lcm", 2, 1.0)

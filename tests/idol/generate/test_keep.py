@@ -13,7 +13,7 @@ from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipGenerator, Generated, conditions_of
 from idol.generate.keep import background_psnr, keep_background, person_mask
 from idol.generate.loading import load_pipeline
-from idol.pretrained import PRETRAINED
+from idol.pretrained import PEOPLE64
 from shards import open_dataset
 from shards.sample.colormap import depth_to_hot
 
@@ -163,7 +163,7 @@ def test_on_people_that_the_packages_own_model_draws(many: bool) -> None:
     In its own two steps the model draws the place, with its shadows, as well as it is given.
     """
     given_steps = {"scheduler": "ddim", "steps": 6, "guidance": 1.5} if many else {}
-    generator = ClipGenerator(load_pipeline(PRETRAINED), **given_steps)
+    generator = ClipGenerator(load_pipeline(PEOPLE64), **given_steps)
     background = kept_of_it = person = lost = 0
     errors = np.zeros(2)
     for clip in open_dataset(EXAMPLES).clips():

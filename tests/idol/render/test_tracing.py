@@ -111,10 +111,10 @@ def test_generated_people_have_no_hole_at_their_outline(tmp_path):
     """By the model that comes with the package, in few steps."""
     from idol.generate.generator import ClipGenerator, conditions_of
     from idol.generate.outputs import write_outputs
-    from idol.pretrained import PRETRAINED
+    from idol.pretrained import PEOPLE64
 
     clip = open_dataset(PEOPLE).read("people-00000-0", frames=range(8))
-    generated = ClipGenerator.from_folder(PRETRAINED, steps=10)(conditions_of(clip), 0)
+    generated = ClipGenerator.from_folder(PEOPLE64, steps=10)(conditions_of(clip), 0)
     write_outputs(tmp_path / "out", generated, {}, watermark=None)
     footage = read_footage(RenderConfig(video=str(tmp_path / "out"), out=Path("unused")))
     made = relief_of(footage, Shape())

@@ -12,7 +12,7 @@ import yaml
 from idol.config import TrainConfig, defaults
 from idol.data.datasets import open_datasets
 from idol.model_info import read_info
-from idol.pretrained import PEOPLE128
+from idol.pretrained import POSED128
 from idol.train.card import _data, command_of
 from idol.train.cli import parse
 from idol.train.train import train
@@ -99,7 +99,7 @@ def test_a_command_says_what_is_not_usual_alone(preset: str) -> None:
 def test_a_command_says_what_is_as_the_preset_has_it_and_not_as_its_start(
     options: str, tmp_path: Path
 ) -> None:
-    info = read_info(PEOPLE128)
+    info = read_info(POSED128)
     filled = dataclasses.replace(info.settings, background_hole="filled")
     content = dataclasses.replace(info, settings=filled).as_json()
     (tmp_path / "idol.json").write_text(json.dumps(content))
