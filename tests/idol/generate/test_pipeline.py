@@ -94,10 +94,8 @@ def test_a_model_of_a_posed_foreground_is_given_it_as_in_training() -> None:
         call(plain, inputs).frames, call(plain, {**inputs, **joints}).frames
     )
 
-    # Guidance compares with nobody there; windows take their own frames.
-    guided = found.with_unconditional()
-    nobody = found.background_BCHW[:, None].expand_as(found.place)
-    assert torch.equal(guided.place, torch.cat([nobody, found.place]))
+    # Guidance is of tokens alone; windows take their own frames.
+    assert torch.equal(found.with_unconditional().place, torch.cat([found.place] * 2))
     assert torch.equal(found.of_windows([slice(1, 3)]).place, found.place[:, 1:3])
 
 
