@@ -132,7 +132,7 @@ class Generation:
 
 
 def _part(given: ClipConditions, start: int, stop: int) -> ClipConditions:
-    return dataclasses.replace(given, skeletons=given.skeletons[start:stop])
+    return given.part(slice(start, stop))
 
 
 def ways(generation: Generation, length: int, overlap: int, frames: int) -> list[Way]:

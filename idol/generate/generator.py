@@ -4,7 +4,7 @@ their depth. F frames of S x S pixels."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -114,6 +114,11 @@ class ClipConditions:
     def size(self) -> int:
         """S, height and width of the frames."""
         return int(self.skeletons.shape[1])
+
+    def part(self, frames: slice) -> ClipConditions:
+        """The same person and place with a part of the motion."""
+        joints = None if self.joints is None else self.joints[frames]
+        return replace(self, skeletons=self.skeletons[frames], joints=joints)
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,6 +77,10 @@ def test_the_joints_are_those_that_are_drawn() -> None:
     assert not seen[1, 4]
     assert conditions.foreground_joints is own
     assert conditions.posed
+    rest = conditions.part(slice(1, 3))
+    assert rest.foreground is conditions.foreground
+    np.testing.assert_array_equal(rest.joints, conditions.joints[1:])
+    np.testing.assert_array_equal(rest.skeletons, conditions.skeletons[1:])
     drawings = np.zeros((3, 64, 64, 3), np.uint8)
     drawings[:, 20:40, 30:33] = 255
     drawn = Motion(None, (64, 64), 25.0, "drawn", drawings)
