@@ -92,7 +92,7 @@ def measure(clips: Iterable[Clip], generate: Callable[[Clip], Generated]) -> dic
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shards", required=True, help="dataset of rendered people")
-    parser.add_argument("--model", type=Path, default=PEOPLE64, help="default: the package's own")
+    parser.add_argument("--model", type=Path, default=PEOPLE64, help="default: people64")
     parser.add_argument("--frames", type=int, default=16, help="frames of a clip, at most")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--json", type=Path)

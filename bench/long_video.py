@@ -78,18 +78,18 @@ class Generation:
 
     def stitched(self, given: ClipConditions, noise: Tensor, length: int) -> Tensor:
         parts = [
-            self._run(_part(given, start, start + length), noise[:, :, start : start + length])
+            self._run(given.part(slice(start, start + length)), noise[:, :, start : start + length])
             for start in range(0, given.frames, length)
         ]
         return torch.cat(parts, dim=2)
 
     def chained(self, given: ClipConditions, noise: Tensor, length: int, shared: int) -> Tensor:
         """The last frames of a window stand, as noisy as the step wants them, in the next one."""
-        whole = self._run(_part(given, 0, length), noise[:, :, :length])
+        whole = self._run(given.part(slice(length)), noise[:, :, :length])
         for start in range(length - shared, given.frames - shared, length - shared):
             known = whole[:, :, start:]
             own = noise[:, :, start : start + length]
-            part = _part(given, start, start + length)
+            part = given.part(slice(start, start + length))
             made = self._run(part, own, callback_on_step_end=self._fixes(known, own))
             whole = torch.cat([whole, made[:, :, shared:]], dim=2)
         return whole
@@ -129,10 +129,6 @@ class Generation:
         made = [(v[0], d[0]) for _, v, d in self.pipeline.decode(latents)]
         video, depth = (np.concatenate(parts) for parts in zip(*made, strict=True))
         return (video * 255 + 0.5).astype(np.uint8), (depth * 255 + 0.5).astype(np.uint8)
-
-
-def _part(given: ClipConditions, start: int, stop: int) -> ClipConditions:
-    return given.part(slice(start, stop))
 
 
 def ways(generation: Generation, length: int, overlap: int, frames: int) -> list[Way]:
@@ -199,7 +195,7 @@ def compare(options: argparse.Namespace) -> dict:
         masks = clip.mask[: options.frames] > 127
         measured = figures(clip.rgb[: options.frames], masks, clip, real, options.length)
         rows[real.name].append({"clip": clip.key, **measured})
-        given = _part(conditions_of(clip), 0, options.frames)
+        given = conditions_of(clip).part(slice(options.frames))
         noise = _noise(pipeline, clip.key, given)
         for way in ways(generation, options.length, options.overlap, options.frames):
             if options.only and way.name not in options.only:
@@ -297,7 +293,7 @@ def print_peak(frames: int) -> None:
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=PEOPLE64, help="default: the package's own")
+    parser.add_argument("--model", type=Path, default=PEOPLE64, help="default: people64")
     parser.add_argument("--shards", help="dataset whose clips are long enough")
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--clips", type=int, default=4, help="so many clips of the dataset at most")

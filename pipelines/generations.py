@@ -141,7 +141,7 @@ def _refuse_changes(
     gone = [video for video in known if video not in digests]
     # Two files of one stem keep their suffixes, and the one that was there is known without.
     beside = [other for other in digests if other not in known and stem(other) in gone]
-    if beside:
+    if len(beside) > len({stem(other) for other in beside}):
         raise InputError(
             f"{source}: {', '.join(beside[:_NAMED])} are alike but for their suffixes, and one of "
             f"them is in {url} as {stem(beside[0])}: give the new one another name"

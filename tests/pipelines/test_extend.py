@@ -151,6 +151,9 @@ def test_a_new_video_of_the_same_stem_is_to_be_renamed(videos, made, make_video,
     assert tree(made) == before
     (videos / f"{was.stem}.MKV").rename(videos / f"{was.stem} again.MKV")
     assert build(videos, made, "--extend") == 0
+    was.rename(videos / f"{was.stem}.again.mp4")  # one file: gone, and another one there
+    assert build(videos, made, "--extend") == 2
+    assert f"1 video ({was.stem}) is gone" in capfd.readouterr().err
 
 
 def test_new_videos_ask_for_the_option(videos, made, make_video, capfd):
