@@ -27,6 +27,11 @@ class LossConfig:
             2022), or the clean latents (`change`), whose errors count alike at all timesteps. For
             models that start from nothing: of the noise, late timesteps leave errors so small that
             they would hardly be learnt.
+        huber: c of the pseudo-Huber error of each latent pixel, in units of a latent: with m its
+            squared error, the mean over channels, 2 c (sqrt(m + c^2) - c) counts, about m where
+            that is below c^2 and 2 c sqrt(m) far beyond. So what cannot be known is learnt as what
+            mostly is, sharp, rather than as the mean of all that may be (Charbonnier et al., 1997;
+            Song and Dhariwal, 2023). 0: squared errors, the paper's.
 
     Raises:
         ConfigError: naming every weight that is negative or not finite, and every unknown choice.
@@ -38,6 +43,7 @@ class LossConfig:
     motion_divisor: MotionDivisor = "pairs"
     average_heads: bool = False
     denoise_error: DenoiseError = "noise"
+    huber: Annotated[float, NOT_NEGATIVE] = 0.0
 
     def __post_init__(self) -> None:
         if mistakes := [f"{name} {fault}" for name, fault in mistakes_in(self)]:

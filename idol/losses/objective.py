@@ -84,13 +84,34 @@ def _errors(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
     return difference.square().flatten(2).mean(dim=2)
 
 
-def _weighed(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, depth_scores_BF: Tensor) -> Tensor:
-    """As `_errors`, with each frame's error of depth times its score; video's as it is."""
+def _per_frame(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
+    """Mean squared errors of each frame (B, M, F) in float32."""
     difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
-    errors_BMF = difference.square().flatten(3).mean(dim=3)
-    weights_BMF = torch.ones_like(errors_BMF)
-    weights_BMF[:, DEPTH] = depth_scores_BF
-    return (weights_BMF * errors_BMF).mean(dim=2)
+    return difference.square().flatten(3).mean(dim=3)
+
+
+# Charbonnier et al. (1997), of a pixel's channels together; in training by denoising, Song and
+# Dhariwal (2023).
+def _pseudo_huber(
+    noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, weights_B: Tensor, huber: float
+) -> Tensor:
+    """Each frame's mean (B, M, F) of what `LossConfig.huber` makes of the weighed squared errors of
+    its latent pixels; float32."""
+    difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
+    errors_BMFHW = difference.square().mean(dim=3) * weights_B[:, None, None, None, None]
+    # 2 c (sqrt(m + c^2) - c), without the difference of two near numbers.
+    robust_BMFHW = 2 * huber * errors_BMFHW / ((errors_BMFHW + huber**2).sqrt() + huber)
+    return robust_BMFHW.flatten(3).mean(dim=3)
+
+
+def _weighed(errors_BMF: Tensor, depth_scores_BF: Tensor | None) -> Tensor:
+    """The mean over frames (B, M), each frame's error of depth times its score; video's as it
+    is."""
+    if depth_scores_BF is not None:
+        weights_BMF = torch.ones_like(errors_BMF)
+        weights_BMF[:, DEPTH] = depth_scores_BF
+        errors_BMF = weights_BMF * errors_BMF
+    return errors_BMF.mean(dim=2)
 
 
 # Eq. 7.
@@ -118,8 +139,9 @@ def training_losses(
     errors_BM = _errors(noise_pred_BMFCHW, noise_BMFCHW)
     denoise_M = errors_BM.mean(dim=0)
     if depth_scores_BF is not None:
-        errors_BM = _weighed(noise_pred_BMFCHW, noise_BMFCHW, depth_scores_BF)
+        errors_BM = _weighed(_per_frame(noise_pred_BMFCHW, noise_BMFCHW), depth_scores_BF)
     total = errors_BM.mean(dim=0).sum()
+    weights_B = torch.ones_like(errors_BM[:, 0])
     if config.denoise_error != "noise":
         if timesteps_B is None:
             raise ValueError(
@@ -129,6 +151,10 @@ def training_losses(
         # An error of v is that of the noise over sqrt(a), one of z_0 that times sqrt(1 - a) more.
         error = 1.0 if config.denoise_error == "v" else 1 - fraction
         total = (errors_BM.sum(dim=1) * error / fraction).mean()
+        weights_B = error / fraction
+    if config.huber:
+        robust_BMF = _pseudo_huber(noise_pred_BMFCHW, noise_BMFCHW, weights_B, config.huber)
+        total = _weighed(robust_BMF, depth_scores_BF).sum(dim=1).mean()
     motion = cross_attention = denoise_M.new_zeros(())
     for layer in features:
         if config.motion_weight and layer.motion_BMFHWC.shape[2] > 1:

@@ -78,6 +78,50 @@ def test_the_error_of_the_clean_latents_counts_alike_at_all_timesteps() -> None:
         training_losses(noise, noise, [], config)
 
 
+@pytest.mark.parametrize("error", ["noise", "v", "change"])
+def test_huber_counts_large_errors_linearly_and_is_the_squared_error_else(error: str) -> None:
+    prediction, noise = noises()
+    timesteps = torch.tensor([3, 960])
+
+    def total(prediction: torch.Tensor, huber: float) -> torch.Tensor:
+        config = LossConfig(denoise_error=error, huber=huber)  # type: ignore[arg-type]
+        return training_losses(prediction, noise, [], config, timesteps).total
+
+    squared = total(prediction, 0.0)
+    torch.testing.assert_close(total(prediction, 1e4), squared)
+    # Far beyond c an error ten times as large counts ten times, and not a hundred.
+    further = noise + 10 * (prediction - noise)
+    tenfold = 10 * total(prediction, 1e-4)
+    torch.testing.assert_close(total(further, 1e-4), tenfold, rtol=1e-2, atol=0)
+    torch.testing.assert_close(total(further, 0.0), 100 * squared)
+    assert total(noise, 0.02) == 0
+
+
+def test_huber_is_that_of_a_pixel_over_its_channels_and_learns_what_mostly_is() -> None:
+    noise = torch.zeros(1, 1, 1, 4, 1, 2)
+    prediction = torch.zeros_like(noise)
+    prediction[0, 0, 0, :, 0, 1] = torch.tensor([3.0, 0, 4, 0])
+    found = training_losses(prediction, noise, [], LossConfig(huber=0.5)).total
+    # Two pixels: no error, and one whose mean square is 25 / 4.
+    expected = (0 + 2 * 0.5 * ((25 / 4 + 0.5**2) ** 0.5 - 0.5)) / 2
+    assert found.item() == pytest.approx(expected)
+
+    # Of three clips two have 0 where one has 1. What is best for all is nearly 0, not a third.
+    targets = torch.tensor([0.0, 0.0, 1.0])[:, None, None, None, None, None]
+
+    def best(huber: float) -> float:
+        guesses = torch.linspace(0, 1, 101)
+        config = LossConfig(huber=huber)
+        losses = [
+            training_losses(guess.expand_as(targets), targets, [], config).total
+            for guess in guesses[:, None, None, None, None, None, None]
+        ]
+        return guesses[int(torch.stack(losses).argmin())].item()
+
+    assert best(0.0) == pytest.approx(1 / 3, abs=0.01)
+    assert best(0.02) < 0.03
+
+
 def test_objective_is_equation_7() -> None:
     prediction, noise = noises()
     layers = [layer(1), layer(2)]
