@@ -1,14 +1,16 @@
 """Files of tensors, whose damage and full disks are errors of the file system like any other;
 and what is loaded from them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-__all__ = ["into_memory", "read_tensors", "write_tensors"]
+__all__ = ["into_memory", "naming_damage", "read_tensors", "write_tensors"]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -16,7 +18,35 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise OSError(f"{path} is damaged ({error})") from error
+        raise _damaged(path, error) from error
+
+
+@contextmanager
+def naming_damage(folder: str | PathLike[str]) -> Iterator[None]:
+    """Where loading from a folder, or from those in it, fails by weights that are damaged, raises
+    OSError, which names the file and says what to do.
+
+    diffusers says of such that they cannot be loaded, and not why; transformers not of which file.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError):
+        for pattern in ("*.safetensors", "*/*.safetensors"):
+            for weights in sorted(Path(folder).glob(pattern)):
+                _check(weights)
+        raise
+
+
+def _check(path: Path) -> None:
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: SafetensorError) -> OSError:
+    return OSError(f"{path} is damaged ({error}): copy, fetch or train it again")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
+from idol.tensors import naming_damage
+
 __all__ = ["CLIPEncoder"]
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -30,7 +32,8 @@ class CLIPEncoder:
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str]) -> Self:
         """Load from a folder in transformers' format, or by a hub name. Raises OSError."""
-        return cls(CLIPVisionModelWithProjection.from_pretrained(folder))
+        with naming_damage(folder):
+            return cls(CLIPVisionModelWithProjection.from_pretrained(folder))
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Self:
         """Move the network, in place."""

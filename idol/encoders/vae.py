@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from idol.config.autoencoder import factor_of
 from idol.encoders.joint import JOINT_CHANNELS, with_farthest
 from idol.encoders.small import SmallAutoencoder
+from idol.tensors import naming_damage
 
 __all__ = ["VAECodec", "VAEModel", "load_vae", "vae_class"]
 
@@ -154,9 +155,10 @@ class VAECodec:
 def load_vae(folder: str | PathLike[str], **options: Any) -> VAEModel:
     """The network in a folder in diffusers' format, of whichever class, or by a hub name.
 
-    Raises OSError for neither.
+    Raises OSError for neither, and for damaged weights.
     """
-    return vae_class(folder).from_pretrained(folder, **options)
+    with naming_damage(folder):
+        return vae_class(folder).from_pretrained(folder, **options)
 
 
 def vae_class(folder: str | PathLike[str]) -> type[VAEModel]:

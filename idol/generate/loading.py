@@ -16,6 +16,7 @@ from idol.generate.folder import INDEX
 from idol.generate.pipeline import IdolPipeline
 from idol.model_info import NotAModelError, find_model, read_info
 from idol.saved import load_trained
+from idol.tensors import naming_damage
 
 __all__ = ["load_pipeline"]
 
@@ -52,9 +53,10 @@ def load_pipeline(
     if vae is not None:
         given["vae"] = load_vae(vae, **options)
     if image_encoder is not None:
-        given["image_encoder"] = CLIPVisionModelWithProjection.from_pretrained(
-            image_encoder, **options
-        )
+        with naming_damage(image_encoder):
+            given["image_encoder"] = CLIPVisionModelWithProjection.from_pretrained(
+                image_encoder, **options
+            )
     _check_parts(path, given)
     return _ready(IdolPipeline.from_pretrained(path, **given, **options))
 

@@ -46,7 +46,7 @@ from idol.generate.windows import Windows, fuse
 from idol.model import DualModalDenoiser, DualModalUNet, ForegroundProjection, PoseControlNet
 from idol.model.saving import ConfiguredModel
 from idol.model_info import DepthMeaning, ModelInfo, sampling_by
-from idol.tensors import into_memory
+from idol.tensors import into_memory, naming_damage
 from idol.variants import denoiser_class
 from idol.variants.ldm3d import decode_both, holds_depth
 from shards.stream.foreground import holed
@@ -493,9 +493,15 @@ class IdolPipeline(PlacedPipeline):
         complete_folder(Path(save_directory), self.info)
 
     @classmethod
-    def from_pretrained(cls, *arguments: Any, **options: Any) -> Self:
-        """As all pipelines do; results are, bit for bit, those of the pipeline that was saved."""
-        pipe: Self = super().from_pretrained(*arguments, **options)
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | PathLike[str], **options: Any
+    ) -> Self:
+        """As all pipelines do; results are, bit for bit, those of the pipeline that was saved.
+
+        Raises OSError where something is missing, or damaged: it names the file.
+        """
+        with naming_damage(pretrained_model_name_or_path):
+            pipe: Self = super().from_pretrained(pretrained_model_name_or_path, **options)
         for part in pipe.components.values():
             if isinstance(part, nn.Module):
                 into_memory(part)

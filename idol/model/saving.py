@@ -10,6 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from idol.config.model import DualModalUNetConfig
 from idol.config_json import Placeless
 from idol.errors import IdolError
+from idol.tensors import naming_damage
 
 __all__ = ["CheckpointError", "ConfiguredModel", "raise_if_different"]
 
@@ -55,9 +56,10 @@ class ConfiguredModel(Placeless, ModelMixin, ConfigMixin):
         Raises:
             CheckpointError: parameters are missing from the folder, or it has others.
             ConfigError: its `config.json` has an unknown or contradictory setting.
-            OSError: the folder or a file in it does not exist.
+            OSError: the folder or a file in it does not exist, or its weights are damaged.
         """
-        model, info = super().from_pretrained(folder, output_loading_info=True, **options)
+        with naming_damage(folder):
+            model, info = super().from_pretrained(folder, output_loading_info=True, **options)
         raise_if_different(
             cls.__name__, str(folder), missing=info["missing_keys"], extra=info["unexpected_keys"]
         )

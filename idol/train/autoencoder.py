@@ -27,7 +27,7 @@ from idol.encoders import VAEModel, load_vae
 from idol.encoders.autoencoder import Reconstruction, new_autoencoder, with_depth_channel
 from idol.encoders.joint import JOINT_CHANNELS, joined, parted, with_farthest
 from idol.encoders.vae_identity import find_vae
-from idol.tensors import write_tensors
+from idol.tensors import naming_damage, write_tensors
 from idol.train.distributed import distribute, whole_state
 from idol.train.monitor import Monitor
 from idol.train.optimizer import MovingAverage, make_optimizer
@@ -303,7 +303,8 @@ def _network(config: TrainConfig, checkpoint: Path | None, data: Datasets) -> VA
         return load_vae(checkpoint / "model")
     if config.base is None:
         return new_autoencoder(config.autoencoder, _first_pictures(config, data))
-    network = AutoencoderKL.from_pretrained(find_vae(config.base))
+    with naming_damage(folder := find_vae(config.base)):
+        network = AutoencoderKL.from_pretrained(folder)
     if network.config["in_channels"] == JOINT_CHANNELS and not config.autoencoder.depth:
         raise TrainError(f"the VAE of --base {config.base} holds depth: give --autoencoder.depth")
     widens = config.autoencoder.depth and network.config["in_channels"] != JOINT_CHANNELS

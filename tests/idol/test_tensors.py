@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from idol.tensors import read_tensors, write_tensors
+from idol.tensors import naming_damage, read_tensors, write_tensors
 
 
 @contextmanager
@@ -43,5 +43,11 @@ def test_a_torn_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     write_tensors(path, {"a": torch.zeros(1000)})
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(OSError, match=r"weights is damaged"):
+    with pytest.raises(OSError, match=r"weights is damaged.*: copy, fetch or train it again"):
         read_tensors(path)
+
+
+def test_what_is_not_damaged_fails_as_it_does(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "whole.safetensors", {"a": torch.zeros(1000)})
+    with pytest.raises(OSError, match="of another kind"), naming_damage(tmp_path):
+        raise OSError("of another kind")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,10 @@ def test_it_is_frozen(folder: Path) -> None:
     encoder = CLIPEncoder.from_pretrained(folder)
     assert not any(parameter.requires_grad for parameter in encoder.clip.parameters())
     assert not encoder.clip.training
+
+
+def test_damaged_weights_are_named(folder: Path, tmp_path: Path) -> None:
+    torn = Path(shutil.copytree(folder, tmp_path / "torn")) / "model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    with pytest.raises(OSError, match=rf"^{re.escape(str(torn))} is damaged .*: copy, fetch or"):
+        CLIPEncoder.from_pretrained(torn.parent)

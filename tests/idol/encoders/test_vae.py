@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,10 @@ def test_loaded_lazily_it_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(lazy.sample(posterior.parameters), eager.encode(pixels))
     assert lazy.encode(pixels).shape == (2, 4, 4, 4)
     assert lazy.vae.dtype == torch.float64
+
+
+def test_damaged_weights_are_named(folder: Path, tmp_path: Path) -> None:
+    torn = Path(shutil.copytree(folder, tmp_path / "torn")) / "diffusion_pytorch_model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    with pytest.raises(OSError, match=rf"^{re.escape(str(torn))} is damaged .*: copy, fetch or"):
+        VAECodec.from_pretrained(torn.parent)

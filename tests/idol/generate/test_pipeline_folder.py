@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_what_is_saved_is_loaded(make: Any, tmp_path: Path) -> None:
     assert loaded.info == pipe.info == read_info(tmp_path)
     assert type(loaded.scheduler) is type(pipe.scheduler)
     assert loaded.scheduler.config.clip_sample == pipe.scheduler.config.clip_sample
+
+
+@pytest.mark.parametrize("make", [tiny, sd14])
+def test_damaged_weights_of_any_part_are_named(make: Any, tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path)
+    files = sorted(tmp_path.glob("*/*.safetensors"))
+    assert len(files) >= 4
+    for path in files:
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        name = re.escape(str(path))
+        with pytest.raises(OSError, match=rf"^{name} is damaged .*: copy, fetch or train it again"):
+            IdolPipeline.from_pretrained(tmp_path)
+        path.write_bytes(whole)
+    IdolPipeline.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("make", [tiny, sd14])
