@@ -109,7 +109,7 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
 	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people-128.tar::people-00009 --driving examples/people-128.tar::people-00007 \
-		--model idol/pretrained/posed128 --temperature 0.7 --keep-background --fill-hole --out $(DEMO)/generated
+		--model idol/pretrained/posed128 --keep-background --fill-hole --out $(DEMO)/generated
 	@echo "frames and depth: $(DEMO)/generated/side_by_side.mp4, $(DEMO)/generated/sheet.png"
 
 app: .venv/app  ## A page in the browser that generates, on this machine alone
@@ -151,12 +151,14 @@ train-people-large: .venv/people  ## The packaged model goes on as one of 128x12
 	@$(BIN)/idol-prep build --recipe people --source examples/people-train-128.yaml --out $(LARGE)/rendered \
 		--clip-length 12 --size 128 --val-fraction 0 --workers $(WORKERS)
 	@$(BIN)/idol-prep build --recipe people --source examples/people-more-128.yaml --out $(LARGE)/more \
-		--clip-length 12 --size 128 --val-fraction 0 --workers $(WORKERS)
-	@mkdir -p $(LARGE)/mixed $(LARGE)/all
+		--clip-length 12 --size 128 --val-fraction 0 --max-background-shift 2 --max-quarantine 3904 --workers $(WORKERS)
+	@mkdir -p $(LARGE)/mixed $(LARGE)/all $(LARGE)/still
 	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../filmed", "weight": 0.05}]}' \
 		> $(LARGE)/mixed/mix.json
 	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../more", "weight": 2.8}, {"path": "../filmed", "weight": 0.15}]}' \
 		> $(LARGE)/all/mix.json
+	@echo '{"schema": 1, "paths": [{"path": "../more", "weight": 3}, {"path": "../rendered", "weight": 0.7}, {"path": "../filmed", "weight": 0.15}]}' \
+		> $(LARGE)/still/mix.json
 	@test -d $(LARGE)/video/model || $(BIN)/idol-train --preset tiny --shards $(LARGE)/mixed --stage video --patch 8 \
 		--init-from idol/pretrained/people64 --steps 1000 --batch-size 4 --learning-rate 1e-3 --ema 0.998 \
 		--mirror 0.5 --output $(LARGE)/video
@@ -164,7 +166,11 @@ train-people-large: .venv/people  ## The packaged model goes on as one of 128x12
 		--shards $(LARGE)/all --stage video --init-from $(LARGE)/video --model.posed-foreground \
 		--model.background-hole filled --foreground-dropout 0 --steps 2400 --batch-size 2 --learning-rate 1e-3 \
 		--ema 0.998 --mirror 0.5 --mixed-precision bf16 --cpu --seed 5 --output $(LARGE)/posed
-	@echo "the model: $(LARGE)/posed/model"
+	@test -d $(LARGE)/robust/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
+		--shards $(LARGE)/still --stage video --init-from $(LARGE)/posed --loss.huber 0.02 --foreground-dropout 0 \
+		--steps 2200 --batch-size 2 --learning-rate 1e-3 --ema 0.998 --mirror 0.5 --mixed-precision bf16 --cpu \
+		--seed 6 --output $(LARGE)/robust
+	@echo "the model: $(LARGE)/robust/model"
 
 CLAIMS := claims
 CLAIM = $(BIN)/idol-bench claims --shards $(CLAIMS)/shards --write docs/claims.md
