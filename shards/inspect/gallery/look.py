@@ -140,12 +140,15 @@ def _end(entry: Entry) -> int:
 
 
 def _text(value: Any, depth: int = 3) -> str:
-    """A value of a json as a line of text; empty for nothing, short for what is deep."""
+    """A value of a json as a line of text; empty for nothing, short for what is deep, and of a
+    table its size alone."""
     if isinstance(value, dict | list) and not depth:
         return "…"
     if isinstance(value, dict):
         said = {name: _text(v, depth - 1) for name, v in value.items()}
         return ", ".join(f"{name} {text}" for name, text in said.items() if text)
+    if isinstance(value, list) and value and all(isinstance(row, list) for row in value):
+        return f"{len(value)} x {max(map(len, value))} values"
     if isinstance(value, list):
         return " ".join(_text(v, depth - 1) for v in value)
     if isinstance(value, bool):

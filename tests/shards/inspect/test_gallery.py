@@ -14,7 +14,7 @@ import pytest
 from shards.dataset import open_for_build
 from shards.inspect.cli import main
 from shards.inspect.gallery.file import gallery
-from shards.inspect.gallery.look import _fps, look
+from shards.inspect.gallery.look import _fps, _text, look
 from shards.inspect.gallery.strip import JPEG, spread, strip
 from shards.manifest import Quarantined
 from shards.reader import Dataset, open_dataset
@@ -243,6 +243,11 @@ def test_what_is_damaged_is_told_and_the_rest_is_shown(
 
 def test_a_rate_beyond_all_numbers_is_a_number_still() -> None:
     assert 0 < _fps({"fps": 1e308, "frame_indices": list(range(24))}, 24, 16) < float("inf")
+
+
+def test_of_a_table_its_size_is_told() -> None:
+    joints = [[125.99, 50.84, 1.0]] * 18
+    assert _text({"box": [0, 0, 9, 9], "joints": joints}) == "box 0 0 9 9, joints 18 x 3 values"
 
 
 def test_curves_are_those_of_the_clip(dataset: Path) -> None:
