@@ -228,10 +228,12 @@ def test_gradients_flow_into_both_streams() -> None:
         assert (tensor.grad.abs().amax(dim=(0, 2, 3, 4, 5)) > 0).all()
 
 
+@pytest.mark.parametrize("huber", [0, 0.5])
 @pytest.mark.parametrize("error", ["noise", "v", "change"])
-def test_scores_weigh_the_error_of_depth_frame_by_frame(error: str) -> None:
+def test_scores_weigh_the_error_of_depth_frame_by_frame(error: str, huber: float) -> None:
     prediction, noise = noises()
-    timesteps, config = torch.tensor([3, 960]), LossConfig(denoise_error=error)  # type: ignore[arg-type]
+    timesteps = torch.tensor([3, 960])
+    config = LossConfig(denoise_error=error, huber=huber)  # type: ignore[arg-type]
 
     def total(prediction: torch.Tensor, scores: torch.Tensor | None) -> torch.Tensor:
         return training_losses(prediction, noise, [], config, timesteps, scores).total
