@@ -32,6 +32,7 @@ class LossConfig:
             that is below c^2 and 2 c sqrt(m) far beyond. So what cannot be known is learnt as what
             mostly is, sharp, rather than as the mean of all that may be (Charbonnier et al., 1997;
             Song and Dhariwal, 2023). 0: squared errors, the paper's.
+        huber_depth: the same c for the stream of depth, if it is to be another.
 
     Raises:
         ConfigError: naming every weight that is negative or not finite, and every unknown choice.
@@ -44,10 +45,16 @@ class LossConfig:
     average_heads: bool = False
     denoise_error: DenoiseError = "noise"
     huber: Annotated[float, NOT_NEGATIVE] = 0.0
+    huber_depth: Annotated[float | None, NOT_NEGATIVE] = None
 
     def __post_init__(self) -> None:
         if mistakes := [f"{name} {fault}" for name, fault in mistakes_in(self)]:
             raise ConfigError("; ".join(mistakes))
+
+    @property
+    def hubers(self) -> tuple[float, float]:
+        """c of the error of video, and of that of depth."""
+        return self.huber, self.huber if self.huber_depth is None else self.huber_depth
 
     @property
     def compares(self) -> bool:

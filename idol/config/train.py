@@ -108,6 +108,11 @@ class OptimizerConfig:
     """Fraction of samples whose background shows nobody, of a model with --model.posed-foreground,
     for motions whose joints are not known. Their change is many times that of the others, and
     outweighs it in the loss."""
+    pure_noise: Annotated[float, FRACTION] = 0.0
+    """Fraction of samples that are denoised from noise alone, as sampling begins, not at a random
+    timestep. At the last timestep of Stable Diffusion's schedule .07 of the latents' amplitude
+    still shows in the noise, and a model that has learnt to read it there is misled when it samples
+    (Lin et al., 2024). 1: for models that are sampled by one step, and no other."""
     dropout_draw: Literal["sample", "batch"] = "sample"
     """Drawn for each sample; or once for all samples of a pass in one process, as in DisCo's code:
     a run then resumes with the same batch size alone."""

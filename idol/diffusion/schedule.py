@@ -12,7 +12,14 @@ from torch import Tensor
 
 from idol.config.model import TIMESTEPS
 
-__all__ = ["BETAS", "ddim_scheduler", "noise_of_v", "noise_schedule", "signal_fraction"]
+__all__ = [
+    "BETAS",
+    "ddim_scheduler",
+    "noise_of_v",
+    "noise_schedule",
+    "noise_that_hides",
+    "signal_fraction",
+]
 
 BETAS: dict[str, Any] = {
     "num_train_timesteps": TIMESTEPS,
@@ -65,6 +72,18 @@ def signal_fraction(timesteps_B: Tensor) -> Tensor:
     The product of (1 - beta) up to the timestep: .9991 at timestep 0, .0047 at 999; float32.
     """
     return _signal_fractions(timesteps_B.device)[timesteps_B]
+
+
+def noise_that_hides(latents_BMFCHW: Tensor, seen_BMFCHW: Tensor, timestep: int) -> Tensor:
+    """The noise with which the noisy latents z_t of these latents are `seen`, whatever they are.
+
+    (z_t - sqrt(a) z_0) / sqrt(1 - a), with a the `signal_fraction`; float32. What is standard
+    normal when seen is all that a sampler begins from: to tell z_0 from it is to tell it from the
+    conditions alone.
+    """
+    fraction = signal_fraction(torch.tensor(timestep))
+    hidden = fraction.sqrt() * latents_BMFCHW.float()
+    return (seen_BMFCHW.float() - hidden) / (1 - fraction).sqrt()
 
 
 def noise_of_v(v_BMFCHW: Tensor, latents_BMFCHW: Tensor, timesteps_B: Tensor) -> Tensor:

@@ -93,15 +93,21 @@ def _per_frame(noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor) -> Tensor:
 # Charbonnier et al. (1997), of a pixel's channels together; in training by denoising, Song and
 # Dhariwal (2023).
 def _pseudo_huber(
-    noise_pred_BMFCHW: Tensor, noise_BMFCHW: Tensor, weights_B: Tensor, huber: float
+    noise_pred_BMFCHW: Tensor,
+    noise_BMFCHW: Tensor,
+    weights_B: Tensor,
+    hubers: tuple[float, float],
 ) -> Tensor:
     """Each frame's mean (B, M, F) of what `LossConfig.huber` makes of the weighed squared errors of
-    its latent pixels; float32."""
+    its latent pixels, by each modality's c; float32."""
     difference = noise_pred_BMFCHW.float() - noise_BMFCHW.float()
     errors_BMFHW = difference.square().mean(dim=3) * weights_B[:, None, None, None, None]
-    # 2 c (sqrt(m + c^2) - c), without the difference of two near numbers.
-    robust_BMFHW = 2 * huber * errors_BMFHW / ((errors_BMFHW + huber**2).sqrt() + huber)
-    return robust_BMFHW.flatten(3).mean(dim=3)
+    robust = [
+        # 2 c (sqrt(m + c^2) - c), without the difference of two near numbers.
+        2 * c * m_BFHW / ((m_BFHW + c**2).sqrt() + c) if c else m_BFHW
+        for c, m_BFHW in zip(hubers, errors_BMFHW.unbind(1), strict=False)
+    ]
+    return torch.stack(robust, dim=1).flatten(3).mean(dim=3)
 
 
 def _weighed(errors_BMF: Tensor, depth_scores_BF: Tensor | None) -> Tensor:
@@ -152,8 +158,8 @@ def training_losses(
         error = 1.0 if config.denoise_error == "v" else 1 - fraction
         total = (errors_BM.sum(dim=1) * error / fraction).mean()
         weights_B = error / fraction
-    if config.huber:
-        robust_BMF = _pseudo_huber(noise_pred_BMFCHW, noise_BMFCHW, weights_B, config.huber)
+    if any(config.hubers):
+        robust_BMF = _pseudo_huber(noise_pred_BMFCHW, noise_BMFCHW, weights_B, config.hubers)
         total = _weighed(robust_BMF, depth_scores_BF).sum(dim=1).mean()
     motion = cross_attention = denoise_M.new_zeros(())
     for layer in features:

@@ -19,7 +19,7 @@ from idol.data.datasets import Datasets
 from idol.data.preparation import LatentBatch
 from idol.diffusion.noise import Randomness, sent
 from idol.diffusion.sampling import predict
-from idol.diffusion.schedule import noise_schedule
+from idol.diffusion.schedule import noise_schedule, noise_that_hides
 from idol.losses import LossConfig, Losses, feature_gradient_norms, training_losses
 from idol.losses.objective import ComparedLayer
 from idol.model import DenoiserOutput
@@ -128,6 +128,7 @@ def denoising_losses(run: Run, record: Recorder = cuda_graph) -> PassLosses:
     """
     config = run.config
     random, schedule = Randomness(config.run.seed), noise_schedule()
+    pure_noise = config.optimizer.pure_noise
 
     def losing(batch: LatentBatch, timesteps_B: Tensor, noise_BMFCHW: Tensor) -> Losses:
         return _losses(run.denoise, batch, timesteps_B, noise_BMFCHW, schedule, config.loss)[0]
@@ -146,9 +147,15 @@ def denoising_losses(run: Run, record: Recorder = cuda_graph) -> PassLosses:
             together=config.optimizer.dropout_draw == "batch",
         )
         if graphed is not None and not gradient_norms:
-            return *graphed(batch, *_drawn(batch, random, schedule)), {}
+            return *graphed(batch, *_drawn(batch, random, schedule, pure_noise)), {}
         losses, norms = step_losses(
-            run.denoise, batch, random, schedule, config.loss, gradient_norms=gradient_norms
+            run.denoise,
+            batch,
+            random,
+            schedule,
+            config.loss,
+            pure_noise=pure_noise,
+            gradient_norms=gradient_norms,
         )
         return losses.total, losses.named(), norms
 
@@ -167,31 +174,39 @@ def step_losses(
     schedule: DDPMScheduler,
     config: LossConfig,
     *,
+    pure_noise: float = 0.0,
     gradient_norms: bool = False,
 ) -> tuple[Losses, dict[str, float]]:
     """Noise the latents, denoise them, and compare.
 
     Args:
         batch: whose positions in the stream's order give noise and timesteps, with `random`.
+        pure_noise: fraction of clips that are denoised from noise alone.
         gradient_norms: also measure the consistency losses' gradients at the features.
 
     Returns:
         The losses, and if asked for the norms: `gradient_motion`, `gradient_cross_attention`.
     """
-    timesteps, noise = _drawn(batch, random, schedule)
+    timesteps, noise = _drawn(batch, random, schedule, pure_noise)
     losses, features = _losses(denoiser, batch, timesteps, noise, schedule, config)
     norms = feature_gradient_norms(losses, features) if gradient_norms else {}
     return losses, {f"gradient_{name}": norm for name, norm in norms.items()}
 
 
 def _drawn(
-    batch: LatentBatch, random: Randomness, schedule: DDPMScheduler
+    batch: LatentBatch, random: Randomness, schedule: DDPMScheduler, pure_noise: float
 ) -> tuple[Tensor, Tensor]:
     """Timesteps and noise of a batch, on its device."""
     latents, positions = batch.latents_BMFCHW, batch.positions
-    timesteps = random.timesteps(positions, schedule.config.num_train_timesteps)
-    noise = random.normal("noise", positions, latents.shape[1:])
-    return sent(timesteps, latents.device), sent(noise, latents.device)
+    trained = schedule.config.num_train_timesteps
+    timesteps = random.timesteps(positions, trained)
+    noise = sent(random.normal("noise", positions, latents.shape[1:]), latents.device)
+    if pure_noise:
+        pure = random.dropped(positions, pure_noise, purpose="pure-noise")
+        timesteps = torch.where(pure, trained - 1, timesteps)
+        pure_B = sent(pure, latents.device)[:, None, None, None, None, None]
+        noise = torch.where(pure_B, noise_that_hides(latents, noise, trained - 1), noise)
+    return sent(timesteps, latents.device), noise
 
 
 def _losses(

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from idol.config.model import CLIP_STAGES, TIMESTEPS, DualModalUNetConfig
+from idol.config.model import CLIP_STAGES, DEPTH, TIMESTEPS, DualModalUNetConfig
 from idol.config.presets import defaults, preset
 from idol.config.train import TrainConfig
 from idol.data.datasets import Datasets
@@ -19,7 +19,7 @@ __all__ = ["notices"]
 
 _BEFORE = {"image": "pretrain", "video": "image"}
 _PREFIXES = {n: f"{n}." for n in ("loss", "model", "autoencoder", "distill")}
-_DROPOUTS = ("foreground_dropout", "posed_dropout", "dropout_draw")
+_OF_SAMPLES = ("foreground_dropout", "posed_dropout", "pure_noise", "dropout_draw")
 _NO_DENOISER = "stage autoencoder trains no denoiser"
 # The last timestep that a model is trained with.
 _LAST = TIMESTEPS - 1
@@ -54,6 +54,11 @@ def notices(
     lines += _start(config, checkpoint, saved or {})
     lines += _frame_steps(config, data)
     lines += _only_val(data)
+    if config.optimizer.pure_noise == 1 and config.report.validate_every != 0:
+        lines.append(
+            "--pure-noise 1 trains the first step of sampling alone, and validation is of all "
+            "timesteps: judge by samples of one step"
+        )
     report = config.report
     ratio = (_LAST + 1) // report.sample_steps
     first = (report.sample_steps - 1) * ratio + 1
@@ -101,13 +106,16 @@ def _rules(config: TrainConfig, data: Datasets) -> Iterator[tuple[str, str]]:
     if stage == "pretrain":
         alone = "pre-training has no depth"
         yield "data.depth", alone
-        yield from ((f"loss.{n}", alone) for n in ("cross_attention_weight", "average_heads"))
+        of_depth = ("cross_attention_weight", "average_heads", "huber_depth")
+        yield from ((f"loss.{n}", alone) for n in of_depth)
         yield "report.gradient_norms_every", alone
     else:
         yield "data.cut", "pre-training alone cuts images"
         yield "optimizer.pretrained_layers", "pre-training alone freezes layers"
     if stage != "pretrain" and config.model.streams == "video":
         yield "data.depth", f"variant {config.variant} makes video alone"
+    if stage != "pretrain" and DEPTH not in config.model.modalities:
+        yield "loss.huber_depth", f"variant {config.variant} has no stream of depth alone"
     if not weighs(config):
         yield "data.depth_scores", f"stage {stage} has no error of depth to weigh"
     if not loss.motion_weight:
@@ -164,7 +172,7 @@ def _model_rules(config: TrainConfig) -> Iterator[tuple[str, str]]:
 def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:
     why = "stage distill follows its teacher, whatever that learnt from"
     yield from ((f"loss.{field.name}", why) for field in dataclasses.fields(config.loss))
-    yield from ((f"optimizer.{n}", why) for n in _DROPOUTS)
+    yield from ((f"optimizer.{n}", why) for n in _OF_SAMPLES)
     yield "report.gradient_norms_every", why
     yield "report.guidance", "a student has the teacher's in it"
     yield "report.sample_spacing", "a student's steps are the solver's"
@@ -175,7 +183,7 @@ def _not_of_students(config: TrainConfig) -> Iterator[tuple[str, str]]:
 def _denoisers_alone(config: TrainConfig) -> Iterator[tuple[str, str]]:
     yield "variant", "a codec is of no variant"
     yield from ((f"loss.{field.name}", _NO_DENOISER) for field in dataclasses.fields(config.loss))
-    yield from ((f"optimizer.{n}", _NO_DENOISER) for n in _DROPOUTS)
+    yield from ((f"optimizer.{n}", _NO_DENOISER) for n in _OF_SAMPLES)
     names = ("sample_steps", "sample_spacing", "guidance", "gradient_norms_every")
     yield from ((f"report.{name}", _NO_DENOISER) for name in names)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from idol.diffusion.schedule import ddim_scheduler, noise_of_v, noise_schedule, signal_fraction
+from idol.diffusion.schedule import (
+    ddim_scheduler,
+    noise_of_v,
+    noise_schedule,
+    noise_that_hides,
+    signal_fraction,
+)
 from tests.idol.diffusion.stubs import draw
 
 TIMESTEPS = torch.tensor([0, 500, 999])
@@ -27,6 +33,15 @@ def test_v_gives_the_noise_back() -> None:
     v = schedule.get_velocity(clean, noise, TIMESTEPS)
     torch.testing.assert_close(noise_of_v(v, noisy, TIMESTEPS), noise, rtol=0, atol=1e-5)
     assert noise_of_v(v.bfloat16(), noisy.bfloat16(), TIMESTEPS).dtype == torch.float32
+
+
+@pytest.mark.parametrize("timestep", [0, 500, 999])
+def test_the_noise_that_hides_latents_makes_them_look_as_asked(timestep: int) -> None:
+    clean, seen = draw(2, 2, 1, 4, 5, 5), draw(2, 2, 1, 4, 5, 5, seed=1)
+    noise = noise_that_hides(clean, seen, timestep)
+    noisy = noise_schedule().add_noise(clean, noise, torch.tensor([timestep] * 2))
+    torch.testing.assert_close(noisy, seen, rtol=0, atol=1e-5)
+    assert noise_that_hides(clean.bfloat16(), seen.bfloat16(), timestep).dtype == torch.float32
 
 
 def test_bounds_are_those_of_the_scheduler() -> None:

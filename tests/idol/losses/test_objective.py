@@ -122,6 +122,22 @@ def test_huber_is_that_of_a_pixel_over_its_channels_and_learns_what_mostly_is() 
     assert best(0.02) < 0.03
 
 
+def test_depth_may_have_another_huber_than_video_or_none() -> None:
+    prediction, noise = noises()
+
+    def of_stream(index: int, config: LossConfig) -> torch.Tensor:
+        alone = torch.zeros_like(noise)
+        alone[:, index] = (prediction - noise)[:, index]
+        return training_losses(alone, torch.zeros_like(alone), [], config).total
+
+    robust, squared = LossConfig(huber=0.02), LossConfig()
+    for depth, wanted in ((None, robust), (0.0, squared), (0.1, LossConfig(huber=0.1))):
+        config = LossConfig(huber=0.02, huber_depth=depth)
+        torch.testing.assert_close(of_stream(0, config), of_stream(0, robust))
+        torch.testing.assert_close(of_stream(1, config), of_stream(1, wanted))
+    torch.testing.assert_close(of_stream(1, LossConfig(huber_depth=0.02)), of_stream(1, robust))
+
+
 def test_objective_is_equation_7() -> None:
     prediction, noise = noises()
     layers = [layer(1), layer(2)]

@@ -35,6 +35,18 @@ def told(stage: Any, shards: Path, **settings: Any) -> list[str]:
     return [line for line in lines if not any(word in line for word in words)]
 
 
+def test_a_model_of_one_step_is_judged_by_samples(boxes: Path) -> None:
+    lines = told("video", boxes, max_frame_step=2, pure_noise=1.0, validate_every=5)
+    assert any(x.startswith("--pure-noise 1 trains the first step of sampling") for x in lines)
+    assert told("video", boxes, max_frame_step=2, pure_noise=1.0) == []
+    assert not any(
+        "pure-noise" in x
+        for x in told("video", boxes, max_frame_step=2, pure_noise=0.5, validate_every=5)
+    )
+    wanted = "--pure-noise 1.0 is not used: stage distill follows its teacher"
+    assert any(x.startswith(wanted) for x in told("distill", boxes, pure_noise=1.0))
+
+
 def test_a_plain_run_has_nothing_to_be_told(boxes: Path) -> None:
     assert told("pretrain", boxes) == []
     assert told("image", boxes) == []
@@ -53,6 +65,11 @@ def test_a_plain_run_has_nothing_to_be_told(boxes: Path) -> None:
         ("image", {"validation_clips": 9}, "--validation-clips 9 is not used: --validate-every is"),
         ("image", {"cache_limit": 9}, "--cache-limit 9 is not used: there is no --cache"),
         ("image", {"cache": "c"}, "--cache c is not used: the shards are local files"),
+        (
+            "pretrain",
+            {"loss": LossConfig(huber_depth=0.1)},
+            "--loss.huber-depth 0.1 is not used: pre-training has no depth",
+        ),
         (
             "pretrain",
             {"loss": LossConfig(denoise_error="v", average_heads=True)},
