@@ -1,6 +1,6 @@
 """What the posed foreground has by itself, without a model: docs/laptop-model.md.
 
-    python bench/posed_picture.py SHARDS --out FOLDER [--split train]
+    python bench/posed_picture.py SHARDS --out FOLDER [--split train] [--metrics psnr ...]
 
 SHARDS are clips whose joints are known. In each frame the foreground's person is laid over the
 background, its hole filled, limb by limb (`shards.sample.posed`); the pictures, with nobody in
@@ -20,7 +20,7 @@ import numpy as np
 
 from idol.config.evaluate import ScoreConfig
 from idol.errors import IdolError
-from idol.evaluate.report import print_scores
+from idol.evaluate.report import print_scores, write_scores
 from idol.evaluate.score import score
 from idol.generate.generator import conditions_of
 from idol.generate.given import given_clips
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("shards")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", default="val")
+    parser.add_argument("--metrics", nargs="+", default=())
     arguments = parser.parse_args(argv)
     dataset = open_dataset(arguments.shards)
     made = arguments.out / "pictures"
@@ -74,9 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         reference=arguments.shards,
         split=arguments.split,
         protocol="clean-8",
+        metrics=tuple(arguments.metrics),
         out=arguments.out / "scores",
     )
-    print_scores(score(config))
+    scores = score(config)
+    print_scores(scores)
+    write_scores(scores, config.out)
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from bench.posed_picture import picture
+from bench.posed_picture import main, picture
 from idol.evaluate.images import psnr
 from shards import open_dataset
 
@@ -25,3 +26,10 @@ def test_it_shows_the_person_in_each_frame() -> None:
             clip.background[None].repeat(len(laid), 0)[there], clip.rgb[there]
         )
         assert psnr(laid[0][there[0]], clip.rgb[0][there[0]]) > 27
+
+
+def test_its_scores_lie_where_they_can_be_compared(tmp_path: Path) -> None:
+    assert main([str(EXAMPLES), "--out", str(tmp_path), "--metrics", "psnr"]) == 0
+    scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert set(scores["metrics"]) == {"psnr"}
+    assert len(list((tmp_path / "pictures").iterdir())) == 4
