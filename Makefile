@@ -86,7 +86,7 @@ TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
 DRAW = $(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
 	--no-watermark
 
-demo-train: .venv/train  ## Train the packaged model further on the demo's shards, and generate a held-out clip
+demo-train: .venv/train  ## Train people64, a packaged model, further on the demo's shards, and generate a held-out clip
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
 	@$(TRAIN) --stage video --init-from idol/pretrained/people64 --steps 300 --learning-rate 5e-4 \
 		--mirror 0.5 --ema 0.99 --sample-every 100 --output $(DEMO)/train/video
@@ -143,8 +143,9 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the f
 LARGE := people-train-large
 
 # First it learns pictures twice as large, on 1400 people; then to mend the photo's person posed in each
-# frame, on 3904 more besides.
-train-people-large: .venv/people  ## The packaged model goes on as one of 128x128 pixels: a night on two cores with the data, resumable
+# frame, on some 2100 more besides (those of 3904 before whom the camera stands still); then to leave what
+# stands still; and last all of it in one step, from noise alone.
+train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixels: a night on two cores with the data, resumable
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
 		--out $(LARGE)/filmed --size 128 --pose-style dwpose --workers $(WORKERS) --max-quarantine 3
@@ -152,13 +153,15 @@ train-people-large: .venv/people  ## The packaged model goes on as one of 128x12
 		--clip-length 12 --size 128 --val-fraction 0 --workers $(WORKERS)
 	@$(BIN)/idol-prep build --recipe people --source examples/people-more-128.yaml --out $(LARGE)/more \
 		--clip-length 12 --size 128 --val-fraction 0 --max-background-shift 2 --max-quarantine 3904 --workers $(WORKERS)
-	@mkdir -p $(LARGE)/mixed $(LARGE)/all $(LARGE)/still
+	@mkdir -p $(LARGE)/mixed $(LARGE)/all $(LARGE)/still $(LARGE)/more-filmed
 	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../filmed", "weight": 0.05}]}' \
 		> $(LARGE)/mixed/mix.json
 	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../more", "weight": 2.8}, {"path": "../filmed", "weight": 0.15}]}' \
 		> $(LARGE)/all/mix.json
 	@echo '{"schema": 1, "paths": [{"path": "../more", "weight": 3}, {"path": "../rendered", "weight": 0.7}, {"path": "../filmed", "weight": 0.15}]}' \
 		> $(LARGE)/still/mix.json
+	@echo '{"schema": 1, "paths": [{"path": "../more", "weight": 1}, {"path": "../filmed", "weight": 0.04}]}' \
+		> $(LARGE)/more-filmed/mix.json
 	@test -d $(LARGE)/video/model || $(BIN)/idol-train --preset tiny --shards $(LARGE)/mixed --stage video --patch 8 \
 		--init-from idol/pretrained/people64 --steps 1000 --batch-size 4 --learning-rate 1e-3 --ema 0.998 \
 		--mirror 0.5 --output $(LARGE)/video
@@ -170,7 +173,11 @@ train-people-large: .venv/people  ## The packaged model goes on as one of 128x12
 		--shards $(LARGE)/still --stage video --init-from $(LARGE)/posed --loss.huber 0.02 --foreground-dropout 0 \
 		--steps 2200 --batch-size 2 --learning-rate 1e-3 --ema 0.998 --mirror 0.5 --mixed-precision bf16 --cpu \
 		--seed 6 --output $(LARGE)/robust
-	@echo "the model: $(LARGE)/robust/model"
+	@test -d $(LARGE)/one-step/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
+		--shards $(LARGE)/more-filmed --stage video --init-from $(LARGE)/robust --pure-noise 1 --loss.huber 0.02 \
+		--loss.huber-depth 0.1 --foreground-dropout 0 --steps 2200 --batch-size 2 --learning-rate 1e-3 --ema 0.998 \
+		--mirror 0.5 --mixed-precision bf16 --cpu --seed 8 --output $(LARGE)/one-step
+	@echo "the model: $(LARGE)/one-step/model"
 
 CLAIMS := claims
 CLAIM = $(BIN)/idol-bench claims --shards $(CLAIMS)/shards --write docs/claims.md
