@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from idol.app.form import as_command, parsed
 from idol.config.generate import is_clip
+from idol.errors import IdolError
+from shards.errors import ShardsError
 from shards.files.atomic import atomic_file
 from shards.files.digest import parse_json, sha256_file
+from shards.files.system_errors import explain
 
 if TYPE_CHECKING:
     from idol.config.generate import GenerateConfig
@@ -309,23 +313,27 @@ def _load(folder: Path, dtype: Any) -> Any:
 
 
 def _relief(folder: Path) -> Path | str:
-    """The page that `idol-render` makes of a video, in a folder beside it; or why it cannot."""
+    """The page that `idol-render` makes of a video, in a folder beside it; or why it cannot.
+
+    Whatever the reason, the video is whole, and stays.
+    """
     from idol.config.render import RenderConfig
-    from idol.render.errors import RenderError
     from idol.render.run import render
 
     out = folder.with_name(f"{folder.name}-2.5d")
     try:
         [page] = render(RenderConfig(video=str(folder), out=out, write=("page",), overwrite=True))
-    except RenderError as error:
-        return str(error)
+    except MemoryError:
+        return "there is not enough memory for the 2.5D page of this video"
+    except (IdolError, ShardsError, OSError, ValueError) as error:
+        return explain(error)
     return page
 
 
 def _stamp(path: Path) -> str:
     """Changes where a file or a folder's files were written anew; of what is not local, always."""
     if not path.exists():
-        return repr(object())
+        return secrets.token_hex()
     files = [path, *path.rglob("*")] if path.is_dir() else [path]
     stats = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(files)]
     return repr(stats)

@@ -54,7 +54,8 @@ def notices(
     lines += _start(config, checkpoint, saved or {})
     lines += _frame_steps(config, data)
     lines += _only_val(data)
-    if config.optimizer.pure_noise == 1 and config.report.validate_every != 0:
+    denoises = config.stage not in ("distill", "autoencoder")
+    if denoises and config.optimizer.pure_noise == 1 and config.report.validate_every != 0:
         lines.append(
             "--pure-noise 1 trains the first step of sampling alone, and validation is of all "
             "timesteps: judge by samples of one step"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shlex
 import shutil
@@ -15,7 +16,8 @@ import pytest
 
 from idol.app.clips import example_clips, offered_clips
 from idol.app.form import Form, settings
-from idol.app.work import Asked, Job, Made, Stopped, Told, Workshop
+from idol.app.work import Asked, Job, Made, Stopped, Told, Workshop, _stamp
+from idol.config.generate import GenerateConfig
 from idol.generate.cli import main
 from idol.generate.errors import GenerationError
 from shards.files.digest import sha256_file
@@ -111,6 +113,39 @@ def test_an_error_leaves_nothing_and_is_the_commands(workshop: Workshop, made: M
     with pytest.raises(GenerationError, match=r"taken has 3 frames.*: take more of it"):
         job.result()
     assert sorted(workshop.out.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "no space"), "the disk is full"),
+        (MemoryError(), "not enough memory"),
+        (ValueError("odd"), "odd"),
+    ],
+)
+def test_a_video_stays_whatever_its_page_fails_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    def generated(_: Workshop, config: GenerateConfig, *__: Any) -> Path:
+        (config.out / "video.mp4").write_bytes(b"frames")
+        (config.out / "report.json").write_text("{}")
+        return config.out / "report.json"
+
+    monkeypatch.setattr("idol.render.run.render", fails)
+    monkeypatch.setattr(Workshop, "_generate", generated)
+    workshop = Workshop(tmp_path / "out")
+    made = Job[Made](lambda job: workshop.make(command(), job)).result()
+    assert (made.folder / "video.mp4").read_bytes() == b"frames"
+    assert said in str(made.relief)
+
+
+def test_what_lies_elsewhere_is_read_anew_each_time(tmp_path: Path) -> None:
+    assert len({_stamp(Path("s3://bucket/shards")) for _ in range(5)}) == 5
+    (tmp_path / "here").write_text("1")
+    assert _stamp(tmp_path) == _stamp(tmp_path)
 
 
 def test_one_at_a_time_and_who_waits_can_leave(workshop: Workshop) -> None:
