@@ -4,7 +4,7 @@ videos with depth. The one file of this room that knows files."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from shards import Clip, open_dataset
 from shards.files.digest import parse_json
 from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
 from shards.sample.colormap import grey_to_depth
-from shards.sample.images import decode_image
+from shards.sample.images import decode_image, decode_picture
 from shards.sample.traces import depth_said, number_said, range_said
 from shards.sample.upright import Turn
 
@@ -38,6 +38,10 @@ _EDGE = 2
 # Of 255, between the channels of a grey film: more, in more than this share of a frame, is colour.
 _TINT, _TINTED = 16, 0.01
 _NOISE = 0.1
+# Names of an EXR's channel of depth, in whatever case, the surest first; and of channels beside
+# which one of these is a part of a direction, a place or a colour.
+_DEPTHS = ("z", "depth", "y", "v")
+_NO_DEPTH_BESIDE = {"z": {"x"}, "y": {"x", "ry", "by"}, "v": {"u"}}
 
 
 def read_footage(config: RenderConfig) -> Footage:
@@ -413,7 +417,7 @@ def _grey_of_film(picture: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _exr(path: Path, channel: str | None = None) -> np.ndarray:
-    """(H, W) float32: a channel of an EXR; Z, Y, R, or the only one, unless named."""
+    """(H, W) float32: a channel of an EXR; that of depth, unless named."""
     try:
         import OpenEXR
     except ImportError as error:
@@ -427,11 +431,47 @@ def _exr(path: Path, channel: str | None = None) -> np.ndarray:
             channels = {name: found.pixels for name, found in file.channels().items()}
     except Exception as error:  # OpenEXR raises RuntimeError, TypeError, and its own
         raise RenderError(f"{path} cannot be read as EXR: {error}") from error
-    names = (channel,) if channel else ("Z", "Y", "R", "depth", "V", *sorted(channels)[:1])
+    name = channel or _depth_channel(channels)
+    if name in channels:
+        return np.asarray(channels[name], np.float32)
+    there = ", ".join(sorted(channels))
+    if channel:
+        raise RenderError(f"{path} has no channel {channel}: it has {there}")
+    raise RenderError(
+        f"{path} does not say which of its channels ({there}) is depth: save that one alone, or "
+        "named Z, and give it as --depth"
+    )
+
+
+def _depth_channel(channels: Mapping[str, np.ndarray]) -> str | None:
+    """The name of an EXR's channel that is depth; None where that cannot be told."""
+    names = sorted(channels)
+    if len(names) == 1:
+        return names[0]
+    layers: dict[str, set[str]] = {}
     for name in names:
-        if name in channels:
-            return np.asarray(channels[name], np.float32)
-    raise RenderError(f"{path} has no channel {channel}: it has {', '.join(sorted(channels))}")
+        layer, _, last = name.lower().rpartition(".")
+        layers.setdefault(layer, set()).add(last)
+
+    def is_depth(name: str) -> bool:
+        layer, _, last = name.lower().rpartition(".")
+        return last in _DEPTHS and not _NO_DEPTH_BESIDE.get(last, set()) & layers[layer]
+
+    found = [name for name in names if is_depth(name)]
+    whole = [name for name in found if "." not in name]
+    if whole:
+        return min(whole, key=lambda name: _DEPTHS.index(name.lower()))
+    if found:
+        return found[0] if len(found) == 1 else None
+    if "R" not in channels:
+        return None
+    # Grey that is stored as a colour, and no colour.
+    grey = all(
+        np.array_equal(channels["R"], channels[name], equal_nan=True)
+        for name in ("G", "B")
+        if name in channels
+    )
+    return "R" if grey else None
 
 
 def _masks(path: Path, config: RenderConfig) -> np.ndarray:
@@ -455,13 +495,19 @@ def _place(
         return None, None
     if not path.is_file():
         raise RenderError(f"--background {path} does not exist")
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint8:
+    content = path.read_bytes()
+    try:
+        image = decode_picture(content)
+    except ValueError as error:
+        raise RenderError(
+            f"{path} cannot be the background: {error}; give another as --background"
+        ) from error
+    if image.dtype != np.uint8:
         raise RenderError(f"{path} is no image of 8 bits a channel")
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
-    image = Turn.of_image(path.read_bytes()).apply(image)
-    rgb = np.ascontiguousarray(image[..., 2::-1])
+    image = Turn.of_image(content).apply(image)
+    rgb = np.ascontiguousarray(image[..., :3])
     return rgb, np.ascontiguousarray(255 - image[..., 3]) if image.shape[-1] == 4 else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from idol import __version__
 from idol.config.render import RenderConfig
 from idol.mp4 import check_codec
 from idol.render.errors import RenderError
@@ -150,9 +151,12 @@ def _settings(config: RenderConfig, footage: Footage) -> dict[str, Any]:
         "name": footage.name,
         "generated": footage.generated,
         "input_sha256": _digest(footage),
+        # What the arrays' numbers mean: the same ones look otherwise by another camera.
+        "input": {"unit": footage.unit, "focal": footage.focal, "centre": footage.centre},
         "frames": len(footage.frames),
         "fps": footage.fps,
         "settings": chosen,
+        "software": {"idol-video": __version__},
     }
 
 
@@ -188,9 +192,20 @@ def _made_already(config: RenderConfig, settings: dict[str, Any]) -> list[Path] 
         names = sorted({name.split("/")[0] for name in files})
         return [config.out / name for name in names] if whole else None
     raise RenderError(
-        f"{config.out} holds renderings of another input or with other settings: choose another "
-        "--out, or give --overwrite"
+        f"{config.out} holds renderings of another input or with other settings "
+        f"({_difference(there, here)}): choose another --out, or give --overwrite"
     )
+
+
+def _difference(there: Any, here: dict[str, Any]) -> str:
+    """In what the report that is there differs, in a few words."""
+    if not isinstance(there, dict) or "input_sha256" not in there:
+        return f"its {REPORT} is damaged, or another program's"
+    other = [name for name in here if name in there and there[name] != here[name]]
+    if other:
+        return f"{', '.join(other)} in its {REPORT}"
+    missing = ", ".join(name for name in here if name not in there)
+    return f"its {REPORT} is of an earlier version, and does not say {missing}"
 
 
 def _entries(out: Path) -> set[str]:

@@ -1,5 +1,6 @@
 """Arrays to image bytes and back, by OpenCV: RGB outside, whatever OpenCV wants inside."""
 
+import re
 import struct
 
 import cv2
@@ -12,12 +13,16 @@ __all__ = [
     "declared_size",
     "decode_image",
     "decode_into",
+    "decode_picture",
     "encode_jpeg",
     "encode_png",
 ]
 
 _MAX_PIXELS = 8192 * 8192
 _CHUNK_LENGTH = struct.Struct(">I")
+_JPEG_START, _PNG_START, _RIFF = b"\xff\xd8", b"\x89PNG", b"RIFF"
+# What follows FF in a JPEG's pixels: 00 is FF itself, D0 to D7 are restarts, FF fills.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 # 4:4:4: chroma at full resolution, since depth and appearance are learnt from the same pixels.
 _JPEG = (
@@ -49,17 +54,24 @@ def decode_image(data: bytes) -> np.ndarray:
     if not _is_whole(data):
         raise ValueError("not a JPEG or PNG, or cut short")
     check_size(data)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ValueError(f"image cannot be decoded ({error.err})") from error
-    if image is None:
-        raise ValueError("image cannot be decoded")
-    if image.ndim == 2:
-        return image
-    if image.shape[2] != 3:
+    image = _unchanged(data)
+    if image.ndim == 3 and image.shape[2] != 3:
         raise ValueError(f"image has {image.shape[2]} channels, not 1 or 3")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
+
+
+def decode_picture(data: bytes) -> np.ndarray:
+    """The array of an image file of any kind that OpenCV reads: (H, W) grey, (H, W, 3) RGB or
+    (H, W, 4) RGBA, as it was stored.
+
+    A JPEG may be followed by something else, as phones write them. Raises ValueError if the data is
+    no image, is cut short, or is huge.
+    """
+    if data.startswith((_JPEG_START, _PNG_START)) and not (_is_whole(data) or _reaches_end(data)):
+        raise ValueError("image is cut short")
+    if data.startswith((_JPEG_START, _PNG_START, _RIFF)):  # OpenCV has limits for the others
+        check_size(data)
+    return _unchanged(data)
 
 
 def check_size(data: bytes | memoryview) -> None:
@@ -119,6 +131,20 @@ def _jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
             at += struct.unpack_from(">H", data, at)[0]
 
 
+def _unchanged(data: bytes) -> np.ndarray:
+    """Grey, RGB or RGBA, of as many bits as there are. Raises ValueError for what is no image."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise ValueError("image cannot be decoded")
+        if image.ndim == 2:
+            return image
+        alpha = image.shape[2] == 4
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if alpha else cv2.COLOR_BGR2RGB)
+    except cv2.error as error:
+        raise ValueError(f"image cannot be decoded ({error.err})") from error
+
+
 def _encode(extension: str, image: np.ndarray, parameters: tuple[int, ...]) -> bytes:
     # By OpenCV, which turns them round in a tenth of the time that numpy takes.
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
@@ -174,6 +200,18 @@ def _is_whole(data: bytes | memoryview) -> bool:
     return (data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9") or (
         data[:4] == b"\x89PNG" and data[-8:-4] == b"IEND" and _chunks_fit(data)
     )
+
+
+def _reaches_end(data: bytes) -> bool:
+    """Whether a JPEG has its end marker, wherever: that of a thumbnail within does not count."""
+    at = len(_JPEG_START)
+    while data.startswith(_JPEG_START) and (found := _JPEG_MARKER.search(data, at)):
+        at, marker = found.end(), data[found.end() - 1]
+        if marker == 0xD9:
+            return True
+        if marker not in (0x01, 0xD8):  # those have no length
+            at += int.from_bytes(data[at : at + 2], "big")
+    return False
 
 
 def _chunks_fit(data: bytes | memoryview) -> bool:

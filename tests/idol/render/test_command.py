@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import struct
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -20,11 +22,11 @@ from idol.generate.outputs import write_outputs
 from idol.mp4 import mp4_writer
 from idol.render.cli import main
 from idol.render.errors import RenderError
-from idol.render.read import _camera_said, coverage, read_footage
+from idol.render.read import _camera_said, _exr, coverage, read_footage
 from idol.render.relief import Shape, relief_of
-from idol.render.run import _entries
+from idol.render.run import REPORT, _entries, _made_already, _settings
 from shards import open_dataset
-from shards.files.digest import sha256_file
+from shards.files.digest import canonical_json, sha256_file
 from shards.files.locks import alone_in
 from tests.idol.generate.pictures import generated_clip
 from tests.idol.render.scenes import footage
@@ -177,6 +179,71 @@ def test_a_sensors_mistake_is_no_sign_that_metres_are_counted_from_elsewhere(vid
     assert relief_of(found, Shape()).told["depth"] == {"unit": "metres", "from": "the camera"}
 
 
+def layered(path: Path, **channels: float) -> Path:
+    """An EXR of even channels; `__` in a name stands for a dot."""
+    OpenEXR.File(
+        {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage},
+        {
+            name.replace("__", "."): np.full((8, 8), value, np.float32)
+            for name, value in channels.items()
+        },
+    ).write(str(path))
+    return path
+
+
+COLOUR = {"A": 1, "R": 0.1, "G": 0.2, "B": 0.3}
+BLENDERS = {f"ViewLayer__Combined__{name}": value for name, value in COLOUR.items()}
+NORMAL = dict.fromkeys(("View__Normal__X", "View__Normal__Y", "View__Normal__Z"), 0.5)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        {"foo": 7},
+        {"A": 1, "Z": 7},
+        {"A": 1, "Y": 7},
+        {"A": 1, "depth": 7},
+        {**COLOUR, "Depth": 7},
+        {**COLOUR, "Z": 7},
+        {"Z": 7, "depth__Z": 3, "V": 3},
+        {"A": 1, "depth__Z": 7},
+        {**COLOUR, "depth__V": 7},
+        {**BLENDERS, "ViewLayer__Depth__Z": 7},
+        {**BLENDERS, **NORMAL, "View__Depth__Z": 7, "View__UV__U": 1, "View__UV__V": 1},
+        {"R": 7},
+        {"A": 1, "R": 7, "G": 7, "B": 7},
+    ],
+)
+def test_of_an_exr_the_channel_that_is_depth_is_taken(channels, tmp_path):
+    np.testing.assert_array_equal(_exr(layered(tmp_path / "a.exr", **channels)), 7)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        COLOUR,
+        BLENDERS,
+        NORMAL,
+        {"A": 1, "foo": 7},
+        {"Y": 1, "RY": 2, "BY": 3},
+        {**BLENDERS, "View__UV__U": 1, "View__UV__V": 1},
+        {"near__Depth__Z": 1, "far__Depth__Z": 2},
+    ],
+)
+def test_an_exr_that_does_not_say_which_channel_is_depth_is_refused_in_one_line(
+    channels, tmp_path, video, capsys
+):
+    file = layered(tmp_path / "a.exr", **channels)
+    line = [str(video / "mask" / "0.png"), "--depth", str(file)]
+    assert main([*line, "--out", str(tmp_path / "out")]) == 2
+    names = ", ".join(sorted(name.replace("__", ".") for name in channels))
+    assert capsys.readouterr().err.splitlines() == [
+        f"idol-render: {file} does not say which of its channels ({names}) is depth: save that one "
+        "alone, or named Z, and give it as --depth"
+    ]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("kind", ["png", "npy"])
 def test_a_long_video_is_read_without_its_pictures_in_full_size(tmp_path, kind):
     grey = np.full((480, 640), 90, np.uint8)
@@ -297,6 +364,48 @@ def test_a_photo_of_16_bits_is_refused(tmp_path):
         read(str(tmp_path / "a.png"), depth=tmp_path / "a.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("half.jpg", "image is cut short"),
+        ("half.png", "image is cut short"),
+        ("huge.png", "image is 40000x40000, more than 8192x8192 pixels: not decoded"),
+        ("text.png", "image cannot be decoded"),
+    ],
+)
+def test_a_background_that_is_cut_short_or_huge_is_refused_in_one_line(
+    name, message, tmp_path, video, capfd
+):
+    made = footage(1)
+    data = cv2.imencode(Path(name).suffix, made.background)[1].tobytes()
+    place = tmp_path / name
+    place.write_bytes(
+        {
+            "half": data[: len(data) // 2],
+            "huge": data[:16] + struct.pack(">II", 40000, 40000) + data[24:],
+            "text": b"no",
+        }[place.stem]
+    )
+    line = [str(video / "video.mp4"), "--depth", str(video / "depth.npy"), "--frames", "1"]
+    assert main([*line, "--background", str(place), "--out", str(tmp_path / "out")]) == 2
+    assert capfd.readouterr().err.splitlines() == [
+        f"idol-render: {place} cannot be the background: {message}; give another as --background"
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_transparent_of_a_background_is_not_known(tmp_path, video):
+    made = footage(1)
+    alpha = made.mask[0] // 2
+    pixels = np.dstack([made.background[..., ::-1], alpha])
+    cv2.imwrite(str(tmp_path / "place.png"), pixels)
+    found = read(
+        str(video / "video.mp4"), depth=video / "depth.npy", background=tmp_path / "place.png"
+    )
+    np.testing.assert_array_equal(found.background, made.background)
+    np.testing.assert_array_equal(found.background_mask, 255 - alpha)
+
+
 def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
     out = tmp_path / "out"
     line = [f"{PEOPLE}::people-00000", "--out", str(out), "--frames", "2"]
@@ -324,6 +433,76 @@ def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
     assert "give --overwrite" in capsys.readouterr().err
     assert main([*line, "--write", "exr", "--overwrite"]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["exr", "render.json"]
+
+
+def with_camera(path: Path, focal: float) -> Path:
+    """A tar of one clip, whose camera is said to have this focal length."""
+    with tarfile.open(PEOPLE) as ours, tarfile.open(path, "w") as theirs:
+        for member in ours:
+            if not member.name.startswith("people-00000-0."):
+                continue
+            data = ours.extractfile(member).read()
+            if member.name.endswith(".json"):
+                data = json.dumps(json.loads(data) | {"camera": {"focal": focal}}).encode()
+                member.size = len(data)
+            theirs.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_the_same_video_of_another_camera_is_not_made_already(tmp_path, capsys):
+    out = tmp_path / "out"
+    a, b = (with_camera(tmp_path / f"{n}.tar", n) for n in (84, 50))
+    rest = ["--out", str(out), *QUICK]
+    assert main([f"{a}::people-00000-0", *rest]) == 0
+    before = (out / "relief.html").read_bytes()
+    assert main([f"{a}::people-00000-0", *rest]) == 0
+    capsys.readouterr()
+    assert main([f"{b}::people-00000-0", *rest]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "with other settings (input in its render.json)" in said
+    assert (out / "relief.html").read_bytes() == before
+    assert main([f"{b}::people-00000-0", *rest, "--overwrite"]) == 0
+    assert (out / "relief.html").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "change", [{"focal": 90.0}, {"focal": None}, {"centre": (40.0, 47.5)}, {"unit": "relative"}]
+)
+def test_the_same_arrays_by_another_camera_or_unit_are_not_made_already(change, tmp_path):
+    made = footage(1, focal=80.0, centre=(47.5, 47.5))
+    config = RenderConfig(video="a.mp4", out=tmp_path)
+    settings = _settings(config, made)
+    (tmp_path / REPORT).write_bytes(canonical_json({**settings, "files": {}}))
+    assert _made_already(config, settings) == []
+    with pytest.raises(RenderError, match=r"with other settings \(input in its render\.json\)"):
+        _made_already(config, _settings(config, dataclasses.replace(made, **change)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"input": None, "software": None}, "of an earlier version, and does not say input, soft"),
+        ({"input": None, "fps": 99}, "other settings (fps in its render.json)"),
+        ({"software": {"idol-video": "0"}}, "other settings (software in its render.json)"),
+        ({"input_sha256": None}, "is damaged, or another program's"),
+        (None, "is damaged, or another program's"),
+    ],
+)
+def test_a_report_that_says_less_or_something_else_is_told_in_one_line(
+    changed, message, tmp_path, capsys
+):
+    line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path / "out"), *QUICK]
+    assert main(line) == 0
+    file = tmp_path / "out" / REPORT
+    report = json.loads(file.read_bytes()) | (changed or {})
+    kept = {name: value for name, value in report.items() if value is not None}
+    file.write_text(json.dumps([] if changed is None else kept))
+    capsys.readouterr()
+    assert main(line) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert message in said
+    assert said.endswith("choose another --out, or give --overwrite")
+    assert main([*line, "--overwrite"]) == 0
 
 
 def test_a_folder_has_one_rendering_at_a_time(tmp_path, capsys):
