@@ -86,8 +86,9 @@ def file_in_the_way(folder: Path) -> Path | None:
 def filled_folder(folder: Path, last: str) -> Iterator[Path]:
     """Give a folder to fill, whose entries then move into `folder`, the one called `last` last.
 
-    `folder` is made if absent, and entries of the same names are replaced; others stay. If the
-    block ends with an error nothing is changed. Where the last entry is there, all are, whole.
+    `folder` is made if absent, and entries of the same names are replaced, links themselves and not
+    what they lead to; others stay. If the block ends with an error nothing is changed. Where the
+    last entry is there, all are, whole.
     """
     made = not folder.exists()
     unfinished = folder / f"{_UNFINISHED}outputs"
@@ -101,8 +102,10 @@ def filled_folder(folder: Path, last: str) -> Iterator[Path]:
         (folder / last).unlink(missing_ok=True)
         for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == last):
             there = folder / entry.name
-            if there.is_dir():
+            if there.is_dir() and not there.is_symlink():
                 shutil.rmtree(there)
+            elif entry.is_dir():  # which no link or file makes way for by itself
+                there.unlink(missing_ok=True)
             entry.replace(there)
         sync(folder)
         done = True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.files.atomic import atomic_file, atomic_folder, write_atomically
+from shards.files.atomic import atomic_file, atomic_folder, filled_folder, write_atomically
 from shards.files.storage import Store
 
 
@@ -49,3 +49,50 @@ def test_a_folder_that_fails_or_is_killed_leaves_what_was_there(tmp_path: Path) 
     with atomic_folder(tmp_path / "other"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
+
+
+def fill(folder: Path, content: str) -> None:
+    with filled_folder(folder, "report") as unfinished:
+        (unfinished / "depth").mkdir()
+        (unfinished / "depth" / "0").write_text(content)
+        (unfinished / "video").write_text(content)
+        (unfinished / "report").write_text(content)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def test_a_folder_is_filled_anew_and_what_else_lies_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    for content in ("old", "new"):
+        fill(tmp_path / "out", content)
+        wanted = dict.fromkeys(("depth/0", "video", "report"), content)
+        assert contents(tmp_path / "out") == {**wanted, "mine": "mine"}
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_not_touched(tmp_path: Path) -> None:
+    """A folder for a link to a folder, to a file and to nothing; a file for a link to a folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "0").write_text("mine")
+    for name, target in (
+        ("depth", elsewhere),
+        ("depth", elsewhere / "0"),
+        ("depth", tmp_path / "gone"),
+        ("video", elsewhere),
+    ):
+        out = tmp_path / "out"
+        fill(out, "old")
+        if name == "depth":
+            (out / "depth" / "0").unlink()
+            (out / "depth").rmdir()
+        else:
+            (out / name).unlink()
+        (out / name).symlink_to(target)
+        fill(out, "new")
+        assert contents(out) == dict.fromkeys(("depth/0", "video", "report"), "new")
+        assert not any(path.is_symlink() for path in out.iterdir())
+    assert contents(elsewhere) == {"0": "mine"}
