@@ -6,6 +6,7 @@
 | `depth/00000.png`, `depth/00000.exr` | depth of each frame, see `idol.generate.depth_files` |
 | `sheet.png` | up to eight frames and their depth |
 | `background.png` | the given background, transparent where it is not known |
+| `preview.png` | the inputs, where another video is replaced; else it is there before a frame is |
 | `report.json` | every setting, and the files' checksums |
 """
 
@@ -31,9 +32,9 @@ from idol.mp4 import CRF, GENERATED, mp4_writer, spread
 from shards.files.atomic import filled_folder
 from shards.files.digest import canonical_json, sha256_file
 
-__all__ = ["REPORT", "enlargement", "write_outputs"]
+__all__ = ["PREVIEW", "REPORT", "enlargement", "write_outputs"]
 
-REPORT = "report.json"
+REPORT, PREVIEW = "report.json", "preview.png"
 _LOOKS = 4  # frames of the finished video in which the mark is looked for
 _log = logging.getLogger(__name__)
 _VIDEO, _DEPTH, _BOTH = "video.mp4", "depth.mp4", "side_by_side.mp4"
@@ -46,6 +47,7 @@ def write_outputs(
     *,
     watermark: Watermark | None,
     background: tuple[np.ndarray, np.ndarray] | None = None,
+    preview: bytes | None = None,
     c2pa: Signer | None = None,
     title: str = "IDOL",
     on_frame: Callable[[], None] = lambda: None,
@@ -65,6 +67,8 @@ def write_outputs(
             those of depth hold no mark.
         background: that was given, (S, S, 3) uint8, and its mask (S, S), 255 where it is not known;
             `idol-render` puts it behind the person.
+        preview: a PNG that replaces the one of the video that was there; the report, which is the
+            same without, does not name it.
         c2pa: signs the three videos.
         title: of the videos and the sheet.
         on_frame: called after each frame of the videos.
@@ -110,6 +114,8 @@ def write_outputs(
                 if path.is_file()
             },
         }
+        if preview is not None:
+            (unfinished / PREVIEW).write_bytes(preview)
         report = canonical_json({**settings, **result}, indent=1)
         (unfinished / REPORT).write_bytes(report)
     return result

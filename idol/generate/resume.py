@@ -3,6 +3,7 @@
 .resume/settings.json   what is made: another command's remains are not touched
 .resume/inputs.npz      the person's and the motion's part: what annotators found
 .resume/latents.npz     the latents after so many steps
+.resume/preview.png     what takes the place of a finished video's preview when that is replaced
 
 Each file is whole or absent. The noise is a function of the seed, so that latents and a number are
 all that the steps to come depend on.
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _FOLDER = ".resume"
 _SETTINGS, _INPUTS, _LATENTS = "settings.json", "inputs.npz", "latents.npz"
+_PREVIEW = "preview.png"
 _ARRAYS = (
     *("foreground", "foreground_mask", "background", "background_mask", "skeletons"),
     *("foreground_joints", "joints"),
@@ -91,6 +93,15 @@ class Remains:
             return None
         info = json.loads(arrays.pop("json").tobytes())
         return ClipConditions(**arrays, fps=info.pop("fps")), info
+
+    def keep_preview(self, png: bytes) -> None:
+        """Keep a preview until the video is made; before the inputs, which say that it is there."""
+        write_atomically(self._folder / _PREVIEW, png)
+
+    def preview(self) -> bytes | None:
+        """The one that was kept; None where none was."""
+        path = self._folder / _PREVIEW
+        return path.read_bytes() if path.is_file() else None
 
     def keep_step(self, steps: int, latents: np.ndarray) -> None:
         """Keep the latents, float32, after so many steps, in place of those before."""

@@ -34,7 +34,7 @@ from idol.generate.inputs.read import read_motion, read_person
 from idol.generate.inputs.values import Motion, Person
 from idol.generate.keep import background_psnr, check_depth_kind, keep_background, person_mask
 from idol.generate.loading import load_pipeline
-from idol.generate.outputs import REPORT, write_outputs
+from idol.generate.outputs import PREVIEW, REPORT, write_outputs
 from idol.generate.pipeline import IdolPipeline
 from idol.generate.progress import Advance, Stages
 from idol.generate.resume import Remains, differences
@@ -59,7 +59,6 @@ __all__ = ["PREVIEW", "Read", "generate", "read_inputs"]
 
 _log = logging.getLogger(__name__)
 
-PREVIEW = "preview.png"
 _PREVIEW_SIZE = 256  # pixels
 
 # What the bytes do not depend on, or by its content alone.
@@ -127,8 +126,9 @@ def generate(
         library.disable_progress_bar()  # of loading
     if config.preview:
         _check_preview(config)
-        person, motion = read(config, annotators, stages, device)
-        return _write_preview(config, annotators, person, motion)
+        sheet = _preview(config, annotators, *read(config, annotators, stages, device))
+        write_atomically(config.out / PREVIEW, sheet)
+        return config.out / PREVIEW
     config = _as_the_model_is(config, config.model)
     out = config.out
     signer = None if config.c2pa is None else Signer.load(*config.c2pa)
@@ -161,7 +161,7 @@ def generate(
             write_outputs(
                 out, generated, report, watermark=watermark, c2pa=signer,
                 background=(conditions.background, conditions.background_mask),
-                on_frame=_counted(advance, conditions.frames),
+                preview=remains.preview(), on_frame=_counted(advance, conditions.frames),
             )  # fmt: skip
         remains.remove()
     return out / REPORT
@@ -378,7 +378,11 @@ def _inputs(
                 f"the joints in {unknown} are not known, so the model is not shown the person in "
                 "each pose, and draws them more loosely"
             )
-    _write_preview(config, annotators, person, motion)
+    sheet = _preview(config, annotators, person, motion)
+    if (config.out / REPORT).exists():  # whose preview stays beside it as long as it does
+        remains.keep_preview(sheet)
+    else:
+        write_atomically(config.out / PREVIEW, sheet)
     remains.keep_inputs(conditions, told)
     return conditions, told
 
@@ -402,15 +406,13 @@ def _prepared(
     )
 
 
-def _write_preview(
+def _preview(
     config: GenerateConfig, annotators: Annotation, person: Person, motion: Motion
-) -> Path:
-    """In a size of its own: what a small model is given is hard to make out."""
+) -> bytes:
+    """A PNG, in a size of its own: what a small model is given is hard to make out."""
     conditions, placement = _prepared(config, annotators, person, motion, _PREVIEW_SIZE)
     style = annotators.choice.pose_style
-    path = config.out / PREVIEW
-    write_atomically(path, preview_sheet(person, motion, conditions, placement, pose_style=style))
-    return path
+    return preview_sheet(person, motion, conditions, placement, pose_style=style)
 
 
 def _denoised(

@@ -201,6 +201,32 @@ def test_what_is_there_is_not_made_twice_nor_overwritten(
     assert after["depth/00003.png"] != before["depth/00003.png"]
 
 
+def test_a_finished_video_keeps_its_preview_until_another_is_finished_in_its_place(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, keep = tmp_path / "out", Remains.keep_step
+
+    def stop(self: Remains, done: int, latents: np.ndarray) -> None:
+        keep(self, done, latents)
+        raise KeyboardInterrupt
+
+    other = [*given, "--frames", "8", "--steps", "1"]
+    assert main([*other, "--out", str(tmp_path / "whole")]) == 0
+    assert main(replace(given, "--steps", "1")) == 0
+    before = files_of(out)
+    for command in (other, [*other, "--seed", "1"], other):  # remains of others are begun anew
+        with monkeypatch.context() as patch:
+            patch.setattr(Remains, "keep_step", stop)
+            assert main([*command, "--overwrite"]) == 130
+        left = files_of(out)
+        assert {name: left[name] for name in before} == before
+    assert main(replace(given, "--steps", "1")) == 0  # it is there
+    assert main([*other, "--overwrite"]) == 0
+    after = files_of(out)
+    assert after == files_of(tmp_path / "whole")
+    assert after["preview.png"] != before["preview.png"]
+
+
 def test_a_clip_that_was_built_again_is_another_one(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
