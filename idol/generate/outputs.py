@@ -32,12 +32,15 @@ from idol.mp4 import CRF, GENERATED, mp4_writer, spread
 from shards.files.atomic import filled_folder
 from shards.files.digest import canonical_json, sha256_file
 
-__all__ = ["PREVIEW", "REPORT", "enlargement", "write_outputs"]
+__all__ = ["PREVIEW", "REPORT", "WRITTEN", "enlargement", "write_outputs"]
 
 REPORT, PREVIEW = "report.json", "preview.png"
 _LOOKS = 4  # frames of the finished video in which the mark is looked for
 _log = logging.getLogger(__name__)
 _VIDEO, _DEPTH, _BOTH = "video.mp4", "depth.mp4", "side_by_side.mp4"
+_DEPTHS, _SHEET, _BACKGROUND = "depth", "sheet.png", "background.png"
+# All that may be replaced.
+WRITTEN = (_VIDEO, _DEPTH, _BOTH, _DEPTHS, _SHEET, _BACKGROUND, PREVIEW, REPORT)
 
 
 def write_outputs(
@@ -88,10 +91,10 @@ def write_outputs(
                 signed = unfinished / f"signed-{name}"
                 c2pa.sign(unfinished / name, signed, title)
                 signed.replace(unfinished / name)
-        (unfinished / "depth").mkdir()
-        write_depth(unfinished / "depth", generated)
+        (unfinished / _DEPTHS).mkdir()
+        write_depth(unfinished / _DEPTHS, generated)
         if background is not None:
-            (unfinished / "background.png").write_bytes(_with_hole(*background))
+            (unfinished / _BACKGROUND).write_bytes(_with_hole(*background))
         result = {
             "outputs": {
                 "frames": len(generated.frames),
@@ -182,7 +185,7 @@ def _write_videos(
             on_frame()
     times = [index / generated.fps for index in shown]
     sheet = contact_sheet(title, times, tiles, GENERATED)
-    (folder / "sheet.png").write_bytes(sheet)
+    (folder / _SHEET).write_bytes(sheet)
 
 
 def _enlarged(frames: np.ndarray, factor: int) -> Iterator[np.ndarray]:

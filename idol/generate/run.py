@@ -34,7 +34,7 @@ from idol.generate.inputs.read import read_motion, read_person
 from idol.generate.inputs.values import Motion, Person
 from idol.generate.keep import background_psnr, check_depth_kind, keep_background, person_mask
 from idol.generate.loading import load_pipeline
-from idol.generate.outputs import PREVIEW, REPORT, write_outputs
+from idol.generate.outputs import PREVIEW, REPORT, WRITTEN, write_outputs
 from idol.generate.pipeline import IdolPipeline
 from idol.generate.progress import Advance, Stages
 from idol.generate.resume import Remains, differences
@@ -51,7 +51,7 @@ from idol.model_info import (
 from idol.mp4 import check_codec
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
-from shards.files.atomic import write_atomically
+from shards.files.atomic import holding, write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 
@@ -262,7 +262,10 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
     """The report, where this very video is there. Raises GenerationError where something else is
     that is not to be overwritten."""
     out = config.out
-    if config.overwrite or not out.exists():
+    if config.overwrite:
+        _check_overwritten(out)
+        return None
+    if not out.exists():
         return None
     report = out / REPORT
     if report.is_file():
@@ -283,6 +286,17 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
         return None
     _check_ours(out)
     return None
+
+
+def _check_overwritten(out: Path) -> None:
+    """Raise GenerationError where a folder would be replaced that nothing says is ours."""
+    if (out / REPORT).is_file() or Remains.there(out):
+        return
+    if (found := holding(out, WRITTEN)) is not None:
+        raise GenerationError(
+            f"{found} holds files, and no {REPORT} beside it says that idol-generate wrote them: "
+            "move it, or give another --out"
+        )
 
 
 def _check_ours(out: Path) -> None:

@@ -25,7 +25,7 @@ from idol.render.page import write_page
 from idol.render.read import read_footage
 from idol.render.relief import Relief, Shape, relief_of
 from idol.render.turntable import write_turntable
-from shards.files.atomic import file_in_the_way, filled_folder
+from shards.files.atomic import file_in_the_way, filled_folder, holding
 from shards.files.digest import canonical_json, parse_json, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 from shards.inspect.console import QuietConsole
@@ -122,7 +122,17 @@ def _check(config: RenderConfig) -> None:
     if {"turntable", "rgbd"} & set(config.write):
         check_codec()
     out = config.out
-    if out.is_dir() and not config.overwrite and not (out / REPORT).is_file():
+    if not out.is_dir() or (out / REPORT).is_file():
+        return
+    if config.overwrite:
+        # What a killed one of this command was putting in place is not somebody's own.
+        killed = any(out.glob(".unfinished-*"))
+        if not killed and (found := holding(out, _WRITTEN | {REPORT})) is not None:
+            raise RenderError(
+                f"{found} holds files, and no {REPORT} beside it says that idol-render wrote them: "
+                "move it, or give another --out"
+            )
+    else:
         names = sorted(entry.name for entry in out.iterdir())
         left = [name for name in names if name != LOCK and not name.startswith(".unfinished-")]
         if left:

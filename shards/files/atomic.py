@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ __all__ = [
     "atomic_folder",
     "file_in_the_way",
     "filled_folder",
+    "holding",
     "publish",
     "sync",
     "temporary_path",
@@ -80,6 +81,12 @@ def file_in_the_way(folder: Path) -> Path | None:
     """The file that lies where a folder is to be, or where one above it is; None without any."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return None if there.is_dir() else there
+
+
+def holding(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first folder of these names within `folder` that is not empty; None without any."""
+    within = (folder / name for name in sorted(names))
+    return next((path for path in within if path.is_dir() and any(path.iterdir())), None)
 
 
 @contextmanager

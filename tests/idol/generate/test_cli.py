@@ -227,6 +227,17 @@ def test_a_finished_video_keeps_its_preview_until_another_is_finished_in_its_pla
     assert after["preview.png"] != before["preview.png"]
 
 
+def test_what_was_killed_while_it_was_put_in_place_is_overwritten(
+    given: list[str], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Remains, "remove", lambda self: None)
+        assert main(given) == 0
+    (tmp_path / "out" / "report.json").unlink()
+    assert main([*given, "--overwrite"]) == 0
+    assert files_of(tmp_path / "out") == files_of(made)
+
+
 def test_a_clip_that_was_built_again_is_another_one(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -455,6 +466,18 @@ def test_a_folder_with_something_else_is_left_alone(
     assert (tmp_path / "out" / "preview.png").read_text() == "of something else"
     (tmp_path / "file").write_text("")
     assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
+
+
+@pytest.mark.parametrize("name", ["depth", "video.mp4"])
+def test_a_folder_that_nothing_says_is_ours_is_not_overwritten(
+    name: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "out" / name / "my_lidar.npy"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("years of work")
+    said = one_line([*given, "--overwrite"], capsys)
+    assert f"{mine.parent} holds files, and no report.json beside it says" in said
+    assert files_of(tmp_path / "out") == {f"{name}/my_lidar.npy": b"years of work"}
 
 
 def test_what_writes_depth_and_videos_is_missed_before_anything_is_done(

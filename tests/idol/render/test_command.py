@@ -615,6 +615,24 @@ def test_what_lies_in_a_folder_is_not_touched(tmp_path, capsys):
         assert f"{tmp_path / 'mine.txt'} is a file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["ply", "exr"])
+def test_a_folder_that_nothing_says_is_ours_is_not_overwritten(name, tmp_path, capsys):
+    """Whatever is asked for: the next command could not know it from what this one wrote."""
+    mine = tmp_path / name / "scan.ply"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path), "--frames", "2", "--overwrite"]
+    for what in (name, "page"):
+        assert main([*line, "--write", what]) == 2
+        said = capsys.readouterr().err.strip()
+        assert f"{mine.parent} holds files, and no render.json beside it says" in said
+        assert "\n" not in said
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+    (tmp_path / ".unfinished-outputs").mkdir()  # one was killed while it put its files in place
+    assert main([*line, "--write", name]) == 0
+    assert not mine.exists()
+
+
 def test_generated_renderings_say_so(tmp_path):
     write_outputs(tmp_path / "gen", generated_clip(), {}, watermark=None)
     out = tmp_path / "out"
