@@ -25,7 +25,7 @@ import numpy as np
 
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipConditions
-from shards.files.atomic import TEMPORARY, write_atomically
+from shards.files.atomic import remove_temporary, write_atomically
 from shards.files.digest import canonical_json
 
 __all__ = ["Remains", "differences"]
@@ -113,9 +113,7 @@ class Remains:
         return None if arrays is None else (int(arrays["steps"]), arrays["latents"])
 
     def _write(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        for left in self._folder.iterdir():  # of a writer that was killed
-            if TEMPORARY.fullmatch(left.name):
-                left.unlink(missing_ok=True)
+        remove_temporary(self._folder)
         content = io.BytesIO()
         np.savez(content, **arrays)  # type: ignore[arg-type]
         write_atomically(self._folder / name, content.getvalue())

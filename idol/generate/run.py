@@ -51,7 +51,7 @@ from idol.model_info import (
 from idol.mp4 import check_codec
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
-from shards.files.atomic import holding, write_atomically
+from shards.files.atomic import TEMPORARY, holding, remove_temporary, write_atomically
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 
@@ -300,9 +300,11 @@ def _check_overwritten(out: Path) -> None:
 
 
 def _check_ours(out: Path) -> None:
-    """Raise GenerationError where a folder without a video holds what no preview or stopped command
-    leaves."""
-    left = [entry.name for entry in out.iterdir() if entry.name not in (PREVIEW, ".resume", LOCK)]
+    """Raise GenerationError where a folder without a video holds what no preview and no stopped or
+    killed command leaves."""
+    ours = (PREVIEW, ".resume", LOCK)
+    names = (entry.name for entry in out.iterdir())
+    left = [name for name in names if name not in ours and not TEMPORARY.fullmatch(name)]
     if left:
         raise GenerationError(
             f"{out} is not empty (it holds {sorted(left)[0]}): choose another --out, or give "
@@ -393,6 +395,7 @@ def _inputs(
                 "each pose, and draws them more loosely"
             )
     sheet = _preview(config, annotators, person, motion)
+    remove_temporary(config.out, PREVIEW)
     if (config.out / REPORT).exists():  # whose preview stays beside it as long as it does
         remains.keep_preview(sheet)
     else:

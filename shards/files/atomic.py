@@ -16,6 +16,7 @@ __all__ = [
     "filled_folder",
     "holding",
     "publish",
+    "remove_temporary",
     "sync",
     "temporary_path",
     "write_atomically",
@@ -126,6 +127,15 @@ def filled_folder(folder: Path, last: str) -> Iterator[Path]:
 def temporary_path(path: Path) -> Path:
     """A new name beside `path`, which `TEMPORARY` matches."""
     return path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
+
+
+def remove_temporary(folder: Path, name: str | None = None) -> None:
+    """Remove what killed writers left in a folder, of one file or of all; nobody may write there
+    meanwhile."""
+    for left in folder.iterdir():
+        of_it = name is None or left.name.startswith(f".{name}.tmp-")
+        if of_it and TEMPORARY.fullmatch(left.name):
+            left.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, path: Path) -> None:

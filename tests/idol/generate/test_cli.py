@@ -31,6 +31,7 @@ from idol.generate.resume import Remains
 from idol.model_info import DepthMeaning
 from idol.pretrained import PRETRAINED
 from preprocess import weights
+from shards.files.atomic import temporary_path
 from shards.files.locks import alone_in
 from tests.idol.generate.certificates import MAIL, certificate
 from tests.idol.generate.figures import BONES, walk
@@ -466,6 +467,18 @@ def test_a_folder_with_something_else_is_left_alone(
     assert (tmp_path / "out" / "preview.png").read_text() == "of something else"
     (tmp_path / "file").write_text("")
     assert "is a file" in one_line(replace(given, "--out", str(tmp_path / "file")), capsys)
+
+
+def test_a_preview_that_was_killed_while_it_was_written_is_in_nobodys_way(
+    given: list[str], made: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    half = temporary_path(out / "preview.png")
+    half.write_bytes(b"half")
+    assert main([*given, "--preview"]) == 0
+    assert main(given) == 0
+    assert files_of(out) == files_of(made)
 
 
 @pytest.mark.parametrize("name", ["depth", "video.mp4"])
