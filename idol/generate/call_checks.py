@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 from torch import Tensor
 
 from idol.diffusion.schedulers import bound_of, takes_noise
+from idol.generate.windows import Windows
 from idol.model_info import ModelInfo
 
 __all__ = ["call_mistakes", "guidance_mistakes"]
@@ -30,6 +31,7 @@ def call_mistakes(
     first_step: Any,
     latents: Any,
     output_type: Any,
+    windows: Any,
     callback_on_step_end_tensor_inputs: Any,
 ) -> list[str]:
     """Everything that is wrong with what `IdolPipeline` is called with, but for its images.
@@ -55,6 +57,8 @@ def call_mistakes(
     mistakes += _number_mistakes("eta", eta, at_most=1)
     if output_type not in output_types:
         mistakes.append(f"output_type={output_type!r} is none of {output_types}")
+    if windows is not None and not isinstance(windows, Windows):
+        mistakes.append(f"windows={windows!r} must be Windows(length, overlap), or None")
     mistakes += _tensor_mistakes(callback_on_step_end_tensor_inputs, tensors)
     return mistakes + _scheduler_mistakes(scheduler, bound)
 

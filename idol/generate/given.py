@@ -8,10 +8,14 @@ import numpy as np
 from torch import Tensor
 
 from idol.generate.errors import GenerationError
-from idol.generate.pictures import mask_of, picture_of, pictures_of
+from idol.generate.pictures import array_of, mask_of, picture_of, pictures_of
 from shards.sample.keypoints import COCO_18
 
 __all__ = ["GivenClip", "check_shape", "given_clips"]
+
+_FARTHEST = (
+    1_000_000  # pixels from a picture's corner; far beyond, maps of its parts have no number
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +103,18 @@ def _clip(given: dict[str, Any]) -> GivenClip:
 def _joints(given: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     if given[name] is None:
         return None
-    joints = np.asarray(given[name], np.float32)
+    wanted = f"{name} must be finite numbers of shape {shape}, the joints of COCO_18 with x, y and "
+    try:
+        with np.errstate(over="ignore"):  # what is too large for float32 is infinite there
+            joints = array_of(given[name]).astype(np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise GenerationError(f"{wanted}a score, and are no array of numbers") from error
     if joints.shape != shape or not np.isfinite(joints).all():
+        raise GenerationError(f"{wanted}a score, and are of shape {joints.shape}")
+    if (farthest := float(np.abs(joints[..., :2]).max(initial=0))) > _FARTHEST:
         raise GenerationError(
-            f"{name} must be finite numbers of shape {shape}, the joints of COCO_18 with x, y and "
-            f"a score, and are of shape {joints.shape}"
+            f"{name} go to {farthest:.3g} pixels: give x and y in pixels of the picture, within "
+            f"{_FARTHEST} of its corner"
         )
     return joints
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, float64
 
 from idol.generate.depth import to_uint8
 from idol.generate.errors import GenerationError
 
-__all__ = ["Picture", "mask_of", "pad_to_square", "picture_of", "pictures_of"]
+__all__ = ["Picture", "array_of", "mask_of", "pad_to_square", "picture_of", "pictures_of"]
 
 # PIL of 8 or 16 bits or floats, or (H, W), (H, W, 3) or (H, W, 4) uint8, or floats in [0, 1].
 Picture = Image.Image | np.ndarray | Tensor
@@ -74,6 +74,17 @@ def pad_to_square(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.n
     return np.pad(image, (*around, (0, 0))), np.pad(mask, around)
 
 
+def array_of(values: Any) -> np.ndarray:
+    """As numpy has it, which has no bfloat16; half precision as float32."""
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    if values.is_floating_point() and values.dtype != float64:
+        values = values.float()
+    array: np.ndarray = values.numpy()
+    return array
+
+
 def _array(picture: Any, name: str) -> np.ndarray:
     if isinstance(picture, Image.Image) and picture.mode.startswith("I;16"):
         return (np.asarray(picture) / 257).round().astype(np.uint8)
@@ -84,7 +95,7 @@ def _array(picture: Any, name: str) -> np.ndarray:
         has_alpha = picture.mode in ("LA", "PA") or "transparency" in picture.info
         wanted = "RGBA" if has_alpha else "L" if picture.mode == "1" else "RGB"
         return np.asarray(picture if picture.mode in modes else picture.convert(wanted))
-    array = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else np.asarray(picture)
+    array = array_of(picture)
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
     if array.dtype == np.uint8:

@@ -297,6 +297,7 @@ class IdolPipeline(PlacedPipeline):
             first_step=first_step,
             latents=latents,
             output_type=output_type,
+            windows=windows,
             callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
         )
         self._guidance_scale, self._interrupt = guidance_scale, False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from idol.generate.errors import GenerationError
@@ -25,6 +26,14 @@ WANTED = np.array([[0, 51], [128, 255]], np.uint8)
 def test_what_pil_opens_is_read_in_its_own_scale(picture: Image.Image) -> None:
     found, _ = picture_of(picture, "background")
     assert np.array_equal(found, np.repeat(WANTED[..., None], 3, axis=-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_tensor_of_half_precision_is_that_of_the_same_values(dtype: torch.dtype) -> None:
+    halves = torch.linspace(0, 1, 48).reshape(4, 4, 3).to(dtype)
+    found, _ = picture_of(halves, "background")
+    assert np.array_equal(found, picture_of(halves.float(), "background")[0])
+    assert np.array_equal(found, picture_of(halves.float().numpy(), "background")[0])
 
 
 def test_a_mask_of_sixteen_bits_is_a_mask() -> None:

@@ -137,6 +137,30 @@ def test_joints_of_another_shape_are_told(wrong: dict[str, np.ndarray]) -> None:
         call(tiny(), {**given(), **wrong})
 
 
+@pytest.mark.parametrize("name", ["joints", "foreground_joints"])
+@pytest.mark.parametrize(
+    "wrong",
+    [[[[1, 2, 3], [1, 2]]], "here", [10**400], [{}]],
+    ids=["ragged", "text", "huge", "objects"],
+)
+def test_joints_that_are_no_array_are_told(wrong: Any, name: str) -> None:
+    with pytest.raises(GenerationError, match=f"^{name} must be .* and are no array of numbers"):
+        call(tiny(), {**given(), name: wrong})
+
+
+@pytest.mark.parametrize("name", ["joints", "foreground_joints"])
+def test_joints_may_be_a_million_pixels_away_and_no_farther(name: str) -> None:
+    pipe, joints = tiny(dataclasses.replace(MODEL, posed_foreground=True)), bodies()
+    joints[name][..., 3, 0] = -1e6
+    assert np.isfinite(call(pipe, {**given(), **joints}).frames).all()
+    joints[name][..., 3, 0] = 1e30
+    with pytest.raises(GenerationError, match=f"^{name} go to 1e\\+30 pixels"):
+        call(pipe, {**given(), **joints})
+    joints[name] = joints[name].astype(np.float64) * 1e30  # more than float32 holds
+    with pytest.raises(GenerationError, match=f"^{name} must be finite"):
+        call(pipe, {**given(), **joints})
+
+
 def test_one_window_with_ddim_is_the_plain_loop_exactly() -> None:
     pipe, inputs = tiny(), given()
     noise = torch.randn(1, 2, FRAMES, 48, SIZE // 4, SIZE // 4, generator=seeded(1))
@@ -462,6 +486,7 @@ def test_the_mistakes_of_a_call_come_together() -> None:
         ({"height": "16"}, "height and width must be multiples of 8, not '16'x16"),
         ({"width": True}, "height and width must be multiples of 8, not 16xTrue"),
         ({"latents": np.zeros(3)}, "latents must be a tensor, not ndarray"),
+        ({"windows": (2, 1)}, "windows=(2, 1) must be Windows(length, overlap), or None"),
         ({"output_type": None}, "output_type=None is none of ('pil', 'np', 'pt', 'latent')"),
         (
             {"callback_on_step_end_tensor_inputs": "latents"},
