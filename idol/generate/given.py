@@ -13,9 +13,8 @@ from shards.sample.keypoints import COCO_18
 
 __all__ = ["GivenClip", "check_shape", "given_clips"]
 
-_FARTHEST = (
-    1_000_000  # pixels from a picture's corner; far beyond, maps of its parts have no number
-)
+# Pixels from a picture's corner; far beyond it OpenCV cannot lay a body's parts over a frame.
+_FARTHEST = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
