@@ -9,6 +9,7 @@ import struct
 import tarfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -72,22 +73,27 @@ def test_a_clip_of_shards_with_metres_and_its_camera():
     assert read(f"{PEOPLE}::people-00000-0", view=50.0).focal is None
 
 
-@pytest.mark.parametrize(
-    "said",
-    [None, "nothing", {"depth_person": None}, {"depth_person": {"near": 1, "unit": "metres"}}],
-)
-def test_a_strangers_json_may_say_something_else_of_its_depth(said, tmp_path):
-    path = tmp_path / "theirs.tar"
+def saying(path: Path, said: dict[str, Any]) -> Path:
+    """A tar of the first clip, whose json says this in place of what it says."""
     with tarfile.open(PEOPLE) as ours, tarfile.open(path, "w") as theirs:
         for member in ours:
             if not member.name.startswith("people-00000-0."):
                 continue
             data = ours.extractfile(member).read()
             if member.name.endswith(".json"):
-                names = ("depth", "annotators", "camera", "fps")
-                data = json.dumps(json.loads(data) | dict.fromkeys(names, said)).encode()
+                data = json.dumps(json.loads(data) | said).encode()
                 member.size = len(data)
             theirs.addfile(member, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, "nothing", {"depth_person": None}, {"depth_person": {"near": 1, "unit": "metres"}}],
+)
+def test_a_strangers_json_may_say_something_else_of_its_depth(said, tmp_path):
+    names = ("depth", "annotators", "camera", "fps")
+    path = saying(tmp_path / "theirs.tar", dict.fromkeys(names, said))
     found = read(f"{path}::people-00000-0", frames=2)
     assert (found.unit, found.focal, found.fps) == ("relative", None, 25)
     assert np.isfinite(found.depth).any()
@@ -435,23 +441,9 @@ def test_the_command_writes_all_or_nothing_and_not_twice(tmp_path, capsys):
     assert sorted(p.name for p in out.iterdir()) == ["exr", "render.json"]
 
 
-def with_camera(path: Path, focal: float) -> Path:
-    """A tar of one clip, whose camera is said to have this focal length."""
-    with tarfile.open(PEOPLE) as ours, tarfile.open(path, "w") as theirs:
-        for member in ours:
-            if not member.name.startswith("people-00000-0."):
-                continue
-            data = ours.extractfile(member).read()
-            if member.name.endswith(".json"):
-                data = json.dumps(json.loads(data) | {"camera": {"focal": focal}}).encode()
-                member.size = len(data)
-            theirs.addfile(member, io.BytesIO(data))
-    return path
-
-
 def test_the_same_video_of_another_camera_is_not_made_already(tmp_path, capsys):
     out = tmp_path / "out"
-    a, b = (with_camera(tmp_path / f"{n}.tar", n) for n in (84, 50))
+    a, b = (saying(tmp_path / f"{n}.tar", {"camera": {"focal": n}}) for n in (84, 50))
     rest = ["--out", str(out), *QUICK]
     assert main([f"{a}::people-00000-0", *rest]) == 0
     before = (out / "relief.html").read_bytes()
