@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people train-people-large claims figures screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people train-people-large train-lifting claims figures screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -141,10 +141,13 @@ train-people: .venv/people  ## Train the tiny model on rendered people and the f
 	@echo "the model: $(PEOPLE)/video/model"
 
 LARGE := people-train-large
+# Where a CPU has arithmetic for it; elsewhere it is several times slower than float32.
+BF16 := $(shell grep -qE 'avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null && echo --mixed-precision bf16)
 
 # First it learns pictures twice as large, on 1400 people; then to mend the photo's person posed in each
 # frame, on some 2100 more besides (those of 3904 before whom the camera stands still); then to leave what
-# stands still; and last all of it in one step, from noise alone.
+# stands still; then all of it in one step, from noise alone; and last with the posed person's depth, on 1000
+# others.
 train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixels: a night on two cores with the data, resumable
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
@@ -153,7 +156,9 @@ train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixe
 		--clip-length 12 --size 128 --val-fraction 0 --workers $(WORKERS)
 	@$(BIN)/idol-prep build --recipe people --source examples/people-more-128.yaml --out $(LARGE)/more \
 		--clip-length 12 --size 128 --val-fraction 0 --max-background-shift 2 --max-quarantine 3904 --workers $(WORKERS)
-	@mkdir -p $(LARGE)/mixed $(LARGE)/all $(LARGE)/still $(LARGE)/more-filmed
+	@$(BIN)/idol-prep build --recipe people --source examples/people-still-128.yaml --out $(LARGE)/others \
+		--clip-length 12 --size 128 --val-fraction 0 --workers $(WORKERS)
+	@mkdir -p $(LARGE)/mixed $(LARGE)/all $(LARGE)/still $(LARGE)/more-filmed $(LARGE)/others-filmed
 	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../filmed", "weight": 0.05}]}' \
 		> $(LARGE)/mixed/mix.json
 	@echo '{"schema": 1, "paths": [{"path": "../rendered", "weight": 1}, {"path": "../more", "weight": 2.8}, {"path": "../filmed", "weight": 0.15}]}' \
@@ -162,22 +167,34 @@ train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixe
 		> $(LARGE)/still/mix.json
 	@echo '{"schema": 1, "paths": [{"path": "../more", "weight": 1}, {"path": "../filmed", "weight": 0.04}]}' \
 		> $(LARGE)/more-filmed/mix.json
+	@echo '{"schema": 1, "paths": [{"path": "../others", "weight": 1}, {"path": "../filmed", "weight": 0.04}]}' \
+		> $(LARGE)/others-filmed/mix.json
 	@test -d $(LARGE)/video/model || $(BIN)/idol-train --preset tiny --shards $(LARGE)/mixed --stage video --patch 8 \
 		--init-from idol/pretrained/people64 --steps 1000 --batch-size 4 --learning-rate 1e-3 --ema 0.998 \
 		--mirror 0.5 --output $(LARGE)/video
 	@test -d $(LARGE)/posed/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
 		--shards $(LARGE)/all --stage video --init-from $(LARGE)/video --model.posed-foreground \
 		--model.background-hole filled --foreground-dropout 0 --steps 2400 --batch-size 2 --learning-rate 1e-3 \
-		--ema 0.998 --mirror 0.5 --mixed-precision bf16 --cpu --seed 5 --output $(LARGE)/posed
+		--ema 0.998 --mirror 0.5 $(BF16) --cpu --seed 5 --output $(LARGE)/posed
 	@test -d $(LARGE)/robust/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
 		--shards $(LARGE)/still --stage video --init-from $(LARGE)/posed --loss.huber 0.02 --foreground-dropout 0 \
-		--steps 2200 --batch-size 2 --learning-rate 1e-3 --ema 0.998 --mirror 0.5 --mixed-precision bf16 --cpu \
+		--steps 2200 --batch-size 2 --learning-rate 1e-3 --ema 0.998 --mirror 0.5 $(BF16) --cpu \
 		--seed 6 --output $(LARGE)/robust
 	@test -d $(LARGE)/one-step/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
 		--shards $(LARGE)/more-filmed --stage video --init-from $(LARGE)/robust --pure-noise 1 --loss.huber 0.02 \
 		--loss.huber-depth 0.1 --foreground-dropout 0 --steps 2200 --batch-size 2 --learning-rate 1e-3 --ema 0.998 \
-		--mirror 0.5 --mixed-precision bf16 --cpu --seed 8 --output $(LARGE)/one-step
-	@echo "the model: $(LARGE)/one-step/model"
+		--mirror 0.5 $(BF16) --cpu --seed 8 --output $(LARGE)/one-step
+	@test -d $(LARGE)/deep/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
+		--shards $(LARGE)/others-filmed --stage video --init-from $(LARGE)/one-step --model.posed-depth --pure-noise 1 \
+		--loss.huber 0.02 --loss.huber-depth 0.1 --foreground-dropout 0 --steps 2000 --batch-size 1 \
+		--learning-rate 7e-4 --ema 0.998 --mirror 0.5 --cpu --seed 9 --output $(LARGE)/deep
+	@echo "the model: $(LARGE)/deep/model"
+
+LIFTING := people-lifting.npz
+
+train-lifting: .venv/people  ## Train anew what tells how deep joints are: half an hour
+	@$(BIN)/python -m preprocess.sources.people.lifting --people examples/people-lifting.yaml --workers $(WORKERS) --out $(LIFTING)
+	@echo "the network: $(LIFTING) (idol comes with shards/sample/lifting.npz)"
 
 CLAIMS := claims
 CLAIM = $(BIN)/idol-bench claims --shards $(CLAIMS)/shards --write docs/claims.md

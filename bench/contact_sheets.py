@@ -47,10 +47,13 @@ def pictures(clip: Clip, made: Path, frames: Sequence[int]) -> dict[str, list[np
         "truth": [clip.rgb[n] for n in frames],
         "made": [_read(made / "rgb" / f"{n:03d}.png")[..., ::-1] for n in frames],
         "true depth": [depth_to_hot(clip.depth_person[n]) for n in frames],
-        "made depth": [
-            depth_to_hot(grey_to_depth(_read(made / "depth" / f"{n:03d}.png"))) for n in frames
-        ],
+        "made depth": list(depth_to_hot(made_in(made, frames))),
     }
+
+
+def made_in(made: Path, frames: Sequence[int]) -> np.ndarray:
+    """(F, H, W) float32 in [0, 1]: the depth of these frames in a folder of what was made."""
+    return np.stack([grey_to_depth(_read(made / "depth" / f"{n:03d}.png")) for n in frames])
 
 
 def row(clip: Clip, made: Path) -> np.ndarray:

@@ -50,7 +50,7 @@ def picture(clip: Clip) -> np.ndarray:
     laid = posed_frames(one, place, given.size, given.size)
     if laid is None:
         raise ShardsError(f"{clip.info['key']}: its joints are not known: build its shards anew")
-    return laid
+    return laid[0]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ ABSENT = "/absent"
 ARGUMENTS = {
     "codec": ("--shards", ABSENT),
     "contact_sheets": (ABSENT, ABSENT, "--out", "out"),
+    "depth_errors": (ABSENT, ABSENT),
     "depth_limits": ("--learnt", ABSENT, "--held-out", ABSENT),
     "depth_scores": ("--shards", ABSENT, "--val", ABSENT, "--out", "out"),
     "keep_background": ("--shards", ABSENT),

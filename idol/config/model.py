@@ -124,6 +124,8 @@ class DualModalUNetConfig:
             person's (the paper), or what surrounds them (`shards.stream.foreground.holed`).
         posed_foreground: the background under each frame shows the foreground's person too, limb by
             limb in the frame's pose (`shards.sample.posed`), in place of one background a clip.
+        posed_depth: a model with a posed foreground is also shown where the posed person is in
+            depth, at a middle depth before white, and depth's change is one from that.
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.
@@ -132,6 +134,7 @@ class DualModalUNetConfig:
         change_spread: standard deviation of the change in each latent channel, for `change` alone.
         posed_spread: a video's change from a background with the posed foreground, as a fraction
             of that.
+        posed_depth_spread: depth's change from the posed person's, likewise.
         far_latent: each channel of the farthest depth's latent, for `change` alone.
 
     Raises:
@@ -170,10 +173,12 @@ class DualModalUNetConfig:
     background_init: BackgroundInit = "copy"
     background_hole: BackgroundHole = "grey"
     posed_foreground: bool = False
+    posed_depth: bool = False
     prediction: Prediction = "noise"
     matte: bool = False
     change_spread: Annotated[tuple[float, ...], POSITIVE] = ()
     posed_spread: Annotated[float, POSITIVE] = 0.3
+    posed_depth_spread: Annotated[float, POSITIVE] = 0.5
     far_latent: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -264,6 +269,17 @@ class DualModalUNetConfig:
                     f"{name} has {found} numbers, and prediction={self.prediction!r} takes "
                     f"{wanted}" + (", one a latent channel" if wanted else "")
                 )
+        if self.posed_depth and not (
+            self.posed_foreground
+            and self.prediction == "change"
+            and self.streams == "shared"
+            and self.background == "latent"
+        ):
+            raise ConfigError(
+                "posed_depth=True is where the depth of a posed foreground changes from: set "
+                "posed_foreground=True, prediction='change', streams='shared' and "
+                "background='latent'"
+            )
         if self.matte:
             if self.prediction != "change":
                 raise ConfigError(

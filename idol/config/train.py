@@ -301,6 +301,8 @@ class TrainConfig:
             )
         if data.latents and self.model.posed_foreground:
             yield "--latents have no posed foreground: leave them out, or --model.posed-foreground"
+        if data.depth == "frame" and self.model.posed_depth:
+            yield "--model.posed-depth is of a person's depth: leave it out, or --depth frame"
         if data.depth_scores and self.model.streams in ("joint", "video"):
             yield f"--depth-scores weighs a stream that variant {self.variant} has not"
         if self.stage == "autoencoder":

@@ -23,7 +23,7 @@ from shards.mix import Mixture, open_mixture
 from shards.reader import Shard
 from shards.stream import ClipBatch, ClipLoader, ClipStream, to_tensors
 from shards.stream.catalogue import sizes_of
-from shards.stream.request import DEPTH_SCORES, POSED, Request
+from shards.stream.request import DEPTH_SCORES, POSED, POSED_DEPTH, Request
 
 __all__ = ["DataError", "Datasets", "open_datasets"]
 
@@ -87,7 +87,7 @@ class Datasets:
         if config.model.streams == "video":
             wanted -= {"depth"}
         if config.model.posed_foreground and config.stage in _POSED:
-            wanted |= {POSED}
+            wanted |= {POSED, POSED_DEPTH} if config.model.posed_depth else {POSED}
         return wanted | {DEPTH_SCORES} if config.data.depth_scores and weighs(config) else wanted
 
     @property

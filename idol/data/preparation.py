@@ -15,7 +15,7 @@ from idol.diffusion.noise import Randomness, sent
 from idol.encoders import ImageEncoder, LatentCodec, PosteriorCodec
 from idol.variants.ldm3d import encode_both
 from shards.stream import ClipBatch
-from shards.stream.request import DEPTH_SCORES, POSED
+from shards.stream.request import DEPTH_SCORES, POSED, POSED_DEPTH
 
 __all__ = ["MODALITIES", "LatentBatch", "Preparation", "scale_images", "weighs"]
 
@@ -31,6 +31,7 @@ MODALITIES: dict[StageName, frozenset[str]] = {
 
 
 _STREAMS = {"rgb": VIDEO, "depth": DEPTH}
+_NEVER_CACHED = (POSED, POSED_DEPTH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,9 @@ class Preparation:
             background_BCHW=encode("background", "background")[:, 0],
             pose_BFCHW=self._pose(clips, random) if _is_there(clips, "pose") else None,
             posed_BFCHW=encode(POSED, "background") if POSED in clips.more else None,
+            posed_depth_BFCHW=encode(POSED_DEPTH, str(DEPTH))
+            if POSED_DEPTH in clips.more
+            else None,
         )
         if (guided or random is None) and self.unconditional == "zeroed_image":
             without = self.encode_image(clips.foreground, torch.zeros_like(mask))
@@ -135,7 +139,8 @@ class Preparation:
             drawn = random.dropped(
                 clips.positions, posed_dropout, together=together, purpose="posed-dropout"
             )
-            conditions = conditions.without_posed(sent(drawn, device))
+            white = torch.ones(1, 3, self.size, self.size, device=device)
+            conditions = conditions.without_posed(sent(drawn, device), self.codec.encode(white)[0])
         if dropped is not None:
             conditions = conditions.without_foreground(dropped)
         return LatentBatch(
@@ -161,7 +166,7 @@ class Preparation:
         random: Randomness | None,
     ) -> Tensor:
         """Latents of images, or drawn from their moments where those were cached."""
-        moments = clips[f"{name}_latents"] if name != POSED else None
+        moments = clips[f"{name}_latents"] if name not in _NEVER_CACHED else None
         given: Tensor = clips[name] if moments is None else moments
         if name == "background":
             given = given[:, None]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["Conditions"]
 
-_OF_FRAMES = frozenset({"pose_BFCHW", "posed_BFCHW"})
+_OF_FRAMES = frozenset({"pose_BFCHW", "posed_BFCHW", "posed_depth_BFCHW"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class Conditions:
     `unconditional_BTD`       tokens that stand for no foreground; None: tokens of zeros.
     `posed_BFCHW`             latents of the background under each frame with the foreground's
                               person over it in the frame's pose; None: the model is not given it.
+    `posed_depth_BFCHW`       latents of the depth of the person so laid over it, likewise.
     """
 
     encoded_foreground_BTD: Tensor
@@ -31,12 +32,17 @@ class Conditions:
     pose_BFCHW: Tensor | None = None
     unconditional_BTD: Tensor | None = None
     posed_BFCHW: Tensor | None = None
+    posed_depth_BFCHW: Tensor | None = None
 
     @property
     def place(self) -> Tensor:
         """The background as the denoiser takes it: (B, C, H, W), or (B, F, C, H, W) with the person
-        posed in it."""
-        return self.background_BCHW if self.posed_BFCHW is None else self.posed_BFCHW
+        posed in it, or (B, 2, F, C, H, W) with their depth besides."""
+        if self.posed_BFCHW is None:
+            return self.background_BCHW
+        if self.posed_depth_BFCHW is None:
+            return self.posed_BFCHW
+        return torch.stack([self.posed_BFCHW, self.posed_depth_BFCHW], dim=1)
 
     def to(self, device: torch.device) -> Conditions:
         """The same on another device."""
@@ -64,10 +70,13 @@ class Conditions:
             without_BTD = torch.where(dropped_B[:, None, None], without_BTD, tokens_BTD)
         return replace(self, encoded_foreground_BTD=without_BTD)
 
-    def without_posed(self, dropped_B: Tensor | None = None) -> Conditions:
+    def without_posed(
+        self, dropped_B: Tensor | None = None, far_CHW: Tensor | None = None
+    ) -> Conditions:
         """The same with the background alone in each frame, where somebody was posed in it.
 
         dropped_B: bool, of which clips; of all of them unless given.
+        far_CHW: latents of nobody's depth, where the depth of somebody posed is given.
         """
         posed = self.posed_BFCHW
         if posed is None:
@@ -75,7 +84,14 @@ class Conditions:
         nobody = self.background_BCHW[:, None].expand_as(posed)
         if dropped_B is not None:
             nobody = torch.where(dropped_B[:, None, None, None, None], nobody, posed)
-        return replace(self, posed_BFCHW=nobody)
+        depth = self.posed_depth_BFCHW
+        if depth is not None:
+            assert far_CHW is not None
+            far = far_CHW.to(depth).expand_as(depth)
+            if dropped_B is not None:
+                far = torch.where(dropped_B[:, None, None, None, None], far, depth)
+            depth = far
+        return replace(self, posed_BFCHW=nobody, posed_depth_BFCHW=depth)
 
     def with_unconditional(self) -> Conditions:
         """Of 2B clips: all without their foreground, then all with it, for guidance."""

@@ -411,7 +411,8 @@ class IdolPipeline(PlacedPipeline):
             return torch.cat([codec.encode(piece).to(dtype) for piece in pixels])
 
         settings = self.unet.settings
-        backgrounds, posed, hole = [], [], settings.background_hole
+        backgrounds, posed, depths, hole = [], [], [], settings.background_hole
+        white = np.full((1, height, width, 3), 255, np.uint8)
         for clip in clips:
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
@@ -420,7 +421,10 @@ class IdolPipeline(PlacedPipeline):
             if settings.posed_foreground:
                 laid = posed_frames(clip, background, height, width)
                 nobody = backgrounds[-1].expand(len(clip.poses), -1, -1, -1)
-                posed.append(nobody if laid is None else encoded(laid))
+                posed.append(nobody if laid is None else encoded(laid[0]))
+                if settings.posed_depth:
+                    far = encoded(white).expand_as(nobody)
+                    depths.append(far if laid is None else encoded(laid[1]))
         if settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]
             poses = torch.stack(images).to(device, dtype)
@@ -433,6 +437,7 @@ class IdolPipeline(PlacedPipeline):
             poses,
             torch.cat(without).to(dtype) if without else None,
             torch.stack(posed) if posed else None,
+            torch.stack(depths) if depths else None,
         )
 
     def prepare_latents(

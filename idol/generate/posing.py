@@ -5,6 +5,7 @@ import numpy as np
 
 from idol.generate.given import GivenClip
 from idol.generate.pictures import pad_to_square
+from shards.sample.colormap import depth_to_hot
 from shards.sample.posed import lay_over
 
 __all__ = ["posed_frames"]
@@ -12,9 +13,9 @@ __all__ = ["posed_frames"]
 
 def posed_frames(
     clip: GivenClip, background: np.ndarray, height: int, width: int
-) -> np.ndarray | None:
-    """(F, height, width, 3) uint8: the background with the person in each pose; None where joints
-    of either are not known.
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The background with the person in each pose, and their depth before white in `hot` colours,
+    both (F, height, width, 3) uint8; None where joints of either are not known.
 
     background: (H, W, 3) uint8, with its hole. As in training both pictures are first brought to
     the size of the frames.
@@ -26,13 +27,16 @@ def posed_frames(
     own[:, :2] += (np.array(mask.shape) - clip.foreground_mask.shape)[::-1] // 2
     side = max(height, width)
     joints = _scaled(clip.joints, (width, height), clip.poses.shape[2:0:-1])
-    return lay_over(
+    depth = np.empty((len(joints), height, width), np.float32)
+    laid = lay_over(
         _resized(background, (width, height)),
         _resized(foreground, (side, side)),
         _resized(mask, (side, side)),
         _scaled(own, (side, side), mask.shape),
         joints,
+        depth=depth,
     )
+    return laid, depth_to_hot(depth)
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,8 @@ network that must pass them on through its norms does so with errors, which samp
 So both, the origins, are subtracted before the network and added after it. In units of its spread
 (one number a channel) each channel of the change is about as large as any other. Where the origin
 shows the foreground's person too, posed, a video's change is a fraction of that, and so is its
-spread: else what is wrong in every prediction, in its units, would outweigh the change itself.
+spread: else what is wrong in every prediction, in its units, would outweigh the change itself. So
+is depth's, where its origin has the posed person before the farthest depth.
 
 Where a person covers the background all of its detail would have to be predicted, to be taken away,
 and patches of 8x8 have much of it. So a model of those may give a matte besides: where the origin's
@@ -84,14 +85,18 @@ def _spread(
 ) -> Tensor:
     """(M, 1, C, 1, 1): of each modality's change."""
     spread_C11 = _channels(config.change_spread, device)
-    posed = config.posed_spread if config.posed_foreground else 1.0
-    return torch.stack([spread_C11 * (1.0 if m == DEPTH else posed) for m in modalities])[:, None]
+    video = config.posed_spread if config.posed_foreground else 1.0
+    depth = config.posed_depth_spread if config.posed_depth else 1.0
+    return torch.stack([spread_C11 * (depth if m == DEPTH else video) for m in modalities])[:, None]
 
 
 def _origin(
     background_BCHW: Tensor, modalities: tuple[int, ...], config: DualModalUNetConfig
 ) -> Tensor:
-    """(B, M, F or 1, C, H, W) float32: the background of video, the farthest depth of depth."""
+    """(B, M, F or 1, C, H, W) float32: the background of video, the farthest depth of depth, or
+    what is known of both."""
+    if background_BCHW.ndim == 6:
+        return background_BCHW.float()
     background = of_frames(background_BCHW).float()
     far = _channels(config.far_latent, background.device).expand_as(background)
     return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)

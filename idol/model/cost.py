@@ -67,11 +67,14 @@ def example_inputs(
     latent = pose = (config.latent_channels, size, size)
     if config.pose_control == "t2i_adapter":  # which sees pixels
         pose = (3, size * config.pose_downscale, size * config.pose_downscale)
+    place: tuple[int, ...] = latent
+    if config.posed_foreground and stage != "pretrain":
+        place = (2, frames, *latent) if config.posed_depth else (frames, *latent)
     return {
         "latents_BMFCHW": draw(1, len(modalities), frames, *latent),
         "timesteps_B": torch.full((1,), 500, device=device),
         "encoded_foreground_BTD": draw(1, tokens, config.foreground_dim),
-        "background_BCHW": draw(1, *latent),
+        "background_BCHW": draw(1, *place),
         "pose_BFCHW": None if stage == "pretrain" else draw(1, frames, *pose),
         "modalities": modalities,
     }

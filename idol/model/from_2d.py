@@ -20,7 +20,7 @@ __all__ = ["from_pretrained_2d", "is_new", "load_2d_weights", "read_weights"]
 logger = logging.getLogger(__name__)
 
 _NEW_IN_UNET = (
-    *(".modality_embed.", ".background_conv.", ".matte_conv."),
+    *(".modality_embed.", ".background_conv.", ".matte_conv.", ".posed_depth_conv."),
     *(".cross_modal.", ".cross_modal_layers."),
 )
 

@@ -54,5 +54,10 @@ class ClipLayout(NamedTuple):
 
 def of_frames(background_BCHW: Tensor) -> Tensor:
     """A background of each clip, (B, C, H, W), or of each frame, (B, F, C, H, W), as the latter;
-    F is 1 for the former."""
+    F is 1 for the former.
+
+    Of each stream and frame, (B, M, F, C, H, W), it is that of the first stream, the video's.
+    """
+    if background_BCHW.ndim == 6:
+        return background_BCHW[:, 0]
     return background_BCHW if background_BCHW.ndim == 5 else background_BCHW[:, None]

@@ -60,6 +60,11 @@ class DualModalUNet(DualModalEncoder):
                 config.latent_channels, channels[0], kernel_size=3, padding=1
             )
             self.reset_background_conv()
+        if config.posed_depth:
+            self.posed_depth_conv = nn.Conv2d(
+                config.latent_channels, channels[0], kernel_size=3, padding=1
+            )
+            zero_(self.posed_depth_conv)
         self.up_blocks = nn.ModuleList(
             UpBlock(
                 channels[min(level + 1, len(channels) - 1)],
@@ -110,7 +115,8 @@ class DualModalUNet(DualModalEncoder):
             timesteps_B: one timestep per clip, 0 to 999.
             foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
             background_BCHW: one background latent per clip, or (B, F, C, H, W), one per frame,
-                of models with a posed foreground; it feeds both streams.
+                of models with a posed foreground; it feeds both streams. Of those with its depth
+                (B, 2, F, C, H, W), the second for the depth stream alone; nobody without it.
             control: what `PoseControlNet` returned for the same latents; absent in pre-training.
             modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
             return_features: also return what the consistency losses compare.
@@ -159,8 +165,19 @@ class DualModalUNet(DualModalEncoder):
             place_BFCHW = of_frames(background_BCHW.to(dtype))
             added = self.background_conv(place_BFCHW.flatten(0, 1))
             added = added.unflatten(0, place_BFCHW.shape[:2])[:, None]
+            if self.settings.posed_depth and background_BCHW.ndim == 6:
+                added = added + self._of_posed_depth(background_BCHW, modalities)
             hidden = (layout.split(hidden) + added).flatten(0, 2)
         return hidden
+
+    def _of_posed_depth(self, background_BMFCHW: Tensor, modalities: tuple[int, ...]) -> Tensor:
+        """Features (B, M, F, C, H, W) of where the posed person is in depth; none for video."""
+        depth_BFCHW = background_BMFCHW[:, 1]
+        far = torch.tensor(self.settings.far_latent, device=depth_BFCHW.device)[:, None, None]
+        before = (depth_BFCHW.float() - far).to(self.posed_depth_conv.weight.dtype)
+        features = self.posed_depth_conv(before.flatten(0, 1)).unflatten(0, before.shape[:2])
+        none = torch.zeros_like(features)
+        return torch.stack([features if m == DEPTH else none for m in modalities], dim=1)
 
     def leave(
         self,

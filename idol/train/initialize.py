@@ -233,6 +233,8 @@ def _continued(
             background_hole=config.model.background_hole,
             posed_foreground=config.model.posed_foreground,
             posed_spread=config.model.posed_spread,
+            posed_depth=config.model.posed_depth,
+            posed_depth_spread=config.model.posed_depth_spread,
             matte=config.model.matte or denoiser.settings.matte,
         ),
     )
@@ -336,6 +338,12 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
         mistakes.append(
             f"--init-from {config.init_from} teaches what it makes of a background with"
             f"{'' if posed else 'out'} a posed foreground: leave out --model.posed-foreground"
+        )
+    shown = before.settings.posed_depth
+    if config.stage == "distill" and shown != config.model.posed_depth:
+        mistakes.append(
+            f"--init-from {config.init_from} teaches what it makes with{'' if shown else 'out'} "
+            "the depth of a posed foreground: leave out --model.posed-depth"
         )
     if before.preset != config.preset:
         mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")

@@ -18,6 +18,7 @@ from idol.data.datasets import Datasets, open_datasets
 from idol.data.depth_meaning import check_depth_scores, depth_meaning, other_depth
 from idol.data.pose_style import check_poses
 from idol.model_info import read_info
+from idol.precision import bf16_is_slow
 from idol.train.autoencoder import (
     AutoencoderMonitor,
     AutoencoderRun,
@@ -115,6 +116,11 @@ def _train(config: TrainConfig, data: Datasets, accelerator: Accelerator) -> Pat
     if accelerator.is_main_process:
         for line in notices(given, data, checkpoint=checkpoint, saved=saved):
             _log.warning(line)
+        if config.run.mixed_precision == "bf16" and bf16_is_slow(accelerator.device):
+            _log.warning(
+                "--mixed-precision bf16: this CPU has no arithmetic for it, and float32 is several "
+                "times as fast here: leave it out"
+            )
     depth = depth_meaning(data)
     goes_on = config.init_from if checkpoint is None and config.stage != "autoencoder" else None
     other = other_depth(read_info(goes_on), depth) if goes_on else None

@@ -5,6 +5,8 @@ from where the joints are in the foreground to where they are in the frame, and 
 background. What the foreground does not show, a back, an inner side, what a limb hid, stays wrong
 or absent: it is a first guess at the frame, sharp where it is right, which a model has to mend.
 
+Its depth is laid out likewise, by how deep its joints are (`shards.sample.lifting`).
+
 Part-wise maps between two skeletons, as in deformable skip connections (Siarohin et al., 2018), of
 the picture itself. Ours; the paper's model knows the person by tokens alone.
 """
@@ -16,7 +18,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from shards.sample.clip import BACKGROUND_DEPTH, FOREGROUND_DEPTH_END
 from shards.sample.keypoints import COCO_18, JOINT_SETS
+from shards.sample.lifting import lifted
 from shards.sample.reference import described
 from shards.sample.skeleton import MIN_SCORE
 
@@ -69,16 +73,32 @@ _BENT = 0.15  # how far a torso's map tends to a turn and a size, against its jo
 _STRETCH = 2.0  # by which a part may be longer or shorter than the body's size says
 _REACH = 2.5  # radii from a part's middle at which it ends
 _SOFT = 0.9  # radii within which a part outweighs others
+_FLAT = 0.1  # torsos that joints must be apart for their depths to slope
+_BEFORE_BONE = 0.085  # how far the surface is before the bone, in the range of a person's depths
+# Share of a pixel above which it is the posed person's in depth, which has no halves: below one
+# half, since a person made too narrow is farther from the truth than one made too wide.
+_COVERS = 0.4
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
     """A part of the body in a frame: `to_foreground` (2, 3) float64, pixels of the frame to those
-    of the foreground; `lines` (N, 2, 2), its middle in the frame; `radius` in pixels of it."""
+    of the foreground; `lines` (N, 2, 2), its middle in the frame; `radius` in pixels of it;
+    `plane` (3,), by which its depth goes with x and y, between `near` and `far`."""
 
     to_foreground: np.ndarray
     lines: np.ndarray
     radius: float
+    plane: np.ndarray
+    near: float
+    far: float
+
+    def depth(self, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+        """(y1 - y0, x1 - x0) float32: of the surface, in the range of the person's."""
+        x, y = np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)[:, None]
+        slope_x, slope_y, at_zero = self.plane.astype(np.float32)
+        deep = np.clip(slope_x * x + slope_y * y + at_zero, self.near, self.far)
+        return deep - np.float32(_BEFORE_BONE)
 
 
 def pose_of(points: np.ndarray, info: Mapping[str, Any]) -> tuple[np.ndarray, float]:
@@ -137,6 +157,7 @@ def lay_over(
     *,
     min_score: float = MIN_SCORE,
     out: np.ndarray | None = None,
+    depth: np.ndarray | None = None,
 ) -> np.ndarray:
     """The background with the foreground's person in each of T poses, (T, H, W, 3) uint8.
 
@@ -148,26 +169,36 @@ def lay_over(
         min_score: joints below this are not known. A part moves where both pictures show its
             joints, and nobody is laid over the background where they show too few.
         out: where the frames are written, unless they are to be made.
+        depth: (T, H, W) float32, where the depth of the person so laid is written, in the range of
+            a person's, and 1 where nobody is; nowhere unless given.
     """
     if out is None:
         out = np.empty((len(poses), *background.shape), np.uint8)
     share = mask.astype(np.float32) / 255
     person = np.dstack([foreground * share[..., None], share])
-    for frame, pose in zip(out, poses, strict=True):
+    deep = np.zeros(poses.shape[:2]) if depth is None else lifted(poses, min_score=min_score)
+    for number, (frame, pose) in enumerate(zip(out, poses, strict=True)):
         frame[...] = background
-        _lay_one(frame, person, list(_parts(joints, pose, min_score)))
+        parts = list(_parts(joints, pose, deep[number], min_score))
+        _lay_one(frame, person, parts, None if depth is None else depth[number])
     return out
 
 
-def _lay_one(frame: np.ndarray, person: np.ndarray, parts: Sequence[_Part]) -> None:
+def _lay_one(
+    frame: np.ndarray,
+    person: np.ndarray,
+    parts: Sequence[_Part],
+    depth: np.ndarray | None,
+) -> None:
     """Lay the parts over a frame (H, W, 3) uint8, in place; `person` (h, w, 4) float32, colours
-    times the mask, and the mask.
+    times the mask, and the mask; `depth` (H, W) float32 as for `lay_over`.
 
     Where parts overlap, each weighs more the nearer its middle is.
     """
     height, width = frame.shape[:2]
     colour = np.zeros((height, width, 4), np.float32)
     alpha = np.zeros((height, width), np.float32)
+    deep = np.zeros((height, width, 2), np.float32)  # depths by their weights, and these
     for part in parts:
         reach = _REACH * part.radius
         ends = part.lines.reshape(-1, 2)
@@ -180,16 +211,25 @@ def _lay_one(frame: np.ndarray, person: np.ndarray, parts: Sequence[_Part]) -> N
         moved[:, 2] += moved[:, :2] @ (x0, y0)
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         pixels = cv2.warpAffine(person, moved, (int(x1 - x0), int(y1 - y0)), flags=how)
-        colour[y0:y1, x0:x1] += pixels * np.exp(-((distance / _SOFT) ** 2))[..., None]
+        weight = np.exp(-((distance / _SOFT) ** 2))
+        colour[y0:y1, x0:x1] += pixels * weight[..., None]
+        if depth is not None:
+            weight *= pixels[..., 3]
+            deep[y0:y1, x0:x1] += np.dstack([weight * part.depth(x0, y0, x1, y1), weight])
         near = np.clip((_REACH - distance) / (_REACH - 1), 0, 1)
         covered = alpha[y0:y1, x0:x1]
         np.maximum(covered, pixels[..., 3] * near, out=covered)
     mean = colour[..., :3] / np.maximum(colour[..., 3:], 1e-9)
     frame[...] = np.rint(frame + (mean - frame) * alpha[..., None])
+    if depth is not None:
+        own = np.clip(deep[..., 0] / np.maximum(deep[..., 1], 1e-9), 0, FOREGROUND_DEPTH_END)
+        depth[...] = np.where(alpha > _COVERS, own, np.float32(BACKGROUND_DEPTH))
 
 
-def _parts(joints: np.ndarray, pose: np.ndarray, min_score: float) -> Iterator[_Part]:
-    """The parts that both pictures show."""
+def _parts(
+    joints: np.ndarray, pose: np.ndarray, deep: np.ndarray, min_score: float
+) -> Iterator[_Part]:
+    """The parts that both pictures show; `deep` (18,), depths of the joints of the pose."""
     own = _body_size(joints, min_score)
     size = _body_size(pose, min_score)
     if own is None or size is None:
@@ -201,7 +241,10 @@ def _parts(joints: np.ndarray, pose: np.ndarray, min_score: float) -> Iterator[_
     trunk = [here[line] for line in _TRUNK if both[line].all()]
     if len(torso) > 2:
         yield _Part(
-            _fitted(here[torso], there[torso], zoom, _BENT), np.array(trunk), _TORSO_RADIUS * size
+            _fitted(here[torso], there[torso], zoom, _BENT),
+            np.array(trunk),
+            _TORSO_RADIUS * size,
+            *_plane(here[torso], deep[torso], size),
         )
     face = [joint for joint in _FACE if both[joint]]
     if face and both[_NECK]:
@@ -215,7 +258,7 @@ def _parts(joints: np.ndarray, pose: np.ndarray, min_score: float) -> Iterator[_
             moved = _along(here[head], there[head], zoom)
         if moved is not None:
             line = np.array([[here[_NECK] + 0.35 * up, middle + 0.45 * up]])
-            yield _Part(moved, line, _HEAD_RADIUS * size)
+            yield _Part(moved, line, _HEAD_RADIUS * size, *_plane(here[face], deep[face], size))
     for bone, radius, before, beyond in _LIMBS:
         if not both[bone].all():
             continue
@@ -224,7 +267,7 @@ def _parts(joints: np.ndarray, pose: np.ndarray, min_score: float) -> Iterator[_
             start, end = here[bone]
             step = end - start
             line = np.array([[start - before * step, end + beyond * step]])
-            yield _Part(moved, line, radius * size)
+            yield _Part(moved, line, radius * size, *_plane(here[bone], deep[bone], size))
 
 
 def _body_size(joints: np.ndarray, min_score: float) -> float | None:
@@ -267,6 +310,17 @@ def _along(here: np.ndarray, there: np.ndarray, zoom: float) -> np.ndarray | Non
     across, others_across = (np.array([-d[1], d[0]]) for d in (ours, theirs))
     linear = stretch * np.outer(theirs, ours) + zoom * np.outer(others_across, across)
     return np.column_stack([linear, there.mean(0) - linear @ here.mean(0)])
+
+
+def _plane(here: np.ndarray, deep: np.ndarray, size: float) -> tuple[np.ndarray, float, float]:
+    """(3,): how depth goes with x and y through joints (N, 2) of these depths (N,), the flatter
+    the less far apart they are; and between which depths it stays."""
+    middle = here.mean(0)
+    away = here - middle
+    normal = away.T @ away + (_FLAT * size) ** 2 * np.eye(2)
+    slope = np.linalg.solve(normal, away.T @ (deep - deep.mean()))
+    plane = np.array([*slope, deep.mean() - slope @ middle])
+    return plane, float(deep.min()), float(deep.max())
 
 
 def _distance(lines: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:

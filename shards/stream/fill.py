@@ -9,6 +9,7 @@ import numpy as np
 
 from shards.errors import BadSample
 from shards.latents import decode_moments, latents_member
+from shards.sample.colormap import depth_to_hot
 from shards.sample.images import decode_into
 from shards.sample.keypoints import COCO_18, Keypoints
 from shards.sample.modalities import JSON, MODALITIES, Modality, member_name
@@ -24,7 +25,7 @@ from shards.stream.foreground import (
 )
 from shards.stream.geometry import IDENTITY, Geometry, draw_geometry, moved_keypoints, redraw_pose
 from shards.stream.random import Draws
-from shards.stream.request import DEPTH_SCORES, POSED, Request
+from shards.stream.request import DEPTH_SCORES, POSED, POSED_DEPTH, Request
 
 __all__ = ["fill_sample", "stored_images"]
 
@@ -205,6 +206,9 @@ def _fill_posed(
         one = one.flipped(width)
     several = Keypoints(poses[list(window), None], COCO_18)
     moved = moved_keypoints(several, geometry, height, width)
+    depth = None
+    if POSED_DEPTH in out:
+        depth = np.empty(out[POSED].shape[:3], np.float32)
     lay_over(
         out["background"],
         out["foreground"],
@@ -213,7 +217,10 @@ def _fill_posed(
         moved.points[:, 0],
         min_score=min_score,
         out=out[POSED],
+        depth=depth,
     )
+    if depth is not None:
+        out[POSED_DEPTH][...] = depth_to_hot(depth)
 
 
 def _decode(

@@ -17,7 +17,7 @@ from shards.sample.modalities import (
 )
 from shards.stream.foreground import Cut, Hole
 
-__all__ = ["DEPTH_SCORES", "POSED", "Request", "depth_there", "modalities_there"]
+__all__ = ["DEPTH_SCORES", "POSED", "POSED_DEPTH", "Request", "depth_there", "modalities_there"]
 
 DEPTH_SCORES = "depth_scores"
 """How far the annotator trusts the depth of each frame, (T,) uint8, 255 wholly: from the json."""
@@ -26,7 +26,11 @@ POSED = "posed"
 """The background under each frame with the foreground's person over it, limb by limb in the frame's
 pose, (T, H, W, 3) uint8: made of reference and key points, `shards.sample.posed`."""
 
-_DERIVED = (DEPTH_SCORES, POSED)
+POSED_DEPTH = "posed_depth"
+"""Depth of the person so laid over, of a middle depth before white: (T, H, W, 3) uint8 in `hot`
+colours, as a person's depth is."""
+
+_DERIVED = (DEPTH_SCORES, POSED, POSED_DEPTH)
 _OF_FRAME = frozenset({"rgb", "mask"})  # what pre-training cuts foreground and background from
 
 
@@ -36,7 +40,8 @@ class Request:
 
     `modalities`      arrays wanted, as the table's rows are streamed; `reference` stands for
                       foreground, background and their masks; `depth_scores` are in the json, and
-                      `posed` is made of the reference, which is then wanted too.
+                      `posed` is made of the reference, which is then wanted too, and
+                      `posed_depth` beside it.
     `hole`            what a background has where the person is: mid grey, or what surrounds it.
     `max_frame_step`  largest distance between successive frames of a sample, in frames of the clip.
     `crop_area`       fraction of the image's area that a random crop keeps: lowest, highest.
@@ -81,6 +86,13 @@ class Request:
                 raise ValueError(f"{POSED} is made of the reference: ask for {REFERENCE} too")
             if self.latents is not None:
                 raise ValueError(f"cached latents have no {POSED} foreground: leave one out")
+        if POSED_DEPTH in self.modalities and (
+            POSED not in self.modalities or self.depth != "person"
+        ):
+            raise ValueError(
+                f"{POSED_DEPTH} is a person's depth: ask for {POSED} too, and for depth of the "
+                "person"
+            )
         if self.hole != "grey" and self.latents is not None:
             raise ValueError("cached latents are of backgrounds with a grey hole: leave one out")
         still = [row.name for row, streamed in self.rows if streamed.moves == "never"]
@@ -155,6 +167,8 @@ class Request:
             shapes[DEPTH_SCORES] = (self.frames,)
         if POSED in self.modalities:
             shapes[POSED] = (self.frames, height, width, 3)
+        if POSED_DEPTH in self.modalities:
+            shapes[POSED_DEPTH] = (self.frames, height, width, 3)
         return {name: shape for name, shape in shapes.items() if name not in needless}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,23 @@ from preprocess.sources.people.spec import PeopleSpec
 from preprocess.sources.people.stage import Stage, make_stage
 from preprocess.sources.people.textures import colour
 
-__all__ = ["Person", "Seat", "World", "make_world"]
+__all__ = ["Figure", "Person", "Seat", "World", "figures", "make_world"]
 
 _FILM = 36.0  # millimetres of width that focal lengths are told for
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A body and what it does, undressed: all that joints depend on.
+
+    `sole`: metres of shoe under it.
+    """
+
+    phenotype: dict[str, float]
+    body: Body
+    sole: float
+    rig: Rig
+    motion: Motion
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,25 +69,30 @@ class World:
     about: dict[str, object]
 
 
+_Random = Callable[..., np.random.Generator]
+
+
+def figures(spec: PeopleSpec, video: int) -> tuple[list[Figure], Camera]:
+    """Who moves how in video number `video` of the spec, and who looks on: as in `make_world`,
+    before no picture, without what costs most."""
+    random = _random_of(spec, video)
+    people = [_figure(spec, of_person, place) for of_person, place in _everybody(spec, random)]
+    return people, _camera(random("camera"), spec, people, pictured=False)
+
+
 def make_world(spec: PeopleSpec, video: int, pictures: tuple[Path, ...] = ()) -> World:
     """Video number `video` of the spec: the same always, whatever was made before."""
-
-    def random(*name: object) -> np.random.Generator:
-        return draws("people", 1, spec.seed, video, *name)
-
+    random = _random_of(spec, video)
     stage = make_stage(random("stage"), dict(spec.stages), pictures)
-    two = random("number").uniform() < spec.two_people
-    places = _places(random("places"), spec, two)
-    people = tuple(
-        _person(spec, lambda *name, n=n: random("person", n, *name), place)
-        for n, place in enumerate(places)
-    )
+    everybody = _everybody(spec, random)
+    places = [place for _, place in everybody]
+    people = tuple(_person(spec, of_person, place) for of_person, place in everybody)
     seats = tuple(
         _seat(random("seat", n), spec, person, place)
         for n, (person, place) in enumerate(zip(people, places, strict=True))
         if person.motion.seated
     )
-    camera = _camera(random("camera"), spec, people, stage)
+    camera = _camera(random("camera"), spec, people, pictured=stage.picture is not None)
     about = {
         "video": video,
         "people": [person.about for person in people],
@@ -81,6 +100,22 @@ def make_world(spec: PeopleSpec, video: int, pictures: tuple[Path, ...] = ()) ->
         "camera": "still" if camera.still else "panning",
     }
     return World(people, seats, camera, stage, about)
+
+
+def _random_of(spec: PeopleSpec, video: int) -> _Random:
+    def random(*name: object) -> np.random.Generator:
+        return draws("people", 1, spec.seed, video, *name)
+
+    return random
+
+
+def _everybody(spec: PeopleSpec, random: _Random) -> list[tuple[_Random, Place]]:
+    """Of each person what they are drawn by, and where they are."""
+    two = random("number").uniform() < spec.two_people
+    places = _places(random("places"), spec, two)
+    return [
+        (lambda *name, n=n: random("person", n, *name), place) for n, place in enumerate(places)
+    ]
 
 
 def _places(random: np.random.Generator, spec: PeopleSpec, two: bool) -> list[Place]:
@@ -102,13 +137,27 @@ def _places(random: np.random.Generator, spec: PeopleSpec, two: bool) -> list[Pl
     ]
 
 
-def _person(spec: PeopleSpec, random: Callable[..., np.random.Generator], place: Place) -> Person:
-    shared = template()
+def _figure(spec: PeopleSpec, random: _Random, place: Place) -> Figure:
     draw = random("body")
     phenotype = {name: float(draw.uniform(*getattr(spec.body, name))) for name in PHENOTYPES}
     body = make_body(phenotype)
+    sole = _sole(random("looks"))
+    rig = Rig.of(body, template(), sole)
+    name = choose(random("motion"), dict(spec.motions))
+    motion = make_motion(name, random("motion", name), spec.seconds, rig, place)
+    return Figure(phenotype, body, sole, rig, motion)
+
+
+def _sole(looks: np.random.Generator) -> float:
+    """The first that is drawn of somebody's looks."""
+    return float(looks.uniform(0.012, 0.035))
+
+
+def _person(spec: PeopleSpec, random: _Random, place: Place) -> Person:
+    figure = _figure(spec, random, place)
+    phenotype, body, sole, motion = figure.phenotype, figure.body, figure.sole, figure.motion
     looks = random("looks")
-    sole = float(looks.uniform(0.012, 0.035))
+    _sole(looks)
     skin = float(looks.uniform(*spec.skin))
     loose = float(looks.uniform(*spec.loose))
     woman = phenotype["gender"] > 0.5
@@ -119,17 +168,14 @@ def _person(spec: PeopleSpec, random: Callable[..., np.random.Generator], place:
     tops = {n: w * (1 if woman or n != "dress" else 0.04) for n, w in spec.tops.items()}
     rare = ("long", "bun", "ponytail") if not woman else ("bald", "buzz")
     hair = {n: w * (0.15 if n in rare else 1) for n, w in spec.hair.items()}
-    motion_name = choose(random("motion"), dict(spec.motions))
     bottom = choose(looks, bottoms if sum(bottoms.values()) else dict(spec.bottoms))
     top = choose(looks, tops if sum(tops.values()) else dict(spec.tops))
     cut = choose(looks, hair)
-    if motion_name in ("crouch", "sit") and (bottom == "long skirt" or top == "dress"):
+    if motion.name in ("crouch", "sit") and (bottom == "long skirt" or top == "dress"):
         bottom = "skirt"
-    rig = Rig.of(body, shared, sole)
-    motion = make_motion(motion_name, random("motion", motion_name), spec.seconds, rig, place)
     layers = make_layers(
-        Wearer(random("layers"), body, shared), skin=skin, gender=phenotype["gender"], loose=loose,
-        sole=sole, top=top, bottom=bottom, hair=cut,
+        Wearer(random("layers"), body, template()), skin=skin, gender=phenotype["gender"],
+        loose=loose, sole=sole, top=top, bottom=bottom, hair=cut,
     )  # fmt: skip
     about = {
         "phenotype": {name: round(value, 4) for name, value in phenotype.items()},
@@ -142,7 +188,7 @@ def _person(spec: PeopleSpec, random: Callable[..., np.random.Generator], place:
         "loose": round(loose, 3),
         "skin": round(skin, 3),
     }
-    return Person(body, rig, motion, tuple(layers), about)
+    return Person(body, figure.rig, motion, tuple(layers), about)
 
 
 def _seat(random: np.random.Generator, spec: PeopleSpec, person: Person, place: Place) -> Seat:
@@ -175,7 +221,11 @@ def _seat(random: np.random.Generator, spec: PeopleSpec, person: Person, place: 
 
 
 def _camera(
-    random: np.random.Generator, spec: PeopleSpec, people: tuple[Person, ...], stage: Stage
+    random: np.random.Generator,
+    spec: PeopleSpec,
+    people: Sequence[Person | Figure],
+    *,
+    pictured: bool,
 ) -> Camera:
     ranges = spec.camera
     times = np.linspace(0, spec.seconds, 16)
@@ -191,7 +241,7 @@ def _camera(
             break
     else:  # the ranges leave nearly nothing: the distance and the fill decide
         focal = random.uniform(*ranges.fill) * spec.height * distance / tall
-    still = stage.picture is not None or random.uniform() < ranges.still
+    still = pictured or random.uniform() < ranges.still
     azimuth = random.normal(0, 0.2)
     away = np.array([np.sin(azimuth), -np.cos(azimuth)]) * distance
     middle = pelvis[len(pelvis) // 2]

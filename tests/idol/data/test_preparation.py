@@ -142,6 +142,31 @@ def test_what_is_posed_becomes_the_place_of_each_frame() -> None:
     assert torch.equal(windows.background_BCHW, torch.cat([conditions.background_BCHW] * 2))
 
 
+def test_the_depth_of_who_is_posed_is_the_place_of_the_other_stream() -> None:
+    clips = batch()
+    posed, depth = clips.pose.flip(1), clips.pose.flip(2)
+    clips = dataclasses.replace(
+        clips, more={"posed": posed, "posed_depth": depth}, positions=(32, 33, 34)
+    )
+    prepare, random = Preparation(PatchCodec(), tokens, size=8), Randomness(1)
+    conditions = prepare(clips, CPU).conditions
+    place = conditions.place
+    for stream, images in enumerate((posed, depth)):
+        torch.testing.assert_close(images_of(place[:, stream]), images.float(), rtol=0, atol=1e-3)
+    lost = random.dropped(clips.positions, 0.5, purpose="posed-dropout")
+    assert 0 < lost.sum() < 3
+    bare = prepare(clips, CPU, random=random, posed_dropout=0.5).conditions
+    white = torch.full_like(depth, 255).float()
+    for i in range(3):
+        assert torch.equal(bare.place[i, 0], bare.posed_BFCHW[i])
+        found = images_of(bare.place[:, 1])[i]
+        expected = white[i] if lost[i] else depth[i].float()
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    assert torch.equal(conditions.with_unconditional().place, torch.cat([place] * 2))
+    windows = conditions.of_windows([slice(0, 1), slice(1, 2)])
+    assert torch.equal(windows.place, torch.cat([place[:, :, :1], place[:, :, 1:]]))
+
+
 @pytest.mark.parametrize(("side", "expected"), [(4, [[50.0, 150.0], [200.0, 0.0]])])
 def test_smaller_images_are_averages(side: int, expected: list[list[float]]) -> None:
     image = torch.tensor(expected).repeat_interleave(side, 0).repeat_interleave(side, 1)

@@ -32,6 +32,7 @@ from idol.generate.windows import Windows
 from idol.model import DualModalDenoiser
 from idol.model_info import DepthMeaning
 from idol.variants import VARIANTS
+from shards.sample.colormap import depth_to_hot
 from shards.sample.posed import lay_over
 from shards.stream import ClipBatch, to_tensors
 from shards.stream.foreground import holed
@@ -97,6 +98,40 @@ def test_a_model_of_a_posed_foreground_is_given_it_as_in_training() -> None:
     # Guidance is of tokens alone; windows take their own frames.
     assert torch.equal(found.with_unconditional().place, torch.cat([found.place] * 2))
     assert torch.equal(found.of_windows([slice(1, 3)]).place, found.place[:, 1:3])
+
+
+def test_a_model_of_its_depth_is_given_that_too() -> None:
+    settings = dataclasses.replace(
+        MODEL,
+        posed_foreground=True,
+        posed_depth=True,
+        prediction="change",
+        change_spread=(1.0,) * 48,
+        far_latent=(0.0,) * 48,
+    )
+    pipe, inputs, joints = tiny(settings), given(), bodies()
+    background = holed(inputs["background"], inputs["background_mask"])
+    depth = np.empty((FRAMES, SIZE, SIZE), np.float32)
+    posed = lay_over(
+        background,
+        inputs["foreground"],
+        inputs["foreground_mask"],
+        joints["foreground_joints"],
+        joints["joints"],
+        depth=depth,
+    )
+    frames = call(pipe, {**inputs, **joints}).frames
+    found = pipe.encode_conditions(given_clips(**inputs, **joints), SIZE, SIZE)
+    for stream, pictures in enumerate((posed, depth_to_hot(depth))):
+        expected = pipe.vae.encode(scale_images(pictures, SIZE))
+        assert torch.equal(found.place[0, stream], expected)
+
+    # Without joints nobody is there.
+    bare = pipe.encode_conditions(given_clips(**inputs), SIZE, SIZE)
+    white = pipe.vae.encode(torch.ones(1, 3, SIZE, SIZE))
+    assert torch.equal(bare.place[0, 1], white.expand(FRAMES, -1, -1, -1))
+    assert not np.array_equal(frames, call(pipe, inputs).frames)
+    assert torch.equal(found.of_windows([slice(1, 3)]).place, found.place[:, :, 1:3])
 
 
 def test_pictures_of_other_sizes_are_posed_as_those_of_the_frames_are() -> None:

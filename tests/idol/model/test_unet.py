@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from idol.config.model import Prediction
 from idol.diffusion.schedule import noise_of_v, noise_schedule, signal_fraction
@@ -17,6 +18,7 @@ from idol.model import (
     DualModalUNet,
     DualModalUNetConfig,
 )
+from idol.model.initial_weights import with_settings
 from tests.idol.small import randomise
 
 Inputs = dict[str, torch.Tensor]
@@ -168,6 +170,43 @@ def test_of_the_change_it_makes_the_noise(
     torch.testing.assert_close(
         fraction.sqrt() * clean + (1 - fraction).sqrt() * predict(model, inputs), noisy
     )
+
+
+def test_depth_changes_from_who_is_posed_and_is_shown_them(
+    config: DualModalUNetConfig, inputs: Inputs
+) -> None:
+    """What is said is relative to it, in units of their own; it reaches depth's stream alone."""
+    spread, far = (2.0, 0.5, 0.1, 1.0), (3.0, 0.0, 0.0, 1.0)
+    told = {"prediction": "change", "change_spread": spread, "far_latent": far}
+    before = dataclasses.replace(config, posed_foreground=True, posed_spread=0.25, **told)
+    model = with_settings(
+        DualModalDenoiser.from_config(before),
+        dataclasses.replace(before, posed_depth=True, posed_depth_spread=0.5),
+    )
+    frames = inputs["latents_BMFCHW"].shape[2]
+    video, depth = torch.randn(2, 2, frames, 4, 8, 8)
+    place = torch.stack([video, depth], dim=1)
+    plain = DualModalDenoiser.from_config(config)
+    plain.load_state_dict(model.state_dict(), strict=False)
+    units = torch.tensor([0.25, 0.5])[:, None, None, None, None]
+    units = units * torch.tensor(spread)[:, None, None]
+    fraction = signal_fraction(inputs["timesteps_B"])[:, None, None, None, None, None]
+    noisy = inputs["latents_BMFCHW"]
+    seen = (noisy - fraction.sqrt() * place) / (fraction * units**2 + 1 - fraction).sqrt()
+    said = predict(plain, {**inputs, "latents_BMFCHW": seen, "background_BCHW": video})
+    found = predict(model, {**inputs, "background_BCHW": place})
+    torch.testing.assert_close(
+        fraction.sqrt() * (place + units * said) + (1 - fraction).sqrt() * found, noisy
+    )
+
+    unet = model.unet
+    nn.init.normal_(unet.posed_depth_conv.weight)
+    features = unet._of_posed_depth(place, (VIDEO, DEPTH))
+    assert not features[:, 0].any()
+    shown = depth - torch.tensor(far)[:, None, None]
+    expected = unet.posed_depth_conv(shown.flatten(0, 1)).unflatten(0, (2, frames))
+    torch.testing.assert_close(features[:, 1], expected)
+    assert not torch.allclose(predict(model, {**inputs, "background_BCHW": place}), found)
 
 
 def test_what_it_sees_of_the_change_has_unit_variance(config: DualModalUNetConfig) -> None:

@@ -353,7 +353,8 @@ def test_the_foreground_is_posed_over_the_background_as_it_is_moved(
 ) -> None:
     root = posed(tmp_path / "d")
     monkeypatch.setattr("shards.stream.fill.draw_geometry", lambda *_: geometry)
-    stream = ClipStream(root, modalities=["posed", "reference"], hole="filled", mirror=0.5)
+    wanted = ["posed", "posed_depth", "reference"]
+    stream = ClipStream(root, modalities=wanted, hole="filled", mirror=0.5)
     sample = next(s for s in stream.samples() if s.key == "a")
     clip = open_dataset(root).read("a", frames=sample.frame_indices.tolist())
     poses = Keypoints(clip.keypoints, COCO_18).transformed(
@@ -363,14 +364,18 @@ def test_the_foreground_is_posed_over_the_background_as_it_is_moved(
     joints = Keypoints(own, COCO_18)
     if geometry.mirrored:
         poses, joints = poses.flipped(SIZE), joints.flipped(SIZE)
+    depth = np.empty((len(clip.keypoints), SIZE, SIZE), np.float32)
     expected = lay_over(
         sample.background,
         sample.foreground,
         sample.foreground_mask,
         joints.points[0, 0],
         poses.points[:, 0],
+        depth=depth,
     )
     np.testing.assert_array_equal(sample["posed"], expected)
+    np.testing.assert_array_equal(sample["posed_depth"], depth_to_hot(depth))
+    assert ((depth < 1).any(axis=(1, 2)) & (depth == 1).any(axis=(1, 2))).all()
     assert (sample["posed"] != sample.background).any(axis=(1, 2, 3)).all()
 
 
@@ -391,3 +396,7 @@ def test_what_is_posed_is_made_of_the_reference(full: Path) -> None:
         ClipStream(full, modalities=["posed"])
     with pytest.raises(ValueError, match="ask for reference too"):
         ClipStream(full, modalities=["posed", "reference"], cut="hap", frames=1)
+    with pytest.raises(ValueError, match="ask for posed too"):
+        ClipStream(full, modalities=["posed_depth", "reference"])
+    with pytest.raises(ValueError, match="depth of the person"):
+        ClipStream(full, modalities=["posed_depth", "posed", "reference"], depth="frame")
