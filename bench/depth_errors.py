@@ -52,6 +52,8 @@ def errors_of(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dic
             of_clip.append(wrong[within] - wrong[within].mean())
             levels = (wrong[t][where] for t, where in enumerate(within))
             of_frame += [frame - frame.mean() for frame in levels if frame.size]
+    if not of_frame or not any(len(values) for values in flat):
+        raise IdolError("of no clip is anybody there, both in truth and as it was made")
     squares = {name: np.concatenate(values) ** 2 for name, values in parts.items()}
     pixels = sum(map(len, squares.values()))
     total = sum(float(values.sum()) for values in squares.values())

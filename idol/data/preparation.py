@@ -139,8 +139,10 @@ class Preparation:
             drawn = random.dropped(
                 clips.positions, posed_dropout, together=together, purpose="posed-dropout"
             )
-            white = torch.ones(1, 3, self.size, self.size, device=device)
-            conditions = conditions.without_posed(sent(drawn, device), self.codec.encode(white)[0])
+            far = None
+            if conditions.posed_depth_BFCHW is not None:
+                far = self.codec.encode(torch.ones(1, 3, self.size, self.size, device=device))[0]
+            conditions = conditions.without_posed(sent(drawn, device), far)
         if dropped is not None:
             conditions = conditions.without_foreground(dropped)
         return LatentBatch(

@@ -412,19 +412,21 @@ class IdolPipeline(PlacedPipeline):
 
         settings = self.unet.settings
         backgrounds, posed, depths, hole = [], [], [], settings.background_hole
-        white = np.full((1, height, width, 3), 255, np.uint8)
         for clip in clips:
             check_shape(clip.background.shape, height, width, "background")
             check_shape(clip.poses.shape[1:], height, width, "poses")
             background = holed(clip.background, clip.background_mask, hole)
             backgrounds.append(encoded(background[None]))
             if settings.posed_foreground:
-                laid = posed_frames(clip, background, height, width)
+                deep = settings.posed_depth
+                laid = posed_frames(clip, background, height, width, with_depth=deep)
                 nobody = backgrounds[-1].expand(len(clip.poses), -1, -1, -1)
                 posed.append(nobody if laid is None else encoded(laid[0]))
-                if settings.posed_depth:
-                    far = encoded(white).expand_as(nobody)
-                    depths.append(far if laid is None else encoded(laid[1]))
+                if deep and laid is None:
+                    white = np.full((1, height, width, 3), 255, np.uint8)
+                    depths.append(encoded(white).expand_as(nobody))
+                elif laid is not None and laid[1] is not None:
+                    depths.append(encoded(laid[1]))
         if settings.pose_control == "t2i_adapter":
             images = [scale_images(clip.poses, (height, width)) for clip in clips]
             poses = torch.stack(images).to(device, dtype)

@@ -12,10 +12,10 @@ __all__ = ["posed_frames"]
 
 
 def posed_frames(
-    clip: GivenClip, background: np.ndarray, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The background with the person in each pose, and their depth before white in `hot` colours,
-    both (F, height, width, 3) uint8; None where joints of either are not known.
+    clip: GivenClip, background: np.ndarray, height: int, width: int, *, with_depth: bool = False
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """The background with the person in each pose, and if asked for their depth before white in
+    `hot` colours, both (F, height, width, 3) uint8; None where joints of either are not known.
 
     background: (H, W, 3) uint8, with its hole. As in training both pictures are first brought to
     the size of the frames.
@@ -27,7 +27,7 @@ def posed_frames(
     own[:, :2] += (np.array(mask.shape) - clip.foreground_mask.shape)[::-1] // 2
     side = max(height, width)
     joints = _scaled(clip.joints, (width, height), clip.poses.shape[2:0:-1])
-    depth = np.empty((len(joints), height, width), np.float32)
+    depth = np.empty((len(joints), height, width), np.float32) if with_depth else None
     laid = lay_over(
         _resized(background, (width, height)),
         _resized(foreground, (side, side)),
@@ -36,7 +36,7 @@ def posed_frames(
         joints,
         depth=depth,
     )
-    return laid, depth_to_hot(depth)
+    return laid, None if depth is None else depth_to_hot(depth)
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -26,7 +26,7 @@ from idol.diffusion.schedule import signal_fraction
 from idol.model.layout import of_frames
 from idol.model.waves import coded, pictured
 
-__all__ = ["change_of", "noise_of_change"]
+__all__ = ["change_of", "far_latent", "noise_of_change"]
 
 # A code of nothing is a matte of 2 %, and that of 1 in all pixels is one of a half.
 _MATTE_SCALE = 4.0
@@ -76,6 +76,12 @@ def noise_of_change(
     return (latents_BMFCHW.float() - fraction.sqrt() * clean) / (1 - fraction).sqrt()
 
 
+def far_latent(config: DualModalUNetConfig, device: torch.device) -> Tensor:
+    """(C, 1, 1) float32: the latent of the farthest depth. It is made once on each device, since a
+    step that is captured as a CUDA graph may copy nothing from the CPU."""
+    return _channels(config.far_latent, device)
+
+
 def _fraction(timesteps_B: Tensor) -> Tensor:
     return signal_fraction(timesteps_B)[:, None, None, None, None, None]
 
@@ -96,9 +102,9 @@ def _origin(
     """(B, M, F or 1, C, H, W) float32: the background of video, the farthest depth of depth, or
     what is known of both."""
     if background_BCHW.ndim == 6:
-        return background_BCHW.float()
+        return torch.stack([background_BCHW[:, m] for m in modalities], dim=1).float()
     background = of_frames(background_BCHW).float()
-    far = _channels(config.far_latent, background.device).expand_as(background)
+    far = far_latent(config, background.device).expand_as(background)
     return torch.stack([far if m == DEPTH else background for m in modalities], dim=1)
 
 

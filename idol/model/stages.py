@@ -9,10 +9,7 @@ from idol.model.denoiser import DualModalDenoiser
 __all__ = ["is_trained", "set_trainable", "stage_config"]
 
 # Human attribute outpainting pre-training freezes the ResBlocks and has neither pose nor depth.
-_PRETRAINED = (
-    *("unet.background_conv.", "unet.matte_conv.", "unet.posed_depth_conv."),
-    "foreground_projection.",
-)
+_PRETRAINED = ("unet.background_conv.", "unet.matte_conv.", "foreground_projection.")
 
 
 def stage_config(config: DualModalUNetConfig, stage: StageName) -> DualModalUNetConfig:

@@ -14,7 +14,7 @@ from idol.config.model import DEPTH, VIDEO, DualModalUNetConfig
 from idol.diffusion.schedule import noise_of_v
 from idol.model.attention import LayerFeatures, zero_
 from idol.model.blocks import Embeddings, UpBlock
-from idol.model.change import change_of, noise_of_change
+from idol.model.change import change_of, far_latent, noise_of_change
 from idol.model.controlnet import ControlResiduals
 from idol.model.encoder import DualModalEncoder
 from idol.model.layout import ClipLayout, of_frames
@@ -116,7 +116,8 @@ class DualModalUNet(DualModalEncoder):
             foreground_BTD: foreground tokens, already projected to `cross_attention_dim`.
             background_BCHW: one background latent per clip, or (B, F, C, H, W), one per frame,
                 of models with a posed foreground; it feeds both streams. Of those with its depth
-                (B, 2, F, C, H, W), the second for the depth stream alone; nobody without it.
+                (B, 2, F, C, H, W), the second for the depth stream alone, which without it
+                changes from the farthest depth, as in pre-training.
             control: what `PoseControlNet` returned for the same latents; absent in pre-training.
             modalities: the label of each of the M streams; `(VIDEO,)` in pre-training.
             return_features: also return what the consistency losses compare.
@@ -173,7 +174,7 @@ class DualModalUNet(DualModalEncoder):
     def _of_posed_depth(self, background_BMFCHW: Tensor, modalities: tuple[int, ...]) -> Tensor:
         """Features (B, M, F, C, H, W) of where the posed person is in depth; none for video."""
         depth_BFCHW = background_BMFCHW[:, 1]
-        far = torch.tensor(self.settings.far_latent, device=depth_BFCHW.device)[:, None, None]
+        far = far_latent(self.settings, depth_BFCHW.device)
         before = (depth_BFCHW.float() - far).to(self.posed_depth_conv.weight.dtype)
         features = self.posed_depth_conv(before.flatten(0, 1)).unflatten(0, before.shape[:2])
         none = torch.zeros_like(features)

@@ -218,6 +218,16 @@ def teacher_of(config: TrainConfig) -> DualModalDenoiser:
     return teacher.float().requires_grad_(False).eval()
 
 
+# Settings that a model may go on with otherwise than it began.
+_CHANGED_ON_THE_WAY = (
+    "background_hole",
+    "posed_foreground",
+    "posed_spread",
+    "posed_depth",
+    "posed_depth_spread",
+)
+
+
 def _continued(
     config: TrainConfig, folder: Path, kind: type[DualModalDenoiser]
 ) -> DualModalDenoiser:
@@ -226,22 +236,13 @@ def _continued(
     take_average(folder, denoiser=denoiser)
     if config.patch and denoiser.settings.latent_channels < config.model.latent_channels:
         denoiser = widened(denoiser, config.model)
-    denoiser = with_settings(
-        denoiser,
-        dataclasses.replace(
-            denoiser.settings,
-            background_hole=config.model.background_hole,
-            posed_foreground=config.model.posed_foreground,
-            posed_spread=config.model.posed_spread,
-            posed_depth=config.model.posed_depth,
-            posed_depth_spread=config.model.posed_depth_spread,
-            matte=config.model.matte or denoiser.settings.matte,
-        ),
-    )
+    changes: dict[str, Any] = {name: getattr(config.model, name) for name in _CHANGED_ON_THE_WAY}
+    changes["matte"] = config.model.matte or denoiser.settings.matte
+    if before.stage in ("pretrain", "video"):
+        changes |= _of_another_variant(config, before.variant)
+    denoiser = with_settings(denoiser, dataclasses.replace(denoiser.settings, **changes))
     if config.stage == "video" and before.stage == "image":
         return denoiser.with_temporal_layers(config.model)
-    if before.stage in ("pretrain", "video"):
-        denoiser = _of_another_variant(denoiser, config, before.variant)
     if config.stage == "image" and before.stage == "pretrain":
         # Pre-training moved the U-Net alone, and the ControlNet starts as a copy of it.
         denoiser.copy_encoder_to_controlnet()
@@ -304,10 +305,8 @@ def _adapter_mistakes(config: TrainConfig) -> list[str]:
     return mistakes
 
 
-def _of_another_variant(
-    denoiser: DualModalDenoiser, config: TrainConfig, before: str
-) -> DualModalDenoiser:
-    """A model with what this variant has otherwise, and the one before had not.
+def _of_another_variant(config: TrainConfig, before: str) -> dict[str, Any]:
+    """The settings that this variant has otherwise than the one before.
 
     Pre-training trains the 2D model, the same in all variants: it serves them all. A video model
     serves those that have its weights.
@@ -316,8 +315,7 @@ def _of_another_variant(
     keys = {*variant_called(before).model, *variant_called(config.variant).model}
     if "pose_control" in keys:  # an adapter's alone, by the codec
         keys.add("pose_downscale")
-    changes = {key: getattr(wanted, key) for key in keys}
-    return with_settings(denoiser, dataclasses.replace(denoiser.settings, **changes))
+    return {key: getattr(wanted, key) for key in keys}
 
 
 def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
@@ -345,6 +343,13 @@ def _stage_mistakes(config: TrainConfig, before: ModelInfo) -> list[str]:
             f"--init-from {config.init_from} teaches what it makes with{'' if shown else 'out'} "
             "the depth of a posed foreground: leave out --model.posed-depth"
         )
+    for name in ("posed_spread", "posed_depth_spread"):
+        units = getattr(before.settings, name)
+        if config.stage == "distill" and units != getattr(config.model, name):
+            mistakes.append(
+                f"--init-from {config.init_from} teaches in units of {units:g}: leave out "
+                f"--model.{name.replace('_', '-')}"
+            )
     if before.preset != config.preset:
         mistakes.append(f"--init-from {config.init_from} is of preset {before.preset}")
     if before.stage not in _COMES_AFTER[config.stage]:

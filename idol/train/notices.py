@@ -159,6 +159,10 @@ def _model_rules(config: TrainConfig) -> Iterator[tuple[str, str]]:
         fields = {field.name for field in dataclasses.fields(model)} - {"background_hole"}
         yield from ((f"model.{name}", _NO_DENOISER) for name in sorted(fields))
         return
+    if not model.posed_foreground:
+        yield "model.posed_spread", "the model has no posed foreground"
+    if not model.posed_depth:
+        yield "model.posed_depth_spread", "the model is not shown the depth of a posed foreground"
     if model.temporal_modules != "animatediff":
         why = f"variant {config.variant} has no motion modules of AnimateDiff"
         yield from ((f"model.{name}", why) for name in ("motion_frames", "motion_mid_block"))

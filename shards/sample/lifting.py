@@ -32,6 +32,7 @@ WIDTH, HEADS, LAYERS = 128, 4, 4
 WINDOW = 8  # frames that are looked at together
 EPS = 1e-5  # of the norms
 _JOINTS = 18
+_AT_ONCE = 64  # windows: what a long video takes in memory
 _MIDDLE, _DEVIATION = FOREGROUND_DEPTH_END / 2, FOREGROUND_DEPTH_END / 4
 
 
@@ -42,21 +43,23 @@ def lifted(poses: np.ndarray, *, min_score: float = MIN_SCORE) -> np.ndarray:
         poses: (T, 18, 3), of `COCO_18`: x, y in pixels of any picture, and a score.
         min_score: joints below this are not known, and are guessed from the others.
 
-    They are of the bones, inside the body. Frames in which nothing is known are taken to be in the
-    middle of the range.
+    They are of the bones, inside the body. Where nothing is known in all of a video, they are in
+    the middle of the range.
     """
-    known = poses[..., 2] >= min_score
+    known = (poses[..., 2] >= min_score) & np.isfinite(poses[..., :2]).all(-1)
     if not known.any():
         return np.full(poses.shape[:2], _MIDDLE, np.float32)
     count = len(poses)
     length = min(count, WINDOW)
     starts = range(count - length + 1)
     windows = np.stack([np.arange(start, start + length) for start in starts])
-    found = _network(told(poses[windows, :, :2], known[windows]))
     total, times = np.zeros((count, _JOINTS), np.float32), np.zeros((count, 1), np.float32)
-    for window, depths in zip(windows, found, strict=True):
-        total[window] += depths
-        times[window] += 1
+    for first in range(0, len(windows), _AT_ONCE):
+        several = windows[first : first + _AT_ONCE]
+        found = _network(told(poses[several, :, :2], known[several]))
+        for window, depths in zip(several, found, strict=True):
+            total[window] += depths
+            times[window] += 1
     return np.clip(total / times, 0, FOREGROUND_DEPTH_END)
 
 
@@ -113,7 +116,7 @@ def _network(told_NTD: np.ndarray) -> np.ndarray:
         parts = linear(norm(hidden, f"{layer}.attention_norm"), f"{layer}.qkv")
         shape = (*parts.shape[:2], 3, HEADS, WIDTH // HEADS)
         query, key, value = np.moveaxis(parts.reshape(shape), (2, 3), (0, 2))
-        scores = query @ np.swapaxes(key, -1, -2) / np.sqrt(WIDTH // HEADS)
+        scores = query @ np.swapaxes(key, -1, -2) * (WIDTH // HEADS) ** -0.5
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         mixed = scores / scores.sum(-1, keepdims=True) @ value
         mixed = np.swapaxes(mixed, 1, 2).reshape(hidden.shape)

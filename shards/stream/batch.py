@@ -94,7 +94,8 @@ class ClipSample(_Content):
                      variances, unscaled, in place of the images; `background_latents`
                      (2C, h, w). See `shards.latents`.
     `more`           arrays of further modalities of the table, by the name they are streamed as:
-                     (T, H, W, 3) or (T, H, W) uint8; and `depth_scores`, (T,) uint8.
+                     (T, H, W, 3) or (T, H, W) uint8; and those that are made of others, `posed` and
+                     `posed_depth`, (T, H, W, 3) uint8, and `depth_scores`, (T,) uint8.
     `position`       the sample's place in the order of all ranks.
     `consumed`       the state to resume from after this sample, on all ranks: samples consumed.
     `skipped`        one line for each clip that could not be read and that this one stands in for.

@@ -31,6 +31,8 @@ from idol.config import ConfigError, DualModalUNetConfig, preset
             {"modality_embedding": False, "cross_modal_attention": "none"},
             "depth could not be told from video",
         ),
+        ({"posed_depth": True}, "set posed_foreground=True, prediction='change'"),
+        ({"posed_depth": True, "posed_foreground": True}, "set posed_foreground=True"),
     ],
 )
 def test_refuses_with_the_reason(settings: dict, reason: str) -> None:

@@ -88,6 +88,13 @@ def test_patches_that_fit_nothing_are_refused(options: str, message: str) -> Non
         parse(["--stage", "image", *REQUIRED, *options.split()])
 
 
+def test_the_depth_of_who_is_posed_is_a_persons() -> None:
+    options = ["--preset", "tiny", "--model.posed-foreground", "--model.posed-depth"]
+    assert parse(["--stage", "image", *REQUIRED, *options]).model.posed_depth
+    with pytest.raises(ConfigError, match=r"--model\.posed-depth is of a person's depth"):
+        parse(["--stage", "image", *REQUIRED, *options, "--depth", "frame"])
+
+
 def test_patches_and_the_models_latents_agree() -> None:
     with pytest.raises(ConfigError, match="--patch 8 makes latents of 192 channels"):
         micro("image", "shards", Path("o"), patch=8)

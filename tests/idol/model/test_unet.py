@@ -173,7 +173,7 @@ def test_of_the_change_it_makes_the_noise(
 
 
 def test_depth_changes_from_who_is_posed_and_is_shown_them(
-    config: DualModalUNetConfig, inputs: Inputs
+    config: DualModalUNetConfig, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is said is relative to it, in units of their own; it reaches depth's stream alone."""
     spread, far = (2.0, 0.5, 0.1, 1.0), (3.0, 0.0, 0.0, 1.0)
@@ -206,7 +206,14 @@ def test_depth_changes_from_who_is_posed_and_is_shown_them(
     shown = depth - torch.tensor(far)[:, None, None]
     expected = unet.posed_depth_conv(shown.flatten(0, 1)).unflatten(0, (2, frames))
     torch.testing.assert_close(features[:, 1], expected)
-    assert not torch.allclose(predict(model, {**inputs, "background_BCHW": place}), found)
+    learnt = predict(model, {**inputs, "background_BCHW": place})
+    assert not torch.allclose(learnt, found)
+    with monkeypatch.context() as patch:  # a captured step copies nothing from the CPU
+        patch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("made a tensor"))
+        assert torch.equal(predict(model, {**inputs, "background_BCHW": place}), learnt)
+    # One stream alone has its own part of the place.
+    alone = {**inputs, "latents_BMFCHW": noisy[:, 1:], "background_BCHW": place}
+    assert predict(model, alone, modalities=(DEPTH,)).shape == noisy[:, 1:].shape
 
 
 def test_what_it_sees_of_the_change_has_unit_variance(config: DualModalUNetConfig) -> None:

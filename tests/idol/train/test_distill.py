@@ -232,6 +232,9 @@ def test_a_teacher_is_needed_the_same_one_to_the_end(
     filled = dataclasses.replace(read_info(teacher).settings, background_hole="filled")
     with pytest.raises(TrainError, match="teaches what it makes of grey holes"):
         train(students(boxes, tmp_path / "filled", teacher, model=filled))
+    spread = dataclasses.replace(read_info(teacher).settings, posed_depth_spread=0.7)
+    with pytest.raises(TrainError, match=r"teaches in units of 0\.5: leave out --model\.posed-de"):
+        train(students(boxes, tmp_path / "spread", teacher, model=spread))
     own = shutil.copytree(teacher, tmp_path / "own")
     config = students(boxes, tmp_path / "run", own, steps=2)
     train(config)

@@ -37,6 +37,7 @@ from tests.idol.train.micro import (
     write_shards,
 )
 
+PEOPLE = Path(__file__).parents[3] / "examples" / "people-128.tar"
 # The same model, predicting the change.
 CHANGE = dataclasses.replace(
     MODEL, prediction="change", change_spread=spread_of(4), far_latent=far_of(4)
@@ -324,6 +325,24 @@ def test_a_model_goes_on_with_holes_that_are_filled(boxes: Path, tmp_path: Path)
     options = f"--stage video --preset tiny --shards {boxes} --output {tmp_path / 'next'}"
     following = parse([*options.split(), "--init-from", str(tmp_path / "other")])
     assert following.model.background_hole == "filled"
+
+
+def test_a_model_goes_on_with_the_depth_of_who_is_posed(boxes: Path, tmp_path: Path) -> None:
+    """A convolution more, which learns; and what follows has it unless told."""
+    train(micro("image", boxes, tmp_path / "plain", model=CHANGE))
+    shown = dataclasses.replace(CHANGE, posed_foreground=True, posed_depth=True)
+    config = micro("image", PEOPLE, tmp_path / "deep", model=shown, init_from=tmp_path / "plain")
+    model = train(config)
+    trained, info = load_trained(model)
+    assert trained.denoiser.unet.posed_depth_conv.weight.any()
+    assert info.settings.posed_depth
+    options = f"--stage video --preset tiny --shards {PEOPLE} --output {tmp_path / 'next'}"
+    following = parse([*options.split(), "--init-from", str(model)])
+    assert following.model == dataclasses.replace(following.model, posed_depth=True)
+    other = dataclasses.replace(shown, posed_depth=False)
+    train(micro("video", PEOPLE, tmp_path / "without", model=other, init_from=model))
+    left, _ = load_trained(tmp_path / "without" / "model")
+    assert not hasattr(left.denoiser.unet, "posed_depth_conv")
 
 
 def test_a_model_goes_on_with_larger_patches_and_a_matte_and_resumes(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shards.sample.keypoints import COCO_18
-from shards.sample.lifting import WINDOW, lifted
+from shards.sample.lifting import WINDOW, _network, lifted
 from tests.shards.sample.test_posed import joints_at
 
 
@@ -68,11 +68,37 @@ def test_joints_that_are_not_known_are_guessed_from_the_others() -> None:
     np.testing.assert_array_equal(lifted(poses), np.full((WINDOW, 18), 0.375, np.float32))
 
 
+def test_a_joint_that_is_no_number_is_not_known() -> None:
+    poses = walk(WINDOW)
+    hidden, broken = poses.copy(), poses.copy()
+    at = COCO_18.indices("left_wrist")
+    hidden[0, at, 2] = 0
+    broken[0, at, 0] = np.nan
+    np.testing.assert_array_equal(lifted(broken), lifted(hidden))
+
+
+def test_moves_count() -> None:
+    """The same skeleton in all frames, in place of one that walks on."""
+    poses = walk(WINDOW)
+    still = np.repeat(poses[3:4], WINDOW, axis=0)
+    assert np.abs(lifted(still)[3] - lifted(poses)[3]).max() > 0.01
+
+
+def test_frames_of_a_long_video_are_the_mean_of_their_windows() -> None:
+    poses = walk(WINDOW + 2, 2)
+    parts = [lifted(poses[start : start + WINDOW]) for start in range(3)]
+    whole = lifted(poses)
+    np.testing.assert_allclose(whole[0], parts[0][0], atol=1e-5)
+    expected = np.mean([parts[start][4 - start] for start in range(3)], axis=0)
+    np.testing.assert_allclose(whole[4], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("frames", [1, 3, WINDOW + 1, 40])
 def test_videos_of_any_length(frames: int) -> None:
     depths = lifted(walk(frames, frames / WINDOW))
     assert depths.shape == (frames, 18)
     assert depths.dtype == np.float32
+    assert _network(np.zeros((1, frames, 90), np.float32)).dtype == np.float32
     assert ((depths >= 0) & (depths <= 0.75)).all()
     if frames > 1:  # it does not jump from window to window
         assert np.abs(np.diff(depths, axis=0)).max() < 0.35

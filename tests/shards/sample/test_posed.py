@@ -123,6 +123,36 @@ def test_a_larger_foreground_is_the_same_person() -> None:
     assert np.abs(other.astype(int) - laid).mean() < 1
 
 
+def test_depth_goes_along_limbs_as_joints_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A little before the bones; the middle of a part is as deep as its joints in the mean."""
+    joints = joints_at()
+    image, mask = drawn(joints)
+    raised = joints_at(right_elbow=(40, 26), right_wrist=(30, 16))
+    deep = {"right_wrist": 0.2, "right_elbow": 0.5, "right_shoulder": 0.6, "left_ankle": 0.7}
+    told = np.array([[deep.get(joint, 0.4) for joint in COCO_18.joints]], np.float32)
+    monkeypatch.setattr("shards.sample.posed.lifted", lambda poses, min_score: told)
+    depth = np.empty((1, SIZE, SIZE), np.float32)
+    (laid,) = lay_over(ramp(), image, mask, joints, raised[None], depth=depth)
+    (found,) = depth
+    before = 0.085
+    for a, b, expected in (
+        ("right_elbow", "right_wrist", 0.35),
+        ("left_knee", "left_ankle", 0.55),
+        ("left_elbow", "left_wrist", 0.4),
+        ("right_shoulder", "left_hip", 0.4),
+    ):
+        assert found[middle(raised, a, b)] == pytest.approx(expected - before, abs=0.06), (a, b)
+    line = [
+        found[round(26 + share * -10), round(40 + share * -10)] for share in (0.1, 0.3, 0.5, 0.7)
+    ]
+    assert (np.diff(line) < -0.02).all()
+    # Where nobody is there is none, and nobody is where the background is as it was.
+    same = (laid == ramp()).all(-1)
+    assert (found[same] == 1).mean() > 0.99
+    assert ((found < 0.75) | (found == 1)).all()
+    assert (found < 1).sum() == pytest.approx((mask > 0).sum(), rel=0.35)
+
+
 @pytest.mark.parametrize("seen", [0, 1, 2])
 def test_nobody_is_laid_over_where_too_few_joints_are_seen(seen: int) -> None:
     joints = joints_at()
