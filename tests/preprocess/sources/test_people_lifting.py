@@ -44,11 +44,11 @@ def test_numpy_runs_the_network_that_was_trained(used: Path) -> None:
 
 
 def test_it_learns_how_deep_joints_are() -> None:
-    """Of joints that are the deeper the farther to one side they are, whatever the size."""
+    """Of joints that are the deeper the lower they are, whatever the size."""
     rng = np.random.default_rng(0)
     places = rng.normal(size=(80, 10, 18, 2)) * rng.uniform(1, 30, (80, 1, 1, 1))
     off = places - places.mean((1, 2), keepdims=True)
-    depths = 0.375 + 0.1 * np.abs(off[..., 1]) / off.std((1, 2, 3))[:, None, None]
+    depths = 0.375 + 0.1 * off[..., 1] / off.std((1, 2, 3))[:, None, None]
     network = learnt(places.astype(np.float32), depths.astype(np.float32), steps=60)
     held = slice(None, None, 20)
     seen = lifting.told(places[held, : lifting.WINDOW], np.ones((4, lifting.WINDOW, 18), bool))
@@ -56,7 +56,7 @@ def test_it_learns_how_deep_joints_are() -> None:
         found = lifting.to_depth(network(torch.from_numpy(seen)).numpy())
     wanted = depths[held, : lifting.WINDOW]
     left = np.sqrt(((found - wanted) ** 2).mean()) / wanted.std()
-    assert left < 0.9
+    assert left < 0.7
 
 
 def test_people_move_within_their_range() -> None:
