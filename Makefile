@@ -186,8 +186,8 @@ train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixe
 		--mirror 0.5 $(BF16) --cpu --seed 8 --output $(LARGE)/one-step
 	@test -d $(LARGE)/deep/model || $(BIN)/torchrun --nproc-per-node 2 -m idol.train.cli --preset tiny \
 		--shards $(LARGE)/others-filmed --stage video --init-from $(LARGE)/one-step --model.posed-depth --pure-noise 1 \
-		--loss.huber 0.02 --loss.huber-depth 0.1 --foreground-dropout 0 --steps 2000 --batch-size 1 \
-		--learning-rate 7e-4 --ema 0.998 --mirror 0.5 --cpu --seed 9 --output $(LARGE)/deep
+		--loss.huber 0.02 --loss.huber-depth 0.1 --foreground-dropout 0 --steps 1200 --batch-size 1 \
+		--learning-rate 1e-3 --ema 0.997 --mirror 0.5 --cpu --seed 9 --output $(LARGE)/deep
 	@echo "the model: $(LARGE)/deep/model"
 
 LIFTING := people-lifting.npz
