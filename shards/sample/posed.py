@@ -72,6 +72,7 @@ _LONGEST = 75  # per cent: bones that point at the camera are shorter than they 
 _BENT = 0.15  # how far a torso's map tends to a turn and a size, against its joints; the head's 1
 _STRETCH = 2.0  # by which a part may be longer or shorter than the body's size says
 _REACH = 2.5  # radii from a part's middle at which it ends
+_CLOSE = 2.0  # and at which it ends in depth, where what is frayed cannot fade
 _SOFT = 0.9  # radii within which a part outweighs others
 _FLAT = 0.1  # torsos that joints must be apart for their depths to slope
 _BEFORE_BONE = 0.085  # how far the surface is before the bone, in the range of a person's depths
@@ -199,6 +200,7 @@ def _lay_one(
     colour = np.zeros((height, width, 4), np.float32)
     alpha = np.zeros((height, width), np.float32)
     deep = np.zeros((height, width, 2), np.float32)  # depths by their weights, and these
+    solid = np.zeros((height, width), np.float32)  # as `alpha`, of what depth covers
     for part in parts:
         reach = _REACH * part.radius
         ends = part.lines.reshape(-1, 2)
@@ -214,6 +216,9 @@ def _lay_one(
         weight = np.exp(-((distance / _SOFT) ** 2))
         colour[y0:y1, x0:x1] += pixels * weight[..., None]
         if depth is not None:
+            close = np.clip((_CLOSE - distance) / (_CLOSE - 1), 0, 1)
+            covered = solid[y0:y1, x0:x1]
+            np.maximum(covered, pixels[..., 3] * close, out=covered)
             weight *= pixels[..., 3]
             deep[y0:y1, x0:x1] += np.dstack([weight * part.depth(x0, y0, x1, y1), weight])
         near = np.clip((_REACH - distance) / (_REACH - 1), 0, 1)
@@ -223,7 +228,7 @@ def _lay_one(
     frame[...] = np.rint(frame + (mean - frame) * alpha[..., None])
     if depth is not None:
         own = np.clip(deep[..., 0] / np.maximum(deep[..., 1], 1e-9), 0, FOREGROUND_DEPTH_END)
-        depth[...] = np.where(alpha > _COVERS, own, np.float32(BACKGROUND_DEPTH))
+        depth[...] = np.where(solid > _COVERS, own, np.float32(BACKGROUND_DEPTH))
 
 
 def _parts(
