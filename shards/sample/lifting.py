@@ -128,5 +128,5 @@ def _network(told_NTD: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _weights() -> dict[str, np.ndarray]:
-    with np.load(WEIGHTS) as stored:
+    with np.load(WEIGHTS, allow_pickle=False) as stored:
         return {name: stored[name].astype(np.float32) for name in stored.files}
