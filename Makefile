@@ -230,7 +230,7 @@ demo-generate-footage: .venv/generate  ## Generate with the demo's model: the he
 	@$(BIN)/idol-generate $(WALKS) --model $(DEMO)/train/video --out $(DEMO)/generate/man-walks
 	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-160 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
 		--keep-background --fill-hole --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
-	@echo "and the man by the model that comes with the package, which has seen 5200 people"
+	@echo "and the man by the model that comes with the package, which has seen 6200 people"
 	@$(BIN)/idol-generate $(WALKS) --out $(DEMO)/generate/man-walks-packaged
 	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4
 	@echo "videos beside their depth: $(DEMO)/generate/*/side_by_side.mp4; as images: $(DEMO)/generate/*/sheet.png"

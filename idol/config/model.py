@@ -124,8 +124,9 @@ class DualModalUNetConfig:
             person's (the paper), or what surrounds them (`shards.stream.foreground.holed`).
         posed_foreground: the background under each frame shows the foreground's person too, limb by
             limb in the frame's pose (`shards.sample.posed`), in place of one background a clip.
-        posed_depth: a model with a posed foreground is also shown where the posed person is in
-            depth, at a middle depth before white, and depth's change is one from that.
+        posed_depth: a model with a posed foreground is also shown the posed person's depth before
+            white, as deep as their joints are taken to be (`shards.sample.lifting`), and depth's
+            change is one from that.
         prediction: what the last convolution gives: the noise (the paper), v (Salimans and Ho,
             2022), or the change against the background (`idol.model.change`); of these two the
             model makes the noise.

@@ -27,8 +27,8 @@ POSED = "posed"
 pose, (T, H, W, 3) uint8: made of reference and key points, `shards.sample.posed`."""
 
 POSED_DEPTH = "posed_depth"
-"""Depth of the person so laid over, of a middle depth before white: (T, H, W, 3) uint8 in `hot`
-colours, as a person's depth is."""
+"""Depth of the person so laid over, before white, by how deep the joints are taken to be: (T, H, W,
+3) uint8 in `hot` colours, as a person's depth is."""
 
 _DERIVED = (DEPTH_SCORES, POSED, POSED_DEPTH)
 _OF_FRAME = frozenset({"rgb", "mask"})  # what pre-training cuts foreground and background from

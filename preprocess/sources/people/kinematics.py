@@ -30,7 +30,7 @@ class MovingJoints:
     """The subject's joints of `COCO_18` in a video, and the range of its depth.
 
     `joints`: (T, 18, 3) float32: x and y as fractions of the picture's height, and metres along the
-    viewing axis; `near`, `far`: metres, of the surface of the naked body (`depth_range`).
+    viewing axis; `near`, `far`: metres, of the surface of the body undressed (`depth_range`).
     """
 
     joints: np.ndarray

@@ -26,6 +26,7 @@ from preprocess.errors import InputError
 from preprocess.sources.people.kinematics import moving_joints
 from preprocess.sources.people.spec import PeopleSpec, load_spec
 from shards.command import run
+from shards.files.atomic import atomic_file
 from shards.sample.clip import FOREGROUND_DEPTH_END
 from shards.sample.keypoints import COCO_18
 from shards.sample.lifting import EPS, HEADS, LAYERS, WIDTH, WINDOW, to_depth, to_output, told
@@ -151,11 +152,11 @@ def _share_left(network: Lifting, places: np.ndarray, depths: np.ndarray) -> flo
 
 
 def saved(network: Lifting, out: Path) -> None:
-    """Write its weights in half precision."""
+    """Write its weights in half precision, whole or not at all."""
     weights = {
         name: value.numpy().astype(np.float16) for name, value in network.state_dict().items()
     }
-    with out.open("wb") as file:
+    with atomic_file(out) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **weights)
 
 
@@ -166,6 +167,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(argv)
+    for name in ("steps", "workers"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name} must be at least 1, not {getattr(arguments, name)}")
+    if arguments.out.is_dir() or not arguments.out.absolute().parent.is_dir():
+        raise InputError(f"--out {arguments.out} is to be a file in a folder that is there")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     places, depths = people(load_spec(arguments.people), arguments.workers)
     _log.info(f"joints of {len(places)} videos")

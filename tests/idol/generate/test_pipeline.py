@@ -69,17 +69,24 @@ def bodies(frames: int = FRAMES) -> dict[str, np.ndarray]:
     return {"foreground_joints": own.astype(np.float32), "joints": poses.astype(np.float32)}
 
 
-def test_a_model_of_a_posed_foreground_is_given_it_as_in_training() -> None:
-    plain, pipe = tiny(), tiny(dataclasses.replace(MODEL, posed_foreground=True))
-    inputs, joints = given(), bodies()
-    background = holed(inputs["background"], inputs["background_mask"])
-    posed = lay_over(
-        background,
+def laid(inputs: dict[str, Any], joints: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The background with the person in each pose, as a stream lays it, and their depth."""
+    depth = np.empty((FRAMES, SIZE, SIZE), np.float32)
+    pictures = lay_over(
+        holed(inputs["background"], inputs["background_mask"]),
         inputs["foreground"],
         inputs["foreground_mask"],
         joints["foreground_joints"],
         joints["joints"],
+        depth=depth,
     )
+    return pictures, depth
+
+
+def test_a_model_of_a_posed_foreground_is_given_it_as_in_training() -> None:
+    plain, pipe = tiny(), tiny(dataclasses.replace(MODEL, posed_foreground=True))
+    inputs, joints = given(), bodies()
+    posed, _ = laid(inputs, joints)
     frames = call(pipe, {**inputs, **joints}).frames
     clips = given_clips(**inputs, **joints)
     found = pipe.encode_conditions(clips, SIZE, SIZE)
@@ -110,16 +117,7 @@ def test_a_model_of_its_depth_is_given_that_too() -> None:
         far_latent=(0.0,) * 48,
     )
     pipe, inputs, joints = tiny(settings), given(), bodies()
-    background = holed(inputs["background"], inputs["background_mask"])
-    depth = np.empty((FRAMES, SIZE, SIZE), np.float32)
-    posed = lay_over(
-        background,
-        inputs["foreground"],
-        inputs["foreground_mask"],
-        joints["foreground_joints"],
-        joints["joints"],
-        depth=depth,
-    )
+    posed, depth = laid(inputs, joints)
     frames = call(pipe, {**inputs, **joints}).frames
     found = pipe.encode_conditions(given_clips(**inputs, **joints), SIZE, SIZE)
     for stream, pictures in enumerate((posed, depth_to_hot(depth))):

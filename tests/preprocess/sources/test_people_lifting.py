@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from preprocess.errors import InputError
 from preprocess.sources.people.lifting import Lifting, learnt, main, people, saved
 from preprocess.sources.people.spec import PeopleSpec
 from shards.sample import lifting
@@ -78,3 +79,23 @@ def test_the_command_leaves_a_network_that_is_run(
     poses = np.random.default_rng(2).uniform(0, 64, (3, 18, 3)).astype(np.float32)
     poses[..., 2] = 1
     assert np.isfinite(lifting.lifted(poses)).all()
+    assert [file.name for file in used.parent.glob("*lifting*")] == ["lifting.npz"]
+
+
+@pytest.mark.parametrize(
+    ("options", "mistake"),
+    [
+        (["--out", "absent/lifting.npz"], "--out .* a folder that is there"),
+        (["--out", "."], "--out .* is to be a file"),
+        (["--out", "lifting.npz", "--steps", "0"], "--steps must be at least 1, not 0"),
+        (["--out", "lifting.npz", "--workers", "-1"], "--workers must be at least 1, not -1"),
+        (["--out", "lifting.npz"], "absent.yaml: No such file"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anybody_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], mistake: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=mistake):
+        main(["--people", "absent.yaml", *options])
+    assert not list(tmp_path.iterdir())
