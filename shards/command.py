@@ -45,6 +45,14 @@ _LEVEL = "--log-level"
 _OWN = ("idol", "pipelines", "preprocess", "shards")
 _SHELLS = ("bash", "zsh", "fish")
 _PACKAGE = "idol-video"
+# What has to be installed besides for these commands.
+_EXTRAS = {
+    "idol-train": "train",
+    "idol-generate": "generate",
+    "idol-eval": "generate",
+    "idol-render": "app",
+    "idol-app": "app",
+}
 _log = logging.getLogger(__name__)
 _COMMAND = re.compile(r"`(idol-(?:app|prep|shards|train|bench|eval|generate|render))\b")
 
@@ -104,6 +112,16 @@ def run(
         return BROKEN_PIPE
     except mistakes as error:
         say(name, explain(error))
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        missing, extra = (error.name or "").partition(".")[0], _EXTRAS.get(name)
+        if not missing or missing in _OWN or extra is None:
+            raise
+        say(
+            name,
+            f"needs {missing}, which is not installed: `make install-{extra}`, or pip install "
+            f"'{_PACKAGE}[{extra}]'",
+        )
         return BAD_INPUT
 
 

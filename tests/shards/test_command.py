@@ -44,6 +44,33 @@ def test_what_ends_a_command_is_an_exit_code_and_a_line(
     assert capsys.readouterr() == ("", told)
 
 
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [("idol-train", "train"), ("idol-eval", "generate"), ("idol-render", "app")],
+)
+def test_what_is_not_installed_is_said_to_be(
+    name: str, extra: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(arguments: Sequence[str]) -> int:
+        importlib.import_module("torch_that_is_not_there.nn")
+        return 0
+
+    assert run(name, command, [], errors=()) == BAD_INPUT
+    told = capsys.readouterr().err
+    assert told.startswith(f"{name}: needs torch_that_is_not_there, which is not installed: ")
+    assert f"`make install-{extra}`" in told
+    assert f"'idol-video[{extra}]'" in told
+
+
+def test_a_module_of_ours_that_is_not_there_is_a_mistake_of_ours() -> None:
+    def command(arguments: Sequence[str]) -> int:
+        importlib.import_module("shards.absent")
+        return 0
+
+    with pytest.raises(ModuleNotFoundError):
+        run("idol-train", command, [], errors=())
+
+
 def test_other_errors_keep_their_traceback() -> None:
     def command(arguments: Sequence[str]) -> int:
         raise KeyError("a mistake of ours")
