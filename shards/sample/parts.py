@@ -17,6 +17,8 @@ __all__ = ["Body", "Part", "belonging", "distance", "parts_between"]
 
 (_NECK,) = COCO_18.indices("neck")
 _EARS = COCO_18.indices("right_ear", "left_ear")
+_EYES = COCO_18.indices("right_eye", "left_eye")
+_SHOULDERS = COCO_18.indices("right_shoulder", "left_shoulder")
 _FRONT = COCO_18.indices("nose", "right_eye", "left_eye")
 _FACE = [*_FRONT, *_EARS]
 _TORSO = COCO_18.indices("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
@@ -77,7 +79,9 @@ _LENGTHS = tuple(
 _LONGEST = 75  # per cent: bones that point at the camera are shorter than they are
 _BENT = 0.3  # how far a torso's map tends to a turn and a size, against its joints
 _STRETCH = 1.7  # by which a part may be longer or shorter than the body's size says
-_SIDEWAYS = 0.05  # torsos that a face's front is beside the ears of who looks sideways
+_EYES_APART = 0.13  # torsos that the eyes of who looks at the camera are apart
+_SIDEWAYS = 0.07  # and by which the face's front is beside the ears of who looks sideways
+_NARROW = 0.6  # and at most so far apart are the shoulders of who stands sideways
 _FLAT = 0.1  # torsos that joints must be apart for their depths to slope
 _OWN = 0.9  # radii within which pixels belong to a part rather than to another
 
@@ -93,8 +97,9 @@ class Body:
 
     @classmethod
     def of(cls, joints: np.ndarray, min_score: float) -> "Body | None":
-        """By joints (18, 3), x, y and a score; None where fewer than two bones are known."""
-        known = joints[:, 2] >= min_score
+        """By joints (18, 3), x, y and a score; None where fewer than two bones are known, or it is
+        smaller than a pixel."""
+        known = (joints[:, 2] >= min_score) & np.isfinite(joints[:, :2]).all(-1)
         lengths = [
             torsos * float(np.hypot(*np.diff(joints[bone, :2], axis=0)[0]))
             for bone, torsos in _LENGTHS
@@ -107,11 +112,21 @@ class Body:
 
     @cached_property
     def head(self) -> np.ndarray | None:
-        """(2,): the middle of the head, which is between the ears or at the one that is seen, from
-        whatever side; without any, of the face."""
-        seen = [j for j in _EARS if self.known[j]] or [j for j in _FRONT if self.known[j]]
-        middle: np.ndarray | None = self.places[seen].mean(0) if seen else None
-        return middle
+        """(2,): the middle of the head, which is between the ears from whatever side it is seen.
+        Where one is known alone, it is the middle of a head in profile, which the eyes are close
+        together in; of one from the front, and without ears, the middle is the face's."""
+        ears, front = ([j for j in joints if self.known[j]] for joints in (_EARS, _FRONT))
+        if len(ears) == 1 and len(front) == len(_FRONT):
+            apart = self._width(*_EYES)
+            frontal = min(apart / _EYES_APART, 1.0)
+            ear, face = self.places[ears[0]], self.places[front].mean(0)
+            return np.asarray(ear + frontal * (face - ear))
+        seen = ears or front
+        return np.asarray(self.places[seen].mean(0)) if seen else None
+
+    def _width(self, a: int, b: int) -> float:
+        """Torsos between two joints."""
+        return float(np.hypot(*(self.places[a] - self.places[b]))) / self.size
 
     @cached_property
     def neck_to_head(self) -> np.ndarray | None:
@@ -122,8 +137,9 @@ class Body:
         return line if np.hypot(*(line[1] - line[0])) >= 1e-3 else None
 
     @cached_property
-    def sideways(self) -> int:
-        """1 or -1 where the face looks to either side of the neck, 0 where to neither."""
+    def face_side(self) -> int:
+        """1 or -1 where the face's front is to either side of the middle of the head, across the
+        line from the neck; 0 where it is to neither."""
         line, front = self.neck_to_head, [j for j in _FRONT if self.known[j]]
         if line is None or not front:
             return 0
@@ -131,6 +147,13 @@ class Body:
         across = np.array([-up[1], up[0]]) / np.hypot(*up)
         away = float((self.places[front].mean(0) - line[1]) @ across) / self.size
         return int(np.sign(away)) if abs(away) > _SIDEWAYS else 0
+
+    @cached_property
+    def side(self) -> int:
+        """1 or -1 where who looks to a side stands sideways, too: the shoulders are narrow."""
+        right, left = _SHOULDERS
+        both = self.known[right] and self.known[left]
+        return self.face_side if both and self._width(right, left) < _NARROW else 0
 
     @cached_property
     def lines(self) -> dict[str, np.ndarray]:
@@ -179,11 +202,11 @@ def parts_between(there: Body, here: Body, deep: np.ndarray) -> Iterator[Part]:
     """The parts that a foreground (`there`) and a frame (`here`) both show; `deep` (18,), depths
     of the frame's joints.
 
-    Who looks to the other side than in the foreground has head and legs as in a mirror.
+    Whose face looks to the other side than in the foreground has the head as in a mirror, and who
+    stands so as well the legs.
     """
     zoom = there.size / here.size
     both = there.known & here.known
-    mirrored = here.sideways * there.sideways < 0
 
     def part(name: str, moved: np.ndarray, joints: list[int]) -> Part:
         shape = _SHAPES[name]
@@ -196,12 +219,14 @@ def parts_between(there: Body, here: Body, deep: np.ndarray) -> Iterator[Part]:
         yield part(TORSO, _fitted(here.places[torso], there.places[torso], zoom), torso)
     ours, theirs = here.neck_to_head, there.neck_to_head
     if ours is not None and theirs is not None:
+        mirrored = here.face_side * there.face_side < 0
         moved = _along(ours, theirs, zoom, mirrored=mirrored, stretches=False)
         if moved is not None:
             yield part(HEAD, moved, [joint for joint in _FACE if here.known[joint]])
+    about = here.side * there.side < 0
     for name, bone in _BONES.items():
         if both[bone].all():
-            turned = mirrored and name in _LEG_PARTS
+            turned = about and name in _LEG_PARTS
             moved = _along(here.places[bone], there.places[bone], zoom, mirrored=turned)
             if moved is not None:
                 yield part(name, moved, bone)

@@ -112,7 +112,8 @@ def lay_over(
         joints: (18, 3), of `COCO_18`: x, y in pixels of the foreground, and a score.
         poses: (T, 18, 3): x, y in pixels of the background, and a score.
         min_score: joints below this are not known. A part moves where both pictures show its
-            joints, and nobody is laid over the background where they show too few.
+            joints, and nobody is laid over the background where they show too few. Who is in front
+            is known from how joints move, so a frame depends on those beside it.
         out: where the frames are written, unless they are to be made.
         depth: (T, H, W) float32, where the depth of the person so laid is written, in the range of
             a person's, and 1 where nobody is; nowhere unless given.
@@ -169,14 +170,14 @@ def _lay_one(
         away = distance(part.lines, x0, y0, x1, y1) / part.radius
         surface = part.bone_depth(x0, y0, x1, y1) - np.float32(part.before_bone)
         surface += np.minimum(_ROUND * away**2, _ROUND_END)
+        takes = np.clip((_CORE_END - away) / (_CORE_END - _CORE), 0, 1)
+        takes = np.maximum(takes, np.clip((belongs - _NOT_OWN) / (_OWN - _NOT_OWN), 0, 1))
         weight = np.exp(-((away / _SOFT) ** 2) - surface / _IN_FRONT) * (_OTHERS + belongs)
         colour[y0:y1, x0:x1] += pixels * weight[..., None]
         if depth is not None:
             weight *= pixels[..., 3]
             deep[y0:y1, x0:x1] += np.dstack([weight * surface, weight])
         near = np.clip((_REACH - away) / (_REACH - 1), 0, 1)
-        takes = np.clip((_CORE_END - away) / (_CORE_END - _CORE), 0, 1)
-        takes = np.maximum(takes, np.clip((belongs - _NOT_OWN) / (_OWN - _NOT_OWN), 0, 1))
         covered = alpha[y0:y1, x0:x1]
         np.maximum(covered, pixels[..., 3] * near * takes, out=covered)
     mean = colour[..., :3] / np.maximum(colour[..., 3:], 1e-9)

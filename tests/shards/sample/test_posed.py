@@ -88,10 +88,13 @@ def test_limbs_follow_their_joints_in_size_place_and_turn() -> None:
     np.testing.assert_array_equal(laid[was], ramp()[was])
 
 
-def test_a_mirror_image_is_that_of_everything() -> None:
-    joints = joints_at(left_wrist=(100, 30), nose=(60, 22))
+@pytest.mark.parametrize("nose", [60, 78])
+def test_a_mirror_image_is_that_of_everything(nose: int) -> None:
+    joints = joints_at(left_wrist=(100, 30), nose=(nose, 22))
     image, mask = drawn(joints)
-    pose = joints_at(right_knee=(40, 84), right_ankle=(34, 104), left_elbow=(90, 30))
+    pose = joints_at(
+        right_knee=(40, 84), right_ankle=(34, 104), left_elbow=(90, 30), nose=(124 - nose, 22)
+    )
     (laid,) = lay_over(ramp(), image, mask, joints, pose[None])
 
     def turned(points: np.ndarray) -> np.ndarray:
@@ -194,12 +197,34 @@ def test_a_head_keeps_its_size_from_any_side_and_looks_where_the_face_does() -> 
     away = joints_at(**right)
     away[COCO_18.indices("right_ear"), 2] = 0
     front = joints_at()
-    for pose, to_the_left in ((joints, 0), (away, 2), (front, 0)):
+    nodding = joints.copy()
+    nodding[COCO_18.indices("neck"), 1] -= 4
+    for pose, to_the_left in ((joints, 0), (away, 2), (front, 0), (nodding, 0)):
         (laid,) = lay_over(ramp(), image, mask, joints, pose[None])
         assert laid[20, 58].argmax() == to_the_left
         assert laid[20, 70].argmax() == 2 - to_the_left
         changed = (laid[10:29, 50:79].astype(int) != ramp()[10:29, 50:79]).any(-1)
         assert 15 <= changed.any(0).sum() <= 22
+
+
+@pytest.mark.parametrize("ears", [(), ("right_ear",), ("left_ear",), ("right_ear", "left_ear")])
+def test_ears_that_are_not_seen_turn_nobody_about(ears: tuple[str, ...]) -> None:
+    joints = joints_at()
+    image, mask = drawn(joints)
+    for picture, value in ((image, (220, 40, 40)), (mask, 255)):
+        cv2.circle(picture, (64, 22), 9, value, -1)
+    hidden = joints.copy()
+    hidden[COCO_18.indices(*ears), 2] = 0
+    (whole,) = lay_over(ramp(), image, mask, joints, joints[None])
+    for own, pose in ((joints, hidden), (hidden, joints), (hidden, hidden)):
+        (laid,) = lay_over(ramp(), image, mask, own, pose[None])
+        assert np.abs(laid.astype(int) - whole).mean() < 0.5
+    # Who glances to the other side stands as they did.
+    glances = [
+        joints_at(nose=(x, 22), right_eye=(x - 2, 20), left_eye=(x + 2, 20)) for x in (59, 69)
+    ]
+    (laid,) = lay_over(ramp(), image, mask, glances[0], glances[1][None])
+    assert np.abs(laid[70:].astype(int) - whole[70:]).max() < 8
 
 
 def test_who_looks_to_the_other_side_has_their_feet_there_too() -> None:
@@ -210,6 +235,9 @@ def test_who_looks_to_the_other_side_has_their_feet_there_too() -> None:
         cv2.line(picture, (46, 112), (36, 116), value, 5)
     right = {"nose": (72, 22), "right_eye": (70, 20), "left_eye": (71, 20), "left_ear": (64, 22)}
     away = joints_at(**right, right_ear=(64, 22))
+    for pose in (joints, away):
+        for joint in ("shoulder", "hip"):
+            pose[COCO_18.indices(f"right_{joint}", f"left_{joint}"), 0] = 61, 67
     there, here = (lay_over(ramp(), image, mask, joints, pose[None])[0] for pose in (joints, away))
     drawn_there, drawn_here = (
         np.abs(laid.astype(int) - ramp())[108:120].max(-1) > 60 for laid in (there, here)
@@ -238,8 +266,11 @@ def test_bodies_that_make_no_sense_break_nothing() -> None:
     line[:, 1] = 64
     far[:, :2] += 5000
     edge[:, 0] = 64 + (edge[:, 0] - 64) * 1e-3
-    poses = np.stack([one, line, far, edge])
-    for own in (joints, one, line, edge):
+    lost, endless = joints.copy(), joints.copy()
+    lost[COCO_18.indices("left_eye", "right_knee"), 0] = np.nan
+    endless[COCO_18.indices("neck", "right_wrist"), 0] = np.inf
+    poses = np.stack([one, line, far, edge, lost, endless])
+    for own in (joints, one, line, edge, lost, endless):
         laid = lay_over(ramp(), image, mask, own, poses)
         np.testing.assert_array_equal(laid[2], ramp())
     (hidden,) = lay_over(ramp(), image, np.zeros_like(mask), joints, joints[None])
