@@ -20,9 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.contact_sheets import made_in
 from idol.errors import IdolError
 from idol.evaluate.depth import person_of
+from idol.evaluate.pictures import read_depth_pictures
 from idol.evaluate.shard_clips import open_shards
 from shards.command import run
 from shards.errors import ShardsError
@@ -86,7 +86,8 @@ def main(argv: Sequence[str]) -> int:
         arrays = scored.read()
         if arrays.depth is None or arrays.mask is None:
             raise IdolError(f"{scored.where}: has no depth, or no mask, of the person")
-        made = made_in(arguments.run / "clips" / key, range(len(arrays.depth)))
+        folder = arguments.run / "clips" / key / "depth"
+        made = read_depth_pictures([folder / f"{n:03d}.png" for n in range(len(arrays.depth))])
         pairs.append((made, arrays.depth, arrays.mask))
     print(json.dumps({k: round(v, 4) for k, v in errors_of(pairs).items()}, indent=2))
     return 0

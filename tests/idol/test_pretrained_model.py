@@ -46,6 +46,10 @@ def test_it_is_a_pipeline(there: tuple[Path, list[Clip]]) -> None:
     assert np.isfinite(made.depth).all()
 
 
+# A posed person is as broad as they are in their own photo, and has their skirt.
+LEAST_OVERLAP = {"people64": 0.85, "posed128": 0.75}
+
+
 @pytest.mark.slow
 def test_another_foreground_changes_the_clothes_and_not_the_pose(
     there: tuple[Path, list[Clip]],
@@ -54,7 +58,7 @@ def test_another_foreground_changes_the_clothes_and_not_the_pose(
     import dataclasses
 
     model, clips = there
-    generator = ClipGenerator(load_pipeline(model), steps=8)
+    generator = ClipGenerator(load_pipeline(model))
     overlaps, towards = [], []
     for number, clip in enumerate(clips):
         other = clips[number - 1]
@@ -74,7 +78,7 @@ def test_another_foreground_changes_the_clothes_and_not_the_pose(
         moved = changed.frames[both].mean(axis=0) - plain.frames[both].mean(axis=0)
         wanted = _colour(given) - _colour(own)
         towards.append(float(moved @ wanted / np.linalg.norm(wanted)))
-    assert np.mean(overlaps) > 0.8
+    assert np.mean(overlaps) > LEAST_OVERLAP[model.name]
     assert sum(step > 0 for step in towards) >= 3
 
 
