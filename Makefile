@@ -8,7 +8,7 @@ DEMO := demo
 WORKERS ?= 2
 REF ?= HEAD
 
-.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people train-people-large train-lifting claims figures screenshots demo-generate-footage test test-slow test-gpu test-idol test-pipelines test-rest lint bench bench-loader same-bytes lock clean
+.PHONY: help install install-train install-paper install-generate install-people install-app demo demo-train demo-train-from-nothing demo-generate app train-people train-people-large train-lifting claims figures screenshots demo-generate-footage test test-slow test-gpu test-model test-generate test-pipelines test-rest lint bench bench-loader same-bytes lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -251,11 +251,18 @@ FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PYTEST) -m "not slow and not 
 
 test: lint  ## Lint, types and the fast tests (some 17 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
-	@echo "the fast tests, in three parts side by side: a dot each, the first ones after some seconds"
-	@$(MAKE) --no-print-directory --jobs 3 --keep-going test-idol test-pipelines test-rest
+	@echo "the fast tests, in four parts side by side: a dot each, the first ones after some seconds"
+	@$(MAKE) --no-print-directory --jobs 4 --keep-going test-model test-generate test-pipelines test-rest
 
-test-idol: .venv/dev  ## The fast tests of idol/ alone
-	@$(FAST) tests/idol
+# The rooms of idol/ that come after training, which take as long as all others of it.
+LATER := generate evaluate app bench
+LATER := $(LATER:%=tests/idol/%)
+
+test-model: .venv/dev  ## The fast tests of idol/ up to training, and of rendering
+	@$(FAST) tests/idol $(LATER:%=--ignore %)
+
+test-generate: .venv/dev  ## Those of generation, evaluation, the page and idol-bench
+	@$(FAST) $(LATER)
 
 test-pipelines: .venv/dev  ## Those of pipelines/, which wait for Ray much of the time
 	@$(FAST) tests/pipelines

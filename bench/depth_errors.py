@@ -6,7 +6,9 @@ RUN is what `idol-eval run --shards SHARDS --out RUN` left. Pixels of the true p
 `idol-eval` does, those that were made background too, in three parts: where nobody was made, within
 two pixels of the true silhouette, and the rest within. Of each the share of the pixels and of the
 squared errors, and the error; of those within also with a clip's, and a frame's, own level taken
-out. Silhouettes are compared besides, as their intersection over their union.
+out. Silhouettes are compared besides, as their intersection over their union, and the whole picture
+with two guesses that know more than any model: the true clip's mean everywhere, and in the true
+silhouette the person's own mean before white.
 """
 
 from __future__ import annotations
@@ -34,10 +36,14 @@ def errors_of(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dic
     """Of clips, each the depth that was made and the true one, (F, H, W) in [0, 1], and the person,
     (F, H, W) bool."""
     parts: dict[str, list[np.ndarray]] = {"nobody_made": [], "edge": [], "within": []}
-    of_clip, of_frame, flat, overlap = [], [], [], np.zeros(2)
+    of_clip, of_frame, flat, overlap, whole = [], [], [], np.zeros(2), np.zeros(3)
     for made, true, person in pairs:
         wrong = made.astype(np.float64) - true
         somebody = person_of(made)
+        mean = true[person].mean(dtype=np.float64) if person.any() else 1.0
+        for n, guess in enumerate((true.mean(dtype=np.float64), np.where(person, mean, 1.0))):
+            whole[n] += ((guess - true) ** 2).mean()
+        whole[2] += (wrong**2).mean()
         kernel = np.ones((3, 3), np.uint8)
         inner = np.stack([cv2.erode(p.astype(np.uint8), kernel, iterations=EDGE) for p in person])
         within = (inner > 0) & somebody
@@ -57,7 +63,11 @@ def errors_of(pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dic
     squares = {name: np.concatenate(values) ** 2 for name, values in parts.items()}
     pixels = sum(map(len, squares.values()))
     total = sum(float(values.sum()) for values in squares.values())
+    everywhere, in_silhouette, all_of_it = np.sqrt(whole / len(pairs))
     found = {
+        "all": float(all_of_it),
+        "all: the true clip's mean everywhere": float(everywhere),
+        "all: the person's mean in the true silhouette": float(in_silhouette),
         "person": (total / pixels) ** 0.5,
         "the true clip's own mean": _rms(np.concatenate(flat)),
         "silhouettes": float(overlap[0] / overlap[1]),

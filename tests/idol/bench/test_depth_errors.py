@@ -27,6 +27,11 @@ def test_levels_are_told_from_silhouettes() -> None:
     assert found["within, a clip's level out"] == pytest.approx(0.06, rel=1e-4)
     assert found["within, a frame's level out"] == pytest.approx(0, abs=1e-6)
     assert found["silhouettes"] == 1
+    share = person.mean()
+    assert found["all"] == pytest.approx(found["person"] * share**0.5, rel=1e-4)
+    assert found["all: the true clip's mean everywhere"] == pytest.approx(true.std(), rel=1e-4)
+    guess = true[person].std() * share**0.5
+    assert found["all: the person's mean in the true silhouette"] == pytest.approx(guess, rel=1e-4)
     assert found["nobody_made"] == found["nobody_made: share of pixels"] == 0
     # 16 by 6 of 20 by 10 pixels are farther than two from the edge.
     assert found["within: share of pixels"] == pytest.approx(96 / 200)
