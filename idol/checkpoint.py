@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from shards.files.atomic import atomic_folder
+from shards.files.atomic import UNFINISHED, atomic_folder, remove
 from shards.files.digest import sha256_file
 
 __all__ = ["Checkpoints", "find_damage", "step_of"]
@@ -34,6 +34,8 @@ class Checkpoints:
     def write(self, step: int, fill: Callable[[Path], None]) -> Path:
         """Write the checkpoint of `step`: `fill` puts files into the folder that it is given."""
         path = self.folder / f"{_PREFIX}{step:08d}"
+        for left in self.folder.glob(f"{UNFINISHED}*{_PREFIX}*"):  # a killed run's, of any step
+            remove(left)
         with atomic_folder(path) as unfinished:
             fill(unfinished)
             files = {

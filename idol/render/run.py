@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -25,7 +24,7 @@ from idol.render.page import write_page
 from idol.render.read import read_footage
 from idol.render.relief import Relief, Shape, relief_of
 from idol.render.turntable import write_turntable
-from shards.files.atomic import file_in_the_way, filled_folder, holding
+from shards.files.atomic import file_in_the_way, filled_folder, holding, remove
 from shards.files.digest import canonical_json, parse_json, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 from shards.inspect.console import QuietConsole
@@ -93,7 +92,7 @@ def _filled(
         (folder / REPORT).write_bytes(canonical_json({**report, "files": files}, indent=1))
         new = {entry.name for entry in folder.iterdir()}
     for name in old - new:  # what an earlier run wrote, and this one does not
-        _remove(config.out / name)
+        remove(config.out / name)
     return [config.out / name for name in sorted(new - {REPORT})]
 
 
@@ -225,13 +224,6 @@ def _entries(out: Path) -> set[str]:
         return _WRITTEN & {name.split("/")[0] for name in report["files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 _Bar = Callable[[str, int, int], None]

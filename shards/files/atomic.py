@@ -10,12 +10,14 @@ from pathlib import Path
 
 __all__ = [
     "TEMPORARY",
+    "UNFINISHED",
     "atomic_file",
     "atomic_folder",
     "file_in_the_way",
     "filled_folder",
     "holding",
     "publish",
+    "remove",
     "remove_temporary",
     "sync",
     "temporary_path",
@@ -24,7 +26,8 @@ __all__ = [
 
 # What a killed writer may leave of a file.
 TEMPORARY = re.compile(r"\..*\.tmp-[0-9a-f]{8}")
-_UNFINISHED = ".unfinished-"
+UNFINISHED = ".unfinished-"
+"""What names of folders begin with that a killed writer left."""
 
 
 @contextmanager
@@ -53,29 +56,43 @@ def write_atomically(path: Path, data: bytes) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill that becomes `path`, whole and flushed to disk, or nothing at all.
 
-    A folder that has the name is replaced.
+    What has the name is replaced, a link itself and not what it leads to. One process at a time may
+    write there; what a killed one left goes when the same folder is written again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed process was writing.
-    for left in path.parent.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(left)
-    unfinished = path.parent / f"{_UNFINISHED}{path.name}"
+    unfinished = path.parent / f"{UNFINISHED}{path.name}"
+    replaced = path.parent / f"{UNFINISHED}replaced-{path.name}"
+    _put_back(replaced, path)  # what a killed process was about to replace
+    for left in (unfinished, replaced):
+        remove(left)
     unfinished.mkdir()
     try:
         yield unfinished
         for entry in (unfinished, *unfinished.rglob("*")):
             sync(entry)
-        if path.exists():
-            replaced = path.parent / f"{_UNFINISHED}replaced-{path.name}"
+        if os.path.lexists(path):
             path.rename(replaced)
-            unfinished.rename(path)
-            shutil.rmtree(replaced)
-        else:
-            unfinished.rename(path)
+        unfinished.rename(path)
+        remove(replaced)
         sync(path.parent)
     except BaseException:
+        _put_back(replaced, path)
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+
+
+def _put_back(replaced: Path, path: Path) -> None:
+    if os.path.lexists(replaced) and not os.path.lexists(path):
+        replaced.rename(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with all that it holds, a file, or a link and not what it leads to; nothing
+    where nothing is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def file_in_the_way(folder: Path) -> Path | None:
@@ -99,7 +116,7 @@ def filled_folder(folder: Path, last: str) -> Iterator[Path]:
     last entry is there, all are, whole.
     """
     made = not folder.exists()
-    unfinished = folder / f"{_UNFINISHED}outputs"
+    unfinished = folder / f"{UNFINISHED}outputs"
     shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process was writing
     unfinished.mkdir(parents=True)
     done = False
@@ -110,10 +127,8 @@ def filled_folder(folder: Path, last: str) -> Iterator[Path]:
         (folder / last).unlink(missing_ok=True)
         for entry in sorted(unfinished.iterdir(), key=lambda entry: entry.name == last):
             there = folder / entry.name
-            if there.is_dir() and not there.is_symlink():
-                shutil.rmtree(there)
-            elif entry.is_dir():  # which no link or file makes way for by itself
-                there.unlink(missing_ok=True)
+            if entry.is_dir() or there.is_dir():  # which do not make way by themselves
+                remove(there)
             entry.replace(there)
         sync(folder)
         done = True

@@ -52,6 +52,7 @@ def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".unfinished-step-00000001").mkdir()
+    (tmp_path / ".unfinished-replaced-step-00000001").mkdir()
     Checkpoints(tmp_path).write(2, fill)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
 

@@ -46,9 +46,60 @@ def test_a_folder_that_fails_or_is_killed_leaves_what_was_there(tmp_path: Path) 
         raise RuntimeError
     (tmp_path / ".unfinished-model").mkdir()  # of a killed process
     assert (tmp_path / "model" / "weights").read_bytes() == b"old"
-    with atomic_folder(tmp_path / "other"):
+    with atomic_folder(tmp_path / "model"):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_one_folder_leaves_alone_what_another_process_makes_beside_it(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "model") as unfinished:
+        (unfinished / "weights").write_bytes(b"ours")
+        with atomic_folder(tmp_path / "other"):
+            pass
+    assert (tmp_path / "model" / "weights").read_bytes() == b"ours"
+
+
+def test_a_folder_killed_while_it_is_replaced_is_put_back(tmp_path: Path) -> None:
+    (tmp_path / ".unfinished-model").mkdir()  # between two renames
+    (tmp_path / ".unfinished-replaced-model").mkdir()
+    (tmp_path / ".unfinished-replaced-model" / "weights").write_bytes(b"old")
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "model"):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "weights").read_bytes() == b"old"
+
+
+def test_a_folder_that_cannot_be_named_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == ".unfinished-model":
+            raise OSError("out of quota")
+        return rename(self, target)
+
+    with atomic_folder(tmp_path / "model") as unfinished:
+        (unfinished / "weights").write_bytes(b"old")
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="out of quota"), atomic_folder(tmp_path / "model"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "weights").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "elsewhere/0", "gone"])
+def test_a_folder_takes_the_place_of_a_link(tmp_path: Path, target: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "0").write_text("mine")
+    path = tmp_path / "out" / "features"
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / target)
+    with atomic_folder(path) as unfinished:
+        (unfinished / "fid").write_text("new")
+    assert not path.is_symlink()
+    assert contents(path.parent) == {"features/fid": "new"}
+    assert contents(tmp_path / "elsewhere") == {"0": "mine"}
 
 
 def fill(folder: Path, content: str) -> None:
