@@ -19,9 +19,19 @@ from shards.files.atomic import atomic_file
 from shards.files.digest import canonical_json
 from shards.inspect.console import QuietConsole
 
-__all__ = ["SCORES", "interval", "note", "print_protocols", "print_scores", "shown", "write_scores"]
+__all__ = [
+    "SCORES",
+    "TABLES",
+    "interval",
+    "note",
+    "print_protocols",
+    "print_scores",
+    "shown",
+    "write_scores",
+]
 
 SCORES = "scores.json"
+TABLES = ("table.md", "table.tex")
 
 _ARROWS = {"lower": "↓", "higher": "↑", "one": "→1", "neither": ""}
 
@@ -135,11 +145,8 @@ def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> N
 def write_scores(scores: Mapping[str, Any], out: Path) -> None:
     """Write scores.json, and rows laid out like the paper's Tables 1 and 2: table.md, table.tex."""
     rows = [row_of(scores)]
-    files = {
-        SCORES: canonical_json(scores, indent=1),
-        "table.md": markdown_rows(rows, note(scores)).encode(),
-        "table.tex": latex_rows(rows, note(scores)).encode(),
-    }
+    tables = (laid_out(rows, note(scores)).encode() for laid_out in (markdown_rows, latex_rows))
+    files = {SCORES: canonical_json(scores, indent=1), **dict(zip(TABLES, tables, strict=True))}
     for name, data in files.items():
         with atomic_file(out / name) as temporary:
             temporary.write_bytes(data)

@@ -135,9 +135,18 @@ def _clips(config: EvaluateRunConfig) -> list[ShardClip]:
 
 
 def _check_scores(config: EvaluateRunConfig) -> None:
-    """Raise EvaluationError where `out` has the clips' scores by another protocol."""
+    """Raise EvaluationError where `out` has the clips' scores by another protocol, or something
+    else that scores would replace."""
     from idol.evaluate.compare import read_scores
+    from idol.evaluate.output import check_replaceable
+    from idol.evaluate.report import SCORES
 
+    check_replaceable(config.out)
+    if (config.out / SCORES).exists() and not (config.out / RUN).is_file():
+        raise EvaluationError(
+            f"{config.out / SCORES}: there already, and no {RUN} beside it says of which clips: "
+            "move it, or give another --out"
+        )
     try:
         before = str(read_scores(config.out)["protocol"]["name"])
     except (EvaluationError, KeyError, TypeError):

@@ -29,12 +29,30 @@ def there(out: Path) -> None:
 
 def test_what_fails_leaves_the_features_before(tmp_path: Path) -> None:
     with features_folder(config(tmp_path)) as folder:
-        (folder / "fvd").write_text("before")
+        (folder / "fvd.generated.f32").write_text("before")
     folder = (half := features_folder(config(tmp_path))).__enter__()
-    (folder / "fvd").write_text("half")
+    (folder / "fvd.generated.f32").write_text("half")
     half.__exit__(RuntimeError, RuntimeError(), None)
     assert [path.name for path in tmp_path.iterdir()] == ["features"]
-    assert (tmp_path / "features" / "fvd").read_text() == "before"
+    assert (tmp_path / "features" / "fvd.generated.f32").read_text() == "before"
+
+
+@pytest.mark.parametrize("name", ["features/mine.npy", "features", "table.md", "table.tex"])
+@pytest.mark.parametrize("scores", [None, "{}"])
+def test_what_nothing_says_is_of_scores_is_kept(
+    tmp_path: Path, name: str, scores: str | None
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    if scores:
+        (tmp_path / "scores.json").write_text(scores)
+    with pytest.raises(EvaluationError, match=r"no scores\.json beside it says .* another --out"):
+        features_folder(config(tmp_path, overwrite=True)).__enter__()
+    assert file.read_text() == "mine"
+    there(tmp_path)
+    with features_folder(config(tmp_path)):
+        pass
 
 
 def test_a_second_process_is_told_who_writes(tmp_path: Path) -> None:

@@ -125,6 +125,16 @@ def test_scores_by_another_protocol_are_not_replaced(
     assert run(world, "scored", "--limit", "1") == 0
 
 
+@pytest.mark.parametrize("name", ["table.tex", "scores.json"])
+def test_files_of_other_works_are_not_replaced(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    assert run(world, str(tmp_path)) == 2
+    assert f"{tmp_path / name}: there already, and no " in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_clips_made_from_another_dataset_of_the_same_keys_are_refused(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
