@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,7 +51,13 @@ from idol.model_info import (
 from idol.mp4 import check_codec
 from idol.precision import round_to_tf32
 from idol.pretrained import PRETRAINED
-from shards.files.atomic import TEMPORARY, holding, remove_temporary, write_atomically
+from shards.files.atomic import (
+    TEMPORARY,
+    lies_at,
+    occupied,
+    remove_temporary,
+    write_atomically,
+)
 from shards.files.digest import canonical_json, parse_json, sha256, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 
@@ -121,6 +127,7 @@ def generate(
         config = dataclasses.replace(config, model=PRETRAINED)
     check_given(config)
     files = input_files(config)
+    _check_inputs_stay(config.out, [*files.values(), *(config.c2pa or ())])
     device = _device(config)
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()  # of loading
@@ -251,7 +258,7 @@ def _check_preview(config: GenerateConfig) -> None:
     out = config.out
     if config.overwrite or not out.exists():
         return
-    if (out / REPORT).exists() or Remains.there(out):
+    if _report(out) is not None or Remains.there(out):
         raise GenerationError(
             f"{out} holds a video, and its preview: give another --out, or --overwrite"
         )
@@ -267,34 +274,48 @@ def _made_already(config: GenerateConfig, settings: dict[str, Any]) -> Path | No
         return None
     if not out.exists():
         return None
-    report = out / REPORT
-    if report.is_file():
-        try:
-            there = parse_json(report.read_bytes())
-        except ValueError:
-            there = None
-        if isinstance(there, dict):
-            here = parse_json(canonical_json(settings))
-            other = differences({name: there.get(name) for name in here}, here)
-            if not other:
-                return report if _is_whole(out, there) else None
-            raise GenerationError(
-                f"{out} holds another video ({'; '.join(other[:4])}): choose another --out, or "
-                "give --overwrite"
-            )
+    if (there := _report(out)) is not None:
+        here = parse_json(canonical_json(settings))
+        other = differences({name: there.get(name) for name in here}, here)
+        if not other:
+            return out / REPORT if _is_whole(out, there) else None
+        raise GenerationError(
+            f"{out} holds another video ({'; '.join(other[:4])}): choose another --out, or "
+            "give --overwrite"
+        )
     if Remains.there(out):
         return None
     _check_ours(out)
     return None
 
 
+def _report(out: Path) -> dict[str, Any] | None:
+    """What a video's report says; None where there is none of this program's."""
+    try:
+        there = parse_json((out / REPORT).read_bytes())
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(there, dict) and isinstance(there.get("files"), dict) and "outputs" in there
+    return there if ours else None
+
+
+def _check_inputs_stay(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise GenerationError where the video would replace what it is made of."""
+    for path in inputs:
+        if (name := lies_at(path, out, WRITTEN)) is not None:
+            raise GenerationError(
+                f"{path} is given, and {out / name} would be written over it: give another --out"
+            )
+
+
 def _check_overwritten(out: Path) -> None:
-    """Raise GenerationError where a folder would be replaced that nothing says is ours."""
-    if (out / REPORT).is_file() or Remains.there(out):
+    """Raise GenerationError where something would be replaced that nothing says is ours."""
+    if _report(out) is not None or Remains.there(out):
         return
-    if (found := holding(out, WRITTEN)) is not None:
+    # A preview lies by itself until its video is made.
+    if (found := occupied(out, {*WRITTEN} - {PREVIEW})) is not None:
         raise GenerationError(
-            f"{found} holds files, and no {REPORT} beside it says that idol-generate wrote them: "
+            f"{found} is there, and no {REPORT} beside it says that idol-generate wrote it: "
             "move it, or give another --out"
         )
 
@@ -307,17 +328,16 @@ def _check_ours(out: Path) -> None:
     left = [name for name in names if name not in ours and not TEMPORARY.fullmatch(name)]
     if left:
         raise GenerationError(
-            f"{out} is not empty (it holds {sorted(left)[0]}): choose another --out, or give "
-            "--overwrite"
+            f"{out} is not empty (it holds {sorted(left)[0]}), and no {REPORT} in it says that "
+            "idol-generate wrote there: give another --out"
         )
 
 
 def _is_whole(out: Path, report: dict[str, Any]) -> bool:
     """Whether all files are there that the report names, in their sizes."""
-    files = report.get("files", {})
     return all(
         (out / name).is_file() and (out / name).stat().st_size == said["bytes"]
-        for name, said in files.items()
+        for name, said in report["files"].items()
     )
 
 

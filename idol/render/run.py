@@ -24,7 +24,14 @@ from idol.render.page import write_page
 from idol.render.read import read_footage
 from idol.render.relief import Relief, Shape, relief_of
 from idol.render.turntable import write_turntable
-from shards.files.atomic import file_in_the_way, filled_folder, holding, remove
+from shards.files.atomic import (
+    UNFINISHED,
+    file_in_the_way,
+    filled_folder,
+    lies_at,
+    occupied,
+    remove,
+)
 from shards.files.digest import canonical_json, parse_json, sha256_file
 from shards.files.locks import LOCK, Taken, alone_in
 from shards.inspect.console import QuietConsole
@@ -54,6 +61,7 @@ def render(config: RenderConfig) -> list[Path]:
         OSError: the folder cannot be written to.
     """
     _check(config)
+    _check_folder(config)
     footage = read_footage(config)
     settings = _settings(config, footage)
     if (made := _made_already(config, settings)) is not None:
@@ -120,25 +128,42 @@ def _check(config: RenderConfig) -> None:
         )
     if {"turntable", "rgbd"} & set(config.write):
         check_codec()
+
+
+def _check_folder(config: RenderConfig) -> None:
+    """Raise RenderError where something would be replaced that is given, or that nothing says is
+    ours; and, but for --overwrite, where something else is there."""
     out = config.out
-    if not out.is_dir() or (out / REPORT).is_file():
+    for path in (Path(config.video), config.depth, config.mask, config.background):
+        if path is not None and (name := lies_at(path, out, _WRITTEN | {REPORT})) is not None:
+            raise RenderError(
+                f"{path} is given, and {out / name} would be written over it: give another --out"
+            )
+    # What a killed one of this command was putting in place is not somebody's own.
+    killed = (out / f"{UNFINISHED}outputs").is_dir()
+    if not out.is_dir() or _report(out) is not None or killed:
         return
-    if config.overwrite:
-        # What a killed one of this command was putting in place is not somebody's own.
-        killed = any(out.glob(".unfinished-*"))
-        if not killed and (found := holding(out, _WRITTEN | {REPORT})) is not None:
-            raise RenderError(
-                f"{found} holds files, and no {REPORT} beside it says that idol-render wrote them: "
-                "move it, or give another --out"
-            )
-    else:
-        names = sorted(entry.name for entry in out.iterdir())
-        left = [name for name in names if name != LOCK and not name.startswith(".unfinished-")]
-        if left:
-            raise RenderError(
-                f"{out} is not empty (it holds {left[0]}): choose another --out, or give "
-                "--overwrite"
-            )
+    if (found := occupied(out, _WRITTEN | {REPORT})) is not None:
+        raise RenderError(
+            f"{found} is there, and no {REPORT} beside it says that idol-render wrote it: "
+            "move it, or give another --out"
+        )
+    left = sorted(entry.name for entry in out.iterdir() if entry.name != LOCK)
+    if left and not config.overwrite:
+        raise RenderError(
+            f"{out} is not empty (it holds {left[0]}), and no {REPORT} in it says that idol-render "
+            "wrote there: give another --out"
+        )
+
+
+def _report(out: Path) -> dict[str, Any] | None:
+    """What the report says; None where there is none of this program's."""
+    try:
+        there = parse_json((out / REPORT).read_bytes())
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(there, dict) and isinstance(there.get("files"), dict)
+    return there if ours and "input_sha256" in there else None
 
 
 def _there(module: str) -> bool:
@@ -183,17 +208,11 @@ def _digest(footage: Footage) -> str:
 def _made_already(config: RenderConfig, settings: dict[str, Any]) -> list[Path] | None:
     """The paths, where these very renderings are there, whole. Raises RenderError where others
     are."""
-    report = config.out / REPORT
-    if config.overwrite or not report.is_file():
+    if config.overwrite or (there := _report(config.out)) is None:
         return None
-    try:
-        there = parse_json(report.read_bytes())
-    except ValueError:
-        there = {}
     here = parse_json(canonical_json(settings))
-    same = isinstance(there, dict) and all(there.get(name) == here[name] for name in here)
-    files = there.get("files", {}) if isinstance(there, dict) else {}
-    if same:
+    if all(there.get(name) == here[name] for name in here):
+        files = there["files"]
         whole = all(
             (config.out / name).is_file() and (config.out / name).stat().st_size == said["bytes"]
             for name, said in files.items()
@@ -206,10 +225,8 @@ def _made_already(config: RenderConfig, settings: dict[str, Any]) -> list[Path] 
     )
 
 
-def _difference(there: Any, here: dict[str, Any]) -> str:
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
     """In what the report that is there differs, in a few words."""
-    if not isinstance(there, dict) or "input_sha256" not in there:
-        return f"its {REPORT} is damaged, or another program's"
     other = [name for name in here if name in there and there[name] != here[name]]
     if other:
         return f"{', '.join(other)} in its {REPORT}"
@@ -219,11 +236,8 @@ def _difference(there: Any, here: dict[str, Any]) -> str:
 
 def _entries(out: Path) -> set[str]:
     """What an earlier run of this command wrote there."""
-    try:
-        report = parse_json((out / REPORT).read_bytes())
-        return _WRITTEN & {name.split("/")[0] for name in report["files"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
+    report = _report(out)
+    return set() if report is None else _WRITTEN & {name.split("/")[0] for name in report["files"]}
 
 
 _Bar = Callable[[str, int, int], None]

@@ -15,7 +15,8 @@ __all__ = [
     "atomic_folder",
     "file_in_the_way",
     "filled_folder",
-    "holding",
+    "lies_at",
+    "occupied",
     "publish",
     "remove",
     "remove_temporary",
@@ -101,10 +102,21 @@ def file_in_the_way(folder: Path) -> Path | None:
     return None if there.is_dir() else there
 
 
-def holding(folder: Path, names: Iterable[str]) -> Path | None:
-    """The first folder of these names within `folder` that is not empty; None without any."""
-    within = (folder / name for name in sorted(names))
-    return next((path for path in within if path.is_dir() and any(path.iterdir())), None)
+def occupied(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first of these names within `folder` that something has, but for empty folders; None
+    without any."""
+    within = (folder / name for name in sorted(names) if os.path.lexists(folder / name))
+    return next((path for path in within if not path.is_dir() or any(path.iterdir())), None)
+
+
+def lies_at(path: Path, folder: Path, names: Iterable[str]) -> str | None:
+    """The one of these names within `folder` that a path has, or lies below, by itself or by where
+    its links lead; None without any."""
+    places = (path.parent.resolve() / path.name, path.resolve())
+    here = folder.resolve()
+    return next(
+        (name for name in names if any(place.is_relative_to(here / name) for place in places)), None
+    )
 
 
 @contextmanager

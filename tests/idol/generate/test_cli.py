@@ -481,16 +481,43 @@ def test_a_preview_that_was_killed_while_it_was_written_is_in_nobodys_way(
     assert files_of(out) == files_of(made)
 
 
-@pytest.mark.parametrize("name", ["depth", "video.mp4"])
-def test_a_folder_that_nothing_says_is_ours_is_not_overwritten(
-    name: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["depth/lidar.npy", "video.mp4", "report.json"])
+@pytest.mark.parametrize("report", [None, '{"settings": {}, "files": {}}'])
+def test_what_nothing_says_is_ours_is_not_overwritten(
+    name: str,
+    report: str | None,
+    given: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    mine = tmp_path / "out" / name / "my_lidar.npy"
+    mine = tmp_path / "out" / name
     mine.parent.mkdir(parents=True)
+    if report:
+        (tmp_path / "out" / "report.json").write_text(report)
+        name = "report.json" if name > "report.json" else name
     mine.write_text("years of work")
+    before = files_of(tmp_path / "out")
     said = one_line([*given, "--overwrite"], capsys)
-    assert f"{mine.parent} holds files, and no report.json beside it says" in said
-    assert files_of(tmp_path / "out") == {f"{name}/my_lidar.npy": b"years of work"}
+    found = tmp_path / "out" / name.partition("/")[0]
+    assert f"{found} is there, and no report.json beside it says" in said
+    assert "--overwrite" not in one_line(given, capsys)
+    assert files_of(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "depth/dance.npy", "link"])
+def test_what_is_given_is_not_written_over(
+    name: str, given: list[str], made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made, out)
+    (out / "depth" / "dance.npy").write_bytes(b"a motion")
+    (tmp_path / "link").symlink_to(out / "sheet.png")
+    path = out / name if name != "link" else tmp_path / name
+    command = replace(given, "--driving", str(path))
+    before = files_of(out)
+    for more in ([], ["--overwrite"]):
+        assert f"{path} is given, and " in one_line([*command, *more], capsys)
+    assert files_of(out) == before
 
 
 def test_what_writes_depth_and_videos_is_missed_before_anything_is_done(

@@ -476,8 +476,6 @@ def test_the_same_arrays_by_another_camera_or_unit_are_not_made_already(change, 
         ({"input": None, "software": None}, "of an earlier version, and does not say input, soft"),
         ({"input": None, "fps": 99}, "other settings (fps in its render.json)"),
         ({"software": {"idol-video": "0"}}, "other settings (software in its render.json)"),
-        ({"input_sha256": None}, "is damaged, or another program's"),
-        (None, "is damaged, or another program's"),
     ],
 )
 def test_a_report_that_says_less_or_something_else_is_told_in_one_line(
@@ -486,9 +484,8 @@ def test_a_report_that_says_less_or_something_else_is_told_in_one_line(
     line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path / "out"), *QUICK]
     assert main(line) == 0
     file = tmp_path / "out" / REPORT
-    report = json.loads(file.read_bytes()) | (changed or {})
-    kept = {name: value for name, value in report.items() if value is not None}
-    file.write_text(json.dumps([] if changed is None else kept))
+    report = json.loads(file.read_bytes()) | changed
+    file.write_text(json.dumps({n: value for n, value in report.items() if value is not None}))
     capsys.readouterr()
     assert main(line) == 2
     (said,) = capsys.readouterr().err.splitlines()
@@ -514,14 +511,16 @@ def test_nothing_is_removed_that_this_command_does_not_write(tmp_path):
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     (out / "relief.glb").write_text("an earlier run's")
-    (out / "render.json").write_text('{"files": {"mine.txt": {}, "relief.glb": {}}}')
+    report = {"input_sha256": "0", "files": {"mine.txt": {}, "relief.glb": {}}}
+    (out / "render.json").write_text(json.dumps(report))
     assert main([f"{PEOPLE}::people-00000", "--out", str(out), *QUICK, "--overwrite"]) == 0
     assert {path.name for path in out.iterdir()} == {"mine.txt", "relief.html", "render.json"}
 
 
 @pytest.mark.parametrize("name", ["/home/me", "../ply", "./ply", "", ".", "mine.txt"])
 def test_a_strangers_report_names_nothing_to_be_removed(name, tmp_path):
-    (tmp_path / "render.json").write_text(json.dumps({"files": {name: {}, "ply/0.ply": {}}}))
+    report = {"input_sha256": "0", "files": {name: {}, "ply/0.ply": {}}}
+    (tmp_path / "render.json").write_text(json.dumps(report))
     assert _entries(tmp_path) == {"ply"}
 
 
@@ -607,22 +606,48 @@ def test_what_lies_in_a_folder_is_not_touched(tmp_path, capsys):
         assert f"{tmp_path / 'mine.txt'} is a file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["ply", "exr"])
-def test_a_folder_that_nothing_says_is_ours_is_not_overwritten(name, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["ply/scan.ply", "exr/scan.ply", "turntable.mp4", "render.json"])
+@pytest.mark.parametrize("report", [None, "[]", '{"files": {}}'])
+def test_what_nothing_says_is_ours_is_not_overwritten(name, report, tmp_path, capsys):
     """Whatever is asked for: the next command could not know it from what this one wrote."""
-    mine = tmp_path / name / "scan.ply"
-    mine.parent.mkdir()
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
-    line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path), "--frames", "2", "--overwrite"]
-    for what in (name, "page"):
-        assert main([*line, "--write", what]) == 2
+    if report and mine != tmp_path / "render.json":
+        (tmp_path / "render.json").write_text(report)
+        name = "render.json" if name > "render.json" else name
+    line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path), "--frames", "2"]
+    for more in ([], ["--overwrite"]):
+        assert main([*line, *more, "--write", "ply"]) == 2
         said = capsys.readouterr().err.strip()
-        assert f"{mine.parent} holds files, and no render.json beside it says" in said
-        assert "\n" not in said
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
-    (tmp_path / ".unfinished-outputs").mkdir()  # one was killed while it put its files in place
-    assert main([*line, "--write", name]) == 0
-    assert not mine.exists()
+        found = tmp_path / name.partition("/")[0]
+        assert f"{found} is there, and no render.json beside it says" in said
+        assert said.endswith("move it, or give another --out")
+    assert mine.read_text() == "mine"
+
+
+def test_what_was_killed_while_it_was_put_in_place_is_overwritten(tmp_path):
+    (tmp_path / "ply").mkdir()
+    (tmp_path / "ply" / "00099.ply").write_text("")
+    (tmp_path / ".unfinished-outputs").mkdir()
+    line = [f"{PEOPLE}::people-00000", "--out", str(tmp_path), "--frames", "2"]
+    assert main([*line, "--write", "ply"]) == 0
+    assert len([*(tmp_path / "ply").iterdir()]) == 2
+
+
+@pytest.mark.parametrize("given", ["turntable.mp4", "ply/depth.npy", "link.mp4"])
+def test_what_is_given_is_not_written_over(given, tmp_path, capsys):
+    (tmp_path / "ply").mkdir()
+    (tmp_path / "ply" / "depth.npy").write_text("mine")
+    (tmp_path / "turntable.mp4").write_text("mine")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "turntable.mp4")
+    (tmp_path / "render.json").write_text('{"input_sha256": "0", "files": {}}')
+    option = [str(tmp_path / given)]
+    if given.startswith("ply"):
+        option = ["video.mp4", "--depth", *option]
+    assert main([*option, "--out", str(tmp_path), "--overwrite"]) == 2
+    assert f"{tmp_path / given} is given, and " in capsys.readouterr().err
+    assert (tmp_path / "turntable.mp4").read_text() == "mine"
 
 
 def test_generated_renderings_say_so(tmp_path):
