@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import secrets
 import shutil
 import threading
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Job", "Made", "Stopped", "Told", "Workshop"]
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _INPUTS = "inputs"
 _WAIT = 0.1  # seconds between two looks at whether to stop
@@ -327,6 +329,9 @@ def _relief(folder: Path) -> Path | str:
         return "there is not enough memory for the 2.5D page of this video"
     except (IdolError, ShardsError, OSError, ValueError) as error:
         return explain(error)
+    except Exception as error:
+        _log.exception("the 2.5D page met an error that it does not know")
+        return f"{type(error).__name__}: {error}: the terminal says more"
     return page
 
 

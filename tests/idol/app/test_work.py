@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from idol.app.clips import example_clips, offered_clips
@@ -121,6 +122,8 @@ def test_an_error_leaves_nothing_and_is_the_commands(workshop: Workshop, made: M
         (OSError(errno.ENOSPC, "no space"), "the disk is full"),
         (MemoryError(), "not enough memory"),
         (ValueError("odd"), "odd"),
+        (KeyError("unit"), "KeyError: 'unit': the terminal says more"),
+        (cv2.error("resize"), "resize: the terminal says more"),
     ],
 )
 def test_a_video_stays_whatever_its_page_fails_by(
