@@ -8,7 +8,8 @@ DIR/CLIP/keypoints.npy                (F, people, joints, 3): x, y in pixels, sc
                                       joints of the body first
 DIR/NAME_0001.png …                   frames of all videos; what is before the last number is
                                       the video
-DIR/CLIP.mp4 …                        a video file is a clip
+DIR/CLIP.mp4 …                        a video file is a clip, and a video of its own: whether a
+                                      number in its name is a frame's or a video's is not known
 """
 
 from __future__ import annotations
@@ -263,7 +264,7 @@ def open_folder(path: Path, *, videos: bool, apart: Path | None = None) -> ClipS
             if file.stem in clips:
                 before = clips[file.stem].file.name
                 raise EvaluationError(f"{file}: {before} is of clip {file.stem} as well")
-            clips[file.stem] = VideoClip(file.stem, _video_of(file.stem, None), file)
+            clips[file.stem] = VideoClip(file.stem, file.stem, file)
         return ClipSet(str(path), "videos", clips, dict(ignored))
     made = [_clip(e, f) for e, f in folders] if folders else _grouped(images)
     return ClipSet(str(path), "folders", {c.name: c for c in made}, dict(ignored))
@@ -333,10 +334,10 @@ def _clip(folder: Path, files: list[Path]) -> FolderClip:
     )
 
 
-def _video_of(name: str, first: str | None) -> str:
+def _video_of(name: str, first: str) -> str:
     """A snippet is named after its first frame: what is before the number is its video."""
     match = _LAST_NUMBER.match(name)
-    if match and match[1].strip("_-. ") and (first is None or name == first):
+    if match and match[1].strip("_-. ") and name == first:
         return match[1].rstrip("_-. ")
     return name
 

@@ -172,8 +172,7 @@ class _Measured:
         self.resized = 0
 
     def video(self, video: str, clips: list[Pair]) -> None:
-        known = sum(len(pair.reference.numbers) for pair in clips)
-        kept = [*self._read(clips)] if known <= _KEPT else None
+        kept = [*self._read(clips)] if _is_short(clips) else None
         alignment = Alignment(1.0, 0.0)
         if self._plan.wants("depth"):
             alignment = video_alignment(self._read(clips) if kept is None else kept)
@@ -206,6 +205,13 @@ class _Measured:
         self.frames += len(one.reference.frames)
         if one.generated.frames.shape != one.reference.frames.shape:
             self.resized += len(one.reference.frames)
+
+
+def _is_short(clips: list[Pair]) -> bool:
+    """Whether the clips of a video are kept in memory, both sides of each; those whose lengths only
+    reading tells are not."""
+    lengths = [len(pair.reference.numbers or pair.generated.numbers) for pair in clips]
+    return all(lengths) and sum(lengths) <= _KEPT
 
 
 def _tools(config: ScoreConfig, planned: Plan) -> tuple[Tools, dict[str, Any]]:

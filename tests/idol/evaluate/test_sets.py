@@ -14,6 +14,7 @@ from idol.evaluate.clips import ClipSet, paired
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.folders import open_folder, with_depth
 from idol.evaluate.protocols import protocol
+from idol.evaluate.score import _is_short
 from idol.evaluate.shard_clips import open_shards
 from idol.evaluate.snippets import Cutter
 from idol.evaluate.swapped import check_swapped, thumbnail
@@ -343,6 +344,28 @@ def test_two_videos_of_one_clip_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(EvaluationError, match=r"a\.mp4: a\.MP4 is of clip a as well"):
         open_folder(tmp_path, videos=True)
+
+
+def test_numbered_video_files_are_videos_each_and_not_kept_in_memory(tmp_path: Path) -> None:
+    for name in ("TiktokDance_001.mp4", "TiktokDance_002.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    clips = open_folder(tmp_path, videos=True)
+    pairs = paired(clips, clips, other_size="error")
+    assert [*pairs] == ["TiktokDance_001", "TiktokDance_002"]
+    assert not any(map(_is_short, pairs.values()))
+
+
+def test_video_files_are_of_the_videos_that_the_references_folders_say(tmp_path: Path) -> None:
+    (tmp_path / "generated").mkdir()
+    for first in (1, 9):
+        write_folder(tmp_path / "reference" / f"dance_{first:04}", frames(0))
+        for n, file in enumerate(sorted((tmp_path / "reference" / f"dance_{first:04}").iterdir())):
+            file.rename(file.with_name(f"dance_{first + n:04}.png"))
+        (tmp_path / "generated" / f"dance_{first:04}.mp4").write_bytes(b"")
+    sides = [open_folder(tmp_path / side, videos=True) for side in ("generated", "reference")]
+    [(video, clips)] = paired(*sides, other_size="error").items()
+    assert (video, len(clips)) == ("dance", 2)
+    assert _is_short(clips)
 
 
 def test_clips_of_a_shot_between_two_frames_that_are_taken_go_on_with_none(tmp_path: Path) -> None:
