@@ -96,7 +96,7 @@ def _check_depth(watched: Watched, protocol: Protocol) -> None:
     if len(kinds) > 1 and ours.depth is not None and truth.depth is not None:
         raise EvaluationError(
             f"{pair.generated.where}: depth is of the {ours.depth_kind}, the reference's of the "
-            f"{truth.depth_kind}: choose another by --depth"
+            f"{truth.depth_kind}: choose another by `idol-eval score --depth`"
         )
 
 

@@ -23,9 +23,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idol.config.evaluate import EvaluateRunConfig, ScoreConfig
+from idol.evaluate.availability import plan_of
+from idol.evaluate.clips import DepthKind
 from idol.evaluate.devices import device_of
 from idol.evaluate.errors import EvaluationError
 from idol.evaluate.folders import CLIP, ESTIMATED_BY
+from idol.evaluate.metrics import METRICS
 from idol.evaluate.protocols import protocol
 from idol.evaluate.shard_clips import ShardClip, open_shards
 from shards.files.atomic import atomic_file, publish, sync, temporary_path
@@ -54,9 +57,10 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
 
     Raises:
         ConfigError: an unknown protocol or metric.
-        EvaluationError: `out` holds clips of another model, dataset or settings; an unknown
-            annotator; a metric that is required needs what is absent; the protocol compares no
-            frames of the model's size with the clips'.
+        EvaluationError: `out` holds clips of another model, dataset or settings, or files that are
+            none of a run's; an unknown annotator; a metric that is required needs what is absent;
+            the protocol compares no frames of the model's size with the clips'; a metric needs
+            depth, and the clips have another than the model's.
         NotAModelError, GenerationError, ShardsError: as generation and reading say.
     """
     from idol.evaluate.output import OutInUse
@@ -68,8 +72,10 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
         check(score_config(config))
         _check_scores(config)
     clips = _clips(config)
+    scored_by = score_config(config)
     if config.score:
         _check_size(config, clips, info)
+        scored_by = dataclasses.replace(scored_by, depth=_depth_compared(config, clips, info))
     _settle(config, clips)
     generate(config, clips[config.part], generated)
     lacking = [clip.name for clip in clips if not _row(config.out, clip.name).is_file()]
@@ -78,7 +84,7 @@ def run(config: EvaluateRunConfig, generated: Progress, scored: Progress) -> dic
             _log.warning(f"{len(lacking)} clips are other processes' to generate, then scores come")
         return None
     try:
-        return score(score_config(config), scored)
+        return score(scored_by, scored)
     except OutInUse:
         _log.warning("another process scores these clips")
         return None
@@ -170,6 +176,31 @@ def _check_size(config: EvaluateRunConfig, clips: Sequence[ShardClip], info: Mod
                 f"{width}x{height}, and protocol {config.protocol} resizes none: give shards of "
                 "that size, another --protocol, or --no-score"
             )
+
+
+def _depth_compared(
+    config: EvaluateRunConfig, clips: Sequence[ShardClip], info: ModelInfo
+) -> DepthKind | None:
+    """Which depth of the clips the model's is compared with; None where that is a matter of course.
+
+    Raises EvaluationError where scoring would refuse it.
+    """
+    from idol.generate.inputs.estimate import LiteDepth
+
+    kind = LiteDepth.kind if info.settings.streams == "video" else info.depth.kind
+    theirs = clips[0].depth if clips else None
+    if theirs in (None, kind):
+        return None
+    if any(f"depth_{kind}" in clip.entry.sample.sizes for clip in clips):
+        return kind
+    names = config.metrics or tuple(METRICS)
+    planned = plan_of(protocol(config.protocol), names, annotator=config.pose != "none")
+    if planned.wants("depth", "truth's depth"):
+        raise EvaluationError(
+            f"{config.model} makes depth of the {kind}, and {config.shards} has that of the "
+            f"{theirs}: give --metrics that need no depth, other shards, or --no-score"
+        )
+    return None
 
 
 def _settle(config: EvaluateRunConfig, clips: Sequence[ShardClip]) -> None:

@@ -34,7 +34,7 @@ def check_swapped(thumbnails: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> No
     for i, j in _exchanged(distances):
         raise EvaluationError(
             f"clips {names[i]} and {names[j]} look exchanged: each is nearer to the other's "
-            "reference; rename them, or score them so with --allow-swapped"
+            "reference; rename them, or score them so with `idol-eval score --allow-swapped`"
         )
 
 

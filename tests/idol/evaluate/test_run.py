@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from idol.config.checks import ConfigError
 from idol.config.evaluate import EvaluateRunConfig
 from idol.evaluate.cli import main
 from idol.evaluate.run import clip_seed
+from idol.model_info import DepthMeaning
 from tests.idol.evaluate.made import SIZE, dataset, shard_clip
 from tests.idol.generate.small import tiny
 from tests.idol.train.micro import MODEL, write_shards
@@ -201,6 +204,25 @@ def test_frames_of_a_size_that_is_not_compared_are_not_generated(
     assert not (tmp_path / "out").exists()
     others = ["--protocol", "disco-image-16", "--out", str(tmp_path / "out")]
     assert main([*command, *others]) == 0
+
+
+def test_depth_is_compared_with_that_of_its_kind_or_not_generated(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(size=SIZE, depth=DepthMeaning(kind="frame")).save_pretrained(tmp_path / "model")
+    clip = shard_clip(7, "v0")
+    both = dataclasses.replace(clip, depth_frame=np.full((8, SIZE, SIZE), 0.5, np.float32))
+    write_shards(tmp_path / "shards", [], [both])
+    write_shards(tmp_path / "other", [], [clip])
+    given = ["--model", str(tmp_path / "model"), "--limit", "1"]
+    assert run(tmp_path, "out", *given) == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["settings"]["depth"] == "frame"
+    given += ["--shards", str(tmp_path / "other")]
+    assert run(tmp_path, "never", *given) == 2
+    assert "makes depth of the frame, and " in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
+    assert run(tmp_path, "images", *given, "--metrics", "psnr") == 0
 
 
 def test_a_model_of_pretraining_is_refused_before_anything_is_read(
