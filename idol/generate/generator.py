@@ -15,7 +15,7 @@ from idol.generate.errors import GenerationError
 from idol.model_info import sampling_by
 from shards.sample.clip import Clip
 from shards.sample.colormap import depth_to_hot
-from shards.sample.keypoints import COCO_18
+from shards.sample.keypoints import COCO_18, are_seen, only_finite
 from shards.sample.posed import pose_of, reference_joints
 from shards.sample.traces import number_said
 
@@ -387,9 +387,9 @@ def joints_of(clip: Clip) -> tuple[np.ndarray | None, np.ndarray | None]:
 
 
 def seen_joints(joints: np.ndarray, min_score: float) -> np.ndarray:
-    """Joints (..., 3) with 1 for a score where they are seen, else 0; float32."""
-    seen: np.ndarray = joints.astype(np.float32)
-    seen[..., 2] = joints[..., 2] >= min_score
+    """Joints (..., 3) with 1 for a score where they are seen, else 0; float32, all finite."""
+    seen = only_finite(joints.astype(np.float32))
+    seen[..., 2] = are_seen(joints, min_score)
     return seen
 
 

@@ -108,8 +108,10 @@ def _joints(given: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndar
             joints = array_of(given[name]).astype(np.float32)
     except (ValueError, TypeError, OverflowError) as error:
         raise GenerationError(f"{wanted}a score, and are no array of numbers") from error
-    if joints.shape != shape or not np.isfinite(joints).all():
+    if joints.shape != shape:
         raise GenerationError(f"{wanted}a score, and are of shape {joints.shape}")
+    if lost := int((~np.isfinite(joints)).sum()):
+        raise GenerationError(f"{wanted}a score, and {lost} of {joints.size} are not finite")
     if (farthest := float(np.abs(joints[..., :2]).max(initial=0))) > _FARTHEST:
         raise GenerationError(
             f"{name} go to {farthest:.3g} pixels: give x and y in pixels of the picture, within "

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from idol.generate.errors import CannotRetargetError
-from shards.sample.keypoints import COCO_18, OPENPOSE_134
+from shards.sample.keypoints import COCO_18, OPENPOSE_134, are_seen
 from shards.sample.skeleton import MIN_SCORE
 
 __all__ = ["BODY", "RetargetMethod", "Retargeted", "body_size", "retarget", "seen_body"]
@@ -164,9 +164,7 @@ def retarget(
 
 def seen_body(points: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:
     """(..., 18) bool: joints of the body that are seen, of (..., J, 3)."""
-    body = points[..., :BODY, :]
-    seen: np.ndarray = (body[..., 2] >= min_score) & np.all(np.isfinite(body), axis=-1)
-    return seen
+    return are_seen(points[..., :BODY, :], min_score)
 
 
 def body_size(points: np.ndarray, min_score: float = MIN_SCORE) -> np.ndarray:

@@ -20,6 +20,8 @@ __all__ = [
     "OPENPOSE_134",
     "JointSet",
     "Keypoints",
+    "are_seen",
+    "only_finite",
     "wholebody_from_blazepose",
 ]
 
@@ -162,6 +164,18 @@ class Keypoints:
         Raises ValueError when this set lacks one of them.
         """
         return self.points[:, :, self.joint_set.indices(*(prefix + j for j in joints.joints))]
+
+
+def are_seen(points: np.ndarray, min_score: float) -> np.ndarray:
+    """(...) bool: which joints (..., 3), x, y and a score, have such a score and are finite."""
+    seen: np.ndarray = (points[..., 2] >= min_score) & np.isfinite(points).all(-1)
+    return seen
+
+
+def only_finite(points: np.ndarray) -> np.ndarray:
+    """The joints (..., 3) with 0 for those that have a number which is not finite: not seen."""
+    finite: np.ndarray = np.where(np.isfinite(points).all(-1, keepdims=True), points, 0)
+    return finite
 
 
 def wholebody_from_blazepose(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from shards.sample.clip import FOREGROUND_DEPTH_END
+from shards.sample.keypoints import are_seen
 from shards.sample.skeleton import MIN_SCORE
 
 __all__ = [
@@ -46,7 +47,7 @@ def lifted(poses: np.ndarray, *, min_score: float = MIN_SCORE) -> np.ndarray:
     They are of the bones, inside the body. Where nothing is known in all of a video, they are in
     the middle of the range.
     """
-    known = (poses[..., 2] >= min_score) & np.isfinite(poses[..., :2]).all(-1)
+    known = are_seen(poses, min_score)
     if not known.any():
         return np.full(poses.shape[:2], _MIDDLE, np.float32)
     count = len(poses)

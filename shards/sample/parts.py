@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shards.sample.keypoints import COCO_18
+from shards.sample.keypoints import COCO_18, are_seen
 
 __all__ = ["Body", "Part", "belonging", "distance", "parts_between"]
 
@@ -99,7 +99,7 @@ class Body:
     def of(cls, joints: np.ndarray, min_score: float) -> "Body | None":
         """By joints (18, 3), x, y and a score; None where fewer than two bones are known, or it is
         smaller than a pixel."""
-        known = (joints[:, 2] >= min_score) & np.isfinite(joints[:, :2]).all(-1)
+        known = are_seen(joints, min_score)
         lengths = [
             torsos * float(np.hypot(*np.diff(joints[bone, :2], axis=0)[0]))
             for bone, torsos in _LENGTHS

@@ -11,7 +11,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from shards.sample.keypoints import COCO_18, FACE_68, HAND_21, Keypoints
+from shards.sample.keypoints import (
+    COCO_18,
+    FACE_68,
+    HAND_21,
+    Keypoints,
+    are_seen,
+    only_finite,
+)
 
 __all__ = ["LIMBS", "LIMB_COLOURS", "MIN_SCORE", "PoseStyle", "draw_poses"]
 
@@ -52,7 +59,7 @@ def draw_poses(
 
     keypoints: any set with COCO_18's joints; "dwpose" also draws hands and face where the set has
     them. size: (height, width) of the image that the keypoints are pixels of. Joints scored
-    below `min_score` are not drawn.
+    below `min_score`, or whose place is not finite, are not drawn.
     Returns (frames, height, width, 3) uint8 RGB.
     Raises ValueError for a set without the 18 body joints.
     """
@@ -78,8 +85,8 @@ def draw_poses(
 
 
 def _seen(keypoints: Keypoints, min_score: float) -> Keypoints:
-    points = keypoints.points.copy()
-    points[..., 2] = np.where(points[..., 2] >= min_score, points[..., 2], 0)
+    points = only_finite(keypoints.points)
+    points[..., 2] = np.where(are_seen(points, min_score), points[..., 2], 0)
     return Keypoints(points, keypoints.joint_set)
 
 

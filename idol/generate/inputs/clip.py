@@ -14,7 +14,7 @@ from shards import Clip, open_dataset
 from shards.files.digest import canonical_json, sha256
 from shards.reader import read_sample
 from shards.sample.codec import decode_clip
-from shards.sample.keypoints import COCO_18, OPENPOSE_134
+from shards.sample.keypoints import COCO_18, OPENPOSE_134, only_finite
 from shards.sample.skeleton import MIN_SCORE
 from shards.sample.traces import number_said
 
@@ -119,9 +119,8 @@ def _as_in_reference(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _points(clip: Clip) -> np.ndarray | None:
-    """(F, 134, 3) of the first person; None where the clip has none, or of other joints."""
+    """(F, 134, 3) finite, of the first person; None where the clip has none, or of other joints."""
     points = clip.keypoints
     if points is None or points.shape[2] != len(OPENPOSE_134) or not points.shape[1]:
         return None
-    first: np.ndarray = points[:, 0]
-    return first
+    return only_finite(points[:, 0])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from preprocess.crop import PADDING, Crop
-from shards.sample.keypoints import COCO_18
+from shards.sample.keypoints import COCO_18, are_seen
 
 __all__ = [
     "Fit",
@@ -57,7 +57,7 @@ def box_of_motion(keypoints: np.ndarray, min_score: float) -> tuple[float, float
 
     Raises ValueError where no joint is seen.
     """
-    seen = keypoints[..., 2] >= min_score
+    seen = are_seen(keypoints, min_score)
     if not seen.any():
         raise ValueError("no joint is seen in any frame")
     body = seen[:, :_BODY]

@@ -16,7 +16,7 @@ from preprocess.errors import ClipError
 from preprocess.frames import read_each, read_image
 from preprocess.sources.files import IMAGE_SUFFIXES, natural_order
 from preprocess.sources.videos import probe_videos
-from shards.sample.keypoints import COCO_18, OPENPOSE_134
+from shards.sample.keypoints import COCO_18, OPENPOSE_134, are_seen, only_finite
 
 __all__ = [
     "images_of",
@@ -59,9 +59,8 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
     people = points.shape[1] if points.ndim == 4 else 1
     one = (points[:, 0] if points.ndim == 4 else points).astype(np.float32)
     lost = ~np.all(np.isfinite(one), axis=-1)
-    one = np.where(lost[..., None], 0, one)
     whole = np.zeros((len(one), len(OPENPOSE_134), 3), np.float32)
-    whole[:, : one.shape[1]] = one
+    whole[:, : one.shape[1]] = only_finite(one)
     seen = whole[..., 2] > 0
     if not seen.any():
         raise GenerationError(f"{path}: no joint has a score above 0: nobody was seen")
@@ -194,7 +193,7 @@ def _check_drawings(path: Path, drawn: np.ndarray) -> None:
 def trimmed(motion: Motion) -> Motion:
     """Without the frames before and after the person is seen, which are counted in `info`."""
     assert motion.keypoints is not None
-    seen = np.flatnonzero((motion.keypoints[..., 2] >= motion.min_score).any(1))
+    seen = np.flatnonzero(are_seen(motion.keypoints, motion.min_score).any(1))
     if not len(seen):
         return motion
     first, end = int(seen[0]), int(seen[-1]) + 1
@@ -234,7 +233,7 @@ def resampled(motion: Motion, fps: float, times: Sequence[float] | None = None) 
     after = np.minimum(before + 1, count - 1)
     share = (place - before)[:, None, None].astype(np.float32)
     a, b, near = (motion.keypoints[i] for i in (before, after, nearest))
-    both = (a[..., 2] >= motion.min_score) & (b[..., 2] >= motion.min_score)
+    both = are_seen(a, motion.min_score) & are_seen(b, motion.min_score)
     mixed = a + share * (b - a)
     mixed[..., 2] = np.minimum(a[..., 2], b[..., 2])
     points = np.where(both[..., None], mixed, near)

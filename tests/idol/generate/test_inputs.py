@@ -12,7 +12,7 @@ from PIL import Image
 from idol.config.checks import ConfigError
 from idol.config.generate import GenerateConfig, read_fps
 from idol.generate.errors import CannotRetargetError, GenerationError
-from idol.generate.generator import conditions_of
+from idol.generate.generator import conditions_of, joints_of
 from idol.generate.inputs.clip import motion_of_clip, person_of_clip
 from idol.generate.inputs.frame import box_of_motion, fit, hole_in, square_around
 from idol.generate.inputs.motion import (
@@ -174,6 +174,24 @@ def test_a_clips_pose_is_put_where_its_reference_shows_the_person() -> None:
     assert found[0, [10, 13], 0].mean() == pytest.approx(44, abs=6)
     assert found[0, [10, 13], 1].max() == pytest.approx(60 - 0.05 * 52, abs=1.5)
     assert np.array_equal(found[1:], poses[1:])
+
+
+def test_joints_of_a_clip_that_are_not_finite_are_not_seen() -> None:
+    own = clip(3, size=64)
+    poses = walk({k: 0.25 * v for k, v in BONES.items()}, frames=3, at=(30, 50))
+    unseen = poses.copy()
+    unseen[1, 4] = unseen[2, 30] = 0
+    poses[1, 4, 0] = poses[2, 30, 1] = np.nan
+    made = []
+    for points in (unseen, poses):
+        object.__setattr__(own, "keypoints", points[:, None])
+        own.info["keypoints"] = {"joint_set": "openpose_134"}
+        made.append((person_of_clip(own), motion_of_clip(own), joints_of(own)[1]))
+    (person_, motion_, joints), (other, moved, others) = made
+    assert np.array_equal(person_.keypoints, other.keypoints)
+    assert np.array_equal(motion_.keypoints, moved.keypoints)
+    assert joints is not None
+    assert np.array_equal(joints, others)
 
 
 def test_a_clip_without_a_person_says_what_it_lacks() -> None:

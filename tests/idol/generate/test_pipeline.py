@@ -161,13 +161,21 @@ def test_pictures_of_other_sizes_are_posed_as_those_of_the_frames_are() -> None:
     "wrong",
     [
         {"joints": np.zeros((FRAMES + 1, 18, 3))},
-        {"joints": np.full((FRAMES, 18, 3), np.nan)},
         {"foreground_joints": np.zeros((17, 3))},
     ],
 )
 def test_joints_of_another_shape_are_told(wrong: dict[str, np.ndarray]) -> None:
     with pytest.raises(GenerationError, match="joints must be finite numbers of shape"):
         call(tiny(), {**given(), **wrong})
+
+
+@pytest.mark.parametrize("name", ["joints", "foreground_joints"])
+def test_joints_that_are_not_finite_are_counted(name: str) -> None:
+    joints = bodies()
+    joints[name].flat[[3, 5]] = np.nan, np.inf
+    match = f"^{name} must be finite .*, and 2 of {joints[name].size} are not finite"
+    with pytest.raises(GenerationError, match=match):
+        call(tiny(), {**given(), **joints})
 
 
 @pytest.mark.parametrize("name", ["joints", "foreground_joints"])

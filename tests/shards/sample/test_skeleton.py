@@ -33,6 +33,15 @@ def test_joints_below_the_score_are_not_drawn():
     assert not draw_poses(keypoints, (128, 128), "dwpose").any()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 2])
+def test_joints_that_are_not_finite_are_not_drawn(value, place):
+    keypoints, without = person(nose=(50, 50), neck=(50, 90)), person(neck=(50, 90))
+    keypoints.points[0, 0, 0, place] = value
+    drawn = [draw_poses(points, (128, 128), "dwpose") for points in (keypoints, without)]
+    assert np.array_equal(*drawn)
+
+
 def test_dwpose_adds_hands_and_face():
     keypoints = person(left_hand_palm=(20, 20), left_hand_thumb_1=(60, 20), face_30=(90, 90))
     assert not draw_poses(keypoints, (128, 128), "openpose").any()
