@@ -6,7 +6,7 @@
     OUT/scores.json …          as `idol-eval score` writes them
 
 A clip's folder takes its name when it is whole, so a run is resumed by the same command, and any
-number of processes may generate their shares of it.
+number of processes may generate their shares of it, or what no other is generating.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,9 @@ from idol.evaluate.folders import CLIP, ESTIMATED_BY
 from idol.evaluate.metrics import METRICS
 from idol.evaluate.protocols import protocol
 from idol.evaluate.shard_clips import ShardClip, open_shards
-from shards.files.atomic import atomic_file, publish, sync, temporary_path
+from shards.files.atomic import atomic_file, atomic_folder
 from shards.files.digest import canonical_json, parse_json, sha256_file
+from shards.files.locks import Taken, exclusive
 from shards.sample.colormap import depth_to_grey
 from shards.sample.images import encode_png
 
@@ -261,14 +262,14 @@ def clip_seed(seed: int, key: str) -> int:
 
 
 def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Progress) -> None:
-    """Generate those of the clips that are not there yet."""
+    """Generate those of the clips that are not there yet, nor another process' work just now."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     from idol.generate.generator import ClipGenerator, conditions_of
     from idol.generate.inputs.estimate import depth_estimate
 
-    waiting = [clip for clip in clips if not _is_whole(_row(config.out, clip.name))]
+    waiting = [clip for clip in clips if _is_to_be_made(_row(config.out, clip.name))]
     if not waiting:
         return
     for library in (diffusers_logging, transformers_logging):
@@ -289,11 +290,16 @@ def generate(config: EvaluateRunConfig, clips: Sequence[ShardClip], progress: Pr
     generator.pipeline.set_progress_bar_config(disable=True)  # clips are told instead
     for done, clip in enumerate(waiting):
         progress(done, len(waiting))
-        seed = clip_seed(config.seed, clip.name)
-        start = time.perf_counter()
-        made = generator(conditions_of(clip.clip()), seed)
-        _log.info(f"{clip.name}: {time.perf_counter() - start:.1f} s")
-        _write(_row(config.out, clip.name).parent, made, {"key": clip.name, "seed": seed} | by)
+        row = _row(config.out, clip.name)
+        lock = row.parent.with_name(f".{clip.name}.lock")
+        with suppress(Taken), exclusive(lock, wait=False, optional=True):
+            if _fault(row) is None:  # it has become whole meanwhile
+                continue
+            seed = clip_seed(config.seed, clip.name)
+            start = time.perf_counter()
+            made = generator(conditions_of(clip.clip()), seed)
+            _log.info(f"{clip.name}: {time.perf_counter() - start:.1f} s")
+            _write(row.parent, made, {"key": clip.name, "seed": seed} | by)
     progress(len(waiting), len(waiting))
 
 
@@ -301,18 +307,23 @@ def _row(out: Path, key: str) -> Path:
     return out / _CLIPS / key / CLIP
 
 
-def _is_whole(row: Path) -> bool:
-    """Whether a clip is there as it was written; one that is damaged is said, and made anew."""
+def _is_to_be_made(row: Path) -> bool:
+    """Whether a clip is not there as it was written; one that is damaged is said."""
+    fault = _fault(row)
+    if fault and row.is_file():
+        _log.warning(f"{row.parent} is not as it was written ({fault}): it is generated again")
+    return fault is not None
+
+
+def _fault(row: Path) -> str | None:
+    """Why a clip is not there as it was written; None where it is."""
     if not row.is_file():
-        return False
+        return "it has no row"
     try:
         sums = parse_json(row.read_bytes())["sha256"].items()
-        damaged = next((name for name, sha in sums if sha256_file(row.parent / name) != sha), None)
+        return next((name for name, sha in sums if sha256_file(row.parent / name) != sha), None)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        damaged = str(error)
-    if damaged:
-        _log.warning(f"{row.parent} is not as it was written ({damaged}): it is generated again")
-    return damaged is None
+        return str(error) or type(error).__name__
 
 
 def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:
@@ -322,24 +333,18 @@ def _write(folder: Path, made: Generated, said: dict[str, Any]) -> None:
         "depth": [encode_png(depth_to_grey(np.clip(depth, 0, 1))) for depth in made.depth],
     }
     sums = {}
-    # Under a hidden name: other processes write their clips beside it.
-    for left in (folder, *folder.parent.glob(f".{folder.name}.tmp-*")):
-        shutil.rmtree(left, ignore_errors=True)
-    unfinished = temporary_path(folder)
-    for name, files in pictures.items():
-        (unfinished / name).mkdir(parents=True)
-        for number, data in enumerate(files):
-            file = unfinished / name / f"{number:03d}.png"
-            file.write_bytes(data)
-            sums[f"{name}/{file.name}"] = hashlib.sha256(data).hexdigest()
-    row = said | {
-        "frames": len(made.frames),
-        "fps": made.fps,
-        "depth_kind": made.depth_kind,
-        **({"depth_lost": made.lost} if made.lost else {}),
-        "sha256": sums,
-    }
-    (unfinished / CLIP).write_bytes(canonical_json(row, indent=1))
-    for entry in unfinished.rglob("*"):
-        sync(entry)
-    publish(unfinished, folder)
+    with atomic_folder(folder) as unfinished:
+        for name, files in pictures.items():
+            (unfinished / name).mkdir()
+            for number, data in enumerate(files):
+                file = unfinished / name / f"{number:03d}.png"
+                file.write_bytes(data)
+                sums[f"{name}/{file.name}"] = hashlib.sha256(data).hexdigest()
+        row = said | {
+            "frames": len(made.frames),
+            "fps": made.fps,
+            "depth_kind": made.depth_kind,
+            **({"depth_lost": made.lost} if made.lost else {}),
+            "sha256": sums,
+        }
+        (unfinished / CLIP).write_bytes(canonical_json(row, indent=1))

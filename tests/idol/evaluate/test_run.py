@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from idol.config.evaluate import EvaluateRunConfig
 from idol.evaluate.cli import main
 from idol.evaluate.run import clip_seed
 from idol.model_info import DepthMeaning
+from shards.files.locks import exclusive
 from tests.idol.evaluate.made import SIZE, dataset, shard_clip
 from tests.idol.generate.small import tiny
 from tests.idol.train.micro import MODEL, write_shards
@@ -60,8 +62,8 @@ def test_clips_are_generated_scored_and_resumed_to_the_byte(
     # Stopped while one was written, and another was not begun.
     clips = world / "whole" / "clips"
     shutil.rmtree(clips / "videos-v1-0")
-    (clips / "videos-v0-8").rename(clips / ".videos-v0-8.tmp-0123abcd")
-    (clips / ".videos-v0-8.tmp-0123abcd" / "clip.json").unlink()
+    (clips / "videos-v0-8").rename(clips / ".unfinished-videos-v0-8")
+    (clips / ".unfinished-videos-v0-8" / "clip.json").unlink()
     kept = (clips / "videos-v0-0" / "clip.json").stat().st_mtime_ns
     assert run(world, "whole") == 0
     assert rows(world, "whole") == whole
@@ -92,6 +94,38 @@ def test_processes_share_the_clips_and_the_last_one_scores(world: Path) -> None:
     assert run(world, "shared", "--share", "0/2") == 0
     assert (world / "shared" / "scores.json").exists()
     assert rows(world, "shared") == rows(world, "whole")
+
+
+def test_what_another_process_generates_is_left_to_it(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(world, "two", "--limit", "2", "--share", "1/2") == 0
+    clips = world / "two" / "clips"
+    with exclusive(clips / ".videos-v0-0.lock"):
+        assert run(world, "two", "--limit", "2") == 0
+        assert [path.name for path in clips.iterdir() if path.is_dir()] == ["videos-v0-8"]
+    monkeypatch.setattr("idol.evaluate.run._is_to_be_made", lambda row: True)  # but meanwhile it is
+    kept = (clips / "videos-v0-8" / "clip.json").stat().st_mtime_ns
+    assert run(world, "two", "--limit", "2") == 0
+    assert (clips / "videos-v0-8" / "clip.json").stat().st_mtime_ns == kept
+    assert (world / "two" / "scores.json").is_file()
+
+
+def test_a_clip_that_cannot_be_written_leaves_nothing(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(world, "full", "--limit", "1", "--no-score") == 0
+    clips = world / "full" / "clips"
+    shutil.rmtree(clips / "videos-v0-0")
+
+    def full(*_: object, **__: object) -> bytes:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("idol.evaluate.run.canonical_json", full)
+    with monkeypatch.context() as patch:
+        patch.setattr("idol.evaluate.run._settle", lambda *_: None)
+        assert run(world, "full", "--limit", "1", "--no-score") == 2
+    assert not [*clips.iterdir()]
 
 
 def test_a_run_with_other_settings_is_refused(
