@@ -59,6 +59,14 @@ class Page:
         """Load the model while the visitor still looks."""
         self._workshop.warm_up(model)
 
+    def sweep(self) -> None:
+        """Remove what a server that was killed left unfinished."""
+        self._workshop.sweep()
+
+    def close(self, seconds: float) -> None:
+        """Stop all work, and wait so long for what it leaves to be removed."""
+        self._workshop.close(seconds)
+
     def blocks(self) -> gr.Blocks:
         """The page, for Gradio to show."""
         with gr.Blocks(

@@ -21,6 +21,7 @@ from shards.files.atomic import file_in_the_way
 
 __all__ = ["application", "serve"]
 
+_PATIENCE = 5.0  # seconds for work that is stopped with the server to remove what it began
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # The browser asks this server alone, whatever a library's script may want.
 _POLICY = "; ".join(
@@ -72,7 +73,10 @@ def serve(config: AppConfig) -> None:
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         )
-        server.run(sockets=[listening])
+        try:
+            server.run(sockets=[listening])
+        finally:
+            app.state.page.close(_PATIENCE)
 
 
 @contextmanager
@@ -124,7 +128,9 @@ def application(config: AppConfig) -> Any:
         return FileResponse(path, media_type=FILES[name], headers=policy)
 
     page = Page(config, info, model.resolve().name, shelf)
+    page.sweep()
     page.warm_up(model)
+    app.state.page = page
     blocks = page.blocks()
     # Only then does Gradio refuse, as a photo, a file of this machine that nobody uploaded. It sets
     # this itself in a server of its own alone.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,8 +19,9 @@ from idol.app.form import as_command, parsed
 from idol.config.generate import is_clip
 from idol.errors import IdolError
 from shards.errors import ShardsError
-from shards.files.atomic import atomic_file
-from shards.files.digest import parse_json, sha256_file
+from shards.files.atomic import atomic_file, write_atomically
+from shards.files.digest import canonical_json, parse_json, sha256_file
+from shards.files.locks import LOCK, Taken, exclusive
 from shards.files.system_errors import explain
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ __all__ = ["Asked", "Job", "Made", "Stopped", "Told", "Workshop"]
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _INPUTS = "inputs"
+_MAKING = ".making-"  # before a folder's name, while it is made: which uploads were copied for it
+_NUMBER, _COPY = re.compile(r"[0-9]{4,}"), re.compile(r"[0-9a-f]{16}/[^/]+")
 _WAIT = 0.1  # seconds between two looks at whether to stop
 # What a person and a motion depend on.
 _READ_FROM = (
@@ -147,6 +152,35 @@ class Workshop:
         self._read = _Last(_read)
         self._load = _Last(_load)
         self._warming = False
+        self._jobs: set[Job[Any]] = set()
+        self._closed = False
+
+    def close(self, seconds: float) -> None:
+        """Stop all work, and wait so long for what it leaves to be removed."""
+        self._closed = True
+        until = time.monotonic() + seconds
+        for job in (jobs := [*self._jobs]):
+            job.stop()
+        for job in jobs:
+            job.wait(max(0, until - time.monotonic()))
+
+    def sweep(self) -> None:
+        """Remove what was left of unfinished work by a server that was killed."""
+        for mark in self.out.glob(f"{_MAKING}*.json"):
+            # Where another server makes it, or there are no locks to tell, it stays.
+            with contextlib.suppress(Taken, OSError), exclusive(_lock_of(mark), wait=False):
+                if mark.is_file():
+                    self._remove_unfinished(mark)
+
+    def _remove_unfinished(self, mark: Path) -> None:
+        folder = self.out / mark.stem.removeprefix(_MAKING)
+        try:
+            said = [str(copy) for copy in parse_json(mark.read_bytes())["copies"]]
+        except (ValueError, KeyError, TypeError):
+            said = []
+        if _NUMBER.fullmatch(folder.name) and not (folder / "report.json").is_file():
+            _remove(folder, [self.out / _INPUTS / copy for copy in said if _COPY.fullmatch(copy)])
+        mark.unlink()
 
     def warm_up(self, model: Path) -> None:
         """Import what is slow to import, and load the model, while the visitor still looks."""
@@ -190,7 +224,7 @@ class Workshop:
 
         Raises as `idol.generate.run.generate` does, and Stopped.
         """
-        with self._alone(job), self._copied(asked.copies), self._folder() as folder:
+        with self._alone(job), self._folder(asked.copies) as folder:
             config, annotators = parsed([*asked.arguments(folder), "--preview"])
             return self._generate(config, annotators, job).read_bytes()
 
@@ -199,11 +233,7 @@ class Workshop:
 
         Raises as `idol.generate.run.generate` does, and Stopped.
         """
-        with (
-            self._alone(job),
-            self._copied(asked.copies, keep=True),
-            self._folder(keep=True) as folder,
-        ):
+        with self._alone(job), self._folder(asked.copies, keep=True) as folder:
             config, annotators = parsed(asked.arguments(folder))
             report = self._generate(config, annotators, job)
             job.told = Told("2.5D")
@@ -215,51 +245,44 @@ class Workshop:
 
     @contextmanager
     def _alone(self, job: Job[Any]) -> Iterator[None]:
-        while not self._turn.acquire(timeout=_WAIT):
-            job.told = Told("starting" if self._warming else "waiting")
-            job.check()
+        self._jobs.add(job)
         try:
-            job.told = Told("starting")
-            job.check()
-            yield
+            while not self._turn.acquire(timeout=_WAIT):
+                job.told = Told("starting" if self._warming else "waiting")
+                job.check()
+            try:
+                job.told = Told("starting")
+                job.check()
+                if self._closed:
+                    raise Stopped
+                yield
+            finally:
+                self._turn.release()
         finally:
-            self._turn.release()
+            self._jobs.discard(job)
 
     @contextmanager
-    def _copied(self, copies: Mapping[str, str], *, keep: bool = False) -> Iterator[None]:
-        """Uploads at their places; those that were not there before go as `_folder` does."""
-        new = [Path(place) for place in copies.values() if not Path(place).exists()]
-
-        def remove() -> None:
-            for path in new:
-                path.unlink(missing_ok=True)
-                for folder in (path.parent, path.parent.parent):
-                    with contextlib.suppress(OSError):  # others' uploads are in it
-                        folder.rmdir()
-
-        try:
-            for upload, place in copies.items():
-                if not Path(place).exists():
-                    with atomic_file(Path(place)) as unfinished:
-                        shutil.copyfile(upload, unfinished)
-            yield
-        except BaseException:
-            remove()
-            raise
-        if not keep:
-            remove()
-
-    @contextmanager
-    def _folder(self, *, keep: bool = False) -> Iterator[Path]:
-        """A new one, which goes afterwards, or on any error."""
+    def _folder(self, copies: Mapping[str, str], *, keep: bool = False) -> Iterator[Path]:
+        """A new one, and uploads at their places; it and those that were not there before go
+        afterwards unless kept, on any error, and when the next server starts after a kill."""
         folder = self.new_folder()
-        try:
-            yield folder
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        new = [Path(place) for place in copies.values() if not Path(place).exists()]
+        mark = self.out / f"{_MAKING}{folder.name}.json"
+        with exclusive(_lock_of(mark), optional=True):
+            said = [place.relative_to(self.out / _INPUTS).as_posix() for place in new]
+            write_atomically(mark, canonical_json({"copies": said}))
+            done = False
+            try:
+                for upload, place in copies.items():
+                    if not Path(place).exists():
+                        with atomic_file(Path(place)) as unfinished:
+                            shutil.copyfile(upload, unfinished)
+                yield folder
+                done = keep
+            finally:
+                if not done:
+                    _remove(folder, new)
+                mark.unlink(missing_ok=True)
 
     def _generate(self, config: GenerateConfig, annotators: Annotation, stages: Stages) -> Path:
         from idol.generate.run import generate
@@ -281,6 +304,22 @@ class Workshop:
             (str(folder), str(dtype), _stamp(folder)), folder, dtype
         )
         return pipeline
+
+
+def _lock_of(mark: Path) -> Path:
+    """Held by who makes what the mark is of."""
+    return mark.with_suffix(LOCK)
+
+
+def _remove(folder: Path, copies: Iterable[Path]) -> None:
+    """Remove a video's folder, and copies of uploads with their folders, as far as they are
+    empty."""
+    for path in copies:
+        path.unlink(missing_ok=True)
+        for above in (path.parent, path.parent.parent):
+            with contextlib.suppress(OSError):  # others' uploads are in it
+                above.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Last:

@@ -22,6 +22,7 @@ from idol.config.generate import GenerateConfig
 from idol.generate.cli import main
 from idol.generate.errors import GenerationError
 from shards.files.digest import sha256_file
+from shards.files.locks import exclusive
 
 KNOWN = settings()
 [CLIPS] = example_clips()
@@ -204,6 +205,51 @@ def test_uploads_stay_with_what_was_made_of_them(workshop: Workshop, tmp_path: P
     Job[bytes](lambda job: looking.preview(asked, job)).result()  # it is not its own
     assert place.exists()
     shutil.rmtree(made.folder)
+
+
+def test_work_that_goes_on_when_the_server_ends_leaves_nothing(tmp_path: Path) -> None:
+    upload = tmp_path / "photo.jpg"
+    upload.write_bytes(b"an upload")
+    began = threading.Event()
+
+    class Endless(Workshop):
+        def _generate(self, config: Any, _: Any, stages: Any) -> Path:
+            with stages.stage("denoising") as advance:
+                (config.out / ".resume").mkdir()
+                began.set()
+                while True:
+                    advance(0, 1)
+                    time.sleep(0.01)
+
+    workshop = Endless(tmp_path / "out")
+    asked = dataclasses.replace(command(), copies={str(upload): str(workshop.place(str(upload)))})
+    works, waits = (Job[Made](lambda job: workshop.make(asked, job)) for _ in range(2))
+    assert began.wait(60)
+    workshop.close(60)
+    for job in (works, waits, Job[Made](lambda job: workshop.make(asked, job))):
+        with pytest.raises(Stopped):
+            job.result()
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    out, theirs = tmp_path / "out", tmp_path / "inputs" / "0123456789abcdef" / "mine.jpg"
+    copy = out / "inputs" / "0123456789abcdef" / "photo.jpg"
+    for number in ("0001", "0002", "0003", "0004", "album"):
+        (out / number / ".resume").mkdir(parents=True)
+    for file in (copy, theirs):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"a photo")
+    (out / "0002" / "report.json").write_text("{}")  # it was done but for its 2.5D page
+    copies = [f"{copy.parent.name}/photo.jpg", str(theirs)]
+    for number in ("0001", "0002", "0003", "album"):
+        said = {"copies": copies if number == "0001" else []}
+        (out / f".making-{number}.json").write_text(json.dumps(said))
+    with exclusive(out / ".making-0003.lock"):  # another server is at it
+        Workshop(out).sweep()
+    left = {path.name for path in out.iterdir()}
+    assert left == {"0002", "0003", "0004", "album", ".making-0003.json"}
+    assert theirs.is_file()
 
 
 def test_the_reports_are_those_of_the_command(made: Made) -> None:
