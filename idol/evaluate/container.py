@@ -15,6 +15,7 @@ from av.video.reformatter import Interpolation
 from idol.errors import IdolError
 from idol.evaluate.protocols import Container
 from idol.mp4 import REPEATABLE
+from shards.sample.upright import Turn
 
 __all__ = ["read_video", "through_container", "write_video"]
 
@@ -40,7 +41,7 @@ def write_video(frames: np.ndarray, container: Container) -> bytes:
 
 
 def read_video(file: Path | BinaryIO) -> np.ndarray:
-    """All frames of a video, (F, H, W, 3) uint8 RGB.
+    """All frames of a video as they are shown, (F, H, W, 3) uint8 RGB.
 
     Raises IdolError for what is no video or has no frames.
     """
@@ -48,7 +49,9 @@ def read_video(file: Path | BinaryIO) -> np.ndarray:
     try:
         with av.open(source) as video:
             frames = [
-                frame.to_ndarray(format="rgb24", interpolation=Interpolation.BICUBIC)
+                Turn.of_frame(frame).apply(
+                    frame.to_ndarray(format="rgb24", interpolation=Interpolation.BICUBIC)
+                )
                 for frame in video.decode(video=0)
             ]
     except (FFmpegError, IndexError) as error:

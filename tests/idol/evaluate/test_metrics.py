@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -286,6 +287,21 @@ def test_a_container_is_lossy_repeatable_and_of_whole_blocks() -> None:
     small = np.stack([cv2.resize(f, (90, 70), interpolation=cv2.INTER_CUBIC) for f in back])
     assert 25 < psnr(small[3], frames[3]) < 60
     assert psnr(small[3], frames[4]) < psnr(small[3], frames[3]) - 3
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_video_is_read_as_it_is_shown(
+    tmp_path: Path, make_video: Callable[..., Path], rotation: int
+) -> None:
+    upright = texture(3, 64)[:48]
+    stored = np.ascontiguousarray(np.rot90(upright, -rotation // 90))
+    path = make_video(
+        tmp_path / "a.mp4", 1, width=stored.shape[1], height=stored.shape[0],
+        rotation=rotation, images=[stored],
+    )  # fmt: skip
+    [read] = read_video(path)
+    assert read.shape == upright.shape
+    assert psnr(read, upright) > 20
 
 
 def test_what_is_no_video_is_named(tmp_path: Path) -> None:
