@@ -15,6 +15,7 @@ from idol.generate.inputs.values import Motion
 from preprocess.errors import ClipError
 from preprocess.frames import read_each, read_image
 from preprocess.sources.files import IMAGE_SUFFIXES, natural_order
+from preprocess.sources.values import Video
 from preprocess.sources.videos import probe_videos
 from shards.sample.keypoints import COCO_18, OPENPOSE_134, are_seen, only_finite
 
@@ -22,6 +23,7 @@ __all__ = [
     "images_of",
     "motion_of_keypoints",
     "motion_of_skeletons",
+    "part_of",
     "resampled",
     "trimmed",
 ]
@@ -89,28 +91,44 @@ def motion_of_keypoints(path: Path, picture: tuple[int, int], fps: float | None)
     return Motion(whole, picture, fps or FPS, path.name, info=info)
 
 
-def motion_of_skeletons(path: Path, fps: float | None) -> Motion:
+def motion_of_skeletons(
+    path: Path, fps: float | None, start: int = 0, frames: int | None = None
+) -> Motion:
     """Of a folder of images in the order of their names, or of a video: skeletons on black.
 
-    Frames a second are the video's; images have `fps` of them, 25 unless given.
+    Frames a second are the video's; images have `fps` of them, 25 unless given. Only `frames` are
+    read, all unless given, from `start` on.
     Raises GenerationError for drawings on white or grey, for what is no drawing, for images that
     differ in size, and for what cannot be read.
     """
     with as_generation_errors():
+        rate = None
         if path.is_dir():
-            drawn, rate = _images(path), None
+            paths = images_of(path)
+            count = len(paths)
+            drawn = _images(path, [paths[i] for i in part_of(path, count, start, frames)])
         elif path.exists():
-            drawn, rate = _video(path)
+            video = _video(path)
+            count, rate = video.frames, video.fps
+            drawn = _drawn(path, video, part_of(path, count, start, frames))
         else:
             raise GenerationError(f"{path}: there is no such folder or video of skeletons")
     _check_drawings(path, drawn)
     info = {
         "kind": "skeletons",
-        "frames": len(drawn),
+        "first_frame": start,
+        "frames": count,
         "fps_from": "the video" if rate else "--fps" if fps else "the default",
     }
     height, width = drawn.shape[1:3]
     return Motion(None, (width, height), rate or fps or FPS, path.name, drawn, info=info)
+
+
+def part_of(what: object, count: int, start: int, frames: int | None) -> range:
+    """The frames that are taken of `count`. Raises GenerationError where there is none."""
+    if start >= count:
+        raise GenerationError(f"{what} has {count} frames; --start-frame {start} is behind them")
+    return range(start, count if frames is None else min(count, start + frames))
 
 
 def images_of(folder: Path) -> list[Path]:
@@ -131,8 +149,7 @@ def images_of(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _images(folder: Path) -> np.ndarray:
-    paths = images_of(folder)
+def _images(folder: Path, paths: list[Path]) -> np.ndarray:
     frames = []
     for path in paths:
         rgb, _ = read_image(path)
@@ -144,25 +161,29 @@ def _images(folder: Path) -> np.ndarray:
     return np.stack(frames)
 
 
-def _video(path: Path) -> tuple[np.ndarray, float]:
+def _video(path: Path) -> Video:
     listing = probe_videos([path], [path.name], [path.name], lambda: None)
     if not listing.videos:
         raise GenerationError(listing.unreadable[0].reason)
-    (video,) = listing.videos
+    return listing.videos[0]
+
+
+def _drawn(path: Path, video: Video, part: range) -> np.ndarray:
     frames = []
-    for _, frame in read_each(video.reader, range(video.frames)):
+    for _, frame in read_each(video.reader, part):
         if isinstance(frame, ClipError):
             raise frame
-        _check_memory(path, frame.rgb, video.frames)
+        _check_memory(path, frame.rgb, len(part))
         frames.append(frame.rgb)
-    return np.stack(frames), video.fps
+    return np.stack(frames)
 
 
 def _check_memory(path: Path, frame: np.ndarray, count: int) -> None:
     if frame.size * count > _MOST_PIXELS:
         raise GenerationError(
             f"{path}: {count} drawings of {frame.shape[1]}x{frame.shape[0]} take "
-            f"{frame.size * count / 1e9:.0f} GB: draw them smaller, or give the key points"
+            f"{frame.size * count / 1e9:.0f} GB: draw them smaller, take fewer (--frames), or give "
+            "the key points"
         )
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from idol.config.generate import GenerateConfig, is_clip, read_fps
-from idol.generate.errors import GenerationError
 from idol.generate.inputs.clip import motion_of_clip, person_of_clip, read_clip
 from idol.generate.inputs.motion import (
     motion_of_keypoints,
     motion_of_skeletons,
+    part_of,
     resampled,
     trimmed,
 )
@@ -53,7 +53,8 @@ def read_motion(
     """
     fps = None if config.fps is None else read_fps(config.fps)
     if config.skeletons is not None:
-        return _at(fps, _part(motion_of_skeletons(config.skeletons, fps), config))
+        start, count = config.start_frame, config.frames
+        return _at(fps, motion_of_skeletons(config.skeletons, fps, start, count))
     assert config.driving is not None
     if is_clip(config.driving):
         return _at(fps, _part(motion_of_clip(read_clip(config.driving)), config))
@@ -80,13 +81,10 @@ def _at(fps: float | None, motion: Motion) -> Motion:
 
 def _part(motion: Motion, config: GenerateConfig) -> Motion:
     """Of the motion's frames those that are asked for, and of them those that show the person."""
-    start, count = config.start_frame, config.frames or len(motion)
-    if start >= len(motion):
-        raise GenerationError(
-            f"{motion.name} has {len(motion)} frames; --start-frame {start} is behind them"
-        )
-    part = slice(start, start + count)
-    shown = {t - start: f for t, f in motion.frames.items() if start <= t < start + count}
+    start = config.start_frame
+    taken = part_of(motion.name, len(motion), start, config.frames)
+    part = slice(taken.start, taken.stop)
+    shown = {t - start: f for t, f in motion.frames.items() if t in taken}
     info = {**motion.info, "first_frame": start}
     if motion.keypoints is not None:
         points = motion.keypoints[part]

@@ -19,7 +19,7 @@ import numpy as np
 from idol.generate.errors import GenerationError
 from idol.generate.generator import FPS
 from idol.generate.inputs.frame import from_square
-from idol.generate.inputs.motion import images_of, resampled, trimmed
+from idol.generate.inputs.motion import images_of, part_of, resampled, trimmed
 from idol.generate.inputs.preprocessing import as_generation_errors
 from idol.generate.inputs.values import Motion
 from preprocess.annotate import ClipRequest, annotate
@@ -165,18 +165,14 @@ def _shot(
 ) -> tuple[Shot, list[dict[str, Any]]]:
     """What is taken of the video: within the part asked for, its longest run without a cut; and
     the other runs."""
-    if start >= video.frames:
-        raise GenerationError(
-            f"{path} has {video.frames} frames; --start-frame {start} is behind them"
-        )
+    taken = part_of(path, video.frames, start, frames)
     if video.frames == 1:
         raise GenerationError(f"{path} has one frame: a motion needs several")
-    end = video.frames if frames is None else min(video.frames, start + frames)
     every = shots_of(video.frames, [*cuts_of(video), *gap_breaks(video, _MAX_GAP)])
     parts = [
-        replace(shot, first=max(shot.first, start), last=min(shot.last, end - 1))
+        replace(shot, first=max(shot.first, start), last=min(shot.last, taken[-1]))
         for shot in every
-        if shot.last >= start and shot.first < end
+        if shot.last >= start and shot.first <= taken[-1]
     ]
     longest = max(parts, key=lambda shot: (shot.frames, -shot.first))
     others = [

@@ -312,6 +312,31 @@ def test_skeletons_are_read_in_the_order_of_their_numbers(
     assert found.fps == 25
 
 
+@pytest.mark.parametrize("kind", ["images", "video"])
+def test_only_the_skeletons_that_are_asked_for_are_read(
+    kind: str, tmp_path: Path, write_image: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.mp4" if kind == "video" else tmp_path / "s"
+    if kind == "video":
+        with mp4_writer(path, 96, 96, 25, "x", None) as add:
+            for image in drawings(12):
+                add(image)
+    else:
+        for number, image in enumerate(drawings(12)):
+            write_image(path / f"{number:02}.png", image)
+    whole = motion_of_skeletons(path, None)
+    monkeypatch.setattr("idol.generate.inputs.motion._MOST_PIXELS", 5 * 96 * 96 * 3)
+    with pytest.raises(GenerationError, match=r"12 drawings of 96x96 take .*\(--frames\)"):
+        motion_of_skeletons(path, None)
+    config = GenerateConfig(photo="p.png", skeletons=path, out=tmp_path, start_frame=4, frames=5)
+    found = read_motion(config, AnnotatorChoice(), (WIDTH, HEIGHT))
+    assert whole.skeletons is not None
+    assert np.array_equal(found.skeletons, whole.skeletons[4:9])
+    assert (found.info["frames"], found.info["first_frame"]) == (12, 4)
+    with pytest.raises(GenerationError, match="has 12 frames; --start-frame 12 is behind"):
+        motion_of_skeletons(path, None, 12)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
