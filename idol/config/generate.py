@@ -1,6 +1,7 @@
 """Options of `idol-generate` besides those of annotators."""
 
 import dataclasses
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,8 +18,8 @@ BETWEEN = "::"
 
 
 def is_clip(text: str) -> bool:
-    """Whether a path on the command line names a clip."""
-    return BETWEEN in text
+    """Whether a path on the command line names a clip; what there is by that very name is none."""
+    return BETWEEN in text and not os.path.exists(text)
 
 
 def is_dataset(path: Path) -> bool:

@@ -12,6 +12,8 @@ from shards.files.home import expanded
 
 __all__ = ["check_given", "input_files"]
 
+_MAYBE_CLIPS = ("photo", "driving")
+
 
 def input_files(config: GenerateConfig) -> dict[str, Path]:
     """The files and folders that are given, by option; clips of shards are none."""
@@ -26,7 +28,7 @@ def input_files(config: GenerateConfig) -> dict[str, Path]:
     return {
         name: Path(value)
         for name, value in given.items()
-        if value is not None and not is_clip(str(value))
+        if value is not None and not (name in _MAYBE_CLIPS and is_clip(str(value)))
     }
 
 
@@ -44,7 +46,7 @@ def _mistakes(config: GenerateConfig) -> Iterator[str]:
         if not path.exists():
             far = ", and URLs are not read: download what lies there" if ":/" in str(path) else ""
             yield f"{option}{path}: there is no such file{far}"
-        elif name in ("photo", "driving") and is_dataset(path):
+        elif name in _MAYBE_CLIPS and is_dataset(path):
             yield f"{option}{path} is a dataset: name a clip of it, as {path}{BETWEEN}KEY"
         elif path.is_dir() and name not in ("driving", "skeletons"):
             yield f"{option}{path} is a folder, and a file is asked for"

@@ -26,7 +26,7 @@ from idol.config.generate import GenerateConfig
 from idol.generate.cli import main, parse
 from idol.generate.errors import GenerationError
 from idol.generate.generator import ClipGenerator
-from idol.generate.inputs.files import check_given
+from idol.generate.inputs.files import check_given, input_files
 from idol.generate.resume import Remains
 from idol.model_info import DepthMeaning
 from idol.pretrained import PRETRAINED
@@ -454,6 +454,23 @@ def test_a_dataset_without_a_key_and_what_is_far_away_are_told_as_such(tmp_path:
     )
     with pytest.raises(GenerationError, match="URLs are not read: download what lies there"):
         check_given(GenerateConfig(photo="https://a.b/c.jpg", driving="d.npy", out=tmp_path))
+
+
+def test_files_with_colons_in_their_names_are_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"photo": "take::2/photo.png", "driving": "take::2/dance.npy"}
+    (tmp_path / "take::2").mkdir()
+    assert input_files(GenerateConfig(**names, out=Path("out"))) == {}  # clips
+    for name in names.values():
+        (tmp_path / name).write_bytes(b"")
+    background = Path("take::2/bg.png")
+    config = GenerateConfig(**names, background=background, out=Path("out"))
+    found = {name: Path(path) for name, path in names.items()}
+    assert input_files(config) == found | {"background": background}
+    with pytest.raises(GenerationError, match=r"--background: take::2/bg.png: there is no such"):
+        check_given(config)
 
 
 def test_a_folder_with_something_else_is_left_alone(
