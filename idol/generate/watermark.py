@@ -13,6 +13,7 @@ A larger picture gets the mark of its copy at 256 x 256, enlarged, and a mark is
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -224,12 +225,18 @@ def _session(name: str, root: Path | None) -> Any:
             "the invisible mark needs onnxruntime: `make install-generate` installs it"
         ) from error
     options = onnxruntime.SessionOptions()
-    # As OpenMP's, which idol's commands limit to what a container may use; 0 is its own choice.
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
+    options.intra_op_num_threads = _threads(os.environ.get("OMP_NUM_THREADS", ""))
     gpu = "CUDAExecutionProvider"
     providers = [gpu] if gpu in onnxruntime.get_available_providers() else []
     path = str(external_file(name, root))
     return onnxruntime.InferenceSession(path, options, providers=[*providers, _CPU])
+
+
+def _threads(omp: str) -> int:
+    """As many as OpenMP's, whose variable idol's commands limit to what a container may use: a
+    number, or one for each level of nesting as in 4,2. 0, the session's own choice, for others."""
+    outermost = omp.partition(",")[0].strip()
+    return int(outermost) if re.fullmatch(r"[0-9]{1,4}", outermost) else 0
 
 
 _CPU = "CPUExecutionProvider"

@@ -13,7 +13,15 @@ import pytest
 from idol.generate.errors import GenerationError
 from idol.generate.inputs.estimate import LiteDepth
 from idol.generate.outputs import write_outputs
-from idol.generate.watermark import ALARM, MESSAGE, Detection, Watermark, detect, p_value
+from idol.generate.watermark import (
+    ALARM,
+    MESSAGE,
+    Detection,
+    Watermark,
+    _threads,
+    detect,
+    p_value,
+)
 from preprocess.weights import folder
 from tests.idol.generate.pictures import generated_clip, pictures
 
@@ -30,6 +38,14 @@ def marked(plain: np.ndarray) -> np.ndarray:
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+@pytest.mark.parametrize(
+    ("omp", "threads"),
+    [("3", 3), ("4,2", 4), (" 2 , 1", 2), ("", 0), ("many", 0), ("-1", 0), ("²", 0), ("9" * 30, 0)],
+)
+def test_as_many_threads_as_openmps(omp: str, threads: int) -> None:
+    assert _threads(omp) == threads
 
 
 def test_the_message_is_read_also_in_frames_that_share_a_mark(plain, marked):
