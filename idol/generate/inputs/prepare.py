@@ -30,6 +30,7 @@ __all__ = ["FrameChoice", "Placement", "prepare"]
 FrameChoice = Literal["motion", "whole", "whole if inside"]
 
 _LARGEST = 50  # times the background's longer side: a motion further out is no motion in it
+_MOST_BYTES = 2e9  # of the output's square in the background's pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +123,12 @@ def prepare(
     except ValueError as error:
         raise GenerationError(f"{motion.name}: {error}") from error
     longest = max(box[2] - box[0], box[3] - box[1])
-    if longest > _LARGEST * max(person.size):
+    crop = _crop(box, person.size, size, frame)
+    if longest > _LARGEST * max(person.size) or 3 * crop.side**2 > _MOST_BYTES:
         raise GenerationError(
             f"{motion.name}: the motion would take {longest:.0f} pixels of a background of "
             f"{person.size[0]}x{person.size[1]}: its key points are in other pixels, or astray"
         )
-    crop = _crop(box, person.size, size, frame)
     inside = Keypoints(moved.keypoints[:, None], OPENPOSE_134).transformed(crop.to_clip)
     drawn = draw_poses(inside, (size, size), pose_style, min_score=motion.min_score)
     report = {"method": method, **(over.as_json() if method == "none" else moved.as_json())}

@@ -16,6 +16,7 @@ __all__ = ["preview_sheet"]
 
 _TILE = 256
 _HOLE = 128  # grey of what is not known
+_MOST = 8192  # pixels along a side of what is made smaller to be a tile
 _FRAME = (255, 255, 255)
 
 
@@ -50,6 +51,13 @@ def _person(person: Person, placement: Placement, style: PoseStyle) -> list[np.n
     # All of both, the picture and the output's square, is to be seen.
     left, top = max(0, -x0), max(0, -y0)
     right, bottom = max(0, x1 - person.size[0]), max(0, y1 - person.size[1])
+    longer = max(left + whole.shape[1] + right, top + whole.shape[0] + bottom)
+    shrink = -(-longer // _MOST)  # a joint may be far astray
+    if shrink > 1:
+        size = [max(1, side // shrink) for side in whole.shape[1::-1]]
+        whole = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+        left, top, right, bottom = (side // shrink for side in (left, top, right, bottom))
+        x0, y0, x1, y1 = (side // shrink for side in (x0, y0, x1, y1))
     whole = cv2.copyMakeBorder(
         whole, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(_HOLE,) * 3
     )
@@ -59,8 +67,8 @@ def _person(person: Person, placement: Placement, style: PoseStyle) -> list[np.n
     tile, scale, x, y = _tile(whole)
     if person.keypoints is not None:
         points = person.keypoints[:1].copy()
-        points[..., 0] = (points[..., 0] + left) * scale + x
-        points[..., 1] = (points[..., 1] + top) * scale + y
+        points[..., 0] = (points[..., 0] / shrink + left) * scale + x
+        points[..., 1] = (points[..., 1] / shrink + top) * scale + y
         tile = _over(tile, _drawn(points, style, MIN_SCORE))
     foreground, *_ = _tile(person.foreground)
     cut = person.foreground.copy()

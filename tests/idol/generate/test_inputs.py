@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,7 +27,7 @@ from idol.generate.inputs.motion import (
 from idol.generate.inputs.options import annotation
 from idol.generate.inputs.photo import _before, person_of_photo
 from idol.generate.inputs.prepare import prepare
-from idol.generate.inputs.preview import preview_sheet
+from idol.generate.inputs.preview import _person, preview_sheet
 from idol.generate.inputs.read import read_motion
 from idol.generate.inputs.values import Motion, Person
 from idol.generate.inputs.video import motion_of_video
@@ -459,6 +462,34 @@ def test_the_preview_is_a_picture_with_three_rows() -> None:
     image = decode_image(preview_sheet(person(), driving, conditions, placement))
     assert image.shape[0] > 3 * 256
     assert image.shape[1] > 8 * 256
+
+
+def test_the_preview_of_a_joint_far_astray_is_drawn_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = motion(walk(BONES, at=(100, 300), frames=1))
+    _, placement = prepare(person(), near, size=64)
+    far = replace(placement, box=(-9000, -20000, 3000, -8000))
+    border, sizes = cv2.copyMakeBorder, []
+
+    def watched(*given: Any, **options: Any) -> np.ndarray:
+        made = border(*given, **options)
+        sizes.append(max(made.shape))
+        return made
+
+    monkeypatch.setattr(cv2, "copyMakeBorder", watched)
+    small, large = (_person(person(), where, "openpose")[2] for where in (placement, far))
+    assert small.shape == large.shape
+    assert max(sizes) <= 8192
+    # The picture lies at the lower right, the output's square is drawn at the upper left.
+    assert large[:4].max() > 200
+    assert large[-2:, -100:].std() > 5
+
+
+def test_a_square_that_memory_does_not_hold_is_refused() -> None:
+    points = walk(BONES, at=(100, 300))
+    points[0, 4, 0] = 30_000
+    wide = person(background=np.zeros((20, 4000, 3), np.uint8))
+    with pytest.raises(GenerationError, match="its key points are in other pixels, or astray"):
+        prepare(wide, motion(points, (4000, 20)), size=64, method="none", force=True)
 
 
 def test_the_preview_of_fewer_frames_than_tiles_of_the_person_holds_them_all() -> None:
