@@ -40,7 +40,8 @@ def mask_of(mask: Picture | None, name: str, shape: tuple[int, int]) -> np.ndarr
     """
     if mask is None:
         return None
-    array = _array(mask, name)
+    grey = isinstance(mask, Image.Image) and mask.mode in ("L", "RGB")
+    array = np.asarray(mask) if grey else _array(mask, name)  # whatever of it is transparent
     if array.ndim == 3 and array.shape[-1] in (1, 3) and np.all(array == array[..., :1]):
         array = array[..., 0]
     if array.shape != shape:
@@ -91,10 +92,10 @@ def _array(picture: Any, name: str) -> np.ndarray:
     if isinstance(picture, Image.Image) and picture.mode == "I":
         raise GenerationError(f"{name} has 32 bits a pixel: give 8 or 16, or floats in [0, 1]")
     if isinstance(picture, Image.Image) and picture.mode != "F":
-        modes = ("L", "RGB", "RGBA")
-        has_alpha = picture.mode in ("LA", "PA") or "transparency" in picture.info
-        wanted = "RGBA" if has_alpha else "L" if picture.mode == "1" else "RGB"
-        return np.asarray(picture if picture.mode in modes else picture.convert(wanted))
+        # A colour may be transparent in any mode.
+        has_alpha = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+        wanted = "RGBA" if has_alpha else "L" if picture.mode in ("1", "L") else "RGB"
+        return np.asarray(picture if picture.mode == wanted else picture.convert(wanted))
     array = array_of(picture)
     if array.dtype == bool:
         return array.astype(np.uint8) * 255

@@ -28,6 +28,19 @@ def test_what_pil_opens_is_read_in_its_own_scale(picture: Image.Image) -> None:
     assert np.array_equal(found, np.repeat(WANTED[..., None], 3, axis=-1))
 
 
+@pytest.mark.parametrize(("mode", "colour"), [("L", 51), ("RGB", (51, 51, 51))])
+def test_a_colour_that_is_transparent_is_no_part_of_a_picture(mode: str, colour: object) -> None:
+    picture = Image.fromarray(WANTED).convert(mode)
+    picture.info["transparency"] = colour
+    found, alpha = picture_of(picture, "foreground")
+    assert np.array_equal(found, np.repeat(WANTED[..., None], 3, axis=-1))
+    assert alpha is not None
+    assert alpha.tolist() == [[255, 0], [255, 255]]
+    mask = mask_of(picture, "mask", (2, 2))
+    assert mask is not None
+    assert np.array_equal(mask, WANTED)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_tensor_of_half_precision_is_that_of_the_same_values(dtype: torch.dtype) -> None:
     halves = torch.linspace(0, 1, 48).reshape(4, 4, 3).to(dtype)
