@@ -129,7 +129,11 @@ def _files(paths: Sequence[Path], left_out: list[str]) -> Iterator[Path]:
             yield path
             continue
         inside = sorted(entry for entry in path.iterdir() if entry.is_file())
-        wanted = [entry for entry in inside if entry.suffix.lower() in _VIDEOS | _IMAGES]
+        wanted = [
+            entry
+            for entry in inside
+            if entry.suffix.lower() in _VIDEOS | _IMAGES and not entry.name.startswith(".")
+        ]
         left_out += [str(entry) for entry in inside if entry not in wanted]
         if not wanted:
             raise EvaluationError(f"{path} holds no video and no image")

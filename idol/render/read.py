@@ -512,12 +512,16 @@ def _place(
 
 
 def _numbered(folder: Path, kinds: tuple[str, ...]) -> list[Path]:
-    """Files of these kinds, by the numbers in their names: 2 before 10."""
-    files = [p for p in folder.iterdir() if p.suffix.lower() in kinds and p.is_file()]
+    """Files of these kinds, by the numbers in their names, 2 before 10; hidden ones are none."""
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in kinds and not path.name.startswith(".") and path.is_file()
+    ]
 
     def order(path: Path) -> list[tuple[int, int, str]]:
         parts = re.split(r"([0-9]+)", path.stem)
-        return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts]
+        return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
 
     return sorted(files, key=order)
 

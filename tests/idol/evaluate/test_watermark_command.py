@@ -44,7 +44,8 @@ def test_a_marked_video_is_told_from_another(made, capsys):
 
 def test_a_folder_is_looked_through_and_the_rate_of_false_alarms_is_said(made, tmp_path, capsys):
     shutil.copy(made / "marked.mp4", tmp_path / "a.mp4")
-    (tmp_path / "notes.txt").write_text("no picture")
+    for name in ("notes.txt", "._a.mp4"):
+        (tmp_path / name).write_text("no picture")
     assert main(["watermark", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "a.mp4" in said

@@ -23,7 +23,7 @@ from idol.generate.outputs import write_outputs
 from idol.mp4 import mp4_writer
 from idol.render.cli import main
 from idol.render.errors import RenderError
-from idol.render.read import _camera_said, _exr, coverage, read_footage
+from idol.render.read import _camera_said, _exr, _numbered, coverage, read_footage
 from idol.render.relief import Shape, relief_of
 from idol.render.run import REPORT, _entries, _made_already, _settings
 from shards import open_dataset
@@ -320,6 +320,12 @@ def test_depth_and_masks_are_of_the_frames_numbers(tmp_path, option):
         found("all", "gap")
     with pytest.raises(RenderError, match=r"lacks a frame between numbers 3 and 5"):
         found("gap", "steady")
+
+
+def test_frames_come_by_their_numbers_and_hidden_files_are_none(tmp_path):
+    for name in ("10.png", "9.png", "²1.png", "._9.png", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in _numbered(tmp_path, (".png",))] == ["9.png", "10.png", "²1.png"]
 
 
 def test_a_phones_video_is_shown_upright(tmp_path, make_video):
