@@ -1,7 +1,6 @@
 """What a build runs on: device, precision, batches, and how much of a GPU each worker asks for."""
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pipelines.recipe import RecipeMistakes
 from preprocess.annotators.choices import AnnotatorChoice
 from preprocess.annotators.spec import Hardware
 from preprocess.errors import InputError
+from shards.machine import usable_cores, usable_memory
 
 __all__ = ["Compute", "Stopwatch", "ray_saves_time", "ray_start_seconds", "speedup"]
 
@@ -114,11 +114,10 @@ class Compute:
         and for rendering people (`rendered`), would not do."""
         if self.workers is not None:
             return self.workers
-        fitting = os.cpu_count() or 1
+        fitting = usable_cores()
         on_cpu = choice.networks and hardware.device == "cpu"
         if bytes_each := on_cpu * _WORKER_BYTES + rendered * _RENDERER_BYTES:
-            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            fitting = min(fitting, memory // bytes_each)
+            fitting = min(fitting, usable_memory() // bytes_each)
         if choice.networks and not on_cpu:
             from preprocess.annotators.torch.device import gpu_count
 
@@ -130,7 +129,7 @@ class Compute:
 
     def scan_processes(self) -> int:
         """In how many processes this machine looks through videos before they are planned."""
-        cores = os.cpu_count() or 1
+        cores = usable_cores()
         return cores if self.workers is None else min(max(self.workers, 1), cores)
 
     def may_stay_here(self, choice: AnnotatorChoice, hardware: Hardware) -> bool:
@@ -160,7 +159,7 @@ class Compute:
 
 def speedup(workers: int) -> float:
     """How many times the throughput of one worker so many have on this machine."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     return workers if workers < cores else max(1.0, _CROWDED * cores)
 
 

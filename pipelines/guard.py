@@ -25,6 +25,7 @@ from pipelines.plan import Task
 from pipelines.tracebacks import first_dump, of_dump
 from pipelines.worker import Outcome, survey_name
 from preprocess.errors import InputError
+from shards.machine import usable_memory
 from shards.manifest import Manifest, Quarantined
 from shards.sample.keys import make_key
 
@@ -260,7 +261,7 @@ class _Process:
             threads = cv2.getNumThreads()
         memory = self._guards.memory
         if memory is None and hands.setup.hardware.device == "cpu":
-            memory = int(_SHARE * _machine_memory())
+            memory = int(_SHARE * usable_memory())
         self._ask(("load", hands, memory, threads))
 
     def run(self, task: Task, attempt: Attempt) -> Outcome:
@@ -368,15 +369,3 @@ def _how(code: int | None) -> str:
         return f"exit code {code}"
     name = signal.Signals(-code).name
     return f"{name}, as when memory is exhausted" if code == -signal.SIGKILL else name
-
-
-def _machine_memory() -> int:
-    """Bytes that this machine, or its container, has."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            with open(path) as file:
-                memory = min(memory, int(file.read()))
-        except (OSError, ValueError):
-            continue
-    return memory

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Literal
+
+from shards.machine import cores_in_sight, usable_cores
 
 __all__ = [
     "VARIABLES",
@@ -77,12 +78,6 @@ class Variable:
 
 _OFF = frozenset({"0", "no", "false", "none", "off"})
 _ON = frozenset({"1", "yes", "true", "on"})
-
-# Of both versions of Linux's control groups: the first has two files, the second both in one.
-_QUOTAS = (
-    ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu.max"),
-    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-)
 
 # The first row that covers a variable counts.
 VARIABLES: tuple[Variable, ...] = (
@@ -469,9 +464,9 @@ def limit_threads(environ: MutableMapping[str, str] | None = None) -> None:
     For a process that computes by itself, before torch is imported; Ray counts for its workers.
     """
     environ = os.environ if environ is None else environ
-    cores = _cores_of_quota()
+    cores = usable_cores()
     own = "OMP_NUM_THREADS" in environ or "MKL_NUM_THREADS" in environ
-    if cores is not None and not own and cores < len(os.sched_getaffinity(0)):
+    if not own and cores < cores_in_sight():
         environ["OMP_NUM_THREADS"] = str(cores)
 
 
@@ -514,22 +509,6 @@ def table() -> str:
 
 def _row_of(name: str) -> Variable | None:
     return next((row for row in VARIABLES if row.covers(name)), None)
-
-
-def _cores_of_quota() -> int | None:
-    """Cores' worth of time that Linux gives this container; None without a limit."""
-    for quota_file, period_file in _QUOTAS:
-        try:
-            numbers = [
-                *Path(quota_file).read_text().split(),
-                *Path(period_file).read_text().split(),
-            ]
-            quota, period = int(numbers[0]), int(numbers[-1])
-        except (OSError, ValueError):  # no such file, or no limit ("max")
-            continue
-        if quota > 0:
-            return -(-quota // period)
-    return None
 
 
 if __name__ == "__main__":

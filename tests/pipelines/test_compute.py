@@ -57,9 +57,8 @@ def test_a_worker_asks_for_the_sum_of_what_it_loads():
 
 
 def test_as_many_workers_as_cores_gpus_and_memory_hold(gpus, monkeypatch):
-    monkeypatch.setattr(compute_module.os, "cpu_count", lambda: 16)
-    memory = {"SC_PAGE_SIZE": 1 << 12, "SC_PHYS_PAGES": 20 << 18}  # 20 GiB
-    monkeypatch.setattr(compute_module.os, "sysconf", memory.get)
+    monkeypatch.setattr(compute_module, "usable_cores", lambda: 16)
+    monkeypatch.setattr(compute_module, "usable_memory", lambda: 20 << 30)
     cuda = Hardware("cuda", True)
     gpus(2)
     assert Compute().count_workers(LITE, Hardware()) == 16
@@ -97,7 +96,7 @@ def test_only_the_precision_is_in_the_fingerprint():
 
 
 def test_ray_is_started_where_it_saves_more_than_it_costs(monkeypatch):
-    monkeypatch.setattr(compute_module.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(compute_module, "usable_cores", lambda: 2)
     assert not ray_saves_time(20, workers=2, stretch=1)
     assert ray_saves_time(60, workers=2, stretch=1)
     assert not ray_saves_time(60, workers=2, stretch=3)  # others use the cores

@@ -145,7 +145,7 @@ def test_a_container_with_less_time_than_cores_has_as_many_threads(
     for number, text in enumerate(files):
         (tmp_path / str(number)).write_text(text)
     paths = (str(tmp_path / "0"), str(tmp_path / str(len(files) - 1)))
-    monkeypatch.setattr("shards.environment._QUOTAS", (paths,))
+    monkeypatch.setattr("shards.machine._QUOTAS", (paths,))
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
     environ: dict[str, str] = {}
     limit_threads(environ)

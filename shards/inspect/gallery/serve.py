@@ -8,7 +8,6 @@ import gzip
 import ipaddress
 import json
 import logging
-import os
 import socket
 import threading
 import time
@@ -26,6 +25,7 @@ from shards.inspect.gallery.facts import facts, overview, quarantined
 from shards.inspect.gallery.file import page_of
 from shards.inspect.gallery.look import Look, look, thumbnail
 from shards.inspect.gallery.strip import JPEG, Strip
+from shards.machine import usable_cores
 from shards.reader import Dataset, Entry, read_sample
 
 __all__ = ["Server", "serve"]
@@ -112,7 +112,7 @@ class Site:
         self._page, self.policy = made.html.encode(), f"{made.policy}; frame-ancestors 'none'"
         self._cache = _Cache(_CACHED)
         # Decoding takes a core and some memory: no more clips at once than there are cores.
-        self._turns = os.cpu_count() or 2
+        self._turns = usable_cores()
         self._turn = threading.BoundedSemaphore(self._turns)
         self._routes: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/overview": lambda _: _json(self._about),

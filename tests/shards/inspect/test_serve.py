@@ -221,7 +221,7 @@ def test_what_hangs_does_not_keep_it_from_ending(
 ) -> None:
     """Of a thousand clips at once that are read from a store which does not answer, none is waited
     for by itself, which would take beyond this test's time."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 1000)
+    monkeypatch.setattr("shards.inspect.gallery.serve.usable_cores", lambda: 1000)
     monkeypatch.setattr("shards.inspect.gallery.serve._CLOSING", 0.5)
     site = Site(open_dataset(dataset))
     while site._turn.acquire(blocking=False):
