@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from preprocess.annotators.torch.loading import needed_packages
-from preprocess.errors import InputError
+from preprocess.errors import ClipError, InputError
 
 __all__ = ["DensePose", "DensePoseProgram", "image_of"]
 
@@ -63,19 +63,24 @@ class DensePoseProgram:
         self._program = program.float() if device == "cpu" else program
         self._path = path
         self._device = device
+        self._works = False  # has it made anything of an image?
 
     @torch.inference_mode()
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (H, W, 3) uint8: V, U and the part's number, 0 off the body.
 
-        Raises InputError when the program fails, or gives something else than DensePose.
+        Raises InputError when the program fails before it has made anything of an image, or gives
+        something else than DensePose, and ClipError when it fails later: by the image, then.
         """
         bgr_CHW = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1].transpose(2, 0, 1)))
         try:
             found = self._named(self._program(bgr_CHW.to(self._device)))
         except (RuntimeError, torch.jit.Error) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            if self._works:
+                raise ClipError(f"DensePose fails on a frame: {reason}") from error
             raise InputError(f"{self._path} fails on an image: {reason}") from error
+        self._works = True
         return image_of(found, frame.shape[:2])
 
     def _named(self, found: Any) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from preprocess.annotators.spec import Hardware
-from preprocess.errors import InputError
+from preprocess.errors import ClipError, InputError
 
 __all__ = ["Batches", "free_memory"]
 
@@ -51,6 +51,7 @@ class Batches:
         self._device = hardware.device
         self._bytes_per_item = bytes_per_item
         self._free_memory = free_memory
+        self._fitted = False  # has any batch?
 
     @property
     def size(self) -> int:
@@ -67,8 +68,8 @@ class Batches:
     ) -> list[Result]:
         """`forward` over all items, a batch at a time; it gives one result for each item.
 
-        Raises InputError when the GPU has too little memory: for one item, or for as many as the
-        user asked for.
+        Raises InputError when the GPU has too little memory for as many as the user asked for, or
+        for any item at all; ClipError when it has too little for one, but had enough for others.
         """
         results: list[Result] = []
         while len(results) < len(items):
@@ -89,11 +90,14 @@ class Batches:
         import torch
 
         try:
-            return forward(some)
+            found = forward(some)
+            self._fitted = True
+            return found
         except torch.cuda.OutOfMemoryError as error:
             if self._fixed or len(some) == 1:
-                advice = "--batch auto" if len(some) > 1 else "--device cpu, or fewer workers on it"
-                raise InputError(
+                alone = len(some) == 1
+                advice = "--device cpu, or fewer workers on it" if alone else "--batch auto"
+                raise (ClipError if alone and self._fitted else InputError)(
                     f"{len(some)} at once is too much for the memory of {self._device}: "
                     f"use {advice}"
                 ) from error

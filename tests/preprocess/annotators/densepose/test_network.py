@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from preprocess.annotators.densepose.annotator import DensePoseProgram, image_of
-from preprocess.errors import InputError
+from preprocess.errors import ClipError, InputError
 from tests.preprocess.annotators.densepose import small
 
 BOX = (10, 20, 26, 44)  # x0, y0, x1, y1
@@ -111,6 +111,25 @@ def test_a_program_of_something_else_is_refused(tmp_path, frame, program, said):
     path = small.save(tmp_path / "other.pt", program)
     with pytest.raises(InputError, match=said):
         DensePoseProgram(path, "cpu")(frame)
+
+
+class FailsOnBlack(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stand = small.Stand()
+
+    def forward(self, image):
+        return self.stand(image if image.any() else image.reshape(7, 3))
+
+
+def test_a_program_that_worked_and_fails_on_a_frame_fails_its_clip_alone(tmp_path, frame):
+    program = DensePoseProgram(small.save(tmp_path / "stand.pt", FailsOnBlack()), "cpu")
+    black = np.zeros_like(frame)
+    with pytest.raises(InputError, match=r"stand\.pt fails on an image"):
+        program(black)
+    program(frame)
+    with pytest.raises(ClipError, match=r"DensePose fails on a frame: .*shape"):
+        program(black)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

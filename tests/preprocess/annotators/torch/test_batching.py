@@ -5,7 +5,7 @@ import torch
 
 from preprocess.annotators.spec import Hardware
 from preprocess.annotators.torch.batching import AT_MOST, ON_CPU, Batches
-from preprocess.errors import InputError
+from preprocess.errors import ClipError, InputError
 
 MIB = 1 << 20
 
@@ -97,6 +97,19 @@ def test_too_little_memory_says_what_to_do():
         on_gpu().map(Network(capacity=0), range(9))
     with pytest.raises(InputError, match=r"5 at once is too much .*: use --batch auto"):
         on_gpu(batch=5).map(Network(capacity=4), range(9))
+
+
+def test_one_item_too_many_fails_its_clip_alone_where_others_had_room():
+    network, batches = Network(capacity=1), on_gpu()
+    batches.map(network, range(2))
+    network.capacity = 0
+    with pytest.raises(ClipError, match=r"1 at once is too much .* cuda:1"):
+        batches.map(network, range(2))
+    network, batches = Network(), on_gpu(batch=5)
+    batches.map(network, range(5))
+    network.capacity = 4
+    with pytest.raises(InputError, match=r"5 at once is too much .*: use --batch auto"):
+        batches.map(network, range(5))
 
 
 def test_other_errors_are_not_touched():
