@@ -63,7 +63,7 @@ class Lease:
         self._renewals += 1
         data = canonical_json({**self._holder, "renewals": self._renewals})
         try:
-            version = self._slot.put(data, self._version)
+            version = self._put(data)
         except (OSError, StorageError) as error:
             _log.debug("%s: not renewed: %s", self._slot.url, error)
             return  # again in a while; `check` knows how long that may go on
@@ -72,6 +72,16 @@ class Lease:
         else:
             self._version, self._renewed = version, began
 
+    def _put(self, data: bytes | None) -> str | None:
+        """`_Slot.put`; a write of ours that was made, though its answer was lost, is no other's."""
+        version = self._slot.put(data, self._version)
+        if version is not None:
+            return version
+        ours = self._slot.look_for(self._holder)
+        if ours is None:
+            return None
+        return ours.version if ours.data == data else self._slot.put(data, ours.version)
+
     def _keep(self, stop: threading.Event, every: float) -> None:
         while not stop.wait(every) and not self._lost:
             self._renew()
@@ -79,7 +89,7 @@ class Lease:
     def _release(self) -> None:
         if not self._lost:
             try:
-                self._slot.put(None, self._version)
+                self._put(None)
             except (OSError, StorageError) as error:
                 _log.debug("%s: not released, and lapses: %s", self._slot.url, error)
 
@@ -105,7 +115,7 @@ def leased(
     """
     slot = _Slot(store, name)
     holder = {**_who_am_i(), "began": round(time.time()), "id": secrets.token_hex(8)}
-    version = _acquire(slot, canonical_json(holder), lapse_seconds)
+    version = _acquire(slot, holder, lapse_seconds)
     lease = Lease(slot, holder, version, lapse_seconds)
     stop = threading.Event()
     thread = threading.Thread(
@@ -120,7 +130,8 @@ def leased(
         lease._release()
 
 
-def _acquire(slot: _Slot, data: bytes, lapse: float) -> str:
+def _acquire(slot: _Slot, holder: dict[str, Any], lapse: float) -> str:
+    data = canonical_json(holder)
     first: _Seen | None = None
     since = time.monotonic()
     while True:
@@ -147,6 +158,8 @@ def _acquire(slot: _Slot, data: bytes, lapse: float) -> str:
             continue
         if version is not None:
             return version
+        if (ours := slot.look_for(holder)) is not None:  # written, and its answer was lost
+            return ours.version
         first = None  # another was faster: see who
 
 
@@ -179,6 +192,11 @@ class _Slot:
             return _Seen(found.data, found.etag, found.age_seconds) if found else None
         data = self.store.read_if_there(self.name)
         return None if data is None else _Seen(data, data.hex(), 0.0)
+
+    def look_for(self, holder: dict[str, Any]) -> _Seen | None:
+        """What is there, if this holder wrote it."""
+        seen = self.look()
+        return seen if seen is not None and _parsed(seen.data).get("id") == holder["id"] else None
 
     def put(self, data: bytes | None, version: str | None) -> str | None:
         """Write it, or remove it for no data, if it has this version (None: is not there); the new

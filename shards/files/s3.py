@@ -4,6 +4,7 @@ writes that depend on what is there."""
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ __all__ = ["PART_BYTES", "Object", "abort_uploads", "is_s3", "put_if", "read_obj
 PART_BYTES = 1 << 25
 _MOST_PARTS = 10_000
 _AT_A_TIME = 4
+# Before a write is tried again that met another one of the same object.
+_CONFLICT_SECONDS = (0.1, 0.3, 1.0, 3.0)
 
 _log = logging.getLogger(__name__)
 
@@ -136,6 +139,17 @@ def put_if(fs: Any, path: str, data: bytes | None, etag: str | None) -> str | No
     """Write an object, or remove it for no data, only while it has this version; for None, only
     while there is none. The new version; None where another is there. Raises the client's errors.
     """
+    for seconds in _CONFLICT_SECONDS:
+        try:
+            return _put_if(fs, path, data, etag)
+        except OSError as error:
+            if _code(error) not in ("ConditionalRequestConflict", "409"):
+                raise
+        time.sleep(seconds)
+    return _put_if(fs, path, data, etag)
+
+
+def _put_if(fs: Any, path: str, data: bytes | None, etag: str | None) -> str | None:
     bucket, key, _ = fs.split_path(path)
     condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
     try:
@@ -150,12 +164,11 @@ def put_if(fs: Any, path: str, data: bytes | None, etag: str | None) -> str | No
             raise
         return None
     except OSError as error:
-        if _refused(error):
+        if _code(error) in ("PreconditionFailed", "412"):
             return None
         raise
 
 
-def _refused(error: BaseException) -> bool:
-    cause = error.__cause__
-    code = getattr(cause, "response", {}).get("Error", {}).get("Code", "")
-    return code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+def _code(error: BaseException) -> str:
+    """What S3 calls an error; "" where it is another's."""
+    return str(getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", ""))

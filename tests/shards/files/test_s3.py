@@ -8,12 +8,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from s3fs.errors import translate_boto_error
 
 from shards.errors import StorageError
 from shards.files import leases, s3
-from shards.files.leases import leased
+from shards.files.leases import Lease, leased
 from shards.files.locks import LOCK, Taken
 from shards.files.secrets import redact
 from shards.files.storage import Store
@@ -168,6 +171,84 @@ def test_a_lease_that_cannot_be_renewed_runs_out(
         monkeypatch.setattr(time, "monotonic", lambda: now() + leases._LAPSE_SECONDS)
         with pytest.raises(StorageError, match=r"could not be renewed for 45 s"):
             lease.check()
+
+
+@pytest.mark.parametrize("kind", ["s3", "another"])
+def test_a_write_whose_answer_was_lost_is_the_holders_own(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The client tries such a write again, and is refused by what it wrote itself."""
+    name = "bucket" if kind == "s3" else "memory_url"
+    store = Store.at(f"{request.getfixturevalue(name)}/out")
+    put = leases._Slot.put
+
+    def again(*arguments: Any) -> str | None:
+        put(*arguments)
+        return put(*arguments)
+
+    monkeypatch.setattr(leases._Slot, "put", again)
+    with leased(store, renew_seconds=300) as lease:
+        for _ in range(2):
+            lease._renew()
+            lease.check()
+    assert store.size(LOCK) is None
+
+
+def test_a_renewal_that_failed_and_was_written_is_no_other_build(
+    bucket: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store.at(f"{bucket}/out")
+    put = leases._Slot.put
+
+    def cut(*arguments: Any) -> None:
+        put(*arguments)
+        raise StorageError("the connection was cut")
+
+    def fail_to_renew(lease: Lease) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(leases._Slot, "put", cut)
+            lease._renew()
+
+    with leased(store, renew_seconds=300) as lease:
+        began = lease._renewed
+        fail_to_renew(lease)
+        assert lease._renewed == began
+        lease._renew()
+        lease.check()
+        assert lease._renewed > began
+        fail_to_renew(lease)
+    assert store.size(LOCK) is None  # nobody waits until it lapses
+
+
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "409"])
+def test_a_write_that_meets_another_is_tried_again(
+    bucket: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+) -> None:
+    fs = Store.at(bucket).fs
+    path = f"{bucket.removeprefix('s3://')}/{LOCK}"
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    call, conflicts = type(fs).call_s3, 2
+
+    def meets_others(fs: Any, method: str, **options: Any) -> Any:
+        if len(waited) < conflicts:
+            raise translate_boto_error(ClientError({"Error": {"Code": code}}, method))
+        return call(fs, method, **options)
+
+    monkeypatch.setattr(type(fs), "call_s3", meets_others)
+    etag = s3.put_if(fs, path, b"one", None)
+    assert etag
+    assert len(waited) == conflicts
+    assert s3.put_if(fs, path, b"two", None) is None  # one is there
+    conflicts = 1000
+    with pytest.raises(OSError, match=code):
+        s3.put_if(fs, path, b"two", etag)
+    found = s3.read_object(fs, path)
+    assert found is not None
+    assert found.data == b"one"
 
 
 def test_no_secret_is_told(
