@@ -69,7 +69,8 @@ def forget(root: Path, name: str) -> None:
 
 
 def _change(root: Path, change: Callable[[dict[str, Recorded]], object]) -> None:
-    with exclusive(root / f".{NAME}.lock"):
+    # Without locks one of two records made at the same time may be lost: it is made again.
+    with exclusive(root / f".{NAME}.lock", optional=True):
         records = read(root)
         change(records)
         files = {name: asdict(records[name]) for name in sorted(records)}

@@ -14,7 +14,7 @@ from preprocess.errors import InputError
 from preprocess.external_file import ExternalFile, Hub
 from preprocess.weights.advice import offline
 from shards.files.digest import sha256
-from shards.files.locks import Taken, exclusive
+from shards.files.locks import NoLocks, Taken, exclusive
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -94,7 +94,10 @@ def download(entry: ExternalFile, source: Hub, root: Path, say: Say) -> Download
 
 @contextmanager
 def alone_with(path: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Keep other processes from fetching the file `path`; `wait` is called if one is doing so."""
+    """Keep other processes from fetching the file `path`; `wait` is called if one is doing so.
+
+    Raises InputError on a file system without locks.
+    """
     lock = path.with_name(f".{path.name}.lock")
     with ExitStack() as stack:
         try:
@@ -102,6 +105,12 @@ def alone_with(path: Path, wait: Callable[[], None]) -> Iterator[None]:
         except Taken:
             wait()
             stack.enter_context(exclusive(lock))
+        except NoLocks as error:
+            raise InputError(
+                f"{path.parent} lies on a file system without locks, where two downloads at once "
+                "would spoil each other: fetch into another folder, by --weights or IDOL_WEIGHTS, "
+                "and copy it there."
+            ) from error
         yield
 
 

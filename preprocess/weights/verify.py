@@ -1,6 +1,6 @@
 """Whether a file in the folder is the one it should be, and what to do when it is not."""
 
-import errno
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ __all__ = [
     "require",
     "state",
 ]
+
+_log = logging.getLogger(__name__)
 
 State = Literal["ok", "absent", "damaged", "unrecorded"]
 
@@ -174,8 +176,7 @@ def _remember(
         checksums.record(root, entry.name, recorded)
     except OSError as error:
         # A folder that others share may be read-only: then the file is read at every use.
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
+        _log.debug("%s: the checksum of %s is not recorded: %s", root, entry.name, error)
 
 
 def _cut(size: int, entry: ExternalFile) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shards.files.home import expanded
-from shards.files.locks import Taken, exclusive
+from shards.files.locks import Taken, exclusive, needs_locks
 
 __all__ = ["FileCache"]
 
@@ -28,7 +28,7 @@ class FileCache:
     processes may share the folder: a file is filled by one while the others wait for it, and the
     system frees the lock of a process that dies. The least recently opened files make room for new
     ones, but for those that somebody `hold`s; whoever has another open keeps reading it.
-    All methods raise OSError.
+    All methods raise OSError, and of it NoLocks where the folder's file system has none.
     """
 
     def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
@@ -52,7 +52,8 @@ class FileCache:
         """`open` a file that keeps its name until it is closed."""
         while True:
             file = self.open(name, size, fill)
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+            with needs_locks(self.path(name)):
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH)
             if os.fstat(file.fileno()).st_nlink:
                 return file
             file.close()  # it made room between

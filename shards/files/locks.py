@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["BUILDING", "LOCK", "Taken", "alone_in", "exclusive", "process_start"]
+__all__ = [
+    "BUILDING",
+    "LOCK",
+    "NoLocks",
+    "Taken",
+    "alone_in",
+    "exclusive",
+    "needs_locks",
+    "process_start",
+]
 
 LOCK = ".lock"  # in a folder that one process alone may write to
 BUILDING = ".building.json"  # beside it: who writes, and how far that is (no lock, for reading)
@@ -16,6 +25,22 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 class Taken(Exception):
     """Another holds the lock; the message is its path."""
+
+
+class NoLocks(OSError):
+    """The file system on which a lock should lie has none."""
+
+
+@contextmanager
+def needs_locks(path: Path) -> Iterator[None]:
+    """An error in here by which the system says that it has no locks becomes NoLocks of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        why = "its file system has no locks: choose a folder on another one"
+        raise NoLocks(error.errno, why, str(path)) from error
 
 
 @contextmanager
@@ -31,17 +56,19 @@ def exclusive(path: Path, *, wait: bool = True, optional: bool = False) -> Itera
 
     Raises:
         Taken: another holds it, and this one would not wait.
+        NoLocks: the file system has none, and it is not `optional`.
         OSError: the file cannot be made.
     """
     from filelock import FileLock, Timeout  # a tenth of a second, for what few commands need
 
     lock = FileLock(path, blocking=wait, fallback_to_soft=False)
     try:
-        lock.acquire()
+        with needs_locks(path):
+            lock.acquire()
     except Timeout as error:
         raise Taken(str(path)) from error
-    except OSError as error:
-        if not optional or error.errno not in _UNSUPPORTED:
+    except NoLocks:
+        if not optional:
             raise
         yield
         return

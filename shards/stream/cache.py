@@ -53,7 +53,8 @@ class ShardCache:
             yield
         except OSError as error:
             raise StorageError(
-                f"cannot cache {shard.url} in {self._files.folder}: {explain(error)}"
+                f"cannot cache {shard.url} in {self._files.folder}: {explain(error)} "
+                "(--cache, in Python `cache`, names another folder)"
             ) from error
 
 

@@ -226,6 +226,15 @@ def test_a_cache_that_cannot_be_written_to_is_no_fault_of_the_videos(
         list_videos("videos", far)
 
 
+@pytest.mark.usefixtures("no_locks")
+def test_a_cache_without_locks_says_which_variable_moves_it(videos, memory, tmp_path, monkeypatch):
+    far = copied(videos, memory)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said = r"cannot be copied to \S+/cache/idol/sources: its file system has no locks.*XDG_CACHE"
+    with pytest.raises(StorageError, match=said):
+        list_videos("videos", far)
+
+
 def test_a_file_that_changed_is_fetched_anew(videos, memory):
     far = copied(videos, memory)
     before = Path(os.fspath(far / "old.avi"))

@@ -174,6 +174,14 @@ def test_a_file_that_was_replaced_upstream_is_not_taken_silently(offered, tmp_pa
     assert weights.checksum("tests/a.bin", tmp_path) == sha256(OTHER)
 
 
+@pytest.mark.usefixtures("no_locks")
+def test_a_folder_without_locks_is_named_before_the_download(offered, publisher, tmp_path):
+    _, entry = offered()
+    with pytest.raises(InputError, match=rf"{tmp_path}/tests lies on .* without locks.*--weights"):
+        fetch(entry, tmp_path)
+    assert placed(tmp_path) == ["tests/.a.bin.lock"]
+
+
 def test_a_full_disk_is_seen_before_the_download(offered, publisher, tmp_path, monkeypatch):
     _, entry = offered()
     usage = shutil.disk_usage(tmp_path)

@@ -143,6 +143,27 @@ def test_a_read_only_folder_works_and_stays_as_it_is(make_entry, tmp_path, monke
     require(tmp_path)
 
 
+@pytest.mark.usefixtures("no_locks")
+def test_a_folder_without_locks_works_and_records(make_entry, tmp_path):
+    make_entry()
+    put(tmp_path)
+    require(tmp_path)
+    assert checksums.read(tmp_path)["tests/a.bin"].sha256 == sha256(CONTENT)
+
+
+def test_what_cannot_be_recorded_is_used_and_read_again(make_entry, tmp_path, monkeypatch, caplog):
+    make_entry()
+    put(tmp_path)
+
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checksums, "record", refuse)
+    caplog.set_level("DEBUG", "preprocess")
+    require(tmp_path)
+    assert "the checksum of tests/a.bin is not recorded" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.files.locks import Taken, exclusive
+from shards.files.locks import NoLocks, Taken, exclusive
 from tests.processes import Start
 
 HOLD = """
@@ -91,3 +91,14 @@ def test_a_forked_process_does_not_hold_it_on(tmp_path: Path) -> None:
     finally:
         go.set()
         child.join()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_where_there_are_no_locks_it_is_said_or_done_without(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(NoLocks, match=r"its file system has no locks.*/lock"), exclusive(path):
+        pass
+    with exclusive(path, optional=True), exclusive(path, optional=True):
+        (tmp_path / "written").touch()
+    with pytest.raises(RuntimeError, match="of the work"), exclusive(path, optional=True):
+        raise RuntimeError("of the work")

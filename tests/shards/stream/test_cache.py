@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.errors import BadTar
+from shards.errors import BadTar, StorageError
 from shards.files import cache as file_cache
 from shards.files.storage import Store
 from shards.reader import open_dataset
@@ -76,6 +76,18 @@ def test_a_shard_placed_between_look_and_lock_leaves_no_part(
     monkeypatch.setattr(file_cache, "exclusive", late)
     cache.open(shard).close()
     assert [path.name for path in tmp_path.glob("[!.]*")] == [f"{shard.sha256}.tar"]
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_folder_without_locks_is_named_and_so_is_what_moves_it(
+    remote: str, tmp_path: Path
+) -> None:
+    shard = entries(remote)[0]
+    said = rf"cannot cache .* in {tmp_path}: .*has no locks: choose a folder .*\(--cache, in Python"
+    with pytest.raises(StorageError, match=said):
+        ShardCache(tmp_path, 2**20).open(shard)
+    with pytest.raises(StorageError, match=said):
+        ShardCache(tmp_path, 2**20).fetch(shard)
 
 
 def test_without_a_cache_clips_are_read_by_range(remote: str, tmp_path: Path) -> None:
