@@ -179,6 +179,8 @@ def _written(path: Path, metrics: Metrics) -> Iterator[None]:
             except OSError:
                 continue  # its disk may have room again later; the build does not depend on it
 
+    if path.is_dir():
+        raise InputError(f"--metrics {path} is a folder: name a file in it")
     if not path.parent.is_dir():
         raise InputError(f"--metrics {path}: there is no folder {path.parent}: make it first")
     try:

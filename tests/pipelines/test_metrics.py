@@ -73,6 +73,15 @@ def test_places_that_cannot_be_used_are_one_line(tmp_path, make_video, capsys, w
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("where", [".", "..", "/", "source"])
+def test_a_folder_is_no_file(tmp_path, make_video, capsys, monkeypatch, where):
+    (tmp_path / "source").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert build(tmp_path, make_video, "--metrics", where) == 2
+    assert f"--metrics {where} is a folder: name a file in it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
 def test_names_are_escaped():
     out = 'a "b"\\\nc'
     found = values(text({out: Counts().now()}))
