@@ -82,13 +82,13 @@ def plan_generations(
     """The plan of a dataset that exists: its generations as they were made, then what is new,
     unless it gives no clip or this is a `retry`.
 
-    Raises InputError naming videos that are gone or have changed, and new ones without `extend`;
-    and as `make_plan`.
+    Raises InputError naming videos that are gone, cannot be read any more or have changed, and new
+    ones without `extend`; and as `make_plan`.
     """
     whole = Plan(recipe, source, listing.videos, (), {}, (), listing.unreadable)
     digests = dict(zip((v.id for v in listing.videos), whole.digests, strict=True))
     known = {i: v for i, v in earlier.videos.items() if v.digest}
-    _refuse_changes(known, digests, source, earlier.url)
+    _refuse_changes(known, digests, listing, source, earlier.url)
     by_generation: list[list[Video]] = [[] for _ in earlier.summaries]
     new: list[Video] = []
     for video in listing.videos:
@@ -136,7 +136,11 @@ def _leave(new: Sequence[Video], source: Path, why: str) -> None:
 
 
 def _refuse_changes(
-    known: Mapping[str, SourceVideo], digests: Mapping[str, str], source: Path, url: str
+    known: Mapping[str, SourceVideo],
+    digests: Mapping[str, str],
+    listing: Listing,
+    source: Path,
+    url: str,
 ) -> None:
     gone = [video for video in known if video not in digests]
     # Two files of one stem keep their suffixes, and the one that was there is known without.
@@ -147,6 +151,12 @@ def _refuse_changes(
             f"them is in {url} as {stem(beside[0])}: give the new one another name"
         )
     changed = [i for i, v in known.items() if i in digests and digests[i] != v.digest]
+    reasons = {unreadable.id: unreadable.reason for unreadable in listing.unreadable}
+    unread = [video for video in gone if video in reasons]
+    gone = [video for video in gone if video not in reasons]
+    said = [f"{video} cannot be read now: {reasons[video]}" for video in unread[:_NAMED]]
+    if len(unread) > _NAMED:
+        said.append(f"nor can {len(unread) - _NAMED} others")
     faults = []
     if gone:
         faults.append(f"{_counted(gone, 'video')} {'is' if len(gone) == 1 else 'are'} gone")
@@ -154,9 +164,10 @@ def _refuse_changes(
         has = "has" if len(changed) == 1 else "have"
         faults.append(f"{_counted(changed, 'video')} {has} changed")
     if faults:
+        said.append(f"{' and '.join(faults)} since {url} was made of it")
+    if said:
         raise InputError(
-            f"{source}: {' and '.join(faults)} since {url} was made of it: put back what was "
-            "there, or choose another --out"
+            f"{source}: {'; '.join(said)}: put back what was there, or choose another --out"
         )
 
 

@@ -140,6 +140,21 @@ def test_what_is_gone_or_changed_is_named_in_a_line(videos, made, make_video, ca
     assert tree(made) == before
 
 
+def test_what_cannot_be_read_any_more_is_not_said_to_be_gone(videos, made, capfd):
+    before = tree(made)
+    (videos / "three.mkv").rename(videos / "away")
+    (videos / "one.mp4").write_bytes(b"")
+    for options in ([], ["--extend"]):
+        assert build(videos, made, *options) == 2
+        (line,) = capfd.readouterr().err.strip().splitlines()
+        assert "one cannot be read now: one.mp4 is empty; 1 video (three) is gone since" in line
+    (videos / "away").rename(videos / "three.mkv")
+    assert build(videos, made) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "one cannot be read now: one.mp4 is empty: put back what was there" in line
+    assert tree(made) == before
+
+
 def test_a_new_video_of_the_same_stem_is_to_be_renamed(videos, made, make_video, capfd):
     """The two would be known by their whole names, and the one that was there would be gone."""
     was, before = next(iter(sorted(videos.glob("*.mp4")))), tree(made)
