@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shards.files.atomic import UNFINISHED, atomic_folder, remove
 from shards.files.digest import sha256_file
+from shards.files.system_errors import explain
 
 __all__ = ["Checkpoints", "find_damage", "step_of"]
 
@@ -51,7 +52,12 @@ class Checkpoints:
         at = listed.index(path)
         # A later one was skipped as damaged, and must not count among those that are kept.
         for other in (*listed[:at], *listed[at + self.keep :]):
-            shutil.rmtree(other)
+            try:
+                shutil.rmtree(other)
+            except OSError as error:  # another user's, or a share's that does not answer
+                _log.warning(
+                    "checkpoint %s cannot be removed, and stays: %s", other, explain(error)
+                )
         return path
 
     def newest(self) -> Path | None:

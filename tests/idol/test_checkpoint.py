@@ -38,6 +38,25 @@ def test_a_damaged_later_one_does_not_push_out_a_new_one(tmp_path: Path) -> None
     assert checkpoints.listed() == [tmp_path / "step-00000006"]
 
 
+def test_one_that_cannot_be_removed_stays_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    others = checkpoints.write(1, fill)
+    remove = shutil.rmtree
+
+    def refuse(path: Path, **options: bool) -> None:
+        if path == others:
+            raise PermissionError(13, "Permission denied", str(path / "manifest.json"))
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    checkpoints.write(2, fill)
+    newest = checkpoints.write(3, fill)
+    assert checkpoints.listed() == [newest, others]
+    assert f"checkpoint {others} cannot be removed, and stays: " in caplog.text
+
+
 def test_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         fill(folder)
