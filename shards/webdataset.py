@@ -77,11 +77,13 @@ def clips(
             `webdataset.warn_and_continue` skips it.
 
     Raises:
-        ValueError: a mixture with weights.
+        ValueError: a mixture with weights; no frames.
         NotADataset, StorageError: as `ClipStream`.
         BadSample: clips lack a modality, or differ in size. While iterating, as BadTar: a clip is
             damaged; the message names shard and key.
     """
+    if frames is not None and frames < 1:
+        raise ValueError(f"frames must be at least 1, not {frames}")
     mixture = open_mixture(data)
     if mixture.weights is not None:
         raise ValueError("a mixture with weights: stream it by ClipStream, or mix pipelines")

@@ -71,6 +71,9 @@ def test_modalities_and_frames_may_be_chosen(dataset: Path) -> None:
         assert len(sample["rgb"]) == len(sample["pose"]) == 2
     with pytest.raises(NotADataset, match="none of 4 clips has 99 frames"):
         clips(dataset, split="train", frames=99)
+    for none in (0, -1):
+        with pytest.raises(ValueError, match=f"frames must be at least 1, not {none}"):
+            clips(dataset, split="train", frames=none)
     with pytest.raises(BadSample, match="has no normals"):
         clips(dataset, split="train", modalities=["normals"])
 
