@@ -114,12 +114,20 @@ class Dataset:
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """All samples by key, in the order of splits, shards, and places in the tars."""
-        return {
-            sample.key: Entry(shard, sample)
-            for shard in self.shards
-            for sample in shard.manifest.samples
-        }
+        """All samples by key, in the order of splits, shards, and places in the tars.
+
+        Raises NotADataset, naming both, where two shards hold one key.
+        """
+        found: dict[str, Entry] = {}
+        for shard in self.shards:
+            for sample in shard.manifest.samples:
+                if (other := found.get(sample.key)) is not None:
+                    raise NotADataset(
+                        f"{self.url}: {sample.key} is in {other.shard.name} and in {shard.name}: "
+                        "take one of the two away (`idol-shards verify` lists all such samples)"
+                    )
+                found[sample.key] = Entry(shard, sample)
+        return found
 
     def find(self, key: str) -> Entry:
         """The sample with a key, or with the only key that begins so.

@@ -16,6 +16,8 @@ from shards.manifest import Quarantined
 from shards.mix import open_mixture
 from shards.reader import open_dataset, read_sample
 from shards.sample.clip import Clip
+from shards.sample.codec import encode_clip
+from shards.writer import commit_shard
 
 # webdataset leaves the tars it read to the garbage collector to close.
 LEAKS = pytest.mark.filterwarnings(
@@ -49,6 +51,18 @@ def test_a_split_or_a_tar_can_be_opened(dataset: Path) -> None:
     (dataset / "train/shard-00001.json").unlink()
     scanned = open_dataset(dataset / "train/shard-00001.tar")
     assert [e.sample for e in scanned.entries.values()] == [e.sample for e in one.entries.values()]
+
+
+def test_a_key_of_two_shards_is_not_dropped_silently(
+    dataset: Path, make_clip: Callable[..., Clip]
+) -> None:
+    clip = make_clip(KEYS[1])
+    commit_shard(dataset, "train", 2, [(clip.key, encode_clip(clip))])
+    said = rf"{KEYS[1]} is in train/shard-00000\.tar and in train/shard-00002\.tar"
+    opened = open_dataset(dataset)
+    for read in (lambda: opened.entries, lambda: opened.find(KEYS[0]), lambda: [*opened.clips()]):
+        with pytest.raises(NotADataset, match=said):
+            read()
 
 
 def test_shards_that_do_not_exist_are_ignored_and_named(dataset: Path) -> None:
