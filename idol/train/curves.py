@@ -14,6 +14,7 @@ import numpy as np
 from idol.train.log import LOSSES, VALIDATION, read_json_lines
 from idol.train.stopping import TrainError
 from shards.command import BAD_INPUT, run
+from shards.files.atomic import write_atomically
 
 __all__ = ["loss_curves", "main", "smoothed"]
 
@@ -52,7 +53,7 @@ def loss_curves(folders: Sequence[str | Path]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    runs = [(Path(folder), _rows(Path(folder))) for folder in folders]
+    runs = [(_named(folder), _rows(Path(folder))) for folder in folders]
     figure = Figure(figsize=(4.2 * len(runs) + 0.8, 7.5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(_PANELS), len(runs), squeeze=False, sharex="col", sharey="row")
@@ -81,8 +82,8 @@ def _draw(folders: Sequence[str]) -> int:
         print((__doc__ or "").strip())
         return 0 if folders else BAD_INPUT
     png = loss_curves(folders)
-    path = Path(folders[0]).parent / "losses.png"
-    path.write_bytes(png)
+    path = _named(folders[0]).parent / "losses.png"
+    write_atomically(path, png)
     print(f"loss curves: {path}")
     return 0
 
@@ -125,6 +126,12 @@ def _panel(
     elif not axes.lines:
         axes.text(0.5, 0.5, "none in this stage", ha="center", transform=axes.transAxes, size=9)
     axes.grid(alpha=0.25, which="both")
+
+
+def _named(folder: str | Path) -> Path:
+    """The folder by its own name, which `.` and `..` are not."""
+    path = Path(folder)
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def _time_constant(steps: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from idol.train.curves import loss_curves, main, smoothed
@@ -48,6 +49,38 @@ def test_curves_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture
     one, two = decoded(loss_curves(stages[:1])), decoded(path.read_bytes())
     assert one.shape[0] == two.shape[0]
     assert two.shape[1] > 1.5 * one.shape[1]
+
+
+@pytest.mark.parametrize("here", [".", "model/.."])
+def test_a_folder_that_goes_by_no_name_has_its_curves_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str
+) -> None:
+    stage = write_run(tmp_path / "image")
+    (stage / "model").mkdir()
+    monkeypatch.chdir(stage)
+    titles: list[str] = []
+    monkeypatch.setattr(Axes, "set_title", lambda self, title: titles.append(title))
+    assert main([here]) == 0
+    assert titles == ["image"]
+    assert (tmp_path / "losses.png").is_file()
+    assert not (stage / "losses.png").exists()
+
+
+def test_curves_that_cannot_be_written_leave_those_that_were_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, path = write_run(tmp_path / "image"), tmp_path / "losses.png"
+    path.write_bytes(b"before")
+    write = Path.write_bytes
+
+    def full(file: Path, data: bytes) -> int:
+        write(file, data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main([str(stage)]) == 2
+    assert path.read_bytes() == b"before"
+    assert sorted(tmp_path.iterdir()) == [stage, path]
 
 
 @pytest.mark.parametrize("names", [("distill_video", "distill_depth"), ("reconstruction",)])
