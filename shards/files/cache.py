@@ -119,8 +119,8 @@ def _open_existing(place: Path) -> BinaryIO | None:
     except FileNotFoundError:
         return None
     # The time of last use, for eviction; through the handle, for the name may go meanwhile. Of
-    # another user's file it cannot be told.
-    with suppress(PermissionError):
+    # another user's file, or where nothing can be written, it cannot be told.
+    with suppress(OSError):
         os.utime(file.fileno())
     return file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import multiprocessing
 import os
@@ -172,6 +173,20 @@ def test_another_users_shard_is_read_and_stays(
         with cache.open(shard) as file:
             assert len(file.read()) == shard.bytes
     assert theirs.exists()
+
+
+def test_a_shard_is_read_though_its_folder_became_read_only(
+    remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    shard = entries(remote)[0]
+    cache = ShardCache(tmp_path, 2**20)
+    cache.open(shard).close()
+    monkeypatch.setattr(os, "utime", refused)
+    with cache.open(shard) as file:
+        assert len(file.read()) == shard.bytes
 
 
 def test_who_has_a_shard_open_keeps_it(remote: str, tmp_path: Path) -> None:
