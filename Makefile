@@ -86,7 +86,7 @@ TRAIN = $(BIN)/idol-train --preset tiny --shards $(DEMO)/shards
 DRAW = $(BIN)/idol-generate $(DEMO)/shards::videos-cam01-16 --driving $(DEMO)/shards::videos-cam01-16 \
 	--no-watermark
 
-demo-train: .venv/train  ## Train people64, a packaged model, further on the demo's shards, and generate a held-out clip
+demo-train: .venv/train  ## Train people64 further on the demo's shards, and generate a clip that was held out
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
 	@$(TRAIN) --stage video --init-from idol/pretrained/people64 --steps 300 --learning-rate 5e-4 \
 		--mirror 0.5 --ema 0.99 --sample-every 100 --output $(DEMO)/train/video
@@ -96,7 +96,7 @@ demo-train: .venv/train  ## Train people64, a packaged model, further on the dem
 	@echo "sample images: $(DEMO)/train/*/images"
 	@echo "curves: $(BIN)/tensorboard --logdir $(DEMO)/train, then http://localhost:6006"
 
-demo-train-from-nothing: .venv/train  ## The same from nothing, in all three stages, 20 minutes
+demo-train-from-nothing: .venv/train  ## Train from nothing on the demo's shards, in all three stages, 20 minutes
 	@test -f $(DEMO)/shards/dataset.json || $(MAKE) demo
 	@$(TRAIN) --stage pretrain --output $(DEMO)/from-nothing/pretrain
 	@$(TRAIN) --stage image --init-from $(DEMO)/from-nothing/pretrain --output $(DEMO)/from-nothing/image
@@ -106,7 +106,7 @@ demo-train-from-nothing: .venv/train  ## The same from nothing, in all three sta
 	@$(DRAW) --model $(DEMO)/from-nothing/video --out $(DEMO)/from-nothing/generated
 	@echo "a held-out clip, generated: $(DEMO)/from-nothing/generated/side_by_side.mp4"
 
-demo-generate: .venv/generate  ## Generate a moving person with depth, by the model that is there already
+demo-generate: .venv/generate  ## Generate a walking person with depth by posed128, of rendered people: a minute, no training
 	@$(BIN)/idol-prep weights fetch rivagan
 	@$(BIN)/idol-generate examples/people-128.tar::people-00009 --driving examples/people-128.tar::people-00007 \
 		--model idol/pretrained/posed128 --keep-background --fill-hole --out $(DEMO)/generated
@@ -125,7 +125,7 @@ screenshots: .venv/dev  ## Take the pictures of the pages that the README shows;
 PEOPLE := people-train
 TRAIN_PEOPLE = $(BIN)/idol-train --preset tiny --shards $(PEOPLE)/mixed
 
-train-people: .venv/people  ## Train the tiny model on rendered people and the footage: eight hours, resumable
+train-people: .venv/people  ## Train a model like people64 on rendered people and the footage: eight hours, resumable
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
 		--out $(PEOPLE)/filmed --size 64 --pose-style dwpose --workers $(WORKERS) --max-quarantine 3
@@ -147,8 +147,8 @@ BF16 := $(shell grep -qE 'avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null && ech
 # First it learns pictures twice as large, on 1400 people; then to mend the photo's person posed in each
 # frame, on some 2100 more besides (those of 3904 before whom the camera stands still); then to leave what
 # stands still; then all of it in one step, from noise alone; and last with the posed person's depth, on 1000
-# others.
-train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixels: a night on two cores with the data, resumable
+# others and on 400 who turn about. posed128 itself: idol/pretrained/posed128/README.md.
+train-people-large: .venv/people  ## Train a model like posed128 from people64: a night on two cores with the data, resumable
 	@$(BIN)/idol-prep weights fetch lite footage
 	@$(BIN)/idol-prep build --dataset videos --source "$$($(BIN)/idol-prep weights where footage)" \
 		--out $(LARGE)/filmed --size 128 --pose-style dwpose --workers $(WORKERS) --max-quarantine 3
@@ -194,26 +194,30 @@ train-people-large: .venv/people  ## people64 goes on as a model of 128x128 pixe
 
 LIFTING := people-lifting.npz
 
-train-lifting: .venv/people  ## Train anew what tells how deep joints are: half an hour
+train-lifting: .venv/people  ## Train the network that posed128 has the depth of joints from: half an hour
 	@$(BIN)/python -m preprocess.sources.people.lifting --people examples/people-lifting.yaml --workers $(WORKERS) --out $(LIFTING)
 	@echo "the network: $(LIFTING) (idol comes with shards/sample/lifting.npz)"
 
 CLAIMS := claims
-CLAIM = $(BIN)/idol-bench claims --shards $(CLAIMS)/shards --write docs/claims.md
+# The page that the tables are written into; WRITE=docs/claims.md: that of this checkout.
+WRITE := $(CLAIMS)/claims.md
+CLAIM = $(BIN)/idol-bench claims --shards $(CLAIMS)/shards --write $(WRITE)
 
 # Tab. 4's rows are whole models, trained from nothing; Tab. 5's go on with one that is there, since
 # losses between two streams find nothing to compare in a network that has learned little.
-claims: .venv/people  ## The paper's claims on rendered people: Tab. 4 and 5, five seeds; a day on two cores, resumable
+claims: .venv/people  ## Try the paper's claims on rendered people: Tab. 4 and 5, five seeds; a day on two cores, resumable
 	@$(BIN)/idol-prep weights fetch lite
 	@$(BIN)/idol-prep build --recipe people --source examples/people-train.yaml --out $(CLAIMS)/shards \
 		--clip-length 12 --size 64 --val-fraction 0.05
 	@$(BIN)/idol-prep build --recipe people --source examples/people-held-out.yaml --out $(CLAIMS)/held-out \
 		--clip-length 8 --size 64 --val-fraction 0
+	@test -f $(WRITE) || printf '<!-- idol-bench claims: %s -->\n' begin end > $(WRITE)
 	@$(CLAIM) --out $(CLAIMS)/from-nothing --tables 4
 	@$(CLAIM) --out $(CLAIMS)/going-on --tables 5 --start idol/pretrained/people64 --held-out $(CLAIMS)/held-out \
 		--train examples/claims-going-on.json --video-steps 240 --grid 0.01 10 100 1000 --grid-seeds 100
+	@echo "the tables: $(WRITE)"
 
-figures: .venv/people  ## The like of the paper's Fig. 3 to 8, of what make claims left
+figures: .venv/people  ## Draw the like of the paper's Fig. 3 to 8 from what make claims left
 	@$(BIN)/idol-bench figures --claims $(CLAIMS)/from-nothing --out $(CLAIMS)/figures-from-nothing
 	@$(BIN)/idol-bench figures --claims $(CLAIMS)/going-on --out $(CLAIMS)/figures
 
@@ -224,7 +228,7 @@ FOOTAGE = $$($(BIN)/idol-prep weights where footage)
 WALKS = $(DEMO)/man.png --background $(DEMO)/place.png --driving "$(FOOTAGE)/demo.mp4" --retarget none \
 	--start-frame 60 --frames 64 --keep-background --fill-hole
 
-demo-generate-footage: .venv/generate  ## Generate with the demo's model: the held-out man walks, the walker balances
+demo-generate-footage: .venv/generate  ## Generate from real footage, by make demo-train's model and by posed128: a man walks
 	@test -d $(DEMO)/train/video/model || $(MAKE) demo-train
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@$(STILL) "$(FOOTAGE)/cam01.mp4" 0 $(DEMO)/man.png
@@ -232,7 +236,7 @@ demo-generate-footage: .venv/generate  ## Generate with the demo's model: the he
 	@$(BIN)/idol-generate $(WALKS) --model $(DEMO)/train/video --out $(DEMO)/generate/man-walks
 	@$(BIN)/idol-generate $(DEMO)/shards::videos-demo-160 --driving "$(FOOTAGE)/cam01.mp4" --fps 15 --frame motion \
 		--keep-background --fill-hole --model $(DEMO)/train/video --out $(DEMO)/generate/walker-balances
-	@echo "and the man by the model that comes with the package, which has seen 6200 people"
+	@echo "and the man by posed128, which has seen 6700 rendered people"
 	@$(BIN)/idol-generate $(WALKS) --out $(DEMO)/generate/man-walks-packaged
 	@$(BIN)/idol-eval watermark $(DEMO)/generate/man-walks/video.mp4
 	@echo "videos beside their depth: $(DEMO)/generate/*/side_by_side.mp4; as images: $(DEMO)/generate/*/sheet.png"
@@ -258,23 +262,23 @@ test: lint  ## Lint, types and the fast tests (some 17 minutes on two cores)
 LATER := generate evaluate app bench
 LATER := $(LATER:%=tests/idol/%)
 
-test-model: .venv/dev  ## The fast tests of idol/ up to training, and of rendering
+test-model: .venv/dev  ## Run the fast tests of idol/ up to training, and of rendering
 	@$(FAST) tests/idol $(LATER:%=--ignore %)
 
-test-generate: .venv/dev  ## Those of generation, evaluation, the page and idol-bench
+test-generate: .venv/dev  ## Run the fast tests of generation, evaluation, the page and idol-bench
 	@$(FAST) $(LATER)
 
-test-pipelines: .venv/dev  ## Those of pipelines/, which wait for Ray much of the time
+test-pipelines: .venv/dev  ## Run the fast tests of pipelines/, which wait for Ray much of the time
 	@$(FAST) tests/pipelines
 
-test-rest: .venv/dev  ## All other fast tests
+test-rest: .venv/dev  ## Run all other fast tests
 	@$(FAST) tests --ignore tests/idol --ignore tests/pipelines
 
-test-slow: .venv/dev  ## The slow tests
+test-slow: .venv/dev  ## Run the slow tests
 	@$(BIN)/idol-prep weights fetch lite footage rivagan i3d inception
 	@$(PYTEST) -m "slow and not gpu"
 
-test-gpu: .venv/dev  ## The tests that need a GPU, all of them
+test-gpu: .venv/dev  ## Run the tests that need a GPU, all of them
 	@$(BIN)/python -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || \
 		{ echo "torch finds no GPU here: these tests need one of NVIDIA's, and its driver (nvidia-smi shows it)"; exit 2; }
 	@$(PYTEST) -m gpu

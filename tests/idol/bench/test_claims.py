@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -211,6 +212,18 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
 def test_the_document_has_the_marks() -> None:
     page = (Path(__file__).parents[3] / "docs/claims.md").read_text()
     assert "new" in written_between(page, NAME, "new")
+
+
+def test_make_claims_begins_a_document_of_its_own(tmp_path: Path) -> None:
+    recipe = ["make", "-n", "claims", f"CLAIMS={tmp_path}"]
+    root = Path(__file__).parents[3]
+    told = subprocess.run(recipe, cwd=root, capture_output=True, text=True, check=True).stdout
+    document = tmp_path / "claims.md"
+    assert f"--write {document} " in told
+    (begun,) = (line for line in told.splitlines() if line.startswith("test -f"))
+    for _ in range(2):
+        subprocess.run(["sh", "-c", begun], check=True)
+        assert "new" in written_between(document.read_text(), NAME, "new")
 
 
 def test_the_document_is_what_its_numbers_say() -> None:
