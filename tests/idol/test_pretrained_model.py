@@ -46,6 +46,19 @@ def test_it_is_a_pipeline(there: tuple[Path, list[Clip]]) -> None:
     assert np.isfinite(made.depth).all()
 
 
+@pytest.mark.slow  # seconds: a model of its own
+def test_the_example_of_the_readme_generates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = (EXAMPLES.parent / "README.md").read_text().split("```python\n")[1:]
+    (code,) = (block.split("```")[0] for block in blocks if "IdolPipeline" in block)
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert "(24, 128, 128)" in capsys.readouterr().out
+    assert (tmp_path / "first.png").exists()
+
+
 # A posed person is as broad as they are in their own photo, and has their skirt.
 LEAST_OVERLAP = {"people64": 0.85, "posed128": 0.75}
 
