@@ -29,7 +29,6 @@ from preprocess.provenance import provenance
 from preprocess.remote import located
 from preprocess.sources.densepose import with_densepose
 from preprocess.sources.groups import grouped
-from preprocess.sources.reasons import without_source
 from preprocess.sources.registry import list_videos
 from preprocess.sources.values import Split
 from preprocess.sources.videos import in_turn
@@ -137,10 +136,8 @@ def plan_build(
         plan = make_plan(recipe, source, listing, scan)
     else:
         plan = plan_generations(recipe, source, listing, scan, earlier, extend=extend, retry=retry)
-    failed = [replace(f, reason=without_source(f.reason, source)) for f in scan.failed]
     return replace(
         plan,
-        unreadable=(*plan.unreadable, *failed),
         split_rules=plan.split_rules if earlier else (*grouping, *plan.split_rules),
         spread=spread,
     )

@@ -25,7 +25,7 @@ from pipelines.recipe import Recipe
 from pipelines.splits import Splits, split_more
 from preprocess.errors import InputError
 from preprocess.sources.files import stem
-from preprocess.sources.values import Listing, Split, Video
+from preprocess.sources.values import Listing, Split, Unreadable, Video
 from shards.dataset import read_info, summaries_of
 from shards.files.storage import Store
 from shards.videos import VIDEOS, SourceVideo, read_videos
@@ -119,11 +119,15 @@ def plan_generations(
                 continue
         part = replace(listing, videos=tuple(videos), unreadable=())
         try:
-            plans.append(make_plan(recipe, source, part, find_breaks, splits=splits, limit=left))
+            plan = make_plan(recipe, source, part, find_breaks, splits=splits, limit=left)
         except NoClip as error:
             if videos is not new:
                 raise
             _leave(new, source, error.why)
+            continue
+        if videos is not new:
+            _refuse_unread(plan.unreadable, source, earlier.url)
+        plans.append(plan)
     return _joined(plans, listing, earlier)
 
 
@@ -171,6 +175,15 @@ def _refuse_changes(
         )
 
 
+def _refuse_unread(unread: Sequence[Unreadable], source: Path, url: str) -> None:
+    """Its other shots would be another dataset's."""
+    if unread:
+        raise InputError(
+            f"{source}: {unread[0].id}, of which {url} was made, cannot be read now: "
+            f"{unread[0].reason}; run the same command once it can"
+        )
+
+
 def _counted(ids: Sequence[str], what: str) -> str:
     named = ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
     return f"{len(ids)} {what}{'s' * (len(ids) != 1)} ({named})"
@@ -206,7 +219,7 @@ def _joined(plans: Sequence[Plan], listing: Listing, earlier: Earlier) -> Plan:
         tuple(splits),
         dict(sorted(shards.items())),
         tuple(short for plan in plans for short in plan.short),
-        listing.unreadable,
+        (*listing.unreadable, *(unread for plan in plans for unread in plan.unreadable)),
         (*earlier.rules, *(rule for plan in plans for rule in plan.split_rules)),
         _added([plan.shots for plan in plans]),
         listing.passed_over,
@@ -219,7 +232,7 @@ def _joined(plans: Sequence[Plan], listing: Listing, earlier: Earlier) -> Plan:
 def _summary(plan: Plan, listing: Listing, earlier: Earlier) -> Mapping[str, Any]:
     """Of what is new, files that cannot be read among it."""
     failed = tuple(u for u in listing.unreadable if u.id not in earlier.videos)
-    return replace(plan, unreadable=failed).source_summary()
+    return replace(plan, unreadable=(*failed, *plan.unreadable)).source_summary()
 
 
 def _added(counts: Sequence[ShotCount]) -> ShotCount:

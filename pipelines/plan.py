@@ -16,6 +16,7 @@ from pipelines.recipe import Recipe
 from pipelines.splits import Splits, split_videos
 from preprocess.errors import InputError
 from preprocess.shots import Break, Shot, gap_breaks, in_words, shots_of
+from preprocess.sources.reasons import without_source
 from preprocess.sources.values import Listing, PassedOver, Split, Spread, Unreadable, Video
 from preprocess.sources.videos import in_turn
 from shards.dataset import source_of
@@ -236,8 +237,9 @@ class NoClip(InputError):
         self.why = why
 
 
-FindBreaks = Callable[[Sequence[Video]], Iterable[Sequence[Break]]]
-"""What ends shots within each of the videos, in their order; one is looked at when it is due."""
+FindBreaks = Callable[[Sequence[Video]], Iterable[Sequence[Break] | Unreadable]]
+"""What ends shots within each of the videos, in their order, or why that cannot be told; one is
+looked at when it is due."""
 
 
 def make_plan(
@@ -251,8 +253,9 @@ def make_plan(
 ) -> Plan:
     """Cut every video's shots into clips and those of each split into shards, in source order.
 
-    Without `find_breaks` gaps in time alone end shots. `splits` of the videos, with the rules in
-    words, and `limit` take the place of the recipe's. Raises NoClip when there is none at all.
+    Without `find_breaks` gaps in time alone end shots. Videos whose breaks cannot be told are not
+    of the plan, but unreadable. `splits` of the videos, with the rules in words, and `limit` take
+    the place of the recipe's. Raises NoClip when there is none at all.
     """
     sides, rules = splits or split_videos(listing.videos, recipe)
     limit = recipe.limit if limit is None else limit
@@ -260,7 +263,7 @@ def make_plan(
     long = [n for n in used if listing.videos[n].frames >= recipe.span]
     short = [listing.videos[n].id for n in used if listing.videos[n].frames < recipe.span]
     if find_breaks is None:
-        breaks: Iterable[Sequence[Break]] = (
+        breaks: Iterable[Sequence[Break] | Unreadable] = (
             gap_breaks(listing.videos[n], recipe.max_gap) for n in long
         )
     else:
@@ -269,7 +272,11 @@ def make_plan(
     count = _Counting(recipe.span)
     planned = 0
     short_shots = []
+    failed: dict[int, Unreadable] = {}
     for index, found in zip(long, breaks, strict=False):
+        if isinstance(found, Unreadable):
+            failed[index] = replace(found, reason=without_source(found.reason, source))
+            continue
         shots = count.add(shots_of(listing.videos[index].frames, found))
         if all(shot.frames < recipe.span for shot in shots):
             reason = _short_shots(shots, recipe.span)
@@ -292,22 +299,27 @@ def make_plan(
             reasons.append(f"{count.short} shots shorter than {than}")
         if left_out := sides.count(None):
             reasons.append(f"{left_out} on neither side of the split")
-        reasons += [f"{u.id}: {u.reason}" for u in listing.unreadable[:5]]
+        unread = (*listing.unreadable, *failed.values())
+        reasons += [f"{u.id}: {u.reason}" for u in unread[:5]]
         raise NoClip("; ".join(reasons) or "no video in it", shorter=bool(short or short_shots))
     size = recipe.clips_per_shard
+    left = [n for n in range(len(listing.videos)) if n not in failed]
+    number = {n: place for place, n in enumerate(left)}
     shards = {
-        (split, start // size): tuple(clips[start : start + size])
+        (split, start // size): tuple(
+            replace(clip, video=number[clip.video]) for clip in clips[start : start + size]
+        )
         for split, clips in sorted(by_split.items())
         for start in range(0, len(clips), size)
     }
     return Plan(
         recipe,
         source,
-        listing.videos,
-        sides,
+        tuple(listing.videos[n] for n in left),
+        tuple(sides[n] for n in left),
         shards,
         tuple(short),
-        listing.unreadable,
+        (*listing.unreadable, *failed.values()),
         rules,
         count.total(),
         listing.passed_over,

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.recipe import Recipe
 from pipelines.spread import OnCluster
 from preprocess.cut_scan import cuts_of, known_cuts
+from preprocess.errors import ClipError
 from preprocess.shots import Break, gap_breaks
 from preprocess.sources.values import Spread, Unreadable, Video
 from preprocess.sources.videos import in_turn
@@ -21,13 +22,14 @@ __all__ = ["Scan"]
 _FEW = 3000
 _POLL = 0.1  # seconds
 
+_Found = Sequence[Break] | Unreadable
+
 
 class Scan:
     """`pipelines.plan.FindBreaks` of a recipe: gaps in time, and cuts where it asks for them.
 
-    `failed` are the videos that could not be looked at: they are one shot but for gaps. No video
-    is looked at that the recipe's `limit` does not need. `on_frames` is told how many more frames
-    have been looked at; with fewer than two `processes` that is done in this one.
+    No video is looked at that the recipe's `limit` does not need. `on_frames` is told how many more
+    frames have been looked at; with fewer than two `processes` that is done in this one.
     """
 
     def __init__(
@@ -41,23 +43,22 @@ class Scan:
         self._processes = processes
         self._on_frames = on_frames
         self._spread = spread
-        self.failed: list[Unreadable] = []
 
-    def __call__(self, videos: Sequence[Video]) -> Iterator[Sequence[Break]]:
+    def __call__(self, videos: Sequence[Video]) -> Iterator[Sequence[Break] | Unreadable]:
         cuts = self._cuts(videos) if self._recipe.finds_cuts else ([] for _ in videos)
         gaps_of = partial(gap_breaks, max_gap=self._recipe.max_gap)
         # With a limit few videos are needed, and which ones is known as their cuts are.
         near = self._recipe.limit is not None
         gaps = map(gaps_of, videos) if near else self._spread(gaps_of, videos)
         for found_gaps, found in zip(gaps, cuts, strict=True):
-            yield [*found_gaps, *found]
+            yield found if isinstance(found, Unreadable) else [*found_gaps, *found]
 
-    def _cuts(self, videos: Sequence[Video]) -> Iterator[Sequence[Break]]:
+    def _cuts(self, videos: Sequence[Video]) -> Iterator[_Found]:
         sure = self._surely_needed(videos)
         if isinstance(self._spread, OnCluster) and not self._few_frames(videos[:sure]):
             for video, found in zip(videos, self._spread(_looked, videos[:sure]), strict=False):
                 self._on_frames(video.frames)
-                yield self._failed(video, found) if isinstance(found, str) else found
+                yield found
             yield from map(self._here, videos[sure:])
             return
         if self._processes < 2 or sure < 2 or self._few_frames(videos[:sure]):
@@ -67,7 +68,7 @@ class Scan:
         try:
             with _Pool(min(self._processes, sure), self._on_frames) as pool:
                 for video, future in pool.start(videos[:sure]):
-                    yield self._result(video, future)
+                    yield _result(video, future)
                     done += 1
         except BrokenProcessPool:  # a decoder crashed: it is found by looking at one at a time
             pass
@@ -75,9 +76,9 @@ class Scan:
             try:
                 with _Pool(1, self._on_frames) as pool:
                     ((_, future),) = pool.start([video])
-                    yield self._result(video, future)
+                    yield _result(video, future)
             except BrokenProcessPool as error:
-                yield self._failed(video, error)
+                yield _failed(video, error)
         yield from map(self._here, videos[sure:])
 
     def _surely_needed(self, videos: Sequence[Video]) -> int:
@@ -101,33 +102,31 @@ class Scan:
                 return False
         return True
 
-    def _here(self, video: Video) -> Sequence[Break]:
-        try:
-            return cuts_of(video, self._on_frames)
-        except Exception as error:
-            return self._failed(video, error)
-
-    def _result(self, video: Video, future: "Future[list[Break]]") -> Sequence[Break]:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            raise
-        except Exception as error:
-            return self._failed(video, error)
-
-    def _failed(self, video: Video, error: Exception | str) -> Sequence[Break]:
-        why = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        reason = f"its cuts could not be looked for: {why}"
-        self.failed.append(Unreadable(video.id, reason))
-        return ()
+    def _here(self, video: Video) -> _Found:
+        return _looked(video, self._on_frames)
 
 
-def _looked(video: Video) -> list[Break] | str:
+def _looked(video: Video, on_frames: Callable[[int], None] = lambda frames: None) -> _Found:
     """Its cuts, or why they cannot be looked for; for any machine."""
     try:
-        return cuts_of(video)
+        return cuts_of(video, on_frames)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return _failed(video, error)
+
+
+def _result(video: Video, future: "Future[list[Break]]") -> _Found:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise
+    except Exception as error:
+        return _failed(video, error)
+
+
+def _failed(video: Video, error: Exception) -> Unreadable:
+    """Without its cuts known its clips might lie across them, for ever: it gives none."""
+    why = str(error) if isinstance(error, ClipError) else f"{type(error).__name__}: {error}"
+    return Unreadable(video.id, f"its cuts could not be looked for: {why}")
 
 
 class _Pool:

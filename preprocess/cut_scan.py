@@ -26,8 +26,8 @@ def cuts_of(video: Video, on_frames: Callable[[int], None] = lambda frames: None
     """What ends shots within a video but for gaps in time; `on_frames` is told how many more
     frames have been looked at.
 
-    Frames that cannot be read are passed over: their clips will be quarantined. Where the disk or
-    the network failed, and not the video, nothing is kept.
+    Frames that cannot be read are passed over: their clips will be quarantined. Raises ClipError
+    where the disk or the network failed, and not the video: a cut may lie where nobody looked.
     """
     known = known_cuts(video)
     if known is not None:
@@ -35,9 +35,18 @@ def cuts_of(video: Video, on_frames: Callable[[int], None] = lambda frames: None
         return known
     failures: list[ClipError] = []
     found = find_breaks(_glances(video, on_frames, failures))
-    if not any(isinstance(failure.__cause__, OSError) for failure in failures):
-        keep(_kept_at(video), canonical_json([[b.before, b.after, b.why] for b in found]))
+    for failure in failures:
+        if _disk_failed(failure):
+            raise failure
+    keep(_kept_at(video), canonical_json([[b.before, b.after, b.why] for b in found]))
     return found
+
+
+def _disk_failed(failure: ClipError) -> bool:
+    """Whether the operating system could not read, and not a decoder (Pillow's errors are OSErrors
+    as well, without a number)."""
+    cause = failure.__cause__
+    return isinstance(cause, OSError) and cause.errno is not None
 
 
 def known_cuts(video: Video) -> list[Break] | None:

@@ -14,8 +14,8 @@ def check_poses(data: Datasets, wanted: str | None) -> None:
     if wanted is None or data.config.stage == "pretrain":
         return
     for info in clip_infos(data):
-        pose = info.get("pose")
-        style = pose.get("style") if isinstance(pose, dict) else None
+        described = info.get("keypoints")
+        style = described.get("style") if isinstance(described, dict) else None
         if style not in (None, wanted):
             raise DataError(
                 f"--variant {data.config.variant} learns from {wanted} skeletons, and those of the "

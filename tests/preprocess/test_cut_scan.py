@@ -49,8 +49,9 @@ class Offline(VideoFile):
         raise ClipError(f"{self.path}: Input/output error") from OSError(5, "Input/output error")
 
 
-def test_what_is_found_while_the_disk_fails_is_not_kept(video):
-    assert cuts_of(replace(video, reader=Offline(video.reader.path))) == []
+def test_nothing_is_found_while_the_disk_fails(video):
+    with pytest.raises(ClipError, match="Input/output error"):
+        cuts_of(replace(video, reader=Offline(video.reader.path)))
     assert cuts_of(video) == [Break(19, 20, "cut")]
 
 

@@ -57,12 +57,21 @@ def test_clips_that_say_nothing_give_relative_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", [None, [], {"depth_person": "metres"}])
 def test_jsons_of_another_shape_say_nothing(tmp_path: Path, said: Any) -> None:
     one = clip(0)
-    one = replace(one, info={**one.info, "depth": said, "pose": said})
+    one = replace(one, info={**one.info, "depth": said, "keypoints": said})
     data = open_datasets(micro("image", write_shards(tmp_path / "shards", [one]), tmp_path / "run"))
     assert depth_meaning(data) == DepthMeaning()
     check_poses(data, "dwpose")
     with pytest.raises(KeyError, match="no depth_person with a range"):
         one.depth_in_unit("depth_person")
+
+
+def test_skeletons_of_another_style_are_refused(tmp_path: Path) -> None:
+    """Of clips as idol-prep builds them."""
+    people = Path("examples/people.tar")
+    data = open_datasets(micro("image", people, tmp_path / "run"))
+    check_poses(data, "openpose")
+    with pytest.raises(DataError, match="from dwpose skeletons, and those of the shards are drawn"):
+        check_poses(data, "dwpose")
 
 
 def test_half_a_range_is_none(tmp_path: Path) -> None:
