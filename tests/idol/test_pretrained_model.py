@@ -41,8 +41,8 @@ def test_it_is_a_pipeline(there: tuple[Path, list[Clip]]) -> None:
     pipeline = load_pipeline(model)
     assert next(pipeline.unet.parameters()).dtype == torch.float32
     generator = ClipGenerator(pipeline, steps=2)
-    made = generator(conditions_of(clips[0]), seed=0)
-    assert made.frames.shape == clips[0].rgb.shape
+    made = generator(conditions_of(clips[0]).part(slice(8)), seed=0)
+    assert made.frames.shape == clips[0].rgb[:8].shape
     assert np.isfinite(made.depth).all()
 
 

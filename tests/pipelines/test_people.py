@@ -28,13 +28,23 @@ TRUE = {
 }
 
 
-@pytest.fixture
-def spec(tmp_path):
-    path = tmp_path / "spec.yaml"
+def written_spec(folder, videos):
+    path = folder / "spec.yaml"
     path.write_text(
-        "{videos: 2, seed: 3, width: 96, height: 80, frames: 5, camera: {still: 0}, two_people: 1}"
+        f"{{videos: {videos}, seed: 3, width: 96, height: 80, frames: 5, camera: {{still: 0}}, "
+        "two_people: 1}"
     )
     return path
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return written_spec(tmp_path, 2)
+
+
+@pytest.fixture
+def one_video(tmp_path):
+    return written_spec(tmp_path, 1)
 
 
 def clips(out):
@@ -63,10 +73,10 @@ def test_the_crop_follows_whom_the_truth_shows(spec, run, tmp_path, monkeypatch,
         assert clip.keypoints.shape[1] == (2 if people == "all" else 1)
 
 
-def test_the_camera_is_told_in_pixels_of_the_clip(spec, run, tmp_path):
+def test_the_camera_is_told_in_pixels_of_the_clip(one_video, run, tmp_path):
     """Depth taken to the world by one frame's camera and to the picture by the next one's: what
     does not move, the floor, falls where the next frame's depth has it."""
-    run(spec, tmp_path / "out", crop="subject", **TRUE)
+    run(one_video, tmp_path / "out", crop="subject", **TRUE)
     for clip in clips(tmp_path / "out"):
         camera = clip.info["camera"]
         assert len(camera["turn"]) == len(camera["place"]) == 4
@@ -79,7 +89,7 @@ def test_the_camera_is_told_in_pixels_of_the_clip(spec, run, tmp_path):
             outside = clip.mask[t] == 0
             # Nothing lies under the floor; near people nothing is cut off by the range's end.
             assert np.nanmin(world[outside][:, 2]) > -0.1
-        video = RenderedVideo(load_spec(spec), int(clip.info["video"]))
+        video = RenderedVideo(load_spec(one_video), int(clip.info["video"]))
         for t, truth in enumerate(video.truth(clip.info["frame_indices"])):
             np.testing.assert_allclose(camera["turn"][t], truth.camera.turn, atol=1e-8)
             np.testing.assert_allclose(camera["place"][t], truth.camera.place, atol=1e-5)
@@ -87,9 +97,9 @@ def test_the_camera_is_told_in_pixels_of_the_clip(spec, run, tmp_path):
             assert camera["focal"] == pytest.approx(truth.camera.focal * 64 / (x1 - x0))
 
 
-def test_joints_in_space_normals_and_flow(spec, run, tmp_path):
+def test_joints_in_space_normals_and_flow(one_video, run, tmp_path):
     more = {**TRUE, "clip_length": 2, "frame_step": 2, "crop": "subject", "people": "all"}
-    run(spec, tmp_path / "out", normals="source", flow="source", **more)
+    run(one_video, tmp_path / "out", normals="source", flow="source", **more)
     assert list(verify(tmp_path / "out")) == []
     for clip in clips(tmp_path / "out"):
         camera = clip.info["camera"]
