@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from shards.sample.keypoints import COCO_18, are_seen
@@ -83,6 +84,9 @@ _EYES_APART = 0.13  # torsos that the eyes of who looks at the camera are apart
 _SIDEWAYS = 0.07  # and by which the face's front is beside the ears of who looks sideways
 _NARROW = 0.6  # and at most so far apart are the shoulders of who stands sideways
 _FLAT = 0.1  # torsos that joints must be apart for their depths to slope
+_INSIDE = 64  # of the mask, from where a pixel is the body's
+_EDGE = (5, 5)  # pixels that a piece's soft edge takes with it, on both sides
+_ABOUT = 0.5  # radii from a part's middle within which its own pixels lie
 _OWN = 0.9  # radii within which pixels belong to a part rather than to another
 
 
@@ -232,15 +236,38 @@ def parts_between(there: Body, here: Body, deep: np.ndarray) -> Iterator[Part]:
                 yield part(name, moved, bone)
 
 
-def belonging(body: Body, height: int, width: int) -> dict[str, np.ndarray]:
-    """(height, width) float32 of each part, in [0, 1]: how far a pixel is that part's and not
-    another's of the same body, which is nearer."""
-    near = {}
+def belonging(body: Body, mask: np.ndarray) -> dict[str, np.ndarray]:
+    """(H, W) float32 of each part, in [0, 1]: how far a pixel is that part's and not another's of
+    the same body, which is nearer; `mask` (H, W) uint8, the body's.
+
+    What is nearest to a part, and apart from what lies about its middle, is none of it: a shoe's
+    tip beside the other foot's heel.
+    """
+    height, width = mask.shape
+    near, away = {}, {}
     for name, lines in body.lines.items():
         radius = _OWN * _SHAPES[name].radius * body.size
-        near[name] = np.exp(-((distance(lines, 0, 0, width, height) / radius) ** 2))
+        away[name] = distance(lines, 0, 0, width, height) / radius
+        near[name] = np.exp(-(away[name] ** 2))
+    if not near:
+        return {}
+    nearest = np.argmax(np.stack(list(near.values())), 0)
+    for number, name in enumerate(near):
+        its = (nearest == number) & (mask > _INSIDE)
+        near[name][_apart(its, its & (away[name] < _ABOUT))] = 0
     total = sum(near.values(), np.full((height, width), 1e-6, np.float32))
     return {name: weight / total for name, weight in near.items()}
+
+
+def _apart(its: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """(H, W) bool: those pieces of a part's pixels, soft edges with them, that do not hang together
+    with what lies about its middle; none where nothing lies there."""
+    labels = cv2.connectedComponents(its.astype(np.uint8), connectivity=4)[1]
+    if not middle.any():
+        return np.zeros_like(its)
+    apart = its & ~np.isin(labels, labels[middle])
+    around = cv2.dilate(apart.astype(np.uint8), np.ones(_EDGE, np.uint8)) > 0
+    return around & (apart | ~its)
 
 
 def distance(lines: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:

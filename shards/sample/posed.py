@@ -123,7 +123,7 @@ def lay_over(
     share = mask.astype(np.float32) / 255
     person = np.dstack([foreground * share[..., None], share])
     there = Body.of(joints, min_score)
-    own = {} if there is None else belonging(there, *mask.shape)
+    own = {} if there is None else belonging(there, mask)
     deep = lifted(poses, min_score=min_score)
     for number, (frame, pose) in enumerate(zip(out, poses, strict=True)):
         frame[...] = background

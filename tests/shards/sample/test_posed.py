@@ -169,6 +169,20 @@ def test_a_part_takes_no_other_along() -> None:
     assert np.abs(laid[middle(raised, "right_elbow", "right_wrist")] - [60.0, 60, 200]).max() < 40
 
 
+def test_a_leg_takes_no_tip_of_the_others_shoe_along() -> None:
+    """The tip is nearer to the other leg, and does not hang together with it."""
+    together = joints_at(left_knee=(74, 90), left_ankle=(72, 112))
+    image, mask = drawn(together)
+    shoe, tip = (255, 140, 0), (59, 117)
+    for drawn_on, value in ((image, shoe), (mask, 255)):
+        cv2.line(drawn_on, (46, 114), tip, value, 4)
+    apart = joints_at(left_knee=(90, 88), left_ankle=(104, 108))
+    (laid,) = lay_over(np.zeros_like(image), image, mask, together, apart[None])
+    orange = (laid[..., 0] > 120) & (laid[..., 1] > 60) & (laid[..., 2] < 20)
+    assert orange[tip[1], tip[0]]
+    assert not orange[:, 66:].any()
+
+
 def test_the_nearer_limb_is_before_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     joints = joints_at()
     image, mask = drawn(joints)
