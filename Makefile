@@ -253,7 +253,7 @@ lint: .venv/dev  ## Check style, import contracts and types
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 FAST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PYTEST) -m "not slow and not gpu" --durations=10
 
-test: lint  ## Lint, types and the fast tests (some 17 minutes on two cores)
+test: lint  ## Lint, types and the fast tests (some 18 minutes on two cores)
 	@$(BIN)/idol-prep weights fetch lite footage rivagan
 	@echo "the fast tests, in four parts side by side: a dot each, the first ones after some seconds"
 	@$(MAKE) --no-print-directory --jobs 4 --keep-going test-model test-generate test-pipelines test-rest
